@@ -1,0 +1,1 @@
+int fb_version(void){return 1;}

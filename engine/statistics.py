@@ -1,0 +1,67 @@
+"""What a token cost. Every number that the command line or the window shows is defined here, once."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class TokenStatistics:
+    """The cost of one decoded token: the paper's three parts of latency (section 3) and what was read.
+
+    io_ms, memory_ms, compute_ms: waiting for flash; bookkeeping of pool and window; everything else. They sum to total_ms.
+    bytes_read, reads: what was asked of the drive for this token.
+    active, loaded, resident: neurons by layer: in the active set; of these, read from flash; in the pool afterwards.
+    neurons: all FFN neurons of a layer.
+    """
+
+    io_ms: float
+    memory_ms: float
+    compute_ms: float
+    bytes_read: int
+    reads: int
+    active: tuple[int, ...]
+    loaded: tuple[int, ...]
+    resident: tuple[int, ...]
+    neurons: int
+    footprint_bytes: int
+
+    @property
+    def total_ms(self) -> float:
+        return self.io_ms + self.memory_ms + self.compute_ms
+
+    @property
+    def hit_rate(self) -> float:
+        """Share of the active set that was already in the pool; 1.0 where nothing was active."""
+        active = sum(self.active)
+        return 1.0 - sum(self.loaded) / active if active else 1.0
+
+
+@dataclass
+class Summary:
+    """What a whole answer cost. Times in seconds; `per_token` holds means over the decoded tokens."""
+
+    prompt_tokens: int = 0
+    tokens: list[int] = field(default_factory=list)
+    text: str = ""
+    finish_reason: str = ""
+    time_to_first_token_s: float = 0.0
+    tokens_per_second: float = 0.0
+    prefill_seconds: float = 0.0
+    prefill_bytes_read: int = 0
+    cached_tokens: int = 0
+    footprint_bytes: int = 0
+    per_token: dict[str, float] = field(default_factory=dict)
+
+
+PER_TOKEN = ("io_ms", "memory_ms", "compute_ms", "total_ms", "bytes_read", "reads", "hit_rate")
+
+
+def means(statistics: list[TokenStatistics]) -> dict[str, float]:
+    """The mean of each figure over `statistics`; neurons are counted over all layers. Empty for no tokens."""
+    if not statistics:
+        return {}
+    count = len(statistics)
+    result = {name: sum(getattr(s, name) for s in statistics) / count for name in PER_TOKEN}
+    result["active_neurons"] = sum(sum(s.active) for s in statistics) / count
+    result["loaded_neurons"] = sum(sum(s.loaded) for s in statistics) / count
+    result["resident_neurons"] = sum(sum(s.resident) for s in statistics) / count
+    return result

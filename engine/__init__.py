@@ -1,0 +1,34 @@
+"""Flashbulb's engine: language models whose FFN weights stay on flash. No Qt; usable as a library.
+
+    model = engine.load("starter", engine.Settings(window=5, memory_budget=100_000_000))
+    for piece in model.generate([{"role": "user", "content": "Hello!"}]):
+        print(piece.text, end="")
+    model.close()
+
+MLX's streams belong to threads: load, use and close a model on one thread, and end that thread with `release()`.
+"""
+
+from engine.errors import BudgetError, CancelledError, FlashbulbError, PreparedModelError, PromptError, ReadError
+from engine.settings import GenerationOptions, Settings
+
+__all__ = [
+    "BudgetError",
+    "CancelledError",
+    "FlashbulbError",
+    "GenerationOptions",
+    "PreparedModelError",
+    "PromptError",
+    "ReadError",
+    "Settings",
+    "load",
+    "release",
+]
+
+
+def __getattr__(name: str):
+    # MLX and mlx-lm take seconds to import: only when a model is wanted, and on the thread that wants it.
+    if name in ("load", "release"):
+        import importlib
+
+        return getattr(importlib.import_module("engine.loader"), name)
+    raise AttributeError(f"module 'engine' has no attribute {name!r}")

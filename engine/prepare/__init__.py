@@ -1,0 +1,1 @@
+"""From a checkpoint to a prepared model: bundling, calibration, predictors."""

@@ -1,1 +1,745 @@
-int fb_version(void){return 1;}
+/*
+ * Reads scattered rows of a file into memory, with many threads and past the operating system's cache
+ * ("LLM in a flash", section 3.1: flash is fast when many large chunks are asked for at once).
+ *
+ * A caller submits a batch: `length` bytes at each of many offsets, each into a row of registered memory. On the
+ * caller's thread the batch is sorted by offset and planned:
+ *
+ *     requests  --fuse-->  pieces  --group-->  runs
+ *
+ * A *piece* is contiguous in the file and in memory. A *run* is what one thread reads with one call: pieces that lie
+ * next to each other in the file, or so near that reading through the gap is cheaper than a second read. The plan is a
+ * *ticket*, which waits in a queue until its last run is taken, and which the caller waits for.
+ *
+ * Direct I/O wants aligned offsets, lengths and addresses. A batch that has them is read straight into its destination.
+ * Any other is read, block by block, into a buffer of the reading thread and copied from there.
+ *
+ * One mutex guards everything that changes: queue, tickets, references, regions, counters. It is held for a few
+ * instructions a run, and never during a read. Reading threads allocate nothing but, once, that buffer. Readers, files
+ * and tickets count their references, so that they may be let go in any order.
+ */
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+#ifdef __APPLE__
+#include <libproc.h>
+#include <pthread/qos.h>
+#include <sys/resource.h>
+#include <sys/sysctl.h>
+#else
+#include <linux/magic.h>
+#include <sys/vfs.h>
+#endif
+
+#define API __attribute__((visibility("default")))
+
+enum {
+    VERSION = 2,                /* of this interface; the wrapper refuses any other */
+    MAX_PIECES = 128,           /* in a run; with the gaps between them far below IOV_MAX */
+    MAX_BOUNCE = 128 << 10,     /* bytes of a thread's buffer: 32 threads must not cost the user much memory */
+    MIN_BOUNCE = 16 << 10,
+    MAX_ALIGNMENT = 16 << 10,   /* a file that asks for more is read through the cache */
+    USUAL_ALIGNMENT = 4096,
+    STACK_BYTES = 256 << 10,
+    BUCKETS = 496               /* of latencies: 8 for every power of two nanoseconds */
+};
+
+/* What submit refuses, and an error that errno has no name for. */
+enum { BAD_LENGTH = -1, BAD_OFFSET = -2, BAD_ROW = -3, BAD_GAP = -4, NOT_REGISTERED = -5, CLOSED = -6, TRUNCATED = -7 };
+
+typedef ssize_t (*read_function)(int fd, const struct iovec *parts, int count, off_t offset);
+
+struct piece { int64_t offset, length; char *address; };
+
+struct region { char *address; int64_t bytes; };
+
+struct fb_statistics { int64_t bytes, device_bytes, reads, in_flight; double busy_s, p50_s, p99_s; };
+
+struct fb_result {
+    int64_t bytes, device_bytes, reads, error_offset;
+    double seconds, max_latency_s;
+    int32_t error, cancelled;   /* error: an errno or TRUNCATED */
+};
+
+struct fb_file {
+    struct fb_reader *reader;
+    int fd, cached_fd;          /* the same where alignment is advice (macOS) or where there is no direct I/O */
+    bool direct;
+    int64_t size;
+    int64_t alignment;          /* of offsets and lengths */
+    int64_t address_alignment;
+    int references;             /* the owner's, and one for each ticket that is not complete */
+};
+
+struct fb_ticket {
+    struct fb_reader *reader;
+    struct fb_file *file;
+    struct fb_ticket *next;     /* in the queue */
+    struct piece *pieces;
+    size_t *runs;               /* run i is pieces[runs[i]] up to, not including, pieces[runs[i + 1]] */
+    size_t run_count, next_run, unfinished;
+    int64_t gap;
+    bool direct;                /* aligned, or no need to be: runs of one piece go straight to their destination */
+    bool scatter;               /* and so do runs of several */
+    double submitted;
+    struct fb_result result;
+};
+
+struct worker {
+    struct fb_reader *reader;
+    pthread_t thread;
+    char *bounce;
+    int64_t bounce_bytes;
+};
+
+struct fb_reader {
+    pthread_mutex_t mutex;
+    pthread_cond_t work, done;
+    struct fb_ticket *queue, **queue_end;
+    struct worker *workers;
+    int worker_count;
+    bool stopping, joined;
+    int references;             /* the owner's, and one for each file and ticket */
+    int64_t max_read, scatter_alignment;
+    read_function read;
+    struct region *regions;
+    size_t region_count;
+    struct fb_statistics statistics;
+    double busy_since;
+    uint64_t latencies[BUCKETS];
+};
+
+/* What one run came to. */
+struct outcome { int64_t bytes, device_bytes, error_offset; double seconds; int error; };
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int64_t end_of(const struct piece *p) { return p->offset + p->length; }
+static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
+
+/* ---- Latencies: log-spaced, so that 500 counters reach from nanoseconds to centuries with 12 % resolution. ---- */
+
+static int bucket_of(double seconds) {
+    uint64_t ns = (uint64_t)(seconds * 1e9);
+    if (ns < 8) return (int)ns;
+    int exponent = 63 - __builtin_clzll(ns);
+    return ((exponent - 2) << 3) | (int)((ns >> (exponent - 3)) & 7);
+}
+
+static double bucket_middle(int bucket) {
+    if (bucket < 8) return 1e-9 * bucket;
+    return 1e-9 * (8.5 + (bucket & 7)) * (double)(1ull << ((bucket >> 3) - 1));
+}
+
+static double percentile(const struct fb_reader *r, double share) {
+    uint64_t total = 0, seen = 0;
+    for (int i = 0; i < BUCKETS; i++) total += r->latencies[i];
+    for (int i = 0; i < BUCKETS && total; i++) {
+        seen += r->latencies[i];
+        if ((double)seen >= share * (double)total) return bucket_middle(i);
+    }
+    return 0;
+}
+
+/* ---- References. All under the mutex, except where nobody else can know the object. ---- */
+
+static void drop_file(struct fb_file *f) {
+    if (--f->references) return;
+    if (f->cached_fd != f->fd) close(f->cached_fd);
+    close(f->fd);
+    f->reader->references--;    /* never the last: whoever drops a file holds the reader too */
+    free(f);
+}
+
+static void unlock_and_drop(struct fb_reader *r) {
+    bool last = --r->references == 0;
+    pthread_mutex_unlock(&r->mutex);
+    if (!last) return;
+    pthread_cond_destroy(&r->work);
+    pthread_cond_destroy(&r->done);
+    pthread_mutex_destroy(&r->mutex);
+    free(r->regions);
+    free(r->workers);
+    free(r);
+}
+
+/* ---- Tickets: the queue, and how they end. Under the mutex. ---- */
+
+static void enqueue(struct fb_reader *r, struct fb_ticket *t) {
+    *r->queue_end = t;
+    r->queue_end = &t->next;
+}
+
+static void dequeue(struct fb_reader *r, struct fb_ticket *t) {
+    struct fb_ticket **link = &r->queue;
+    while (*link != t) link = &(*link)->next;
+    *link = t->next;
+    if (!t->next) r->queue_end = link;
+}
+
+/* Counts `runs` of the ticket as over; the last one completes it. */
+static void retire(struct fb_ticket *t, size_t runs, double time) {
+    struct fb_reader *r = t->reader;
+    t->unfinished -= runs;
+    r->statistics.in_flight -= (int64_t)runs;
+    if (runs && !r->statistics.in_flight) r->statistics.busy_s += time - r->busy_since;
+    if (t->unfinished) return;
+    t->result.seconds = time - t->submitted;
+    drop_file(t->file);
+    pthread_cond_broadcast(&r->done);
+}
+
+static void skip_rest(struct fb_ticket *t) {
+    size_t left = t->run_count - t->next_run;
+    if (!left) return;
+    t->next_run = t->run_count;
+    dequeue(t->reader, t);
+    retire(t, left, now());
+}
+
+static void finish_run(struct fb_ticket *t, const struct outcome *o, double time) {
+    struct fb_statistics *s = &t->reader->statistics;
+    s->bytes += o->bytes;
+    s->device_bytes += o->device_bytes;
+    s->reads++;
+    t->reader->latencies[bucket_of(o->seconds)]++;
+    t->result.device_bytes += o->device_bytes;
+    t->result.reads++;
+    if (o->seconds > t->result.max_latency_s) t->result.max_latency_s = o->seconds;
+    if (o->error && !t->result.error) {
+        t->result.error = o->error;
+        t->result.error_offset = o->error_offset;
+        skip_rest(t);           /* this run still counts: the ticket cannot end here */
+    }
+    retire(t, 1, time);
+}
+
+/* ---- Reading, on a worker's thread, without the mutex. ---- */
+
+static bool need_bounce(struct worker *w, int64_t bytes, struct outcome *o) {
+    if (bytes <= w->bounce_bytes) return true;
+    int64_t size = MIN_BOUNCE;
+    while (size < bytes) size *= 2;
+    if (w->bounce) munmap(w->bounce, (size_t)w->bounce_bytes);
+    w->bounce_bytes = 0;
+    /* Mapped, not allocated: pages are aligned, and malloc would give each thread an arena of its own. */
+    w->bounce = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0);
+    if (w->bounce == MAP_FAILED) {
+        w->bounce = NULL;
+        o->error = ENOMEM;
+        return false;
+    }
+    w->bounce_bytes = size;
+    return true;
+}
+
+static void advance(struct iovec **parts, int *count, size_t bytes) {
+    while (*count && bytes >= (*parts)->iov_len) {
+        bytes -= (*parts)->iov_len;
+        ++*parts, --*count;
+    }
+    if (*count) {
+        (*parts)->iov_base = (char *)(*parts)->iov_base + bytes;
+        (*parts)->iov_len -= bytes;
+    }
+}
+
+/* Fills the parts from `offset` on. Only the first `needed` bytes must exist: the file's end may cut the last block. */
+static void read_fully(struct fb_ticket *t, struct iovec *parts, int count, int64_t offset, int64_t needed,
+                       struct outcome *o) {
+    int fd = t->file->fd;
+    while (o->device_bytes < needed) {
+        ssize_t got = t->reader->read(fd, parts, count, (off_t)(offset + o->device_bytes));
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) {
+            o->error = got ? errno : TRUNCATED;
+            o->error_offset = offset + o->device_bytes;
+            return;
+        }
+        o->device_bytes += got;
+        advance(&parts, &count, (size_t)got);
+        fd = t->file->cached_fd; /* the rest of a short read starts anywhere, which direct I/O would refuse */
+    }
+}
+
+static void read_scattered(struct worker *w, struct fb_ticket *t, const struct piece *first, const struct piece *last,
+                           struct outcome *o) {
+    struct iovec parts[2 * MAX_PIECES];
+    int count = 0;
+    int64_t at = first->offset;
+    for (const struct piece *p = first; p <= last; at = end_of(p++)) {
+        if (p->offset > at) {   /* bytes of a gap all land in one place, and nobody looks at them */
+            if (!need_bounce(w, t->gap, o)) return;
+            parts[count++] = (struct iovec){w->bounce, (size_t)(p->offset - at)};
+        }
+        parts[count++] = (struct iovec){p->address, (size_t)p->length};
+    }
+    read_fully(t, parts, count, first->offset, at - first->offset, o);
+}
+
+static void read_bounced(struct worker *w, struct fb_ticket *t, const struct piece *first, const struct piece *last,
+                         struct outcome *o) {
+    int64_t unit = t->file->alignment;
+    int64_t start = first->offset / unit * unit;
+    int64_t bytes = round_up(end_of(last), unit) - start;
+    if (!need_bounce(w, bytes, o)) return;
+    struct iovec whole = {w->bounce, (size_t)bytes};
+    read_fully(t, &whole, 1, start, end_of(last) - start, o);
+    if (o->error) return;
+    for (const struct piece *p = first; p <= last; p++)
+        memcpy(p->address, w->bounce + (p->offset - start), (size_t)p->length);
+}
+
+static struct outcome read_run(struct worker *w, struct fb_ticket *t, size_t run) {
+    const struct piece *first = t->pieces + t->runs[run], *last = t->pieces + t->runs[run + 1] - 1;
+    struct outcome o = {.error_offset = first->offset};
+    double began = now();
+    if (t->scatter || (t->direct && first == last))
+        read_scattered(w, t, first, last, &o);
+    else
+        read_bounced(w, t, first, last, &o);
+    o.seconds = now() - began;
+    for (const struct piece *p = first; p <= last && !o.error; p++) o.bytes += p->length;
+    return o;
+}
+
+static void *work(void *argument) {
+    struct worker *w = argument;
+    struct fb_reader *r = w->reader;
+#ifdef __APPLE__
+    pthread_set_qos_class_self_np(QOS_CLASS_USER_INITIATED, 0); /* lower classes have their I/O throttled */
+#endif
+    pthread_mutex_lock(&r->mutex);
+    for (;;) {
+        while (!r->queue && !r->stopping) pthread_cond_wait(&r->work, &r->mutex);
+        struct fb_ticket *t = r->queue;
+        if (!t) break;          /* stopping, and everything submitted is taken */
+        size_t run = t->next_run++;
+        if (t->next_run == t->run_count) dequeue(r, t);
+        pthread_mutex_unlock(&r->mutex);
+        struct outcome o = read_run(w, t, run);
+        double time = now();
+        pthread_mutex_lock(&r->mutex);
+        finish_run(t, &o, time);
+    }
+    pthread_mutex_unlock(&r->mutex);
+    if (w->bounce) munmap(w->bounce, (size_t)w->bounce_bytes);
+    return NULL;
+}
+
+/* ---- Planning, on the caller's thread, without the mutex. ---- */
+
+static int by_offset(const void *a, const void *b) {
+    int64_t x = ((const struct piece *)a)->offset, y = ((const struct piece *)b)->offset;
+    return (x > y) - (x < y);
+}
+
+/* Makes one piece of those that follow each other in the file and in memory; returns how many are left. */
+static size_t fuse(struct piece *pieces, size_t count) {
+    size_t kept = 0;
+    for (size_t i = 1; i < count; i++) {
+        struct piece *last = pieces + kept;
+        if (pieces[i].offset == end_of(last) && pieces[i].address == last->address + last->length)
+            last->length += pieces[i].length;
+        else
+            pieces[++kept] = pieces[i];
+    }
+    return count ? kept + 1 : 0;
+}
+
+/* Cuts a piece so that no part's blocks exceed `limit` bytes; counts the parts, and stores them unless out is NULL. */
+static size_t cut(struct piece p, int64_t limit, int64_t unit, struct piece *out) {
+    size_t count = 0;
+    for (; p.length > 0; count++) {
+        int64_t length = smaller(p.length, limit - p.offset % unit);
+        if (out) out[count] = (struct piece){p.offset, length, p.address};
+        p = (struct piece){p.offset + length, p.length - length, p.address + length};
+    }
+    return count;
+}
+
+static bool cut_all(struct fb_ticket *t, const struct piece *whole, size_t count, int64_t limit, size_t *parts) {
+    int64_t unit = t->file->alignment;
+    *parts = 0;
+    for (size_t i = 0; i < count; i++) *parts += cut(whole[i], limit, unit, NULL);
+    t->pieces = calloc(*parts + 1, sizeof *t->pieces);
+    t->runs = calloc(*parts + 1, sizeof *t->runs);
+    if (!t->pieces || !t->runs) return false;
+    struct piece *out = t->pieces;
+    for (size_t i = 0; i < count; i++) out += cut(whole[i], limit, unit, out);
+    return true;
+}
+
+/* Groups neighbouring pieces into runs of at most `limit` bytes, blocks and gaps included. */
+static void group(struct fb_ticket *t, size_t count, int64_t limit) {
+    size_t first = 0;
+    for (size_t i = 1; i <= count; i++) {
+        if (i < count && i - first < MAX_PIECES) {
+            int64_t gap = t->pieces[i].offset - end_of(t->pieces + i - 1);
+            int64_t start = t->pieces[first].offset;
+            start -= start % t->file->alignment;
+            if (gap >= 0 && gap <= t->gap && end_of(t->pieces + i) - start <= limit) continue;
+        }
+        t->runs[t->run_count++] = first;
+        first = i;
+    }
+    t->runs[t->run_count] = count;
+}
+
+static bool plan(struct fb_ticket *t, struct piece *requests, size_t count) {
+    struct fb_reader *r = t->reader;
+    int64_t bounce = smaller(MAX_BOUNCE, r->max_read);
+    size_t parts;
+    qsort(requests, count, sizeof *requests, by_offset);
+    count = fuse(requests, count);
+    /* An address or a length that is off its alignment shows in the union of all bits. */
+    uint64_t offsets = 0, addresses = 0;
+    for (size_t i = 0; i < count; i++) {
+        offsets |= (uint64_t)(requests[i].offset | requests[i].length);
+        addresses |= (uint64_t)(uintptr_t)requests[i].address;
+    }
+    t->direct = offsets % (uint64_t)t->file->alignment == 0 && addresses % (uint64_t)t->file->address_alignment == 0;
+    t->scatter = t->direct && (!t->file->direct || (offsets | addresses) % (uint64_t)r->scatter_alignment == 0);
+    if (!cut_all(t, requests, count, t->direct ? r->max_read : bounce, &parts)) return false;
+    group(t, parts, t->scatter ? r->max_read : bounce);
+    t->unfinished = t->run_count;
+    return true;
+}
+
+static void free_ticket(struct fb_ticket *t) {
+    if (!t) return;
+    free(t->pieces);
+    free(t->runs);
+    free(t);
+}
+
+static struct fb_ticket *new_ticket(struct fb_file *f, const int64_t *offsets, const int64_t *rows, size_t count,
+                                    int64_t length, char *destination, int64_t stride, int64_t gap) {
+    struct fb_ticket *t = calloc(1, sizeof *t);
+    struct piece *requests = calloc(count + 1, sizeof *requests);
+    bool planned = false;
+    if (t && requests) {
+        for (size_t i = 0; i < count; i++)
+            requests[i] = (struct piece){offsets[i], length, destination + rows[i] * stride};
+        t->reader = f->reader, t->file = f, t->gap = gap;
+        t->result.bytes = (int64_t)count * length;
+        planned = plan(t, requests, count);
+    }
+    free(requests);
+    if (planned) return t;
+    free_ticket(t);
+    return NULL;
+}
+
+static int check(const struct fb_file *f, const int64_t *offsets, const int64_t *rows, size_t count, int64_t length,
+                 int64_t capacity, int64_t stride, int64_t gap) {
+    if (length < 1 || length > stride) return BAD_LENGTH;
+    if (gap < 0 || gap > MAX_BOUNCE) return BAD_GAP;
+    bool truncated = false;
+    for (size_t i = 0; i < count; i++) {
+        if (offsets[i] < 0) return BAD_OFFSET;
+        if (rows[i] < 0 || rows[i] >= capacity) return BAD_ROW;
+        truncated |= offsets[i] > f->size - length;
+    }
+    return truncated ? TRUNCATED : 0;
+}
+
+static bool registered(const struct fb_reader *r, const char *address, int64_t bytes) {
+    for (const struct region *g = r->regions; g < r->regions + r->region_count; g++)
+        if (address >= g->address && address + bytes <= g->address + g->bytes) return true;
+    return false;
+}
+
+/* ---- Opening a file. ---- */
+
+#ifdef __APPLE__
+
+static void open_direct(struct fb_file *f, const char *path) {
+    (void)path;
+    if (fcntl(f->fd, F_NOCACHE, 1) < 0) return;
+    fcntl(f->fd, F_RDAHEAD, 0);
+    f->direct = true;
+    f->alignment = f->address_alignment = USUAL_ALIGNMENT; /* anything else is legal, but goes through the cache */
+}
+
+#else
+
+static void ask_alignment(struct fb_file *f) {
+    f->alignment = f->address_alignment = USUAL_ALIGNMENT;
+#ifdef STATX_DIOALIGN
+    struct statx s;
+    if (statx(f->fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &s) < 0 || !(s.stx_mask & STATX_DIOALIGN)) return;
+    f->alignment = s.stx_dio_offset_align;   /* 0: no direct I/O */
+    f->address_alignment = s.stx_dio_mem_align;
+#endif
+}
+
+/* Whether this descriptor really reads a block: some filesystems accept O_DIRECT and refuse the reads. */
+static bool reads_directly(const struct fb_file *f, int fd) {
+    struct statfs s;
+    if (fstatfs(fd, &s) == 0 && s.f_type == TMPFS_MAGIC) return false; /* takes O_DIRECT, and is nothing but cache */
+    if (f->alignment < 1 || f->alignment > MAX_ALIGNMENT || f->address_alignment < 1) return false;
+    if (f->address_alignment > USUAL_ALIGNMENT) return false; /* more than a page promises */
+    void *block = mmap(NULL, MAX_ALIGNMENT, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0);
+    if (block == MAP_FAILED) return false;
+    bool ok = pread(fd, block, (size_t)f->alignment, 0) >= 0;
+    munmap(block, MAX_ALIGNMENT);
+    return ok;
+}
+
+/* Adds a direct descriptor beside the cached one, if it is of the same file and works. */
+static void open_direct(struct fb_file *f, const char *path) {
+    struct stat cached, direct;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_DIRECT);
+    if (fd < 0) return;
+    ask_alignment(f);
+    f->direct = fstat(f->fd, &cached) == 0 && fstat(fd, &direct) == 0 && cached.st_dev == direct.st_dev &&
+                cached.st_ino == direct.st_ino && reads_directly(f, fd);
+    if (f->direct)
+        f->fd = fd;
+    else
+        close(fd);
+}
+
+#endif
+
+/* ---- The interface. ---- */
+
+API int fb_version(void) { return VERSION; }
+
+API void fb_reader_stop(struct fb_reader *r) {
+    pthread_mutex_lock(&r->mutex);
+    bool join = !r->joined;
+    r->stopping = r->joined = true;
+    pthread_cond_broadcast(&r->work);
+    pthread_mutex_unlock(&r->mutex);
+    for (int i = 0; join && i < r->worker_count; i++) pthread_join(r->workers[i].thread, NULL);
+}
+
+API void fb_reader_release(struct fb_reader *r) {
+    fb_reader_stop(r);
+    pthread_mutex_lock(&r->mutex);
+    unlock_and_drop(r);
+}
+
+static void init_locks(struct fb_reader *r) {
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+#ifndef __APPLE__
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+#endif
+    pthread_mutex_init(&r->mutex, NULL);
+    pthread_cond_init(&r->work, NULL);
+    pthread_cond_init(&r->done, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+/* NULL if no thread could be started. scatter_alignment: below it the system reads the pieces of a run one by one. */
+API struct fb_reader *fb_reader_new(int threads, int64_t max_read, int64_t scatter_alignment, read_function read) {
+    struct fb_reader *r = calloc(1, sizeof *r);
+    if (!r) return NULL;
+    init_locks(r);
+    r->references = 1;
+    r->queue_end = &r->queue;
+    r->max_read = max_read, r->scatter_alignment = scatter_alignment;
+    r->read = read ? read : preadv;
+    r->workers = calloc((size_t)threads, sizeof *r->workers);
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK_BYTES);
+    for (int i = 0; r->workers && i < threads; i++) {
+        r->workers[i].reader = r;
+        if (pthread_create(&r->workers[i].thread, &attributes, work, r->workers + i) != 0) break;
+        r->worker_count++;
+    }
+    pthread_attr_destroy(&attributes);
+    if (r->worker_count) return r;
+    fb_reader_release(r);
+    return NULL;
+}
+
+/* Returns 0 or an errno. */
+API int fb_file_open(struct fb_reader *r, const char *path, int direct, struct fb_file **out) {
+    struct stat s;
+    struct fb_file *f = calloc(1, sizeof *f);
+    if (!f) return ENOMEM;
+    f->fd = f->cached_fd = open(path, O_RDONLY | O_CLOEXEC);
+    int error = f->fd < 0 || fstat(f->fd, &s) < 0 ? errno : 0;
+    if (!error && !S_ISREG(s.st_mode)) error = S_ISDIR(s.st_mode) ? EISDIR : EINVAL;
+    if (error) {
+        if (f->fd >= 0) close(f->fd);
+        free(f);
+        return error;
+    }
+    f->reader = r, f->size = s.st_size, f->references = 1;
+    if (direct) open_direct(f, path);
+    if (!f->direct) f->alignment = f->address_alignment = 1;
+    pthread_mutex_lock(&r->mutex);
+    r->references++;
+    pthread_mutex_unlock(&r->mutex);
+    *out = f;
+    return 0;
+}
+
+API int64_t fb_file_size(const struct fb_file *f) { return f->size; }
+API int64_t fb_file_alignment(const struct fb_file *f) { return f->alignment; }
+API int fb_file_direct(const struct fb_file *f) { return f->direct; }
+
+/* The descriptors stay open until the last ticket of the file is complete. */
+API void fb_file_close(struct fb_file *f) {
+    struct fb_reader *r = f->reader;
+    pthread_mutex_lock(&r->mutex);
+    r->references++;            /* holds the reader while the file lets go of it */
+    drop_file(f);
+    unlock_and_drop(r);
+}
+
+API int fb_register(struct fb_reader *r, char *address, int64_t bytes) {
+    pthread_mutex_lock(&r->mutex);
+    struct region *grown = realloc(r->regions, (r->region_count + 1) * sizeof *grown);
+    if (grown) {
+        r->regions = grown;
+        r->regions[r->region_count++] = (struct region){address, bytes};
+    }
+    pthread_mutex_unlock(&r->mutex);
+    return grown ? 0 : ENOMEM;
+}
+
+API void fb_unregister(struct fb_reader *r, const char *address, int64_t bytes) {
+    pthread_mutex_lock(&r->mutex);
+    for (size_t i = 0; i < r->region_count; i++)
+        if (r->regions[i].address == address && r->regions[i].bytes == bytes) {
+            r->regions[i] = r->regions[--r->region_count];
+            break;
+        }
+    pthread_mutex_unlock(&r->mutex);
+}
+
+/* Starts a batch. Returns 0, an errno, or one of the reasons above; nothing is read then. */
+API int fb_submit(struct fb_file *f, const int64_t *offsets, const int64_t *rows, int64_t count, int64_t length,
+                  char *destination, int64_t capacity, int64_t stride, int64_t gap, struct fb_ticket **out) {
+    struct fb_reader *r = f->reader;
+    int refused = check(f, offsets, rows, (size_t)count, length, capacity, stride, gap);
+    if (refused) return refused;
+    struct fb_ticket *t = new_ticket(f, offsets, rows, (size_t)count, length, destination, stride, gap);
+    if (!t) return ENOMEM;
+    pthread_mutex_lock(&r->mutex);
+    if (r->stopping || !registered(r, destination, capacity * stride)) {
+        refused = r->stopping ? CLOSED : NOT_REGISTERED;
+        pthread_mutex_unlock(&r->mutex);
+        free_ticket(t);
+        return refused;
+    }
+    t->submitted = now();
+    r->references++;
+    f->references++;
+    if (t->run_count) {
+        if (!r->statistics.in_flight) r->busy_since = t->submitted;
+        r->statistics.in_flight += (int64_t)t->run_count;
+        enqueue(r, t);
+    } else {
+        retire(t, 0, t->submitted); /* an empty batch is complete at once */
+    }
+    int64_t wanted = smaller((int64_t)t->run_count, r->worker_count);
+    pthread_mutex_unlock(&r->mutex); /* first: whoever is woken needs it */
+    while (wanted--) pthread_cond_signal(&r->work);
+    *out = t;
+    return 0;
+}
+
+static void wait_done(struct fb_reader *r, double deadline) {
+#ifdef __APPLE__
+    double left = deadline - now();
+    struct timespec t = {(time_t)left, (long)(1e9 * (left - (double)(time_t)left))};
+    if (left > 0) pthread_cond_timedwait_relative_np(&r->done, &r->mutex, &t);
+#else
+    struct timespec t = {(time_t)deadline, (long)(1e9 * (deadline - (double)(time_t)deadline))};
+    pthread_cond_timedwait(&r->done, &r->mutex, &t);
+#endif
+}
+
+/* 1 and the result once the ticket is complete, 0 if it is not within `seconds`. */
+API int fb_wait(struct fb_ticket *t, double seconds, struct fb_result *result) {
+    struct fb_reader *r = t->reader;
+    double deadline = now() + seconds;
+    pthread_mutex_lock(&r->mutex);
+    while (t->unfinished && now() < deadline) wait_done(r, deadline);
+    bool done = !t->unfinished;
+    if (done) *result = t->result;
+    pthread_mutex_unlock(&r->mutex);
+    return done;
+}
+
+/* Runs that no thread has taken are skipped; wait for the others. Without effect on a complete ticket. */
+API void fb_cancel(struct fb_ticket *t) {
+    pthread_mutex_lock(&t->reader->mutex);
+    if (t->unfinished) t->result.cancelled = 1;
+    skip_rest(t);
+    pthread_mutex_unlock(&t->reader->mutex);
+}
+
+/* Waits for the ticket, then forgets it: threads may be writing into the caller's memory. */
+API void fb_ticket_release(struct fb_ticket *t) {
+    struct fb_reader *r = t->reader;
+    pthread_mutex_lock(&r->mutex);
+    while (t->unfinished) pthread_cond_wait(&r->done, &r->mutex);
+    free_ticket(t);
+    unlock_and_drop(r);
+}
+
+API void fb_reader_statistics(struct fb_reader *r, struct fb_statistics *out) {
+    pthread_mutex_lock(&r->mutex);
+    *out = r->statistics;
+    if (out->in_flight) out->busy_s += now() - r->busy_since;
+    out->p50_s = percentile(r, 0.5);
+    out->p99_s = percentile(r, 0.99);
+    pthread_mutex_unlock(&r->mutex);
+}
+
+/* This process's memory now and at its highest, in bytes. Returns 0 or an errno. */
+API int fb_footprint(int64_t *current, int64_t *peak) {
+#ifdef __APPLE__
+    struct rusage_info_v4 usage;
+    if (proc_pid_rusage(getpid(), RUSAGE_INFO_V4, (rusage_info_t *)&usage) != 0) return errno;
+    *current = (int64_t)usage.ri_phys_footprint;
+    *peak = (int64_t)usage.ri_lifetime_max_phys_footprint;
+#else
+    char line[256];
+    FILE *status = fopen("/proc/self/status", "re");
+    if (!status) return errno;
+    *current = *peak = 0;
+    while (fgets(line, sizeof line, status)) {
+        if (strncmp(line, "VmRSS:", 6) == 0) *current = strtoll(line + 6, NULL, 10) << 10;
+        if (strncmp(line, "VmHWM:", 6) == 0) *peak = strtoll(line + 6, NULL, 10) << 10;
+    }
+    fclose(status);
+#endif
+    return 0;
+}
+
+/* How short of memory the system is: 1 normal, 2 warning, 4 critical. Linux has no such level. */
+API int fb_memory_pressure(void) {
+    int level = 1;
+#ifdef __APPLE__
+    size_t size = sizeof level;
+    if (sysctlbyname("kern.memorystatus_vm_pressure_level", &level, &size, NULL, 0) != 0) return 1;
+#endif
+    return level;
+}

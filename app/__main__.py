@@ -1,0 +1,63 @@
+"""The command `flashbulb`: without a subcommand, the window; with one, the engine's command line, without Qt."""
+
+import argparse
+import faulthandler
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+SWITCH_INTERVAL = 0.0005  # seconds: the engine's Python bytecode must not hold up the window, nor the window the engine
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run Flashbulb; returns the exit code."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if arguments and not arguments[0].startswith("-"):
+        from engine.cli import main as command_line
+
+        return command_line(arguments)
+    options = _parser().parse_args(arguments)
+    return _run_window(options.model, options.data_dir)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="flashbulb",
+        description="Chat with language models larger than memory.",
+        epilog="With a command (generate, eval, ...) no window opens: see flashbulb generate --help.",
+    )
+    parser.add_argument("--model", default="starter", help="a prepared model's folder, or starter (default)")
+    parser.add_argument("--data-dir", type=Path, help="keep the window's own files here, not in the usual place")
+    parser.add_argument("--version", action="version", version=f"Flashbulb {version('flashbulb')}")
+    return parser
+
+
+def _run_window(model: str, data_dir: Path | None) -> int:
+    if sys.stderr is not None:  # an application bundle may have none
+        faulthandler.enable()
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    from PySide6.QtCore import QStandardPaths, QTimer
+    from PySide6.QtWidgets import QApplication
+
+    import engine
+    from app.engine_host import EngineHost
+    from app.interrupt import Interrupt
+    from app.window import MainWindow
+
+    application = QApplication(sys.argv[:1])
+    application.setApplicationName("Flashbulb")
+    application.setApplicationVersion(version("flashbulb"))
+    application.setDesktopFileName("flashbulb")
+    usual = Path(QStandardPaths.writableLocation(QStandardPaths.StandardLocation.AppDataLocation))
+    window = MainWindow(EngineHost(engine), model, data_dir or usual)
+    interrupt = Interrupt()
+    interrupt.raised.connect(window.close)
+    window.show()
+    QTimer.singleShot(0, window.start)
+    code = application.exec()
+    interrupt.close()
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

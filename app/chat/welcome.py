@@ -1,0 +1,45 @@
+"""What an empty conversation shows: what the model is, and ways to begin."""
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QFont
+from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
+
+from app.labels import Label
+
+PRIVATE = "Nothing leaves this computer."
+STARTER = "A small model trained for small talk."
+EXAMPLE_WIDTH, EXAMPLE_HEIGHT = 270, 30
+EXAMPLES = ("Hi, how are you today?", "What do you like to do for fun?", "I just got a puppy!")
+
+
+class Welcome(QWidget):
+    """A few friendly words and three examples to click."""
+
+    chosen = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.title = Label("Flashbulb", factor=1.7, weight=QFont.Weight.DemiBold)
+        self.about = Label(PRIVATE, colour="quiet")
+        self.about.setWordWrap(True)
+        layout = QVBoxLayout(self)
+        layout.setSpacing(8)
+        layout.addStretch(2)
+        for label in (self.title, self.about):
+            label.setAlignment(Qt.AlignmentFlag.AlignCenter)
+            layout.addWidget(label)
+        layout.addSpacing(14)
+        self.examples = [QPushButton(text) for text in EXAMPLES]
+        for button in self.examples:
+            button.setFixedWidth(EXAMPLE_WIDTH)
+            button.setMinimumHeight(EXAMPLE_HEIGHT)
+            button.clicked.connect(self._on_clicked)
+            layout.addWidget(button, 0, Qt.AlignmentFlag.AlignCenter)
+        layout.addStretch(3)
+
+    def describe(self, *, starter: bool) -> None:
+        """Say what the model is, as far as we know."""
+        self.about.setText(f"{STARTER} {PRIVATE}" if starter else PRIVATE)
+
+    def _on_clicked(self) -> None:
+        self.chosen.emit(self.sender().text())

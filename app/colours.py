@@ -1,0 +1,68 @@
+"""Every colour that we paint with, derived from the system's palette so that it follows light, dark and accent."""
+
+from dataclasses import dataclass
+
+from PySide6.QtGui import QColor, QPalette
+
+
+@dataclass(frozen=True)
+class Colours:
+    """Text and surfaces first, then what the monitor's parts are painted in."""
+
+    text: QColor
+    quiet: QColor
+    hairline: QColor
+    track: QColor
+    base: QColor
+    card: QColor
+    bubble: QColor
+    accent: QColor
+    on_accent: QColor
+    error: QColor
+    resident: QColor
+    predictors: QColor
+    neuron_pool: QColor
+    kv_cache: QColor
+    workspace: QColor
+    flash: QColor
+    memory: QColor
+    compute: QColor
+
+
+def is_dark(palette: QPalette) -> bool:
+    return palette.window().color().lightness() < palette.windowText().color().lightness()
+
+
+def colours(palette: QPalette) -> Colours:
+    """The colours that go with `palette`. Cheap: ask again rather than keep them across a change of appearance."""
+    dark = is_dark(palette)
+    roles = (QPalette.ColorRole.Text, QPalette.ColorRole.Base, QPalette.ColorRole.Window, QPalette.ColorRole.Accent)
+    # Of the active group always: a disabled button dims itself, and a window in the background keeps its colours.
+    text, base, window, accent = (palette.color(QPalette.ColorGroup.Active, role) for role in roles)
+    slate, mist, haze = ("#8b98b3", "#5f6b84", "#474f60") if dark else ("#5f6f8f", "#9aa8c0", "#c6cddb")
+    return Colours(
+        text=text,
+        quiet=mix(text, window, 0.36),
+        hairline=mix(text, window, 0.84),
+        track=mix(text, window, 0.90),
+        base=base,
+        card=mix(text, base, 0.95),
+        bubble=mix(accent, base, 0.68 if dark else 0.87),
+        accent=accent,
+        on_accent=QColor("white"),
+        error=QColor("#ff8a80" if dark else "#b3261e"),
+        resident=QColor(slate),
+        predictors=QColor(mist),
+        neuron_pool=accent,
+        kv_cache=QColor("#3fbf87" if dark else "#2fa873"),
+        workspace=QColor(haze),
+        flash=accent,
+        memory=QColor("#f0a23c" if dark else "#e8952a"),
+        compute=QColor("#737c90" if dark else "#aab4c8"),
+    )
+
+
+def mix(first: QColor, second: QColor, share: float) -> QColor:
+    """`first` with `share` of it replaced by `second`."""
+    parts = zip(first.getRgb()[:3], second.getRgb()[:3], strict=True)
+    return QColor(*(round(a + (b - a) * share) for a, b in parts))

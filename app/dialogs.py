@@ -1,0 +1,47 @@
+"""The small windows of the Help menu. They do not block: answers go on behind them."""
+
+from importlib.metadata import version
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QMessageBox, QVBoxLayout, QWidget
+
+from app.labels import Label
+
+ABOUT = (
+    "Chat with language models larger than memory, on this computer. The model's weights stay on flash; each token "
+    "reads only the neurons that it needs, as described in “LLM in a flash” (arXiv 2312.11514). Nothing leaves this "
+    "computer."
+)
+MORE_SHORTCUTS = (("Send Message", "Return"), ("New Line in Message", "Shift+Return"))
+
+
+def show_about(parent: QWidget) -> QMessageBox:
+    box = QMessageBox(QMessageBox.Icon.NoIcon, "About Flashbulb", f"Flashbulb {version('flashbulb')}", parent=parent)
+    box.setInformativeText(ABOUT)
+    return _show(box)
+
+
+def show_shortcuts(parent: QWidget, actions: list[QAction]) -> QDialog:
+    """A list of what the keyboard can do, made from the actions themselves so that it is always right."""
+    dialog = QDialog(parent)
+    dialog.setWindowTitle("Keyboard shortcuts")
+    form = QFormLayout()
+    form.setHorizontalSpacing(28)
+    rows = [
+        (action.text().replace("&", ""), action.shortcut()) for action in actions if not action.shortcut().isEmpty()
+    ]
+    for text, keys in [*((text, QKeySequence(keys)) for text, keys in MORE_SHORTCUTS), *rows]:
+        form.addRow(text, Label(keys.toString(QKeySequence.SequenceFormat.NativeText), colour="quiet"))
+    buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+    buttons.rejected.connect(dialog.close)
+    layout = QVBoxLayout(dialog)
+    layout.addLayout(form)
+    layout.addWidget(buttons)
+    return _show(dialog)
+
+
+def _show(dialog: QDialog) -> QDialog:
+    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    dialog.open()
+    return dialog

@@ -1,0 +1,213 @@
+"""The one place where Qt meets the engine.
+
+The engine lives on a thread of its own from its first import to its last release, because MLX's streams belong to
+threads. Requests go there as a queue of calls. What it has to say comes back as one queued signal, so that every public
+signal below is emitted on the GUI's thread. Tokens are not signals: they pile up in a buffer that a timer empties.
+"""
+
+import queue
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from functools import partial
+
+from PySide6.QtCore import QObject, Qt, QTimer, Signal
+
+from app.monitor.history import History
+from engine.errors import FlashbulbError
+
+DRAIN_MS = 40
+BUG = "Something went wrong inside Flashbulb. The window goes on working; the details may help to report it."
+
+
+class State(Enum):
+    """What the engine is doing, as far as the window needs to know."""
+
+    EMPTY = auto()
+    LOADING = auto()
+    READY = auto()
+    ANSWERING = auto()
+    STOPPING = auto()
+    FAILED = auto()
+    CLOSED = auto()
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What the window shows of a loaded model. Sizes in bytes; `planned` by the budget's items."""
+
+    name: str
+    model_bytes: int
+    context: int
+    selection: str
+    memory_budget: int | None
+    planned: dict[str, int]
+    footprint_bytes: int
+
+    @property
+    def planned_bytes(self) -> int:
+        return sum(self.planned.values())
+
+
+class EngineHost(QObject):
+    """Owns the engine thread. Use it from the GUI's thread only; `engine` is the engine's module, or a stand-in."""
+
+    state_changed = Signal(State)
+    loaded = Signal(ModelInfo)
+    load_failed = Signal(str, str)  # message, details
+    text_arrived = Signal(str)
+    finished = Signal(object)  # engine.statistics.Summary
+    answer_failed = Signal(str, str)  # message, details
+    _reported = Signal(object)
+
+    def __init__(self, engine, parent: QObject | None = None):
+        super().__init__(parent)
+        self.state = State.EMPTY
+        self.model: ModelInfo | None = None
+        self.history = History()
+        self._engine = engine
+        self._loaded_model = None  # the engine's thread only
+        self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._pieces: deque = deque()
+        self._cancelled = threading.Event()
+        self._last_load: Callable[[], None] | None = None
+        self._drain_timer = QTimer(self, interval=DRAIN_MS)
+        self._drain_timer.timeout.connect(self._drain)
+        self._reported.connect(self._handle, Qt.ConnectionType.QueuedConnection)
+        self._thread = threading.Thread(target=self._run, name="engine")
+        self._thread.start()
+
+    # ------------------------------------------------------------------ requests, on the GUI's thread
+    def load(self, model: str, **settings) -> None:
+        """Load a prepared model by path, or "starter"; `settings` are fields of engine.Settings."""
+        self._last_load = partial(self._load, model, settings)
+        self.reload()
+
+    def reload(self) -> None:
+        """Repeat the last load, for instance after it failed."""
+        self.model = None
+        self._set_state(State.LOADING)
+        self._calls.put(self._last_load)
+
+    def generate(self, messages: list[dict[str, str]], **options) -> None:
+        """Answer `messages`; `options` are fields of engine.GenerationOptions. One answer at a time."""
+        if self.state is not State.READY:
+            raise RuntimeError(f"cannot answer while {self.state.name.lower()}")
+        self._cancelled = threading.Event()
+        self._set_state(State.ANSWERING)
+        self._drain_timer.start()
+        self._calls.put(partial(self._generate, messages, options, self._cancelled))
+
+    def stop(self) -> None:
+        """End the answer after its present token."""
+        if self.state is State.ANSWERING:
+            self._cancelled.set()
+            self._set_state(State.STOPPING)
+
+    def shutdown(self) -> None:
+        """Cancel what runs, and wait until the engine has let go of everything. The host is of no use afterwards."""
+        if self.state is State.CLOSED:
+            return
+        self._cancelled.set()
+        self._calls.put(None)
+        self._drain_timer.stop()
+        self._thread.join()
+        self._set_state(State.CLOSED)
+
+    # ------------------------------------------------------------------ reports, on the GUI's thread
+    def _handle(self, report: Callable[[], None]) -> None:
+        if self.state is not State.CLOSED:
+            report()
+
+    def _set_state(self, state: State) -> None:
+        self.state = state
+        self.state_changed.emit(state)
+
+    def _drain(self) -> None:
+        text = []
+        while self._pieces:
+            moment, piece = self._pieces.popleft()
+            self.history.add(moment, piece.statistics, piece.prefill)
+            text.append(piece.text)
+        if joined := "".join(text):
+            self.text_arrived.emit(joined)
+
+    def _on_loaded(self, model: ModelInfo) -> None:
+        self.model = model
+        self.history = History()
+        self._set_state(State.READY)
+        self.loaded.emit(model)
+
+    def _on_load_failed(self, message: str, details: str) -> None:
+        self._set_state(State.FAILED)
+        self.load_failed.emit(message, details)
+
+    def _on_finished(self, summary) -> None:
+        self._end_answer()
+        self.finished.emit(summary)
+
+    def _on_answer_failed(self, message: str, details: str) -> None:
+        self._end_answer()
+        self.answer_failed.emit(message, details)
+
+    def _end_answer(self) -> None:
+        self._drain_timer.stop()
+        self._drain()
+        self._set_state(State.READY)
+
+    # ------------------------------------------------------------------ the engine's thread
+    def _run(self) -> None:
+        while (call := self._calls.get()) is not None:
+            call()
+        self._unload()
+        self._engine.release()
+
+    def _load(self, model: str, settings: dict) -> None:
+        try:
+            self._unload()
+            self._loaded_model = self._engine.load(model, self._engine.Settings(**settings))
+            self._report(self._on_loaded, _describe(self._loaded_model))
+        except Exception as error:
+            self._report(self._on_load_failed, *_explain(error))
+
+    def _generate(self, messages: list, options: dict, cancelled: threading.Event) -> None:
+        try:
+            generation = self._loaded_model.generate(messages, self._engine.GenerationOptions(**options), cancelled)
+            for piece in generation:
+                self._pieces.append((time.monotonic(), piece))
+            self._report(self._on_finished, generation.summary)
+        except Exception as error:
+            self._report(self._on_answer_failed, *_explain(error))
+
+    def _unload(self) -> None:
+        model, self._loaded_model = self._loaded_model, None
+        if model is not None:
+            model.close()
+
+    def _report(self, handler: Callable, *arguments) -> None:
+        self._reported.emit(partial(handler, *arguments))
+
+
+def _describe(model) -> ModelInfo:
+    from engine.memory.footprint import footprint  # here because the engine is imported on its own thread
+
+    return ModelInfo(
+        name=model.name,
+        model_bytes=model.model_bytes,
+        context=model.context,
+        selection=model.settings.selection,
+        memory_budget=model.settings.memory_budget,
+        planned=dict(model.budget.items),
+        footprint_bytes=footprint(),
+    )
+
+
+def _explain(error: Exception) -> tuple[str, str]:
+    """What to tell the user, and the details: the engine's own errors speak for themselves, others are bugs."""
+    if isinstance(error, FlashbulbError):
+        return str(error), ""
+    return BUG, "".join(traceback.format_exception(error))

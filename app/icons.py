@@ -1,0 +1,88 @@
+"""The handful of icons, drawn on a grid of 20 by 20 so that they are sharp on every screen."""
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QIcon, QPainter, QPainterPath, QPen, QPixmap
+
+GRID = 20
+
+
+def icon(name: str, colour: QColor) -> QIcon:
+    """The icon `name` in one colour. Make it again when the colour changes."""
+    result = QIcon()
+    for ratio in (1, 2, 3):
+        pixmap = QPixmap(GRID * ratio, GRID * ratio)
+        pixmap.setDevicePixelRatio(ratio)
+        pixmap.fill(Qt.GlobalColor.transparent)
+        painter = QPainter(pixmap)
+        paint(painter, name, colour)
+        painter.end()
+        result.addPixmap(pixmap)
+    return result
+
+
+def paint(painter: QPainter, name: str, colour: QColor) -> None:
+    """Paint the icon `name` with its grid's origin at the painter's."""
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setPen(QPen(colour, 1.5, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap, Qt.PenJoinStyle.RoundJoin))
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    PAINTERS[name](painter, colour)
+
+
+def _lines(painter: QPainter, *points: tuple[float, float]) -> None:
+    painter.drawPolyline([QPointF(x, y) for x, y in points])
+
+
+def _new_chat(painter: QPainter, _colour: QColor) -> None:
+    page = QPainterPath(QPointF(10, 4))
+    page.lineTo(6, 4)
+    page.quadTo(4, 4, 4, 6)
+    page.lineTo(4, 14)
+    page.quadTo(4, 16, 6, 16)
+    page.lineTo(14, 16)
+    page.quadTo(16, 16, 16, 14)
+    page.lineTo(16, 10)
+    painter.drawPath(page)
+    _lines(painter, (8, 12), (8.7, 9.3), (14.8, 3.2), (16.8, 5.2), (10.7, 11.3), (8, 12))
+
+
+def _panel(painter: QPainter, colour: QColor) -> None:
+    painter.drawRoundedRect(QRectF(3, 4, 14, 12), 2, 2)
+    painter.fillRect(QRectF(11.5, 5, 4.5, 10), colour)
+
+
+def _up(painter: QPainter, _colour: QColor) -> None:
+    _lines(painter, (10, 15), (10, 5))
+    _lines(painter, (5.5, 9.5), (10, 5), (14.5, 9.5))
+
+
+def _down(painter: QPainter, _colour: QColor) -> None:
+    _lines(painter, (10, 5), (10, 15))
+    _lines(painter, (5.5, 10.5), (10, 15), (14.5, 10.5))
+
+
+def _stop(painter: QPainter, colour: QColor) -> None:
+    painter.setBrush(colour)
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.drawRoundedRect(QRectF(6, 6, 8, 8), 1.2, 1.2)
+
+
+def _copy(painter: QPainter, _colour: QColor) -> None:
+    painter.drawRoundedRect(QRectF(7.5, 7.5, 8, 8.5), 1.5, 1.5)
+    _lines(painter, (5, 12), (4.5, 11.5), (4.5, 5), (5, 4.5), (11, 4.5), (11.5, 5))
+
+
+def _done(painter: QPainter, _colour: QColor) -> None:
+    _lines(painter, (5, 10.5), (8.5, 14), (15, 6.5))
+
+
+PAINTERS: dict[str, Callable[[QPainter, QColor], None]] = {
+    "new chat": _new_chat,
+    "panel": _panel,
+    "up": _up,
+    "down": _down,
+    "stop": _stop,
+    "copy": _copy,
+    "done": _done,
+}

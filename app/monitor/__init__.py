@@ -1,0 +1,1 @@
+"""The live panel: what the engine does, as it does it."""

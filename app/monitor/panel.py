@@ -1,0 +1,206 @@
+"""The live panel: four blocks, refreshed from the host's history while something happens and somebody looks."""
+
+import time
+
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtGui import QHideEvent, QPalette, QShowEvent
+from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+
+from app import units
+from app.engine_host import EngineHost, ModelInfo, State
+from app.labels import quiet
+from app.monitor.history import History
+from app.monitor.plots import FilledLine, HeatMap, StackedBar, TokenBars
+from app.monitor.section import Legend, Section
+
+WIDTH = 304
+BUSY_MS = 125
+IDLE_MS = 1000  # the minute of flash traffic still runs out after an answer
+
+
+class MemorySection(Section):
+    ITEMS = (
+        ("Resident", "resident"),
+        ("Neuron pool", "neuron_pool"),
+        ("Predictors", "predictors"),
+        ("KV cache", "kv_cache"),
+        ("Workspace", "workspace"),
+    )
+
+    def __init__(self):
+        super().__init__(
+            "Memory",
+            "Memory that this application uses now, measured by the operating system. The bar shows what the model "
+            "was planned to take of its memory budget.",
+        )
+        self.number, self.words = self.add_strong()
+        self.bar = StackedBar()
+        self.legend = Legend(self.ITEMS)
+        self.caption = quiet()
+        for widget in (self.bar, self.legend, self.caption):
+            self.add(widget)
+
+    def refresh(self, model: ModelInfo, history: History) -> None:
+        used = history.latest.footprint_bytes if history.latest else model.footprint_bytes
+        budget = model.memory_budget or model.planned_bytes
+        self.aside.setText(f"model {units.size(model.model_bytes)}")
+        self.number.setText(units.size(used))
+        self.words.setText("used by Flashbulb")
+        parts = [(name, model.planned.get(name, 0)) for _, name in self.ITEMS]
+        self.bar.set_parts(parts, budget)
+        self.legend.set_values(*(units.size(value) for _, value in parts))
+        limit = f" of a budget of {units.size(budget)}" if model.memory_budget else ", no budget set"
+        self.caption.setText(f"model's share {units.size(model.planned_bytes)}{limit}")
+
+    def words_for_it(self) -> str:
+        return f"{self.number.text()} {self.words.text()}, {self.caption.text()}: {self.legend.text()}"
+
+
+class FlashSection(Section):
+    def __init__(self):
+        super().__init__(
+            "Flash",
+            "Bytes asked of the drive in each second of work: while the prompt is read and while tokens are made, "
+            "computing time included. The dotted line is the highest half second of the last minute.",
+        )
+        self.aside.setText("last 60 s")
+        self.number, self.words = self.add_strong()
+        self.line = FilledLine()
+        self.caption = quiet()
+        self.add(self.line)
+        self.add(self.caption)
+
+    def refresh(self, history: History, now: float) -> None:
+        rate, reads = history.rate(now)
+        traffic = history.traffic(now)
+        self.number.setText(units.rate(rate))
+        self.words.setText(f"{units.count(reads)} reads/s")
+        self.line.set_values(traffic)
+        peak = max(traffic)
+        self.caption.setText(f"peak {units.rate(peak)}" if peak else "nothing read in the last minute")
+
+    def words_for_it(self) -> str:
+        return f"{self.number.text()}, {self.words.text()}, {self.caption.text()}"
+
+
+class TimeSection(Section):
+    PARTS = (("Flash", "flash", "io_ms"), ("Memory", "memory", "memory_ms"), ("Compute", "compute", "compute_ms"))
+
+    def __init__(self):
+        super().__init__(
+            "Time a token",
+            "How long each of the last 60 tokens took, the latest at the right: waiting for flash, keeping the neuron "
+            "pool and the window in order, and everything else. The figures are means over these tokens.",
+        )
+        self.bars = TokenBars(tuple(colour for _, colour, _ in self.PARTS))
+        self.legend = Legend([(title, colour) for title, colour, _ in self.PARTS], columns=len(self.PARTS))
+        self.add(self.bars)
+        self.add(self.legend)
+
+    def refresh(self, history: History) -> None:
+        means = history.means()
+        fields = [field for _, _, field in self.PARTS]
+        self.bars.set_bars([tuple(getattr(token, field) for field in fields) for token in history.tokens])
+        self.aside.setText(units.milliseconds(means["total_ms"]) if means else "")
+        self.legend.set_values(*(units.number(means[field]) if means else "–" for field in fields))
+
+    def words_for_it(self) -> str:
+        return f"{self.aside.text()}: {self.legend.text()}"
+
+
+class NeuronsSection(Section):
+    def __init__(self):
+        super().__init__(
+            "Neurons",
+            "The share of each layer's neurons that was active, layer by layer from top to bottom, for the last 60 "
+            "tokens. Below, as shares of all neurons: active for a token, read from flash for it, held in the neuron "
+            "pool. Hit rate: the share of active neurons that was in the pool already. Means over these tokens.",
+        )
+        self.map = HeatMap()
+        self.legend = Legend([("Active", ""), ("Loaded", ""), ("In pool", ""), ("Hit rate", "")])
+        self.add(self.map)
+        self.add(self.legend)
+
+    def refresh(self, history: History) -> None:
+        tokens = history.tokens
+        self.map.set_columns([[active / token.neurons for active in token.active] for token in tokens])
+        if not tokens:
+            self.aside.clear()
+            self.legend.set_values("–", "–", "–", "–")
+            return
+        layers, means = len(tokens[-1].active), history.means()
+        neurons = layers * tokens[-1].neurons
+        shares = [means[f"{name}_neurons"] / neurons for name in ("active", "loaded", "resident")]
+        self.aside.setText(f"{layers} layers")
+        self.legend.set_values(*(units.percent(share) for share in (*shares, means["hit_rate"])))
+
+    def words_for_it(self) -> str:
+        return f"{self.aside.text()}: {self.legend.text()}"
+
+
+class MonitorPanel(QScrollArea):
+    """The column at the right of the window. Costs nothing while it is hidden or nothing happens."""
+
+    def __init__(self, host: EngineHost, parent: QWidget | None = None):
+        super().__init__(parent)
+        self._host = host
+        self.memory, self.flash = MemorySection(), FlashSection()
+        self.time, self.neurons = TimeSection(), NeuronsSection()
+        self.sections = (self.memory, self.flash, self.time, self.neurons)
+        column = QWidget()
+        column.setBackgroundRole(QPalette.ColorRole.Window)
+        layout = QVBoxLayout(column)
+        layout.setContentsMargins(18, 16, 18, 16)
+        layout.setSpacing(22)
+        for section in self.sections:
+            layout.addWidget(section)
+        layout.addStretch()
+        self.setWidget(column)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setBackgroundRole(QPalette.ColorRole.Window)
+        self.setFixedWidth(WIDTH)
+        self.setAccessibleName("Live panel")
+        self._described = 0.0
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self.refresh)
+        host.state_changed.connect(self._on_state)
+
+    def refresh(self) -> None:
+        """Show the host's figures as they are now."""
+        now, history = time.monotonic(), self._host.history
+        if self._host.model:
+            self.memory.refresh(self._host.model, history)
+        self.flash.refresh(history, now)
+        self.time.refresh(history)
+        self.neurons.refresh(history)
+        self._describe(now)
+        self._pace(now)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self.refresh()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        self._timer.stop()
+        super().hideEvent(event)
+
+    def _on_state(self, _state: State) -> None:
+        if self.isVisible():
+            self.refresh()
+
+    def _pace(self, now: float) -> None:
+        """Quick while an answer comes, slow until its traffic has left the picture, then not at all."""
+        if self._host.state in (State.ANSWERING, State.STOPPING):
+            self._timer.start(BUSY_MS)
+        elif self._host.history.quiet(now) or self._host.state is State.CLOSED:
+            self._timer.stop()
+        else:
+            self._timer.start(IDLE_MS)
+
+    def _describe(self, now: float) -> None:
+        if now - self._described >= 1:  # a screen reader is not to be flooded
+            self._described = now
+            for section in self.sections:
+                section.describe(section.words_for_it())

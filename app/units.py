@@ -1,0 +1,48 @@
+"""Numbers as people read them. Decimal units, as on the drive's box; a number never parts from its unit."""
+
+NARROW = "\u00a0"  # no-break space
+PREFIXES = ("B", "KB", "MB", "GB", "TB")
+
+
+def size(count: float) -> str:
+    """Bytes: `12.3 MB`."""
+    if not count:
+        return f"0{NARROW}MB"
+    step = 0
+    while count >= 999.5 and step < len(PREFIXES) - 1:
+        count, step = count / 1000, step + 1
+    digits = 1 if step and count < 99.95 else 0
+    return f"{count:.{digits}f}{NARROW}{PREFIXES[step]}"
+
+
+def rate(bytes_per_second: float) -> str:
+    """Bytes a second: `201 MB/s`."""
+    return f"{size(bytes_per_second)}/s"
+
+
+def count(value: float) -> str:
+    """A whole number, thousands grouped; large ones as `134 k`."""
+    return f"{value / 1000:.0f}{NARROW}k" if value >= 99_500 else f"{value:,.0f}"
+
+
+def percent(share: float) -> str:
+    """A share of one: `96 %`; a decimal where whole per cents would hide it."""
+    value = 100 * share
+    digits = 1 if 0 < value < 9.95 or 99 < value < 100 else 0
+    text = f"{value:.{digits}f}"
+    return f"{'99.9' if text == '100.0' else text}{NARROW}%"
+
+
+def number(value: float) -> str:
+    """A figure whose unit stands elsewhere: `302`, `4.1`."""
+    return f"{value:.{1 if value < 9.95 else 0}f}"
+
+
+def milliseconds(value: float) -> str:
+    """A short time: `302 ms`, `4.1 ms`."""
+    return f"{number(value)}{NARROW}ms"
+
+
+def seconds(value: float) -> str:
+    """A time a person waits: `1.8 s`, or `120 ms` where that says more."""
+    return milliseconds(1000 * value) if value < 0.995 else f"{value:.1f}{NARROW}s"

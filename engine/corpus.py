@@ -1,0 +1,62 @@
+"""Texts to measure and to calibrate on, as token sequences."""
+
+import gzip
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import FlashbulbError
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """Tokens that belong together, and the bytes of text that they stand for."""
+
+    tokens: list[int]
+    bytes: int
+
+
+def read_sequences(path: Path, tokenizer) -> list[Sequence]:
+    """Sequences of a text file: one for plain text, one for each conversation of a .jsonl or .jsonl.gz file.
+
+    A conversation is a line `{"turns": [text, ...]}`, the first turn being the user's. Raises FlashbulbError.
+    """
+    try:
+        if path.name.endswith((".jsonl", ".jsonl.gz")):
+            texts = [_render(turns, tokenizer) for turns in _conversations(path)]
+        else:
+            texts = [tokenizer.encode(path.read_text(encoding="utf-8"))]
+    except (OSError, EOFError, UnicodeDecodeError, ValueError, KeyError, TypeError) as error:
+        raise FlashbulbError(f"{path} cannot be read as a text: {error}") from error
+    sequences = [Sequence(tokens, text_bytes(tokens, tokenizer)) for tokens in texts if len(tokens) > 1]
+    if not sequences:
+        raise FlashbulbError(f"{path} holds no text.")
+    return sequences
+
+
+def text_bytes(tokens: list[int], tokenizer) -> int:
+    """UTF-8 bytes of the text that tokens stand for, special tokens not counted."""
+    return len(tokenizer.decode(tokens, skip_special_tokens=True).encode())
+
+
+def cut(tokens: list[int], context: int) -> Iterator[list[int]]:
+    """Runs of at most `context` inputs plus the token after, so that every token but the first is predicted once."""
+    for start in range(0, max(len(tokens) - 1, 1), context):
+        yield tokens[start : start + context + 1]
+
+
+def _conversations(path: Path) -> Iterator[list[str]]:
+    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
+    with opened as lines:
+        for line in lines:
+            if line.strip():
+                yield json.loads(line)["turns"]
+
+
+def _render(turns: list[str], tokenizer) -> list[int]:
+    if not tokenizer.has_chat_template:
+        return tokenizer.encode("".join(turn + "\n" for turn in turns))
+    roles = ("user", "assistant")
+    messages = [{"role": roles[i % 2], "content": turn} for i, turn in enumerate(turns)]
+    return list(tokenizer.apply_chat_template(messages, return_dict=False))

@@ -1,0 +1,203 @@
+"""The FFN whose weights stay on flash: select, admit, read the misses, multiply (paper, section 3)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Event
+from time import perf_counter
+
+import mlx.core as mx
+import mlx.nn as nn
+import numpy as np
+
+from engine.errors import CancelledError
+from engine.flash.bundles import BundleLayer
+from engine.flash.stream import LayerStream
+from engine.memory.footprint import footprint
+from engine.memory.pool import Admission, NeuronPool
+from engine.memory.window import Window
+from engine.statistics import TokenStatistics
+
+ACTIVATIONS: dict[str, Callable[[mx.array], mx.array]] = {"relu": nn.relu}
+NUMPY_ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"relu": lambda x: np.maximum(x, 0)}
+
+
+@dataclass
+class Pass:
+    """One run through all layers: what it is for, and what it has cost so far. Shared by the layers' FFNs."""
+
+    layers: int
+    whole_layers: bool = False  # stream every layer (prefill, dense) instead of selecting
+    seeding: bool = False  # fill the pools with what the last tokens of this pass use
+    cancelled: Event | None = None
+    observer: object | None = None  # told every layer's activations, for measurements
+    began: float = field(default_factory=perf_counter)
+    io_s: float = 0.0
+    memory_s: float = 0.0
+    bytes_read: int = 0
+    reads: int = 0
+
+    def __post_init__(self):
+        self.active, self.loaded, self.resident = ([0] * self.layers for _ in range(3))
+
+    def read(self, waited_s: float, bytes_read: int, reads: int) -> None:
+        self.io_s += waited_s
+        self.bytes_read += bytes_read
+        self.reads += reads
+
+    def statistics(self, neurons: int) -> TokenStatistics:
+        """The cost from the start of this pass until now."""
+        compute = perf_counter() - self.began - self.io_s - self.memory_s
+        return TokenStatistics(
+            io_ms=1e3 * self.io_s,
+            memory_ms=1e3 * self.memory_s,
+            compute_ms=1e3 * compute,
+            bytes_read=self.bytes_read,
+            reads=self.reads,
+            active=tuple(self.active),
+            loaded=tuple(self.loaded),
+            resident=tuple(self.resident),
+            neurons=neurons,
+            footprint_bytes=footprint(),
+        )
+
+
+@dataclass
+class Flash:
+    """What the FFNs of one model share: the open bundle file, its reader, the layer stream and the window."""
+
+    reader: object
+    file: object
+    stream: LayerStream
+    window: Window
+    current: Pass
+
+
+class StreamedFFN:
+    """Takes the place of a layer's dense FFN: `ffn(x)`, x and result [1, tokens, width].
+
+    selector: says which neurons a token needs; None streams the whole layer for every token.
+    down_bias: [width] or None. dtype: what x has, and what rows are brought to where theirs differs.
+    """
+
+    def __init__(
+        self,
+        layer: int,
+        place: BundleLayer,
+        pool: NeuronPool,
+        selector,
+        activation: str,
+        up_bias: mx.array,
+        down_bias: mx.array | None,
+        flash: Flash,
+    ):
+        self.layer, self.place, self.pool, self.selector, self.flash = layer, place, pool, selector, flash
+        self.activation = activation
+        self.up_bias, self.down_bias = up_bias, down_bias
+
+    def __call__(self, x: mx.array) -> mx.array:
+        current = self.flash.current
+        if current.cancelled is not None and current.cancelled.is_set():
+            raise CancelledError("Stopped.")
+        streamed = current.whole_layers or self.selector is None
+        y = self._whole_layer(x) if streamed else self._active_set(x)
+        current.resident[self.layer] = self.pool.num_used
+        return y if self.down_bias is None else y + self.down_bias
+
+    def _active_set(self, x: mx.array) -> mx.array:
+        current = self.flash.current
+        active = self.selector.select(x)
+        current.active[self.layer] = len(active)
+        if len(active) <= self.pool.capacity:
+            self._load(active)
+            return self._over_pool(x)
+        # A token that needs more neurons than the pool has rows is computed in rounds: slow, but the same sum.
+        y = mx.zeros_like(x)
+        for start in range(0, len(active), self.pool.capacity):
+            self.pool.clear()
+            self._load(active[start : start + self.pool.capacity])
+            y = y + self._over_pool(x)
+            mx.eval(y)
+        return y
+
+    def _load(self, active: np.ndarray) -> None:
+        """Bring an active set (int32 ids that fit the pool) into memory."""
+        began = perf_counter()
+        admission = self.pool.admit(active, self.flash.window)
+        current = self.flash.current
+        current.loaded[self.layer] += len(admission.neurons)
+        current.memory_s += perf_counter() - began
+        if not len(admission.neurons):
+            return
+        try:
+            self._read(admission)
+        except BaseException:
+            self.pool.discard(admission)
+            raise
+
+    def _read(self, admission: Admission) -> None:
+        began = perf_counter()
+        flash = self.flash
+        offsets, rows = self.place.offsets(admission.neurons), admission.rows.astype(np.int64)
+        ticket = flash.reader.submit(flash.file, offsets, self.place.row_bytes, self.pool.view, rows)
+        try:
+            ticket.wait()
+        finally:
+            ticket.cancel()  # of no effect once it is complete; after an interrupt, no row may be written any more
+            ticket.settle()
+        flash.current.read(perf_counter() - began, ticket.bytes, ticket.reads)
+
+    def _over_pool(self, x: mx.array) -> mx.array:
+        used = self.pool.num_used
+        if used == 0:
+            return mx.zeros_like(x)
+        hidden, y = self._multiply(x, self.pool.matrix[:used], mx.array(self.pool.bias[:used]).astype(x.dtype))
+        if self.flash.current.observer is not None:
+            self.flash.current.observer.computed(self.layer, hidden)
+        return y
+
+    def _whole_layer(self, x: mx.array) -> mx.array:
+        current = self.flash.current
+        current.active[self.layer] = current.loaded[self.layer] = self.place.neurons
+        self.pool.clear()
+        y = mx.zeros_like(x)
+        for piece in self.flash.stream.pieces(self.layer):
+            current.read(piece.waited_s, piece.bytes_read, piece.reads)
+            hidden, part = self._multiply(x, piece.rows, self.up_bias[piece.start : piece.stop])
+            y = y + part
+            mx.eval(y, hidden)  # the buffer is overwritten once the next piece is asked for
+            if current.observer is not None:
+                current.observer.streamed(self.layer, x, piece, hidden)
+            if current.seeding and self.selector is not None:
+                self._seed(piece, hidden)
+        return y
+
+    def _seed(self, piece, hidden: mx.array) -> None:
+        """Keep the neurons that the window's tokens at the end of this pass used. hidden: [1, tokens, neurons]."""
+        began = perf_counter()
+        recent = np.array(hidden[0, -self.flash.window.size :] > 0)
+        age = np.argmax(recent[::-1], axis=0)  # tokens since each neuron was last active
+        used = np.flatnonzero(recent.any(axis=0)).astype(np.int32)
+        admission = self.pool.seed(used + np.int32(piece.start), self.flash.window.token - age[used])
+        self.pool.view[admission.rows] = piece.view[admission.neurons - piece.start]
+        self.flash.current.memory_s += perf_counter() - began
+
+    def _multiply(self, x: mx.array, rows: mx.array, up_bias: mx.array) -> tuple[mx.array, mx.array]:
+        """Activations [1, tokens, neurons] and output [1, tokens, width] over rows [neurons, row] = [up | down | 0]."""
+        width = x.shape[-1]
+        if not mx.metal.is_available() and x.shape[1] > 1:
+            return self._multiply_numpy(x, rows, up_bias)
+        if rows.dtype != x.dtype or mx.metal.is_available():
+            up, down = rows[:, :width].astype(x.dtype), rows[:, width : 2 * width].astype(x.dtype)
+            hidden = ACTIVATIONS[self.activation](x @ up.T + up_bias)
+            return hidden, hidden @ down
+        # MLX on the CPU would copy each strided half; a zero-padded input multiplies the whole rows as they are.
+        padded = mx.pad(x, [(0, 0), (0, 0), (0, rows.shape[1] - width)])
+        hidden = ACTIVATIONS[self.activation](padded @ rows.T + up_bias)
+        return hidden, (hidden @ rows)[..., width : 2 * width]
+
+    def _multiply_numpy(self, x: mx.array, rows: mx.array, up_bias: mx.array) -> tuple[mx.array, mx.array]:
+        """Many tokens on the CPU: MLX has only a reference BLAS there, numpy's is many times faster."""
+        inputs, both = np.array(x[0].astype(mx.float32)), np.array(rows.astype(mx.float32))
+        up, down = both[:, : x.shape[-1]], both[:, x.shape[-1] : 2 * x.shape[-1]]
+        hidden = NUMPY_ACTIVATIONS[self.activation](inputs @ up.T + np.array(up_bias.astype(mx.float32)))
+        return mx.array(hidden)[None], mx.array(hidden @ down)[None].astype(x.dtype)

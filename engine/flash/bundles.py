@@ -1,0 +1,149 @@
+"""The bundle file: every neuron's up row and down column side by side on flash (paper, section 3.2).
+
+`bundles.safetensors` is an ordinary safetensors file, one tensor a layer, `[neurons, row]`, whose header is padded so
+that the data starts on a 16 KiB boundary and whose rows are padded to the read granularity. A row is one bundle:
+`[up | down]`, then zeros.
+"""
+
+import json
+import os
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from engine.errors import PreparedModelError
+
+DATA_ALIGNMENT = 16384  # a page on Apple silicon; a multiple of every drive's block
+GRANULARITIES = (16384, 4096, 512)  # what direct reads like, largest first
+MAX_PADDING = 1 / 8  # of a row: beyond it the padding costs more than the aligned read gains
+MAX_HEADER = 100_000_000  # safetensors' own limit
+ITEM_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
+
+
+def padded_row_bytes(bundle_bytes: int) -> int:
+    """Bytes of a row that holds a bundle of `bundle_bytes`, padded to the largest granularity that wastes little."""
+    for granularity in GRANULARITIES:
+        padded = -(-bundle_bytes // granularity) * granularity
+        if padded - bundle_bytes <= MAX_PADDING * bundle_bytes:
+            return padded
+    return bundle_bytes
+
+
+@dataclass(frozen=True)
+class BundleLayer:
+    """Where one layer's bundles lie: `neurons` rows of `row_bytes`, from byte `offset` of the file."""
+
+    offset: int
+    neurons: int
+    row_bytes: int
+
+    def offsets(self, neurons: np.ndarray) -> np.ndarray:
+        """Byte offsets (int64) of the bundles of `neurons` (any integer array)."""
+        return self.offset + neurons.astype(np.int64) * self.row_bytes
+
+    @property
+    def bytes(self) -> int:
+        return self.neurons * self.row_bytes
+
+
+@dataclass(frozen=True)
+class BundleFile:
+    """A bundle file's header. `dtype` is safetensors' name (F32, F16, BF16); `width` is d_model in elements."""
+
+    path: Path
+    dtype: str
+    width: int
+    layers: tuple[BundleLayer, ...]
+
+    @property
+    def bytes(self) -> int:
+        return sum(layer.bytes for layer in self.layers)
+
+    @classmethod
+    def open(cls, path: Path) -> "BundleFile":
+        """Read and check the header. Raises PreparedModelError for a file that is missing, truncated or malformed."""
+        header, data_start = _read_header(path)
+        try:
+            metadata = header.pop("__metadata__")
+            width, parts = int(metadata["width"]), metadata["bundle"].split("|")
+            names = [f"layers.{i}" for i in range(len(header))]
+            entries = [header[name] for name in names]
+            dtypes = {entry["dtype"] for entry in entries}
+            dtype = dtypes.pop()
+            item = ITEM_BYTES[dtype]
+            layers = []
+            for entry in entries:
+                (neurons, elements), (start, stop) = entry["shape"], entry["data_offsets"]
+                if dtypes or stop - start != neurons * elements * item or elements < width * len(parts) or start < 0:
+                    raise ValueError("shapes and offsets disagree")
+                layers.append(BundleLayer(data_start + start, neurons, elements * item))
+        except (KeyError, ValueError, TypeError, IndexError) as error:
+            raise PreparedModelError(f"{path} is not a bundle file ({error}). Prepare the model again.") from error
+        end = max((layer.offset + layer.bytes for layer in layers), default=data_start)
+        if path.stat().st_size != end:
+            raise PreparedModelError(
+                f"{path} has {path.stat().st_size} bytes where its header says {end}: it is truncated or was changed. "
+                "Prepare or download the model again."
+            )
+        return cls(path, dtype, width, tuple(layers))
+
+
+def _read_header(path: Path) -> tuple[dict, int]:
+    try:
+        with path.open("rb") as file:
+            size = struct.unpack("<Q", file.read(8))[0]
+            if size > min(MAX_HEADER, path.stat().st_size - 8):
+                raise ValueError("its header is longer than the file")
+            header = json.loads(file.read(size))
+        if not isinstance(header, dict):
+            raise ValueError("its header is no table")
+    except FileNotFoundError as error:
+        raise PreparedModelError(f"{path} is missing. Prepare or download the model again.") from error
+    except (OSError, ValueError, struct.error) as error:
+        raise PreparedModelError(f"{path} cannot be read ({error}). Prepare or download the model again.") from error
+    return header, 8 + size
+
+
+class BundleWriter:
+    """Writes a bundle file one layer at a time; a context manager that leaves a whole file, or raises.
+
+    dtype: safetensors' name. neurons: by layer. Raises OSError (a full disk) as it comes.
+    """
+
+    def __init__(self, path: Path, dtype: str, width: int, neurons: list[int]):
+        item = ITEM_BYTES[dtype]
+        self._row = padded_row_bytes(2 * width * item) // item
+        self._expected = list(neurons)
+        header: dict = {"__metadata__": {"format": "flashbulb", "bundle": "up|down", "width": str(width)}}
+        start = 0
+        for i, count in enumerate(neurons):
+            stop = start + count * self._row * item
+            header[f"layers.{i}"] = {"dtype": dtype, "shape": [count, self._row], "data_offsets": [start, stop]}
+            start = stop
+        text = json.dumps(header).encode()
+        text += b" " * (-(8 + len(text)) % DATA_ALIGNMENT)
+        self._file = path.open("wb")
+        self._file.write(struct.pack("<Q", len(text)) + text)
+
+    def write(self, bundles: np.ndarray) -> None:
+        """Append the next layer: `[neurons, 2 * width]`, items of the dtype's size (bfloat16 as uint16)."""
+        if len(bundles) != self._expected.pop(0):
+            raise ValueError("this layer has another number of neurons than the header says")
+        rows = np.zeros((len(bundles), self._row), bundles.dtype)
+        rows[:, : bundles.shape[1]] = bundles
+        self._file.write(rows.data)
+
+    def __enter__(self) -> "BundleWriter":
+        return self
+
+    def __exit__(self, kind, value, traceback) -> None:
+        try:
+            if kind is None:
+                if self._expected:
+                    raise ValueError(f"{len(self._expected)} layers were not written")
+                self._file.flush()
+                os.fsync(self._file.fileno())
+        finally:
+            self._file.close()

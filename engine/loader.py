@@ -1,0 +1,210 @@
+"""From a prepared model and settings to a model that runs within its memory budget."""
+
+import json
+import os
+from pathlib import Path
+
+import mlx.core as mx
+import numpy as np
+from mlx_lm.models.cache import KVCache
+from mlx_lm.tokenizer_utils import load as load_tokenizer
+
+from engine.ffn import Flash, Pass, StreamedFFN
+from engine.flash.reader import open_reader
+from engine.flash.stream import LayerStream
+from engine.generate import Generation
+from engine.memory.footprint import footprint
+from engine.memory.pool import NeuronPool
+from engine.memory.window import Window
+from engine.models import build
+from engine.planning import PREFILL_TOKENS, plan_memory
+from engine.prepared import BUNDLES, PREDICTOR, RESIDENT, PreparedModel
+from engine.settings import GenerationOptions, Settings
+from engine.sparsity.predictor import load_predictors
+from engine.sparsity.selectors import ExactSelection, PredictedSelection
+
+STARTER = Path(__file__).parent.parent / "resources" / "starter" / "model"
+
+
+def find(model: str | Path) -> Path:
+    """The folder of a prepared model; the word `starter` names the built-in one."""
+    return STARTER if str(model) == "starter" else Path(model).expanduser()
+
+
+class LoadedModel:
+    """A model in memory, its FFN weights on flash. One thread loads, runs and closes it.
+
+    settings: what was asked for. budget: what is held, by item. context: tokens. baseline_bytes: the process before
+    loading. cached_tokens: what the KV cache holds.
+    """
+
+    def __init__(self, prepared: PreparedModel, settings: Settings):
+        self.baseline_bytes = footprint()
+        self.prepared, self.settings = prepared, settings
+        self.name, self.model_bytes, self.flash_bytes = prepared.name, prepared.bytes, prepared.bundles.bytes
+        self._model, self._args = build(prepared.config)
+        plan = plan_memory(prepared, self._args, settings)
+        self.context, self.dtype, self.budget = plan.context, plan.dtype, plan.budget
+        mx.set_cache_limit(plan.cache_limit)
+        self.reader = open_reader(threads=settings.reader_threads)
+        try:
+            self._file = self.reader.open(prepared.folder / BUNDLES)
+            stream = LayerStream(self.reader, self._file, prepared.bundles, plan.piece_bytes)
+            self.flash = Flash(self.reader, self._file, stream, Window(settings.window), Pass(self.layers))
+            self._install(mx.load(str(prepared.folder / RESIDENT)))
+            self.tokenizer = _tokenizer(prepared)
+        except BaseException:
+            self.reader.close()
+            raise
+        self.cached_tokens: list[int] = []
+        self._cache = [KVCache() for _ in range(self.layers)]
+
+    @property
+    def layers(self) -> int:
+        return len(self.prepared.bundles.layers)
+
+    @property
+    def neurons(self) -> int:
+        """FFN neurons of a layer."""
+        return self.prepared.bundles.layers[0].neurons
+
+    @property
+    def left_early(self) -> int:
+        """Neurons that had to leave the pool while still in the window, since loading."""
+        return sum(layer.ffn.pool.left_early for layer in self._model.layers)
+
+    @property
+    def vocabulary(self) -> int:
+        return self._args.vocab_size
+
+    @property
+    def direct_io(self) -> bool:
+        """Whether reads bypass the operating system's cache."""
+        return self._file.direct
+
+    def selector(self, layer: int):
+        """What selects a layer's neurons; None where all are streamed."""
+        return self._model.layers[layer].ffn.selector
+
+    def generate(self, prompt, options: GenerationOptions | None = None, cancelled=None) -> Generation:
+        """An answer, as an iterator of pieces. prompt: text, a list of token ids, or chat messages.
+
+        cancelled: a threading.Event that stops within one layer. Raises PromptError.
+        """
+        return Generation(self, prompt, options or GenerationOptions(), cancelled)
+
+    def prefill(self, tokens: list[int], cancelled=None, observer=None) -> tuple[mx.array, Pass]:
+        """Append tokens to the context by streaming whole layers, exactly. Logits [1, tokens, vocabulary], the last only
+        unless observed, and the pass that was made."""
+        dense = self.settings.selection == "dense"
+        current = self._begin(whole_layers=True, cancelled=cancelled, observer=observer)
+        logits = []
+        for start in range(0, len(tokens), PREFILL_TOKENS):
+            block = tokens[start : start + PREFILL_TOKENS]
+            current.seeding = not dense and start + PREFILL_TOKENS >= len(tokens)
+            logits.append(self._forward(block, last_only=observer is None))
+        return (mx.concatenate(logits, axis=1) if observer is not None else logits[-1]), current
+
+    def decode(self, token: int, cancelled=None, observer=None) -> tuple[mx.array, Pass]:
+        """Append one token to the context. Logits [1, 1, vocabulary] and the pass that was made."""
+        current = self._begin(cancelled=cancelled, observer=observer)
+        return self._forward([token]), current
+
+    def trim(self, tokens: int) -> None:
+        """Keep the first `tokens` tokens of the context."""
+        for cache in self._cache:
+            cache.trim(cache.offset - tokens)
+        del self.cached_tokens[tokens:]
+
+    def close(self) -> None:
+        """Free memory and stop the reader. Harmless when repeated."""
+        if self._model is None:
+            return
+        self.flash.stream.close()
+        self.reader.close()
+        self._model = self._cache = self.flash = None
+        mx.clear_cache()
+
+    def _begin(self, **kind) -> Pass:
+        self.flash.current = Pass(self.layers, **kind)
+        return self.flash.current
+
+    def _forward(self, tokens: list[int], last_only: bool = True) -> mx.array:
+        """Evaluated float32 logits. If it fails, the context is as it was before."""
+        self.flash.window.advance(len(tokens))
+        try:
+            logits = self._model(mx.array([tokens]), self._cache, last_only).astype(mx.float32)
+            mx.eval(logits)
+        except BaseException:
+            self.flash.stream.drop()
+            self.trim(len(self.cached_tokens))
+            raise
+        self.cached_tokens += tokens
+        return logits
+
+    def _install(self, weights: dict[str, mx.array]) -> None:
+        """Put streamed FFNs in the place of dense ones, before anything is evaluated, then load what is resident."""
+        weights = {name: weight.astype(self.dtype) for name, weight in weights.items()}
+        predictors = self._predictors()
+        for i, layer in enumerate(self._model.layers):
+            place = self.prepared.bundles.layers[i]
+            up_bias = weights.pop(f"ffn.{i}.up_bias", mx.zeros(place.neurons, self.dtype))
+            down_bias = weights.pop(f"ffn.{i}.down_bias", None)
+            mx.eval(up_bias)
+            bias = np.array(up_bias.astype(mx.float32))
+            pool = NeuronPool(self.budget.capacities[i], place.row_bytes, self.prepared.bundles.dtype, bias)
+            self.reader.register(pool.view)
+            selector = self._selector(i, up_bias, predictors)
+            activation = layer.ffn.activation
+            layer.ffn = StreamedFFN(i, place, pool, selector, activation, up_bias, down_bias, self.flash)
+            mx.eval(*(b for b in (down_bias,) if b is not None))
+        self._model.load_weights(list(weights.items()), strict=True)
+        mx.eval(self._model.parameters())
+
+    def _predictors(self) -> list:
+        if self.settings.selection != "predictor":
+            return []
+        thresholds = [report["threshold"] for report in self.prepared.layer_reports]
+        return load_predictors(self.prepared.folder / PREDICTOR, thresholds, self.dtype)
+
+    def _selector(self, layer: int, up_bias: mx.array, predictors: list):
+        if self.settings.selection == "dense":
+            return None
+        if self.settings.selection == "predictor":
+            predictor = predictors[layer]
+            mx.eval(predictor.down, predictor.up, predictor.bias)
+            return PredictedSelection(predictor)
+        width = self.prepared.bundles.width
+        parts = []
+        for piece in self.flash.stream.pieces(layer):
+            parts.append(piece.rows[:, :width].astype(self.dtype) + 0)  # + 0: a copy, the buffer is used again
+            mx.eval(parts[-1])
+        up = mx.concatenate(parts)
+        mx.eval(up)
+        return ExactSelection(up, up_bias)
+
+
+def _tokenizer(prepared: PreparedModel):
+    """mlx-lm's tokenizer wrapper; None for a checkpoint that came without one."""
+    if not (prepared.folder / "tokenizer_config.json").is_file():
+        return None
+    return load_tokenizer(prepared.folder, eos_token_ids=_eos_ids(prepared))
+
+
+def _eos_ids(prepared: PreparedModel) -> list[int]:
+    """Ids that end an answer: generation_config.json's, else config.json's."""
+    path = prepared.folder / "generation_config.json"
+    generation = json.loads(path.read_text()) if path.is_file() else {}
+    ids = generation.get("eos_token_id", prepared.config.get("eos_token_id"))
+    return ids if isinstance(ids, list) else [] if ids is None else [ids]
+
+
+def load(model: str | Path, settings: Settings | None = None) -> LoadedModel:
+    """Load a prepared model. Raises PreparedModelError, BudgetError, ReadError."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    return LoadedModel(PreparedModel.open(find(model)), settings or Settings())
+
+
+def release() -> None:
+    """The last call of a thread that used a model: its MLX streams end with it."""
+    mx.clear_streams()

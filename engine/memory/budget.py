@@ -1,0 +1,81 @@
+"""The memory budget: what is held, item by item, against a ceiling that is kept (paper, section 3.3)."""
+
+from dataclasses import dataclass
+
+from engine.errors import BudgetError
+from engine.memory.pool import NEURON_BOOKKEEPING, ROW_BOOKKEEPING
+
+
+def readable(count: float) -> str:
+    """Bytes for people: 3 figures, decimal units."""
+    for unit in ("bytes", "KB", "MB", "GB"):
+        if count < 999.5 or unit == "GB":
+            break
+        count /= 1000
+    return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.3g} {unit}"
+
+
+@dataclass(frozen=True)
+class PoolDemand:
+    """One layer's neuron pool: bytes of a row, all neurons, and the rows without which a token does not fit."""
+
+    row_bytes: int
+    neurons: int
+    minimum: int
+    weight: float  # share of the layer that is active: busier layers get more of the pool
+
+    def bytes(self, rows: int) -> int:
+        return rows * (self.row_bytes + ROW_BOOKKEEPING) + self.neurons * NEURON_BOOKKEEPING
+
+
+@dataclass(frozen=True)
+class MemoryBudget:
+    """A plan that fits. items: bytes by name; capacities: pool rows by layer; total: bytes, at most `ceiling`."""
+
+    ceiling: int
+    items: dict[str, int]
+    capacities: tuple[int, ...]
+    smallest: int
+
+    @property
+    def total(self) -> int:
+        return sum(self.items.values())
+
+
+def plan(ceiling: int | None, fixed: dict[str, int], demands: list[PoolDemand], default_share: float) -> MemoryBudget:
+    """Share a ceiling (bytes) between what has a fixed size and the neuron pools.
+
+    Without a ceiling, the pools get `default_share` of all neurons. Raises BudgetError with the smallest that works.
+    """
+    smallest = sum(fixed.values()) + sum(d.bytes(d.minimum) for d in demands)
+    if ceiling is None:
+        rows = [max(d.minimum, round(default_share * d.neurons)) for d in demands]
+        ceiling = sum(fixed.values()) + sum(d.bytes(r) for d, r in zip(demands, rows, strict=True))
+    if ceiling < smallest:
+        parts = ", ".join(f"{name.replace('_', ' ')} {readable(size)}" for name, size in fixed.items())
+        raise BudgetError(
+            f"A memory budget of {readable(ceiling)} is too small. The smallest that works is {readable(smallest)}: "
+            f"{parts}, neuron pool {readable(smallest - sum(fixed.values()))}.",
+            smallest,
+        )
+    capacities = _share(ceiling - sum(fixed.values()), demands)
+    pool = sum(d.bytes(rows) for d, rows in zip(demands, capacities, strict=True))
+    return MemoryBudget(ceiling, {**fixed, "neuron_pool": pool}, tuple(capacities), smallest)
+
+
+def _share(room: int, demands: list[PoolDemand]) -> list[int]:
+    """Rows by layer that fit `room` bytes: the minimum for each, the rest by weight, no layer more than its neurons."""
+    rows = [d.minimum for d in demands]
+    room -= sum(d.bytes(d.minimum) for d in demands)
+    open_layers = [i for i, d in enumerate(demands) if rows[i] < d.neurons]
+    while open_layers:
+        weight = sum(demands[i].weight * (demands[i].row_bytes + ROW_BOOKKEEPING) for i in open_layers)
+        extra = {i: int(room * demands[i].weight / weight) for i in open_layers}
+        full = [i for i in open_layers if rows[i] + extra[i] >= demands[i].neurons]
+        if not full:
+            return [rows[i] + extra.get(i, 0) for i in range(len(rows))]
+        for i in full:
+            room -= (demands[i].neurons - rows[i]) * (demands[i].row_bytes + ROW_BOOKKEEPING)
+            rows[i] = demands[i].neurons
+            open_layers.remove(i)
+    return rows

@@ -1,0 +1,129 @@
+"""The neuron pool: one layer's preallocated rows in unified memory (paper, section 3.3)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.memory.buffers import aligned_rows
+from engine.memory.window import Window
+
+ROW_BOOKKEEPING = 4 + 4 + 8  # bytes a row: pointer, bias, last_k_active
+NEURON_BOOKKEEPING = 4  # bytes a neuron of the layer: row_of
+
+
+@dataclass(frozen=True)
+class Admission:
+    """Neurons that have to be read, and the row of the pool for each (int32 arrays of equal length)."""
+
+    neurons: np.ndarray
+    rows: np.ndarray
+
+
+class NeuronPool:
+    """Rows `[0, num_used)` hold the neurons in use, dense and in any order: the FFN is two matmuls over that slice.
+
+    matrix: MLX array [capacity, row], never written by MLX; view: the same memory, uint8 [capacity, row_bytes].
+    pointer: int32 [capacity], the neuron in each row. bias: float32 [capacity], that neuron's up bias.
+    last_k_active: int64 [capacity], the token at which that neuron was last active: the paper's list of the neurons of
+    the last k tokens, kept as one number a row. row_of: int32 [neurons], -1 for a neuron that is not in the pool.
+    """
+
+    def __init__(self, capacity: int, row_bytes: int, dtype: str, up_bias: np.ndarray):
+        """up_bias: float32 [neurons], zeros where the model has none. dtype: safetensors' name."""
+        self.capacity = capacity
+        self.matrix, self.view = aligned_rows(capacity, row_bytes, dtype)
+        self.pointer = np.full(capacity, -1, np.int32)
+        self.bias = np.zeros(capacity, np.float32)
+        self.last_k_active = np.zeros(capacity, np.int64)
+        self.num_used = 0
+        self.row_of = np.full(len(up_bias), -1, np.int32)
+        self.left_early = 0  # neurons of the window that had to leave because the pool was full
+        self._up_bias = up_bias
+
+    def admit(self, active: np.ndarray, window: Window) -> Admission:
+        """Make room for a token's active set (sorted int32 ids, at most `capacity`) and forget what left the window.
+
+        Freed rows are given to incoming neurons; holes that remain are closed with the last rows. The caller fills
+        `rows` with the bundles of `neurons`, or calls `discard` if it cannot. Where the window does not fit, its oldest
+        neurons leave first.
+        """
+        if len(active) > self.capacity:
+            raise ValueError(f"{len(active)} active neurons do not fit {self.capacity} rows")
+        rows = self.row_of[active]
+        self.last_k_active[rows[rows >= 0]] = window.token
+        missing = active[rows < 0]
+        free = self._stale_rows(len(missing), window)
+        self._forget(free)
+        reused, holes = free[: len(missing)], free[len(missing) :]
+        appended = np.arange(self.num_used, self.num_used + len(missing) - len(reused), dtype=np.int32)
+        self.num_used += len(appended)
+        self._close(holes)
+        return self._place(missing, np.concatenate([reused, appended]), window.token)
+
+    def seed(self, neurons: np.ndarray, last_active: np.ndarray) -> Admission:
+        """Add neurons that a prompt's last tokens used, keeping the most recent where they do not all fit.
+
+        neurons: int32 ids, none in the pool. last_active: int64, token at which each was last active.
+        """
+        excess = self.num_used + len(neurons) - self.capacity
+        if excess > 0:
+            everyone = np.concatenate([self.last_k_active[: self.num_used], last_active])
+            leaving = np.argpartition(everyone, excess - 1)[:excess]
+            self.left_early += excess
+            self.remove(leaving[leaving < self.num_used].astype(np.int32))
+            staying = np.ones(len(neurons), bool)
+            staying[leaving[leaving >= len(everyone) - len(neurons)] - (len(everyone) - len(neurons))] = False
+            neurons, last_active = neurons[staying], last_active[staying]
+        rows = np.arange(self.num_used, self.num_used + len(neurons), dtype=np.int32)
+        self.num_used += len(neurons)
+        return self._place(neurons, rows, last_active)
+
+    def discard(self, admission: Admission) -> None:
+        """Take back an admission whose bundles could not be read."""
+        self.remove(self.row_of[admission.neurons])
+
+    def clear(self) -> None:
+        self.row_of[self.pointer[: self.num_used]] = -1
+        self.num_used = 0
+
+    def remove(self, rows: np.ndarray) -> None:
+        """Empty these rows (int32, any order) and close the holes."""
+        self._forget(rows)
+        self._close(rows)
+
+    def _stale_rows(self, wanted: int, window: Window) -> np.ndarray:
+        """Rows that the window has left, and, where these and the free tail are fewer than wanted, its oldest rows."""
+        last = self.last_k_active[: self.num_used]
+        stale = np.flatnonzero(last < window.oldest).astype(np.int32)
+        short = wanted - len(stale) - (self.capacity - self.num_used)
+        if short <= 0:
+            return stale
+        candidates = np.flatnonzero((last >= window.oldest) & (last < window.token)).astype(np.int32)
+        oldest = candidates[np.argpartition(last[candidates], short - 1)[:short]]
+        self.left_early += short
+        return np.concatenate([stale, oldest])
+
+    def _place(self, neurons: np.ndarray, rows: np.ndarray, last_active: int | np.ndarray) -> Admission:
+        self.pointer[rows] = neurons
+        self.row_of[neurons] = rows
+        self.bias[rows] = self._up_bias[neurons]
+        self.last_k_active[rows] = last_active
+        return Admission(neurons, rows)
+
+    def _forget(self, rows: np.ndarray) -> None:
+        self.row_of[self.pointer[rows]] = -1
+        self.pointer[rows] = -1
+
+    def _close(self, holes: np.ndarray) -> None:
+        """Move the last used rows into holes, so that rows [0, num_used) are dense again."""
+        if not len(holes):
+            return
+        used = self.num_used - len(holes)
+        into = holes[holes < used]
+        tail = np.arange(used, self.num_used, dtype=np.int32)
+        movers = tail[self.pointer[tail] >= 0]
+        for array in (self.view, self.pointer, self.bias, self.last_k_active):
+            array[into] = array[movers]
+        self.row_of[self.pointer[into]] = into
+        self.pointer[tail] = -1
+        self.num_used = used

@@ -1,0 +1,21 @@
+"""The sliding window: how long a neuron stays in memory after it was last active (paper, section 3.1)."""
+
+
+class Window:
+    """A clock that counts tokens, and the last `size` of them.
+
+    A neuron belongs to the window while the token at which it was last active is not older than `oldest`.
+    """
+
+    def __init__(self, size: int):
+        if size < 1:
+            raise ValueError("a window holds at least one token")
+        self.size = size
+        self.token = 0
+
+    def advance(self, tokens: int = 1) -> None:
+        self.token += tokens
+
+    @property
+    def oldest(self) -> int:
+        return self.token - self.size + 1

@@ -1,0 +1,98 @@
+"""What a prepared model will hold in memory under given settings, before anything is loaded."""
+
+from dataclasses import dataclass
+
+import mlx.core as mx
+from mlx_lm.models.cache import KVCache
+
+from engine.flash.bundles import ITEM_BYTES
+from engine.memory.budget import MemoryBudget, PoolDemand, plan
+from engine.memory.buffers import DTYPES
+from engine.prepared import PREDICTOR, RESIDENT, PreparedModel
+from engine.settings import Settings
+
+PREFILL_TOKENS = 256  # a prompt is prefilled in blocks of this many tokens, each one reading every layer once
+FLOAT32_BELOW = (
+    256_000_000  # bytes of weights under which float32 costs little and rounding errors are not worth having
+)
+SHARE_WITHOUT_BUDGET = 0.5  # of all neurons get a row when no budget is given: the paper's half
+OVERHEAD = 16_000_000  # bytes: reader threads, the interpreter's own growth, allocator slack
+SPARE_ROWS = 1.5  # the smallest pool holds this many times a usual token's active set
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """budget: items and pool rows. cache_limit, piece_bytes: bytes MLX may keep, and of a piece of the layer stream."""
+
+    budget: MemoryBudget
+    dtype: mx.Dtype
+    context: int
+    cache_limit: int
+    piece_bytes: int
+
+
+def plan_memory(prepared: PreparedModel, args, settings: Settings) -> MemoryPlan:
+    """Plan a model's memory. args: the architecture's ModelArgs. Raises BudgetError."""
+    bundles, dtype = prepared.bundles, compute_dtype(prepared, settings)
+    context = min(args.max_position_embeddings, settings.context or args.max_position_embeddings)
+    roomy = settings.memory_budget or prepared.bytes
+    piece = min(max(layer.bytes for layer in bundles.layers), max(1 << 20, roomy // 32), 16 << 20)
+    cache_limit = min(256 << 20, max(4 << 20, roomy // 16))
+    fixed = {
+        "resident": _elements(prepared, RESIDENT) * dtype.size,
+        **_selector_bytes(prepared, settings, dtype),
+        "kv_cache": _kv_cache_bytes(args, len(bundles.layers), context, dtype),
+        "workspace": _workspace_bytes(prepared, args, dtype, piece) + cache_limit + OVERHEAD,
+    }
+    demands = [_demand(prepared, settings, i) for i in range(len(bundles.layers))]
+    budget = plan(settings.memory_budget, fixed, demands, SHARE_WITHOUT_BUDGET)
+    return MemoryPlan(budget, dtype, context, cache_limit, piece)
+
+
+def compute_dtype(prepared: PreparedModel, settings: Settings) -> mx.Dtype:
+    small = prepared.bytes < FLOAT32_BELOW
+    if settings.compute_dtype == "float32" or (small and settings.compute_dtype is None):
+        return mx.float32
+    return DTYPES[prepared.bundles.dtype]
+
+
+def _elements(prepared: PreparedModel, name: str) -> int:
+    return sum(weight.size for weight in mx.load(str(prepared.folder / name)).values())
+
+
+def _selector_bytes(prepared: PreparedModel, settings: Settings, dtype: mx.Dtype) -> dict[str, int]:
+    if settings.selection == "predictor":
+        return {"predictors": _elements(prepared, PREDICTOR) * dtype.size}
+    if settings.selection == "exact":
+        rows = sum(layer.neurons for layer in prepared.bundles.layers)
+        return {"up_projections": rows * prepared.bundles.width * dtype.size}
+    return {}
+
+
+def _kv_cache_bytes(args, layers: int, context: int, dtype: mx.Dtype) -> int:
+    """Keys and values of a full context; the cache grows in steps, and one layer's is there twice while it does."""
+    heads = getattr(args, "num_key_value_heads", None) or args.num_attention_heads
+    width = heads * (args.hidden_size // args.num_attention_heads)
+    rows = -(-context // KVCache.step) * KVCache.step
+    return 2 * (layers + 2) * rows * width * dtype.size
+
+
+def _workspace_bytes(prepared: PreparedModel, args, dtype: mx.Dtype, piece: int) -> int:
+    """Stream buffers, activations of one prefill block, logits, and the tokenizer's tables."""
+    bundles = prepared.bundles
+    converted = 2 * piece if dtype.size != ITEM_BYTES[bundles.dtype] else 0
+    activations = PREFILL_TOKENS * 4 * (3 * (piece // bundles.layers[0].row_bytes) + 8 * bundles.width)
+    logits = 4 * 4 * args.vocab_size
+    tokenizer = 8 * sum(file.stat().st_size for file in prepared.folder.glob("*token*.json"))
+    return 2 * piece + converted + activations + logits + tokenizer
+
+
+def _demand(prepared: PreparedModel, settings: Settings, layer: int) -> PoolDemand:
+    """A pool must hold one usual token's active set; beyond that, busier layers want more."""
+    place, report = prepared.bundles.layers[layer], prepared.layer_reports[layer]
+    if settings.selection == "dense":
+        return PoolDemand(place.row_bytes, 0, 0, 0.0)
+    density = max(0.01, 1 - report["sparsity"])
+    selected = density + (report["false_positives"] if settings.selection == "predictor" else 0.0)
+    minimum = min(place.neurons, int(SPARE_ROWS * selected * place.neurons) + 1)
+    return PoolDemand(place.row_bytes, place.neurons, minimum, density)

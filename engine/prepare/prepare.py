@@ -1,0 +1,157 @@
+"""`flashbulb prepare`: layer by layer, bundle the FFN, record what it does on a text, train its predictor."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import mlx.core as mx
+import numpy as np
+from mlx.utils import tree_flatten, tree_map
+from mlx_lm.tokenizer_utils import load as load_tokenizer
+
+from engine.corpus import Sequence, read_sequences
+from engine.errors import CheckpointError, FlashbulbError
+from engine.flash.bundles import BundleWriter
+from engine.memory.budget import readable
+from engine.models import build
+from engine.prepare.calibration import CalibrationRun
+from engine.prepare.checkpoint import COMPANIONS, DTYPES, Checkpoint
+from engine.prepared import BUNDLES, PREDICTOR, RESIDENT, write_manifest
+from engine.sparsity.predictor import Predictor, save_predictors
+from engine.sparsity.training import train_predictor
+
+CALIBRATION = Path(__file__).parents[2] / "resources" / "calibration" / "dialogues.jsonl.gz"
+CALIBRATION_TOKENS = 40_000
+STORED = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
+
+
+def prepare(
+    checkpoint: Path,
+    out: Path,
+    calibration: Path | None = None,
+    dtype: str | None = None,
+    name: str | None = None,
+    progress: Callable[[str, float], None] = lambda stage, share: None,
+) -> dict:
+    """Make a prepared model of a checkpoint; returns its manifest's content.
+
+    dtype: of bundles and resident weights, the checkpoint's by default. progress(stage, share) may raise CancelledError.
+    Everything is written beside `out` and moved there when it is whole. Raises CheckpointError, FlashbulbError.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise FlashbulbError(f"{out} exists and is not empty. Give a new folder.")
+    source = Checkpoint.open(checkpoint)
+    partial = out.with_name(out.name + ".partial")
+    try:
+        _check_room(source, out)
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        content = _Preparation(source, partial, calibration or CALIBRATION, dtype or source.dtype, progress).run()
+        write_manifest(partial, {"name": name or checkpoint.resolve().name, **content})
+        if out.exists():
+            out.rmdir()
+        partial.rename(out)
+    except OSError as error:
+        raise FlashbulbError(f"{out} could not be written: {error.strerror or error}. Nothing was kept.") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return content
+
+
+def _check_room(source: Checkpoint, out: Path) -> None:
+    parent = next(folder for folder in out.absolute().parents if folder.exists())
+    needed, free = int(1.3 * sum(w.nbytes for w in source.weights.values())), shutil.disk_usage(parent).free
+    if needed > free:
+        raise FlashbulbError(
+            f"The disk of {parent} has {readable(free)} free, and preparing needs about {readable(needed)}. Make room."
+        )
+
+
+class _Preparation:
+    """One run of `prepare`: the model, the calibration text's state, and what has been learned so far."""
+
+    def __init__(self, source: Checkpoint, folder: Path, calibration: Path, dtype: str, progress):
+        self._source, self._folder, self._calibration, self._progress = source, folder, calibration, progress
+        self._dtype_name, self._dtype = dtype, DTYPES[dtype]
+        self._model, self._args = build(source.config)
+        try:
+            self._model.load_weights(list(self._model.sanitize(source.weights).items()), strict=True)
+        except ValueError as error:
+            raise CheckpointError(f"The weights in {source.folder} do not fit its config.json: {error}") from error
+
+    def run(self) -> dict:
+        for name in COMPANIONS:
+            if (self._source.folder / name).is_file():
+                shutil.copyfile(self._source.folder / name, self._folder / name)
+        resident, predictors, reports = self._resident(), [], []
+        sequences, text = self._calibration_sequences()
+        run = CalibrationRun(self._model, sequences, self._args.max_position_embeddings, CALIBRATION_TOKENS)
+        layers = self._model.layers
+        parts = [layer.ffn.bundle_parts() for layer in layers]
+        width, neurons = parts[0][0].shape[1], [up.shape[0] for up, _ in parts]
+        del parts
+        with BundleWriter(self._folder / BUNDLES, STORED[self._dtype_name], width, neurons) as bundles:
+            for i, layer in enumerate(layers):
+                self._progress(f"layer {i + 1} of {len(layers)}", i / len(layers))
+                resident |= self._biases(i, layer.ffn)
+                bundles.write(self._bundle(layer.ffn))
+                layer.update(tree_map(lambda w: w.astype(mx.float32), layer.parameters()))
+                predictor, report = self._learn(layer.ffn, run.through(layer, neurons[i]))
+                predictors.append(predictor)
+                reports.append(report)
+                self._model.layers[i] = None  # its memory is needed for the next
+        mx.save_safetensors(str(self._folder / RESIDENT), resident, metadata={"format": "flashbulb"})
+        save_predictors(self._folder / PREDICTOR, predictors, self._dtype)
+        self._progress("done", 1.0)
+        return {
+            "source": {"checkpoint": self._source.folder.resolve().name},
+            "architecture": self._source.config["model_type"],
+            "dtype": self._dtype_name,
+            "neuron_order": "checkpoint",
+            "calibration": {"text": text, "tokens": run.tokens},
+            "layers": reports,
+        }
+
+    def _calibration_sequences(self) -> tuple[list[Sequence], str]:
+        """Sequences to calibrate on, and what they are."""
+        if (self._folder / "tokenizer_config.json").is_file():
+            return read_sequences(self._calibration, load_tokenizer(self._folder)), self._calibration.name
+        # A checkpoint without a tokenizer can only be given token ids; those are all that is known of its texts.
+        tokens = np.random.default_rng(0).integers(self._args.vocab_size, size=CALIBRATION_TOKENS // 4)
+        return [Sequence(tokens.tolist(), 0)], "random tokens, as the checkpoint has no tokenizer"
+
+    def _resident(self) -> dict[str, mx.array]:
+        """Everything but the FFNs' matrices and biases, under the model's own names."""
+        weights = tree_flatten(self._model.parameters())
+        return {name: w.astype(self._dtype) for name, w in weights if ".ffn." not in name}
+
+    def _biases(self, layer: int, ffn) -> dict[str, mx.array]:
+        names = (f"ffn.{layer}.up_bias", f"ffn.{layer}.down_bias")
+        return {n: b.astype(self._dtype) for n, b in zip(names, ffn.biases(), strict=True) if b is not None}
+
+    def _bundle(self, ffn) -> np.ndarray:
+        """[neurons, 2 * width]: up row and down column of each neuron side by side, items of the stored dtype's size."""
+        rows = mx.concatenate([part.astype(self._dtype) for part in ffn.bundle_parts()], axis=1)
+        return np.array(rows.view(mx.uint16) if self._dtype == mx.bfloat16 else rows)
+
+    def _learn(self, ffn, activity) -> tuple[Predictor, dict]:
+        up = np.array(ffn.bundle_parts()[0])
+        bias = ffn.biases()[0]
+        bias = np.zeros(len(up), np.float32) if bias is None else np.array(bias)
+        rank = default_rank(up.shape[1])
+        trained = train_predictor(activity, up, bias, rank)
+        active = np.unpackbits(activity.active, axis=1, count=activity.neurons).mean()
+        predictor = Predictor(mx.array(trained.down), mx.array(trained.up), mx.array(trained.bias), trained.threshold)
+        return predictor, {
+            "neurons": activity.neurons,
+            "sparsity": round(1 - float(active), 5),
+            "rank": rank,
+            "threshold": trained.threshold,
+            "recall": round(trained.recall, 5),
+            "false_positives": round(trained.false_positives, 5),
+        }
+
+
+def default_rank(width: int) -> int:
+    """Rank of a predictor for a hidden width: the paper's 128 for 4096, relatively more for small models."""
+    return min(max(width // 4, 32), 128)

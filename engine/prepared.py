@@ -1,0 +1,120 @@
+"""A prepared model: a folder of plain files that any tool can inspect.
+
+config.json, generation_config.json and tokenizer files as they came; resident.safetensors, bundles.safetensors,
+predictor.safetensors; and manifest.json, written last, with the size and sha256 of every other file.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import PreparedModelError
+from engine.flash.bundles import BundleFile
+
+FORMAT = "flashbulb"
+VERSION = 1
+MANIFEST, BUNDLES, RESIDENT, PREDICTOR = (
+    "manifest.json",
+    "bundles.safetensors",
+    "resident.safetensors",
+    "predictor.safetensors",
+)
+HASHED_AT_OPEN = 64_000_000  # bytes: larger files are checked for size at every start and hashed on demand
+AGAIN = "Prepare or download the model again."
+
+
+@dataclass(frozen=True)
+class PreparedModel:
+    """A checked prepared model. `manifest` and `config` are the parsed JSON files."""
+
+    folder: Path
+    manifest: dict
+    config: dict
+    bundles: BundleFile
+
+    @property
+    def name(self) -> str:
+        return self.manifest["name"]
+
+    @property
+    def bytes(self) -> int:
+        """Size of the weights on disk, predictors included."""
+        return sum(self.manifest["files"][name]["bytes"] for name in (RESIDENT, BUNDLES, PREDICTOR))
+
+    @property
+    def layer_reports(self) -> list[dict]:
+        """By layer, what was measured while preparing: sparsity, predictor, recall, false_positives, rank, threshold."""
+        return self.manifest["layers"]
+
+    @classmethod
+    def open(cls, folder: Path, verify: bool = False) -> "PreparedModel":
+        """Open a folder and check it: manifest, sizes, and the sha256 of small files (of all files with `verify`).
+
+        Raises PreparedModelError, which names the file and the cure.
+        """
+        manifest = _read_manifest(folder)
+        for name, expected in manifest["files"].items():
+            _check(folder / name, expected, verify or expected["bytes"] <= HASHED_AT_OPEN)
+        return cls(
+            folder, manifest, json.loads((folder / "config.json").read_text()), BundleFile.open(folder / BUNDLES)
+        )
+
+
+def _read_manifest(folder: Path) -> dict:
+    if not folder.is_dir():
+        raise PreparedModelError(f"There is no folder {folder}. Give the folder of a prepared model, or `starter`.")
+    path = folder / MANIFEST
+    if not path.is_file():
+        cure = "Run `flashbulb prepare` on it first." if (folder / "config.json").is_file() else AGAIN
+        raise PreparedModelError(f"{folder} is no complete prepared model: it has no {MANIFEST}. {cure}")
+    try:
+        manifest = json.loads(path.read_text())
+        if manifest["format"] != FORMAT:
+            raise ValueError("another format")
+        version, files = manifest["version"], manifest["files"]
+        for name, entry in files.items():
+            if Path(name).name != name or not isinstance(entry["bytes"], int) or not isinstance(entry["sha256"], str):
+                raise ValueError(f"a strange entry for {name}")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise PreparedModelError(f"{path} is not the manifest of a prepared model ({error!r}). {AGAIN}") from error
+    if version != VERSION:
+        raise PreparedModelError(
+            f"{path} has format version {version}, this Flashbulb reads version {VERSION}. "
+            "Update Flashbulb, or prepare the model again with this one."
+        )
+    if missing := {"config.json", BUNDLES, RESIDENT, PREDICTOR} - files.keys():
+        raise PreparedModelError(f"{path} does not list {', '.join(sorted(missing))}. {AGAIN}")
+    return manifest
+
+
+def _check(path: Path, expected: dict, hashed: bool) -> None:
+    try:
+        size = path.stat().st_size
+        if size != expected["bytes"]:
+            raise PreparedModelError(
+                f"{path} has {size} bytes instead of {expected['bytes']}: it is not whole. {AGAIN}"
+            )
+        if hashed and sha256(path) != expected["sha256"]:
+            raise PreparedModelError(f"{path} was changed or damaged: its checksum is not the manifest's. {AGAIN}")
+    except FileNotFoundError as error:
+        raise PreparedModelError(f"{path} is missing. {AGAIN}") from error
+    except OSError as error:
+        raise PreparedModelError(f"{path} cannot be read ({error.strerror}). {AGAIN}") from error
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_manifest(folder: Path, content: dict) -> None:
+    """Describe every file in the folder and write the manifest, last and in one step."""
+    files = {
+        path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)}
+        for path in sorted(folder.iterdir())
+        if path.name != MANIFEST
+    }
+    partial = folder / f"{MANIFEST}.partial"
+    partial.write_text(json.dumps({"format": FORMAT, "version": VERSION, **content, "files": files}, indent=2) + "\n")
+    partial.replace(folder / MANIFEST)

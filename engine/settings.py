@@ -1,0 +1,40 @@
+"""What a user can choose: how a model is held, and how it answers."""
+
+from dataclasses import dataclass
+
+SELECTIONS = ("predictor", "exact", "dense")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a model is loaded.
+
+    window: tokens for which a neuron stays in memory (paper, section 3.1). memory_budget: bytes, a hard ceiling on what
+    loading and running the model adds to the process; None takes room for half of the FFN. selection: `predictor`,
+    `exact` (true activations) or `dense` (all neurons, the reference). context: tokens, None for the model's own.
+    compute_dtype: `float32` or None, which computes small models in float32 and large ones in their own dtype.
+    """
+
+    window: int = 5
+    memory_budget: int | None = None
+    selection: str = "predictor"
+    context: int | None = None
+    reader_threads: int = 32
+    compute_dtype: str | None = None
+
+    def __post_init__(self):
+        if self.selection not in SELECTIONS:
+            raise ValueError(f"selection is one of {', '.join(SELECTIONS)}, not {self.selection!r}")
+        if self.window < 1:
+            raise ValueError("a window holds at least one token")
+
+
+@dataclass(frozen=True)
+class GenerationOptions:
+    """How an answer is sampled. temperature 0 takes the likeliest token; seed None is different every time."""
+
+    max_tokens: int = 256
+    temperature: float = 0.7
+    top_p: float = 0.9
+    seed: int | None = None
+    stop: tuple[str, ...] = ()

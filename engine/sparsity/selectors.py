@@ -1,0 +1,42 @@
+"""Selectors say which neurons a token needs. `select` takes an FFN's input and evaluates it."""
+
+from dataclasses import dataclass
+
+import mlx.core as mx
+import numpy as np
+
+from engine.sparsity.predictor import Predictor
+
+
+def _neurons(active: mx.array) -> np.ndarray:
+    """Sorted int32 ids of the neurons that any token of `active`, bool [..., neurons], needs."""
+    flags = np.array(active).reshape(-1, active.shape[-1])
+    return np.flatnonzero(flags.any(axis=0)).astype(np.int32)
+
+
+@dataclass
+class ExactSelection:
+    """The true active set, from all up rows held in memory. up: [neurons, hidden]; bias: [neurons]."""
+
+    up: mx.array
+    bias: mx.array
+
+    def active(self, x: mx.array) -> mx.array:
+        """bool [..., neurons] for x [..., hidden]."""
+        return x @ self.up.T + self.bias > 0
+
+    def select(self, x: mx.array) -> np.ndarray:
+        return _neurons(self.active(x))
+
+
+@dataclass
+class PredictedSelection:
+    """What the predictor says: some false positives, few false negatives."""
+
+    predictor: Predictor
+
+    def active(self, x: mx.array) -> mx.array:
+        return self.predictor.active(x)
+
+    def select(self, x: mx.array) -> np.ndarray:
+        return _neurons(self.active(x))

@@ -1,0 +1,96 @@
+"""A window with a stand-in for the engine, and a guard that every test leaves nothing behind."""
+
+import gc
+import os
+import threading
+from pathlib import Path
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+import pytest
+import shiboken6
+from fake_engine import FakeEngine
+from PySide6.QtCore import QCoreApplication, QEvent, Qt, QTimer
+from PySide6.QtGui import QColor, QPalette
+from PySide6.QtWidgets import QApplication
+
+from app.engine_host import EngineHost, State
+from app.window import MainWindow
+
+
+def pytest_collection_modifyitems(items):
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:  # any other warning of Qt's fails the test
+            item.add_marker(pytest.mark.qt_log_ignore("This plugin does not support propagateSizeHints"))
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(qapp):
+    """Fails a test that leaves a thread, a running timer or a visible window behind."""
+    threads = set(threading.enumerate())
+    yield
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    qapp.processEvents()
+    left = [f"thread {t.name}" for t in set(threading.enumerate()) - threads]
+    left += [f"timer of {t.parent()}" for t in gc.get_objects() if type(t) is QTimer and _is_active(t)]
+    left += [f"window {w}" for w in QApplication.topLevelWidgets() if w.isVisible()]
+    assert not left, f"left behind: {', '.join(left)}"
+
+
+def _is_active(timer: QTimer) -> bool:
+    return shiboken6.isValid(timer) and timer.isActive()
+
+
+@pytest.fixture
+def make_host():
+    """`make_host(engine)`: a host, shut down at the end of the test."""
+    hosts = []
+
+    def make(engine: FakeEngine) -> EngineHost:
+        hosts.append(EngineHost(engine))
+        return hosts[-1]
+
+    yield make
+    for host in hosts:
+        host.shutdown()
+        host.deleteLater()
+
+
+@pytest.fixture
+def open_window(qtbot, make_host):
+    """`open_window(engine)`: a window that has loaded, or failed to; closed at the end of the test."""
+    windows = []
+
+    def make(engine: FakeEngine | None = None, *, wait: bool = True, **arguments) -> MainWindow:
+        window = MainWindow(make_host(engine or FakeEngine()), **arguments)
+        windows.append(window)
+        window.show()
+        qtbot.waitExposed(window)
+        window.start()
+        if wait:
+            qtbot.waitUntil(lambda: window.host.state in (State.READY, State.FAILED))
+        return window
+
+    yield make
+    for window in windows:
+        window.close()
+        window.deleteLater()
+
+
+@pytest.fixture
+def set_scheme(qapp):
+    """`set_scheme(Qt.ColorScheme.Dark)`: as if the system had changed its appearance."""
+    before = qapp.palette()
+
+    def set_it(scheme: Qt.ColorScheme) -> None:
+        qapp.styleHints().setColorScheme(scheme)
+        if qapp.styleHints().colorScheme() != scheme:  # a platform without appearances, like offscreen
+            dark = scheme == Qt.ColorScheme.Dark
+            palette = QPalette(QColor("#323232" if dark else "#efefef"))
+            palette.setColor(QPalette.ColorRole.Base, QColor("#242424" if dark else "#ffffff"))
+            qapp.setPalette(palette)
+
+    yield set_it
+    qapp.styleHints().unsetColorScheme()
+    qapp.setPalette(before)

@@ -1,0 +1,75 @@
+"""The command `flashbulb`, as a process of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from app.interrupt import Interrupt
+
+HERE = Path(__file__).parent
+COMMAND_LINE_WITHOUT_QT = """
+import sys, types
+cli = types.ModuleType("engine.cli")
+cli.main = lambda arguments: print(arguments) or 3
+sys.modules["engine.cli"] = cli
+from app.__main__ import main
+code = main(["generate", "--prompt", "Hi"])
+assert not [name for name in sys.modules if name.startswith("PySide6")]
+sys.exit(code)
+"""
+WINDOW = """
+import sys
+import engine
+from fake_engine import FakeEngine
+fake = FakeEngine()
+def load(model, settings):
+    print("loading", model, flush=True)
+    return fake.load(model, settings)
+engine.load, engine.release = load, fake.release
+from app.__main__ import main
+sys.exit(main(["--data-dir", sys.argv[1]]))
+"""
+
+
+def start(code: str, *arguments: str) -> subprocess.Popen:
+    paths = os.pathsep.join([str(HERE), str(HERE.parents[1])])
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        env={**os.environ, "PYTHONPATH": paths, "QT_QPA_PLATFORM": "offscreen"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_command_goes_to_the_engine_without_qt():
+    with start(COMMAND_LINE_WITHOUT_QT) as process:
+        output, errors = process.communicate()
+    assert (process.returncode, output, errors) == (3, "['generate', '--prompt', 'Hi']\n", "")
+
+
+def test_version():
+    with start("from app.__main__ import main; main(['--version'])") as process:
+        output, _ = process.communicate()
+    assert process.returncode == 0
+    assert output.startswith("Flashbulb ")
+
+
+def test_the_window_opens_and_ctrl_c_closes_it(tmp_path):
+    with start(WINDOW, str(tmp_path)) as process:
+        assert process.stdout.readline() == "loading starter\n"
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate()
+    assert (process.returncode, errors) == (0, "")
+    assert (tmp_path / "window.ini").exists()
+
+
+def test_interrupt_gives_the_signals_back(qtbot):
+    before = signal.getsignal(signal.SIGINT)
+    interrupt = Interrupt()
+    with qtbot.waitSignal(interrupt.raised):
+        os.kill(os.getpid(), signal.SIGINT)
+    interrupt.close()
+    assert signal.getsignal(signal.SIGINT) is before

@@ -1,0 +1,292 @@
+"""The window as a user meets it, around a stand-in for the engine."""
+
+import pytest
+from fake_engine import FakeEngine, Gate
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QApplication
+
+from app.chat.notice import Notice
+from app.chat.welcome import EXAMPLES
+from app.engine_host import BUG, State
+from engine.errors import PreparedModelError, ReadError
+
+
+def type_and_send(qtbot, window, text):
+    qtbot.keyClicks(window.chat.composer.entry, text)
+    qtbot.keyClick(window.chat.composer.entry, Qt.Key.Key_Return)
+
+
+def wait_until_ready(qtbot, window):
+    qtbot.waitUntil(lambda: window.host.state is State.READY)
+
+
+def last_answer(window):
+    return window.chat.transcript.messages()[-1]
+
+
+def shown_notice(qtbot, parent):
+    notice = parent.findChild(Notice)
+    qtbot.waitUntil(notice.message.isVisible)
+    return notice
+
+
+def test_a_typed_question_is_answered(qtbot, open_window):
+    engine = FakeEngine(scripts=[["I am", " fine", ", **thanks**."]])
+    window = open_window(engine)
+    type_and_send(qtbot, window, "How are you?")
+    wait_until_ready(qtbot, window)
+    question, answer = window.chat.transcript.messages()
+    assert question.view.toPlainText() == "How are you?"
+    assert answer.view.toPlainText() == "I am fine, thanks."
+    assert "tok/s" in answer.receipt.text()
+    assert window.chat.composer.entry.toPlainText() == ""
+    assert engine.asked == [[{"role": "user", "content": "How are you?"}]]
+    assert window.chat.composer.hint.text() == "7 of 512 tokens"
+
+
+def test_the_next_question_carries_the_conversation(qtbot, open_window):
+    engine = FakeEngine(scripts=[["Hello!"], ["Good."]])
+    window = open_window(engine)
+    for text in ("Hi", "How is it going?"):
+        type_and_send(qtbot, window, text)
+        wait_until_ready(qtbot, window)
+    assert [message["content"] for message in engine.asked[1]] == ["Hi", "Hello!", "How is it going?"]
+
+
+def test_the_answer_streams_in(qtbot, open_window):
+    gate = Gate()
+    window = open_window(FakeEngine(scripts=[["First", gate, " second"]]))
+    type_and_send(qtbot, window, "Go on")
+    qtbot.waitUntil(lambda: last_answer(window).text == "First")
+    assert window.host.state is State.ANSWERING
+    assert window.chat.composer.button.accessibleName() == "Stop"
+    gate.opened.set()
+    wait_until_ready(qtbot, window)
+    assert last_answer(window).text == "First second"
+    assert window.chat.composer.button.accessibleName() == "Send"
+
+
+@pytest.mark.parametrize("way", ["escape", "button"])
+def test_an_answer_can_be_stopped(qtbot, open_window, way):
+    window = open_window(FakeEngine(scripts=[["One", Gate(), " two"]]))
+    type_and_send(qtbot, window, "Count")
+    qtbot.waitUntil(lambda: last_answer(window).text == "One")
+    if way == "escape":
+        qtbot.keyClick(window.chat.composer.entry, Qt.Key.Key_Escape)
+    else:
+        qtbot.mouseClick(window.chat.composer.button, Qt.MouseButton.LeftButton)
+    wait_until_ready(qtbot, window)
+    assert last_answer(window).text == "One"
+    assert last_answer(window).receipt.text().endswith("stopped")
+
+
+def test_new_chat_starts_over(qtbot, open_window):
+    engine = FakeEngine()
+    window = open_window(engine)
+    type_and_send(qtbot, window, "Hi")
+    wait_until_ready(qtbot, window)
+    assert not window.chat.welcome.isVisible()
+    qtbot.keyClick(window.chat.composer.entry, Qt.Key.Key_N, Qt.KeyboardModifier.ControlModifier)
+    assert window.chat.transcript.messages() == []
+    assert window.chat.welcome.isVisible()
+    type_and_send(qtbot, window, "Hello again")
+    wait_until_ready(qtbot, window)
+    assert engine.asked[-1] == [{"role": "user", "content": "Hello again"}]
+
+
+def test_new_chat_drops_the_answer_being_written(qtbot, open_window):
+    window = open_window(FakeEngine(scripts=[["One", Gate(), " two"], ["Fresh"]]))
+    type_and_send(qtbot, window, "Count")
+    qtbot.waitUntil(lambda: last_answer(window).text == "One")
+    window.new_chat.trigger()
+    wait_until_ready(qtbot, window)
+    assert window.chat.transcript.messages() == []
+    assert window.chat.conversation.turns == []
+    type_and_send(qtbot, window, "Again")
+    wait_until_ready(qtbot, window)
+    assert last_answer(window).text == "Fresh"
+
+
+def test_an_error_keeps_the_partial_answer_and_the_window_goes_on(qtbot, open_window):
+    engine = FakeEngine(scripts=[["Half an", ReadError("bundles.safetensors ended early.")], ["Better."]])
+    window = open_window(engine)
+    type_and_send(qtbot, window, "Hi")
+    wait_until_ready(qtbot, window)
+    assert last_answer(window).text == "Half an"
+    notice = shown_notice(qtbot, last_answer(window))
+    assert notice.message.text() == "bundles.safetensors ended early."
+    assert not notice.unfold.isVisible()
+    type_and_send(qtbot, window, "Once more")
+    wait_until_ready(qtbot, window)
+    assert last_answer(window).text == "Better."
+
+
+def test_a_question_without_an_answer_is_not_asked_again(qtbot, open_window):
+    engine = FakeEngine(scripts=[[ReadError("No.")], ["Yes."]])
+    window = open_window(engine)
+    for text in ("First", "Second"):
+        type_and_send(qtbot, window, text)
+        wait_until_ready(qtbot, window)
+    assert engine.asked[1] == [{"role": "user", "content": "Second"}]
+
+
+def test_a_bug_shows_its_details_on_demand(qtbot, open_window):
+    window = open_window(FakeEngine(scripts=[[ZeroDivisionError("a bug")]]))
+    type_and_send(qtbot, window, "Hi")
+    wait_until_ready(qtbot, window)
+    notice = shown_notice(qtbot, last_answer(window))
+    assert notice.message.text() == BUG
+    assert not notice.details.isVisible()
+    qtbot.mouseClick(notice.unfold, Qt.MouseButton.LeftButton)
+    assert notice.details.isVisible()
+    assert "ZeroDivisionError: a bug" in notice.details.toPlainText()
+
+
+def test_a_model_that_fails_to_load_can_be_loaded_again(qtbot, open_window):
+    engine = FakeEngine(loads=[PreparedModelError("manifest.json is missing."), None])
+    window = open_window(engine)
+    assert window.host.state is State.FAILED
+    assert window.subtitle.text() == "no model is loaded"
+    notice = shown_notice(qtbot, window.chat)
+    assert notice.message.text() == "manifest.json is missing."
+    qtbot.mouseClick(notice.action, Qt.MouseButton.LeftButton)
+    wait_until_ready(qtbot, window)
+    qtbot.waitUntil(lambda: window.chat.findChild(Notice) is None)
+    type_and_send(qtbot, window, "Hi")
+    wait_until_ready(qtbot, window)
+    assert last_answer(window).text == "Hello there."
+
+
+def test_what_is_typed_while_the_model_loads_is_kept(qtbot, open_window):
+    gate = Gate()
+    window = open_window(FakeEngine(loads=[gate]), wait=False)
+    type_and_send(qtbot, window, "Too early")
+    composer = window.chat.composer
+    assert composer.entry.toPlainText() == "Too early"
+    assert not composer.button.isEnabled()
+    assert composer.button.toolTip() == "The model is loading"
+    gate.opened.set()
+    wait_until_ready(qtbot, window)
+    qtbot.mouseClick(composer.button, Qt.MouseButton.LeftButton)
+    wait_until_ready(qtbot, window)
+    assert last_answer(window).text == "Hello there."
+
+
+def test_closing_in_the_middle_of_an_answer(qtbot, open_window):
+    gate = Gate()
+    engine = FakeEngine(scripts=[["One", gate, " two"]])
+    window = open_window(engine)
+    type_and_send(qtbot, window, "Count")
+    qtbot.waitUntil(gate.reached.is_set)
+    window.close()
+    assert window.host.state is State.CLOSED
+    assert engine.seen == ["load starter", "generate", "close", "release"]
+    assert len(engine.threads) == 1
+
+
+def test_closing_after_loading_failed(open_window):
+    engine = FakeEngine(loads=[RuntimeError("no")])
+    open_window(engine).close()
+    assert engine.seen == ["load starter", "release"]
+
+
+def test_the_title_says_what_is_loaded(open_window):
+    window = open_window()
+    assert window.title.text() == "Starter"
+    assert window.subtitle.text() == "24.0\u00a0MB model, 12.2\u00a0MB in memory"
+    assert window.windowTitle() == "Starter – Flashbulb"
+
+
+def test_an_example_is_a_question(qtbot, open_window):
+    engine = FakeEngine()
+    window = open_window(engine)
+    qtbot.mouseClick(window.chat.welcome.examples[0], Qt.MouseButton.LeftButton)
+    wait_until_ready(qtbot, window)
+    assert engine.asked == [[{"role": "user", "content": EXAMPLES[0]}]]
+
+
+def test_the_panel_can_be_hidden(qtbot, open_window):
+    window = open_window()
+    qtbot.mouseClick(window.panel_button, Qt.MouseButton.LeftButton)
+    assert not window.monitor.isVisible()
+    assert window.panel_button.accessibleName() == "Show the live panel"
+    qtbot.mouseClick(window.panel_button, Qt.MouseButton.LeftButton)
+    assert window.monitor.isVisible()
+
+
+def test_the_window_remembers_its_place(open_window, tmp_path):
+    window = open_window(data_dir=tmp_path)
+    window.resize(700, 500)  # fits the offscreen platform's screen
+    window.panel.trigger()
+    window.close()
+    again = open_window(data_dir=tmp_path)
+    assert again.size() == window.size()
+    assert not again.monitor.isVisible()
+
+
+def test_the_clipboard_gets_the_answer_and_the_chat(qtbot, open_window):
+    window = open_window()
+    type_and_send(qtbot, window, "Hi")
+    wait_until_ready(qtbot, window)
+    window.copy_answer.trigger()
+    assert QGuiApplication.clipboard().text() == "Hello there."
+    window.copy_chat.trigger()
+    assert QGuiApplication.clipboard().text() == "**You:** Hi\n\n**Answer:** Hello there."
+    QGuiApplication.clipboard().clear()
+    qtbot.waitUntil(last_answer(window).copy_button.isVisible)
+    qtbot.mouseClick(last_answer(window).copy_button, Qt.MouseButton.LeftButton)
+    assert QGuiApplication.clipboard().text() == "Hello there."
+    window.new_chat.trigger()  # and with the answer goes the timer of its button
+
+
+def test_the_edit_menu_works_on_what_has_the_focus(qtbot, open_window):
+    window = open_window()
+    entry = window.chat.composer.entry
+    qtbot.keyClicks(entry, "some words")
+    actions = {action.text().replace("&", ""): action for menu in window.menus() for action in menu.actions()}
+    actions["Select All"].trigger()
+    actions["Cut"].trigger()
+    assert entry.toPlainText() == ""
+    actions["Paste"].trigger()
+    assert entry.toPlainText() == "some words"
+
+
+@pytest.mark.parametrize("name", ["shortcuts", "about"])
+def test_help_opens_without_blocking(open_window, name):
+    window = open_window()
+    getattr(window, name).trigger()
+    dialog = QApplication.activeModalWidget()
+    assert dialog.isVisible()
+    dialog.close()
+
+
+def test_shortcuts_are_listed_once_each(open_window):
+    window = open_window()
+    shortcuts = [
+        a.shortcut().toString() for menu in window.menus() for a in menu.actions() if not a.shortcut().isEmpty()
+    ]
+    assert len(shortcuts) == len(set(shortcuts))
+
+
+def test_every_button_has_a_name(qtbot, open_window):
+    from PySide6.QtWidgets import QAbstractButton
+
+    window = open_window()
+    type_and_send(qtbot, window, "Hi")
+    wait_until_ready(qtbot, window)
+    ours = [button for button in window.findChildren(QAbstractButton) if button.isVisible()]
+    assert all(button.accessibleName() or button.text() for button in ours)
+
+
+@pytest.mark.parametrize("scheme", [Qt.ColorScheme.Light, Qt.ColorScheme.Dark])
+def test_both_appearances(qtbot, open_window, set_scheme, scheme):
+    window = open_window(FakeEngine(scripts=[["Some\n\n```\ncode\n```\n", "* and more"]]))
+    set_scheme(scheme)
+    type_and_send(qtbot, window, "Hi")
+    wait_until_ready(qtbot, window)
+    image = window.grab().toImage()
+    ground = image.pixelColor(window.chat.mapTo(window, QPoint(4, 4)))
+    assert (ground.lightness() < 128) is (scheme == Qt.ColorScheme.Dark)
+    pixels = {image.pixel(x, y) for x in range(0, image.width(), 3) for y in range(0, image.height(), 3)}
+    assert len(pixels) > 20

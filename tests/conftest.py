@@ -1,0 +1,49 @@
+"""Shared fixtures: a home that is nobody's, tiny checkpoints, and a check that nothing is left running."""
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+STARTER = Path(__file__).parents[1] / "resources" / "starter"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory, monkeypatch):
+    """No test reads or writes what belongs to the user."""
+    folder = tmp_path_factory.mktemp("home")
+    for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "HF_HOME"):
+        monkeypatch.setenv(name, str(folder))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_running():
+    """A test that leaves a thread behind fails."""
+    before = set(threading.enumerate())
+    yield
+    left = [t for t in threading.enumerate() if t not in before and t.is_alive() and not t.daemon]
+    assert not left, f"threads left alive: {left}"
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory) -> Path:
+    """A random OPT of 2 layers, 24 wide, 96 neurons, mostly inactive, with a tokenizer and a chat template."""
+    from tests.checkpoints import write_opt
+
+    return write_opt(tmp_path_factory.mktemp("checkpoints") / "tiny-opt")
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_checkpoint, tmp_path_factory) -> Path:
+    """`tiny_checkpoint`, prepared. Copy it before changing it."""
+    from engine.prepare.prepare import prepare
+    from tests.checkpoints import write_text
+
+    folder = tmp_path_factory.mktemp("prepared")
+    prepare(tiny_checkpoint, folder / "tiny", calibration=write_text(folder / "text.txt"))
+    return folder / "tiny"

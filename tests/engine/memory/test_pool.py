@@ -1,0 +1,145 @@
+"""The neuron pool against a dictionary."""
+
+import mlx.core as mx
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.memory.pool import NeuronPool
+from engine.memory.window import Window
+
+NEURONS, ROW_BYTES = 40, 32
+
+
+def bundle(neuron: int) -> np.ndarray:
+    return np.full(ROW_BYTES, neuron + 1, np.uint8)
+
+
+def new_pool(capacity: int) -> NeuronPool:
+    return NeuronPool(capacity, ROW_BYTES, "F32", np.arange(NEURONS, dtype=np.float32))
+
+
+def fill(pool: NeuronPool, admission) -> None:
+    for neuron, row in zip(admission.neurons, admission.rows, strict=True):
+        pool.view[row] = bundle(neuron)
+
+
+def check_structure(pool: NeuronPool) -> dict[int, int]:
+    """Every invariant of the pool; returns neuron -> token at which it was last active."""
+    used = pool.num_used
+    held = pool.pointer[:used]
+    assert 0 <= used <= pool.capacity
+    assert (held >= 0).all()
+    assert (pool.pointer[used:] == -1).all()
+    assert len(set(held.tolist())) == used
+    assert (pool.row_of[held] == np.arange(used)).all()
+    assert (np.flatnonzero(pool.row_of >= 0) == np.sort(held)).all()
+    for row, neuron in enumerate(held):
+        assert (pool.view[row] == bundle(neuron)).all(), f"neuron {neuron} holds another's bundle"
+        assert pool.bias[row] == neuron
+    return dict(zip(held.tolist(), pool.last_k_active[:used].tolist(), strict=True))
+
+
+active_sets = st.lists(st.sets(st.integers(0, NEURONS - 1), max_size=12), min_size=1, max_size=30)
+
+
+@settings(deadline=None, max_examples=150)
+@given(tokens=active_sets, size=st.integers(1, 8), capacity=st.integers(12, NEURONS))
+def test_pool_holds_the_window_like_a_dictionary(tokens, size, capacity):
+    pool, window = new_pool(capacity), Window(size)
+    last: dict[int, int] = {}  # what a pool without a limit would hold
+    for active in tokens:
+        window.advance()
+        admission = pool.admit(np.array(sorted(active), np.int32), window)
+        fill(pool, admission)
+        held = check_structure(pool)
+        assert set(admission.neurons.tolist()) <= active
+        assert active <= held.keys()
+        last |= dict.fromkeys(active, window.token)
+        last = {neuron: token for neuron, token in last.items() if token >= window.oldest}
+        # What is held is what the window holds, at the same age; less only where the pool is full.
+        assert held.items() <= last.items()
+        if len(last) <= capacity and pool.left_early == 0:
+            assert held == last
+        if len(held) < len(last):
+            assert pool.left_early > 0
+
+
+@settings(deadline=None, max_examples=50)
+@given(tokens=active_sets, capacity=st.integers(12, 20))
+def test_a_full_pool_lets_its_oldest_neurons_go_first(tokens, capacity):
+    pool, window = new_pool(capacity), Window(NEURONS)
+    for active in tokens:
+        before = check_structure(pool)
+        window.advance()
+        fill(pool, pool.admit(np.array(sorted(active), np.int32), window))
+        held = check_structure(pool)
+        left = before.keys() - held.keys()
+        stayed = before.keys() & held.keys() - active
+        if left and stayed:
+            assert max(before[n] for n in left) <= min(before[n] for n in stayed)
+
+
+def test_what_left_the_window_is_a_hit_until_its_row_is_needed():
+    # S(t+1) is compared with the window of the k tokens before it (paper, section 3.1), then the oldest leaves.
+    pool, window = new_pool(8), Window(2)
+    for active in ([1, 2], [3]):
+        window.advance()
+        fill(pool, pool.admit(np.array(active, np.int32), window))
+    window.advance()
+    assert pool.admit(np.array([1], np.int32), window).neurons.size == 0
+    assert set(check_structure(pool)) == {1, 3}
+
+
+def test_freed_rows_are_given_to_incoming_neurons():
+    pool, window = new_pool(8), Window(1)
+    window.advance()
+    fill(pool, pool.admit(np.array([1, 2, 3], np.int32), window))
+    window.advance()
+    admission = pool.admit(np.array([4, 5, 6], np.int32), window)
+    assert sorted(admission.rows.tolist()) == [0, 1, 2]
+    assert pool.num_used == 3
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    resident=st.sets(st.integers(0, 19), max_size=10),
+    incoming=st.dictionaries(st.integers(20, NEURONS - 1), st.integers(0, 9), max_size=18),
+    capacity=st.integers(10, 24),
+)
+def test_seeding_keeps_the_most_recent(resident, incoming, capacity):
+    pool, window = new_pool(capacity), Window(30)
+    window.advance(5)
+    fill(pool, pool.admit(np.array(sorted(resident), np.int32), window))
+    neurons = np.array(sorted(incoming), np.int32)
+    fill(pool, pool.seed(neurons, np.array([incoming[int(n)] for n in neurons], np.int64)))
+    held = check_structure(pool)
+    everyone = dict.fromkeys(resident, 5) | incoming
+    assert len(held) == min(capacity, len(everyone))
+    gone = everyone.keys() - held.keys()
+    assert pool.left_early == len(gone)
+    if gone:
+        assert max(everyone[n] for n in gone) <= min(held.values())
+
+
+def test_an_admission_that_could_not_be_read_leaves_no_trace():
+    pool, window = new_pool(8), Window(4)
+    window.advance()
+    fill(pool, pool.admit(np.array([1, 2], np.int32), window))
+    window.advance()
+    pool.discard(pool.admit(np.array([2, 7, 9], np.int32), window))
+    assert set(check_structure(pool)) == {1, 2}
+
+
+def test_too_many_active_neurons_are_refused():
+    with pytest.raises(ValueError, match="do not fit"):
+        new_pool(2).admit(np.array([1, 2, 3], np.int32), Window(1))
+
+
+def test_mlx_sees_what_is_written_through_the_view():
+    pool, window = new_pool(8), Window(1)
+    window.advance()
+    admission = pool.admit(np.array([5], np.int32), window)
+    pool.view[admission.rows[0]] = np.arange(8, dtype=np.float32).view(np.uint8)
+    assert mx.sum(pool.matrix[: pool.num_used]).item() == 28.0

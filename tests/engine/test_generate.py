@@ -1,0 +1,145 @@
+"""Prompts, sampling and stopping."""
+
+import threading
+
+import pytest
+
+from engine.errors import PromptError
+from engine.generate import StoppingText, common_prefix, encode
+from engine.loader import load
+from engine.settings import GenerationOptions, Settings
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model):
+    loaded = load(tiny_model, Settings(selection="exact"))
+    yield loaded
+    loaded.close()
+
+
+def options(**changes) -> GenerationOptions:
+    return GenerationOptions(**{"max_tokens": 12, "temperature": 0.0} | changes)
+
+
+def test_the_pieces_make_up_the_text_and_the_summary_counts_them(model):
+    generation = model.generate("Do you like music?", options())
+    pieces = list(generation)
+    summary = generation.summary
+    assert summary.text == "".join(p.text for p in pieces)
+    assert summary.tokens == [p.token for p in pieces]
+    assert summary.finish_reason in ("stop", "length")
+    assert [p.prefill for p in pieces] == [True] + [False] * (len(pieces) - 1)
+    assert summary.per_token["total_ms"] == pytest.approx(
+        sum(p.statistics.total_ms for p in pieces[1:]) / (len(pieces) - 1)
+    )
+    assert summary.time_to_first_token_s >= summary.prefill_seconds > 0
+    assert summary.prefill_bytes_read == model.flash_bytes
+
+
+def test_a_seed_repeats_an_answer_and_another_seed_does_not(model):
+    def answer(seed):
+        generation = model.generate("The weather", options(temperature=1.5, top_p=1.0, seed=seed))
+        list(generation)
+        return generation.summary.tokens
+
+    assert answer(1) == answer(1)
+    assert len({tuple(answer(seed)) for seed in range(4)}) > 1
+
+
+def test_a_stop_string_ends_the_answer_before_it(model):
+    full = model.generate("I have two dogs", options())
+    list(full)
+    text = full.summary.text
+    stop = text[3:6]
+    stopped = model.generate("I have two dogs", options(stop=(stop,)))
+    list(stopped)
+    assert stopped.summary.text == text[: text.index(stop)]
+    assert stopped.summary.finish_reason == "stop"
+
+
+def test_an_answer_ends_where_the_context_does(model):
+    generation = model.generate(list(range(3, 60)), options(max_tokens=100))
+    list(generation)
+    assert generation.summary.finish_reason in ("context", "stop")
+    assert len(model.cached_tokens) < model.context
+
+
+def test_cancelling_ends_the_answer_and_keeps_what_there_is(model):
+    cancelled = threading.Event()
+    generation = model.generate("Do you like music?", options(max_tokens=50), cancelled)
+    pieces = []
+    for piece in generation:
+        pieces.append(piece)
+        if len(pieces) == 3:
+            cancelled.set()
+    assert len(pieces) == 3
+    assert generation.summary.finish_reason == "cancelled"
+    assert generation.summary.tokens == [p.token for p in pieces]
+
+
+@pytest.mark.parametrize("prompt", ["", " \n", [], [{"role": "user", "content": "  "}]])
+def test_an_empty_prompt_is_refused(model, prompt):
+    with pytest.raises(PromptError, match="empty"):
+        model.generate(prompt)
+
+
+def test_a_prompt_longer_than_the_context_is_refused(model):
+    with pytest.raises(PromptError, match=r"has \d+ tokens, and this model's context holds 64"):
+        model.generate("music " * 80)
+    with pytest.raises(PromptError, match="Shorten it"):
+        model.generate([{"role": "user", "content": "music " * 80}])
+
+
+def test_the_oldest_turns_of_a_long_conversation_are_left_out(model):
+    turn = "I play the guitar on weekends."
+    messages = [{"role": ("user", "assistant")[i % 2], "content": f"{turn} {i}"} for i in range(21)]
+    tokens = encode(model, messages, options())
+    text = model.tokenizer.decode(tokens)
+    assert len(tokens) <= model.context - 12
+    assert f"{turn} 20" in text
+    assert f"{turn} 0" not in text
+    kept = [i for i in range(21) if f"{turn} {i}\n" in text]
+    assert kept == list(range(kept[0], 21))
+    assert messages[kept[0]]["role"] == "user"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "length"), [([], [1], 0), ([1, 2], [1, 2, 3], 2), ([1, 5], [1, 2], 1), ([4], [5], 0)]
+)
+def test_common_prefix(first, second, length):
+    assert common_prefix(first, second) == length
+
+
+class Detokenizer:
+    """Tokens are their own text."""
+
+    def reset(self):
+        self.last_segment = ""
+
+    def add_token(self, token):
+        self.last_segment = token
+
+    def finalize(self):
+        self.last_segment = ""
+
+
+class Tokenizer:
+    detokenizer = Detokenizer()
+
+
+@pytest.mark.parametrize(
+    ("tokens", "stop", "shown"),
+    [
+        (["ab", "c", "d"], ("cd",), ["ab", "", ""]),
+        (["ab", "c", "e"], ("cd",), ["ab", "", "ce"]),
+        (["a<", "b<", "/s>"], ("</s>",), ["a", "<b", ""]),
+        (["x", "y"], (), ["x", "y"]),
+        (["xENDy"], ("END",), ["x"]),
+    ],
+)
+def test_the_start_of_a_stop_string_is_held_back(tokens, stop, shown):
+    text, seen = StoppingText(Tokenizer, stop), []
+    for i, token in enumerate(tokens):
+        ended = text.add(token)
+        seen.append(text.take(ended or i == len(tokens) - 1))
+    assert seen == shown

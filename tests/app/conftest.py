@@ -1,21 +1,17 @@
 """A window with a stand-in for the engine, and a guard that every test leaves nothing behind."""
 
 import gc
-import os
-import threading
 from pathlib import Path
-
-os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import pytest
 import shiboken6
-from fake_engine import FakeEngine
 from PySide6.QtCore import QCoreApplication, QEvent, Qt, QTimer
 from PySide6.QtGui import QColor, QPalette
 from PySide6.QtWidgets import QApplication
 
 from app.engine_host import EngineHost, State
 from app.window import MainWindow
+from tests.app.fake_engine import FakeEngine
 
 
 def pytest_collection_modifyitems(items):
@@ -27,13 +23,11 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True)
 def nothing_left(qapp):
-    """Fails a test that leaves a thread, a running timer or a visible window behind."""
-    threads = set(threading.enumerate())
+    """Fails a test that leaves a running timer or a visible window behind; threads are looked after further up."""
     yield
     QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
     qapp.processEvents()
-    left = [f"thread {t.name}" for t in set(threading.enumerate()) - threads]
-    left += [f"timer of {t.parent()}" for t in gc.get_objects() if type(t) is QTimer and _is_active(t)]
+    left = [f"timer of {t.parent()}" for t in gc.get_objects() if type(t) is QTimer and _is_active(t)]
     left += [f"window {w}" for w in QApplication.topLevelWidgets() if w.isVisible()]
     assert not left, f"left behind: {', '.join(left)}"
 
@@ -47,7 +41,7 @@ def make_host():
     """`make_host(engine)`: a host, shut down at the end of the test."""
     hosts = []
 
-    def make(engine: FakeEngine) -> EngineHost:
+    def make(engine) -> EngineHost:
         hosts.append(EngineHost(engine))
         return hosts[-1]
 
@@ -59,10 +53,13 @@ def make_host():
 
 @pytest.fixture
 def open_window(qtbot, make_host):
-    """`open_window(engine)`: a window that has loaded, or failed to; closed at the end of the test."""
+    """`open_window(engine)`: a window that has loaded or failed to, around a stand-in unless told otherwise.
+
+    It is closed at the end of the test.
+    """
     windows = []
 
-    def make(engine: FakeEngine | None = None, *, wait: bool = True, **arguments) -> MainWindow:
+    def make(engine=None, *, wait: bool = True, **arguments) -> MainWindow:
         window = MainWindow(make_host(engine or FakeEngine()), **arguments)
         windows.append(window)
         window.show()

@@ -3,10 +3,10 @@
 import threading
 
 import pytest
-from fake_engine import FakeEngine, Gate
 
 from app.engine_host import BUG, State
 from engine.errors import PreparedModelError
+from tests.app.fake_engine import FakeEngine, Gate
 
 HELLO = [{"role": "user", "content": "Hello"}]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from app.interrupt import Interrupt
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parents[2]
 COMMAND_LINE_WITHOUT_QT = """
 import sys, types
 cli = types.ModuleType("engine.cli")
@@ -22,7 +22,7 @@ sys.exit(code)
 WINDOW = """
 import sys
 import engine
-from fake_engine import FakeEngine
+from tests.app.fake_engine import FakeEngine
 fake = FakeEngine()
 def load(model, settings):
     print("loading", model, flush=True)
@@ -34,10 +34,9 @@ sys.exit(main(["--data-dir", sys.argv[1]]))
 
 
 def start(code: str, *arguments: str) -> subprocess.Popen:
-    paths = os.pathsep.join([str(HERE), str(HERE.parents[1])])
     return subprocess.Popen(
         [sys.executable, "-c", code, *arguments],
-        env={**os.environ, "PYTHONPATH": paths, "QT_QPA_PLATFORM": "offscreen"},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "QT_QPA_PLATFORM": "offscreen"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

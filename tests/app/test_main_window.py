@@ -1,7 +1,6 @@
 """The window as a user meets it, around a stand-in for the engine."""
 
 import pytest
-from fake_engine import FakeEngine, Gate
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication
@@ -10,6 +9,7 @@ from app.chat.notice import Notice
 from app.chat.welcome import EXAMPLES
 from app.engine_host import BUG, State
 from engine.errors import PreparedModelError, ReadError
+from tests.app.fake_engine import FakeEngine, Gate
 
 
 def type_and_send(qtbot, window, text):

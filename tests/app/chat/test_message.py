@@ -1,8 +1,8 @@
 import pytest
-from fake_engine import token_statistics
 
 from app.chat.message import receipt
 from engine.statistics import Summary, means
+from tests.app.fake_engine import token_statistics
 
 COST = {"bytes_read": 201e6, "hit_rate": 0.96}
 

@@ -1,9 +1,9 @@
 from dataclasses import replace
 
 import pytest
-from fake_engine import token_statistics
 
 from app.monitor.history import BIN_SECONDS, BINS, SECONDS, TOKENS, History
+from tests.app.fake_engine import token_statistics
 
 MB = 1_000_000
 

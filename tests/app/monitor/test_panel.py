@@ -1,9 +1,9 @@
 import pytest
-from fake_engine import FakeEngine, Gate, token_statistics
 from PySide6.QtCore import QTimer
 
 from app.engine_host import State
 from app.monitor.panel import MonitorPanel
+from tests.app.fake_engine import FakeEngine, Gate, token_statistics
 
 HELLO = [{"role": "user", "content": "Hello"}]
 

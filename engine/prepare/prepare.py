@@ -17,7 +17,7 @@ from engine.models import build
 from engine.prepare.calibration import CalibrationRun
 from engine.prepare.checkpoint import COMPANIONS, DTYPES, Checkpoint
 from engine.prepared import BUNDLES, PREDICTOR, RESIDENT, write_manifest
-from engine.sparsity.predictor import Predictor, save_predictors
+from engine.sparsity.predictor import Predictor, predictor_weights
 from engine.sparsity.training import train_predictor
 
 CALIBRATION = Path(__file__).parents[2] / "resources" / "calibration" / "dialogues.jsonl.gz"
@@ -100,8 +100,8 @@ class _Preparation:
                 predictors.append(predictor)
                 reports.append(report)
                 self._model.layers[i] = None  # its memory is needed for the next
-        mx.save_safetensors(str(self._folder / RESIDENT), resident, metadata={"format": "flashbulb"})
-        save_predictors(self._folder / PREDICTOR, predictors, self._dtype)
+        _save(self._folder / RESIDENT, resident)
+        _save(self._folder / PREDICTOR, predictor_weights(predictors, self._dtype))
         self._progress("done", 1.0)
         return {
             "source": {"checkpoint": self._source.folder.resolve().name},
@@ -150,6 +150,13 @@ class _Preparation:
             "recall": round(trained.recall, 5),
             "false_positives": round(trained.false_positives, 5),
         }
+
+
+def _save(path: Path, weights: dict[str, mx.array]) -> None:
+    try:
+        mx.save_safetensors(str(path), weights, metadata={"format": "flashbulb"})
+    except RuntimeError as error:  # what MLX makes of a full disk
+        raise OSError(f"{path.name}: {error}") from error
 
 
 def default_rank(width: int) -> int:

@@ -41,8 +41,9 @@ def load_predictors(path: Path, thresholds: list[float], dtype: mx.Dtype) -> lis
     ]
 
 
-def save_predictors(path: Path, predictors: list[Predictor], dtype: mx.Dtype) -> None:
+def predictor_weights(predictors: list[Predictor], dtype: mx.Dtype) -> dict[str, mx.array]:
+    """What predictor.safetensors holds: the inverse of `load_predictors`."""
     weights = {}
     for i, p in enumerate(predictors):
         weights |= {f"layers.{i}.{part}": getattr(p, part).astype(dtype) for part in ("down", "up", "bias")}
-    mx.save_safetensors(str(path), weights, metadata={"format": "flashbulb"})
+    return weights

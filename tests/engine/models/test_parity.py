@@ -1,0 +1,37 @@
+"""Logits against an independent implementation: fixtures made with transformers, see make_parity.py."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from engine.corpus import Sequence
+from engine.evaluate import evaluate
+from engine.loader import load
+from engine.prepare.prepare import prepare
+from engine.settings import Settings
+
+CASES = sorted(folder for folder in (Path(__file__).parent / "parity").iterdir() if folder.is_dir())
+
+
+@pytest.fixture(scope="module", params=CASES, ids=lambda folder: folder.name)
+def case(request, tmp_path_factory):
+    """A prepared checkpoint, tokens, and the logits that they should give."""
+    folder = tmp_path_factory.mktemp("parity") / request.param.name
+    prepare(request.param, folder)
+    expected = load_file(request.param / "expected.safetensors")
+    return folder, expected["tokens"].tolist(), expected["logits"]
+
+
+@pytest.mark.parametrize("path", ["decode", "prefill"])
+@pytest.mark.parametrize("selection", ["dense", "exact"])
+def test_logits_are_those_of_transformers(case, selection, path):
+    folder, tokens, expected = case
+    model = load(folder, Settings(selection=selection))
+    try:
+        _, logits = evaluate(model, [Sequence(tokens, 0)], prefill=path == "prefill", keep_logits=True)
+    finally:
+        model.close()
+    assert logits.shape == expected.shape
+    assert np.abs(logits - expected).max() <= 1e-4 * np.abs(expected).max()

@@ -1,0 +1,163 @@
+"""From a checkpoint to a prepared model, and what happens when that cannot work."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file
+
+from engine.errors import CancelledError, CheckpointError, FlashbulbError
+from engine.flash.bundles import BundleFile
+from engine.prepare.prepare import prepare
+from engine.prepared import BUNDLES, RESIDENT, PreparedModel
+from tests.checkpoints import write_opt, write_text
+
+
+def nothing_left(out) -> bool:
+    return not out.exists() and not list(out.parent.glob("*.partial"))
+
+
+def test_bundles_hold_up_rows_and_down_columns(tiny_checkpoint, tiny_model):
+    weights = load_file(tiny_checkpoint / "model.safetensors")
+    bundles = BundleFile.open(tiny_model / BUNDLES)
+    raw = (tiny_model / BUNDLES).read_bytes()
+    for layer, place in enumerate(bundles.layers):
+        up = weights[f"model.decoder.layers.{layer}.fc1.weight"]
+        down = weights[f"model.decoder.layers.{layer}.fc2.weight"]
+        for neuron in (0, 17, 95):
+            bundle = np.frombuffer(raw, np.float32, 48, place.offset + neuron * place.row_bytes)
+            assert np.array_equal(bundle, np.concatenate([up[neuron], down[:, neuron]]))
+
+
+def test_what_is_resident_holds_no_ffn_matrix(tiny_model):
+    with safe_open(tiny_model / RESIDENT, "np") as file:
+        names = set(file.keys())
+    assert not [name for name in names if "fc1" in name or "fc2" in name]
+    assert {"ffn.0.up_bias", "ffn.1.down_bias", "model.embed_tokens.weight"} <= names
+
+
+def test_the_manifest_says_what_was_measured(tiny_model):
+    prepared = PreparedModel.open(tiny_model, verify=True)
+    assert prepared.manifest["dtype"] == "float32"
+    assert prepared.manifest["calibration"]["tokens"] > 500
+    for report in prepared.layer_reports:
+        assert 0.8 < report["sparsity"] < 1
+        assert report["recall"] >= 0.95
+        assert report["false_positives"] < 0.5
+        assert 0 < report["threshold"] < 1
+
+
+def test_shards_are_one_checkpoint(tiny_model, tmp_path):
+    sharded = write_opt(tmp_path / "sharded", shards=3)
+    prepare(sharded, tmp_path / "out", write_text(tmp_path / "text"))
+    assert (tmp_path / "out" / BUNDLES).read_bytes() == (tiny_model / BUNDLES).read_bytes()
+
+
+def test_a_checkpoint_without_a_tokenizer_is_calibrated_on_token_ids(tmp_path):
+    content = prepare(write_opt(tmp_path / "bare", tokenizer=False), tmp_path / "out")
+    assert "random tokens" in content["calibration"]["text"]
+
+
+def test_cancelling_leaves_nothing(tiny_checkpoint, tmp_path):
+    def cancel(stage, share):
+        if share > 0:
+            raise CancelledError("enough")
+
+    with pytest.raises(CancelledError):
+        prepare(tiny_checkpoint, tmp_path / "out", write_text(tmp_path / "text"), progress=cancel)
+    assert nothing_left(tmp_path / "out")
+
+
+def test_a_folder_in_use_is_not_overwritten(tiny_checkpoint, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "precious").write_text("mine")
+    with pytest.raises(FlashbulbError, match="exists and is not empty"):
+        prepare(tiny_checkpoint, tmp_path / "out")
+    assert (tmp_path / "out" / "precious").read_text() == "mine"
+
+
+def test_a_place_that_cannot_be_written_is_named(tiny_checkpoint, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FlashbulbError, match="could not be written"):
+        prepare(tiny_checkpoint, tmp_path / "file" / "out", write_text(tmp_path / "text"))
+
+
+@pytest.mark.parametrize("limit", [20_000, 40_000, 60_000])
+def test_a_disk_that_fills_up_leaves_nothing(tiny_checkpoint, tmp_path, limit):
+    # A limit on file size gives what a full disk gives, an error in the middle of a write, without a disk to fill.
+    code = (
+        "import resource, signal, sys\n"
+        "from pathlib import Path\n"
+        "from engine.cli import main\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    text, out = write_text(tmp_path / "text"), tmp_path / "out"
+    command = [sys.executable, "-c", code, "prepare", str(tiny_checkpoint), str(out), "--calibration", str(text)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert "could not be written" in result.stderr.splitlines()[-1]
+    assert nothing_left(out)
+
+
+def test_too_little_room_is_said_before_anything_is_written(tiny_checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 1000}))
+    with pytest.raises(FlashbulbError, match=r"has 1 KB free, and preparing needs about"):
+        prepare(tiny_checkpoint, tmp_path / "out")
+    assert nothing_left(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model_type": "gpt2"}, "type 'gpt2' are not supported. Supported: opt"),
+        ({"activation_function": "gelu"}, "uses 'gelu', which leaves no neuron exactly zero"),
+        ({"hidden_size": None}, "config.json"),
+        ({"ffn_dim": 100}, "do not fit its config.json"),
+        ({"num_hidden_layers": 3}, "do not fit its config.json"),
+    ],
+)
+def test_a_model_of_another_kind_is_refused(tiny_checkpoint, tmp_path, changes, message):
+    folder = tmp_path / "checkpoint"
+    write_opt(folder)
+    config = json.loads((folder / "config.json").read_text()) | changes
+    (folder / "config.json").write_text(json.dumps({k: v for k, v in config.items() if v is not None}))
+    with pytest.raises(CheckpointError, match=message):
+        prepare(folder, tmp_path / "out")
+    assert nothing_left(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("model.safetensors", None, "lacks model.safetensors"),
+        ("model.safetensors", b"", "cannot be read as safetensors"),
+        ("model.safetensors", b"\xff" * 40, "cannot be read as safetensors"),
+        ("config.json", None, "is missing"),
+        ("config.json", b"{", "cannot be read"),
+        ("config.json", b"[]", "is no JSON object"),
+        ("model.safetensors.index.json", b'{"weight_map": {"a": "../model.safetensors"}}', "outside its folder"),
+        ("model.safetensors.index.json", b'{"weight_map": {"a": "gone.safetensors"}}', "lacks gone.safetensors"),
+    ],
+)
+def test_a_damaged_checkpoint_is_named(tmp_path, file, content, message):
+    folder = write_opt(tmp_path / "checkpoint")
+    (folder / file).unlink(missing_ok=True)
+    if content is not None:
+        (folder / file).write_bytes(content)
+    with pytest.raises(CheckpointError, match=message):
+        prepare(folder, tmp_path / "out")
+    assert nothing_left(tmp_path / "out")
+
+
+def test_a_checkpoint_cut_short_is_refused(tmp_path):
+    folder = write_opt(tmp_path / "checkpoint")
+    content = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(content[: len(content) // 2])
+    with pytest.raises(FlashbulbError, match=r"model\.safetensors"):
+        prepare(folder, tmp_path / "out")
+    assert nothing_left(tmp_path / "out")

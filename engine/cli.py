@@ -62,14 +62,14 @@ def _generate(args) -> None:
     hit_rate = f", {100 * per['hit_rate']:.0f} % hits" if per else ""
     read = f", {readable(per['bytes_read'])} from flash a token" if per else ""
     print(
-        f"{report['tokens_per_second']:.1f} tokens/s, first token {report['time_to_first_token_s']:.2f} s{read}{hit_rate}, "
-        f"{readable(report['footprint_bytes'])} peak",
+        f"{report['tokens_per_second']:.1f} tokens/s, first token {report['time_to_first_token_s']:.2f} s"
+        f"{read}{hit_rate}, {readable(report['footprint_bytes'])} peak",
         file=sys.stderr,
     )
     if report["left_early"]:
         print(
-            f"The window of {args.window} tokens did not fit the neuron pool: {report['left_early']} neurons left early. "
-            "A larger memory budget or a smaller window reads less.",
+            f"The window of {args.window} tokens did not fit the neuron pool: {report['left_early']} neurons left "
+            "early. A larger memory budget or a smaller window reads less.",
             file=sys.stderr,
         )
 
@@ -201,9 +201,8 @@ def _info(args) -> None:
         _print_json(report)
         return
     print(f"{report['name']}: {report['architecture']}, {report['layers']} layers of {report['neurons']} neurons")
-    print(
-        f"{readable(prepared.bytes)} of {report['dtype']} weights, of which {readable(report['flash_bytes'])} stay on flash"
-    )
+    on_flash = readable(prepared.bundles.bytes)
+    print(f"{readable(prepared.bytes)} of {report['dtype']} weights, of which {on_flash} stay on flash")
     for name, size in report["resident"].items():
         print(f"  {name.replace('_', ' '):<16} {readable(size):>8} in memory")
     print(f"Smallest memory budget {readable(budget.smallest)}, by default {readable(budget.ceiling)}.")

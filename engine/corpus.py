@@ -47,11 +47,11 @@ def cut(tokens: list[int], context: int) -> Iterator[list[int]]:
 
 
 def _conversations(path: Path) -> Iterator[list[str]]:
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-    with opened as lines:
-        for line in lines:
-            if line.strip():
-                yield json.loads(line)["turns"]
+    content = path.read_bytes()
+    text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode()
+    for line in text.splitlines():
+        if line.strip():
+            yield json.loads(line)["turns"]
 
 
 def _render(turns: list[str], tokenizer) -> list[int]:

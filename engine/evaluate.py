@@ -88,7 +88,7 @@ def evaluate(
     sequences: list[Sequence],
     prefill: bool = False,
     keep_logits: bool = False,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[int, int], None] = lambda *_: None,
 ) -> tuple[Evaluation, np.ndarray | None]:
     """Run sequences through the decode path token by token, or through the prefill path.
 

@@ -94,8 +94,10 @@ class LoadedModel:
         return Generation(self, prompt, options or GenerationOptions(), cancelled)
 
     def prefill(self, tokens: list[int], cancelled=None, observer=None) -> tuple[mx.array, Pass]:
-        """Append tokens to the context by streaming whole layers, exactly. Logits [1, tokens, vocabulary], the last only
-        unless observed, and the pass that was made."""
+        """Append tokens to the context by streaming whole layers, exactly.
+
+        Returns logits [1, tokens, vocabulary], of the last token only unless observed, and the pass that was made.
+        """
         dense = self.settings.selection == "dense"
         current = self._begin(whole_layers=True, cancelled=cancelled, observer=observer)
         logits = []

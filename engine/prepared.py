@@ -44,7 +44,7 @@ class PreparedModel:
 
     @property
     def layer_reports(self) -> list[dict]:
-        """By layer, what was measured while preparing: sparsity, predictor, recall, false_positives, rank, threshold."""
+        """By layer, what was measured while preparing: sparsity, recall, false_positives, rank, threshold."""
         return self.manifest["layers"]
 
     @classmethod

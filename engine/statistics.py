@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 class TokenStatistics:
     """The cost of one decoded token: the paper's three parts of latency (section 3) and what was read.
 
-    io_ms, memory_ms, compute_ms: waiting for flash; bookkeeping of pool and window; everything else. They sum to total_ms.
+    io_ms, memory_ms, compute_ms: waiting for flash; bookkeeping of pool and window; all else. They sum to total_ms.
     bytes_read, reads: what was asked of the drive for this token.
     active, loaded, resident: neurons by layer: in the active set; of these, read from flash; in the pool afterwards.
     neurons: all FFN neurons of a layer.

@@ -1,1 +1,1 @@
-"""How bytes come from flash: the bundle file, the native reader, and streaming of whole layers (paper, section 3.1-3.2)."""
+"""How bytes come from flash: bundle file, native reader, streaming of whole layers (paper, sections 3.1 and 3.2)."""

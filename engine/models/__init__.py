@@ -21,8 +21,8 @@ def architecture(config: dict) -> ModuleType:
     activation = config.get("activation_function", config.get("hidden_act"))
     if activation != "relu":
         raise CheckpointError(
-            f"This model's FFN uses {activation!r}, which leaves no neuron exactly zero, so nothing could stay on flash. "
-            "A model with ReLU activations is needed."
+            f"This model's FFN uses {activation!r}, which leaves no neuron exactly zero, so nothing could stay on "
+            "flash. A model with ReLU activations is needed."
         )
     return importlib.import_module(ARCHITECTURES[model_type])
 

@@ -31,12 +31,13 @@ def prepare(
     calibration: Path | None = None,
     dtype: str | None = None,
     name: str | None = None,
-    progress: Callable[[str, float], None] = lambda stage, share: None,
+    progress: Callable[[str, float], None] = lambda *_: None,
 ) -> dict:
     """Make a prepared model of a checkpoint; returns its manifest's content.
 
-    dtype: of bundles and resident weights, the checkpoint's by default. progress(stage, share) may raise CancelledError.
-    Everything is written beside `out` and moved there when it is whole. Raises CheckpointError, FlashbulbError.
+    dtype: of bundles and resident weights, the checkpoint's by default. progress(stage, share) may raise
+    CancelledError. Everything is written beside `out` and moved there when it is whole. Raises CheckpointError,
+    FlashbulbError.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise FlashbulbError(f"{out} exists and is not empty. Give a new folder.")
@@ -130,7 +131,7 @@ class _Preparation:
         return {n: b.astype(self._dtype) for n, b in zip(names, ffn.biases(), strict=True) if b is not None}
 
     def _bundle(self, ffn) -> np.ndarray:
-        """[neurons, 2 * width]: up row and down column of each neuron side by side, items of the stored dtype's size."""
+        """[neurons, 2 * width]: each neuron's up row and down column, items of the stored dtype's size."""
         rows = mx.concatenate([part.astype(self._dtype) for part in ffn.bundle_parts()], axis=1)
         return np.array(rows.view(mx.uint16) if self._dtype == mx.bfloat16 else rows)
 

@@ -20,7 +20,7 @@ LOGIT_OF_UNIT = 1.702  # sigmoid(1.702 z) is within 0.01 of the normal distribut
 
 @dataclass(frozen=True)
 class LayerActivity:
-    """What one layer saw on the calibration text. inputs: float32 [tokens, hidden]; active: bits [tokens, neurons / 8]."""
+    """What one layer saw on a text. inputs: float32 [tokens, hidden]; active: bits [tokens, neurons / 8]."""
 
     inputs: np.ndarray
     active: np.ndarray

@@ -204,7 +204,9 @@ def save_checkpoint(model, tokenizer, folder):
     tensors = {p + "embed_tokens.weight": model.tokens.weight, p + "final_layer_norm.weight": model.norm.weight}
     tensors[p + "final_layer_norm.bias"] = model.norm.bias
     # OPT's position table starts two rows late; those two are never read.
-    tensors[p + "embed_positions.weight"] = torch.cat([torch.zeros(2, WIDTH).to(model.positions.weight), model.positions.weight])
+    tensors[p + "embed_positions.weight"] = torch.cat(
+        [torch.zeros(2, WIDTH).to(model.positions.weight), model.positions.weight]
+    )
     for i, block in enumerate(model.blocks):
         parts = {"self_attn.out_proj": block.out, "fc1": block.fc1, "fc2": block.fc2}
         parts |= {"self_attn_layer_norm": block.norm1, "final_layer_norm": block.norm2}
@@ -285,7 +287,10 @@ def main():
             seconds = time.monotonic() - started
             layers = " ".join(f"{d:.3f}" for d in densities.tolist())
             speed = step * args.sequences * CONTEXT / seconds
-            print(f"{seconds:7.0f} s  step {step}  nats {nats.item():.3f}  density {layers}  {speed:.0f} tokens/s", flush=True)
+            print(
+                f"{seconds:7.0f} s  step {step}  nats {nats.item():.3f}  density {layers}  {speed:.0f} tokens/s",
+                flush=True,
+            )
         if time.monotonic() - saved > 600:
             saved = time.monotonic()
             bits, nats, _ = evaluate(model, tokenizer, watched, device)

@@ -1,0 +1,37 @@
+"""Measure the starter model: `uv run python resources/starter/evaluate.py` writes evaluation.json beside this file.
+
+What `flashbulb eval` prints, for the whole held-out split (whole layers streamed, which is exact) and, through the
+decode path, for every twelfth of its conversations with exact and with predicted selection.
+"""
+
+import json
+from pathlib import Path
+
+import engine
+from engine.corpus import read_sequences
+from engine.evaluate import evaluate
+
+HERE = Path(__file__).parent
+SAMPLE = 12
+CHECK = 48  # few enough conversations for a test to repeat
+
+
+def measure(selection: str, prefill: bool, every: int) -> dict:
+    """An `eval` report of every so-many-th held-out conversation, and the share of FFN bytes read a token."""
+    model = engine.load("starter", engine.Settings(selection=selection))
+    sequences = read_sequences(HERE / "heldout.jsonl.gz", model.tokenizer)[::every]
+    report = evaluate(model, sequences, prefill=prefill)[0].report()
+    report["flash_share_per_token"] = report["bytes_read"] / report["tokens"] / model.flash_bytes
+    model.close()
+    return report
+
+
+def main() -> None:
+    measured = {"heldout": measure("predictor", True, 1), "check": measure("predictor", True, CHECK)}
+    for selection in ("exact", "predictor"):
+        measured[f"sample_{selection}"] = measure(selection, False, SAMPLE)
+    (HERE / "evaluation.json").write_text(json.dumps(measured, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

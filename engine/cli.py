@@ -9,6 +9,7 @@ import json
 import os
 import re
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from time import monotonic
 
@@ -90,7 +91,8 @@ def generation_report(model, summary) -> dict:
         "model_bytes": model.model_bytes,
         "flash_bytes": model.flash_bytes,
         "direct_io": model.direct_io,
-        "left_early": model.left_early,
+        "left_early": summary.left_early,
+        "reader": asdict(model.reader.statistics()),
         "prefill": {"seconds": summary.prefill_seconds, "bytes_read": summary.prefill_bytes_read},
         "per_token": summary.per_token,
     }

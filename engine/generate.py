@@ -35,6 +35,7 @@ class Generation:
         self.summary = Summary()
         self._model, self._options, self._cancelled = model, options, cancelled
         self._prompt = encode(model, prompt, options)
+        self._left_before = model.left_early
 
     def __iter__(self) -> Iterator[Piece]:
         began = perf_counter()
@@ -56,6 +57,7 @@ class Generation:
 
     def _summarise(self, costs: list[TokenStatistics]) -> None:
         self.summary.footprint_bytes = peak_footprint()
+        self.summary.left_early = self._model.left_early - self._left_before
         seconds = sum(c.total_ms for c in costs) / 1e3
         self.summary.tokens_per_second = len(costs) / seconds if seconds else 0.0
         self.summary.per_token = means(costs)

@@ -204,6 +204,8 @@ def _eos_ids(prepared: PreparedModel) -> list[int]:
 def load(model: str | Path, settings: Settings | None = None) -> LoadedModel:
     """Load a prepared model. Raises PreparedModelError, BudgetError, ReadError."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if not mx.metal.is_available():
+        mx.disable_compile()  # on the CPU it would run a C++ compiler before the first token
     return LoadedModel(PreparedModel.open(find(model)), settings or Settings())
 
 

@@ -37,7 +37,11 @@ class TokenStatistics:
 
 @dataclass
 class Summary:
-    """What a whole answer cost. Times in seconds; `per_token` holds means over the decoded tokens."""
+    """What a whole answer cost. Times in seconds; `per_token` holds means over the decoded tokens.
+
+    cached_tokens: tokens of the prompt that the KV cache still held. left_early: neurons that left the pool while still
+    in the window, because the pool was full. footprint_bytes: the process's peak.
+    """
 
     prompt_tokens: int = 0
     tokens: list[int] = field(default_factory=list)
@@ -49,6 +53,7 @@ class Summary:
     prefill_bytes_read: int = 0
     cached_tokens: int = 0
     footprint_bytes: int = 0
+    left_early: int = 0
     per_token: dict[str, float] = field(default_factory=dict)
 
 

@@ -35,6 +35,8 @@ def receipt(summary: Summary, selection: str) -> str:
         "length": f"cut off after {len(summary.tokens)} tokens",
         "context": "cut off, the context is full",
     }
+    if summary.left_early:
+        parts.append("the window did not fit the neuron pool")
     if summary.finish_reason in ended:
         parts.append(ended[summary.finish_reason])
     return " · ".join(parts)

@@ -33,6 +33,10 @@ def test_receipt_says_why_an_answer_is_not_complete(reason, words):
     assert text(summary(finish_reason=reason)).endswith(f" · {words}")
 
 
+def test_receipt_says_that_the_window_did_not_fit():
+    assert text(summary(left_early=12)).endswith("the window did not fit the neuron pool")
+
+
 def test_receipt_leaves_out_what_was_not_measured():
     one_token = summary(tokens=[1], tokens_per_second=0.0, per_token={})
     assert text(one_token) == "first token 1.8 s"

@@ -182,9 +182,9 @@ def _info(args) -> None:
     from engine.prepared import PreparedModel
 
     prepared = PreparedModel.open(find(args.model), verify=args.verify)
-    _, model_args = build(prepared.config)
+    model, model_args = build(prepared.config)
     settings = Settings(selection=args.selection)
-    budget = plan_memory(prepared, model_args, settings).budget
+    budget = plan_memory(prepared, model_args, model.layers[0].ffn.activation, settings).budget
     report = {
         "name": prepared.name,
         "architecture": prepared.manifest["architecture"],

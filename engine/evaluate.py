@@ -58,10 +58,10 @@ class Activity:
 
     def computed(self, layer: int, hidden: mx.array) -> None:
         """Activations over the pool: neurons outside it count as inactive."""
-        self._pending.append((layer, mx.sum(hidden > 0)))
+        self._pending.append((layer, mx.sum(hidden != 0)))
 
     def streamed(self, layer: int, x: mx.array, piece, hidden: mx.array) -> None:
-        active = hidden > 0
+        active = hidden != 0
         self._active[layer] += mx.sum(active).item()
         selector = self._model.selector(layer)
         if selector is not None and self._model.settings.selection == "predictor":

@@ -1,14 +1,13 @@
 """The FFN whose weights stay on flash: select, admit, read the misses, multiply (paper, section 3)."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Event
 from time import perf_counter
 
 import mlx.core as mx
-import mlx.nn as nn
 import numpy as np
 
+from engine.activations import Activation
 from engine.errors import CancelledError
 from engine.flash.bundles import BundleLayer
 from engine.flash.stream import LayerStream
@@ -16,9 +15,6 @@ from engine.memory.footprint import footprint
 from engine.memory.pool import Admission, NeuronPool
 from engine.memory.window import Window
 from engine.statistics import TokenStatistics
-
-ACTIVATIONS: dict[str, Callable[[mx.array], mx.array]] = {"relu": nn.relu}
-NUMPY_ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"relu": lambda x: np.maximum(x, 0)}
 
 
 @dataclass
@@ -85,14 +81,14 @@ class StreamedFFN:
         place: BundleLayer,
         pool: NeuronPool,
         selector,
-        activation: str,
-        up_bias: mx.array,
+        activation: Activation,
+        input_bias: mx.array,
         down_bias: mx.array | None,
         flash: Flash,
     ):
         self.layer, self.place, self.pool, self.selector, self.flash = layer, place, pool, selector, flash
         self.activation = activation
-        self.up_bias, self.down_bias = up_bias, down_bias
+        self.input_bias, self.down_bias = input_bias, down_bias
 
     def __call__(self, x: mx.array) -> mx.array:
         current = self.flash.current
@@ -162,7 +158,7 @@ class StreamedFFN:
         y = mx.zeros_like(x)
         for piece in self.flash.stream.pieces(self.layer):
             current.read(piece.waited_s, piece.bytes_read, piece.reads)
-            hidden, part = self._multiply(x, piece.rows, self.up_bias[piece.start : piece.stop])
+            hidden, part = self._multiply(x, piece.rows, self.input_bias[piece.start : piece.stop])
             y = y + part
             mx.eval(y, hidden)  # the buffer is overwritten once the next piece is asked for
             if current.observer is not None:
@@ -174,30 +170,39 @@ class StreamedFFN:
     def _seed(self, piece, hidden: mx.array) -> None:
         """Keep the neurons that the window's tokens at the end of this pass used. hidden: [1, tokens, neurons]."""
         began = perf_counter()
-        recent = np.array(hidden[0, -self.flash.window.size :] > 0)
+        recent = np.array(hidden[0, -self.flash.window.size :] != 0)
         age = np.argmax(recent[::-1], axis=0)  # tokens since each neuron was last active
         used = np.flatnonzero(recent.any(axis=0)).astype(np.int32)
         admission = self.pool.seed(used + np.int32(piece.start), self.flash.window.token - age[used])
         self.pool.view[admission.rows] = piece.view[admission.neurons - piece.start]
         self.flash.current.memory_s += perf_counter() - began
 
-    def _multiply(self, x: mx.array, rows: mx.array, up_bias: mx.array) -> tuple[mx.array, mx.array]:
-        """Activations [1, tokens, neurons] and output [1, tokens, width] over rows [neurons, row] = [up | down | 0]."""
-        width = x.shape[-1]
-        if not mx.metal.is_available() and x.shape[1] > 1:
-            return self._multiply_numpy(x, rows, up_bias)
-        if rows.dtype != x.dtype or mx.metal.is_available():
-            up, down = rows[:, :width].astype(x.dtype), rows[:, width : 2 * width].astype(x.dtype)
-            hidden = ACTIVATIONS[self.activation](x @ up.T + up_bias)
-            return hidden, hidden @ down
-        # MLX on the CPU would copy each strided half; a zero-padded input multiplies the whole rows as they are.
-        padded = mx.pad(x, [(0, 0), (0, 0), (0, rows.shape[1] - width)])
-        hidden = ACTIVATIONS[self.activation](padded @ rows.T + up_bias)
-        return hidden, (hidden @ rows)[..., width : 2 * width]
+    def _multiply(self, x: mx.array, rows: mx.array, bias: mx.array) -> tuple[mx.array, mx.array]:
+        """Hidden values [1, tokens, neurons] and output [1, tokens, width] over rows [neurons, row] of bundles.
 
-    def _multiply_numpy(self, x: mx.array, rows: mx.array, up_bias: mx.array) -> tuple[mx.array, mx.array]:
+        bias: [neurons], added to the first part's product; zeros where the model has none, as gated ones do.
+        """
+        width, parts = x.shape[-1], len(self.activation.parts)
+        if not mx.metal.is_available() and x.shape[1] > 1:
+            return self._multiply_numpy(x, rows, bias)
+        if rows.dtype != x.dtype or mx.metal.is_available():
+            *inputs, down = (rows[:, i * width : (i + 1) * width].astype(x.dtype) for i in range(parts))
+            products = [x @ part.T for part in inputs]
+            hidden = self.activation.hidden(products[0] + bias, *products[1:])
+            return hidden, hidden @ down
+        # MLX on the CPU would copy each strided part; a zero-padded input multiplies the whole rows as they are.
+        room = rows.shape[1] - width
+        padded = (mx.pad(x, [(0, 0), (0, 0), (i * width, room - i * width)]) for i in range(parts - 1))
+        products = [p @ rows.T for p in padded]
+        hidden = self.activation.hidden(products[0] + bias, *products[1:])
+        return hidden, (hidden @ rows)[..., (parts - 1) * width : parts * width]
+
+    def _multiply_numpy(self, x: mx.array, rows: mx.array, bias: mx.array) -> tuple[mx.array, mx.array]:
         """Many tokens on the CPU: MLX has only a reference BLAS there, numpy's is many times faster."""
-        inputs, both = np.array(x[0].astype(mx.float32)), np.array(rows.astype(mx.float32))
-        up, down = both[:, : x.shape[-1]], both[:, x.shape[-1] : 2 * x.shape[-1]]
-        hidden = NUMPY_ACTIVATIONS[self.activation](inputs @ up.T + np.array(up_bias.astype(mx.float32)))
+        width = x.shape[-1]
+        tokens, bundles = np.array(x[0].astype(mx.float32)), np.array(rows.astype(mx.float32))
+        *inputs, down = (bundles[:, i * width : (i + 1) * width] for i in range(len(self.activation.parts)))
+        products = [tokens @ part.T for part in inputs]
+        products[0] += np.array(bias.astype(mx.float32))
+        hidden = self.activation.hidden(*products)
         return mx.array(hidden)[None], mx.array(hidden @ down)[None].astype(x.dtype)

@@ -9,6 +9,7 @@ import numpy as np
 from mlx_lm.models.cache import KVCache
 from mlx_lm.tokenizer_utils import load as load_tokenizer
 
+from engine.activations import Activation
 from engine.ffn import Flash, Pass, StreamedFFN
 from engine.flash.reader import open_reader
 from engine.flash.stream import LayerStream
@@ -43,7 +44,7 @@ class LoadedModel:
         self.prepared, self.settings = prepared, settings
         self.name, self.model_bytes, self.flash_bytes = prepared.name, prepared.bytes, prepared.bundles.bytes
         self._model, self._args = build(prepared.config)
-        plan = plan_memory(prepared, self._args, settings)
+        plan = plan_memory(prepared, self._args, self._model.layers[0].ffn.activation, settings)
         self.context, self.dtype, self.budget = plan.context, plan.dtype, plan.budget
         mx.set_cache_limit(plan.cache_limit)
         self.reader = open_reader(threads=settings.reader_threads)
@@ -150,15 +151,15 @@ class LoadedModel:
         predictors = self._predictors()
         for i, layer in enumerate(self._model.layers):
             place = self.prepared.bundles.layers[i]
-            up_bias = weights.pop(f"ffn.{i}.up_bias", mx.zeros(place.neurons, self.dtype))
+            input_bias = weights.pop(f"ffn.{i}.input_bias", mx.zeros(place.neurons, self.dtype))
             down_bias = weights.pop(f"ffn.{i}.down_bias", None)
-            mx.eval(up_bias)
-            bias = np.array(up_bias.astype(mx.float32))
+            mx.eval(input_bias)
+            bias = np.array(input_bias.astype(mx.float32))
             pool = NeuronPool(self.budget.capacities[i], place.row_bytes, self.prepared.bundles.dtype, bias)
             self.reader.register(pool.view)
-            selector = self._selector(i, up_bias, predictors)
             activation = layer.ffn.activation
-            layer.ffn = StreamedFFN(i, place, pool, selector, activation, up_bias, down_bias, self.flash)
+            selector = self._selector(i, activation, input_bias, predictors)
+            layer.ffn = StreamedFFN(i, place, pool, selector, activation, input_bias, down_bias, self.flash)
             mx.eval(*(b for b in (down_bias,) if b is not None))
         self._model.load_weights(list(weights.items()), strict=True)
         mx.eval(self._model.parameters())
@@ -169,7 +170,7 @@ class LoadedModel:
         thresholds = [report["threshold"] for report in self.prepared.layer_reports]
         return load_predictors(self.prepared.folder / PREDICTOR, thresholds, self.dtype)
 
-    def _selector(self, layer: int, up_bias: mx.array, predictors: list):
+    def _selector(self, layer: int, activation: Activation, bias: mx.array, predictors: list):
         if self.settings.selection == "dense":
             return None
         if self.settings.selection == "predictor":
@@ -179,11 +180,14 @@ class LoadedModel:
         width = self.prepared.bundles.width
         parts = []
         for piece in self.flash.stream.pieces(layer):
-            parts.append(piece.rows[:, :width].astype(self.dtype) + 0)  # + 0: a copy, the buffer is used again
+            parts.append(
+                piece.rows[:, : activation.decisive * width].astype(self.dtype) + 0
+            )  # + 0: a copy, the buffer is used again
             mx.eval(parts[-1])
-        up = mx.concatenate(parts)
-        mx.eval(up)
-        return ExactSelection(up, up_bias)
+        together = mx.concatenate(parts)
+        inputs = [mx.contiguous(together[:, i * width : (i + 1) * width]) for i in range(activation.decisive)]
+        mx.eval(inputs)
+        return ExactSelection(activation, inputs, bias)
 
 
 def _tokenizer(prepared: PreparedModel):

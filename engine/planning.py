@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import mlx.core as mx
 from mlx_lm.models.cache import KVCache
 
+from engine.activations import Activation
 from engine.flash.bundles import ITEM_BYTES
 from engine.memory.budget import MemoryBudget, PoolDemand, plan
 from engine.memory.buffers import DTYPES
@@ -31,7 +32,7 @@ class MemoryPlan:
     piece_bytes: int
 
 
-def plan_memory(prepared: PreparedModel, args, settings: Settings) -> MemoryPlan:
+def plan_memory(prepared: PreparedModel, args, activation: Activation, settings: Settings) -> MemoryPlan:
     """Plan a model's memory. args: the architecture's ModelArgs. Raises BudgetError."""
     bundles, dtype = prepared.bundles, compute_dtype(prepared, settings)
     context = min(args.max_position_embeddings, settings.context or args.max_position_embeddings)
@@ -40,7 +41,7 @@ def plan_memory(prepared: PreparedModel, args, settings: Settings) -> MemoryPlan
     cache_limit = min(256 << 20, max(4 << 20, roomy // 16))
     fixed = {
         "resident": _elements(prepared, RESIDENT) * dtype.size,
-        **_selector_bytes(prepared, settings, dtype),
+        **_selector_bytes(prepared, settings, dtype, activation),
         "kv_cache": _kv_cache_bytes(args, len(bundles.layers), context, dtype),
         "workspace": _workspace_bytes(prepared, args, dtype, piece) + cache_limit + OVERHEAD,
     }
@@ -60,12 +61,14 @@ def _elements(prepared: PreparedModel, name: str) -> int:
     return sum(weight.size for weight in mx.load(str(prepared.folder / name)).values())
 
 
-def _selector_bytes(prepared: PreparedModel, settings: Settings, dtype: mx.Dtype) -> dict[str, int]:
+def _selector_bytes(
+    prepared: PreparedModel, settings: Settings, dtype: mx.Dtype, activation: Activation
+) -> dict[str, int]:
     if settings.selection == "predictor":
         return {"predictors": _elements(prepared, PREDICTOR) * dtype.size}
     if settings.selection == "exact":
         rows = sum(layer.neurons for layer in prepared.bundles.layers)
-        return {"up_projections": rows * prepared.bundles.width * dtype.size}
+        return {"exact_selection": rows * activation.decisive * prepared.bundles.width * dtype.size}
     return {}
 
 

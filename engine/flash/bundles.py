@@ -1,8 +1,8 @@
 """The bundle file: every neuron's up row and down column side by side on flash (paper, section 3.2).
 
 `bundles.safetensors` is an ordinary safetensors file, one tensor a layer, `[neurons, row]`, whose header is padded so
-that the data starts on a 16 KiB boundary and whose rows are padded to the read granularity. A row is one bundle:
-`[up | down]`, then zeros.
+that the data starts on a 16 KiB boundary and whose rows are padded to the read granularity. A row is one bundle,
+`[up | down]` or `[gate | up | down]`, then zeros.
 """
 
 import json
@@ -50,11 +50,12 @@ class BundleLayer:
 
 @dataclass(frozen=True)
 class BundleFile:
-    """A bundle file's header. `dtype` is safetensors' name (F32, F16, BF16); `width` is d_model in elements."""
+    """A bundle file's header. dtype: safetensors' name (F32, F16, BF16). width: of each of the parts, in elements."""
 
     path: Path
     dtype: str
     width: int
+    parts: tuple[str, ...]
     layers: tuple[BundleLayer, ...]
 
     @property
@@ -67,7 +68,7 @@ class BundleFile:
         header, data_start = _read_header(path)
         try:
             metadata = header.pop("__metadata__")
-            width, parts = int(metadata["width"]), metadata["bundle"].split("|")
+            width, parts = int(metadata["width"]), tuple(metadata["bundle"].split("|"))
             names = [f"layers.{i}" for i in range(len(header))]
             entries = [header[name] for name in names]
             dtypes = {entry["dtype"] for entry in entries}
@@ -87,7 +88,7 @@ class BundleFile:
                 f"{path} has {path.stat().st_size} bytes where its header says {end}: it is truncated or was changed. "
                 "Prepare or download the model again."
             )
-        return cls(path, dtype, width, tuple(layers))
+        return cls(path, dtype, width, parts, tuple(layers))
 
 
 def _read_header(path: Path) -> tuple[dict, int]:
@@ -109,14 +110,14 @@ def _read_header(path: Path) -> tuple[dict, int]:
 class BundleWriter:
     """Writes a bundle file one layer at a time; a context manager that leaves a whole file, or raises.
 
-    dtype: safetensors' name. neurons: by layer. Raises OSError (a full disk) as it comes.
+    dtype: safetensors' name. width: of each of the parts. neurons: by layer. Raises OSError (a full disk) as it comes.
     """
 
-    def __init__(self, path: Path, dtype: str, width: int, neurons: list[int]):
+    def __init__(self, path: Path, dtype: str, width: int, parts: tuple[str, ...], neurons: list[int]):
         item = ITEM_BYTES[dtype]
-        self._row = padded_row_bytes(2 * width * item) // item
+        self._row = padded_row_bytes(len(parts) * width * item) // item
         self._expected = list(neurons)
-        header: dict = {"__metadata__": {"format": "flashbulb", "bundle": "up|down", "width": str(width)}}
+        header: dict = {"__metadata__": {"format": "flashbulb", "bundle": "|".join(parts), "width": str(width)}}
         start = 0
         for i, count in enumerate(neurons):
             stop = start + count * self._row * item
@@ -128,7 +129,7 @@ class BundleWriter:
         self._file.write(struct.pack("<Q", len(text)) + text)
 
     def write(self, bundles: np.ndarray) -> None:
-        """Append the next layer: `[neurons, 2 * width]`, items of the dtype's size (bfloat16 as uint16)."""
+        """Append the next layer: `[neurons, parts * width]`, items of the dtype's size (bfloat16 as uint16)."""
         if len(bundles) != self._expected.pop(0):
             raise ValueError("this layer has another number of neurons than the header says")
         rows = np.zeros((len(bundles), self._row), bundles.dtype)

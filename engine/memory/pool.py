@@ -23,22 +23,22 @@ class NeuronPool:
     """Rows `[0, num_used)` hold the neurons in use, dense and in any order: the FFN is two matmuls over that slice.
 
     matrix: MLX array [capacity, row], never written by MLX; view: the same memory, uint8 [capacity, row_bytes].
-    pointer: int32 [capacity], the neuron in each row. bias: float32 [capacity], that neuron's up bias.
+    pointer: int32 [capacity], the neuron in each row. bias: float32 [capacity], that neuron's bias.
     last_k_active: int64 [capacity], the token at which that neuron was last active: the paper's list of the neurons of
     the last k tokens, kept as one number a row. row_of: int32 [neurons], -1 for a neuron that is not in the pool.
     """
 
-    def __init__(self, capacity: int, row_bytes: int, dtype: str, up_bias: np.ndarray):
-        """up_bias: float32 [neurons], zeros where the model has none. dtype: safetensors' name."""
+    def __init__(self, capacity: int, row_bytes: int, dtype: str, bias: np.ndarray):
+        """bias: float32 [neurons], of the bundles' first part, or zeros. dtype: safetensors' name."""
         self.capacity = capacity
         self.matrix, self.view = aligned_rows(capacity, row_bytes, dtype)
         self.pointer = np.full(capacity, -1, np.int32)
         self.bias = np.zeros(capacity, np.float32)
         self.last_k_active = np.zeros(capacity, np.int64)
         self.num_used = 0
-        self.row_of = np.full(len(up_bias), -1, np.int32)
+        self.row_of = np.full(len(bias), -1, np.int32)
         self.left_early = 0  # neurons of the window that had to leave because the pool was full
-        self._up_bias = up_bias
+        self._all_bias = bias
 
     def admit(self, active: np.ndarray, window: Window) -> Admission:
         """Make room for a token's active set (sorted int32 ids, at most `capacity`) and forget what left the window.
@@ -106,7 +106,7 @@ class NeuronPool:
     def _place(self, neurons: np.ndarray, rows: np.ndarray, last_active: int | np.ndarray) -> Admission:
         self.pointer[rows] = neurons
         self.row_of[neurons] = rows
-        self.bias[rows] = self._up_bias[neurons]
+        self.bias[rows] = self._all_bias[neurons]
         self.last_k_active[rows] = last_active
         return Admission(neurons, rows)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import mlx.core as mx
 import mlx.nn as nn
+from engine.activations import Activation
 from mlx_lm.models.base import BaseModelArgs, create_attention_mask, scaled_dot_product_attention
 
 POSITION_OFFSET = 2
@@ -57,7 +58,7 @@ class Attention(nn.Module):
 class FFN(nn.Module):
     """The dense FFN. A prepared model has a streamed one in its place."""
 
-    activation = "relu"
+    activation = Activation("relu")
 
     def __init__(self, args: ModelArgs):
         super().__init__()
@@ -72,7 +73,7 @@ class FFN(nn.Module):
         return self.fc1.weight, self.fc2.weight.T
 
     def biases(self) -> tuple[mx.array | None, mx.array | None]:
-        """Bias of the up projection [neurons] and of the down projection [hidden_size]."""
+        """Bias of the bundles' first part [neurons] and of the down projection [hidden_size]."""
         return self.fc1.get("bias"), self.fc2.get("bias")
 
 

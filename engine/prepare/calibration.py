@@ -7,7 +7,6 @@ import mlx.nn as nn
 import numpy as np
 
 from engine.corpus import Sequence, cut
-from engine.ffn import NUMPY_ACTIVATIONS
 from engine.sparsity.training import LayerActivity
 
 
@@ -43,15 +42,17 @@ class RecordingFFN:
         self.dense = dense
         self.inputs: list[np.ndarray] = []
         self.active: list[np.ndarray] = []
-        self._up, self._down = (np.array(part) for part in dense.bundle_parts())
-        self._up_bias, self._down_bias = (np.float32(0) if bias is None else np.array(bias) for bias in dense.biases())
-        self._activation = NUMPY_ACTIVATIONS[dense.activation]
+        *self._inputs, self._down = (np.array(part) for part in dense.bundle_parts())
+        self._bias, self._down_bias = (np.float32(0) if bias is None else np.array(bias) for bias in dense.biases())
+        self._activation = dense.activation
 
     def __call__(self, x: mx.array) -> mx.array:
         inputs = np.array(x[0])
-        hidden = self._activation(inputs @ self._up.T + self._up_bias)
+        products = [inputs @ part.T for part in self._inputs]
+        products[0] += self._bias
+        hidden = self._activation.hidden(*products)
         self.inputs.append(inputs)
-        self.active.append(np.packbits(hidden > 0, axis=1))
+        self.active.append(np.packbits(hidden != 0, axis=1))
         return mx.array(hidden @ self._down + self._down_bias)[None]
 
 

@@ -89,9 +89,10 @@ class _Preparation:
         run = CalibrationRun(self._model, sequences, self._args.max_position_embeddings, CALIBRATION_TOKENS)
         layers = self._model.layers
         parts = [layer.ffn.bundle_parts() for layer in layers]
-        width, neurons = parts[0][0].shape[1], [up.shape[0] for up, _ in parts]
+        names = layers[0].ffn.activation.parts
+        width, neurons = parts[0][0].shape[1], [first.shape[0] for first, *_ in parts]
         del parts
-        with BundleWriter(self._folder / BUNDLES, STORED[self._dtype_name], width, neurons) as bundles:
+        with BundleWriter(self._folder / BUNDLES, STORED[self._dtype_name], width, names, neurons) as bundles:
             for i, layer in enumerate(layers):
                 self._progress(f"layer {i + 1} of {len(layers)}", i / len(layers))
                 resident |= self._biases(i, layer.ffn)
@@ -127,20 +128,20 @@ class _Preparation:
         return {name: w.astype(self._dtype) for name, w in weights if ".ffn." not in name}
 
     def _biases(self, layer: int, ffn) -> dict[str, mx.array]:
-        names = (f"ffn.{layer}.up_bias", f"ffn.{layer}.down_bias")
+        names = (f"ffn.{layer}.input_bias", f"ffn.{layer}.down_bias")
         return {n: b.astype(self._dtype) for n, b in zip(names, ffn.biases(), strict=True) if b is not None}
 
     def _bundle(self, ffn) -> np.ndarray:
-        """[neurons, 2 * width]: each neuron's up row and down column, items of the stored dtype's size."""
+        """[neurons, parts * width]: each neuron's parts side by side, items of the stored dtype's size."""
         rows = mx.concatenate([part.astype(self._dtype) for part in ffn.bundle_parts()], axis=1)
         return np.array(rows.view(mx.uint16) if self._dtype == mx.bfloat16 else rows)
 
     def _learn(self, ffn, activity) -> tuple[Predictor, dict]:
-        up = np.array(ffn.bundle_parts()[0])
+        first = np.array(ffn.bundle_parts()[0])  # the part that decides, all but alone, whether a neuron is active
         bias = ffn.biases()[0]
-        bias = np.zeros(len(up), np.float32) if bias is None else np.array(bias)
-        rank = default_rank(up.shape[1])
-        trained = train_predictor(activity, up, bias, rank)
+        bias = np.zeros(len(first), np.float32) if bias is None else np.array(bias)
+        rank = default_rank(first.shape[1])
+        trained = train_predictor(activity, first, bias - ffn.activation.threshold, rank)
         active = np.unpackbits(activity.active, axis=1, count=activity.neurons).mean()
         predictor = Predictor(mx.array(trained.down), mx.array(trained.up), mx.array(trained.bias), trained.threshold)
         return predictor, {

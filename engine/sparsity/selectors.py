@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import mlx.core as mx
 import numpy as np
 
+from engine.activations import Activation
 from engine.sparsity.predictor import Predictor
 
 
@@ -16,14 +17,19 @@ def _neurons(active: mx.array) -> np.ndarray:
 
 @dataclass
 class ExactSelection:
-    """The true active set, from all up rows held in memory. up: [neurons, hidden]; bias: [neurons]."""
+    """The true active set, from the decisive parts of all bundles, held in memory.
 
-    up: mx.array
+    inputs: each [neurons, hidden]; bias: [neurons], of the first.
+    """
+
+    activation: Activation
+    inputs: list[mx.array]
     bias: mx.array
 
     def active(self, x: mx.array) -> mx.array:
         """bool [..., neurons] for x [..., hidden]."""
-        return x @ self.up.T + self.bias > 0
+        first, *others = (x @ part.T for part in self.inputs)
+        return self.activation.active(first + self.bias, *others)
 
     def select(self, x: mx.array) -> np.ndarray:
         return _neurons(self.active(x))

@@ -53,7 +53,10 @@ def train_predictor(
     seed: int = 0,
     progress: Callable[[], None] = lambda: None,
 ) -> TrainedPredictor:
-    """A predictor for a layer with up projection `up` [neurons, hidden] and bias [neurons], float32."""
+    """A predictor for a layer whose neurons are active where `up` x + `up_bias` is positive.
+
+    up: [neurons, hidden], the gate's rows where the FFN is gated; up_bias: [neurons]; float32.
+    """
     blocks = np.arange(len(activity.inputs)) // BLOCK
     training, held_out = np.flatnonzero(blocks % HELD_OUT != 0), np.flatnonzero(blocks % HELD_OUT == 0)
     weights = _probabilistic_factors(activity.inputs[training], up, up_bias, rank)

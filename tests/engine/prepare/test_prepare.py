@@ -36,7 +36,7 @@ def test_what_is_resident_holds_no_ffn_matrix(tiny_model):
     with safe_open(tiny_model / RESIDENT, "np") as file:
         names = set(file.keys())
     assert not [name for name in names if "fc1" in name or "fc2" in name]
-    assert {"ffn.0.up_bias", "ffn.1.down_bias", "model.embed_tokens.weight"} <= names
+    assert {"ffn.0.input_bias", "ffn.1.down_bias", "model.embed_tokens.weight"} <= names
 
 
 def test_the_manifest_says_what_was_measured(tiny_model):

@@ -31,6 +31,15 @@ def main() -> None:
     for selection in ("exact", "predictor"):
         measured[f"sample_{selection}"] = measure(selection, False, SAMPLE)
     (HERE / "evaluation.json").write_text(json.dumps(measured, indent=2) + "\n")
+    print_table(measured["heldout"])
+
+
+def print_table(report: dict) -> None:
+    """README's table."""
+    print("| layer | sparsity | false negatives | false positives |\n| --- | --- | --- | --- |")
+    columns = zip(report["sparsity"], report["false_negatives"], report["false_positives"], strict=True)
+    for layer, values in enumerate(columns):
+        print(f"| {layer} | " + " | ".join(f"{100 * value:.1f} %" for value in values) + " |")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from mlx_lm.models.cache import KVCache
 from mlx_lm.tokenizer_utils import load as load_tokenizer
 
 from engine.activations import Activation
+from engine.cpu import use_fast_products
 from engine.ffn import Flash, Pass, StreamedFFN
 from engine.flash.reader import open_reader
 from engine.flash.stream import LayerStream
@@ -162,6 +163,7 @@ class LoadedModel:
             layer.ffn = StreamedFFN(i, place, pool, selector, activation, input_bias, down_bias, self.flash)
             mx.eval(*(b for b in (down_bias,) if b is not None))
         self._model.load_weights(list(weights.items()), strict=True)
+        use_fast_products(self._model)
         mx.eval(self._model.parameters())
 
     def _predictors(self) -> list:

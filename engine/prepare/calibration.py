@@ -7,6 +7,7 @@ import mlx.nn as nn
 import numpy as np
 
 from engine.corpus import Sequence, cut
+from engine.cpu import use_fast_products
 from engine.sparsity.training import LayerActivity
 
 
@@ -15,6 +16,7 @@ class CalibrationRun:
 
     def __init__(self, model, sequences: list[Sequence], context: int, limit: int):
         """limit: tokens to use at most."""
+        use_fast_products(model)
         self._states = [
             model.embed(mx.array([tokens])).astype(mx.float32) for tokens in _runs(sequences, context, limit)
         ]

@@ -9,6 +9,8 @@ from pathlib import Path
 import mlx.core as mx
 import numpy as np
 
+from engine.cpu import product
+
 
 @dataclass
 class Predictor:
@@ -29,7 +31,7 @@ class Predictor:
     def active(self, x: mx.array) -> mx.array:
         """bool [..., neurons] for x [..., hidden]."""
         logit = float(np.log(self.threshold / (1 - self.threshold)))
-        return (x @ self.down.T) @ self.up.T + self.bias > logit
+        return product(product(x, self.down), self.up) + self.bias > logit
 
 
 def load_predictors(path: Path, thresholds: list[float], dtype: mx.Dtype) -> list[Predictor]:

@@ -6,6 +6,7 @@ import mlx.core as mx
 import numpy as np
 
 from engine.activations import Activation
+from engine.cpu import product
 from engine.sparsity.predictor import Predictor
 
 
@@ -28,7 +29,7 @@ class ExactSelection:
 
     def active(self, x: mx.array) -> mx.array:
         """bool [..., neurons] for x [..., hidden]."""
-        first, *others = (x @ part.T for part in self.inputs)
+        first, *others = (product(x, part) for part in self.inputs)
         return self.activation.active(first + self.bias, *others)
 
     def select(self, x: mx.array) -> np.ndarray:

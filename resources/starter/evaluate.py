@@ -1,10 +1,12 @@
 """Measure the starter model: `uv run python resources/starter/evaluate.py` writes evaluation.json beside this file.
 
 What `flashbulb eval` prints, for the whole held-out split (whole layers streamed, which is exact) and, through the
-decode path, for every twelfth of its conversations with exact and with predicted selection.
+decode path, for every 24th of its conversations with exact and with predicted selection.
 """
 
 import json
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import engine
@@ -12,7 +14,7 @@ from engine.corpus import read_sequences
 from engine.evaluate import evaluate
 
 HERE = Path(__file__).parent
-SAMPLE = 12
+SAMPLE = 24
 CHECK = 48  # few enough conversations for a test to repeat
 
 
@@ -27,9 +29,14 @@ def measure(selection: str, prefill: bool, every: int) -> dict:
 
 
 def main() -> None:
-    measured = {"heldout": measure("predictor", True, 1), "check": measure("predictor", True, CHECK)}
-    for selection in ("exact", "predictor"):
-        measured[f"sample_{selection}"] = measure(selection, False, SAMPLE)
+    work = {
+        "heldout": ("predictor", True, 1),
+        "sample_exact": ("exact", False, SAMPLE),
+        "sample_predictor": ("predictor", False, SAMPLE),
+        "check": ("predictor", True, CHECK),
+    }
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        measured = dict(zip(work, pool.map(measure, *zip(*work.values(), strict=True)), strict=True))
     (HERE / "evaluation.json").write_text(json.dumps(measured, indent=2) + "\n")
     print_table(measured["heldout"])
 

@@ -1,4 +1,4 @@
-"""The command line: generate, eval, prepare, info.
+"""The command line: generate, eval, prepare, info, models.
 
 With --json, one JSON object on standard output and nothing else. Errors are one line on standard error; exit status 2
 for bad use, 1 for a failure.
@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from time import monotonic
 
+from engine import cli_models
 from engine.errors import FlashbulbError
 from engine.memory.budget import readable
 from engine.settings import SELECTIONS, GenerationOptions, Settings
@@ -265,6 +266,8 @@ def _parser() -> argparse.ArgumentParser:
     info.add_argument("--verify", action="store_true", help="check every byte against the manifest")
     info.add_argument("--json", action="store_true")
     info.set_defaults(run=_info)
+
+    cli_models.add_to(commands, Progress, _print_json)
     return parser
 
 

@@ -31,3 +31,27 @@ class ReadError(FlashbulbError):
 
 class CancelledError(FlashbulbError):
     """The work was cancelled before it was complete."""
+
+
+class HubError(FlashbulbError):
+    """The Hub could not be asked, does not have what was asked for, or there is no room for it."""
+
+
+class GatedError(HubError):
+    """A model whose authors ask for something first. `page` is the web page to visit."""
+
+    def __init__(self, message: str, page: str):
+        super().__init__(message)
+        self.page = page
+
+
+class DownloadError(FlashbulbError):
+    """A download that cannot go on for now. What has arrived is kept."""
+
+
+class AccessError(DownloadError):
+    """The server refused to hand a file out to us: no token, or not one that may."""
+
+
+class DiskFullError(DownloadError):
+    """The disk is full: the download is paused, and goes on when there is room."""

@@ -15,6 +15,7 @@ from engine.ffn import Flash, Pass, StreamedFFN
 from engine.flash.reader import open_reader
 from engine.flash.stream import LayerStream
 from engine.generate import Generation
+from engine.library import folder_of
 from engine.memory.footprint import footprint
 from engine.memory.pool import NeuronPool
 from engine.memory.window import Window
@@ -29,8 +30,8 @@ STARTER = Path(__file__).parent.parent / "resources" / "starter" / "model"
 
 
 def find(model: str | Path) -> Path:
-    """The folder of a prepared model; the word `starter` names the built-in one."""
-    return STARTER if str(model) == "starter" else Path(model).expanduser()
+    """The folder of a prepared model: `starter` is the built-in one, `owner/name` one that was downloaded."""
+    return STARTER if str(model) == "starter" else folder_of(str(model)) or Path(model).expanduser()
 
 
 class LoadedModel:

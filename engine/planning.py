@@ -75,7 +75,7 @@ def _selector_bytes(
 def _kv_cache_bytes(args, layers: int, context: int, dtype: mx.Dtype) -> int:
     """Keys and values of a full context; the cache grows in steps, and one layer's is there twice while it does."""
     heads = getattr(args, "num_key_value_heads", None) or args.num_attention_heads
-    width = heads * (args.hidden_size // args.num_attention_heads)
+    width = heads * (getattr(args, "head_dim", None) or args.hidden_size // args.num_attention_heads)
     rows = -(-context // KVCache.step) * KVCache.step
     return 2 * (layers + 2) * rows * width * dtype.size
 

@@ -1,30 +1,57 @@
 """The dense maths of each architecture, one file each, in mlx-lm's form. An FFN is known here only by `ffn(x)`.
 
-A model offers, beside mlx-lm's `layers` and `sanitize`: `embed(tokens, offset)`, `logits(x)` and
-`model(tokens, cache, last_only)`; each of its layers has an `ffn` with `activation`, `bundle_parts()` and `biases()`.
+A model offers, beside mlx-lm's `layers`: `embed(tokens, offset)`, `logits(x)`, `model(tokens, cache, last_only)`, and
+`rename(name)`, its own name of a checkpoint's weight. Each of its layers has an `ffn` with `activation`,
+`bundle_parts()` and `biases()`.
 """
 
 import importlib
+from dataclasses import dataclass
 from types import ModuleType
 
 from engine.errors import CheckpointError
 
-ARCHITECTURES = {"opt": "engine.models.opt"}
+
+@dataclass(frozen=True)
+class Family:
+    """file: the module here that serves it. key: of the activation in its config. activations: what that may be."""
+
+    file: str
+    key: str = "hidden_act"
+    activations: tuple[str, ...] = ("relu", "relu2")
+
+
+ARCHITECTURES = {  # by a config's model_type
+    "opt": Family("opt", "activation_function"),
+    "arcee": Family("llama"),
+    "bamboo": Family("llama", activations=("relu",)),
+    "falcon": Family("falcon", "activation"),
+    "llama": Family("llama", activations=("relu", "relu2", "fatrelu")),
+    "mistral": Family("llama"),
+    "nemotron": Family("nemotron"),
+    "persimmon": Family("persimmon"),
+    "phi": Family("phi"),
+    "sparsellama": Family("llama", activations=("relu", "fatrelu")),
+}
 
 
 def architecture(config: dict) -> ModuleType:
     """The module with `Model` and `ModelArgs` for a Hugging Face config. Raises CheckpointError for others."""
     model_type = config.get("model_type")
     if model_type not in ARCHITECTURES:
-        known = ", ".join(sorted(ARCHITECTURES))
+        known = ", ".join(ARCHITECTURES)
         raise CheckpointError(f"Models of type {model_type!r} are not supported. Supported: {known}.")
-    activation = config.get("activation_function", config.get("hidden_act"))
-    if activation != "relu":
+    family = ARCHITECTURES[model_type]
+    activation = config.get(family.key)
+    if activation is None:
+        raise CheckpointError(f"config.json does not say which activation the FFN uses: {family.key} is missing.")
+    if activation not in family.activations:
         raise CheckpointError(
             f"This model's FFN uses {activation!r}, which leaves no neuron exactly zero, so nothing could stay on "
-            "flash. A model with ReLU activations is needed."
+            f"flash. A model with ReLU activations is needed: a {model_type} one with {family.key} "
+            f"{' or '.join(family.activations)}, as relufied models such as ReluLLaMA and ProSparse have."
         )
-    return importlib.import_module(ARCHITECTURES[model_type])
+    return importlib.import_module(f"engine.models.{family.file}")
 
 
 def build(config: dict):

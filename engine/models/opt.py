@@ -4,8 +4,11 @@ from dataclasses import dataclass
 
 import mlx.core as mx
 import mlx.nn as nn
+from mlx_lm.models.base import BaseModelArgs, scaled_dot_product_attention
+
 from engine.activations import Activation
-from mlx_lm.models.base import BaseModelArgs, create_attention_mask, scaled_dot_product_attention
+from engine.models.base import CausalModel
+from engine.models.ffn import DenseFFN
 
 POSITION_OFFSET = 2
 
@@ -55,28 +58,6 @@ class Attention(nn.Module):
         return self.out_proj(out.transpose(0, 2, 1, 3).reshape(batch, length, dim))
 
 
-class FFN(nn.Module):
-    """The dense FFN. A prepared model has a streamed one in its place."""
-
-    activation = Activation("relu")
-
-    def __init__(self, args: ModelArgs):
-        super().__init__()
-        self.fc1 = nn.Linear(args.hidden_size, args.ffn_dim, bias=args.enable_bias)
-        self.fc2 = nn.Linear(args.ffn_dim, args.hidden_size, bias=args.enable_bias)
-
-    def __call__(self, x: mx.array) -> mx.array:
-        return self.fc2(nn.relu(self.fc1(x)))
-
-    def bundle_parts(self) -> tuple[mx.array, mx.array]:
-        """The rows `[up | down]` that make up the bundles, each [neurons, hidden_size]."""
-        return self.fc1.weight, self.fc2.weight.T
-
-    def biases(self) -> tuple[mx.array | None, mx.array | None]:
-        """Bias of the bundles' first part [neurons] and of the down projection [hidden_size]."""
-        return self.fc1.get("bias"), self.fc2.get("bias")
-
-
 class DecoderLayer(nn.Module):
     def __init__(self, args: ModelArgs):
         super().__init__()
@@ -84,7 +65,7 @@ class DecoderLayer(nn.Module):
         affine = args.layer_norm_elementwise_affine
         self.self_attn = Attention(args)
         self.self_attn_layer_norm = nn.LayerNorm(args.hidden_size, affine=affine)
-        self.ffn = FFN(args)
+        self.ffn = DenseFFN(args.hidden_size, args.ffn_dim, Activation(args.activation_function), args.enable_bias)
         self.final_layer_norm = nn.LayerNorm(args.hidden_size, affine=affine)
 
     def __call__(self, x: mx.array, mask=None, cache=None) -> mx.array:
@@ -124,44 +105,13 @@ class Decoder(nn.Module):
         return x
 
 
-class Model(nn.Module):
+class Model(CausalModel):
     def __init__(self, args: ModelArgs):
-        super().__init__()
-        self.args = args
-        self.model_type = args.model_type
-        self.model = Decoder(args)
-        if not args.tie_word_embeddings:
-            self.lm_head = nn.Linear(args.word_embed_proj_dim, args.vocab_size, bias=False)
+        super().__init__(args, Decoder(args))
 
-    def __call__(self, tokens: mx.array, cache=None, last_only: bool = False) -> mx.array:
-        """Logits [batch, length, vocabulary] (length 1 with `last_only`) of tokens [batch, length]."""
-        cache = cache or [None] * len(self.layers)
-        x = self.embed(tokens, cache[0].offset if cache[0] is not None else 0)
-        mask = create_attention_mask(x, cache[0])
-        for layer, layer_cache in zip(self.layers, cache, strict=True):
-            x = layer(x, mask, layer_cache)
-        return self.logits(x[:, -1:] if last_only else x)
-
-    def embed(self, tokens: mx.array, offset: int = 0) -> mx.array:
-        return self.model.embed(tokens, offset)
-
-    def logits(self, x: mx.array) -> mx.array:
-        x = self.model.finish(x)
-        return self.model.embed_tokens.as_linear(x) if self.args.tie_word_embeddings else self.lm_head(x)
-
-    @property
-    def layers(self):
-        return self.model.layers
-
-    def sanitize(self, weights: dict[str, mx.array]) -> dict[str, mx.array]:
-        """A checkpoint's names as this file's: older files lack the `model.` prefix, fc1 and fc2 belong to the FFN."""
-        renamed = {}
-        for name, weight in weights.items():
-            name = name.removeprefix("model.").removeprefix("decoder.")
-            if name == "lm_head.weight":
-                if not self.args.tie_word_embeddings:
-                    renamed[name] = weight
-                continue
-            name = name.replace(".fc1.", ".ffn.fc1.").replace(".fc2.", ".ffn.fc2.")
-            renamed[f"model.{name}"] = weight
-        return renamed
+    def rename(self, name: str) -> str | None:
+        """Older files lack the `model.` prefix; fc1 and fc2 belong to the FFN."""
+        name = name.removeprefix("model.").removeprefix("decoder.")
+        if name == "lm_head.weight":
+            return None if self.args.tie_word_embeddings else name
+        return "model." + name.replace(".fc1.", ".ffn.up.").replace(".fc2.", ".ffn.down.")

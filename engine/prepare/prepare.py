@@ -10,19 +10,22 @@ from mlx.utils import tree_flatten, tree_map
 from mlx_lm.tokenizer_utils import load as load_tokenizer
 
 from engine.corpus import Sequence, read_sequences
-from engine.errors import CheckpointError, FlashbulbError
+from engine.errors import FlashbulbError
 from engine.flash.bundles import BundleWriter
 from engine.memory.budget import readable
 from engine.models import build
 from engine.prepare.calibration import CalibrationRun
-from engine.prepare.checkpoint import COMPANIONS, DTYPES, Checkpoint
+from engine.prepare.checkpoint import COMPANIONS, Checkpoint
+from engine.prepare.safetensors_file import STORED, SafetensorsWriter
+from engine.prepare.stored_tensor import DTYPES
 from engine.prepared import BUNDLES, PREDICTOR, RESIDENT, write_manifest
 from engine.sparsity.predictor import Predictor, predictor_weights
 from engine.sparsity.training import train_predictor
 
 CALIBRATION = Path(__file__).parents[2] / "resources" / "calibration" / "dialogues.jsonl.gz"
-CALIBRATION_TOKENS = 40_000
-STORED = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
+CALIBRATION_TOKENS = 24_000
+LAYERS = "model.layers."  # what the names of every model's layers begin with
+PIECE_BYTES = 64_000_000  # of a tensor that is only copied
 
 
 def prepare(
@@ -75,19 +78,19 @@ class _Preparation:
         self._source, self._folder, self._calibration, self._progress = source, folder, calibration, progress
         self._dtype_name, self._dtype = dtype, DTYPES[dtype]
         self._model, self._args = build(source.config)
-        try:
-            self._model.load_weights(list(self._model.sanitize(source.weights).items()), strict=True)
-        except ValueError as error:
-            raise CheckpointError(f"The weights in {source.folder} do not fit its config.json: {error}") from error
+        shapes = {name: weight.shape for name, weight in tree_flatten(self._model.parameters())}
+        self._stored = source.fit(shapes, self._model.rename)
 
     def run(self) -> dict:
         for name in COMPANIONS:
             if (self._source.folder / name).is_file():
                 shutil.copyfile(self._source.folder / name, self._folder / name)
-        resident, predictors, reports = self._resident(), [], []
+        biases, predictors, reports = {}, [], []
         sequences, text = self._calibration_sequences()
-        run = CalibrationRun(self._model, sequences, self._args.max_position_embeddings, CALIBRATION_TOKENS)
         layers = self._model.layers
+        self._load_all_but_layers()
+        run = CalibrationRun(self._model, sequences, self._args.max_position_embeddings, CALIBRATION_TOKENS)
+        self._model = None  # its embedding has done its work; the layers are read one at a time
         parts = [layer.ffn.bundle_parts() for layer in layers]
         names = layers[0].ffn.activation.parts
         width, neurons = parts[0][0].shape[1], [first.shape[0] for first, *_ in parts]
@@ -95,14 +98,16 @@ class _Preparation:
         with BundleWriter(self._folder / BUNDLES, STORED[self._dtype_name], width, names, neurons) as bundles:
             for i, layer in enumerate(layers):
                 self._progress(f"layer {i + 1} of {len(layers)}", i / len(layers))
-                resident |= self._biases(i, layer.ffn)
+                layer.load_weights(self._read(f"{LAYERS}{i}."), strict=True)
+                biases |= self._biases(i, layer.ffn)
                 bundles.write(self._bundle(layer.ffn))
                 layer.update(tree_map(lambda w: w.astype(mx.float32), layer.parameters()))
                 predictor, report = self._learn(layer.ffn, run.through(layer, neurons[i]))
                 predictors.append(predictor)
                 reports.append(report)
-                self._model.layers[i] = None  # its memory is needed for the next
-        _save(self._folder / RESIDENT, resident)
+                layers[i] = layer = None  # its memory is needed for the next
+                mx.clear_cache()
+        self._save_resident(biases)
         _save(self._folder / PREDICTOR, predictor_weights(predictors, self._dtype))
         self._progress("done", 1.0)
         return {
@@ -122,10 +127,26 @@ class _Preparation:
         tokens = np.random.default_rng(0).integers(self._args.vocab_size, size=CALIBRATION_TOKENS // 4)
         return [Sequence(tokens.tolist(), 0)], "random tokens, as the checkpoint has no tokenizer"
 
-    def _resident(self) -> dict[str, mx.array]:
-        """Everything but the FFNs' matrices and biases, under the model's own names."""
-        weights = tree_flatten(self._model.parameters())
-        return {name: w.astype(self._dtype) for name, w in weights if ".ffn." not in name}
+    def _read(self, prefix: str) -> list[tuple[str, mx.array]]:
+        """What the model has below a prefix, named without it."""
+        stored = self._stored.items()
+        return [(name.removeprefix(prefix), tensor.read()) for name, tensor in stored if name.startswith(prefix)]
+
+    def _load_all_but_layers(self) -> None:
+        """What comes before the layers; the head, which is only copied, stays on disk."""
+        outer = [name for name in self._stored if not name.startswith((LAYERS, "lm_head."))]
+        self._model.load_weights([(name, self._stored[name].read()) for name in outer], strict=False)
+
+    def _save_resident(self, biases: dict[str, mx.array]) -> None:
+        """Everything but the FFNs' matrices, under the model's own names, copied piece by piece."""
+        copied = {name: tensor for name, tensor in self._stored.items() if ".ffn." not in name}
+        shapes = {name: tensor.shape for name, tensor in (copied | biases).items()}
+        with SafetensorsWriter(self._folder / RESIDENT, self._dtype_name, shapes) as file:
+            for tensor in copied.values():
+                for piece in tensor.pieces(PIECE_BYTES):
+                    file.write(piece.astype(self._dtype))
+            for bias in biases.values():
+                file.write(bias)
 
     def _biases(self, layer: int, ffn) -> dict[str, mx.array]:
         names = (f"ffn.{layer}.input_bias", f"ffn.{layer}.down_bias")

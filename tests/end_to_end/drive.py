@@ -34,10 +34,17 @@ class Somebody(QObject):
         self._timer.start()
 
     def _tick(self) -> None:
-        if self._wait():
-            self._wait = next(self._steps, None)
-            if self._wait is None:
-                self._timer.stop()
+        try:
+            if self.window.host.state is State.FAILED:
+                raise RuntimeError("the model could not be loaded")
+            if self._wait():
+                self._wait = next(self._steps, None)
+        except Exception as error:  # nobody would close the window
+            self.seen["failure"] = repr(error)
+            self._wait = None
+            self.window.close()
+        if self._wait is None:
+            self._timer.stop()
 
     def _script(self):
         """Yields what to wait for; acts in between."""
@@ -64,7 +71,7 @@ class Somebody(QObject):
         return lambda: self.window.host.state is state
 
     def _answered(self) -> bool:
-        shown = len(self.window.chat.transcript.messages()[-1].text())
+        shown = len(self.window.chat.transcript.messages()[-1].text)
         if shown not in self.seen["growth"]:
             self.seen["growth"].append(shown)
         return self.window.host.state is State.READY

@@ -18,6 +18,7 @@ def test_a_message_is_answered_an_answer_is_stopped_and_the_window_closes(tmp_pa
     )
     assert process.returncode == 0, process.stderr
     seen = json.loads(process.stdout.splitlines()[-1])
+    assert "failure" not in seen
     assert seen["first"]["error"] == ""
     assert seen["first"]["finish_reason"] in ("stop", "length")
     assert seen["first"]["answer"].strip()

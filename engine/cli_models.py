@@ -1,0 +1,147 @@
+"""`flashbulb models`: what there is, what is on disk, and getting and removing it."""
+
+import sys
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+from engine.memory.budget import readable
+
+
+def add_to(commands, bar, print_json) -> None:
+    """Add `models` to the command line. bar, print_json: how that shows progress and prints an object."""
+    models = commands.add_parser("models", help="list, download and remove models")
+    models.add_argument("--json", action="store_true")
+    models.set_defaults(run=partial(_list, print_json))
+    actions = models.add_subparsers(metavar="ACTION")
+    repo = {"metavar": "REPO", "help": "a repository on the Hugging Face Hub, such as facebook/opt-125m"}
+
+    show = actions.add_parser("show", help="what a model is and what getting it would take; asks the Hub")
+    show.add_argument("repo", **repo)
+    show.set_defaults(run=partial(_show, print_json))
+
+    get = actions.add_parser("get", help="download a model and prepare it; again to go on after an interruption")
+    get.add_argument("repo", **repo)
+    get.add_argument("--calibration", type=Path, metavar="FILE", help="as for `prepare`")
+    get.add_argument("--dtype", choices=("float32", "float16", "bfloat16"))
+    get.set_defaults(run=partial(_get, bar, print_json))
+    for action in (show, get):
+        action.add_argument("--revision", metavar="R", help="a branch, tag or commit, the main branch by default")
+
+    remove = actions.add_parser("remove", help="delete a model, and what was downloaded of it, from the disk")
+    remove.add_argument("repo", **repo)
+    remove.set_defaults(run=partial(_remove, print_json))
+    for action in (show, get, remove):
+        action.add_argument("--json", action="store_true")
+
+
+def _list(print_json, args) -> None:
+    from engine import library
+
+    installed, unfinished, catalogue = library.installed(), library.unfinished(), library.catalogue()
+    if args.json:
+        on_disk = [asdict(model) | {"folder": str(model.folder)} for model in installed]
+        begun = [asdict(model) for model in unfinished]
+        print_json({"folder": str(library.models_folder()), "installed": on_disk, "unfinished": begun,
+                    "catalogue": catalogue})  # fmt: skip
+        return
+    print(f"On disk, in {library.models_folder()}:")
+    for model in installed:
+        print(f"  {model.repo:<42} {readable(model.bytes):>8}")
+    for model in unfinished:
+        amount = f"{readable(model.done)} of {readable(model.total)}"
+        print(f"  {model.repo:<42} {amount}, unfinished: `flashbulb models get {model.repo}` goes on")
+    if not installed and not unfinished:
+        print("  nothing yet; `starter` is built in")
+    print("\nCatalogue (sparsity and sizes as published; `flashbulb models show REPO` asks the Hub):")
+    print(f"  {'repository':<42} {'parameters':>10} {'weights':>8} {'sparsity':>8}  {'runs':<8} licence")
+    for model in catalogue:
+        print(f"  {_line(model)}")
+
+
+def _line(model: dict) -> str:
+    parameters = readable(model["parameters"]).removesuffix("B").rstrip(" ").replace("G", "B")
+    size = readable(model["bytes"]) if model["bytes"] else "-"
+    sparsity = f"{100 * model['sparsity']:.3g} %" if model["sparsity"] else "-"
+    licence = model["licence"] or "see its page"
+    runs = "yes" if model["supported"] else "not yet"
+    return f"{model['repo']:<42} {parameters:>10} {size:>8} {sparsity:>8}  {runs:<8} {licence}"
+
+
+def _show(print_json, args) -> None:
+    from engine import hub, library
+
+    entry = next((model for model in library.catalogue() if model["repo"] == args.repo), None)
+    plan = library.plan_for(args.repo, args.revision)
+    folder = library.models_folder()
+    if args.json:
+        print_json({"catalogue": entry, "plan": _plan_report(plan), "free_bytes": hub.free_bytes(folder)})
+        return
+    _print_plan(plan)
+    for name, source in (entry or {}).get("sources", {}).items():
+        figure = f"{entry[name]} " if entry[name] is not None else ""
+        print(f"{name}: {figure}({source})")
+    if entry and entry["needs"]:
+        print(f"needs {entry['needs']}")
+
+
+def _plan_report(plan) -> dict:
+    from engine import library
+
+    return asdict(plan) | {"bytes": plan.bytes, "needed_bytes": plan.needed(library.checkpoint_folder(plan.repo))}
+
+
+def _print_plan(plan, file=None) -> None:
+    from engine import hub, library
+
+    checkpoint = library.checkpoint_folder(plan.repo)
+    licence = f"licence {plan.licence}" if plan.licence else f"licence: see {plan.page}"
+    there = plan.fetched(checkpoint)
+    print(f"{plan.repo} at {plan.commit[:12]}, {licence}{', gated' if plan.gated else ''}", file=file)
+    for remote in plan.files:
+        print(f"  {remote.name:<42} {readable(remote.bytes):>10}", file=file)
+    print(
+        f"{readable(plan.bytes)} to download{f', {readable(there)} of it already here' if there else ''}. "
+        f"Needs {readable(plan.needed(checkpoint))} of disk until it is prepared; "
+        f"{readable(hub.free_bytes(checkpoint))} are free.",
+        file=file,
+    )
+
+
+def _get(bar, print_json, args) -> None:
+    from engine import library
+    from engine.download import describe
+
+    if folder := library.folder_of(args.repo):
+        print_json({"folder": str(folder)}) if args.json else print(f"{args.repo} is ready in {folder}.")
+        return
+    plan = library.plan_for(args.repo, args.revision)
+    if not args.json:
+        _print_plan(plan)
+    wanted = not args.json
+    options = {"calibration": args.calibration, "dtype": args.dtype}
+    try:
+        with bar("downloading", wanted) as fetching, bar("preparing", wanted) as preparing:
+            folder = library.get(
+                plan,
+                lambda p: fetching(p.done / max(p.total, 1), describe(p)),
+                lambda stage, share: preparing(share, stage),
+                **options,
+            )
+    except KeyboardInterrupt:
+        print(f"\nPaused. `flashbulb models get {args.repo}` goes on, `remove` gives it up.", file=sys.stderr)
+        raise
+    if args.json:
+        print_json({"folder": str(folder), "plan": _plan_report(plan)})
+        return
+    print(f"{args.repo} is ready in {folder}.")
+
+
+def _remove(print_json, args) -> None:
+    from engine import library
+
+    freed = library.remove(args.repo)
+    if args.json:
+        print_json({"freed_bytes": freed})
+        return
+    print(f"{args.repo} is removed: {readable(freed)} freed.")

@@ -1,0 +1,249 @@
+"""The user's models: which are worth having (the catalogue), which are on disk, and how one gets there.
+
+models/facebook--opt-125m/               a prepared model
+models/.downloads/facebook--opt-125m/    one on its way: plan.json, checkpoint/, prepared/
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from engine import hub
+from engine.download import Progress, Transfer, download
+from engine.errors import AccessError, CancelledError, HubError
+from engine.models import ARCHITECTURES, architecture
+from engine.prepared import MANIFEST
+
+CATALOGUE = Path(__file__).parent.parent / "resources" / "catalogue.json"
+DOWNLOADS, PLAN, WHOLE = ".downloads", "plan.json", "download.json"
+
+
+def models_folder() -> Path:
+    if chosen := os.environ.get("FLASHBULB_MODELS"):
+        return Path(chosen).expanduser()
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "Flashbulb" / "models"
+    data = os.environ.get("XDG_DATA_HOME")
+    return (Path(data) if data else Path.home() / ".local" / "share") / "flashbulb" / "models"
+
+
+def catalogue() -> list[dict]:
+    """The catalogue's models; `supported` tells whether this Flashbulb can prepare their architecture."""
+    models = json.loads(CATALOGUE.read_text(encoding="utf-8"))["models"]
+    return [model | {"supported": model["model_type"] in ARCHITECTURES} for model in models]
+
+
+# ------------------------------------------------------------------------------------------------- on disk
+@dataclass(frozen=True)
+class Installed:
+    """A prepared model in the models folder. bytes: of all its files."""
+
+    repo: str
+    revision: str | None
+    folder: Path
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A download that was paused or broke, or a checkpoint that was not prepared yet."""
+
+    repo: str
+    revision: str
+    done: int
+    total: int
+
+
+def installed() -> list[Installed]:
+    """What is ready to load, by name. A folder without a readable manifest is none."""
+    models = []
+    for path in sorted(models_folder().glob(f"*/{MANIFEST}")):
+        try:
+            manifest = json.loads(path.read_text())
+            size = sum(entry["bytes"] for entry in manifest["files"].values())
+            source = manifest.get("source", {})
+            repo, revision = source.get("repository") or _repo(path.parent.name), source.get("revision")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue
+        models.append(Installed(repo, revision, path.parent, size))
+    return models
+
+
+def unfinished() -> list[Unfinished]:
+    plans = (_read_plan(path.parent) for path in sorted((models_folder() / DOWNLOADS).glob(f"*/{PLAN}")))
+    return [
+        Unfinished(plan.repo, plan.commit, plan.fetched(checkpoint_folder(plan.repo)), plan.bytes)
+        for plan in plans
+        if plan
+    ]
+
+
+def folder_of(name: str) -> Path | None:
+    """The folder of an installed model, by its repository (facebook/opt-125m); None if it is not installed."""
+    return next((model.folder for model in installed() if model.repo == name), None)
+
+
+def checkpoint_folder(repo: str) -> Path:
+    """Where a checkpoint is downloaded to, until it is prepared."""
+    return _work(repo) / "checkpoint"
+
+
+def remove(repo: str) -> int:
+    """Delete a model and what was downloaded of it. Returns the bytes it had; raises HubError if there is nothing."""
+    found = [m for m in installed() if m.repo == repo]
+    work = _work(repo)
+    if not hub.is_repository(repo) or not (found or work.is_dir()):
+        raise HubError(f"{repo} is not on disk. `flashbulb models` lists what is.")
+    freed = sum(m.bytes for m in found) + sum(u.done for u in unfinished() if u.repo == repo)
+    with _alone(repo):
+        for model in found:
+            (model.folder / MANIFEST).unlink()  # first, so that nothing half deleted looks whole
+            model.folder.unlink() if model.folder.is_symlink() else shutil.rmtree(model.folder)
+        shutil.rmtree(work, ignore_errors=True)
+    return freed
+
+
+# ------------------------------------------------------------------------------------------ getting a model
+def plan_for(repo: str, revision: str | None = None) -> hub.Plan:
+    """What `get` would fetch, asking the Hub. What was begun goes on with its commit; what is whole needs no Hub."""
+    begun = _read_plan(_work(repo)) if hub.is_repository(repo) else None
+    if begun is None or revision not in (None, begun.commit):
+        return hub.look_up(repo, revision)
+    return begun if (checkpoint_folder(repo) / WHOLE).is_file() else hub.look_up(repo, begun.commit)
+
+
+def get(
+    plan: hub.Plan,
+    progress: Callable[[Progress], None] = lambda _: None,
+    preparing: Callable[[str, float], None] = lambda *_: None,
+    stop: threading.Event | None = None,
+    transfer: Transfer | None = None,
+    **options,
+) -> Path:
+    """Download and prepare a model; returns its folder. Call it again to go on with what was interrupted.
+
+    preparing(stage, share): while it is prepared. options: calibration and dtype, as `prepare` takes them. stop pauses.
+    Raises HubError, GatedError, DownloadError, CheckpointError, CancelledError.
+    """
+    stop = stop or threading.Event()
+    with _alone(plan.repo):
+        if folder := folder_of(plan.repo):
+            return folder
+        checkpoint = _fetch(plan, progress, stop, transfer)
+        return _prepare(plan, checkpoint, preparing, stop, options)
+
+
+def _fetch(plan: hub.Plan, progress, stop, transfer) -> Path:
+    """The whole checkpoint's folder. `download.json` in it is written last: with it, the download is whole."""
+    work = _work(plan.repo)
+    checkpoint = checkpoint_folder(plan.repo)
+    begun = _read_plan(work)
+    if begun and begun.commit != plan.commit:
+        shutil.rmtree(work)  # files of two commits may not be mixed
+    plan.check_room(checkpoint)
+    _write(work / PLAN, asdict(plan))
+    token = hub.token()
+
+    def arrived(file) -> None:
+        if file.name == "config.json":
+            _check_supported(plan, checkpoint)
+
+    try:
+        download(plan.files, checkpoint, token, progress, stop, transfer, arrived)
+    except AccessError as error:
+        raise hub.gated(plan.repo, token) from error
+    _write(checkpoint / WHOLE, {"repository": plan.repo, "revision": plan.commit, "files": asdict(plan)["files"]})
+    return checkpoint
+
+
+def _check_supported(plan: hub.Plan, checkpoint: Path) -> None:
+    """Before the weights are fetched. Raises CheckpointError."""
+    try:
+        config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise HubError(f"config.json of {plan.repo} is no JSON: {error}.") from error
+    architecture(config)
+
+
+def _prepare(plan: hub.Plan, checkpoint: Path, preparing, stop: threading.Event, options: dict) -> Path:
+    from engine.prepare.prepare import prepare
+
+    def report(stage: str, share: float) -> None:
+        if stop.is_set():
+            raise CancelledError("Preparing was stopped. The download is kept.")
+        preparing(stage, share)
+
+    prepared, folder = _work(plan.repo) / "prepared", models_folder() / _name(plan.repo)
+    shutil.rmtree(prepared, ignore_errors=True)  # of a run that ended just before it could be moved
+    prepare(checkpoint, prepared, name=plan.repo.split("/")[-1], progress=report, **options)
+    _name_source(prepared / MANIFEST, plan)
+    try:
+        prepared.rename(folder)
+    except OSError as error:
+        raise HubError(f"{folder} is in the way ({error.strerror}). Move it elsewhere.") from error
+    shutil.rmtree(_work(plan.repo), ignore_errors=True)
+    return folder
+
+
+def _name_source(path: Path, plan: hub.Plan) -> None:
+    manifest = json.loads(path.read_text())
+    manifest["source"] = {"repository": plan.repo, "revision": plan.commit, "licence": plan.licence}
+    _write(path, manifest)
+
+
+# ------------------------------------------------------------------------------------------ names and locks
+def _name(repo: str) -> str:
+    return repo.replace("/", "--")  # which a repository's name never holds
+
+
+def _repo(name: str) -> str:
+    return name.replace("--", "/")
+
+
+def _work(repo: str) -> Path:
+    return models_folder() / DOWNLOADS / _name(repo)
+
+
+@contextmanager
+def _alone(repo: str) -> Iterator[None]:
+    """Hold a repository's lock, which the system frees whatever becomes of us.
+
+    Raises HubError if it is taken, and for what goes wrong with the folder meanwhile.
+    """
+    lock = models_folder() / DOWNLOADS / f"{_name(repo)}.lock"
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with lock.open("w") as file:
+            _hold(file, repo)
+            yield
+    except OSError as error:
+        raise HubError(f"{models_folder()} cannot be changed ({error.strerror or error}).") from error
+
+
+def _hold(file, repo: str) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise HubError(f"Another Flashbulb is at work on {repo}. Wait for it, or stop it.") from error
+
+
+def _read_plan(work: Path) -> hub.Plan | None:
+    try:
+        content = json.loads((work / PLAN).read_text())
+        return hub.Plan(**content | {"files": tuple(hub.RemoteFile(**file) for file in content["files"])})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _write(path: Path, content: dict) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.write_text(json.dumps(content, indent=2) + "\n")
+    fresh.replace(path)

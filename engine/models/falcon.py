@@ -1,0 +1,120 @@
+"""Falcon with ReLU: attention and FFN in parallel, one head of keys and values (7B) or one a group (40B).
+
+The 40B's form is `new_decoder_architecture`, where each of the two has a layer norm of its own.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import mlx.core as mx
+import mlx.nn as nn
+from mlx_lm.models.base import BaseModelArgs, scaled_dot_product_attention
+
+from engine.activations import Activation
+from engine.errors import CheckpointError
+from engine.models.base import CausalModel, Decoder
+from engine.models.ffn import DenseFFN
+from engine.models.rotary import rotary
+
+
+@dataclass
+class ModelArgs(BaseModelArgs):
+    model_type: str
+    hidden_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    vocab_size: int
+    activation: str
+    ffn_hidden_size: int = None
+    num_kv_heads: int = None
+    num_ln_in_parallel_attn: int = None
+    new_decoder_architecture: bool = False
+    multi_query: bool = True
+    parallel_attn: bool = True
+    alibi: bool = False
+    bias: bool = False
+    layer_norm_epsilon: float = 1e-5
+    max_position_embeddings: int = 2048
+    rope_theta: float = 10000.0
+    rope_scaling: dict = None
+    rope_parameters: dict = None
+    tie_word_embeddings: bool = True
+
+    def __post_init__(self):
+        self.ffn_hidden_size = self.ffn_hidden_size or 4 * self.hidden_size
+        self.parallel_attn = self.parallel_attn or self.new_decoder_architecture
+        if self.alibi:
+            raise CheckpointError("This Falcon has ALiBi positions (alibi), which are not supported; rotary ones are.")
+
+    @property
+    def head_dim(self) -> int:
+        return self.hidden_size // self.num_attention_heads
+
+    @property
+    def num_key_value_heads(self) -> int:
+        if self.multi_query and not self.new_decoder_architecture:
+            return 1
+        return self.num_kv_heads or self.num_attention_heads
+
+    @property
+    def two_norms(self) -> bool:
+        """Whether attention and FFN, in parallel, have a layer norm each."""
+        return self.new_decoder_architecture and self.num_ln_in_parallel_attn in (None, 2)
+
+
+class Attention(nn.Module):
+    def __init__(self, args: ModelArgs):
+        super().__init__()
+        width, dim, self.groups = args.hidden_size, args.head_dim, args.num_key_value_heads
+        self.head_dim = dim
+        self.scale = dim**-0.5
+        self.query_key_value = nn.Linear(width, (args.num_attention_heads + 2 * self.groups) * dim, bias=args.bias)
+        self.dense = nn.Linear(width, width, bias=args.bias)
+        self.rope = rotary(args)
+
+    def __call__(self, x: mx.array, mask=None, cache=None) -> mx.array:
+        batch, length, width = x.shape
+        # A group's queries, its key and its value lie side by side; multi-query attention is one group.
+        fused = self.query_key_value(x).reshape(batch, length, self.groups, -1, self.head_dim)
+        queries = fused[..., :-2, :].reshape(batch, length, -1, self.head_dim)
+        queries, keys, values = (p.transpose(0, 2, 1, 3) for p in (queries, fused[..., -2, :], fused[..., -1, :]))
+        offset = cache.offset if cache is not None else 0
+        queries, keys = self.rope(queries, offset=offset), self.rope(keys, offset=offset)
+        if cache is not None:
+            keys, values = cache.update_and_fetch(keys, values)
+        out = scaled_dot_product_attention(queries, keys, values, cache=cache, scale=self.scale, mask=mask)
+        return self.dense(out.transpose(0, 2, 1, 3).reshape(batch, length, width))
+
+
+class DecoderLayer(nn.Module):
+    def __init__(self, args: ModelArgs):
+        super().__init__()
+        self.parallel, self.two_norms = args.parallel_attn, args.two_norms
+        self.self_attention = Attention(args)
+        self.ffn = DenseFFN(args.hidden_size, args.ffn_hidden_size, Activation(args.activation), args.bias)
+        names = ["ln_attn", "ln_mlp"] if self.two_norms else ["input_layernorm"]
+        for name in names if self.parallel else ["input_layernorm", "post_attention_layernorm"]:
+            self[name] = nn.LayerNorm(args.hidden_size, eps=args.layer_norm_epsilon)
+
+    def __call__(self, x: mx.array, mask=None, cache=None) -> mx.array:
+        normed = (self.ln_attn if self.two_norms else self.input_layernorm)(x)
+        attended = self.self_attention(normed, mask, cache)
+        if self.parallel:
+            return x + attended + self.ffn(self.ln_mlp(x) if self.two_norms else normed)
+        x = x + attended
+        return x + self.ffn(self.post_attention_layernorm(x))
+
+
+class Model(CausalModel):
+    names: ClassVar = {
+        "transformer.word_embeddings.": "model.embed_tokens.",
+        "transformer.h.": "model.layers.",
+        "transformer.ln_f.": "model.norm.",
+        ".mlp.dense_h_to_4h.": ".ffn.up.",
+        ".mlp.dense_4h_to_h.": ".ffn.down.",
+    }
+    unused = (".rotary_emb.inv_freq", ".maybe_rotary.inv_freq")
+
+    def __init__(self, args: ModelArgs):
+        norm = nn.LayerNorm(args.hidden_size, eps=args.layer_norm_epsilon)
+        super().__init__(args, Decoder(args, DecoderLayer, norm))

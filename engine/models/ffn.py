@@ -1,0 +1,41 @@
+"""The dense FFN that all architectures share. A prepared model has a streamed one in its place."""
+
+import mlx.core as mx
+import mlx.nn as nn
+
+from engine.activations import Activation
+from engine.errors import CheckpointError
+
+
+class DenseFFN(nn.Module):
+    """down(f(up x)), or down(f(gate x) * (up x)): one linear layer for each part of a bundle, under the part's name."""
+
+    def __init__(self, width: int, neurons: int, activation: Activation, bias: bool = False):
+        super().__init__()
+        if activation.gated and bias:
+            raise CheckpointError(
+                "This model's gated FFN has biases (mlp_bias), and bundles of gate, up and down are streamed without. "
+                "A model with mlp_bias false is needed."
+            )
+        self.activation = activation
+        *inputs, down = activation.parts
+        for part in inputs:
+            self[part] = nn.Linear(width, neurons, bias=bias)
+        self[down] = nn.Linear(neurons, width, bias=bias)
+
+    def __call__(self, x: mx.array) -> mx.array:
+        *inputs, down = self._linears()
+        return down(self.activation.hidden(*(linear(x) for linear in inputs)))
+
+    def bundle_parts(self) -> tuple[mx.array, ...]:
+        """The rows that make up the bundles, in the order of `activation.parts`, each [neurons, width]."""
+        *inputs, down = self._linears()
+        return (*(linear.weight for linear in inputs), down.weight.T)
+
+    def biases(self) -> tuple[mx.array | None, mx.array | None]:
+        """Bias of the bundles' first part [neurons] and of the down projection [width]."""
+        first, *_, down = self._linears()
+        return first.get("bias"), down.get("bias")
+
+    def _linears(self) -> list[nn.Linear]:
+        return [self[part] for part in self.activation.parts]

@@ -1,0 +1,109 @@
+"""Llama with ReLU (ReluLLaMA, MiniCPM-S), and what has its shape: Mistral, ProSparse, Bamboo, Arcee.
+
+They differ in the FFN's activation alone: gated ReLU, ReLU above a threshold (ProSparse), ReLU of gate and of up
+(Bamboo), and squared ReLU without a gate (Arcee).
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import mlx.core as mx
+import mlx.nn as nn
+from mlx_lm.models.base import BaseModelArgs, scaled_dot_product_attention
+
+from engine.activations import Activation
+from engine.models.base import CausalModel, Decoder
+from engine.models.ffn import DenseFFN
+from engine.models.rotary import rotary
+
+
+@dataclass
+class ModelArgs(BaseModelArgs):
+    model_type: str
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    vocab_size: int
+    hidden_act: str
+    hidden_act_param: float = None
+    num_key_value_heads: int = None
+    head_dim: int = None
+    max_position_embeddings: int = 2048
+    sliding_window: int = None
+    rms_norm_eps: float = 1e-6
+    rope_theta: float = 10000.0
+    rope_scaling: dict = None
+    rope_parameters: dict = None
+    attention_bias: bool = False
+    mlp_bias: bool = False
+    tie_word_embeddings: bool = False
+
+    def __post_init__(self):
+        self.num_key_value_heads = self.num_key_value_heads or self.num_attention_heads
+        self.head_dim = self.head_dim or self.hidden_size // self.num_attention_heads
+        if self.sliding_window:  # within its length attention is the full one, and longer contexts are not offered
+            self.max_position_embeddings = min(self.max_position_embeddings, self.sliding_window)
+        if self.hidden_act == "fatrelu" and self.hidden_act_param is None:
+            raise ValueError("hidden_act_param, the threshold of fatrelu")
+
+    @property
+    def activation(self) -> Activation:
+        if self.model_type == "bamboo":
+            return Activation("drelu", gated=True)
+        threshold = self.hidden_act_param if self.hidden_act == "fatrelu" else 0.0
+        return Activation(self.hidden_act, gated=self.model_type != "arcee", threshold=threshold)
+
+
+class Attention(nn.Module):
+    """Rotary attention, grouped where there are fewer heads of keys and values than of queries.
+
+    share: how much of a head is turned.
+    """
+
+    def __init__(self, args: ModelArgs, share: float = 1.0):
+        super().__init__()
+        width, dim, bias = args.hidden_size, args.head_dim, args.attention_bias
+        self.head_dim = dim
+        self.scale = dim**-0.5
+        self.q_proj = nn.Linear(width, args.num_attention_heads * dim, bias=bias)
+        self.k_proj = nn.Linear(width, args.num_key_value_heads * dim, bias=bias)
+        self.v_proj = nn.Linear(width, args.num_key_value_heads * dim, bias=bias)
+        self.o_proj = nn.Linear(args.num_attention_heads * dim, width, bias=bias)
+        self.rope = rotary(args, share)
+
+    def __call__(self, x: mx.array, mask=None, cache=None) -> mx.array:
+        batch, length, _ = x.shape
+        split = (batch, length, -1, self.head_dim)
+        queries, keys, values = (
+            p(x).reshape(split).transpose(0, 2, 1, 3) for p in (self.q_proj, self.k_proj, self.v_proj)
+        )  # [batch, heads, length, head_dim]
+        offset = cache.offset if cache is not None else 0
+        queries, keys = self.rope(queries, offset=offset), self.rope(keys, offset=offset)
+        if cache is not None:
+            keys, values = cache.update_and_fetch(keys, values)
+        out = scaled_dot_product_attention(queries, keys, values, cache=cache, scale=self.scale, mask=mask)
+        return self.o_proj(out.transpose(0, 2, 1, 3).reshape(batch, length, -1))
+
+
+class DecoderLayer(nn.Module):
+    def __init__(self, args: ModelArgs):
+        super().__init__()
+        self.input_layernorm = nn.RMSNorm(args.hidden_size, eps=args.rms_norm_eps)
+        self.self_attn = Attention(args)
+        self.post_attention_layernorm = nn.RMSNorm(args.hidden_size, eps=args.rms_norm_eps)
+        self.ffn = DenseFFN(args.hidden_size, args.intermediate_size, args.activation, args.mlp_bias)
+
+    def __call__(self, x: mx.array, mask=None, cache=None) -> mx.array:
+        x = x + self.self_attn(self.input_layernorm(x), mask, cache)
+        return x + self.ffn(self.post_attention_layernorm(x))
+
+
+class Model(CausalModel):
+    names: ClassVar = {".mlp.gate_proj.": ".ffn.gate.", ".mlp.up_proj.": ".ffn.up.", ".mlp.down_proj.": ".ffn.down."}
+    # Frequencies that older files keep, and the predictors that TurboSparse models bring: ours are trained anew.
+    unused = (".rotary_emb.inv_freq", ".mlp.predictor.")
+
+    def __init__(self, args: ModelArgs):
+        norm = nn.RMSNorm(args.hidden_size, eps=args.rms_norm_eps)
+        super().__init__(args, Decoder(args, DecoderLayer, norm))

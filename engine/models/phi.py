@@ -1,0 +1,92 @@
+"""Phi-2 with ReLU: attention and FFN in parallel after one layer norm, partial rotary, biases everywhere."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import mlx.core as mx
+import mlx.nn as nn
+from mlx_lm.models.base import BaseModelArgs, scaled_dot_product_attention
+
+from engine.activations import Activation
+from engine.models.base import CausalModel, Decoder
+from engine.models.ffn import DenseFFN
+from engine.models.rotary import rotary
+
+
+@dataclass
+class ModelArgs(BaseModelArgs):
+    model_type: str
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    vocab_size: int
+    hidden_act: str
+    num_key_value_heads: int = None
+    qk_layernorm: bool = False
+    layer_norm_eps: float = 1e-5
+    max_position_embeddings: int = 2048
+    partial_rotary_factor: float = 0.5
+    rope_theta: float = 10000.0
+    rope_scaling: dict = None
+    rope_parameters: dict = None
+    tie_word_embeddings: bool = False
+
+    def __post_init__(self):
+        self.num_key_value_heads = self.num_key_value_heads or self.num_attention_heads
+
+    @property
+    def head_dim(self) -> int:
+        return self.hidden_size // self.num_attention_heads
+
+
+class Attention(nn.Module):
+    def __init__(self, args: ModelArgs):
+        super().__init__()
+        width, dim = args.hidden_size, args.head_dim
+        self.head_dim = dim
+        self.scale = dim**-0.5
+        self.q_proj = nn.Linear(width, width)
+        self.k_proj = nn.Linear(width, args.num_key_value_heads * dim)
+        self.v_proj = nn.Linear(width, args.num_key_value_heads * dim)
+        self.dense = nn.Linear(width, width)
+        if args.qk_layernorm:
+            self.q_layernorm = nn.LayerNorm(dim, eps=args.layer_norm_eps)
+            self.k_layernorm = nn.LayerNorm(dim, eps=args.layer_norm_eps)
+        self.rope = rotary(args, args.partial_rotary_factor)
+
+    def __call__(self, x: mx.array, mask=None, cache=None) -> mx.array:
+        batch, length, width = x.shape
+        split = (batch, length, -1, self.head_dim)
+        queries, keys, values = (
+            p(x).reshape(split).transpose(0, 2, 1, 3) for p in (self.q_proj, self.k_proj, self.v_proj)
+        )  # [batch, heads, length, head_dim]
+        if "q_layernorm" in self:
+            queries, keys = self.q_layernorm(queries), self.k_layernorm(keys)
+        offset = cache.offset if cache is not None else 0
+        queries, keys = self.rope(queries, offset=offset), self.rope(keys, offset=offset)
+        if cache is not None:
+            keys, values = cache.update_and_fetch(keys, values)
+        out = scaled_dot_product_attention(queries, keys, values, cache=cache, scale=self.scale, mask=mask)
+        return self.dense(out.transpose(0, 2, 1, 3).reshape(batch, length, width))
+
+
+class DecoderLayer(nn.Module):
+    def __init__(self, args: ModelArgs):
+        super().__init__()
+        self.input_layernorm = nn.LayerNorm(args.hidden_size, eps=args.layer_norm_eps)
+        self.self_attn = Attention(args)
+        self.ffn = DenseFFN(args.hidden_size, args.intermediate_size, Activation(args.hidden_act), bias=True)
+
+    def __call__(self, x: mx.array, mask=None, cache=None) -> mx.array:
+        normed = self.input_layernorm(x)
+        return x + self.self_attn(normed, mask, cache) + self.ffn(normed)
+
+
+class Model(CausalModel):
+    names: ClassVar = {"model.final_layernorm.": "model.norm.", ".mlp.fc1.": ".ffn.up.", ".mlp.fc2.": ".ffn.down."}
+    unused = (".rotary_emb.inv_freq",)
+
+    def __init__(self, args: ModelArgs):
+        norm = nn.LayerNorm(args.hidden_size, eps=args.layer_norm_eps)
+        super().__init__(args, Decoder(args, DecoderLayer, norm), head_bias=True)

@@ -1,0 +1,123 @@
+"""PyTorch's old checkpoint files (.bin): a zip with a pickled table of tensors and one entry for each storage."""
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from engine.errors import CheckpointError
+from engine.prepare.pickle_reader import read_pickle
+from engine.prepare.stored_tensor import DTYPES, StoredTensor, checked_shape, shown
+from engine.prepare.stored_zip import Entry, read_entries
+
+MAX_PICKLE = 4_000_000  # bytes: some ten thousand tensors
+STORAGES = {"FloatStorage": "float32", "HalfStorage": "float16", "BFloat16Storage": "bfloat16"}
+
+
+def read_torch(path: Path) -> dict[str, StoredTensor]:
+    """A file's tensors by name; nothing in it is run, no weight is read. Raises CheckpointError."""
+    try:
+        with path.open("rb") as file:
+            if file.read(4) != b"PK\3\4":
+                raise ValueError(
+                    "it is no zip archive. Files from before PyTorch 1.6 are not read; "
+                    "save it again with a newer one, or as safetensors"
+                )
+        return _Archive(path).tensors()
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read as PyTorch weights: {error}.") from error
+
+
+@dataclass(frozen=True)
+class _StorageType:
+    """What a storage class stands for: callable it is not."""
+
+    dtype: str
+
+
+@dataclass(frozen=True)
+class _Storage:
+    dtype: str
+    offset: int
+    items: int
+
+
+class _Archive:
+    """One file's entries, and what its pickle may name."""
+
+    def __init__(self, path: Path):
+        self._path, self._entries = path, read_entries(path)
+        roots = [name for name in self._entries if name.count("/") == 1 and name.endswith("/data.pkl")]
+        if len(roots) != 1:
+            raise ValueError("it holds no table of tensors (data.pkl)")
+        self._root = roots[0].removesuffix("data.pkl")
+        if self._content("byteorder", b"little") != b"little":
+            raise ValueError("it was written on a big-endian machine")
+        self._known = {
+            "collections.OrderedDict": _table,
+            "torch._utils._rebuild_tensor_v2": self._tensor,
+            "torch._utils._rebuild_parameter": _parameter,
+        } | {f"torch.{name}": _StorageType(dtype) for name, dtype in STORAGES.items()}
+
+    def tensors(self) -> dict[str, StoredTensor]:
+        table = read_pickle(self._content("data.pkl"), self._known, self._storage)
+        if not isinstance(table, dict):
+            raise ValueError("it holds no table of tensors")
+        if strange := [name for name, value in table.items() if not isinstance(value, StoredTensor)]:
+            raise ValueError(f"{shown(strange[0])} is no tensor")
+        return {name: replace(tensor, name=name) for name, tensor in table.items()}
+
+    def _content(self, name: str, default: bytes | None = None) -> bytes:
+        """A small entry's bytes."""
+        if default is not None and self._root + name not in self._entries:
+            return default
+        entry = self._entries[self._root + name]
+        if entry.size > MAX_PICKLE:
+            raise ValueError(f"its {name} is absurdly large")
+        with self._path.open("rb") as file:
+            file.seek(entry.offset)
+            return file.read(entry.size)
+
+    def _storage(self, identity: object) -> _Storage:
+        match identity:
+            case ("storage", _StorageType() as kind, str(key), str(), int(items)):
+                pass
+            case _:
+                raise ValueError("a storage is described as PyTorch never does")
+        entry: Entry | None = self._entries.get(f"{self._root}data/{key}")
+        if entry is None or not 0 <= items * DTYPES[kind.dtype].size <= entry.size:
+            raise ValueError(f"the storage {shown(key)} is missing or shorter than it should be")
+        return _Storage(kind.dtype, entry.offset, items)
+
+    def _tensor(self, storage, offset, shape, stride, _requires_grad, _hooks) -> StoredTensor:
+        """torch._utils._rebuild_tensor_v2: a view of a storage. Which one it is named comes later."""
+        if not isinstance(storage, _Storage) or type(offset) is not int or not isinstance(stride, tuple):
+            raise ValueError("a tensor is described as PyTorch never does")
+        shape = checked_shape(shape)
+        transposed = _transposed(shape, stride)
+        if not 0 <= offset <= storage.items - math.prod(shape):
+            raise ValueError(f"a tensor of shape {shown(shape)} reaches beyond its storage")
+        place = storage.offset + offset * DTYPES[storage.dtype].size
+        return StoredTensor("", self._path, storage.dtype, shape, place, transposed)
+
+
+def _table() -> dict:
+    """collections.OrderedDict: pickled empty, filled afterwards."""
+    return {}
+
+
+def _parameter(tensor, _requires_grad, _hooks) -> StoredTensor:
+    """torch._utils._rebuild_parameter: for us, its tensor."""
+    return tensor
+
+
+def _transposed(shape: tuple[int, ...], stride: tuple) -> bool:
+    """Whether columns lie side by side instead of rows. Raises ValueError for any other view."""
+    rows = tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
+    columns = (1, shape[0]) if len(shape) == 2 else rows
+    for expected in (rows, columns):
+        # The stride of a dimension of length 1 means nothing, and PyTorch writes anything there.
+        if len(stride) == len(shape) and all(
+            length == 1 or step == right for length, step, right in zip(shape, stride, expected, strict=True)
+        ):
+            return expected is not rows
+    raise ValueError(f"a tensor of shape {shown(shape)} is a view that is neither whole rows nor a transpose")

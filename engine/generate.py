@@ -73,6 +73,7 @@ class Generation:
             token = int(sampler(_log_probabilities(logits[:, -1])).item())
             self.summary.finish_reason = self._finish_reason(token, count, text)
             statistics = current.statistics(model.neurons)
+            model.keep_within_budget(statistics.footprint_bytes)
             ended = bool(self.summary.finish_reason)
             yield Piece(text.take(ended), token, statistics, prefill=count == 1)
             if ended:

@@ -121,6 +121,11 @@ class LoadedModel:
             cache.trim(cache.offset - tokens)
         del self.cached_tokens[tokens:]
 
+    def keep_within_budget(self, footprint_bytes: int) -> None:
+        """Give back what MLX keeps for reuse when the process has grown beyond the budget all the same."""
+        if footprint_bytes - self.baseline_bytes > self.budget.ceiling:
+            mx.clear_cache()
+
     def close(self) -> None:
         """Free memory and stop the reader. Harmless when repeated."""
         if self._model is None:

@@ -2,7 +2,10 @@
 
 import json
 import math
+import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -101,6 +104,20 @@ def test_prepare_makes_what_generate_takes(capsys, tmp_path):
     assert json.loads(out)["dtype"] == "bfloat16"
     assert json.loads(run(capsys, "info", tmp_path / "out", "--json")[1])["name"] == "Tiny"
     assert run(capsys, "generate", tmp_path / "out", "--prompt", "Hi", "--max-tokens", 2)[0] == 0
+
+
+def test_no_network_is_asked_for_anything(tiny_model):
+    code = (
+        "import socket, sys\n"
+        "def refuse(self, address): sys.exit(f'connected to {address}')\n"
+        "socket.socket.connect = socket.socket.connect_ex = refuse\n"
+        "from engine.cli import main\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
+    command = [sys.executable, "-c", code, "generate", str(tiny_model), "--prompt", "Hello", "--max-tokens", "3"]
+    result = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert result.returncode == 0, result.stderr
 
 
 def test_a_failure_is_one_line_and_status_1(capsys, tiny_model, tmp_path):

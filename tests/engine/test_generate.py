@@ -110,6 +110,15 @@ def test_common_prefix(first, second, length):
     assert common_prefix(first, second) == length
 
 
+def test_what_mlx_keeps_is_given_back_where_the_process_grew_beyond_the_budget(model, monkeypatch):
+    cleared = []
+    monkeypatch.setattr("engine.loader.mx.clear_cache", lambda: cleared.append(True))
+    model.keep_within_budget(model.baseline_bytes + model.budget.ceiling)
+    assert not cleared
+    model.keep_within_budget(model.baseline_bytes + model.budget.ceiling + 1)
+    assert cleared
+
+
 class Detokenizer:
     """Tokens are their own text."""
 

@@ -40,10 +40,19 @@ def text_bytes(tokens: list[int], tokenizer) -> int:
     return len(tokenizer.decode(tokens, skip_special_tokens=True).encode())
 
 
-def cut(tokens: list[int], context: int) -> Iterator[list[int]]:
-    """Runs of at most `context` inputs plus the token after, so that every token but the first is predicted once."""
-    for start in range(0, max(len(tokens) - 1, 1), context):
-        yield tokens[start : start + context + 1]
+def windows(tokens: list[int], context: int) -> Iterator[tuple[list[int], list[int], int]]:
+    """Cut tokens into runs that fit a context: inputs, targets, and how many of these an earlier run has predicted.
+
+    A later run repeats half a context, so that no token is predicted without history. The last input of all has no
+    target.
+    """
+    start = seen = 0
+    while True:
+        stop = min(start + context, len(tokens))
+        yield tokens[start:stop], tokens[start + 1 : stop + 1], seen - start
+        if stop >= len(tokens) - 1:
+            return
+        start, seen = stop - context // 2, stop
 
 
 def _conversations(path: Path) -> Iterator[list[str]]:

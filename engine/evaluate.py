@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import mlx.core as mx
 import numpy as np
 
-from engine.corpus import Sequence, cut
+from engine.corpus import Sequence, windows
 from engine.ffn import Pass
 
 
@@ -92,41 +92,43 @@ def evaluate(
 ) -> tuple[Evaluation, np.ndarray | None]:
     """Run sequences through the decode path token by token, or through the prefill path.
 
-    Sequences longer than the context are cut. Returns the totals, and with `keep_logits` the logits
+    Sequences longer than the context are cut, see `windows`. Returns the totals, and with `keep_logits` the logits
     [tokens, vocabulary], float32, of every input token. progress(done, total) counts tokens.
     """
     evaluation, activity, kept = Evaluation(), Activity(model), []
-    total, done = sum(len(s.tokens) for s in sequences), 0
+    total = sum(len(s.tokens) for s in sequences)
     for sequence in sequences:
         evaluation.text_bytes += sequence.bytes
-        for run in cut(sequence.tokens, model.context):
+        for inputs, targets, repeated in windows(sequence.tokens, model.context):
             model.trim(0)
-            inputs = run if len(run) <= model.context else run[:-1]
-            for position, (logits, current) in enumerate(_passes(model, inputs, prefill, activity)):
-                _account(evaluation, current)
-                targets = run[1:] if prefill else run[position + 1 : position + 2]
-                evaluation.nats += _nats(logits[: len(targets)], targets)
-                evaluation.predicted += len(targets)
-                done += len(logits)
-                progress(done, total)
-                if keep_logits:
-                    kept.append(np.array(logits))
-            evaluation.tokens += len(inputs)
             activity.tokens += len(inputs)
+            for first, logits, current in _passes(model, inputs, prefill, activity):
+                new = max(repeated - first, 0)  # rows before it are history, predicted by an earlier run
+                if new >= len(logits):
+                    continue
+                wanted = targets[first + new : first + len(logits)]
+                evaluation.nats += _nats(logits[new : new + len(wanted)], wanted)
+                evaluation.predicted += len(wanted)
+                evaluation.tokens += len(logits) - new
+                _account(evaluation, current)
+                progress(evaluation.tokens, total)
+                if keep_logits:
+                    kept.append(np.array(logits[new:]))
     activity.write_to(evaluation)
     model.trim(0)
     return evaluation, np.concatenate(kept) if keep_logits else None
 
 
-def _passes(model, inputs: list[int], prefill: bool, activity: Activity) -> Iterator[tuple[mx.array, Pass]]:
+def _passes(model, inputs: list[int], prefill: bool, activity: Activity) -> Iterator[tuple[int, mx.array, Pass]]:
+    """Position of the first input of each pass, its logits [inputs, vocabulary], and the pass."""
     if prefill:
         logits, current = model.prefill(inputs, observer=activity)
-        yield logits[0], current
+        yield 0, logits[0], current
         return
-    for token in inputs:
+    for position, token in enumerate(inputs):
         logits, current = model.decode(token, observer=activity)
         activity.settle()
-        yield logits[0], current
+        yield position, logits[0], current
 
 
 def _account(evaluation: Evaluation, current: Pass) -> None:

@@ -6,7 +6,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from engine.corpus import Sequence, cut
+from engine.corpus import Sequence
 from engine.cpu import use_fast_products
 from engine.sparsity.training import LayerActivity
 
@@ -60,8 +60,8 @@ class RecordingFFN:
 
 def _runs(sequences: list[Sequence], context: int, limit: int) -> Iterator[list[int]]:
     for sequence in sequences:
-        for run in cut(sequence.tokens, context):
-            run = run[: min(context, limit)]
+        for start in range(0, len(sequence.tokens), context):
+            run = sequence.tokens[start : start + min(context, limit)]
             if len(run) > 1:
                 limit -= len(run)
                 yield run

@@ -2,8 +2,9 @@
 
     pip install torch==2.13.0 numpy tokenizers safetensors
     python train.py dialogues.jsonl.gz checkpoint/ --minutes 100
+    python train.py dialogues.jsonl.gz checkpoint/ --minutes 100 --start model/ --lr 1.5e-3
 
-Writes a checkpoint in Hugging Face form (config.json, model.safetensors, tokenizer files), which `flashbulb prepare`
+The second line goes on from a prepared model. Writes a checkpoint in Hugging Face form (config.json, model.safetensors, tokenizer files), which `flashbulb prepare`
 turns into the prepared model beside this file. The schedule follows the clock, so a slower machine sees fewer tokens
 but still finishes its learning-rate decay on time.
 
@@ -21,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from torch import nn
 from torch.nn import functional as F
@@ -238,6 +239,29 @@ def save_checkpoint(model, tokenizer, folder):
     tokenizer.save(str(folder / "tokenizer.json"))
 
 
+# ------------------------------------------------------------------------------------------------- reading
+@torch.no_grad()
+def load_prepared(model, folder):
+    """Weights of a prepared model (resident.safetensors, bundles.safetensors), to go on from."""
+    resident, bundles = load_file(folder / "resident.safetensors"), load_file(folder / "bundles.safetensors")
+    model.tokens.weight.copy_(resident["model.embed_tokens.weight"])
+    model.positions.weight.copy_(resident["model.embed_positions.weight"][2:])
+    pairs = [(f"model.layers.{i}.self_attn.out_proj", block.out) for i, block in enumerate(model.blocks)]
+    for i, block in enumerate(model.blocks):
+        layer = f"model.layers.{i}."
+        pairs += [(layer + "self_attn_layer_norm", block.norm1), (layer + "final_layer_norm", block.norm2)]
+        for part in ("weight", "bias"):
+            rows = [resident[f"{layer}self_attn.{name}_proj.{part}"] for name in "qkv"]
+            getattr(block.qkv, part).copy_(torch.cat(rows))
+        block.fc1.weight.copy_(bundles[f"layers.{i}"][:, :WIDTH])
+        block.fc2.weight.copy_(bundles[f"layers.{i}"][:, WIDTH : 2 * WIDTH].T)
+        block.fc1.bias.copy_(resident[f"ffn.{i}.input_bias"])
+        block.fc2.bias.copy_(resident[f"ffn.{i}.down_bias"])
+    for name, part in [*pairs, ("model.final_layer_norm", model.norm)]:
+        part.weight.copy_(resident[f"{name}.weight"])
+        part.bias.copy_(resident[f"{name}.bias"])
+
+
 # -------------------------------------------------------------------------------------------------- train
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -250,6 +274,7 @@ def main():
     parser.add_argument("--density", type=float, default=0.05, help="share of active neurons to steer each layer to")
     parser.add_argument("--steps", type=int, help="end after this many steps (a trial)")
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--start", type=Path, help="a prepared model of the same shape to go on from")
     args = parser.parse_args()
 
     torch.manual_seed(0)
@@ -257,9 +282,12 @@ def main():
     train, heldout = (read_conversations(args.corpus, split) for split in ("train", "heldout"))
     # What is watched while training comes from the train split; the held-out split is looked at once, at the end.
     train, watched = train[40:], train[:40]
-    tokenizer = train_tokenizer(train)
+    tokenizer = Tokenizer.from_file(str(args.start / "tokenizer.json")) if args.start else train_tokenizer(train)
     data = batches([np.array(encode(tokenizer, turns), np.uint16) for turns in train], args.sequences, seed=0)
-    model = Model(args.dropout).to(device)
+    model = Model(args.dropout)
+    if args.start:
+        load_prepared(model, args.start)
+    model = model.to(device)
     loss_of = torch.compile(model.loss) if args.compile else model.loss
     opts = optimisers(model, args.lr)
     peaks = [group["lr"] for opt in opts for group in opt.param_groups]

@@ -98,4 +98,4 @@ def _demand(prepared: PreparedModel, settings: Settings, layer: int) -> PoolDema
     density = max(0.01, 1 - report["sparsity"])
     selected = density + (report["false_positives"] if settings.selection == "predictor" else 0.0)
     minimum = min(place.neurons, int(SPARE_ROWS * selected * place.neurons) + 1)
-    return PoolDemand(place.row_bytes, place.neurons, minimum, density)
+    return PoolDemand(place.row_bytes, place.neurons, minimum, selected)

@@ -183,5 +183,5 @@ def _save(path: Path, weights: dict[str, mx.array]) -> None:
 
 
 def default_rank(width: int) -> int:
-    """Rank of a predictor for a hidden width: the paper's 128 for 4096, relatively more for small models."""
-    return min(max(width // 4, 32), 128)
+    """Rank of a predictor for a hidden width: the paper's 128 for 4096, relatively more for small ones."""
+    return min(max(width // 2, 32), 128)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-RECALL = 0.975  # asked for on text that was not trained on; leaves room for other texts to reach 0.95
+RECALL = 0.97  # asked for on text that was not trained on; leaves room for other texts to reach 0.95
 HELD_OUT = 5  # every fifth block of tokens chooses the threshold
 BLOCK = 256
 BATCH = 512

@@ -31,7 +31,7 @@ def trained(layer):
 def test_a_trained_predictor_recalls_what_was_asked_for(layer, trained):
     _, _, x, active = layer
     assert 0.02 < active.mean() < 0.2
-    assert trained.recall >= 0.975
+    assert trained.recall >= 0.97
     assert trained.false_positives < 0.06
     predictor = Predictor(mx.array(trained.down), mx.array(trained.up), mx.array(trained.bias), trained.threshold)
     said = np.array(predictor.active(mx.array(x)))
@@ -49,7 +49,7 @@ def test_training_beats_the_factorisation_it_starts_from(layer, trained):
 def test_a_full_rank_predictor_is_nearly_exact(layer):
     up, bias, x, active = layer
     full = train_predictor(LayerActivity(x, np.packbits(active, axis=1), NEURONS), up, bias, rank=HIDDEN, epochs=0)
-    assert full.recall >= 0.975
+    assert full.recall >= 0.97
     assert full.false_positives < 0.005
 
 

@@ -6,6 +6,7 @@ import mlx.core as mx
 from mlx_lm.models.cache import KVCache
 
 from engine.activations import Activation
+from engine.errors import BudgetError
 from engine.flash.bundles import ITEM_BYTES
 from engine.memory.budget import MemoryBudget, PoolDemand, plan
 from engine.memory.buffers import DTYPES
@@ -34,9 +35,16 @@ class MemoryPlan:
 
 def plan_memory(prepared: PreparedModel, args, activation: Activation, settings: Settings) -> MemoryPlan:
     """Plan a model's memory. args: the architecture's ModelArgs. Raises BudgetError."""
+    try:
+        return _plan(prepared, args, activation, settings, settings.memory_budget or prepared.bytes)
+    except BudgetError:
+        return _plan(prepared, args, activation, settings, 0)  # without a workspace that is only comfortable
+
+
+def _plan(prepared: PreparedModel, args, activation: Activation, settings: Settings, roomy: int) -> MemoryPlan:
+    """roomy: bytes that the workspace is in proportion to."""
     bundles, dtype = prepared.bundles, compute_dtype(prepared, settings)
     context = min(args.max_position_embeddings, settings.context or args.max_position_embeddings)
-    roomy = settings.memory_budget or prepared.bytes
     piece = min(max(layer.bytes for layer in bundles.layers), max(1 << 20, roomy // 32), 16 << 20)
     cache_limit = min(256 << 20, max(4 << 20, roomy // 16))
     fixed = {

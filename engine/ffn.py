@@ -72,7 +72,7 @@ class StreamedFFN:
     """Takes the place of a layer's dense FFN: `ffn(x)`, x and result [1, tokens, width].
 
     selector: says which neurons a token needs; None streams the whole layer for every token.
-    down_bias: [width] or None. dtype: what x has, and what rows are brought to where theirs differs.
+    input_bias: [neurons], zeros where the model has none. down_bias: [width] or None.
     """
 
     def __init__(

@@ -48,7 +48,6 @@ class Generation:
                     costs.append(piece.statistics)
                 self.summary.tokens.append(piece.token)
                 self.summary.text += piece.text
-                self._summarise(costs)
                 yield piece
         except CancelledError:
             self.summary.finish_reason = "cancelled"

@@ -1,8 +1,12 @@
 """From a checkpoint to a prepared model, and what happens when that cannot work."""
 
 import json
+import random
+import re
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -12,7 +16,7 @@ from safetensors.numpy import load_file
 from engine.errors import CancelledError, CheckpointError, FlashbulbError
 from engine.flash.bundles import BundleFile
 from engine.prepare.prepare import prepare
-from engine.prepared import BUNDLES, RESIDENT, PreparedModel
+from engine.prepared import BUNDLES, ORDER, RESIDENT, PreparedModel
 from tests.checkpoints import write_opt, write_text
 
 
@@ -24,11 +28,14 @@ def test_bundles_hold_up_rows_and_down_columns(tiny_checkpoint, tiny_model):
     weights = load_file(tiny_checkpoint / "model.safetensors")
     bundles = BundleFile.open(tiny_model / BUNDLES)
     raw = (tiny_model / BUNDLES).read_bytes()
+    orders = load_file(tiny_model / ORDER)
     for layer, place in enumerate(bundles.layers):
+        order = orders[f"layers.{layer}"]
+        assert sorted(order) == list(range(96))
         up = weights[f"model.decoder.layers.{layer}.fc1.weight"]
         down = weights[f"model.decoder.layers.{layer}.fc2.weight"]
-        for neuron in (0, 17, 95):
-            bundle = np.frombuffer(raw, np.float32, 48, place.offset + neuron * place.row_bytes)
+        for at, neuron in enumerate(order):
+            bundle = np.frombuffer(raw, np.float32, 48, place.offset + at * place.row_bytes)
             assert np.array_equal(bundle, np.concatenate([up[neuron], down[:, neuron]]))
 
 
@@ -61,14 +68,78 @@ def test_a_checkpoint_without_a_tokenizer_is_calibrated_on_token_ids(tmp_path):
     assert "random tokens" in content["calibration"]["text"]
 
 
-def test_cancelling_leaves_nothing(tiny_checkpoint, tmp_path):
-    def cancel(stage, share):
-        if share > 0:
+def stop_at(wanted):
+    def progress(stage, share):
+        if share >= wanted:
             raise CancelledError("enough")
 
+    return progress
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4, 0.96, 0.98, 0.99])
+def test_what_was_stopped_goes_on_from_its_last_whole_layer(tiny_checkpoint, tiny_model, tmp_path, share):
+    text, out, stages = write_text(tmp_path / "text.txt"), tmp_path / "out", []
     with pytest.raises(CancelledError):
-        prepare(tiny_checkpoint, tmp_path / "out", write_text(tmp_path / "text"), progress=cancel)
-    assert nothing_left(tmp_path / "out")
+        prepare(tiny_checkpoint, out, text, name="tiny-opt", progress=stop_at(share))
+    assert not out.exists()
+    prepare(tiny_checkpoint, out, text, name="tiny-opt", progress=lambda stage, _: stages.append(stage))
+    assert ("layer 1 of 2" in stages) == (share == 0)
+    assert same_files(out, tiny_model)
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def same_files(one, other) -> bool:
+    files = [sorted(path.name for path in folder.iterdir()) for folder in (one, other)]
+    return files[0] == files[1] and all((one / n).read_bytes() == (other / n).read_bytes() for n in files[0])
+
+
+def whole_layers(out) -> int:
+    try:
+        return len(json.loads((out.with_name("out.partial") / "work" / "preparation.json").read_text())["layers"])
+    except FileNotFoundError:
+        return 0
+
+
+def test_being_killed_at_any_moment_costs_at_most_a_layer(tmp_path):
+    checkpoint = write_opt(tmp_path / "checkpoint", num_hidden_layers=6)
+    text, out, rng = write_text(tmp_path / "text"), tmp_path / "out", random.Random()
+    prepare(checkpoint, tmp_path / "whole", text)
+    code = "import sys; from engine.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, "prepare", str(checkpoint), str(out), "--calibration", str(text)]
+    done = 0
+    for _ in range(3):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        while process.poll() is None and whole_layers(out) <= done:
+            time.sleep(0.002)
+        time.sleep(rng.uniform(0, 0.3))
+        process.kill()
+        _, told = process.communicate()
+        assert process.returncode in (0, -signal.SIGKILL), told
+        assert out.exists() or whole_layers(out) >= done
+        done = whole_layers(out)
+    if not out.exists():
+        subprocess.run(command, check=True, capture_output=True)
+    assert same_files(out, tmp_path / "whole")
+
+
+def test_another_purpose_begins_anew(tiny_checkpoint, tmp_path):
+    text, out, stages = write_text(tmp_path / "text"), tmp_path / "out", []
+    with pytest.raises(CancelledError):
+        prepare(tiny_checkpoint, out, text, progress=stop_at(0.96))
+    prepare(tiny_checkpoint, out, text, dtype="bfloat16", progress=lambda stage, _: stages.append(stage))
+    assert "layer 1 of 2" in stages
+    assert PreparedModel.open(out, verify=True).bundles.dtype == "BF16"
+
+
+def test_two_at_once_do_not_mix(tiny_checkpoint, tmp_path):
+    text, out = write_text(tmp_path / "text"), tmp_path / "out"
+
+    def second(stage, share):
+        with pytest.raises(FlashbulbError, match="Another Flashbulb is preparing"):
+            prepare(tiny_checkpoint, out, text)
+
+    prepare(tiny_checkpoint, out, text, progress=second)
+    assert PreparedModel.open(out, verify=True)
 
 
 def test_a_folder_in_use_is_not_overwritten(tiny_checkpoint, tmp_path):
@@ -86,22 +157,23 @@ def test_a_place_that_cannot_be_written_is_named(tiny_checkpoint, tmp_path):
 
 
 @pytest.mark.parametrize("limit", [20_000, 40_000, 60_000])
-def test_a_disk_that_fills_up_leaves_nothing(tiny_checkpoint, tmp_path, limit):
+def test_a_full_disk_pauses(tiny_checkpoint, tiny_model, tmp_path, limit):
     # A limit on file size gives what a full disk gives, an error in the middle of a write, without a disk to fill.
     code = (
         "import resource, signal, sys\n"
-        "from pathlib import Path\n"
         "from engine.cli import main\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )
-    text, out = write_text(tmp_path / "text"), tmp_path / "out"
+    text, out = write_text(tmp_path / "text.txt"), tmp_path / "out"
     command = [sys.executable, "-c", code, "prepare", str(tiny_checkpoint), str(out), "--calibration", str(text)]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 1
-    assert "could not be written" in result.stderr.splitlines()[-1]
-    assert nothing_left(out)
+    assert re.search(r"could not be written: .* more are needed and .* are free", result.stderr.splitlines()[-1])
+    assert not out.exists()
+    prepare(tiny_checkpoint, out, text, name="tiny-opt")
+    assert same_files(out, tiny_model)
 
 
 def test_too_little_room_is_said_before_anything_is_written(tiny_checkpoint, tmp_path, monkeypatch):

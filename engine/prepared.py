@@ -1,7 +1,8 @@
 """A prepared model: a folder of plain files that any tool can inspect.
 
 config.json, generation_config.json and tokenizer files as they came; resident.safetensors, bundles.safetensors,
-predictor.safetensors, neuron_order.safetensors; and manifest.json, written last, with the size and sha256 of every other file.
+predictor.safetensors, neuron_order.safetensors; and manifest.json, written last, with the size and sha256 of every
+other file.
 """
 
 import hashlib

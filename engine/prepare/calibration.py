@@ -69,7 +69,10 @@ class Calibration:
         if len(runs) <= HELD_OUT // 2:
             self._held = [True] * len(runs)  # a text this short is all there is to measure on
         held_out = [run for run, held in zip(runs, self._held, strict=True) if held]
-        self._exact, self._predicted = Stream(folder, "exact", runs, width), Stream(folder, "predicted", held_out, width)
+        self._exact, self._predicted = (
+            Stream(folder, "exact", runs, width),
+            Stream(folder, "predicted", held_out, width),
+        )
         self._inputs, self._width = folder / "inputs", width
 
     @property
@@ -153,7 +156,8 @@ def _through(module, states: np.ndarray) -> np.ndarray:
 class BundledFFN:
     """An FFN computed in float32 from the rows of its bundle file, a piece of the neurons at a time.
 
-    In numpy, whose BLAS is fast everywhere; MLX's on the CPU is not. rows: [neurons, parts * width], bfloat16 as uint16.
+    In numpy, whose BLAS is fast everywhere; MLX's on the CPU is not. rows: [neurons, parts * width], bfloat16 as
+    uint16.
     """
 
     def __init__(self, rows: np.ndarray, width: int, activation: Activation, biases):

@@ -1,7 +1,7 @@
 """The order of neurons on flash: those that fire together lie together, so that misses come in runs.
 
-The paper bundled each neuron with its closest friend by duplication, which failed (section 3.2: the same few neurons are
-everyone's friend). A permutation costs nothing: chains are linked greedily by co-activation, as in Ripple (arXiv
+The paper bundled each neuron with its closest friend by duplication, which failed (section 3.2: the same few neurons
+are everyone's friend). A permutation costs nothing: chains are linked greedily by co-activation, as in Ripple (arXiv
 2410.19274), each neuron having at most two neighbours. What counts is what is read together, so a neuron that the
 window still holds from earlier tokens does not count as active.
 """

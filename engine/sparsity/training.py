@@ -186,9 +186,7 @@ def _gradients(weights: list[np.ndarray], x: np.ndarray, active: np.ndarray) -> 
     return (slope @ up).T @ x, slope.T @ inner, slope.sum(axis=0)
 
 
-def measure(
-    weights: list[np.ndarray], activity: LayerActivity, held_out: np.ndarray, relu: bool = False
-) -> Quality:
+def measure(weights: list[np.ndarray], activity: LayerActivity, held_out: np.ndarray, relu: bool = False) -> Quality:
     """What [down, up, bias] do with the highest threshold that finds enough of what is active in the held-out tokens.
 
     relu: whether down's outputs pass a ReLU.

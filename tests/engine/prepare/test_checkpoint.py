@@ -577,10 +577,11 @@ import resource, sys
 from pathlib import Path
 import numpy as np
 from engine.prepare import prepare as module
-from engine.sparsity.training import TrainedPredictor
-def untrained(activity, up, bias, rank, *_, **__):
-    down, up = np.zeros((rank, up.shape[1]), np.float32), np.zeros((len(up), rank), np.float32)
-    return TrainedPredictor(down, up, np.zeros(len(up), np.float32), 0.5, 1.0, 0.0)
+from engine.sparsity.training import Quality, TrainedPredictor
+def untrained(activity, up, bias, ranks):
+    width, neurons = activity.inputs.shape[1], activity.neurons
+    weights = [np.zeros(shape, np.float32) for shape in ((32, width), (neurons, 32), (neurons,))]
+    return TrainedPredictor(*weights, Quality(0.5, 1.0, 0.0))
 module.train_predictor, module.CALIBRATION_TOKENS = untrained, 1000
 def peak():
     if sys.platform == "linux":  # where getrusage counts what the parent held before it started this

@@ -10,14 +10,22 @@ import time
 
 import numpy as np
 import pytest
+from mlx_lm.tokenizer_utils import load as load_tokenizer
 from safetensors import safe_open
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
+from engine.corpus import Sequence, read_sequences
 from engine.errors import CancelledError, CheckpointError, FlashbulbError
+from engine.evaluate import evaluate
 from engine.flash.bundles import BundleFile
-from engine.prepare.prepare import prepare
-from engine.prepared import BUNDLES, ORDER, RESIDENT, PreparedModel
-from tests.checkpoints import write_opt, write_text
+from engine.loader import load
+from engine.prepare.calibration import cut
+from engine.prepare.prepare import CALIBRATION_TOKENS, prepare
+from engine.prepare.torch_file import read_torch
+from engine.prepared import BUNDLES, ORDER, PREDICTOR, RESIDENT, PreparedModel
+from engine.settings import Settings
+from tests.checkpoints import OPT, write_opt, write_text
+from tests.engine.prepare.test_checkpoint import write_bin
 
 
 def nothing_left(out) -> bool:
@@ -232,4 +240,88 @@ def test_a_checkpoint_cut_short_is_refused(tmp_path):
     (folder / "model.safetensors").write_bytes(content[: len(content) // 2])
     with pytest.raises(FlashbulbError, match=r"model\.safetensors"):
         prepare(folder, tmp_path / "out")
+    assert nothing_left(tmp_path / "out")
+
+
+def test_what_the_manifest_says_of_the_loss_is_what_evaluation_finds(tmp_path):
+    checkpoint, text = write_opt(tmp_path / "checkpoint"), write_text(tmp_path / "text")
+    measured = prepare(checkpoint, tmp_path / "out", text)["calibration"]
+    tokenizer = load_tokenizer(tmp_path / "out")
+    runs = cut(read_sequences(text, tokenizer), OPT["max_position_embeddings"], CALIBRATION_TOKENS)
+    held_out = [Sequence(run, 0) for i, run in enumerate(runs) if i % 5 == 2]
+    assert measured["held_out_tokens"] == sum(len(run.tokens) for run in held_out)
+    for selection in ("exact", "predictor"):
+        # A wider window would add what earlier tokens needed, which the predictor is not given credit for.
+        model = load(tmp_path / "out", Settings(selection=selection, window=1))
+        try:
+            evaluation, _ = evaluate(model, held_out)
+        finally:
+            model.close()
+        told = measured["exact_perplexity" if selection == "exact" else "predicted_perplexity"]
+        assert evaluation.report()["perplexity"] == pytest.approx(told, rel=1e-3)
+
+
+def test_an_untrained_predictor_is_labelled_so(tiny_checkpoint, tiny_model, tmp_path):
+    text = write_text(tmp_path / "text")
+    reports = prepare(tiny_checkpoint, tmp_path / "out", text, predictors="factorised")["layers"]
+    assert {report["predictor"] for report in reports} == {"factorised"}
+    assert all(report["recall"] >= 0.95 for report in reports)
+    trained = PreparedModel.open(tiny_model).layer_reports
+    assert {report["predictor"] for report in trained} == {"trained"}
+    for ours, theirs in zip(trained, reports, strict=True):
+        assert ours["false_positives"] <= theirs["false_positives"]
+
+
+def published(folder, width=24, neurons=96, rank=20, layers=2):
+    """Predictors as PowerInfer published them, of random weights."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for layer in range(layers):
+        shapes = {"fc1.weight": (rank, width), "fc2.weight": (neurons, rank)}
+        arrays = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
+        write_bin(folder / f"model_{layer}.pt", arrays)
+    return folder
+
+
+def test_published_predictors_are_imported(tiny_checkpoint, tmp_path):
+    folder, text = published(tmp_path / "predictors"), write_text(tmp_path / "text")
+    content = prepare(tiny_checkpoint, tmp_path / "out", text, predictors=folder)
+    stored, orders = load_file(tmp_path / "out" / PREDICTOR), load_file(tmp_path / "out" / ORDER)
+    for layer, report in enumerate(content["layers"]):
+        assert (report["predictor"], report["rank"]) == ("imported", 20)
+        assert report["recall"] >= 0.97
+        given = read_torch(folder / f"model_{layer}.pt")
+        assert np.array_equal(stored[f"layers.{layer}.down"], np.array(given["fc1.weight"].read()))
+        up = np.array(given["fc2.weight"].read())[orders[f"layers.{layer}"]]
+        assert np.array_equal(stored[f"layers.{layer}.up"], up)
+    model = load(tmp_path / "out", Settings(selection="predictor"))
+    try:
+        assert model.selector(0).predictor.relu
+        assert model.generate("Do you like music?").summary is not None
+    finally:
+        model.close()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"layers": 1}, r"lacks model_1\.pt"),
+        ({"width": 25}, r"model_0\.pt is no predictor for this model"),
+        ({"neurons": 95}, r"model_0\.pt is no predictor for this model"),
+    ],
+)
+def test_predictors_of_another_model_are_refused(tiny_checkpoint, tmp_path, changes, message):
+    folder = published(tmp_path / "predictors", **changes)
+    with pytest.raises(CheckpointError, match=message):
+        prepare(tiny_checkpoint, tmp_path / "out", write_text(tmp_path / "text"), predictors=folder)
+    assert nothing_left(tmp_path / "out")
+
+
+def test_weights_too_large_for_float16_are_named(tmp_path):
+    checkpoint = write_opt(tmp_path / "checkpoint")
+    weights = load_file(checkpoint / "model.safetensors")
+    weights["model.decoder.layers.1.fc2.weight"][3, 5] = 1e5
+    save_file(weights, checkpoint / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"layer 1 are too large for float16\. Prepare it with --dtype bfloat16"):
+        prepare(checkpoint, tmp_path / "out", write_text(tmp_path / "text"), dtype="float16")
     assert nothing_left(tmp_path / "out")

@@ -482,6 +482,8 @@ def test_prepare_stops_at_weights_that_are_no_numbers(tiny_checkpoint, tmp_path)
         {"max_position_embeddings": -1},
         {"num_attention_heads": 0},
         {"num_attention_heads": 7},
+        {"ffn_hidden_size": 10**12},
+        {"num_kv_heads": -3},
         {"model_type": ["opt"]},
     ],
 )

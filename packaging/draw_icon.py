@@ -21,16 +21,16 @@ BACKGROUND = QSize(350, 150)  # points, as Briefcase opens the disk image's wind
 def main() -> None:
     icns = IcnsFile()
     for kind, pixels in ICON_TYPES.items():
-        icns.add_media(kind, data=_png(_icon(pixels)))
+        icns.add_media(kind, data=_png(icon(pixels)))
     icns.write(str(ICON / "flashbulb.icns"), toc=False)
     WINDOW.mkdir(exist_ok=True)
     for pixels in WINDOW_SIZES:
-        _icon(pixels).save(str(WINDOW / f"flashbulb-{pixels}.png"))
+        icon(pixels).save(str(WINDOW / f"flashbulb-{pixels}.png"))
     for name, scale in (("disk-image.png", 1), ("disk-image@2x.png", 2)):
         draw(ICON / "disk-image.svg", BACKGROUND * scale).save(str(ICON / name))
 
 
-def _icon(pixels: int) -> QImage:
+def icon(pixels: int) -> QImage:
     """From the drawing made for this size, if there is one: details blur at small sizes."""
     own = ICON / f"flashbulb-{pixels}.svg"
     return draw(own if own.exists() else ICON / "flashbulb.svg", QSize(pixels, pixels))

@@ -41,6 +41,9 @@ UNUSED = (
     "shiboken6/include",
     "shiboken6/lib",
 )
+# Of transformers, tokenizers and configurations are used; these are parts of models, which need PyTorch.
+TORCH = ("modeling", "modular", "processing", "image_processing", "feature_extraction", "video_processing")
+NOT_COMPILED = r"/(transformers/models|pygments/lexers|tests?|lib2to3|idlelib)/"  # seldom loaded, or no Python 3
 PYSIDE = ("__init__.py", "_config.py", "_git_pyside_version.py", "py.typed", "support", "Qt", "libpyside6.*")
 
 
@@ -98,11 +101,19 @@ def install(folder: Path, constraints: Path, mac: bool) -> None:
 
 
 def prune(folder: Path) -> None:
-    """Delete what is installed but never loaded: Qt's unused modules and plugins, headers, tests, scripts."""
+    """Delete what is installed but never loaded: Qt's unused modules and plugins, PyTorch models, headers, tests."""
     for pattern in UNUSED:
         for path in list(folder.glob(pattern)):
             _delete(path)
-    pyside, modules = folder / "PySide6", qt_modules()
+    for kind in TORCH:
+        for path in (folder / "transformers" / "models").glob(f"*/{kind}_*.py"):
+            if path.parent.name != "auto":
+                path.unlink()
+    _prune_qt(folder / "PySide6")
+
+
+def _prune_qt(pyside: Path) -> None:
+    modules = qt_modules()
     kept = {path for pattern in (*PYSIDE, *(f"{m}.*so" for m in modules)) for path in pyside.glob(pattern)}
     _keep(pyside, kept)
     qt = pyside / "Qt"
@@ -145,6 +156,22 @@ def _delete(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink()
+
+
+def compile_bytecode(folder: Path) -> None:
+    """Compile ahead, because a sealed bundle cannot keep what Python compiles; for whatever time its files will have.
+
+    Files that cannot be compiled are left to those who load them.
+    """
+    options = ("-qq", "-f", "-j", "0", "--invalidation-mode", "unchecked-hash", "-s", folder, "-x", NOT_COMPILED)
+    subprocess.run([sys.executable, "-m", "compileall", *map(str, options), str(folder)], check=False)
+
+
+def drop_broken_links(folder: Path) -> None:
+    """Links to what was deleted would break the bundle's seal."""
+    for path in list(folder.rglob("*")):
+        if path.is_symlink() and not path.exists():
+            path.unlink()
 
 
 # ------------------------------------------------------------------------------------------- Mach-O

@@ -76,6 +76,7 @@ def smoke() -> None:
     _prepare(mac=False)
     app_packages.install(folder, CONSTRAINTS, mac=False)
     app_packages.prune(folder)
+    app_packages.compile_bytecode(folder)
     licences.write(folder.parent, folder)
     run_smoke_test([sys.executable, "-I", "-S", "-B", "-c", LAUNCHER, folder], folder)
 
@@ -129,8 +130,11 @@ def _finish(bundle: Path) -> None:
     contents = bundle / "Contents"
     resources, packages = contents / "Resources", contents / "Resources" / "app_packages"
     app_packages.prune(packages)
-    app_packages.thin(packages)
     app_packages.link_frameworks(packages)
+    for folder in filter(Path.is_dir, (packages, contents / "Frameworks")):
+        app_packages.thin(folder)
+        app_packages.compile_bytecode(folder)
+        app_packages.drop_broken_links(folder)
     licences.write(resources, packages)
     shutil.copy(ICON, resources / ICON.name)
     for stale in (resources / "app").glob("*.dist-info"):

@@ -23,6 +23,7 @@ ICON_TYPES = {"icp4": 16, "icp5": 32, "ic11": 32, "ic12": 64, "ic07": 128, "ic13
     "ic09": 512,
     "ic10": 1024,
 }
+UNCHECKED = (1).to_bytes(4, "little")  # the flags of bytecode that is valid whatever its source's time
 KEYS = {
     "CFBundleIdentifier": "io.github.flashbulb",
     "CFBundleExecutable": "Flashbulb",
@@ -264,8 +265,8 @@ def _licences(bundle: Path) -> Iterator[str]:
 def _leftovers(bundle: Path, build_folders: Iterable[Path]) -> Iterator[str]:
     needles = [str(folder).encode() for folder in build_folders]
     for path in sorted(bundle.rglob("*")):
-        if path.name == "__pycache__":
-            yield f"{path} is left over: bytecode is not shipped."
+        if path.suffix == ".pyc" and path.read_bytes()[4:8] != UNCHECKED:
+            yield f"{path} goes by the time of its source, which copying changes: it would be of no use."
         if path.is_file() and not path.is_symlink() and needles:
             content = path.read_bytes()
             if named := next((needle for needle in needles if needle + b"/" in content), None):

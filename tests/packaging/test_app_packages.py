@@ -1,5 +1,6 @@
 """What is installed is thinned, pruned and linked as a Mac needs it."""
 
+import importlib
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,8 @@ def installed(tmp_path) -> Path:
         write(pyside / "Qt" / "plugins" / name, mach_o(linked=[QT.format("QtGui")]))
     for name in ("PySide6/Qt/qml/a.qml", "PySide6/Assistant.app/a", "PySide6/QtQml.pyi", "PySide6/__init__.py"):
         write(tmp_path / name, b"")
+    for name in ("auto/modeling_auto.py", "opt/configuration_opt.py", "opt/modeling_opt.py"):
+        write(tmp_path / "transformers" / "models" / name, b"")
     for name in ("bin/pip", "numpy/_core/tests/test_a.py", "numpy/_core/multiarray.py", "app/__pycache__/a.pyc"):
         write(tmp_path / name, b"")
     write(tmp_path / "flashbulb-0.1.0.dist-info" / "direct_url.json", b"file:///home/builder")
@@ -73,8 +76,28 @@ def test_what_is_never_loaded_is_deleted_and_what_is_linked_stays(installed, mon
         "PySide6/Qt/lib/QtDBus.framework/Versions/A/QtDBus",
         "PySide6/Qt/plugins/platforms/libqcocoa.dylib",
         "numpy/_core/multiarray.py",
+        "transformers/models/auto/modeling_auto.py",
+        "transformers/models/opt/configuration_opt.py",
     }
     assert not (installed / "PySide6" / "Qt" / "plugins" / "sqldrivers").exists()
+
+
+def test_bytecode_is_used_whatever_the_time_of_its_source(tmp_path, monkeypatch):
+    write(tmp_path / "packages" / "compiled_ahead.py", b"import sys\nANSWER = 42\n")
+    app_packages.compile_bytecode(tmp_path / "packages")
+    (pyc,) = (tmp_path / "packages").rglob("*.pyc")
+    assert str(tmp_path).encode() not in pyc.read_bytes(), "no path of the machine that built it"
+    write(tmp_path / "packages" / "compiled_ahead.py", b"ANSWER = 'compiled anew'\n")
+    monkeypatch.syspath_prepend(tmp_path / "packages")
+    assert importlib.import_module("compiled_ahead").ANSWER == 42
+
+
+def test_broken_links_are_dropped(tmp_path):
+    (tmp_path / "kept").symlink_to("file")
+    (tmp_path / "Headers").symlink_to("Versions/Current/Headers")
+    write(tmp_path / "file", b"")
+    app_packages.drop_broken_links(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "kept"]
 
 
 def test_the_modules_that_the_application_imports_are_found():

@@ -1,6 +1,7 @@
 """Each fault that check_bundle looks for is planted in a sound bundle, and has to be found, and nothing else."""
 
 import plistlib
+import py_compile
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ PACKAGES = "Contents/Resources/app_packages"
 MLX = f"{PACKAGES}/mlx/lib/libmlx.dylib"
 EXTENSION = f"{PACKAGES}/mlx/core.cpython-311-darwin.so"
 QT = f"{PACKAGES}/PySide6/Qt/lib/QtCore.framework"
+PYC = f"{{}}/{PACKAGES}/app/__pycache__/__main__.cpython-311.pyc"
 LICENCES = f"Contents/Resources/{licences.NAME}"
 
 
@@ -225,9 +227,9 @@ FAULTS = {
     ),
     "a package without its licence": (ship_unlisted, [f"{LICENCES} does not name newcomer, which is shipped."]),
     "no LGPL": (forget_the_lgpl, [f"{LICENCES} has no text of the LGPL, under which Qt is used."]),
-    "bytecode": (
-        replace(f"{PACKAGES}/app/__pycache__/main.pyc", b"bytecode"),
-        [f"{PACKAGES}/app/__pycache__ is left over: bytecode is not shipped."],
+    "bytecode that copying makes stale": (
+        lambda bundle: py_compile.compile(str(bundle / PACKAGES / "app" / "__main__.py"), PYC.format(bundle)),
+        [f"{PYC.format('')[1:]} goes by the time of its source, which copying changes: it would be of no use."],
     ),
     "the build folder's name": (
         replace(f"{PACKAGES}/app/script.py", b"#!/home/builder/flashbulb/.venv/bin/python\n"),

@@ -92,7 +92,6 @@ def write_constraints(path: Path, wheel: Path) -> None:
 # ------------------------------------------------------------------------------------------- the folder
 def install(folder: Path, constraints: Path, mac: bool) -> None:
     """Install Flashbulb and all it needs into `folder`, as wheels for macOS or for this system."""
-    shutil.rmtree(folder, ignore_errors=True)
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     target = ("--python-platform", "aarch64-apple-darwin", "--python-version", version) if mac else ()
     command = ("uv", "pip", "install", "--quiet", "--only-binary", ":all:", "--link-mode", "copy", "--target", folder)

@@ -26,6 +26,7 @@ from app_packages import CONFIGURATION, ROOT, run
 WORK = ROOT / "build" / "packaging"
 CONSTRAINTS = WORK / "constraints.txt"
 VERSION = CONFIGURATION["project"]["version"]
+RUN = ROOT / "packaging" / "flashbulb"
 ICON = ROOT / "packaging" / "icon" / "flashbulb.icns"
 BRIEFCASE = ROOT / "build" / "flashbulb" / "macos" / "app"
 APP = BRIEFCASE / "Flashbulb.app"
@@ -34,7 +35,13 @@ MAX_IMAGE = 130_000_000
 SMOKE_S = 300
 
 # What Briefcase's launcher does: no site-packages but ours, nothing of the environment, no bytecode written.
-LAUNCHER = "import runpy, site, sys; site.addsitedir(sys.argv.pop(1)); runpy._run_module_as_main('app')"
+LAUNCHER = """
+import runpy, site, sys
+resources = sys.argv.pop(1)
+sys.path.insert(0, f"{resources}/app")
+site.addsitedir(f"{resources}/app_packages")
+runpy._run_module_as_main("flashbulb")
+"""
 
 
 def main() -> None:
@@ -63,22 +70,23 @@ def tree() -> None:
     shutil.rmtree(bundle, ignore_errors=True)
     resources = bundle / "Contents" / "Resources"
     _prepare(mac=True)
-    app_packages.install(resources / "app_packages", CONSTRAINTS, mac=True)
+    _lay_out(resources, mac=True)
     _finish(bundle)
     check(bundle, python=False)
 
 
 def smoke() -> None:
     """The same files for this system, run as the bundle would run them."""
-    folder = WORK / "smoke" / "app_packages"
-    if folder.exists():
-        _set_writable(folder, True)
+    resources = WORK / "smoke" / "Resources"
+    if resources.exists():
+        _set_writable(resources, True)
     _prepare(mac=False)
-    app_packages.install(folder, CONSTRAINTS, mac=False)
-    app_packages.prune(folder)
-    app_packages.compile_bytecode(folder)
-    licences.write(folder.parent, folder)
-    run_smoke_test([sys.executable, "-I", "-S", "-B", "-c", LAUNCHER, folder], folder)
+    _lay_out(resources, mac=False)
+    packages = resources / "app_packages"
+    app_packages.prune(packages)
+    app_packages.compile_bytecode(packages)
+    licences.write(resources, packages)
+    run_smoke_test([sys.executable, "-I", "-S", "-B", "-c", LAUNCHER, resources], resources)
 
 
 def app() -> None:
@@ -123,6 +131,13 @@ def icon() -> None:
 def _prepare(mac: bool) -> None:
     wheel = app_packages.build_wheel(WORK / ("mac-wheel" if mac else "wheel"), mac)
     app_packages.write_constraints(CONSTRAINTS, wheel)
+
+
+def _lay_out(resources: Path, mac: bool) -> None:
+    """As Briefcase does: what is run in `app`, all else in `app_packages`."""
+    shutil.rmtree(resources, ignore_errors=True)
+    shutil.copytree(RUN, resources / "app" / RUN.name, ignore=shutil.ignore_patterns("__pycache__"))
+    app_packages.install(resources / "app_packages", CONSTRAINTS, mac)
 
 
 def _finish(bundle: Path) -> None:

@@ -33,7 +33,7 @@ KEYS = {
     "LSMinimumSystemVersion": CONFIGURATION["tool"]["briefcase"]["app"]["flashbulb"]["macOS"]["min_os_version"],
     "LSArchitecturePriority": ["arm64"],
     "LSRequiresNativeExecution": True,
-    "MainModule": "app",
+    "MainModule": "flashbulb",
     "NSHighResolutionCapable": True,
     "NSPrincipalClass": "NSApplication",
     "NSRequiresAquaSystemAppearance": False,
@@ -48,6 +48,7 @@ TEXT_KEYS = (
 )
 EXTENSIONS = {"flashbulb", "flashbulb-chat"}
 NEEDED = (
+    "app/flashbulb/__main__.py",
     "app_packages/app/__main__.py",
     "app_packages/engine/flash/_reader.dylib",
     "app_packages/mlx/lib/libmlx.dylib",

@@ -19,6 +19,7 @@ def bundle(tmp_path) -> Path:
     packages = resources / "app_packages"
     for name in ("app/__main__.py", "resources/catalogue.json", "resources/starter/model/manifest.json"):
         write(packages / name, b"# ours\n")
+    shutil.copytree(build_app.RUN, resources / "app" / build_app.RUN.name)
     write(packages / "engine/flash/_reader.dylib", mach_o(name="@rpath/_reader.dylib", minimum=(14, 4)))
     write_mlx(packages)
     write_qt(packages)

@@ -25,7 +25,8 @@ def test_briefcase_understands_its_configuration():
     assert (app_packages.ROOT / f"{app.icon}.icns") == build_app.ICON
     assert (app_packages.ROOT / f"{app.installer_background}.png").is_file()
     assert app.requirement_installer_args[1] == f"./{build_app.CONSTRAINTS.relative_to(app_packages.ROOT)}"
-    assert app.sources is None, "our code comes in our wheel"
+    assert [app_packages.ROOT / source for source in app.sources] == [build_app.RUN]
+    assert app.module_name == ours["MainModule"] == build_app.RUN.name
 
 
 def test_info_plist_keeps_what_the_launcher_needs_and_has_our_keys(tmp_path):
@@ -33,7 +34,7 @@ def test_info_plist_keeps_what_the_launcher_needs_and_has_our_keys(tmp_path):
     path.write_bytes(plistlib.dumps({"MainModule": "flashbulb", "LSMinimumSystemVersion": "11.0", "Launcher": 1}))
     build_app.write_info_plist(path)
     content = plistlib.loads(path.read_bytes())
-    assert content["MainModule"] == "app"
+    assert content["MainModule"] == "flashbulb"
     assert content["LSMinimumSystemVersion"] == "14.4"
     assert content["Launcher"] == 1
     assert content["CFBundleVersion"] == build_app.VERSION

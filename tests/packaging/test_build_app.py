@@ -4,8 +4,8 @@ import plistlib
 import sys
 
 import pytest
-from briefcase.config import DraftAppConfig, parse_config
 from briefcase.console import Console
+from briefcase.platforms.macOS.app import macOSAppCreateCommand
 from PySide6.QtCore import QSize
 from PySide6.QtGui import QImage
 
@@ -14,9 +14,13 @@ import build_app
 import draw_icon
 
 
-def test_briefcase_understands_its_configuration():
-    _, apps = parse_config(app_packages.ROOT / "pyproject.toml", "macOS", "app", Console())
-    app = DraftAppConfig(**apps["flashbulb"])
+def test_briefcase_understands_its_configuration(tmp_path, monkeypatch):
+    monkeypatch.setattr(macOSAppCreateCommand, "verify_host", lambda _: None)
+    monkeypatch.setattr(macOSAppCreateCommand, "verify_tools", lambda _: None)
+    command = macOSAppCreateCommand(Console(), base_path=app_packages.ROOT, data_path=tmp_path)
+    command.parse_config(app_packages.ROOT / "pyproject.toml", overrides={})
+    app = command.finalize(command.apps.values())["flashbulb"]
+    assert command.binary_path(app) == build_app.APP
     ours = plistlib.loads((app_packages.ROOT / "packaging" / "Info.plist").read_bytes())
     assert app.bundle_identifier == ours["CFBundleIdentifier"]
     assert app.formal_name == ours["CFBundleName"] == ours["CFBundleExecutable"] == build_app.APP.stem

@@ -5,6 +5,7 @@ import faulthandler
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 SWITCH_INTERVAL = 0.0005  # seconds: the engine's Python bytecode must not hold up the window, nor the window the engine
 
@@ -17,6 +18,9 @@ def main(argv: list[str] | None = None) -> int:
 
         return command_line(arguments)
     options = _parser().parse_args(arguments)
+    if options.smoke_test:
+        with TemporaryDirectory() as folder:
+            return _run_window("starter", Path(folder), smoke_test=True)
     return _run_window(options.model, options.data_dir)
 
 
@@ -28,30 +32,38 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--model", default="starter", help="a prepared model's folder, or starter (default)")
     parser.add_argument("--data-dir", type=Path, help="keep the window's own files here, not in the usual place")
+    parser.add_argument("--smoke-test", action="store_true", help="answer one prompt, say so, and quit")
     parser.add_argument("--version", action="version", version=f"Flashbulb {version('flashbulb')}")
     return parser
 
 
-def _run_window(model: str, data_dir: Path | None) -> int:
+def _run_window(model: str, data_dir: Path | None, smoke_test: bool = False) -> int:
     if sys.stderr is not None:  # an application bundle may have none
         faulthandler.enable()
     sys.setswitchinterval(SWITCH_INTERVAL)
     from PySide6.QtCore import QStandardPaths, QTimer
-    from PySide6.QtWidgets import QApplication
 
     import engine
+    from app.application import Application
     from app.engine_host import EngineHost
+    from app.icons import application_icon
     from app.interrupt import Interrupt
     from app.window import MainWindow
 
-    application = QApplication(sys.argv[:1])
+    application = Application(sys.argv[:1])
     application.setApplicationName("Flashbulb")
     application.setApplicationVersion(version("flashbulb"))
     application.setDesktopFileName("flashbulb")
+    application.setWindowIcon(application_icon())
     usual = Path(QStandardPaths.writableLocation(QStandardPaths.StandardLocation.AppDataLocation))
     window = MainWindow(EngineHost(engine), model, data_dir or usual)
     interrupt = Interrupt()
     interrupt.raised.connect(window.close)
+    application.file_opened.connect(window.open_file)
+    if smoke_test:
+        from app.smoke_test import SmokeTest
+
+        SmokeTest(window)
     window.show()
     QTimer.singleShot(0, window.start)
     code = application.exec()

@@ -1,11 +1,21 @@
 """The handful of icons, drawn on a grid of 20 by 20 so that they are sharp on every screen."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QIcon, QPainter, QPainterPath, QPen, QPixmap
 
 GRID = 20
+DRAWN = Path(__file__).parent.parent / "resources" / "icon"
+
+
+def application_icon() -> QIcon:
+    """Flashbulb's own icon, in the sizes that it was drawn in; PNG, which Qt reads without plugins."""
+    result = QIcon()
+    for path in DRAWN.glob("flashbulb-*.png"):
+        result.addFile(str(path))
+    return result
 
 
 def icon(name: str, colour: QColor) -> QIcon:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from PySide6.QtCore import QEvent, QSettings, QSize, Qt
+from PySide6.QtCore import QEvent, QSettings, QSize, Qt, QTimer
 from PySide6.QtGui import QAction, QCloseEvent, QFont, QGuiApplication, QKeySequence, QPalette
 from PySide6.QtWidgets import (
     QApplication,
@@ -24,6 +24,7 @@ from app.dialogs import show_about, show_shortcuts
 from app.engine_host import EngineHost, ModelInfo, State
 from app.icons import GRID, icon
 from app.labels import Label, quiet
+from app.links import LICENCES, show_licences, show_releases
 from app.monitor.panel import MonitorPanel
 
 STARTER = "starter"
@@ -48,7 +49,7 @@ class MainWindow(QMainWindow):
 
     def __init__(self, host: EngineHost, model: str = STARTER, data_dir: Path | None = None):
         super().__init__()
-        self.host, self._model = host, model
+        self.host, self._model, self._changing_model = host, model, False
         self._place = QSettings(str(data_dir / "window.ini"), QSettings.Format.IniFormat) if data_dir else None
         self.chat = ChatView(host, starter=model == STARTER)
         self.monitor = MonitorPanel(host)
@@ -80,6 +81,15 @@ class MainWindow(QMainWindow):
         ):  # also comes while the window is built
             self._colour_icons()
 
+    def open_file(self, path: str) -> None:
+        """Load a prepared model that was double-clicked or dropped on the application, once an answer is stopped."""
+        self._model = path
+        self._changing_model = self.host.state in (State.ANSWERING, State.STOPPING)
+        if self._changing_model:
+            self.host.stop()
+        else:
+            self.start()
+
     # ------------------------------------------------------------------ building
     def _make_actions(self) -> None:
         self.new_chat = self._action("&New Chat", QKeySequence.StandardKey.New, self.chat.new_chat)
@@ -97,6 +107,10 @@ class MainWindow(QMainWindow):
         self.panel.toggled.connect(self._show_panel)
         self.full_screen = self._action("&Full Screen", QKeySequence.StandardKey.FullScreen, self._toggle_full_screen)
         self.shortcuts = self._action("&Keyboard Shortcuts", "Ctrl+/", self._show_shortcuts)
+        self.updates = self._action("Check for &Updates…", None, show_releases)
+        self.updates.setMenuRole(QAction.MenuRole.ApplicationSpecificRole)
+        self.licences = self._action("Third-Party &Licences", None, show_licences)
+        self.licences.setVisible(LICENCES.is_file())
         self.about = self._action("&About Flashbulb", None, self._show_about)
         self.about.setMenuRole(QAction.MenuRole.AboutRole)
 
@@ -124,7 +138,7 @@ class MainWindow(QMainWindow):
         edit.addSeparator()
         edit.addActions([self.copy_answer, self.copy_chat, self.write])
         view.addActions([self.panel, self.full_screen])
-        help_.addActions([self.shortcuts, self.about])
+        help_.addActions([self.shortcuts, self.licences, self.updates, self.about])
 
     def _make_toolbar(self) -> None:
         bar = QToolBar("Toolbar")
@@ -181,6 +195,9 @@ class MainWindow(QMainWindow):
             self._set_title("Flashbulb", "loading the model…")
         elif state is State.FAILED:
             self._set_title("Flashbulb", "no model is loaded")
+        elif state is State.READY and self._changing_model:
+            self._changing_model = False
+            QTimer.singleShot(0, self.start)  # after the answer's end is told to everybody
 
     def _on_loaded(self, model: ModelInfo) -> None:
         held = units.size(model.planned_bytes)

@@ -8,6 +8,7 @@ import mlx.core as mx
 import numpy as np
 
 from engine.activations import Activation
+from engine.cpu import float32_blocks
 from engine.errors import CancelledError
 from engine.flash.bundles import BundleLayer
 from engine.flash.stream import LayerStream
@@ -251,27 +252,26 @@ class StreamedFFN:
 
         bias: [neurons], added to the first part's product; zeros where the model has none, as gated ones do.
         """
-        width, parts = x.shape[-1], len(self.activation.parts)
-        if not mx.metal.is_available() and x.shape[1] > 1:
+        if not mx.metal.is_available():
             return self._multiply_numpy(x, rows, bias)
-        if rows.dtype != x.dtype or mx.metal.is_available():
-            *inputs, down = (rows[:, i * width : (i + 1) * width].astype(x.dtype) for i in range(parts))
-            products = [x @ part.T for part in inputs]
-            hidden = self.activation.hidden(products[0] + bias, *products[1:])
-            return hidden, hidden @ down
-        # MLX on the CPU would copy each strided part; a zero-padded input multiplies the whole rows as they are.
-        room = rows.shape[1] - width
-        padded = (mx.pad(x, [(0, 0), (0, 0), (i * width, room - i * width)]) for i in range(parts - 1))
-        products = [p @ rows.T for p in padded]
+        width = x.shape[-1]
+        parts = (rows[:, i * width : (i + 1) * width] for i in range(len(self.activation.parts)))
+        *inputs, down = (part.astype(x.dtype) for part in parts)
+        products = [x @ part.T for part in inputs]
         hidden = self.activation.hidden(products[0] + bias, *products[1:])
-        return hidden, (hidden @ rows)[..., (parts - 1) * width : parts * width]
+        return hidden, hidden @ down
 
     def _multiply_numpy(self, x: mx.array, rows: mx.array, bias: mx.array) -> tuple[mx.array, mx.array]:
-        """Many tokens on the CPU: MLX has only a reference BLAS there, numpy's is many times faster."""
+        """Without a GPU: MLX has only a reference BLAS there, and would copy each strided part. Block by block."""
         width = x.shape[-1]
-        tokens, bundles = np.array(x[0].astype(mx.float32)), np.array(rows.astype(mx.float32))
-        *inputs, down = (bundles[:, i * width : (i + 1) * width] for i in range(len(self.activation.parts)))
-        products = [tokens @ part.T for part in inputs]
-        products[0] += np.array(bias.astype(mx.float32))
-        hidden = self.activation.hidden(*products)
-        return mx.array(hidden)[None], mx.array(hidden @ down)[None].astype(x.dtype)
+        tokens, first_bias = np.array(x[0].astype(mx.float32)), np.array(bias.astype(mx.float32))
+        hidden = np.empty((len(tokens), rows.shape[0]), np.float32)
+        y = np.zeros_like(tokens)
+        for start, block in float32_blocks(rows):
+            here = slice(start, start + len(block))
+            *inputs, down = (block[:, i * width : (i + 1) * width] for i in range(len(self.activation.parts)))
+            products = [tokens @ part.T for part in inputs]
+            products[0] += first_bias[here]
+            hidden[:, here] = self.activation.hidden(*products)
+            y += hidden[:, here] @ down
+        return mx.array(hidden)[None], mx.array(y)[None].astype(x.dtype)

@@ -1,5 +1,6 @@
 """The FFN whose weights stay on flash: select, admit, read the misses, multiply (paper, section 3)."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from threading import Event
 from time import perf_counter
@@ -11,7 +12,7 @@ from engine.activations import Activation
 from engine.cpu import float32_blocks
 from engine.errors import CancelledError
 from engine.flash.bundles import BundleLayer
-from engine.flash.stream import LayerStream
+from engine.flash.stream import LayerStream, Piece
 from engine.memory.footprint import footprint
 from engine.memory.pool import Admission, NeuronPool
 from engine.memory.window import Window
@@ -123,7 +124,7 @@ class StreamedFFN:
         active = self.selector.select(x)
         current.active[self.layer] = len(active)
         if len(active) <= self.pool.capacity:
-            return self._around_reads(x, active)
+            return self.around_reads(x, active)
         # A token that needs more neurons than the pool has rows is computed in rounds: slow, but the same sum.
         y = mx.zeros_like(x)
         for start in range(0, len(active), self.pool.capacity):
@@ -133,7 +134,7 @@ class StreamedFFN:
             mx.eval(y)
         return y
 
-    def _around_reads(self, x: mx.array, active: np.ndarray) -> mx.array:
+    def around_reads(self, x: mx.array, active: np.ndarray) -> mx.array:
         """The FFN over an active set that fits the pool; what is in memory already is computed while the rest is read.
 
         The rows that are being read hold what was there before: finite, and multiplied by zero.
@@ -223,21 +224,42 @@ class StreamedFFN:
 
     def _whole_layer(self, x: mx.array) -> mx.array:
         current = self.flash.current
-        current.active[self.layer] = current.loaded[self.layer] = self.place.neurons
-        self.pool.clear()
+        current.active[self.layer] = self.place.neurons
         y = mx.zeros_like(x)
-        for piece in self.flash.stream.pieces(self.layer):
+        for piece in self._pieces():
             current.read(piece.waited_s, piece.bytes_read, piece.reads)
+            current.loaded[self.layer] += (piece.stop - piece.start) * (piece.reads > 0)
             hidden, part = self._multiply(x, piece.rows, self.input_bias[piece.start : piece.stop])
             y = y + part
             mx.eval(y, hidden)  # the buffer is overwritten once the next piece is asked for
             if current.observer is not None:
                 current.observer.streamed(self.layer, x, piece, hidden)
-            if current.seeding and self.selector is not None:
+            if self.selector is None:
+                self._keep(piece)
+            elif current.seeding:
                 self._seed(piece, hidden)
         return y
 
-    def _seed(self, piece, hidden: mx.array) -> None:
+    def _pieces(self) -> Iterator[Piece]:
+        """All of the layer. Where nothing selects, its first neurons stay in memory, as many as the budget lets."""
+        if self.selector is not None:
+            self.pool.clear()
+        kept = self.flash.stream.first[self.layer] = self.pool.num_used
+        if kept:
+            yield Piece(0, kept, self.pool.matrix[:kept], self.pool.view[:kept], 0.0, 0, 0)
+        yield from self.flash.stream.pieces(self.layer)
+
+    def _keep(self, piece: Piece) -> None:
+        """Copy a piece's neurons into the pool while it has room; rows are then in the order of neurons."""
+        began = perf_counter()
+        room = self.pool.capacity - self.pool.num_used
+        if piece.start == self.pool.num_used and room:
+            neurons = np.arange(piece.start, min(piece.stop, piece.start + room))
+            admission = self.pool.seed(neurons, np.zeros(len(neurons), np.int64))
+            self.pool.view[admission.rows] = piece.view[: len(neurons)]
+        self.flash.current.memory_s += perf_counter() - began
+
+    def _seed(self, piece: Piece, hidden: mx.array) -> None:
         """Keep the neurons that the window's tokens at the end of this pass used. hidden: [1, tokens, neurons]."""
         began = perf_counter()
         recent = np.array(hidden[0, -self.flash.window.size :] != 0)

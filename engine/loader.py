@@ -62,7 +62,7 @@ class LoadedModel:
                 settings.bundling, Overlap(settings.overlap),
             )  # fmt: skip
             self._install(mx.load(str(prepared.folder / RESIDENT)))
-            self.tokenizer = _tokenizer(prepared)
+            self.tokenizer = tokenizer_of(prepared)
         except BaseException:
             self.reader.close()
             raise
@@ -224,7 +224,7 @@ def reading(settings: Settings, profile: DriveProfile | None, row_bytes: int) ->
     return threads, gap
 
 
-def _tokenizer(prepared: PreparedModel):
+def tokenizer_of(prepared: PreparedModel):
     """mlx-lm's tokenizer wrapper; None for a checkpoint that came without one."""
     if not (prepared.folder / "tokenizer_config.json").is_file():
         return None

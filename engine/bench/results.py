@@ -61,19 +61,19 @@ class Result:
         }
 
 
-def summarise(costs: Sequence[TokenStatistics], io_only: bool = False, **other) -> Row:
+def summarise(name: str, costs: Sequence[TokenStatistics], io_only: bool = False) -> Row:
     """A row from the costs of single tokens. io_only: they were not computed, so that a total would say nothing."""
-    names = ["bytes_read", "reads", "io_ms", "memory_ms"] + ([] if io_only else ["compute_ms", "total_ms"])
-    values = {name: [getattr(cost, name) for cost in costs] for name in names}
-    figures = {name: statistics.median(found) for name, found in values.items()}
-    figures["spread"] = {name: [quantile(found, 0.1), quantile(found, 0.9)] for name, found in values.items()}
+    parts = ["bytes_read", "reads", "io_ms", "memory_ms"] + ([] if io_only else ["compute_ms", "total_ms"])
+    values = {part: [getattr(cost, part) for cost in costs] for part in parts}
+    figures = {part: statistics.median(found) for part, found in values.items()}
+    figures["spread"] = {part: [quantile(found, 0.1), quantile(found, 0.9)] for part, found in values.items()}
     if figures["io_ms"] and io_only:
         figures["bytes_per_s"] = figures["bytes_read"] / figures["io_ms"] * 1e3
     if not io_only:
         totals = values["total_ms"]
         figures |= {"p50_ms": quantile(totals, 0.5), "p99_ms": quantile(totals, 0.99)}
         figures["tokens_per_second"] = 1e3 * len(totals) / sum(totals)
-    return Row(**{**figures, **other})
+    return Row(name, **figures)
 
 
 def quantile(values: Sequence[float], share: float) -> float:

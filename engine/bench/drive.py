@@ -26,10 +26,10 @@ from engine.sparsity.traces import draw
 
 SIZES = tuple(4096 << i for i in range(11))  # 4 KiB ... 4 MiB
 THREADS = (1, 2, 4, 8, 16, 32, 64)
-FILE_BYTES = 4 << 30
-RUNS, SECONDS = 3, 0.3
+FILE_BYTES = 2 << 30
+RUNS, SECONDS = 3, 0.2
 BUFFER_BYTES = 256 << 20
-BATCH_S = 0.1  # of reads in flight: enough that threads never wait for the next batch
+BATCH_S = 0.05  # of reads in flight: enough that threads never wait for the next batch
 STORED = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 REPEATS = 5
 

@@ -45,7 +45,7 @@ def write(folder: Path, results: list[tuple[Part, dict]]) -> Path:
     lines += [
         f"{machine['processor']}, {machine['cores']} cores, {readable(machine['memory_bytes'])} of memory, drive "
         f"`{machine['drive']}`, {machine['system']}, MLX {machine['mlx']} on {machine['backend']}. Figures are medians "
-        "over tokens and runs; reads go past the system's cache. *floor*: the same reads, when `bench drive` makes them. "
+        "over tokens and runs; reads go past the system's cache. *floor*: the same reads, as `bench drive` makes them. "
         "*device*: what the operating system counted.",
         "",
     ]
@@ -108,8 +108,8 @@ def _findings(result: dict) -> list[str]:
     for name, run in result.get("runs", {}).items():
         if run["prefill_bytes_per_s"]:
             lines.append(
-                f"- {name}: prefill {run['prefill_s']:.2f} s at {run['prefill_bytes_per_s'] / 1e9:.2f} GB/s, first token "
-                f"after {run['time_to_first_token_s']:.2f} s; memory "
+                f"- {name}: prefill {run['prefill_s']:.2f} s at {run['prefill_bytes_per_s'] / 1e9:.2f} GB/s, first "
+                f"token after {run['time_to_first_token_s']:.2f} s; memory "
                 f"{'capped by a control group' if run['capped_by_the_system'] else 'within its plan'}; first and last "
                 f"quarter of the tokens: I/O {' and '.join(f'{v:.1f}' for v in run['drift']['io_ms'])} ms, footprint "
                 f"{' and '.join(readable(v) for v in run['drift']['footprint_bytes'])}."

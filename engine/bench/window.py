@@ -17,8 +17,8 @@ from engine.sparsity.traces import RecordedSelection, Trace, TraceStatistics, st
 from engine.statistics import TokenStatistics
 
 WINDOWS = tuple(range(1, 33))
-BUDGETS = (0.0, 0.1, 0.25, 0.5, 1.0)  # of the way from the smallest budget to one that holds the whole FFN
-TOKENS, WARM = 64, 8
+BUDGETS = (0.0, 0.15, 0.4, 1.0)  # of the way from the smallest budget to one that holds the whole FFN
+TOKENS, WARM = 48, 8
 FITTED = 4  # the window at which a layer's curve is fitted: the paper's
 
 

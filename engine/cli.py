@@ -1,4 +1,4 @@
-"""The command line: generate, eval, prepare, info, models.
+"""The command line: generate, eval, prepare, info, models, bench.
 
 With --json, one JSON object on standard output and nothing else. Errors are one line on standard error; exit status 2
 for bad use, 1 for a failure.
@@ -14,6 +14,7 @@ from pathlib import Path
 from time import monotonic
 
 from engine import cli_models
+from engine.bench import cli as bench
 from engine.errors import FlashbulbError
 from engine.memory.budget import readable
 from engine.settings import SELECTIONS, GenerationOptions, Settings
@@ -284,6 +285,7 @@ def _parser() -> argparse.ArgumentParser:
     info.set_defaults(run=_info)
 
     cli_models.add_to(commands, Progress, _print_json)
+    bench.add_to(commands, Progress, _print_json, _positive, _size)
     return parser
 
 

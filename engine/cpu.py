@@ -1,8 +1,13 @@
-"""Products of many tokens without a GPU: MLX has only a reference BLAS on the CPU, numpy's is many times faster."""
+"""Products without a GPU: MLX has only a reference BLAS on the CPU, numpy's is many times faster."""
+
+from collections.abc import Iterator
 
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
+
+SMALL = 1 << 18  # elements of a matrix below which one token is multiplied by MLX sooner than handed to numpy
+BLOCK = 1 << 17  # elements that are converted at once: they stay in the processor's cache until they are used
 
 
 def product(x: mx.array, weight: mx.array) -> mx.array:
@@ -10,9 +15,31 @@ def product(x: mx.array, weight: mx.array) -> mx.array:
 
     A float32 x makes a float32 product, whatever the weight is stored in.
     """
-    if mx.metal.is_available() or x.shape[-2] == 1 or x.dtype != mx.float32:
+    one_is_soonest = x.shape[-2] == 1 and weight.size < SMALL
+    if mx.metal.is_available() or one_is_soonest or x.dtype not in (weight.dtype, mx.float32):
         return x @ weight.T
-    return mx.array(np.array(x) @ np.array(weight.astype(mx.float32), copy=False).T)
+    tokens = np.array(x.astype(mx.float32))
+    y = np.empty((*tokens.shape[:-1], len(weight)), np.float32)
+    for start, block in float32_blocks(weight):
+        np.matmul(tokens, block.T, out=y[..., start : start + len(block)])
+    return mx.array(y).astype(x.dtype)
+
+
+def float32_blocks(rows: mx.array) -> Iterator[tuple[int, np.ndarray]]:
+    """A matrix in runs of rows, each with the number of its first: float32 as it is, other dtypes block by block."""
+    if rows.dtype == mx.float32:
+        yield 0, np.array(rows, copy=False)
+        return
+    bfloat16 = rows.dtype == mx.bfloat16  # numpy has none: its bits are the upper half of a float32's
+    halves = np.array(rows.view(mx.uint16) if bfloat16 else rows, copy=False)
+    step = max(1, BLOCK // max(1, rows.shape[1]))
+    for start in range(0, len(halves), step):
+        if bfloat16:
+            block = halves[start : start + step].astype(np.uint32)
+            block <<= 16
+            yield start, block.view(np.float32)
+        else:
+            yield start, halves[start : start + step].astype(np.float32)
 
 
 class _Linear(nn.Linear):

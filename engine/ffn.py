@@ -1,5 +1,6 @@
 """The FFN whose weights stay on flash: select, admit, read the misses, multiply (paper, section 3)."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from threading import Event
 from time import perf_counter
@@ -8,12 +9,14 @@ import mlx.core as mx
 import numpy as np
 
 from engine.activations import Activation
+from engine.cpu import float32_blocks
 from engine.errors import CancelledError
 from engine.flash.bundles import BundleLayer
-from engine.flash.stream import LayerStream
+from engine.flash.stream import LayerStream, Piece
 from engine.memory.footprint import footprint
 from engine.memory.pool import Admission, NeuronPool
 from engine.memory.window import Window
+from engine.overlap import Overlap
 from engine.statistics import TokenStatistics
 
 
@@ -59,13 +62,30 @@ class Pass:
 
 @dataclass
 class Flash:
-    """What the FFNs of one model share: the open bundle file, its reader, the layer stream and the window."""
+    """What the FFNs of one model share: the open bundle file, its reader, the layer stream and the window.
+
+    bundling: whether a bundle is one read, or each of its parts one (paper, section 3.2).
+    """
 
     reader: object
     file: object
-    stream: LayerStream
+    stream: LayerStream | None
     window: Window
     current: Pass
+    bundling: bool = True
+    overlap: Overlap = field(default_factory=Overlap)
+
+
+@dataclass(frozen=True)
+class Loading:
+    """An active set on its way into the pool. tickets: of the reads that are under way."""
+
+    admission: Admission
+    tickets: list
+
+    @property
+    def rows(self) -> np.ndarray:
+        return self.admission.rows
 
 
 class StreamedFFN:
@@ -104,76 +124,148 @@ class StreamedFFN:
         active = self.selector.select(x)
         current.active[self.layer] = len(active)
         if len(active) <= self.pool.capacity:
-            self._load(active)
-            return self._over_pool(x)
+            return self.around_reads(x, active)
         # A token that needs more neurons than the pool has rows is computed in rounds: slow, but the same sum.
         y = mx.zeros_like(x)
         for start in range(0, len(active), self.pool.capacity):
             self.pool.clear()
-            self._load(active[start : start + self.pool.capacity])
+            self.load(active[start : start + self.pool.capacity])
             y = y + self._over_pool(x)
             mx.eval(y)
         return y
 
-    def _load(self, active: np.ndarray) -> None:
-        """Bring an active set (int32 ids that fit the pool) into memory."""
-        began = perf_counter()
-        admission = self.pool.admit(active, self.flash.window)
-        current = self.flash.current
-        current.loaded[self.layer] += len(admission.neurons)
-        current.memory_s += perf_counter() - began
-        if not len(admission.neurons):
-            return
+    def around_reads(self, x: mx.array, active: np.ndarray) -> mx.array:
+        """The FFN over an active set that fits the pool; what is in memory already is computed while the rest is read.
+
+        The rows that are being read hold what was there before: finite, and multiplied by zero.
+        """
+        reading = self.start_loading(active)
+        if not self.flash.overlap.active or not reading.tickets or len(reading.rows) == self.pool.num_used:
+            self.finish_loading(reading)
+            return self._over_pool(x)
         try:
-            self._read(admission)
+            y = self._over_pool(x, without=reading.rows)
+            mx.eval(y)
+        finally:
+            self.finish_loading(reading)
+        rows = self.pool.matrix[mx.array(reading.rows)]
+        return y + self._product(x, rows, self.pool.bias[reading.rows])
+
+    def load(self, active: np.ndarray) -> None:
+        """Bring an active set (sorted ids that fit the pool) into memory."""
+        self.finish_loading(self.start_loading(active))
+
+    def start_loading(self, active: np.ndarray) -> Loading:
+        """Make room for an active set and start reading what is missing; `finish_loading` must follow."""
+        began = perf_counter()
+        current = self.flash.current
+        admission = self.pool.admit(active, self.flash.window)
+        current.loaded[self.layer] += len(admission.neurons)
+        submitted = perf_counter()
+        current.memory_s += submitted - began
+        try:
+            tickets = self._submit(admission) if len(admission.neurons) else []
         except BaseException:
             self.pool.discard(admission)
             raise
+        current.io_s += perf_counter() - submitted
+        return Loading(admission, tickets)
 
-    def _read(self, admission: Admission) -> None:
+    def finish_loading(self, loading: Loading) -> None:
+        """Wait until the bundles are in their rows. If that fails, the pool is as it was before."""
         began = perf_counter()
-        flash = self.flash
-        offsets, rows = self.place.offsets(admission.neurons), admission.rows.astype(np.int64)
-        ticket = flash.reader.submit(flash.file, offsets, self.place.row_bytes, self.pool.view, rows)
         try:
-            ticket.wait()
-        finally:
-            ticket.cancel()  # of no effect once it is complete; after an interrupt, no row may be written any more
-            ticket.settle()
-        flash.current.read(perf_counter() - began, ticket.bytes, ticket.reads)
+            for ticket in loading.tickets:
+                ticket.wait()
+        except BaseException:
+            for ticket in loading.tickets:
+                ticket.cancel()
+            for ticket in loading.tickets:
+                ticket.settle()  # no row may be written any more
+            self.pool.discard(loading.admission)
+            raise
+        self.flash.current.read(
+            perf_counter() - began, sum(t.bytes for t in loading.tickets), sum(t.reads for t in loading.tickets)
+        )
 
-    def _over_pool(self, x: mx.array) -> mx.array:
+    def _submit(self, admission: Admission) -> list:
+        """One batch of bundles; without bundling, one of each of their parts."""
+        flash, view = self.flash, self.pool.view
+        offsets, length = self.place.offsets(admission.neurons), self.place.row_bytes
+        if flash.bundling:
+            return [flash.reader.submit(flash.file, offsets, length, view, admission.rows)]
+        # A row is seen as pieces of one part's size, so that each part has a row of its own to be read into.
+        parts = len(self.activation.parts)
+        piece, left = divmod(length, parts)
+        if left:
+            raise ValueError(f"rows of {length} bytes cannot be read as {parts} parts")
+        view = view.reshape(-1, piece)
+        return [
+            flash.reader.submit(flash.file, offsets + part * piece, piece, view, admission.rows * parts + part)
+            for part in range(parts)
+        ]
+
+    def _over_pool(self, x: mx.array, without: np.ndarray | None = None) -> mx.array:
+        """The FFN over the rows in use; rows `without` add nothing."""
         used = self.pool.num_used
         if used == 0:
             return mx.zeros_like(x)
-        hidden, y = self._multiply(x, self.pool.matrix[:used], mx.array(self.pool.bias[:used]).astype(x.dtype))
+        bias = self.pool.bias[:used]
+        if without is not None:
+            bias = bias.copy()
+            bias[without] = -np.inf  # every activation here makes nothing of it
+        return self._product(x, self.pool.matrix[:used], bias)
+
+    def _product(self, x: mx.array, rows: mx.array, bias: np.ndarray) -> mx.array:
+        hidden, y = self._multiply(x, rows, mx.array(bias).astype(x.dtype))
         if self.flash.current.observer is not None:
             self.flash.current.observer.computed(self.layer, hidden)
         return y
 
     def _whole_layer(self, x: mx.array) -> mx.array:
         current = self.flash.current
-        current.active[self.layer] = current.loaded[self.layer] = self.place.neurons
-        self.pool.clear()
+        current.active[self.layer] = self.place.neurons
         y = mx.zeros_like(x)
-        for piece in self.flash.stream.pieces(self.layer):
+        for piece in self._pieces():
             current.read(piece.waited_s, piece.bytes_read, piece.reads)
+            current.loaded[self.layer] += (piece.stop - piece.start) * (piece.reads > 0)
             hidden, part = self._multiply(x, piece.rows, self.input_bias[piece.start : piece.stop])
             y = y + part
             mx.eval(y, hidden)  # the buffer is overwritten once the next piece is asked for
             if current.observer is not None:
                 current.observer.streamed(self.layer, x, piece, hidden)
-            if current.seeding and self.selector is not None:
+            if self.selector is None:
+                self._keep(piece)
+            elif current.seeding:
                 self._seed(piece, hidden)
         return y
 
-    def _seed(self, piece, hidden: mx.array) -> None:
+    def _pieces(self) -> Iterator[Piece]:
+        """All of the layer. Where nothing selects, its first neurons stay in memory, as many as the budget lets."""
+        if self.selector is not None:
+            self.pool.clear()
+        kept = self.flash.stream.first[self.layer] = self.pool.num_used
+        if kept:
+            yield Piece(0, kept, self.pool.matrix[:kept], self.pool.view[:kept], 0.0, 0, 0)
+        yield from self.flash.stream.pieces(self.layer)
+
+    def _keep(self, piece: Piece) -> None:
+        """Copy a piece's neurons into the pool while it has room; rows are then in the order of neurons."""
+        began = perf_counter()
+        room = self.pool.capacity - self.pool.num_used
+        if piece.start == self.pool.num_used and room:
+            neurons = np.arange(piece.start, min(piece.stop, piece.start + room))
+            admission = self.pool.seed(neurons, np.zeros(len(neurons), np.int64))
+            self.pool.view[admission.rows] = piece.view[: len(neurons)]
+        self.flash.current.memory_s += perf_counter() - began
+
+    def _seed(self, piece: Piece, hidden: mx.array) -> None:
         """Keep the neurons that the window's tokens at the end of this pass used. hidden: [1, tokens, neurons]."""
         began = perf_counter()
         recent = np.array(hidden[0, -self.flash.window.size :] != 0)
         age = np.argmax(recent[::-1], axis=0)  # tokens since each neuron was last active
-        used = np.flatnonzero(recent.any(axis=0)).astype(np.int32)
-        admission = self.pool.seed(used + np.int32(piece.start), self.flash.window.token - age[used])
+        used = np.flatnonzero(recent.any(axis=0)).astype(np.int64)
+        admission = self.pool.seed(used + piece.start, self.flash.window.token - age[used])
         self.pool.view[admission.rows] = piece.view[admission.neurons - piece.start]
         self.flash.current.memory_s += perf_counter() - began
 
@@ -182,27 +274,26 @@ class StreamedFFN:
 
         bias: [neurons], added to the first part's product; zeros where the model has none, as gated ones do.
         """
-        width, parts = x.shape[-1], len(self.activation.parts)
-        if not mx.metal.is_available() and x.shape[1] > 1:
+        if not mx.metal.is_available():
             return self._multiply_numpy(x, rows, bias)
-        if rows.dtype != x.dtype or mx.metal.is_available():
-            *inputs, down = (rows[:, i * width : (i + 1) * width].astype(x.dtype) for i in range(parts))
-            products = [x @ part.T for part in inputs]
-            hidden = self.activation.hidden(products[0] + bias, *products[1:])
-            return hidden, hidden @ down
-        # MLX on the CPU would copy each strided part; a zero-padded input multiplies the whole rows as they are.
-        room = rows.shape[1] - width
-        padded = (mx.pad(x, [(0, 0), (0, 0), (i * width, room - i * width)]) for i in range(parts - 1))
-        products = [p @ rows.T for p in padded]
+        width = x.shape[-1]
+        parts = (rows[:, i * width : (i + 1) * width] for i in range(len(self.activation.parts)))
+        *inputs, down = (part.astype(x.dtype) for part in parts)
+        products = [x @ part.T for part in inputs]
         hidden = self.activation.hidden(products[0] + bias, *products[1:])
-        return hidden, (hidden @ rows)[..., (parts - 1) * width : parts * width]
+        return hidden, hidden @ down
 
     def _multiply_numpy(self, x: mx.array, rows: mx.array, bias: mx.array) -> tuple[mx.array, mx.array]:
-        """Many tokens on the CPU: MLX has only a reference BLAS there, numpy's is many times faster."""
+        """Without a GPU: MLX has only a reference BLAS there, and would copy each strided part. Block by block."""
         width = x.shape[-1]
-        tokens, bundles = np.array(x[0].astype(mx.float32)), np.array(rows.astype(mx.float32))
-        *inputs, down = (bundles[:, i * width : (i + 1) * width] for i in range(len(self.activation.parts)))
-        products = [tokens @ part.T for part in inputs]
-        products[0] += np.array(bias.astype(mx.float32))
-        hidden = self.activation.hidden(*products)
-        return mx.array(hidden)[None], mx.array(hidden @ down)[None].astype(x.dtype)
+        tokens, first_bias = np.array(x[0].astype(mx.float32)), np.array(bias.astype(mx.float32))
+        hidden = np.empty((len(tokens), rows.shape[0]), np.float32)
+        y = np.zeros_like(tokens)
+        for start, block in float32_blocks(rows):
+            here = slice(start, start + len(block))
+            *inputs, down = (block[:, i * width : (i + 1) * width] for i in range(len(self.activation.parts)))
+            products = [tokens @ part.T for part in inputs]
+            products[0] += first_bias[here]
+            hidden[:, here] = self.activation.hidden(*products)
+            y += hidden[:, here] @ down
+        return mx.array(hidden)[None], mx.array(y)[None].astype(x.dtype)

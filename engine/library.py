@@ -2,6 +2,7 @@
 
 models/facebook--opt-125m/               a prepared model
 models/.downloads/facebook--opt-125m/    one on its way: plan.json, checkpoint/, prepared/
+models/.drives/                          how fast the drives are, by `flashbulb bench drive`
 """
 
 import fcntl
@@ -18,11 +19,13 @@ from pathlib import Path
 from engine import hub
 from engine.download import Progress, Transfer, download
 from engine.errors import AccessError, CancelledError, HubError
+from engine.flash.profile import drive_of
 from engine.models import ARCHITECTURES, architecture
 from engine.prepared import MANIFEST
 
 CATALOGUE = Path(__file__).parent.parent / "resources" / "catalogue.json"
 DOWNLOADS, PLAN, WHOLE = ".downloads", "plan.json", "download.json"
+PROFILES = ".drives"
 
 
 def models_folder() -> Path:
@@ -32,6 +35,11 @@ def models_folder() -> Path:
         return Path.home() / "Library" / "Application Support" / "Flashbulb" / "models"
     data = os.environ.get("XDG_DATA_HOME")
     return (Path(data) if data else Path.home() / ".local" / "share") / "flashbulb" / "models"
+
+
+def profile_path(folder: Path) -> Path:
+    """Where the profile of the drive that holds `folder` is saved; `flashbulb bench drive` measures it."""
+    return models_folder() / PROFILES / f"{drive_of(folder)}.json"
 
 
 def catalogue() -> list[dict]:

@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from time import perf_counter
 
 import mlx.core as mx
 import numpy as np
@@ -12,14 +13,16 @@ from mlx_lm.tokenizer_utils import load as load_tokenizer
 from engine.activations import Activation
 from engine.cpu import use_fast_products
 from engine.ffn import Flash, Pass, StreamedFFN
+from engine.flash.profile import DEFAULT_THREADS, DriveProfile
 from engine.flash.reader import open_reader
 from engine.flash.stream import LayerStream
 from engine.generate import Generation
-from engine.library import folder_of
+from engine.library import folder_of, profile_path
 from engine.memory.footprint import footprint
 from engine.memory.pool import NeuronPool
 from engine.memory.window import Window
 from engine.models import build
+from engine.overlap import Overlap
 from engine.planning import PREFILL_TOKENS, plan_memory
 from engine.prepared import BUNDLES, PREDICTOR, RESIDENT, PreparedModel
 from engine.settings import GenerationOptions, Settings
@@ -49,13 +52,17 @@ class LoadedModel:
         plan = plan_memory(prepared, self._args, self._model.layers[0].ffn.activation, settings)
         self.context, self.dtype, self.budget = plan.context, plan.dtype, plan.budget
         mx.set_cache_limit(plan.cache_limit)
-        self.reader = open_reader(threads=settings.reader_threads)
+        self.profile = DriveProfile.load(profile_path(prepared.folder))
+        self.reader = open_reader(*reading(settings, self.profile, prepared.bundles.layers[0].row_bytes))
         try:
             self._file = self.reader.open(prepared.folder / BUNDLES)
             stream = LayerStream(self.reader, self._file, prepared.bundles, plan.piece_bytes)
-            self.flash = Flash(self.reader, self._file, stream, Window(settings.window), Pass(self.layers))
+            self.flash = Flash(
+                self.reader, self._file, stream, Window(settings.window), Pass(self.layers),
+                settings.bundling, Overlap(settings.overlap),
+            )  # fmt: skip
             self._install(mx.load(str(prepared.folder / RESIDENT)))
-            self.tokenizer = _tokenizer(prepared)
+            self.tokenizer = tokenizer_of(prepared)
         except BaseException:
             self.reader.close()
             raise
@@ -89,6 +96,11 @@ class LoadedModel:
         """What selects a layer's neurons; None where all are streamed."""
         return self._model.layers[layer].ffn.selector
 
+    def replace_selectors(self, replacement) -> None:
+        """Let `replacement(layer, selector)` select each layer's neurons: to record a trace, or to replay one."""
+        for i, layer in enumerate(self._model.layers):
+            layer.ffn.selector = replacement(i, layer.ffn.selector)
+
     def generate(self, prompt, options: GenerationOptions | None = None, cancelled=None) -> Generation:
         """An answer, as an iterator of pieces. prompt: text, a list of token ids, or chat messages.
 
@@ -113,7 +125,10 @@ class LoadedModel:
     def decode(self, token: int, cancelled=None, observer=None) -> tuple[mx.array, Pass]:
         """Append one token to the context. Logits [1, 1, vocabulary] and the pass that was made."""
         current = self._begin(cancelled=cancelled, observer=observer)
-        return self._forward([token]), current
+        self.flash.overlap.begin()
+        logits = self._forward([token])
+        self.flash.overlap.end(perf_counter() - current.began)
+        return logits, current
 
     def trim(self, tokens: int) -> None:
         """Keep the first `tokens` tokens of the context."""
@@ -162,7 +177,8 @@ class LoadedModel:
             down_bias = weights.pop(f"ffn.{i}.down_bias", None)
             mx.eval(input_bias)
             bias = np.array(input_bias.astype(mx.float32))
-            pool = NeuronPool(self.budget.capacities[i], place.row_bytes, self.prepared.bundles.dtype, bias)
+            capacity, dtype = self.budget.capacities[i], self.prepared.bundles.dtype
+            pool = NeuronPool(capacity, place.row_bytes, dtype, bias, self.settings.hot_neurons)
             self.reader.register(pool.view)
             activation = layer.ffn.activation
             selector = self._selector(i, activation, input_bias, predictors)
@@ -197,7 +213,17 @@ class LoadedModel:
         return ExactSelection(activation, inputs, bias)
 
 
-def _tokenizer(prepared: PreparedModel):
+def reading(settings: Settings, profile: DriveProfile | None, row_bytes: int) -> tuple[int, int]:
+    """Threads and gap to read bundles of `row_bytes` with: what is set, else the drive's profile's, else the usual."""
+    threads, gap = settings.reader_threads, settings.read_gap
+    if threads is None:
+        threads = profile.threads if profile else DEFAULT_THREADS
+    if gap is None:
+        gap = profile.gap(row_bytes) if profile else 0
+    return threads, gap
+
+
+def tokenizer_of(prepared: PreparedModel):
     """mlx-lm's tokenizer wrapper; None for a checkpoint that came without one."""
     if not (prepared.folder / "tokenizer_config.json").is_file():
         return None

@@ -52,7 +52,8 @@ def _plan(prepared: PreparedModel, args, activation: Activation, settings: Setti
         "workspace": _workspace_bytes(prepared, args, dtype, piece) + cache_limit + OVERHEAD,
     }
     demands = [_demand(prepared, settings, i) for i in range(len(bundles.layers))]
-    budget = plan(settings.memory_budget, fixed, demands, SHARE_WITHOUT_BUDGET)
+    share = 0.0 if settings.selection == "dense" else SHARE_WITHOUT_BUDGET
+    budget = plan(settings.memory_budget, fixed, demands, share)
     return MemoryPlan(budget, dtype, context, cache_limit, piece)
 
 
@@ -100,7 +101,7 @@ def _demand(prepared: PreparedModel, settings: Settings, layer: int) -> PoolDema
     """A pool must hold one usual token's active set; beyond that, busier layers want more."""
     place, report = prepared.bundles.layers[layer], prepared.layer_reports[layer]
     if settings.selection == "dense":
-        return PoolDemand(place.row_bytes, 0, 0, 0.0)
+        return PoolDemand(place.row_bytes, place.neurons, 0, 1.0)
     density = max(0.01, 1 - report["sparsity"])
     selected = density + (report["false_positives"] if settings.selection == "predictor" else 0.0)
     minimum = min(place.neurons, int(SPARE_ROWS * selected * place.neurons) + 1)

@@ -9,24 +9,35 @@ SELECTIONS = ("predictor", "exact", "dense")
 class Settings:
     """How a model is loaded.
 
-    window: tokens for which a neuron stays in memory (paper, section 3.1). memory_budget: bytes, a hard ceiling on what
-    loading and running the model adds to the process; None takes room for half of the FFN. selection: `predictor`,
-    `exact` (true activations) or `dense` (all neurons, the reference). context: tokens, None for the model's own.
-    compute_dtype: `float32` or None, which computes small models in float32 and large ones in their own dtype.
+    window: tokens for which a neuron stays in memory (paper, section 3.1); 0 keeps nothing from token to token.
+    memory_budget: bytes, a hard ceiling on what loading and running the model adds to the process; None takes room for
+    half of the FFN. selection: `predictor`, `exact` (true activations) or `dense` (all neurons, the reference).
+    context: tokens, None for the model's own. compute_dtype: `float32` or None, which computes small models in float32
+    and large ones in their own dtype.
+
+    How flash is read, each of which can be switched off. reader_threads: reads outstanding at once, and read_gap: bytes
+    between two bundles that are read through (0 joins only neighbours, -1 nothing); None takes what the drive's profile
+    says. bundling: a neuron's parts are one read (3.2); without, each part is its own. overlap: resident neurons are
+    computed while the others are read, where that is found to be faster. hot_neurons: rows that the window does not
+    need keep the neurons that were used most often.
     """
 
     window: int = 5
     memory_budget: int | None = None
     selection: str = "predictor"
     context: int | None = None
-    reader_threads: int = 32
     compute_dtype: str | None = None
+    reader_threads: int | None = None
+    read_gap: int | None = None
+    bundling: bool = True
+    overlap: bool = True
+    hot_neurons: bool = False
 
     def __post_init__(self):
         if self.selection not in SELECTIONS:
             raise ValueError(f"selection is one of {', '.join(SELECTIONS)}, not {self.selection!r}")
-        if self.window < 1:
-            raise ValueError("a window holds at least one token")
+        if self.window < 0:
+            raise ValueError("a window holds 0 tokens or more")
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,7 @@ class PythonReader:
         capacity, stride = destination.shape
         if not 1 <= length <= stride:
             return native.BAD_LENGTH
-        if not 0 <= gap <= native.MAX_GAP:
+        if not -1 <= gap <= native.MAX_GAP:
             return native.BAD_GAP
         if (offsets < 0).any():
             return native.BAD_OFFSET

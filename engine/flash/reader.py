@@ -26,7 +26,7 @@ from engine.errors import CancelledError, ReadError
 
 logger = logging.getLogger(__name__)
 
-VERSION = 2  # of the native interface
+VERSION = 3  # of the native interface
 MAX_READ = 1 << 20  # bytes of one read: enough for any drive, small enough that all threads share a long run
 MAX_GAP = 128 << 10
 SCATTER_ALIGNMENT = 16384 if sys.platform == "darwin" else 1  # finer pieces macOS would read one by one
@@ -165,7 +165,8 @@ class Reader:
     """A pool of native reading threads (paper, section 3.1). A context manager; used from any thread.
 
     threads: how many reads are outstanding at once. gap: bytes between two rows that are cheaper to read through than
-    to skip, for this drive; at most 128 KiB. max_read: bytes of the largest single read, a multiple of 16 KiB.
+    to skip, for this drive; at most 128 KiB; 0 joins only what is adjacent, -1 nothing. max_read: bytes of the largest
+    single read, a multiple of 16 KiB.
 
     `library`, `read` (a `READ_FUNCTION` in the place of preadv) and `scatter_alignment` are for tests.
     Raises ReadError if the native library is missing or no thread can be started.
@@ -293,7 +294,7 @@ def refusal(code: int, file, offsets: np.ndarray, length: int, destination: np.n
         BAD_LENGTH: f"a length of {length} is not between 1 and the destination's row of {stride} bytes",
         BAD_OFFSET: "an offset is negative",
         BAD_ROW: f"a row is outside of the destination's {capacity} rows",
-        BAD_GAP: f"a gap of {gap} bytes is not between 0 and {MAX_GAP}",
+        BAD_GAP: f"a gap of {gap} bytes is not between -1 and {MAX_GAP}",
         NOT_REGISTERED: "the destination is not registered with this reader",
         CLOSED: "the reader is closed",
     }

@@ -35,10 +35,11 @@ class LayerStream:
         for _, view in self._buffers:
             reader.register(view)
         self._ahead = None  # (layer, start, ticket, buffer) of the read that is under way
+        self.first = [0] * len(bundles.layers)  # by layer, the neuron to begin with: those before it are in memory
 
     def pieces(self, layer: int) -> Iterator[Piece]:
         """The pieces of a layer, in order. A piece is valid until the next is asked for: evaluate before."""
-        for start in range(0, self._bundles.layers[layer].neurons, self._rows):
+        for start in range(self.first[layer], self._bundles.layers[layer].neurons, self._rows):
             if self._ahead is None or self._ahead[:2] != (layer, start):
                 self.drop()
                 self._ahead = self._submit(layer, start, 0)
@@ -67,7 +68,10 @@ class LayerStream:
     def _after(self, layer: int, start: int) -> tuple[int, int]:
         if start + self._rows < self._bundles.layers[layer].neurons:
             return layer, start + self._rows
-        return layer + 1, 0
+        layer += 1
+        while layer < len(self.first) and self.first[layer] == self._bundles.layers[layer].neurons:
+            layer += 1
+        return layer, self.first[layer] if layer < len(self.first) else 0
 
     def _submit(self, layer: int, start: int, buffer: int):
         if layer == len(self._bundles.layers):

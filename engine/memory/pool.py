@@ -7,13 +7,15 @@ import numpy as np
 from engine.memory.buffers import aligned_rows
 from engine.memory.window import Window
 
-ROW_BOOKKEEPING = 4 + 4 + 8  # bytes a row: pointer, bias, last_k_active
-NEURON_BOOKKEEPING = 4  # bytes a neuron of the layer: row_of
+ROW_BOOKKEEPING = 8 + 4 + 8  # bytes a row: pointer, bias, last_k_active
+NEURON_BOOKKEEPING = 8 + 4  # bytes a neuron of the layer: row_of, and how often it was used
+SLACK = 1 / 16  # of the rows in use: as many may belong to neurons that left the window
+FADING = 0.99  # of a use, from token to token: what counts is the last hundred tokens
 
 
 @dataclass(frozen=True)
 class Admission:
-    """Neurons that have to be read, and the row of the pool for each (int32 arrays of equal length)."""
+    """Neurons that have to be read, and the row of the pool for each (int64 arrays of equal length)."""
 
     neurons: np.ndarray
     rows: np.ndarray
@@ -23,39 +25,51 @@ class NeuronPool:
     """Rows `[0, num_used)` hold the neurons in use, dense and in any order: the FFN is two matmuls over that slice.
 
     matrix: MLX array [capacity, row], never written by MLX; view: the same memory, uint8 [capacity, row_bytes].
-    pointer: int32 [capacity], the neuron in each row. bias: float32 [capacity], that neuron's bias.
+    pointer: int64 [capacity], the neuron in each row. bias: float32 [capacity], that neuron's bias.
     last_k_active: int64 [capacity], the token at which that neuron was last active: the paper's list of the neurons of
-    the last k tokens, kept as one number a row. row_of: int32 [neurons], -1 for a neuron that is not in the pool.
+    the last k tokens, kept as one number a row. row_of: int64 [neurons], -1 for a neuron that is not in the pool.
+    All indices are int64, which numpy uses without converting them.
     """
 
-    def __init__(self, capacity: int, row_bytes: int, dtype: str, bias: np.ndarray):
-        """bias: float32 [neurons], of the bundles' first part, or zeros. dtype: safetensors' name."""
+    def __init__(self, capacity: int, row_bytes: int, dtype: str, bias: np.ndarray, keep_hot: bool = False):
+        """bias: float32 [neurons], of the bundles' first part, or zeros. dtype: safetensors' name.
+
+        keep_hot: neurons that left the window stay while nothing else needs their row, the most used ones longest.
+        """
         self.capacity = capacity
         self.matrix, self.view = aligned_rows(capacity, row_bytes, dtype)
-        self.pointer = np.full(capacity, -1, np.int32)
+        self.pointer = np.full(capacity, -1, np.int64)
         self.bias = np.zeros(capacity, np.float32)
         self.last_k_active = np.zeros(capacity, np.int64)
         self.num_used = 0
-        self.row_of = np.full(len(bias), -1, np.int32)
+        self.row_of = np.full(len(bias), -1, np.int64)
         self.left_early = 0  # neurons of the window that had to leave because the pool was full
         self._all_bias = bias
+        self._uses = np.zeros(len(bias), np.float32) if keep_hot else None  # of each neuron, older ones fading
 
     def admit(self, active: np.ndarray, window: Window) -> Admission:
-        """Make room for a token's active set (sorted int32 ids, at most `capacity`) and forget what left the window.
+        """Make room for a token's active set (sorted integer ids, at most `capacity`) and forget what left the window.
 
-        Freed rows are given to incoming neurons; holes that remain are closed with the last rows. The caller fills
-        `rows` with the bundles of `neurons`, or calls `discard` if it cannot. Where the window does not fit, its oldest
-        neurons leave first.
+        Rows of neurons that left the window are given to incoming ones. A few that nothing needs stay as they are; of
+        many, the holes are closed with the last rows. The caller fills `rows` with the bundles of `neurons`, or calls
+        `discard` if it cannot. Where the window does not fit, its oldest neurons leave first.
         """
         if len(active) > self.capacity:
             raise ValueError(f"{len(active)} active neurons do not fit {self.capacity} rows")
+        if window.size == 0:
+            self.clear()
+        if self._uses is not None:
+            self._uses *= FADING
+            self._uses[active] += 1
+        active = active.astype(np.int64, copy=False)
         rows = self.row_of[active]
-        self.last_k_active[rows[rows >= 0]] = window.token
-        missing = active[rows < 0]
+        present = rows >= 0
+        self.last_k_active[rows.compress(present)] = window.token
+        missing = active.compress(~present)
         free = self._stale_rows(len(missing), window)
         self._forget(free)
         reused, holes = free[: len(missing)], free[len(missing) :]
-        appended = np.arange(self.num_used, self.num_used + len(missing) - len(reused), dtype=np.int32)
+        appended = np.arange(self.num_used, self.num_used + len(missing) - len(reused), dtype=np.int64)
         self.num_used += len(appended)
         self._close(holes)
         return self._place(missing, np.concatenate([reused, appended]), window.token)
@@ -63,18 +77,18 @@ class NeuronPool:
     def seed(self, neurons: np.ndarray, last_active: np.ndarray) -> Admission:
         """Add neurons that a prompt's last tokens used, keeping the most recent where they do not all fit.
 
-        neurons: int32 ids, none in the pool. last_active: int64, token at which each was last active.
+        neurons: integer ids, none in the pool. last_active: int64, token at which each was last active.
         """
         excess = self.num_used + len(neurons) - self.capacity
         if excess > 0:
             everyone = np.concatenate([self.last_k_active[: self.num_used], last_active])
             leaving = np.argpartition(everyone, excess - 1)[:excess]
             self.left_early += excess
-            self.remove(leaving[leaving < self.num_used].astype(np.int32))
+            self.remove(leaving[leaving < self.num_used].astype(np.int64))
             staying = np.ones(len(neurons), bool)
             staying[leaving[leaving >= len(everyone) - len(neurons)] - (len(everyone) - len(neurons))] = False
             neurons, last_active = neurons[staying], last_active[staying]
-        rows = np.arange(self.num_used, self.num_used + len(neurons), dtype=np.int32)
+        rows = np.arange(self.num_used, self.num_used + len(neurons), dtype=np.int64)
         self.num_used += len(neurons)
         return self._place(neurons, rows, last_active)
 
@@ -83,25 +97,34 @@ class NeuronPool:
         self.remove(self.row_of[admission.neurons])
 
     def clear(self) -> None:
-        self.row_of[self.pointer[: self.num_used]] = -1
+        self._forget(np.arange(self.num_used))
         self.num_used = 0
 
     def remove(self, rows: np.ndarray) -> None:
-        """Empty these rows (int32, any order) and close the holes."""
+        """Empty these rows (integers, any order) and close the holes."""
         self._forget(rows)
         self._close(rows)
 
     def _stale_rows(self, wanted: int, window: Window) -> np.ndarray:
         """Rows that the window has left, and, where these and the free tail are fewer than wanted, its oldest rows."""
         last = self.last_k_active[: self.num_used]
-        stale = np.flatnonzero(last < window.oldest).astype(np.int32)
-        short = wanted - len(stale) - (self.capacity - self.num_used)
+        stale = np.flatnonzero(last < window.oldest)
+        free = self.capacity - self.num_used
+        short = wanted - len(stale) - free
+        if short <= 0 and self._uses is not None:
+            return self._least_used(stale, max(0, wanted - free))
         if short <= 0:
-            return stale
-        candidates = np.flatnonzero((last >= window.oldest) & (last < window.token)).astype(np.int32)
+            # Moving bundles takes longer than multiplying a few too many: what nothing needs yet stays.
+            return stale if len(stale) - wanted > SLACK * self.num_used else stale[: max(wanted, 0)]
+        candidates = np.flatnonzero((last >= window.oldest) & (last < window.token))
         oldest = candidates[np.argpartition(last[candidates], short - 1)[:short]]
         self.left_early += short
         return np.concatenate([stale, oldest])
+
+    def _least_used(self, rows: np.ndarray, count: int) -> np.ndarray:
+        if count >= len(rows):
+            return rows
+        return rows[np.argpartition(self._uses[self.pointer[rows]], count)[:count]]
 
     def _place(self, neurons: np.ndarray, rows: np.ndarray, last_active: int | np.ndarray) -> Admission:
         self.pointer[rows] = neurons
@@ -120,7 +143,7 @@ class NeuronPool:
             return
         used = self.num_used - len(holes)
         into = holes[holes < used]
-        tail = np.arange(used, self.num_used, dtype=np.int32)
+        tail = np.arange(used, self.num_used, dtype=np.int64)
         movers = tail[self.pointer[tail] >= 0]
         for array in (self.view, self.pointer, self.bias, self.last_k_active):
             array[into] = array[movers]

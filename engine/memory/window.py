@@ -4,12 +4,13 @@
 class Window:
     """A clock that counts tokens, and the last `size` of them.
 
-    A neuron belongs to the window while the token at which it was last active is not older than `oldest`.
+    A neuron belongs to the window while the token at which it was last active is not older than `oldest`. A window of
+    size 0 keeps nothing from token to token.
     """
 
     def __init__(self, size: int):
-        if size < 1:
-            raise ValueError("a window holds at least one token")
+        if size < 0:
+            raise ValueError("a window holds 0 tokens or more")
         self.size = size
         self.token = 0
 
@@ -18,4 +19,4 @@ class Window:
 
     @property
     def oldest(self) -> int:
-        return self.token - self.size + 1
+        return self.token - max(self.size, 1) + 1

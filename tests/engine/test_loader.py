@@ -52,6 +52,55 @@ def test_exact_selection_equals_dense_in_the_smallest_budget(tiny_model, dense):
     assert_equal_to_rounding(dense, smallest)
 
 
+@pytest.mark.parametrize("off", [{"bundling": False}, {"overlap": False}, {"read_gap": -1}, {"hot_neurons": True}])
+def test_the_logits_are_the_same_with_each_technique_on_and_off(tiny_model, dense, off):
+    assert_equal_to_rounding(dense, logits(tiny_model, selection="exact", **off))
+
+
+def test_a_window_of_nothing_reads_every_active_neuron_of_every_token(tiny_model, dense):
+    assert_equal_to_rounding(dense, logits(tiny_model, selection="exact", window=0))
+    model = load(tiny_model, Settings(selection="exact", window=0))
+    try:
+        result = evaluate(model, [Sequence(TOKENS, 0)])[0]
+        assert result.hits == 0 < result.wanted
+    finally:
+        model.close()
+
+
+def test_dense_selection_keeps_what_the_budget_lets_and_reads_only_the_rest(tiny_model, dense):
+    budget = load_and_close(tiny_model, selection="dense").budget.smallest
+    row = 96 * 2 * 24 * 4  # bytes of a layer's bundles
+    kept = logits(tiny_model, selection="dense", memory_budget=budget + row)
+    assert_equal_to_rounding(dense, kept)
+
+    def read(extra):
+        model = load(tiny_model, Settings(selection="dense", memory_budget=budget + extra))
+        try:
+            return evaluate(model, [Sequence(TOKENS[:5], 0)])[0].bytes_read
+        finally:
+            model.close()
+
+    assert 0 == read(10 * row) - 2 * row < read(row) - 2 * row < read(0) - 2 * row
+
+
+def load_and_close(folder, **settings):
+    model = load(folder, Settings(**settings))
+    model.close()
+    return model
+
+
+def test_without_bundling_each_part_is_a_read_of_its_own(tiny_model):
+    def reads(**settings):
+        model = load(tiny_model, Settings(selection="exact", window=0, read_gap=-1, **settings))
+        try:
+            model.prefill(TOKENS[:3])
+            return model.decode(TOKENS[3])[1].reads
+        finally:
+            model.close()
+
+    assert reads(bundling=False) == 2 * reads(bundling=True) > 0
+
+
 def test_a_token_that_needs_more_than_the_pool_is_computed_in_rounds(tiny_model, dense, monkeypatch):
     def three_rows(prepared, settings, layer):
         place = prepared.bundles.layers[layer]

@@ -8,7 +8,8 @@
  *     requests  --fuse-->  pieces  --group-->  runs
  *
  * A *piece* is contiguous in the file and in memory. A *run* is what one thread reads with one call: pieces that lie
- * next to each other in the file, or so near that reading through the gap is cheaper than a second read. The plan is a
+ * next to each other in the file, or so near that reading through the gap is cheaper than a second read. A gap of -1
+ * joins nothing: every request is a read of its own, as in the paper. The plan is a
  * *ticket*, which waits in a queue until its last run is taken, and which the caller waits for.
  *
  * Direct I/O wants aligned offsets, lengths and addresses. A batch that has them is read straight into its destination.
@@ -46,7 +47,7 @@
 #define API __attribute__((visibility("default")))
 
 enum {
-    VERSION = 2,                /* of this interface; the wrapper refuses any other */
+    VERSION = 3,                /* of this interface; the wrapper refuses any other */
     MAX_PIECES = 128,           /* in a run; with the gaps between them far below IOV_MAX */
     MAX_BOUNCE = 128 << 10,     /* bytes of a thread's buffer: 32 threads must not cost the user much memory */
     MIN_BOUNCE = 16 << 10,
@@ -408,7 +409,7 @@ static bool plan(struct fb_ticket *t, struct piece *requests, size_t count) {
     int64_t bounce = smaller(MAX_BOUNCE, r->max_read);
     size_t parts;
     qsort(requests, count, sizeof *requests, by_offset);
-    count = fuse(requests, count);
+    if (t->gap >= 0) count = fuse(requests, count);
     /* An address or a length that is off its alignment shows in the union of all bits. */
     uint64_t offsets = 0, addresses = 0;
     for (size_t i = 0; i < count; i++) {
@@ -451,7 +452,7 @@ static struct fb_ticket *new_ticket(struct fb_file *f, const int64_t *offsets, c
 static int check(const struct fb_file *f, const int64_t *offsets, const int64_t *rows, size_t count, int64_t length,
                  int64_t capacity, int64_t stride, int64_t gap) {
     if (length < 1 || length > stride) return BAD_LENGTH;
-    if (gap < 0 || gap > MAX_BOUNCE) return BAD_GAP;
+    if (gap < -1 || gap > MAX_BOUNCE) return BAD_GAP;
     bool truncated = false;
     for (size_t i = 0; i < count; i++) {
         if (offsets[i] < 0) return BAD_OFFSET;

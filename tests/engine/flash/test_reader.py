@@ -168,7 +168,7 @@ def disturbed(seed, descriptor_of):
 @given(
     batch=batches(),
     threads=st.sampled_from([1, 2, 8]),
-    gap=st.sampled_from([0, 1, 700, BLOCK, 20000]),
+    gap=st.sampled_from([-1, 0, 1, 700, BLOCK, 20000]),
     direct=st.booleans(),
     seed=st.none() | st.integers(0, 1000),
     max_read=st.sampled_from([16384, 65536, MAX_READ]),
@@ -263,6 +263,14 @@ def test_order_does_not_matter(native, path):
     reader = native()
     offsets = [i * BLOCK for i in (5, 3, 9, 4, 8)]
     assert read_all(reader, reader.open(path), offsets, BLOCK, aligned(5, BLOCK), range(5)).reads == 2
+
+
+def test_a_gap_of_minus_one_joins_nothing(native, path):
+    reader = native()
+    file = reader.open(path)
+    offsets, destination = [0, BLOCK, 2 * BLOCK], aligned(3, BLOCK)
+    assert read_all(reader, file, offsets, BLOCK, destination, range(3)).reads == 1
+    assert read_all(reader, file, offsets, BLOCK, aligned(3, BLOCK), range(3), gap=-1).reads == 3
 
 
 def test_small_gaps_are_read_through(native, path):
@@ -455,7 +463,7 @@ def test_files_that_cannot_be_opened(make, tmp_path):
         ({"rows": [-1]}, "row"),
         ({"length": 0}, "length"),
         ({"length": BLOCK + 1}, "length"),
-        ({"gap": -1}, "gap"),
+        ({"gap": -2}, "gap"),
         ({"gap": 1 << 20}, "gap"),
         ({"offsets": [0, 1]}, "equally long"),
         ({"offsets": [0.5]}, "integers"),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.memory.pool import NeuronPool
+from engine.memory.pool import SLACK, NeuronPool
 from engine.memory.window import Window
 
 NEURONS, ROW_BYTES = 40, 32
@@ -58,11 +58,13 @@ def test_pool_holds_the_window_like_a_dictionary(tokens, size, capacity):
         assert active <= held.keys()
         last |= dict.fromkeys(active, window.token)
         last = {neuron: token for neuron, token in last.items() if token >= window.oldest}
-        # What is held is what the window holds, at the same age; less only where the pool is full.
-        assert held.items() <= last.items()
+        # What is held is what the window holds, at the same age; less only where the pool is full, and more by a few.
+        in_window = {neuron: token for neuron, token in held.items() if token >= window.oldest}
+        assert in_window.items() <= last.items()
+        assert len(held) - len(in_window) <= SLACK * capacity
         if len(last) <= capacity and pool.left_early == 0:
-            assert held == last
-        if len(held) < len(last):
+            assert in_window == last
+        if len(in_window) < len(last):
             assert pool.left_early > 0
 
 
@@ -79,6 +81,41 @@ def test_a_full_pool_lets_its_oldest_neurons_go_first(tokens, capacity):
         stayed = before.keys() & held.keys() - active
         if left and stayed:
             assert max(before[n] for n in left) <= min(before[n] for n in stayed)
+
+
+def test_a_window_of_nothing_loads_every_token_anew():
+    pool, window = new_pool(8), Window(0)
+    for _ in range(3):
+        window.advance()
+        admission = pool.admit(np.array([1, 2], np.int32), window)
+        fill(pool, admission)
+        assert admission.neurons.tolist() == [1, 2]
+        assert set(check_structure(pool)) == {1, 2}
+
+
+@settings(deadline=None, max_examples=60)
+@given(tokens=active_sets, size=st.integers(0, 4), capacity=st.integers(12, NEURONS))
+def test_hot_neurons_stay_until_their_row_is_needed(tokens, size, capacity):
+    pool, window = NeuronPool(capacity, ROW_BYTES, "F32", np.arange(NEURONS, dtype=np.float32), True), Window(size)
+    for active in tokens:
+        window.advance()
+        before = check_structure(pool)
+        admission = pool.admit(np.array(sorted(active), np.int32), window)
+        fill(pool, admission)
+        held = check_structure(pool)
+        assert active <= held.keys()
+        if size:  # nobody leaves without need
+            assert len(held) == min(capacity, len(before.keys() | active))
+
+
+def test_the_most_used_of_the_neurons_that_left_the_window_stay():
+    pool, window = NeuronPool(4, ROW_BYTES, "F32", np.zeros(NEURONS, np.float32), True), Window(1)
+    for active in ([7], [7, 1], [2, 3], [3]):
+        window.advance()
+        pool.admit(np.array(active, np.int32), window)
+    window.advance()
+    pool.admit(np.array([5, 6], np.int32), window)
+    assert set(pool.pointer[: pool.num_used].tolist()) == {7, 3, 5, 6}
 
 
 def test_what_left_the_window_is_a_hit_until_its_row_is_needed():

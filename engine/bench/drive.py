@@ -1,0 +1,206 @@
+"""`bench drive`: throughput and latency by read size and threads (paper, fig. 2b), saved as the drive's profile."""
+
+import os
+import statistics
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+
+import mlx.core as mx
+import numpy as np
+
+from engine.activations import Activation
+from engine.bench.machine import describe, device_bytes, scratch
+from engine.bench.random_model import RandomNumbers, random_input
+from engine.bench.results import Result, Row
+from engine.cpu import product
+from engine.errors import FlashbulbError
+from engine.ffn import StreamedFFN
+from engine.flash.profile import DrivePoint, DriveProfile, Processor, drive_of, pool_key
+from engine.flash.reader import Reader
+from engine.memory.buffers import DTYPES, aligned_rows
+from engine.memory.pool import NeuronPool
+from engine.memory.reuse import OPT
+from engine.memory.window import Window
+from engine.sparsity.traces import draw
+
+SIZES = tuple(4096 << i for i in range(11))  # 4 KiB ... 4 MiB
+THREADS = (1, 2, 4, 8, 16, 32, 64)
+FILE_BYTES = 2 << 30
+RUNS, SECONDS = 3, 0.2
+BUFFER_BYTES = 256 << 20
+BATCH_S = 0.05  # of reads in flight: enough that threads never wait for the next batch
+STORED = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
+REPEATS = 5
+
+
+def measure_drive(
+    folder: Path,
+    sizes: tuple[int, ...] = SIZES,
+    threads: tuple[int, ...] = THREADS,
+    file_bytes: int = FILE_BYTES,
+    runs: int = RUNS,
+    seconds: float = SECONDS,
+    cached: bool = False,
+    progress=lambda *_: None,
+) -> tuple[DriveProfile, Result]:
+    """Measure the drive that holds `folder`, and this processor. Writes `file_bytes`, and removes them.
+
+    cached: also measure where the system cannot read past its cache. Raises FlashbulbError, ReadError.
+    """
+    with scratch(folder, file_bytes) as place:
+        path = place / "drive"
+        _write(path, file_bytes)
+        rows, points = [], []
+        for i, size in enumerate(sizes):
+            for j, count in enumerate(threads):
+                point, row = _point(path, size, count, runs, seconds, cached, seed=i * len(threads) + j)
+                points.append(point)
+                rows.append(row)
+                progress((i * len(threads) + j + 1) / (len(sizes) * len(threads) + 1), row.name)
+    profile = DriveProfile(
+        drive_of(folder), datetime.now(UTC).isoformat(timespec="seconds"), tuple(points), measure_processor()
+    )
+    progress(1, "")
+    settings = {"file_bytes": file_bytes, "runs": runs, "seconds": seconds, "direct": not cached}
+    details = {"threads": profile.threads, "sequential_bytes_per_s": profile.sequential_bytes_per_s}
+    details |= {"gap_bytes": {str(row): profile.gap(row) for row in (4096, 8192, 16384, 32768)}}
+    return profile, Result("drive", describe(folder), rows, settings, details)
+
+
+def _write(path: Path, size: int) -> None:
+    rng = np.random.default_rng()
+    with path.open("wb") as file:
+        for start in range(0, size, 1 << 26):
+            file.write(rng.bytes(min(1 << 26, size - start)))
+        file.flush()
+        os.fsync(file.fileno())
+        forget(file.fileno())
+
+
+def forget(descriptor: int) -> None:
+    """Ask the system to drop a written file from its cache."""
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def _point(path: Path, size: int, threads: int, runs: int, seconds: float, cached: bool, seed: int):
+    rates, before = [], device_bytes()
+    with Reader(threads, gap=-1, max_read=max(size, 1 << 20) // 16384 * 16384) as reader:
+        file = reader.open(path)
+        if not file.direct and not cached:
+            raise FlashbulbError(
+                f"The file system of {path.parent.parent} has no direct reads, so memory would be measured instead of "
+                "the drive. Choose a folder on the drive with --folder."
+            )
+        count = max(2 * threads, min(BUFFER_BYTES // size, 4096))
+        count = min(count, max(1, file.size // size // 2))
+        _, buffer = aligned_rows(min(count, max(1, BUFFER_BYTES // size)), size, "F32")
+        reader.register(buffer)
+        rng = np.random.default_rng(seed)
+        asked = sum(bytes_ for bytes_ in (_run(reader, file, buffer, size, seconds, rng, rates) for _ in range(runs)))
+        done = reader.statistics()
+    after = device_bytes()
+    rate = statistics.median(rates)
+    point = DrivePoint(size, threads, rate, max(rates) - min(rates), done.p50_s, done.p99_s)
+    row = Row(
+        f"{size >> 10} KiB, {threads} threads",
+        bytes_read=asked,
+        device_bytes=None if before is None or after is None else after - before,
+        reads=asked / size,
+        bytes_per_s=rate,
+        io_ms=1e3 * asked / rate,
+        spread={"bytes_per_s": [min(rates), max(rates)], "latency_s": [done.p50_s, done.p99_s]},
+    )
+    return point, row
+
+
+def _run(reader: Reader, file, buffer: np.ndarray, size: int, seconds: float, rng, rates: list[float]) -> int:
+    """Read at offsets none of which repeats within the run, keeping two batches under way. Returns the bytes read."""
+    offsets = rng.permutation(file.size // size) * size
+    batch, at, tickets, read = max(reader.threads, 8), 0, [], 0
+    began = last = perf_counter()
+    while True:
+        while len(tickets) < 2 and at < len(offsets) and perf_counter() - began < seconds:
+            chosen = offsets[at : at + batch]
+            rows = np.arange(len(chosen)) % len(buffer)
+            tickets.append(reader.submit(file, chosen, size, buffer, rows))
+            at += batch
+        if not tickets:
+            break
+        ticket = tickets.pop(0)
+        ticket.wait()
+        now = perf_counter()
+        read, elapsed, last = read + ticket.bytes, now - last, now
+        if elapsed < BATCH_S / 2 and batch < 4096:
+            batch *= 2
+    rates.append(read / (last - began))
+    return read
+
+
+# -------------------------------------------------------------------------------------------------- processor
+def measure_processor(width: int = 2048, neurons: int = 8192) -> Processor:
+    """What computing and bookkeeping cost here, on matrices of an FFN's usual size."""
+    resident, pool = {}, {}
+    for stored, name in STORED.items():
+        resident[name] = _linear_rate(width, neurons, DTYPES[stored])
+        for computed in {DTYPES[stored], mx.float32}:
+            pool[pool_key(name, str(computed).split(".")[-1])] = _pool_rate(width, neurons, stored, computed)
+    small, large = (_bookkeeping(count) for count in (neurons // 4, 2 * neurons))
+    rows = OPT.aggregated(4) * (2 * neurons - neurons // 4)
+    per_row = max(0.0, (large - small) / rows)
+    fixed = max(0.0, small - per_row * OPT.aggregated(4) * (neurons // 4))
+    return Processor(resident, pool, _layer_seconds(), fixed, per_row)
+
+
+def _timed(function) -> float:
+    function()
+    times = []
+    for _ in range(REPEATS):
+        began = perf_counter()
+        function()
+        times.append(perf_counter() - began)
+    return statistics.median(times)
+
+
+def _linear_rate(width: int, neurons: int, dtype: mx.Dtype) -> float:
+    weight, x = mx.ones((neurons, width), dtype), random_input(width, dtype)
+    mx.eval(weight, x)
+    return weight.nbytes / _timed(lambda: mx.eval(product(x, weight)))
+
+
+def _pool_rate(width: int, neurons: int, stored: str, computed: mx.Dtype) -> float:
+    matrix, view = aligned_rows(neurons // 2, 2 * width * DTYPES[stored].size, stored)
+    view[:] = RandomNumbers(stored).take(view.nbytes // DTYPES[stored].size).view(np.uint8).reshape(view.shape)
+    ffn = StreamedFFN(0, None, None, None, Activation(), None, None, None)
+    x, bias = random_input(width, computed), mx.zeros(len(view), computed)
+    mx.eval(x, bias)
+    return view.nbytes / _timed(lambda: mx.eval(ffn._multiply(x, matrix, bias)[1]))
+
+
+def _layer_seconds() -> float:
+    """A layer's evaluations and the Python around them: its work on a model so narrow that nothing else takes time."""
+    weight, x = mx.ones((32, 32)), random_input(32, mx.float32)
+
+    def layer():
+        y = x
+        for _ in range(8):  # projections, norms, attention, residual
+            y = mx.fast.layer_norm(y @ weight, None, None, 1e-5)
+        active = y > 0
+        np.flatnonzero(np.array(active))
+        mx.eval(mx.maximum(y @ weight, 0) @ weight)
+
+    return _timed(layer)
+
+
+def _bookkeeping(neurons: int) -> float:
+    """Median seconds that one layer's pool takes for a token."""
+    trace, window = draw(OPT, 1, neurons, 24), Window(4)
+    pool = NeuronPool(neurons // 2, 512, "F32", np.zeros(neurons, np.float32))
+    times = []
+    for layers in trace.tokens:
+        window.advance()
+        began = perf_counter()
+        pool.admit(layers[0], window)
+        times.append(perf_counter() - began)
+    return statistics.median(times[8:])

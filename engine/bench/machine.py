@@ -1,0 +1,159 @@
+"""What a benchmark runs on: machine and drive by name, room for its files, a cap on memory, the system's counters."""
+
+import ctypes
+import os
+import platform
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.metadata import version
+from pathlib import Path
+
+from engine.errors import FlashbulbError
+from engine.flash.profile import drive_of
+from engine.memory.budget import readable
+
+PREFIX = "flashbulb-bench-"
+RESERVE = 2_000_000_000  # bytes of the disk that a benchmark leaves free
+
+
+def describe(folder: Path) -> dict:
+    """The machine's and drive's names and sizes, for a result's head."""
+    return {
+        "system": f"{platform.system()} {platform.release()}",
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "memory_bytes": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+        "drive": drive_of(folder),
+        "backend": _backend(),
+        "mlx": version("mlx"),
+        "load": round(os.getloadavg()[0], 2),
+    }
+
+
+def _backend() -> str:
+    import mlx.core as mx
+
+    return "Metal" if mx.metal.is_available() else "CPU"
+
+
+def _processor() -> str:
+    if sys.platform == "linux":
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    elif sys.platform == "darwin":
+        name, size = ctypes.create_string_buffer(256), ctypes.c_size_t(256)
+        libc = ctypes.CDLL(None)
+        if libc.sysctlbyname(b"machdep.cpu.brand_string", name, ctypes.byref(size), None, 0) == 0:
+            return name.value.decode()
+    return platform.machine()
+
+
+def device_bytes() -> int | None:
+    """Bytes that this process has had read from a device, by the operating system's count; None if it keeps none."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            fields = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+            return int(fields["read_bytes"])
+    elif sys.platform == "darwin":
+        usage = (ctypes.c_uint64 * 64)()  # struct rusage_info_v2: a UUID of 16 bytes, then counters
+        if ctypes.CDLL(None).proc_pid_rusage(os.getpid(), 2, usage) == 0:
+            return usage[2 + 16]  # ri_diskio_bytesread
+    return None
+
+
+@contextmanager
+def scratch(parent: Path, needed: int) -> Iterator[Path]:
+    """An empty folder below `parent` with room for `needed` bytes; whatever happens, it is removed.
+
+    Raises FlashbulbError if there is too little room.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    _remove_forgotten(parent)
+    free = shutil.disk_usage(parent).free
+    if free < needed + RESERVE:
+        raise FlashbulbError(
+            f"This benchmark writes {readable(needed)} to {parent}, and leaves {readable(RESERVE)} free: "
+            f"{readable(free)} are free now. Make room, choose another folder with --folder, or a smaller shape."
+        )
+    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=parent))
+    try:
+        with _ended_in_order():
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_forgotten(parent: Path) -> None:
+    """Folders of benchmarks that were killed."""
+    for folder in parent.glob(f"{PREFIX}*"):
+        pid = folder.name.removeprefix(PREFIX).split("-")[0]
+        try:
+            os.kill(int(pid), 0)
+        except ProcessLookupError:
+            shutil.rmtree(folder, ignore_errors=True)
+        except (ValueError, OSError):
+            continue
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """SIGTERM unwinds the stack, so that files are removed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def memory_cap(limit: int | None) -> Iterator[Path | None]:
+    """A control group whose processes share `limit` bytes of memory, without swap; its folder, or None without one.
+
+    Linux only, and only where this process may make one. A process joins by writing its id to `cgroup.procs` there.
+    """
+    group = _own_group() if limit is not None and sys.platform == "linux" else None
+    if group is None:
+        yield None
+        return
+    parent, names = group
+    child = parent / f"{PREFIX}{os.getpid()}"
+    try:
+        child.mkdir()
+        for name in names:  # the second, swap, is missing where the kernel does not count it
+            with suppress(OSError):
+                (child / name).write_text(str(limit if name != "memory.swap.max" else 0))
+        if limit - 4096 <= int((child / names[0]).read_text()) <= limit:
+            yield child
+        else:
+            yield None
+    except OSError:
+        yield None
+    finally:
+        with suppress(OSError):
+            child.rmdir()
+
+
+def _own_group() -> tuple[Path, tuple[str, str]] | None:
+    """The folder of this process's memory control group, and what its limits are called in version 1 or 2."""
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers == "memory":
+            folder = Path("/sys/fs/cgroup/memory") / path.lstrip("/")
+            names = ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes")
+        elif controllers == "":
+            folder = Path("/sys/fs/cgroup") / path.lstrip("/")
+            names = ("memory.max", "memory.swap.max")
+        else:
+            continue
+        if (folder / names[0]).exists() or (controllers == "memory" and folder.is_dir()):
+            return folder, names
+    return None

@@ -1,0 +1,191 @@
+"""One run of a model in a process of its own, so that its peak footprint is its own and its memory can be capped.
+
+    python -m engine.bench.measure SPECIFICATION.json
+
+Prints a JSON object. What is asked is a `Specification`; whoever asks uses `measure`.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from time import perf_counter
+
+from engine.bench.machine import memory_cap
+from engine.errors import BudgetError, FlashbulbError
+
+CAP_RESERVE = 32_000_000  # bytes below a cap that nothing is planned for: page tables, the system's own buffers
+
+
+@dataclass(frozen=True)
+class Specification:
+    """settings: of `engine.Settings`. cap: bytes for the whole process, or None; without a budget, it is the budget.
+
+    prompt: token ids, prefilled; then `warm` tokens are decoded greedily that are not counted, and `tokens` that are.
+    reuse: of a trace to be replayed, [live, mean, spread], or None for the model's own selection. reread: every token
+    reads the resident weights again, as naive loading does.
+    """
+
+    model: str
+    settings: dict
+    prompt: list[int]
+    tokens: int
+    warm: int = 0
+    reuse: list[float] | None = None
+    reread: bool = False
+    cap: int | None = None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What came of it. costs: of each decoded token, as `TokenStatistics` has them. capped: whether the cap was the
+    system's. failed: why there are no costs."""
+
+    costs: list[dict] = field(default_factory=list)
+    device_bytes: int | None = None
+    dram_bytes: int = 0
+    budget_bytes: int = 0
+    budget_items: dict = field(default_factory=dict)
+    footprint_bytes: int = 0
+    baseline_bytes: int = 0
+    prefill_s: float = 0.0
+    prefill_bytes: int = 0
+    time_to_first_token_s: float = 0.0
+    window_cut: int = 0
+    direct: bool = True
+    capped: bool = False
+    failed: str | None = None
+
+
+def measure(specification: Specification, folder: Path) -> Measured:
+    """Run it in another process. folder: for the file that says what to do. Raises FlashbulbError if that breaks."""
+    path = folder / "specification.json"
+    path.write_text(json.dumps(asdict(specification)))
+    with memory_cap(specification.cap) as group:
+        command = [sys.executable, "-m", "engine.bench.measure", str(path), *([str(group)] if group else [])]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        finally:
+            path.unlink()
+    if done.returncode == 0:
+        return Measured(**json.loads(done.stdout))
+    if done.returncode == -9:
+        return Measured(failed="ended by the system for the memory it used", capped=group is not None)
+    raise FlashbulbError(f"A measurement broke: {done.stderr.strip().splitlines()[-1:] or done.returncode}")
+
+
+def main(argv: list[str]) -> None:
+    content = json.loads(Path(argv[0]).read_text())
+    specification = Specification(**{f.name: content[f.name] for f in fields(Specification)})
+    if len(argv) > 1:
+        (Path(argv[1]) / "cgroup.procs").write_text(str(os.getpid()))
+    try:
+        result = _run(specification)
+    except BudgetError as error:
+        result = Measured(failed=str(error))
+    print(json.dumps(asdict(result) | {"capped": len(argv) > 1}))
+
+
+def _run(specification: Specification) -> Measured:
+    import mlx.core as mx
+
+    from engine.bench.machine import device_bytes
+    from engine.loader import load
+    from engine.memory.footprint import footprint, peak_footprint
+    from engine.settings import Settings
+
+    settings = dict(specification.settings)
+    if specification.cap is not None and "memory_budget" not in settings:
+        settings["memory_budget"] = specification.cap - _private_bytes() - CAP_RESERVE
+    baseline = footprint()
+    model = load(specification.model, Settings(**settings))
+    try:
+        if specification.reuse is not None:
+            _replay(model, specification)
+        began = perf_counter()
+        logits, current = model.prefill(specification.prompt)
+        prefill_s, prefill_bytes = perf_counter() - began, current.bytes_read
+        token = int(mx.argmax(logits[0, -1]).item())
+        first_s = perf_counter() - began
+        naive = _Naive(model) if specification.reread else None
+        costs, before = [], device_bytes()
+        for count in range(specification.warm + specification.tokens):
+            if count == specification.warm:
+                before = device_bytes()
+            logits, current = model.decode(token)
+            if naive is not None:
+                naive.read_resident(current)
+            token = int(mx.argmax(logits[0, -1]).item())
+            if count >= specification.warm:
+                costs.append(_cost(current.statistics(model.neurons)))
+        after = device_bytes()
+        items = model.budget.items
+        return Measured(
+            costs=costs,
+            device_bytes=None if after is None else (after - before) // specification.tokens,
+            dram_bytes=sum(size for name, size in items.items() if name not in ("kv_cache", "workspace")),
+            budget_bytes=model.budget.ceiling,
+            budget_items=items,
+            footprint_bytes=peak_footprint(),
+            baseline_bytes=baseline,
+            prefill_s=prefill_s,
+            prefill_bytes=prefill_bytes,
+            time_to_first_token_s=first_s,
+            window_cut=model.left_early,
+            direct=model.direct_io,
+        )
+    finally:
+        model.close()
+        mx.clear_streams()
+
+
+class _Naive:
+    """Reads the resident weights into a scratch buffer, and adds that to a token's I/O."""
+
+    def __init__(self, model):
+        from engine.prepared import RESIDENT
+
+        self._reader = model.reader
+        self._file = model.reader.open(model.prepared.folder / RESIDENT)
+
+    def read_resident(self, current) -> None:
+        from engine.bench.table2 import read_whole
+
+        began = perf_counter()
+        read, reads = read_whole(self._reader, self._file, self._file.size)
+        current.read(perf_counter() - began, read, reads)
+
+
+def _replay(model, specification: Specification) -> None:
+    """Let every layer select what a trace says, beside what its predictor computes."""
+    from engine.memory.reuse import Reuse
+    from engine.sparsity.traces import ReplayedSelection, draw
+
+    trace = draw(Reuse(*specification.reuse), model.layers, model.neurons, specification.warm + specification.tokens)
+
+    def replayed(layer, selector):
+        return selector and ReplayedSelection(selector, [layers[layer] for layers in trace.tokens])
+
+    model.replace_selectors(replayed)
+
+
+def _cost(statistics) -> dict:
+    """A token's statistics, with neurons counted over all layers."""
+    return asdict(statistics) | {name: sum(getattr(statistics, name)) for name in ("active", "loaded", "resident")}
+
+
+def _private_bytes() -> int:
+    """Memory of this process that a cap counts for certain: what it shares with other processes may be theirs."""
+    if sys.platform == "linux":
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("RssAnon:"):
+                return int(line.split()[1]) * 1024
+    from engine.memory.footprint import footprint
+
+    return footprint()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,215 @@
+"""`bench report`: every benchmark's result in one Markdown page, with plots."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.bench.results import Result, markdown
+from engine.errors import FlashbulbError
+from engine.memory.budget import readable
+
+PAGE = "report.md"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A benchmark of the report. name: of its file, <name>.json. run: does it, and returns its result."""
+
+    name: str
+    title: str
+    run: Callable[[], Result]
+
+
+def collect(folder: Path, parts: list[Part], again: bool = False) -> list[tuple[Part, dict]]:
+    """The parts' results: those that `folder` has already, unless `again`; the others are measured, and saved there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    results = []
+    for part in parts:
+        path = folder / f"{part.name}.json"
+        if again or not path.exists():
+            partial = path.with_suffix(".partial")
+            partial.write_text(json.dumps(part.run().to_dict(), indent=2) + "\n")
+            partial.replace(path)
+        try:
+            results.append((part, json.loads(path.read_text())))
+        except ValueError as error:
+            raise FlashbulbError(f"{path} is damaged ({error}). Delete it and run the report again.") from error
+    return results
+
+
+def write(folder: Path, results: list[tuple[Part, dict]]) -> Path:
+    """Write the page and its plots into `folder`; returns the page's path. Raises FlashbulbError without matplotlib."""
+    machine = results[0][1]["machine"]
+    lines = ["# Flashbulb's benchmarks", ""]
+    lines += [
+        f"{machine['processor']}, {machine['cores']} cores, {readable(machine['memory_bytes'])} of memory, drive "
+        f"`{machine['drive']}`, {machine['system']}, MLX {machine['mlx']} on {machine['backend']}. Figures are medians "
+        "over tokens and runs; reads go past the system's cache. *floor*: the same reads, as `bench drive` makes them. "
+        "*device*: what the operating system counted.",
+        "",
+    ]
+    for part, result in results:
+        lines += [f"## {part.title}", "", *_settings(result)]
+        for name in _plots(folder, part.name, result):
+            lines += [f"![{part.title}]({name})", ""]
+        if result["benchmark"] == "drive":
+            lines += [_drive_table(result), ""]
+        else:
+            shown = [row for row in result["rows"] if len(row) > 2 or "note" not in row]
+            lines += [markdown(shown), ""]
+            lines += [f"- {row['name']}: {row['note']}" for row in result["rows"] if "note" in row]
+        lines += ["", *_findings(result), ""]
+    page = folder / PAGE
+    page.write_text("\n".join(lines).rstrip() + "\n")
+    return page
+
+
+def _settings(result: dict) -> list[str]:
+    shown = {name: value for name, value in result["settings"].items() if value is not None}
+    return [", ".join(f"{n.replace('_', ' ')} {v}" for n, v in shown.items()) + ".", ""] if shown else []
+
+
+def _drive_table(result: dict) -> str:
+    """GB/s by size and threads."""
+    cells = _grid(result)
+    threads = sorted({t for _, t in cells})
+    lines = ["| GB/s | " + " | ".join(f"{t} threads" for t in threads) + " |", "| --- |" + " ---: |" * len(threads)]
+    for size in sorted({s for s, _ in cells}):
+        rates = " | ".join(f"{cells[size, t]['bytes_per_s'] / 1e9:.2f}" for t in threads)
+        lines.append(f"| {size >> 10} KiB | {rates} |")
+    return "\n".join(lines)
+
+
+def _grid(result: dict) -> dict[tuple[int, int], dict]:
+    """Rows of `bench drive` by size in bytes and threads, from their names."""
+    grid = {}
+    for row in result["rows"]:
+        size, _, threads, _ = row["name"].split()
+        grid[int(size) << 10, int(threads)] = row
+    return grid
+
+
+def _findings(result: dict) -> list[str]:
+    """What the tables do not say: ratios, agreement, what a trace was like."""
+    lines = []
+    if shares := result.get("trace"):
+        pairs = (
+            f"{n} {100 * s['trace']:.2f} % ({100 * s['paper']:.2f} %)" for n, s in shares.items() if type(s) is dict
+        )
+        lines.append(
+            f"The trace's shares of a layer's neurons, and those it was to have: {', '.join(pairs)}; neurons in "
+            f"runs: {shares['ordered_run']:.2f} bundles a read on average."
+        )
+    if less := result.get("times_less_than_naive"):
+        lines.append("I/O a token, times less than naive: " + ", ".join(f"{n} {v:.1f}" for n, v in less.items()) + ".")
+    if speedups := result.get("speedup_over_naive"):
+        lines.append("Tokens a second over naive: " + ", ".join(f"{n} {v:.2f}" for n, v in speedups.items()) + ".")
+    for name, run in result.get("runs", {}).items():
+        if run["prefill_bytes_per_s"]:
+            lines.append(
+                f"- {name}: prefill {run['prefill_s']:.2f} s at {run['prefill_bytes_per_s'] / 1e9:.2f} GB/s, first "
+                f"token after {run['time_to_first_token_s']:.2f} s; memory "
+                f"{'capped by a control group' if run['capped_by_the_system'] else 'within its plan'}; first and last "
+                f"quarter of the tokens: I/O {' and '.join(f'{v:.1f}' for v in run['drift']['io_ms'])} ms, footprint "
+                f"{' and '.join(readable(v) for v in run['drift']['footprint_bytes'])}."
+            )
+    errors = [abs(b["predicted_ms"] / b["measured_ms"] - 1) for b in result.get("budgets", []) if "predicted_ms" in b]
+    if errors:
+        lines.append(f"Predicted against measured: within {100 * max(errors):.0f} % at every budget.")
+    if "sequential_bytes_per_s" in result:
+        gaps = ", ".join(f"{readable(g)} between rows of {readable(int(r))}" for r, g in result["gap_bytes"].items())
+        lines.append(f"The reader uses {result['threads']} threads, and reads through gaps of up to {gaps}.")
+    return lines
+
+
+# ------------------------------------------------------------------------------------------------------ plots
+def _plots(folder: Path, name: str, result: dict) -> list[str]:
+    """Draw what belongs to a result; returns the files' names."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise FlashbulbError("The report's plots need matplotlib: `pip install flashbulb[bench]`.") from error
+    drawn = []
+    for suffix, draw in _DRAWN[result["benchmark"]].items():
+        figure = Figure(figsize=(8, 4.2), layout="constrained")
+        axes = figure.subplots()
+        axes.grid(alpha=0.25, linewidth=0.6)
+        axes.spines[["top", "right"]].set_visible(False)
+        draw(axes, result)
+        drawn.append(f"{name}{suffix}.png")
+        figure.savefig(folder / drawn[-1], dpi=130)
+    return drawn
+
+
+def _draw_drive(axes, result: dict) -> None:
+    grid = _grid(result)
+    sizes = sorted({s for s, _ in grid})
+    for threads in sorted({t for _, t in grid}):
+        axes.plot(sizes, [grid[s, threads]["bytes_per_s"] / 1e9 for s in sizes], marker="o", ms=3, label=str(threads))
+    axes.set(xscale="log", xlabel="bytes of a read", ylabel="GB/s", title="Random direct reads")
+    axes.set_xticks(sizes, [f"{s >> 10}K" if s < 1 << 20 else f"{s >> 20}M" for s in sizes])
+    axes.minorticks_off()
+    axes.legend(title="threads", frameon=False, ncols=2)
+
+
+def _draw_table2(axes, result: dict) -> None:
+    rows = [row for row in result["rows"] if "io_ms" in row and row["name"] != "+ overlap"]
+    places = range(len(rows))
+    axes.barh([p - 0.2 for p in places], [r["io_ms"] for r in rows], 0.38, label="here")
+    paper = [(p + 0.2, r["paper"]["io_ms"]) for p, r in zip(places, rows, strict=True) if r.get("paper")]
+    if paper:
+        axes.barh(*zip(*paper, strict=True), 0.38, label="the paper, M1 Max", color="0.7")
+    axes.set_yticks(list(places), [r["name"] for r in rows])
+    axes.invert_yaxis()
+    axes.set(xscale="log", xlabel="I/O of a token, ms", title=f"Table 2, {result['settings']['shape']}")
+    axes.legend(frameon=False)
+
+
+def _draw_table3(axes, result: dict) -> None:
+    rows = [row for row in result["rows"] if "total_ms" in row]
+    left = [0.0] * len(rows)
+    for part, label in (("io_ms", "flash I/O"), ("memory_ms", "memory management"), ("compute_ms", "compute")):
+        values = [row[part] for row in rows]
+        axes.barh(range(len(rows)), values, 0.6, left=left, label=label)
+        left = [a + b for a, b in zip(left, values, strict=True)]
+    for place, row in enumerate(rows):
+        axes.annotate(f" {row['tokens_per_second']:.2f} tokens/s", (left[place], place), va="center", fontsize=8)
+    axes.set_yticks(range(len(rows)), [row["name"] for row in rows])
+    axes.invert_yaxis()
+    axes.margins(x=0.18)
+    settings = result["settings"]
+    axes.set(xlabel="ms a token", title=f"Table 3, {settings.get('shape') or settings.get('model')}")
+    axes.legend(frameon=False)
+
+
+def _draw_curves(axes, result: dict) -> None:
+    curves = result["curves"]
+    for kind, style in (("resident", "-"), ("loaded", "--")):
+        for i, layer in enumerate(curves[kind]):
+            shares = [100 * share for share in layer]
+            axes.plot(curves["windows"], shares, style, color=f"C{i % 10}", lw=1, label=f"layer {i}, {kind}")
+    axes.set(
+        xlabel="window, tokens", ylabel="% of a layer's neurons", title="Resident (solid) and newly loaded (dashed)"
+    )
+    axes.legend(frameon=False, fontsize=6, ncols=2)
+
+
+def _draw_budgets(axes, result: dict) -> None:
+    for hot, label in ((False, "measured"), (True, "measured, hot neurons kept")):
+        found = [(b["budget_bytes"] / 1e6, b["measured_ms"]) for b in result["budgets"]
+                 if b["hot"] == hot and "measured_ms" in b]  # fmt: skip
+        axes.plot(*zip(*found, strict=True), marker="o", ms=4, label=label)
+    predicted = [(b["budget_bytes"] / 1e6, b["predicted_ms"]) for b in result["budgets"] if "predicted_ms" in b]
+    if predicted:
+        axes.plot(*zip(*predicted, strict=True), "--", color="0.4", label="predicted")
+    axes.set(xlabel="memory budget, MB", ylabel="ms a token", title="Speed against the memory budget", ylim=(0, None))
+    axes.legend(frameon=False)
+
+
+_DRAWN = {
+    "drive": {"": _draw_drive},
+    "table2": {"": _draw_table2},
+    "table3": {"": _draw_table3},
+    "window": {"-neurons": _draw_curves, "-budget": _draw_budgets},
+}

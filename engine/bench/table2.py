@@ -1,0 +1,395 @@
+"""`bench table2`: the paper's table 2 on this machine: I/O of one token, as its techniques are added one by one.
+
+A bundle file of the real size with random weights; activations replayed from a trace whose statistics are the paper's,
+and are checked. Rows differ in the engine's settings; what the trace asks for is loaded by the same code as a chat.
+"""
+
+import statistics as stats
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+
+import mlx.core as mx
+import numpy as np
+
+from engine.activations import Activation
+from engine.bench.machine import describe, device_bytes, scratch
+from engine.bench.random_model import DTYPES, model_bytes, random_input, write_bundles
+from engine.bench.results import Result, Row, summarise
+from engine.bench.shapes import RIPPLE_RUN, SHAPES, Shape
+from engine.errors import FlashbulbError
+from engine.ffn import Flash, Pass, StreamedFFN
+from engine.flash.bundles import BundleFile
+from engine.flash.cost import predict
+from engine.flash.profile import DEFAULT_THREADS, DriveProfile
+from engine.flash.reader import Reader, open_reader
+from engine.flash.stream import LayerStream
+from engine.memory.buffers import aligned_rows
+from engine.memory.pool import NeuronPool
+from engine.memory.window import Window
+from engine.models import build
+from engine.overlap import Overlap
+from engine.sparsity.traces import Trace, draw, statistics
+
+TOKENS, RUNS = 8, 3
+TOLERANCE = 0.05  # of the trace's shares from the paper's
+PIECE = 16 << 20  # bytes that a whole layer is streamed in
+COMPUTED = 2  # tokens a run of the row that computes, which takes seconds each on a processor
+SPARE = 1.1  # a pool has this many times the rows that the window is expected to need
+ORDERED = f"ours, neurons in runs of {RIPPLE_RUN}"
+
+
+@dataclass(frozen=True)
+class Technique:
+    """A row's settings, as in `engine.Settings`. gap None: what the drive's profile says."""
+
+    name: str
+    window: int
+    bundling: bool = False
+    gap: int | None = -1
+    overlap: bool = False
+
+
+def techniques(window: int) -> list[Technique]:
+    """The paper's, each with those before it, then ours."""
+    return [
+        Technique("+ predictor", 0),
+        Technique("+ windowing", window),
+        Technique("+ bundling", window, bundling=True),
+        Technique("+ coalescing and gap reads", window, bundling=True, gap=None),
+        Technique("+ overlap", window, bundling=True, gap=None, overlap=True),
+    ]
+
+
+@dataclass
+class Bench:
+    """What the rows share."""
+
+    shape: Shape
+    bundles: BundleFile
+    activation: Activation
+    profile: DriveProfile | None
+    trace: Trace
+    ordered: Trace
+    resident: int  # bytes, predictors included
+    tokens: int
+    runs: int
+    cached: bool
+
+    @property
+    def threads(self) -> int:
+        return self.profile.threads if self.profile else DEFAULT_THREADS
+
+    @property
+    def row_bytes(self) -> int:
+        return self.bundles.layers[0].row_bytes
+
+    def gap(self, wanted: int | None) -> int:
+        if wanted is not None:
+            return wanted
+        return self.profile.gap(self.row_bytes) if self.profile else 0
+
+    def floor_ms(self, reads: float, read_bytes: float) -> float | None:
+        """What those reads take when the drive is kept as busy as `bench drive` keeps it."""
+        if self.profile is None or not reads:
+            return None
+        return 1e3 * reads / self.profile.reads_per_s(read_bytes / reads)
+
+
+def run(
+    name: str,
+    folder: Path,
+    profile: DriveProfile | None,
+    tokens: int = TOKENS,
+    runs: int = RUNS,
+    dtype: str = "bfloat16",
+    shape: Shape | None = None,
+    cached: bool = False,
+    progress=lambda *_: None,
+) -> Result:
+    """The table of a named shape. Writes the whole model's bytes to `folder`, and removes them.
+
+    dtype: 16-bit as in the paper, or float32. cached: also measure where reads cannot go past the system's cache.
+    Raises FlashbulbError if there is no room, if reads are not direct, or if the trace is not as the paper's.
+    """
+    shape = shape or SHAPES[name]
+    flash, resident, predictors = model_bytes(shape.config, dtype)
+    with scratch(folder, flash + resident) as place:
+        progress(0.02, "writing the model")
+        write_bundles(place / "bundles.safetensors", shape.config, dtype)
+        _write_plain(place / "resident", resident)
+        model, _ = build(shape.config)
+        bundles = BundleFile.open(place / "bundles.safetensors")
+        trace, ordered = _traces(shape, bundles, tokens * runs)
+        checked = check(trace, shape) | {"ordered_run": float(statistics(ordered, (shape.window,)).run)}
+        bench = Bench(
+            shape, bundles, model.layers[0].ffn.activation, profile, trace, ordered, resident + predictors,
+            tokens, runs, cached,
+        )  # fmt: skip
+        rows = [*_dense_rows(bench, place / "resident", progress)]
+        for i, technique in enumerate(techniques(shape.window)):
+            progress(0.3 + 0.1 * i, technique.name)
+            rows.append(_row(bench, technique, trace))
+        progress(0.8, "duplication")
+        rows.append(_duplication(bench))
+        progress(0.9, "ordered")
+        ours = replace(techniques(shape.window)[3], name=ORDERED)
+        rows.append(_row(bench, ours, ordered))
+        progress(1.0, "")
+    rows = [replace(row, paper=shape.table2.get(row.name)) for row in rows]
+    settings = {"shape": name, "dtype": dtype, "window": shape.window, "tokens": tokens, "runs": runs}
+    settings |= {"threads": bench.threads, "gap_bytes": bench.gap(None), "direct": not cached}
+    details = {"trace": checked, "model_bytes": flash + resident, "times_less_than_naive": times_less(rows)}
+    return Result("table2", describe(folder), rows, settings, details)
+
+
+def check(trace: Trace, shape: Shape) -> dict:
+    """A trace's statistics beside the paper's. Raises FlashbulbError where they are further apart than 5 %."""
+    found = statistics(trace, (shape.window,))
+    reuse, names = shape.reuse, ("selected", "resident", "loaded")
+    wanted = (reuse.selected, reuse.aggregated(shape.window), reuse.loaded(shape.window))
+    shares = {n: {"trace": float(f), "paper": w} for n, f, w in zip(names, found.at(shape.window), wanted, strict=True)}
+    for name, share in shares.items():
+        if abs(share["trace"] / share["paper"] - 1) > TOLERANCE:
+            raise FlashbulbError(f"The trace's {name} share is {share['trace']:.4f}, the paper's {share['paper']:.4f}.")
+    return shares | {"run": float(found.run)}
+
+
+def times_less(rows: list[Row]) -> dict[str, float]:
+    """By row, how many times less I/O time a token takes than naive loading."""
+    naive = next(row for row in rows if row.name == "naive").io_ms
+    return {row.name: naive / row.io_ms for row in rows if row.io_ms}
+
+
+def _traces(shape: Shape, bundles: BundleFile, tokens: int) -> tuple[Trace, Trace]:
+    layers, neurons, length = len(bundles.layers), bundles.layers[0].neurons, tokens + 2 * shape.window + 1
+    # Runs also grow where two groups meet, about as often as a neuron is loaded.
+    group = RIPPLE_RUN * (1 - shape.reuse.loaded(shape.window))
+    return draw(shape.reuse, layers, neurons, length), draw(shape.reuse, layers, neurons, length, run=group)
+
+
+def _write_plain(path: Path, size: int) -> None:
+    rng = np.random.default_rng(3)
+    with path.open("wb") as file:
+        for start in range(0, size, 1 << 26):
+            file.write(rng.bytes(min(1 << 26, size - start)))
+
+
+def _open(bench: Bench, reader, path: Path):
+    file = reader.open(path)
+    if not file.direct and not bench.cached:
+        raise FlashbulbError(
+            f"The file system of {path.parent.parent} has no direct reads, so memory would be measured instead of the "
+            "drive. Choose a folder on the drive with --folder."
+        )
+    return file
+
+
+# ----------------------------------------------------------------------------------------- naive and hybrid
+def _dense_rows(bench: Bench, resident: Path, progress) -> list[Row]:
+    """naive: the whole model is read for every token. hybrid: half of it stays in memory, the other half is read."""
+    whole = bench.bundles.bytes + resident.stat().st_size
+    rows = []
+    for name, wanted, kept in (("naive", whole, 0), ("hybrid", whole // 2, whole - whole // 2)):
+        progress(0.1 + 0.1 * len(rows), name)
+        seconds, before = [], device_bytes()
+        for _ in range(bench.runs):
+            read, reads, took = _stream(bench, resident, wanted)
+            seconds.append(took)
+        after = device_bytes()
+        rows.append(
+            Row(
+                name,
+                dram_bytes=kept,
+                bytes_read=read,
+                device_bytes=None if after is None else (after - before) / bench.runs,
+                reads=reads,
+                bytes_per_s=read / stats.median(seconds),
+                io_ms=1e3 * stats.median(seconds),
+                floor_ms=1e3 * read / bench.profile.sequential_bytes_per_s if bench.profile else None,
+                memory_ms=0.0,
+                spread={"io_ms": [1e3 * min(seconds), 1e3 * max(seconds)]},
+            )
+        )
+    return rows
+
+
+def _stream(bench: Bench, resident: Path, wanted: int) -> tuple[int, int, float]:
+    """Read `wanted` bytes of the model in sequence, layer by layer. Bytes, reads and seconds."""
+    read = reads = 0
+    with open_reader(bench.threads) as reader:
+        stream = LayerStream(reader, _open(bench, reader, bench.bundles.path), bench.bundles, PIECE)
+        rest = _open(bench, reader, resident)
+        began = perf_counter()
+        for layer in range(len(bench.bundles.layers)):
+            for piece in stream.pieces(layer) if read < wanted else ():
+                read, reads = read + piece.bytes_read, reads + piece.reads
+                if read >= wanted:
+                    break
+        stream.drop()
+        done, calls = read_whole(reader, rest, min(rest.size, max(0, wanted - read)))
+        took = perf_counter() - began
+        stream.close()
+    return read + done, reads + calls, took
+
+
+def read_whole(reader, file, wanted: int, piece: int = 1 << 20, ahead: int = 16) -> tuple[int, int]:
+    """Read a file's first `wanted` bytes in sequence into a scratch buffer. Bytes and reads."""
+    pieces = wanted // piece
+    _, buffers = aligned_rows(2 * ahead, piece, "F32")
+    reader.register(buffers)
+    tickets, read, reads = [], 0, 0
+    for i, start in enumerate(range(0, pieces, ahead)):
+        chosen = np.arange(start, min(start + ahead, pieces))
+        rows = np.arange(len(chosen)) + (i % 2) * ahead
+        if len(tickets) == 2:
+            tickets.pop(0).wait()
+        tickets.append(reader.submit(file, chosen * piece, piece, buffers, rows))
+        read += len(chosen) * piece
+        reads += len(chosen)
+    for ticket in tickets:
+        ticket.wait()
+    reader.unregister(buffers)
+    return read, reads
+
+
+# ------------------------------------------------------------------------------------------ the paper's rows
+def _row(bench: Bench, technique: Technique, trace: Trace) -> Row:
+    costs, resident, before = [], [], device_bytes()
+    tokens = min(COMPUTED, bench.tokens) if technique.overlap else bench.tokens
+    with open_reader(bench.threads, bench.gap(technique.gap)) as reader:
+        flash = Flash(reader, _open(bench, reader, bench.bundles.path), None, Window(technique.window), None,
+                      technique.bundling, Overlap(technique.overlap))  # fmt: skip
+        ffns = _ffns(bench, flash, technique, reader)
+        x = random_input(bench.bundles.width, ffns[0].pool.matrix.dtype) if technique.overlap else None
+        warm = technique.window + 1
+        for t, layers in enumerate(trace.tokens[: warm + tokens * bench.runs]):
+            if t == warm:
+                before = device_bytes()
+            current = _token(flash, ffns, layers, x)
+            if t >= warm:
+                costs.append(current.statistics(trace.neurons))
+                resident.append(sum(current.resident))
+        after = device_bytes()
+        extra = reader.statistics()
+    row = summarise(technique.name, costs, io_only=not technique.overlap)
+    share = extra.device_bytes / extra.bytes  # gaps and padding that were read as well
+    note = "I/O is what compute did not hide" if technique.overlap else None
+    return replace(
+        row,
+        dram_bytes=bench.resident + stats.median(resident) * bench.row_bytes,
+        bytes_read=row.bytes_read * share,
+        bytes_per_s=None if technique.overlap else row.bytes_per_s * share,
+        device_bytes=None if after is None else (after - before) / len(costs),
+        floor_ms=bench.floor_ms(row.reads, row.bytes_read * share),
+        predicted_ms=_predicted(bench, technique, trace),
+        note=note,
+        tokens_per_second=None,  # of FFNs alone it would say nothing
+        p50_ms=None,
+        p99_ms=None,
+    )
+
+
+def _predicted(bench: Bench, technique: Technique, trace: Trace) -> float | None:
+    """I/O by the cost model, which knows the drive, the shape and the paper's shares, and nothing of this run."""
+    if bench.profile is None or technique.overlap or technique.gap != -1:
+        return None
+    stored = {v: k for k, v in DTYPES.items()}[bench.bundles.dtype]
+    everything = 2 * (bench.bundles.bytes + bench.resident) + (1 << 40)
+    prediction = predict(
+        bench.shape.config, bench.profile, everything, technique.window, reuse=bench.shape.reuse, dtype=stored,
+        bundling=technique.bundling,
+    )  # fmt: skip
+    return prediction.io_ms if trace is bench.trace else None
+
+
+def _ffns(bench: Bench, flash: Flash, technique: Technique, reader) -> list[StreamedFFN]:
+    reuse = bench.shape.reuse
+    expected = max(reuse.selected, reuse.aggregated(technique.window + 1))
+    ffns = []
+    for i, place in enumerate(bench.bundles.layers):
+        capacity = min(place.neurons, int(SPARE * expected * place.neurons) + 64)
+        pool = NeuronPool(capacity, place.row_bytes, bench.bundles.dtype, np.zeros(place.neurons, np.float32))
+        reader.register(pool.view)
+        ffns.append(StreamedFFN(i, place, pool, None, bench.activation, None, None, flash))
+    return ffns
+
+
+def _token(flash: Flash, ffns: list[StreamedFFN], layers: list[np.ndarray], x: mx.array | None) -> Pass:
+    """Load a token's neurons, and compute them where there is an input."""
+    flash.window.advance()
+    flash.current = current = Pass(len(ffns))
+    for ffn, active in zip(ffns, layers, strict=True):
+        if x is not None:
+            mx.eval(ffn.around_reads(x, active))
+        else:
+            ffn.load(active)
+        current.active[ffn.layer], current.resident[ffn.layer] = len(active), ffn.pool.num_used
+    return current
+
+
+# ------------------------------------------------------------------------------------------------ what failed
+def _duplication(bench: Bench) -> Row:
+    """Each neuron stored beside a copy of its closest friend (paper, appendix D): reads of twice the size.
+
+    The copy of a friend that is missing too saves its read. The friends are those of the trace: as the paper found,
+    they are the most active neurons, which are in memory anyway.
+    """
+    window, neurons = bench.shape.window, bench.bundles.layers[0].neurons
+    friends = [_closest_friends(bench.trace, layer) for layer in range(bench.trace.layers)]
+    pools = [NeuronPool(neurons, 512, "F32", np.zeros(neurons, np.float32)) for _ in friends]
+    clock, costs, before = Window(window), [], device_bytes()
+    length = 2 * bench.row_bytes
+    with Reader(bench.threads, gap=-1) as reader:
+        file = _open(bench, reader, bench.bundles.path)
+        _, buffer = aligned_rows(neurons // 4 + 64, length, "F32")
+        reader.register(buffer)
+        for t, layers in enumerate(bench.trace.tokens[: window + 1 + bench.tokens * bench.runs]):
+            clock.advance()
+            current = Pass(len(pools))
+            if t == window + 1:
+                before = device_bytes()
+            for i, (pool, active) in enumerate(zip(pools, layers, strict=True)):
+                missing = pool.admit(active, clock).neurons
+                read = _without_friends(missing, friends[i])
+                place = bench.bundles.layers[i]
+                at = np.minimum(place.offsets(read), place.offset + place.bytes - length)
+                began = perf_counter()
+                ticket = reader.submit(file, at, length, buffer, np.arange(len(read)) % len(buffer))
+                ticket.wait()
+                current.read(perf_counter() - began, ticket.bytes, ticket.reads)
+            if t > window:
+                costs.append(current.statistics(neurons))
+        after = device_bytes()
+    row = summarise("co-activation bundling by duplication", costs, io_only=True)
+    used = sum(pool.num_used for pool in pools)
+    return replace(
+        row,
+        dram_bytes=bench.resident + used * bench.row_bytes,
+        device_bytes=None if after is None else (after - before) / len(costs),
+        floor_ms=bench.floor_ms(row.reads, row.bytes_read),
+        memory_ms=None,
+        note="needs twice the FFN's size on flash; bookkeeping not measured",
+    )
+
+
+def _closest_friends(trace: Trace, layer: int) -> np.ndarray:
+    """int64 [neurons]: the neuron that each was most often active with, which is itself never."""
+    fired = np.zeros((len(trace.tokens), trace.neurons), np.float32)
+    for t, layers in enumerate(trace.tokens):
+        fired[t, layers[layer]] = 1
+    popular = np.argsort(-fired.sum(0))[:64]  # a closest friend is among the most active
+    together = fired.T @ fired[:, popular]
+    together[popular, np.arange(len(popular))] = -1
+    return popular[np.argmax(together, axis=1)]
+
+
+def _without_friends(missing: np.ndarray, friends: np.ndarray) -> np.ndarray:
+    """Of the missing neurons, those that have to be read: not those that came as the friend of one read before."""
+    brought: set[int] = set()
+    read = []
+    for neuron in missing.tolist():
+        if neuron not in brought:
+            read.append(neuron)
+            brought.add(int(friends[neuron]))
+    return np.array(read, np.int64)

@@ -1,0 +1,162 @@
+"""`bench table3`: the paper's table 3 on this machine: a model end to end, token by token, within a memory budget."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from engine.bench.machine import describe, scratch
+from engine.bench.measure import Measured, Specification, measure
+from engine.bench.random_model import model_bytes, write_random_model
+from engine.bench.results import Result, Row, quantile, summarise
+from engine.bench.shapes import SHAPES, Shape
+from engine.bench.window import predicted_cost
+from engine.errors import FlashbulbError
+from engine.flash.profile import DriveProfile
+from engine.loader import find
+from engine.memory.reuse import Reuse, like_opt
+from engine.prepared import PreparedModel
+from engine.statistics import TokenStatistics
+
+TOKENS, NAIVE_TOKENS = 32, 3
+WARM = 8  # decoded tokens that are not counted: the window fills, and the engine finds out what is faster
+ROOM = 300_000_000  # bytes beside half of the model: the interpreter, the libraries, the KV cache
+CONTEXT = 512
+PROMPT = 32  # tokens; the weights are random, so are these
+
+DENSE = {"selection": "dense"}
+PAPER = {"selection": "predictor", "read_gap": -1, "overlap": False}
+OURS = {"selection": "predictor"}
+HOT = OURS | {"hot_neurons": True}
+ROWS = (  # name, settings, whether the resident weights are read again, and whether with the model's window
+    ("naive", DENSE | {"memory_budget": None}, True),
+    ("hybrid", DENSE, False),
+    ("paper", PAPER, False),
+    ("ours", OURS, False),
+    ("ours, hot neurons", HOT, False),
+)
+
+
+def run_shape(
+    name: str,
+    folder: Path,
+    profile: DriveProfile | None,
+    dtype: str = "bfloat16",
+    tokens: int = TOKENS,
+    cap: bool = True,
+    shape: Shape | None = None,
+    context: int = CONTEXT,
+    progress=lambda *_: None,
+) -> Result:
+    """The table of a named shape: random weights of the real size, the paper's active sets replayed.
+
+    Memory is capped to half of the model and 300 MB, by the system where it allows that (`cap`). Writes the model to
+    `folder`, and removes it. Raises FlashbulbError if there is no room.
+    """
+    shape = shape or SHAPES[name]
+    limit = sum(model_bytes(shape.config, dtype)[:2]) // 2 + ROOM
+    common = {"window": shape.window, "context": context}
+    with scratch(folder, sum(model_bytes(shape.config, dtype))) as place:
+        progress(0.02, "writing the model")
+        write_random_model(place / "model", name, shape.config, dtype, shape.reuse.selected)
+        prompt = [3 + i % 100 for i in range(min(PROMPT, context // 4))]
+        reuse = [shape.reuse.live, shape.reuse.mean, shape.reuse.spread]
+        base = Specification(str(place / "model"), common, prompt, tokens, WARM, reuse, cap=limit if cap else None)
+        if not cap:
+            base = replace(base, settings=common | {"memory_budget": limit})
+        rows, runs = _rows(base, place, shape.table3, profile, shape.reuse, progress)
+    settings = {"shape": name, "dtype": dtype, "window": shape.window, "tokens": tokens, "context": context}
+    return _result(folder, rows, runs, settings | {"limit_bytes": limit})
+
+
+def run_model(
+    model: str,
+    folder: Path,
+    profile: DriveProfile | None,
+    prompt: list[int],
+    tokens: int = TOKENS,
+    window: int = 5,
+    budget: int | None = None,
+    progress=lambda *_: None,
+) -> Result:
+    """The table of a prepared model, on a real prompt (token ids). budget: bytes, None for the model's default."""
+    settings = {"window": window, "memory_budget": budget}
+    with scratch(folder, 1_000_000) as place:
+        layers = PreparedModel.open(find(model)).layer_reports
+        reuse = [like_opt(max(0.001, 1 - layer["sparsity"] + layer["false_positives"])) for layer in layers]
+        base = Specification(str(find(model)), settings, prompt, tokens, WARM)
+        rows, runs = _rows(base, place, {}, profile, reuse, progress)
+    shown = {"model": model, "window": window, "tokens": tokens, "prompt_tokens": len(prompt), "budget_bytes": budget}
+    return _result(folder, rows, runs, shown)
+
+
+def _rows(
+    base: Specification, place: Path, paper: dict, profile: DriveProfile | None, reuse: list[Reuse] | Reuse, progress
+) -> tuple[list[Row], dict[str, dict]]:
+    rows, runs, context = [], {}, base.settings.get("context")
+    for i, (name, settings, reread) in enumerate(ROWS):
+        progress(0.1 + 0.9 * i / len(ROWS), name)
+        dense = settings["selection"] == "dense"
+        specification = replace(
+            base,
+            settings=base.settings | settings,
+            tokens=min(base.tokens, NAIVE_TOKENS) if dense else base.tokens,
+            warm=1 if dense else base.warm,
+            reuse=None if dense else base.reuse,
+            reread=reread,
+        )
+        measured = measure(specification, place)
+        runs[name] = {
+            "prefill_s": measured.prefill_s,
+            "prefill_bytes_per_s": measured.prefill_bytes / measured.prefill_s if measured.prefill_s else None,
+            "time_to_first_token_s": measured.time_to_first_token_s,
+            "budget_items": measured.budget_items,
+            "baseline_bytes": measured.baseline_bytes,
+            "neurons_that_left_early": measured.window_cut,
+            "capped_by_the_system": measured.capped,
+            "direct": measured.direct,
+            "neurons_a_token": _means(measured),
+            "drift": _drift(measured),
+        }
+        row = _row(name, measured, paper.get(name), profile)
+        if profile and not dense and not measured.failed and "hot_neurons" not in settings:
+            window, items = base.settings["window"], measured.budget_items
+            predicted = predicted_cost(base.model, profile, measured.budget_bytes, window, reuse, items, context)
+            row = replace(row, predicted_ms=predicted.total_ms)
+        rows.append(row)
+    return rows, runs
+
+
+def _means(measured: Measured) -> dict[str, float]:
+    names, count = ("active", "loaded", "resident"), max(1, len(measured.costs))
+    return {name: sum(cost[name] for cost in measured.costs) / count for name in names}
+
+
+def _drift(measured: Measured) -> dict[str, list[float]]:
+    """Medians over the first and the last quarter of the tokens: a long conversation must not become slower."""
+    quarter = max(1, len(measured.costs) // 4)
+    ends = (measured.costs[:quarter], measured.costs[-quarter:])
+    names = ("io_ms", "footprint_bytes") if measured.costs else ()
+    return {name: [quantile([cost[name] for cost in end], 0.5) for end in ends] for name in names}
+
+
+def _row(name: str, measured: Measured, paper: dict | None, profile: DriveProfile | None) -> Row:
+    if measured.failed:
+        return Row(name, note=measured.failed, paper=paper)
+    row = summarise(name, [TokenStatistics(**cost) for cost in measured.costs])
+    size = row.bytes_read / row.reads if row.reads else 0
+    return replace(
+        row,
+        dram_bytes=0 if name == "naive" else measured.dram_bytes,
+        device_bytes=measured.device_bytes,
+        budget_bytes=measured.budget_bytes,
+        footprint_bytes=measured.footprint_bytes,
+        floor_ms=1e3 * row.reads / profile.reads_per_s(size) if profile and row.reads else None,
+        paper=paper,
+    )
+
+
+def _result(folder: Path, rows: list[Row], runs: dict, settings: dict) -> Result:
+    naive = next((row.tokens_per_second for row in rows if row.name == "naive"), None)
+    if naive is None:
+        raise FlashbulbError("Naive loading gave no figures, so there is nothing to compare with.")
+    speedups = {row.name: row.tokens_per_second / naive for row in rows if row.tokens_per_second}
+    return Result("table3", describe(folder), rows, settings, {"speedup_over_naive": speedups, "runs": runs})

@@ -1,0 +1,155 @@
+"""`bench window`: the paper's fig. 4, neurons against the window on real text; and fig. 7, speed against the budget."""
+
+import statistics as stats
+from dataclasses import replace
+from pathlib import Path
+
+from engine.bench.machine import describe, scratch
+from engine.bench.measure import Specification, measure
+from engine.bench.results import Result, Row, summarise
+from engine.flash.cost import predict
+from engine.flash.profile import DriveProfile
+from engine.loader import find, load
+from engine.memory.budget import readable
+from engine.memory.reuse import Reuse, like_opt
+from engine.settings import Settings
+from engine.sparsity.traces import RecordedSelection, Trace, TraceStatistics, statistics
+from engine.statistics import TokenStatistics
+
+WINDOWS = tuple(range(1, 33))
+BUDGETS = (0.0, 0.15, 0.4, 1.0)  # of the way from the smallest budget to one that holds the whole FFN
+TOKENS, WARM = 48, 8
+FITTED = 4  # the window at which a layer's curve is fitted: the paper's
+
+
+def run(
+    name: str,
+    folder: Path,
+    profile: DriveProfile | None,
+    tokens: list[int],
+    windows: tuple[int, ...] = WINDOWS,
+    budgets: tuple[float, ...] = BUDGETS,
+    window: int = 5,
+    measured: int = TOKENS,
+    progress=lambda *_: None,
+) -> Result:
+    """tokens: of a real text, more than the largest window. measured: tokens decoded for each budget."""
+    progress(0.02, "reading the text")
+    trace = record(name, tokens)
+    found = statistics(trace, windows)
+    rows = [
+        Row(f"window {k}", note=f"{100 * resident:.2f} % resident, {100 * loaded:.2f} % newly loaded")
+        for k, (_, resident, loaded) in ((k, found.at(k)) for k in windows)
+    ]
+    reuse = fitted(found)
+    plan = _plan(name)
+    by_budget, details = [], []
+    with scratch(folder, 1_000_000) as place:
+        for i, share in enumerate(budgets):
+            budget = int(plan["smallest"] + share * (plan["largest"] - plan["smallest"]))
+            for hot in (False, True):
+                progress(0.1 + 0.9 * (i + hot / 2) / len(budgets), readable(budget))
+                row, detail = _speed(name, place, profile, tokens, window, budget, hot, measured, reuse)
+                by_budget.append(row)
+                details.append(detail)
+    curves = {
+        "windows": list(windows),
+        "selected": found.selected.tolist(),
+        "resident": found.resident.tolist(),
+        "loaded": found.loaded.tolist(),
+        "run": float(found.run),
+    }
+    settings = {"model": str(name), "text_tokens": len(tokens), "window": window, "tokens": measured}
+    return Result("window", describe(folder), rows + by_budget, settings, {"curves": curves, "budgets": details})
+
+
+def record(name: str, tokens: list[int]) -> Trace:
+    """What the model's own selection needs for a text, token by token."""
+    model = load(name, Settings())
+    try:
+        recorded: list[list] = [[] for _ in range(model.layers)]
+        model.replace_selectors(lambda layer, selector: RecordedSelection(selector, recorded[layer]))
+        for token in tokens[: model.context]:
+            model.decode(token)
+        return Trace(model.neurons, [list(layers) for layers in zip(*recorded, strict=True)])
+    finally:
+        model.close()
+
+
+def fitted(found: TraceStatistics) -> list[Reuse]:
+    """Each layer's curve, for the cost model."""
+    column = found.windows.index(FITTED) if FITTED in found.windows else 0
+    curves = []
+    for selected, resident, loaded in zip(
+        found.selected, found.resident[:, column], found.loaded[:, column], strict=True
+    ):
+        try:
+            curves.append(Reuse.fit(selected, resident, loaded, found.windows[column]))
+        except (ValueError, ZeroDivisionError):
+            curves.append(like_opt(max(float(selected), 1e-6)))
+    return curves
+
+
+def _plan(name: str) -> dict:
+    """The smallest budget that works, and one that holds every neuron."""
+    model = load(name, Settings())
+    try:
+        ffn = model.prepared.bundles
+        rows = sum(layer.neurons for layer in ffn.layers)
+        fixed = sum(size for item, size in model.budget.items.items() if item != "neuron_pool")
+        return {"smallest": model.budget.smallest, "largest": fixed + int(1.02 * ffn.bytes) + 40 * rows}
+    finally:
+        model.close()
+
+
+def _speed(
+    name: str,
+    place: Path,
+    profile: DriveProfile | None,
+    tokens: list[int],
+    window: int,
+    budget: int,
+    hot: bool,
+    count: int,
+    reuse: list[Reuse],
+) -> tuple[Row, dict]:
+    settings = {"window": window, "memory_budget": budget, "hot_neurons": hot, "overlap": False}
+    prompt = tokens[: min(64, len(tokens))]
+    measured = measure(Specification(str(find(name)), settings, prompt, count, WARM), place)
+    label = f"budget {readable(budget)}{', hot neurons' if hot else ''}"
+    if measured.failed:
+        return Row(label, note=measured.failed), {"budget_bytes": budget, "hot": hot, "failed": measured.failed}
+    costs = [TokenStatistics(**cost) for cost in measured.costs]
+    row = summarise(label, costs)
+    detail = {"budget_bytes": budget, "hot": hot, "measured_ms": row.total_ms}
+    detail["resident_neurons"] = stats.mean(cost["resident"] for cost in measured.costs)
+    detail["loaded_neurons"] = stats.mean(cost["loaded"] for cost in measured.costs)
+    detail["active_neurons"] = stats.mean(cost["active"] for cost in measured.costs)
+    if profile is not None and not hot:
+        predicted = predicted_cost(name, profile, budget, window, reuse, measured.budget_items)
+        detail |= {"predicted_ms": predicted.total_ms, "predicted_io_ms": predicted.io_ms}
+        detail["predicted_loaded_neurons"] = (1 - predicted.hit_rate) * detail["active_neurons"]
+        row = replace(row, predicted_ms=predicted.total_ms)
+    row = replace(row, dram_bytes=measured.dram_bytes, footprint_bytes=measured.footprint_bytes, budget_bytes=budget)
+    return row, detail
+
+
+def predicted_cost(name: str, profile: DriveProfile, budget: int, window: int, reuse, items: dict, context=None):
+    """The cost model's answer for a prepared model, whose predictors and workspace are known."""
+    from engine.planning import compute_dtype
+    from engine.prepared import PreparedModel
+
+    prepared = PreparedModel.open(find(name))
+    computed = str(compute_dtype(prepared, Settings())).split(".")[-1]
+    return predict(
+        prepared.config,
+        profile,
+        budget,
+        window,
+        reuse=reuse,
+        dtype=prepared.manifest["dtype"],
+        compute_dtype=computed,
+        context=context or prepared.config.get("max_position_embeddings"),
+        predictor_bytes=items.get("predictors", 0),
+        workspace=items["workspace"],
+    )

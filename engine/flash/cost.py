@@ -1,0 +1,195 @@
+"""The cost model: a token's latency = flash I/O + memory management + compute (paper, section 3).
+
+Everything comes from a Hugging Face config, a drive's profile and how neurons are used again, so it answers before
+anything is downloaded: what fits, what streams, and how fast.
+"""
+
+from dataclasses import dataclass
+
+from engine.errors import CheckpointError
+from engine.flash.bundles import padded_row_bytes
+from engine.flash.profile import DriveProfile, pool_key
+from engine.memory.pool import ROW_BOOKKEEPING
+from engine.memory.reuse import OPT, Reuse
+
+GATED = ("bamboo", "llama", "mistral", "sparsellama")
+ITEM_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+PREDICTOR_SHARE = 0.024  # of the weights, where the predictors' size is not known (paper, B.3)
+WORKSPACE = 96_000_000  # bytes: stream buffers, activations, what MLX keeps, reader threads
+CONTEXT = 2048  # tokens, where nobody says
+DEFAULT_POOL = 0.5  # of the FFN, without a budget
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """What a config says about size. parts: rows of a bundle. key_width: of a layer's keys, in elements."""
+
+    layers: int
+    width: int
+    neurons: int
+    parts: int
+    vocabulary: int
+    key_width: int
+    tied: bool
+    context: int
+    dtype: str
+    compute_dtype: str
+
+    @classmethod
+    def from_config(cls, config: dict, dtype: str | None = None, compute_dtype: str | None = None) -> "ModelShape":
+        """dtype: as stored, None takes the config's; compute_dtype: as computed and resident, None for the same.
+
+        Raises CheckpointError if the config does not say enough.
+        """
+        dtype = dtype or config.get("torch_dtype") or config.get("dtype") or "float16"
+        try:
+            width, heads = config["hidden_size"], config["num_attention_heads"]
+            head = config.get("head_dim") or width // heads
+            neurons = config.get("ffn_dim") or config.get("ffn_hidden_size") or config.get("intermediate_size")
+            return cls(
+                layers=config["num_hidden_layers"],
+                width=width,
+                neurons=neurons or 4 * width,
+                parts=3 if config["model_type"] in GATED else 2,
+                vocabulary=config["vocab_size"],
+                key_width=head * _key_heads(config, heads),
+                tied=config.get("tie_word_embeddings", config["model_type"] in ("opt", "falcon")),
+                context=min(config.get("max_position_embeddings") or CONTEXT, CONTEXT),
+                dtype=dtype if dtype in ITEM_BYTES else "float16",
+                compute_dtype=compute_dtype or (dtype if dtype in ITEM_BYTES else "float16"),
+            )
+        except (KeyError, TypeError) as error:
+            raise CheckpointError(f"config.json does not say how large the model is: {error} is missing.") from error
+
+    @property
+    def row_bytes(self) -> int:
+        return padded_row_bytes(self.parts * self.width * ITEM_BYTES[self.dtype])
+
+    @property
+    def item_bytes(self) -> int:
+        """Of an element of the resident weights."""
+        return ITEM_BYTES[self.compute_dtype]
+
+    @property
+    def ffn_bytes(self) -> int:
+        """Of all bundles, with their padding."""
+        return self.layers * self.neurons * self.row_bytes
+
+    @property
+    def attention_bytes(self) -> int:
+        return self.layers * self.width * (2 * self.width + 2 * self.key_width) * self.item_bytes
+
+    @property
+    def embedding_bytes(self) -> int:
+        """One table; it is the head as well where the two are tied."""
+        return self.vocabulary * self.width * self.item_bytes
+
+    @property
+    def resident_bytes(self) -> int:
+        return self.attention_bytes + self.embedding_bytes * (1 if self.tied else 2)
+
+    @property
+    def model_bytes(self) -> int:
+        """What naive loading reads for every token."""
+        return self.resident_bytes + self.ffn_bytes
+
+    def kv_cache_bytes(self, context: int) -> int:
+        return 2 * self.layers * context * self.key_width * self.item_bytes
+
+
+def _key_heads(config: dict, heads: int) -> int:
+    if config["model_type"] == "falcon" and not config.get("new_decoder_architecture"):
+        return 1 if config.get("multi_query", True) else heads
+    return config.get("num_key_value_heads") or config.get("num_kv_heads") or heads
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A decoded token's predicted cost. The three parts sum to total_ms, unless they overlap.
+
+    window: tokens that really fit, at most what was asked for. budget: bytes, the ceiling assumed. dram_bytes: held
+    in memory, of which pool_bytes are neuron pools in use. bytes_read, reads: from flash, for one token. hit_rate:
+    share of a token's neurons that are in memory. fits: whether the budget holds what must be resident and one token's
+    neurons.
+    """
+
+    fits: bool
+    budget: int
+    window: float
+    dram_bytes: int
+    pool_bytes: int
+    bytes_read: float
+    reads: float
+    hit_rate: float
+    io_ms: float
+    memory_ms: float
+    compute_ms: float
+
+    @property
+    def total_ms(self) -> float:
+        return self.io_ms + self.memory_ms + self.compute_ms
+
+    @property
+    def tokens_per_second(self) -> float:
+        return 1000 / self.total_ms
+
+
+def predict(
+    config: dict,
+    profile: DriveProfile,
+    budget: int | None,
+    window: int,
+    *,
+    reuse: Reuse | list[Reuse] = OPT,
+    dtype: str | None = None,
+    compute_dtype: str | None = None,
+    context: int | None = None,
+    predictor_bytes: int | None = None,
+    workspace: int = WORKSPACE,
+    run: float = 1.0,
+    bundling: bool = True,
+) -> Prediction:
+    """What a decoded token costs.
+
+    config: a Hugging Face config.json, parsed. budget: bytes of memory for everything, None for half of the FFN beside
+    what must be resident. window: tokens. reuse: how the layers' neurons are used again, one for all or one a layer.
+    run: mean number of bundles that one read brings.
+    Raises CheckpointError if the config does not say how large the model is.
+    """
+    shape = ModelShape.from_config(config, dtype, compute_dtype)
+    layers = reuse if isinstance(reuse, list) else [reuse] * shape.layers
+    predictors = int(PREDICTOR_SHARE * shape.model_bytes) if predictor_bytes is None else predictor_bytes
+    fixed = shape.resident_bytes + predictors + shape.kv_cache_bytes(context or shape.context) + workspace
+    row = shape.row_bytes + ROW_BOOKKEEPING
+    if budget is None:
+        budget = fixed + int(DEFAULT_POOL * shape.layers * shape.neurons * row)
+    room = max(0, budget - fixed) / (shape.layers * shape.neurons * row)  # share of all neurons that has a row
+    busy = sum(r.selected for r in layers) / len(layers)
+    shares = [min(1.0, room * r.selected / busy) for r in layers]  # busier layers have more rows
+    windows = [min(float(window), r.window_of(share)) for r, share in zip(layers, shares, strict=True)]
+    loaded = sum(r.loaded(w) for r, w in zip(layers, windows, strict=True)) * shape.neurons
+    used = sum(max(r.selected, r.aggregated(w)) for r, w in zip(layers, windows, strict=True)) * shape.neurons
+    selected = busy * shape.layers * shape.neurons
+    reads = loaded / run if bundling else loaded * shape.parts
+    io = profile.seconds(reads, loaded * shape.row_bytes / max(reads, 1), shape.layers)
+    cpu = profile.processor
+    head = shape.embedding_bytes
+    compute = (
+        (shape.attention_bytes + head + predictors) / cpu.resident_bytes_per_s[shape.compute_dtype]
+        + used * shape.row_bytes / cpu.pool_bytes_per_s[pool_key(shape.dtype, shape.compute_dtype)]
+        + shape.layers * cpu.layer_s
+    )
+    memory = shape.layers * cpu.bookkeeping_s + used * cpu.bookkeeping_row_s
+    return Prediction(
+        fits=room > 0 and all(share >= r.selected for share, r in zip(shares, layers, strict=True)),
+        budget=budget,
+        window=sum(windows) / len(windows),
+        dram_bytes=int(fixed + used * row),
+        pool_bytes=int(used * row),
+        bytes_read=loaded * shape.row_bytes,
+        reads=reads,
+        hit_rate=1 - loaded / selected,
+        io_ms=1e3 * io,
+        memory_ms=1e3 * memory,
+        compute_ms=1e3 * compute,
+    )

@@ -1,0 +1,155 @@
+"""A drive's profile: how fast it reads, by size of a read and number of threads (paper, fig. 2b). Measured, then saved.
+
+The reader takes its threads and its gap from it, the cost model its seconds. What the processor adds to a token's
+latency is measured along, because it decides together with the drive how fast a model runs.
+"""
+
+import json
+import os
+import sys
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from engine.errors import FlashbulbError
+from engine.flash.reader import MAX_GAP
+
+DEFAULT_THREADS = 32  # without a profile: the paper's
+NEARLY = 0.97  # of the best throughput: fewer threads that reach it are better, they cost memory and scheduling
+SCATTERED = (8 << 10, 64 << 10)  # sizes of reads, between which the number of threads is chosen
+
+
+def pool_key(stored: str, computed: str) -> str:
+    """How a pool's rate is called: by its dtype, and by that of the products where it is another."""
+    return stored if stored == computed else f"{stored} as {computed}"
+
+
+@dataclass(frozen=True)
+class DrivePoint:
+    """Random direct reads of `size` bytes by `threads` threads. spread: of the runs' throughputs, highest - lowest."""
+
+    size: int
+    threads: int
+    bytes_per_s: float
+    spread: float
+    p50_s: float
+    p99_s: float
+
+
+@dataclass(frozen=True)
+class Processor:
+    """What computing and bookkeeping cost on this machine.
+
+    resident_bytes_per_s, pool_bytes_per_s: weights multiplied with one token, by dtype: of a linear layer, and of a
+    neuron pool's rows (by `pool_key`). layer_s: what a layer takes beside its weights. bookkeeping_s,
+    bookkeeping_row_s: of a layer's pool for each token, and more for each of its rows.
+    """
+
+    resident_bytes_per_s: dict[str, float]
+    pool_bytes_per_s: dict[str, float]
+    layer_s: float
+    bookkeeping_s: float
+    bookkeeping_row_s: float
+
+
+@dataclass(frozen=True)
+class DriveProfile:
+    """drive: its name. points: a full grid of sizes and threads."""
+
+    drive: str
+    measured: str
+    points: tuple[DrivePoint, ...]
+    processor: Processor
+
+    @cached_property
+    def sizes(self) -> np.ndarray:
+        return np.array(sorted({p.size for p in self.points}))
+
+    @cached_property
+    def thread_counts(self) -> np.ndarray:
+        return np.array(sorted({p.threads for p in self.points}))
+
+    @cached_property
+    def _rates(self) -> np.ndarray:
+        """Reads a second, [sizes, threads]."""
+        found = {(p.size, p.threads): p.bytes_per_s / p.size for p in self.points}
+        return np.array([[found[size, threads] for threads in self.thread_counts] for size in self.sizes])
+
+    @property
+    def sequential_bytes_per_s(self) -> float:
+        """Of the largest reads, with as many threads as they like best."""
+        return float(self._rates[-1].max() * self.sizes[-1])
+
+    @property
+    def threads(self) -> int:
+        """How many threads read bundles best: the fewest that are nearly as fast as any number."""
+        low, high = SCATTERED
+        scattered = (self.sizes >= low) & (self.sizes <= high)
+        rates = self._rates[scattered] if scattered.any() else self._rates
+        share = (rates / rates.max(axis=1, keepdims=True)).mean(axis=0)
+        return int(self.thread_counts[np.argmax(share >= NEARLY * share.max())])
+
+    def reads_per_s(self, size: float, threads: float | None = None) -> float:
+        """Reads of `size` bytes a second, interpolated between what was measured; beyond it, bytes a second stay.
+
+        threads: outstanding at once, None for as many as the reader uses.
+        """
+        threads = self.threads if threads is None else threads
+        sizes, counts = np.log(self.sizes), np.log(self.thread_counts)
+        by_size = [np.interp(np.log(threads), counts, row) for row in np.log(self._rates)]
+        rate = np.exp(np.interp(np.log(size), sizes, by_size))
+        return float(rate * min(1.0, self.sizes[-1] / size))
+
+    def seconds(self, reads: float, size: float, batches: float = 1) -> float:
+        """Time of `reads` reads of `size` bytes, in batches each of which is waited for."""
+        if reads <= 0:
+            return 0.0
+        outstanding = min(self.threads, max(1.0, reads / batches))
+        return reads / self.reads_per_s(size, outstanding)
+
+    def gap(self, row_bytes: int) -> int:
+        """Bytes between two rows that are better read through: one read of all then takes less than two reads."""
+        gaps = np.arange(0, MAX_GAP + 1, 512)
+        longer = np.array([1 / self.reads_per_s(2 * row_bytes + gap) for gap in gaps])
+        worth = longer < 2 / self.reads_per_s(row_bytes)
+        return int(gaps[worth][-1]) if worth[0] else 0
+
+    def save(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(asdict(self), indent=2) + "\n")
+        partial.replace(path)
+
+    @classmethod
+    def from_dict(cls, content: dict) -> "DriveProfile":
+        points = tuple(DrivePoint(**point) for point in content["points"])
+        return cls(content["drive"], content["measured"], points, Processor(**content["processor"]))
+
+    @classmethod
+    def load(cls, path: Path) -> "DriveProfile | None":
+        """A saved profile; None where there is none. Raises FlashbulbError for a damaged one."""
+        try:
+            profile = cls.from_dict(json.loads(path.read_text()))
+            if not np.isfinite(profile._rates).all() or not (profile._rates > 0).all():
+                raise ValueError("a rate is not positive")
+            return profile
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise FlashbulbError(
+                f"{path} is not a drive's profile ({error!r}). Delete it, or run `flashbulb bench drive` again."
+            ) from error
+
+
+def drive_of(folder: Path) -> str:
+    """The name of the drive that holds a folder, or its nearest parent that exists: what its profile is saved under."""
+    while not folder.exists():
+        folder = folder.parent
+    device = folder.stat().st_dev
+    if sys.platform == "linux":
+        block = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}")
+        if block.exists():
+            return block.resolve().name
+    return f"device-{os.major(device)}-{os.minor(device)}"

@@ -1,0 +1,91 @@
+"""How neurons are used again: the paper's aggregated use over a window (section 3.1, fig. 4), as a curve.
+
+Neurons differ: some fire for most tokens, most never. Here a share `live` of a layer's neurons fires at all, each for
+every token with a probability of its own, and these probabilities are Beta distributed. Three numbers then give the
+whole curve, for any window, and can be fitted to three measured ones.
+"""
+
+from dataclasses import dataclass
+from math import exp, lgamma
+
+
+@dataclass(frozen=True)
+class Reuse:
+    """live: share of neurons that ever fire. mean, spread: of their probabilities, Beta(mean * spread, ...)."""
+
+    live: float
+    mean: float
+    spread: float
+
+    @property
+    def selected(self) -> float:
+        """Share of a layer's neurons that one token needs."""
+        return self.live * self.mean
+
+    def aggregated(self, window: float) -> float:
+        """Share of a layer's neurons that `window` consecutive tokens need together; windows between whole ones too."""
+        return self.live * (1 - self._unused(window))
+
+    def loaded(self, window: float) -> float:
+        """Share that a token needs and the `window` tokens before it did not: what has to be read."""
+        return self.aggregated(window + 1) - self.aggregated(window)
+
+    def window_of(self, share: float) -> float:
+        """The window, not necessarily whole, whose neurons fill `share` of a layer; 0 if not one token's fit."""
+        low, high = 0.0, 1.0
+        if self.aggregated(1) > share:
+            return 0.0
+        while self.aggregated(high) < share and high < 1e6:
+            low, high = high, 2 * high
+        return _root(lambda window: self.aggregated(window) - share, low, high)
+
+    def _unused(self, tokens: float) -> float:
+        """Expected (1 - q) ** tokens, q a live neuron's probability."""
+        b = (1 - self.mean) * self.spread
+        return exp(lgamma(b + tokens) + lgamma(self.spread) - lgamma(b) - lgamma(self.spread + tokens))
+
+    @classmethod
+    def fit(cls, selected: float, resident: float, loaded: float, window: int) -> "Reuse":
+        """The curve on which one token needs `selected` of a layer, `window` tokens together `resident`, and of a
+        token's neurons `loaded` were used by none of the `window` tokens before it.
+
+        Raises ValueError for figures that no such use of neurons has.
+        """
+
+        def of_spread(spread: float) -> "Reuse":
+            mean = _root(lambda mean: loaded / selected - cls(1 / mean, mean, spread).loaded(window), 1e-6, 1 - 1e-6)
+            return cls(selected / mean, mean, spread)
+
+        def excess(exponent: float) -> float:
+            return of_spread(10**exponent).aggregated(window) - resident
+
+        if not 0 < loaded < selected < resident <= 1 or excess(-2) * excess(6) > 0:
+            raise ValueError(f"no use of neurons selects {selected}, holds {resident} and loads {loaded}")
+        fitted = of_spread(10 ** _root(excess, -2, 6))
+        if fitted.live > 1:
+            raise ValueError(f"selecting {selected} and holding {resident} takes more neurons than there are")
+        return fitted
+
+
+def _root(function, low: float, high: float) -> float:
+    """Where a function that changes sign once between low and high does."""
+    rising = function(high) > 0
+    for _ in range(80):
+        middle = (low + high) / 2
+        if (function(middle) > 0) == rising:
+            high = middle
+        else:
+            low = middle
+    return (low + high) / 2
+
+
+# What is known of the models that the paper measured. OPT: appendix C.1; Falcon: C.2, whose selected share is not
+# given and follows from the other two.
+OPT = Reuse.fit(selected=0.10, resident=0.24, loaded=0.024, window=4)
+FALCON = Reuse.fit(selected=0.14, resident=0.33, loaded=0.031, window=4)
+
+
+def like_opt(selected: float) -> Reuse:
+    """The curve of a model of which only one token's share is known: used again as OPT's neurons are."""
+    live = selected / OPT.mean
+    return Reuse(min(live, 1.0), OPT.mean if live <= 1 else selected, OPT.spread)

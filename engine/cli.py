@@ -167,13 +167,14 @@ def _prepare(args) -> None:
             args.calibration,
             args.dtype,
             args.name,
+            args.predictors,
             lambda stage, share: progress(share, stage),
         )
     if args.json:
         _print_json({"out": str(args.out), **content})
         return
     print(f"{args.out} is ready.")
-    _print_layers(content["layers"])
+    _print_quality(content)
 
 
 def _info(args) -> None:
@@ -198,6 +199,7 @@ def _info(args) -> None:
         "resident": {name: size for name, size in budget.items.items() if name != "neuron_pool"},
         "smallest_budget_bytes": budget.smallest,
         "default_budget_bytes": budget.ceiling,
+        "calibration": prepared.manifest["calibration"],
         "by_layer": prepared.layer_reports,
     }
     if args.json:
@@ -209,12 +211,20 @@ def _info(args) -> None:
     for name, size in report["resident"].items():
         print(f"  {name.replace('_', ' '):<16} {readable(size):>8} in memory")
     print(f"Smallest memory budget {readable(budget.smallest)}, by default {readable(budget.ceiling)}.")
-    _print_layers(report["by_layer"])
+    _print_quality(prepared.manifest)
 
 
-def _print_layers(reports: list[dict]) -> None:
+def _print_quality(manifest: dict) -> None:
+    """What was measured while preparing."""
+    measured, layers = manifest["calibration"], manifest["layers"]
+    kinds = " and ".join(sorted({layer["predictor"] for layer in layers}))
+    exact, predicted = measured["exact_perplexity"], measured["predicted_perplexity"]
+    print(
+        f"Predictors: {kinds}. They cost {100 * (predicted / exact - 1):+.2f} % perplexity ({exact:.4g} with exact "
+        f"selection), on {measured['held_out_tokens']} tokens they were not trained on, of {measured['text']}."
+    )
     print("layer  sparsity   rank  threshold  recall  false positives")
-    for i, r in enumerate(reports):
+    for i, r in enumerate(layers):
         print(
             f"{i:5d} {r['sparsity']:9.4f} {r['rank']:6d} {r['threshold']:10.4f} {r['recall']:7.4f} "
             f"{r['false_positives']:16.4f}"
@@ -257,6 +267,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     prepare.add_argument("--dtype", choices=("float32", "float16", "bfloat16"))
     prepare.add_argument("--name", help="what the model is called, the checkpoint's folder by default")
+    prepare.add_argument(
+        "--predictors",
+        default="trained",
+        metavar="trained|factorised|FOLDER",
+        help="train them; take the up projections' factorisations as they are; or import published model_*.pt files",
+    )
     prepare.add_argument("--json", action="store_true")
     prepare.set_defaults(run=_prepare)
 

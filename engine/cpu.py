@@ -6,10 +6,13 @@ import numpy as np
 
 
 def product(x: mx.array, weight: mx.array) -> mx.array:
-    """x @ weight.T for x [..., tokens, in] and weight [out, in]; through numpy where that is faster."""
-    if mx.metal.is_available() or x.shape[-2] == 1 or not x.dtype == weight.dtype == mx.float32:
+    """x @ weight.T for x [..., tokens, in] and weight [out, in]; through numpy where that is faster.
+
+    A float32 x makes a float32 product, whatever the weight is stored in.
+    """
+    if mx.metal.is_available() or x.shape[-2] == 1 or x.dtype != mx.float32:
         return x @ weight.T
-    return mx.array(np.array(x) @ np.array(weight, copy=False).T)
+    return mx.array(np.array(x) @ np.array(weight.astype(mx.float32), copy=False).T)
 
 
 class _Linear(nn.Linear):

@@ -54,4 +54,4 @@ class AccessError(DownloadError):
 
 
 class DiskFullError(DownloadError):
-    """The disk is full: the download is paused, and goes on when there is room."""
+    """The disk is full: what was being downloaded or prepared is paused, and goes on when there is room."""

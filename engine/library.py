@@ -177,7 +177,7 @@ def _prepare(plan: hub.Plan, checkpoint: Path, preparing, stop: threading.Event,
 
     def report(stage: str, share: float) -> None:
         if stop.is_set():
-            raise CancelledError("Preparing was stopped. The download is kept.")
+            raise CancelledError("Preparing was stopped. The download and the layers that are done are kept.")
         preparing(stage, share)
 
     prepared, folder = _work(plan.repo) / "prepared", models_folder() / _name(plan.repo)

@@ -175,8 +175,7 @@ class LoadedModel:
     def _predictors(self) -> list:
         if self.settings.selection != "predictor":
             return []
-        thresholds = [report["threshold"] for report in self.prepared.layer_reports]
-        return load_predictors(self.prepared.folder / PREDICTOR, thresholds, self.dtype)
+        return load_predictors(self.prepared.folder / PREDICTOR, self.prepared.layer_reports, self.dtype)
 
     def _selector(self, layer: int, activation: Activation, bias: mx.array, predictors: list):
         if self.settings.selection == "dense":

@@ -1,7 +1,8 @@
 """A prepared model: a folder of plain files that any tool can inspect.
 
 config.json, generation_config.json and tokenizer files as they came; resident.safetensors, bundles.safetensors,
-predictor.safetensors; and manifest.json, written last, with the size and sha256 of every other file.
+predictor.safetensors, neuron_order.safetensors; and manifest.json, written last, with the size and sha256 of every
+other file.
 """
 
 import hashlib
@@ -14,11 +15,12 @@ from engine.flash.bundles import BundleFile
 
 FORMAT = "flashbulb"
 VERSION = 1
-MANIFEST, BUNDLES, RESIDENT, PREDICTOR = (
+MANIFEST, BUNDLES, RESIDENT, PREDICTOR, ORDER = (
     "manifest.json",
     "bundles.safetensors",
     "resident.safetensors",
     "predictor.safetensors",
+    "neuron_order.safetensors",
 )
 HASHED_AT_OPEN = 64_000_000  # bytes: larger files are checked for size at every start and hashed on demand
 AGAIN = "Prepare or download the model again."
@@ -44,7 +46,7 @@ class PreparedModel:
 
     @property
     def layer_reports(self) -> list[dict]:
-        """By layer, what was measured while preparing: sparsity, recall, false_positives, rank, threshold."""
+        """By layer, what was measured while preparing: sparsity; the predictor's kind, rank, threshold and errors."""
         return self.manifest["layers"]
 
     @classmethod
@@ -109,11 +111,11 @@ def sha256(path: Path) -> str:
 
 
 def write_manifest(folder: Path, content: dict) -> None:
-    """Describe every file in the folder and write the manifest, last and in one step."""
+    """Describe every file in the folder, those of folders in it left out, and write the manifest in one step."""
     files = {
         path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)}
         for path in sorted(folder.iterdir())
-        if path.name != MANIFEST
+        if path.name != MANIFEST and path.is_file()
     }
     partial = folder / f"{MANIFEST}.partial"
     partial.write_text(json.dumps({"format": FORMAT, "version": VERSION, **content, "files": files}, indent=2) + "\n")

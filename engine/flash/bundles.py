@@ -19,6 +19,7 @@ DATA_ALIGNMENT = 16384  # a page on Apple silicon; a multiple of every drive's b
 GRANULARITIES = (16384, 4096, 512)  # what direct reads like, largest first
 MAX_PADDING = 1 / 8  # of a row: beyond it the padding costs more than the aligned read gains
 MAX_HEADER = 100_000_000  # safetensors' own limit
+WRITTEN_AT_ONCE = 1024  # rows
 ITEM_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
 
 
@@ -110,31 +111,40 @@ def _read_header(path: Path) -> tuple[dict, int]:
 class BundleWriter:
     """Writes a bundle file one layer at a time; a context manager that leaves a whole file, or raises.
 
-    dtype: safetensors' name. width: of each of the parts. neurons: by layer. Raises OSError (a full disk) as it comes.
+    dtype: safetensors' name. width: of each of the parts. neurons: by layer. done: layers that an earlier writer left
+    whole. Raises OSError (a full disk) as it comes.
     """
 
-    def __init__(self, path: Path, dtype: str, width: int, parts: tuple[str, ...], neurons: list[int]):
+    def __init__(self, path: Path, dtype: str, width: int, parts: tuple[str, ...], neurons: list[int], done: int = 0):
         item = ITEM_BYTES[dtype]
         self._row = padded_row_bytes(len(parts) * width * item) // item
-        self._expected = list(neurons)
+        self._expected = list(neurons[done:])
         header: dict = {"__metadata__": {"format": "flashbulb", "bundle": "|".join(parts), "width": str(width)}}
-        start = 0
+        ends = [0]
         for i, count in enumerate(neurons):
-            stop = start + count * self._row * item
-            header[f"layers.{i}"] = {"dtype": dtype, "shape": [count, self._row], "data_offsets": [start, stop]}
-            start = stop
+            ends.append(ends[-1] + count * self._row * item)
+            header[f"layers.{i}"] = {"dtype": dtype, "shape": [count, self._row], "data_offsets": ends[-2:]}
         text = json.dumps(header).encode()
         text += b" " * (-(8 + len(text)) % DATA_ALIGNMENT)
-        self._file = path.open("wb")
+        self._file = path.open("r+b" if done else "wb")
         self._file.write(struct.pack("<Q", len(text)) + text)
+        self._file.seek(8 + len(text) + ends[done])
 
-    def write(self, bundles: np.ndarray) -> None:
-        """Append the next layer: `[neurons, parts * width]`, items of the dtype's size (bfloat16 as uint16)."""
+    def write(self, bundles: np.ndarray, order: np.ndarray | None = None) -> None:
+        """Append the next layer: `[neurons, parts * width]`, items of the dtype's size (bfloat16 as uint16).
+
+        order: the neuron to put at each place. It is on the disk when this returns.
+        """
         if len(bundles) != self._expected.pop(0):
             raise ValueError("this layer has another number of neurons than the header says")
-        rows = np.zeros((len(bundles), self._row), bundles.dtype)
-        rows[:, : bundles.shape[1]] = bundles
-        self._file.write(rows.data)
+        order = np.arange(len(bundles)) if order is None else order
+        for start in range(0, len(order), WRITTEN_AT_ONCE):
+            chosen = bundles[order[start : start + WRITTEN_AT_ONCE]]
+            rows = np.zeros((len(chosen), self._row), bundles.dtype)
+            rows[:, : bundles.shape[1]] = chosen
+            self._file.write(rows.data)
+        self._file.flush()
+        os.fsync(self._file.fileno())
 
     def __enter__(self) -> "BundleWriter":
         return self
@@ -144,6 +154,7 @@ class BundleWriter:
             if kind is None:
                 if self._expected:
                     raise ValueError(f"{len(self._expected)} layers were not written")
+                self._file.truncate()
                 self._file.flush()
                 os.fsync(self._file.fileno())
         finally:

@@ -65,6 +65,11 @@ class CausalModel(nn.Module):
         x = self.model.finish(x)
         return self.model.embed_tokens.as_linear(x) if self.args.tie_word_embeddings else self.lm_head(x)
 
+    @property
+    def head(self) -> str:
+        """Name of the matrix that makes logits: `<head>.weight` [vocabulary, ...], beside it perhaps `<head>.bias`."""
+        return "model.embed_tokens" if self.args.tie_word_embeddings else "lm_head"
+
     def rename(self, name: str) -> str | None:
         """The name here of a checkpoint's weight; None for one that is not needed."""
         if (name == "lm_head.weight" and self.args.tie_word_embeddings) or any(part in name for part in self.unused):

@@ -8,10 +8,11 @@ from typing import ClassVar
 
 import mlx.core as mx
 import mlx.nn as nn
-from mlx_lm.models.base import BaseModelArgs, scaled_dot_product_attention
+from mlx_lm.models.base import BaseModelArgs
 
 from engine.activations import Activation
 from engine.errors import CheckpointError
+from engine.models.attention import attend
 from engine.models.base import CausalModel, Decoder
 from engine.models.ffn import DenseFFN
 from engine.models.rotary import rotary
@@ -73,17 +74,12 @@ class Attention(nn.Module):
         self.rope = rotary(args)
 
     def __call__(self, x: mx.array, mask=None, cache=None) -> mx.array:
-        batch, length, width = x.shape
+        batch, length, _ = x.shape
         # A group's queries, its key and its value lie side by side; multi-query attention is one group.
         fused = self.query_key_value(x).reshape(batch, length, self.groups, -1, self.head_dim)
         queries = fused[..., :-2, :].reshape(batch, length, -1, self.head_dim)
         queries, keys, values = (p.transpose(0, 2, 1, 3) for p in (queries, fused[..., -2, :], fused[..., -1, :]))
-        offset = cache.offset if cache is not None else 0
-        queries, keys = self.rope(queries, offset=offset), self.rope(keys, offset=offset)
-        if cache is not None:
-            keys, values = cache.update_and_fetch(keys, values)
-        out = scaled_dot_product_attention(queries, keys, values, cache=cache, scale=self.scale, mask=mask)
-        return self.dense(out.transpose(0, 2, 1, 3).reshape(batch, length, width))
+        return self.dense(attend(queries, keys, values, cache, mask, self.scale, self.rope))
 
 
 class DecoderLayer(nn.Module):

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import mlx.core as mx
 import mlx.nn as nn
-from mlx_lm.models.base import BaseModelArgs, scaled_dot_product_attention
+from mlx_lm.models.base import BaseModelArgs
 
 from engine.activations import Activation
+from engine.models.attention import attend
 from engine.models.base import CausalModel
 from engine.models.ffn import DenseFFN
 
@@ -47,15 +48,12 @@ class Attention(nn.Module):
         self.out_proj = nn.Linear(dim, dim, bias=bias)
 
     def __call__(self, x: mx.array, mask=None, cache=None) -> mx.array:
-        batch, length, dim = x.shape
+        batch, length, _ = x.shape
         split = (batch, length, self.heads, -1)
         queries, keys, values = (
             p(x).reshape(split).transpose(0, 2, 1, 3) for p in (self.q_proj, self.k_proj, self.v_proj)
         )  # [batch, heads, length, dim / heads]
-        if cache is not None:
-            keys, values = cache.update_and_fetch(keys, values)
-        out = scaled_dot_product_attention(queries, keys, values, cache=cache, scale=self.scale, mask=mask)
-        return self.out_proj(out.transpose(0, 2, 1, 3).reshape(batch, length, dim))
+        return self.out_proj(attend(queries, keys, values, cache, mask, self.scale))
 
 
 class DecoderLayer(nn.Module):

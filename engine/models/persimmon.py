@@ -5,9 +5,10 @@ from typing import ClassVar
 
 import mlx.core as mx
 import mlx.nn as nn
-from mlx_lm.models.base import BaseModelArgs, scaled_dot_product_attention
+from mlx_lm.models.base import BaseModelArgs
 
 from engine.activations import Activation
+from engine.models.attention import attend
 from engine.models.base import CausalModel, Decoder
 from engine.models.ffn import DenseFFN
 from engine.models.rotary import rotary
@@ -50,18 +51,13 @@ class Attention(nn.Module):
         self.rope = rotary(args, args.partial_rotary_factor)
 
     def __call__(self, x: mx.array, mask=None, cache=None) -> mx.array:
-        batch, length, width = x.shape
+        batch, length, _ = x.shape
         # A head's query, key and value lie side by side: [batch, length, heads, 3, head_dim].
         fused = self.query_key_value(x).reshape(batch, length, self.heads, 3, -1)
         queries, keys, values = (fused[..., i, :].transpose(0, 2, 1, 3) for i in range(3))
         if "q_layernorm" in self:
             queries, keys = self.q_layernorm(queries), self.k_layernorm(keys)
-        offset = cache.offset if cache is not None else 0
-        queries, keys = self.rope(queries, offset=offset), self.rope(keys, offset=offset)
-        if cache is not None:
-            keys, values = cache.update_and_fetch(keys, values)
-        out = scaled_dot_product_attention(queries, keys, values, cache=cache, scale=self.scale, mask=mask)
-        return self.dense(out.transpose(0, 2, 1, 3).reshape(batch, length, width))
+        return self.dense(attend(queries, keys, values, cache, mask, self.scale, self.rope))
 
 
 class DecoderLayer(nn.Module):

@@ -5,9 +5,10 @@ from typing import ClassVar
 
 import mlx.core as mx
 import mlx.nn as nn
-from mlx_lm.models.base import BaseModelArgs, scaled_dot_product_attention
+from mlx_lm.models.base import BaseModelArgs
 
 from engine.activations import Activation
+from engine.models.attention import attend
 from engine.models.base import CausalModel, Decoder
 from engine.models.ffn import DenseFFN
 from engine.models.rotary import rotary
@@ -56,19 +57,14 @@ class Attention(nn.Module):
         self.rope = rotary(args, args.partial_rotary_factor)
 
     def __call__(self, x: mx.array, mask=None, cache=None) -> mx.array:
-        batch, length, width = x.shape
+        batch, length, _ = x.shape
         split = (batch, length, -1, self.head_dim)
         queries, keys, values = (
             p(x).reshape(split).transpose(0, 2, 1, 3) for p in (self.q_proj, self.k_proj, self.v_proj)
         )  # [batch, heads, length, head_dim]
         if "q_layernorm" in self:
             queries, keys = self.q_layernorm(queries), self.k_layernorm(keys)
-        offset = cache.offset if cache is not None else 0
-        queries, keys = self.rope(queries, offset=offset), self.rope(keys, offset=offset)
-        if cache is not None:
-            keys, values = cache.update_and_fetch(keys, values)
-        out = scaled_dot_product_attention(queries, keys, values, cache=cache, scale=self.scale, mask=mask)
-        return self.dense(out.transpose(0, 2, 1, 3).reshape(batch, length, width))
+        return self.dense(attend(queries, keys, values, cache, mask, self.scale, self.rope))
 
 
 class DecoderLayer(nn.Module):

@@ -1,69 +1,246 @@
-"""Running a calibration text through a model, layer by layer, and recording what each FFN sees."""
+"""Running a calibration text through a model, layer by layer, and recording what each FFN sees.
 
-from collections.abc import Iterator
+The text's hidden states lie in files, one for each layer reached, so that memory holds one layer and one run of text
+whatever the model's size, and so that a run that was killed goes on from its last whole layer. The held-out part of the
+text goes through a second time with predicted selection: what that costs is measured at the end.
+"""
+
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 import mlx.core as mx
-import mlx.nn as nn
 import numpy as np
 
+from engine.activations import Activation
 from engine.corpus import Sequence
-from engine.cpu import use_fast_products
+from engine.sparsity.predictor import Predictor
 from engine.sparsity.training import LayerActivity
 
-
-class CalibrationRun:
-    """The hidden states of the calibration text, moved through the model one layer at a time."""
-
-    def __init__(self, model, sequences: list[Sequence], context: int, limit: int):
-        """limit: tokens to use at most."""
-        use_fast_products(model)
-        self._states = [
-            model.embed(mx.array([tokens])).astype(mx.float32) for tokens in _runs(sequences, context, limit)
-        ]
-        mx.eval(self._states)
-        self.tokens = sum(state.shape[1] for state in self._states)
-
-    def through(self, layer, neurons: int) -> LayerActivity:
-        """Move every sequence through a layer, in float32. Its dense FFN must be in place."""
-        recorder = layer.ffn = RecordingFFN(layer.ffn)
-        for i, state in enumerate(self._states):
-            mask = "causal" if state.shape[1] > 1 else None
-            self._states[i] = layer(state, mask)
-            mx.eval(self._states[i])
-        layer.ffn = recorder.dense
-        return LayerActivity(np.concatenate(recorder.inputs), np.concatenate(recorder.active), neurons)
+HELD_OUT = 5  # every fifth run of text is not trained on
+RUNS = 10  # a text is cut into at least so many, if it is not very short
+SHORTEST = 64  # tokens of a run
+PIECE = 1024  # neurons at a time; a multiple of 8, as their bits are packed
 
 
-class RecordingFFN:
-    """A dense FFN that keeps its inputs and which neurons were active.
+class Stream:
+    """The hidden states of some runs of text between two layers, float32 [tokens, width], in one file a layer."""
 
-    In numpy, whose BLAS is fast everywhere; MLX's on the CPU is not.
+    def __init__(self, folder: Path, name: str, runs: list[list[int]], width: int):
+        self.runs = runs
+        self._folder, self._name, self._width = folder, name, width
+        self._ends = [0, *np.cumsum([len(run) for run in runs]).tolist()]
+
+    @property
+    def tokens(self) -> int:
+        return self._ends[-1]
+
+    def write(self, layer: int, runs: Iterable[np.ndarray]) -> None:
+        """Write a layer's input, run by run, whole or not at all. Raises OSError (a full disk)."""
+        path = self.path(layer)
+        fresh = path.with_name(f"{path.name}.new")
+        with fresh.open("wb") as file:
+            for states in runs:
+                file.write(np.ascontiguousarray(states).data)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+
+    def read(self, layer: int) -> Iterator[np.ndarray]:
+        """A layer's input, run by run."""
+        for start, end in zip(self._ends, self._ends[1:], strict=False):
+            items = (end - start) * self._width
+            states = np.fromfile(self.path(layer), np.float32, items, offset=4 * self._width * start)
+            yield states.reshape(end - start, self._width)
+
+    def path(self, layer: int) -> Path:
+        return self._folder / f"{self._name}.{layer}"
+
+
+class Calibration:
+    """A calibration text on its way through a model. `folder` holds its hidden states.
+
+    runs: token ids, each run with a context of its own.
     """
 
-    def __init__(self, dense: nn.Module):
-        self.dense = dense
-        self.inputs: list[np.ndarray] = []
+    def __init__(self, folder: Path, runs: list[list[int]], width: int):
+        self._held = [i % HELD_OUT == HELD_OUT // 2 for i in range(len(runs))]
+        if len(runs) <= HELD_OUT // 2:
+            self._held = [True] * len(runs)  # a text this short is all there is to measure on
+        held_out = [run for run, held in zip(runs, self._held, strict=True) if held]
+        self._exact, self._predicted = (
+            Stream(folder, "exact", runs, width),
+            Stream(folder, "predicted", held_out, width),
+        )
+        self._inputs, self._width = folder / "inputs", width
+
+    @property
+    def tokens(self) -> int:
+        return self._exact.tokens
+
+    @property
+    def held_out_tokens(self) -> int:
+        return self._predicted.tokens
+
+    def embed(self, embed: Callable[[mx.array], mx.array]) -> None:
+        """Write the first layer's input: [1, tokens, width] of token ids [1, tokens]."""
+        for stream in (self._exact, self._predicted):
+            stream.write(0, (np.array(embed(mx.array([run])).astype(mx.float32)[0]) for run in stream.runs))
+
+    def record(self, layer: int, module, ffn: "BundledFFN") -> LayerActivity:
+        """Move the text through a layer whose FFN is to be `ffn`; returns what that saw."""
+        with self._inputs.open("wb") as file:
+            module.ffn = recorder = _Recorder(ffn, file)
+            self._exact.write(layer + 1, (_through(module, states) for states in self._exact.read(layer)))
+        inputs = np.memmap(self._inputs, np.float32, "r", shape=(self.tokens, self._width))
+        held_out = np.repeat(self._held, [len(run) for run in self._exact.runs])
+        if held_out.all():
+            held_out = np.arange(self.tokens) % HELD_OUT == HELD_OUT // 2
+        return LayerActivity(inputs, np.concatenate(recorder.active), ffn.neurons, held_out)
+
+    def predict(self, layer: int, module, ffn: "BundledFFN", predictor: Predictor) -> None:
+        """Move the held-out runs through a layer as predicted selection would."""
+        module.ffn = _Masked(ffn, predictor)
+        self._predicted.write(layer + 1, (_through(module, states) for states in self._predicted.read(layer)))
+
+    def forget(self, layer: int) -> None:
+        """Delete a layer's input: it is not needed any more."""
+        for path in (self._exact.path(layer), self._predicted.path(layer), self._inputs):
+            path.unlink(missing_ok=True)
+
+    def finished(self, layers: int, finish: Callable[[mx.array], mx.array]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """What the head multiplies, [tokens, width], and the token that follows each, of the held-out runs: with exact
+        and with predicted selection."""
+        exact = (states for states, held in zip(self._exact.read(layers), self._held, strict=True) if held)
+        targets = np.concatenate([run[1:] for run in self._predicted.runs])
+        streams = []
+        for runs in (exact, self._predicted.read(layers)):
+            finished = [np.array(finish(mx.array(states[:-1])[None]).astype(mx.float32)[0]) for states in runs]
+            streams.append((np.concatenate(finished), targets))
+        return streams
+
+
+def perplexity(
+    streams: list[tuple[np.ndarray, np.ndarray]], head: Callable[[], Iterator[tuple[np.ndarray, np.ndarray]]]
+) -> list[float]:
+    """Perplexity of each (finished states, targets), in one pass over the head's pieces: rows [n, width], bias [n].
+
+    The logits of a large vocabulary never exist all at once: their exponentials are summed piece by piece.
+    """
+    largest = [np.full(len(targets), -np.inf) for _, targets in streams]
+    total = [np.zeros(len(targets)) for _, targets in streams]
+    chosen = [np.zeros(len(targets)) for _, targets in streams]
+    first = 0
+    for rows, bias in head():
+        for i, (states, targets) in enumerate(streams):
+            for at in (slice(start, start + PIECE) for start in range(0, len(targets), PIECE)):
+                scores = states[at] @ rows.T + bias
+                high = np.maximum(largest[i][at], scores.max(axis=1))
+                sums = np.exp(scores - high[:, None]).sum(axis=1)
+                total[i][at] = total[i][at] * np.exp(largest[i][at] - high) + sums
+                largest[i][at] = high
+                here = np.flatnonzero((targets[at] >= first) & (targets[at] < first + len(rows)))
+                chosen[i][at.start + here] = scores[here, targets[at][here] - first]
+        first += len(rows)
+    nats = [np.mean(high + np.log(sums) - score) for high, sums, score in zip(largest, total, chosen, strict=True)]
+    return [math.exp(min(value, 700.0)) for value in nats]
+
+
+def _through(module, states: np.ndarray) -> np.ndarray:
+    """[tokens, width] through a layer, in float32."""
+    x = module(mx.array(states)[None], "causal" if len(states) > 1 else None)
+    return np.array(x.astype(mx.float32)[0])
+
+
+class BundledFFN:
+    """An FFN computed in float32 from the rows of its bundle file, a piece of the neurons at a time.
+
+    In numpy, whose BLAS is fast everywhere; MLX's on the CPU is not. rows: [neurons, parts * width], bfloat16 as
+    uint16.
+    """
+
+    def __init__(self, rows: np.ndarray, width: int, activation: Activation, biases):
+        self._rows, self._width, self._activation = rows, width, activation
+        self._bias, self._down_bias = (None if b is None else np.array(b.astype(mx.float32)) for b in biases)
+        self.neurons = len(rows)
+
+    def __call__(self, x: np.ndarray, see: Callable[[slice, np.ndarray], None]) -> np.ndarray:
+        """[tokens, width] of x [tokens, width]. see(neurons, hidden) may change hidden values in place."""
+        y = np.zeros_like(x)
+        for start in range(0, self.neurons, PIECE):
+            piece = slice(start, min(start + PIECE, self.neurons))
+            *inputs, down = (self.part(i, piece) for i in range(len(self._activation.parts)))
+            products = [x @ part.T for part in inputs]
+            if self._bias is not None:
+                products[0] += self._bias[piece]
+            hidden = self._activation.hidden(*products)
+            see(piece, hidden)
+            y += hidden @ down
+        return y if self._down_bias is None else y + self._down_bias
+
+    def part(self, index: int, neurons: slice) -> np.ndarray:
+        """float32 [neurons, width]: one of the parts of some bundles."""
+        stored = self._rows[neurons, index * self._width : (index + 1) * self._width]
+        if stored.dtype == np.uint16:
+            return (stored.astype(np.uint32) << 16).view(np.float32)
+        return stored.astype(np.float32)
+
+    @property
+    def threshold_bias(self) -> np.ndarray:
+        """What is added to the first part's product before it is compared with zero: [neurons]."""
+        bias = np.zeros(self.neurons, np.float32) if self._bias is None else self._bias
+        return bias - np.float32(self._activation.threshold)
+
+    def __len__(self) -> int:
+        return self.neurons
+
+    def __getitem__(self, neurons: slice) -> np.ndarray:
+        """Rows of the first part, which decides, all but alone, whether a neuron is active."""
+        return self.part(0, neurons)
+
+
+class _Recorder:
+    """A layer's `ffn(x)` that writes its inputs to a file and keeps which neurons were active, as bits."""
+
+    def __init__(self, ffn: BundledFFN, file):
+        self._ffn, self._file = ffn, file
         self.active: list[np.ndarray] = []
-        *self._inputs, self._down = (np.array(part) for part in dense.bundle_parts())
-        self._bias, self._down_bias = (np.float32(0) if bias is None else np.array(bias) for bias in dense.biases())
-        self._activation = dense.activation
 
     def __call__(self, x: mx.array) -> mx.array:
-        inputs = np.array(x[0])
-        products = [inputs @ part.T for part in self._inputs]
-        products[0] += self._bias
-        hidden = self._activation.hidden(*products)
-        self.inputs.append(inputs)
-        self.active.append(np.packbits(hidden != 0, axis=1))
-        return mx.array(hidden @ self._down + self._down_bias)[None]
+        inputs, bits = np.array(x[0]), []
+        self._file.write(inputs.data)
+        y = self._ffn(inputs, lambda _, hidden: bits.append(np.packbits(hidden != 0, axis=1)))
+        self.active.append(np.concatenate(bits, axis=1))
+        return mx.array(y)[None]
 
 
-def _runs(sequences: list[Sequence], context: int, limit: int) -> Iterator[list[int]]:
+class _Masked:
+    """A layer's `ffn(x)` that computes only what a predictor names."""
+
+    def __init__(self, ffn: BundledFFN, predictor: Predictor):
+        self._ffn, self._predictor = ffn, predictor
+
+    def __call__(self, x: mx.array) -> mx.array:
+        said = np.array(self._predictor.active(x)[0])
+
+        def hide(neurons: slice, hidden: np.ndarray) -> None:
+            hidden *= said[:, neurons]
+
+        return mx.array(self._ffn(np.array(x[0]), hide))[None]
+
+
+def cut(sequences: list[Sequence], context: int, limit: int) -> list[list[int]]:
+    """Runs of tokens of a text, at most `limit` in all, each at most `context` long."""
+    available = min(limit, sum(len(sequence.tokens) for sequence in sequences))
+    longest = min(context, max(SHORTEST, available // RUNS))
+    runs = []
     for sequence in sequences:
-        for start in range(0, len(sequence.tokens), context):
-            run = sequence.tokens[start : start + min(context, limit)]
+        for start in range(0, len(sequence.tokens), longest):
+            run = sequence.tokens[start : start + min(longest, limit)]
             if len(run) > 1:
                 limit -= len(run)
-                yield run
+                runs.append(run)
             if limit <= 1:
-                return
+                return runs
+    return runs

@@ -30,15 +30,17 @@ SIZES = {  # the largest that a config may ask for, some ten times what exists
     "hidden_size": 1_000_000,
     "word_embed_proj_dim": 1_000_000,
     "ffn_dim": 1_000_000,
+    "ffn_hidden_size": 1_000_000,
     "intermediate_size": 1_000_000,
     "head_dim": 100_000,
     "num_hidden_layers": 1_000,
     "num_attention_heads": 10_000,
     "num_key_value_heads": 10_000,
+    "num_kv_heads": 10_000,
     "max_position_embeddings": 100_000_000,
     "vocab_size": 10_000_000,
 }
-MAY_BE_NULL = {"word_embed_proj_dim", "head_dim", "num_key_value_heads"}
+MAY_BE_NULL = {"word_embed_proj_dim", "ffn_hidden_size", "head_dim", "num_key_value_heads", "num_kv_heads"}
 
 
 @dataclass(frozen=True)

@@ -1,31 +1,41 @@
 """`flashbulb prepare`: layer by layer, bundle the FFN, record what it does on a text, train its predictor."""
 
+import errno
+import hashlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import mlx.core as mx
 import numpy as np
 from mlx.utils import tree_flatten, tree_map
 from mlx_lm.tokenizer_utils import load as load_tokenizer
+from safetensors.numpy import save
 
 from engine.corpus import Sequence, read_sequences
-from engine.errors import FlashbulbError
+from engine.cpu import use_fast_products
+from engine.errors import CheckpointError, DiskFullError, FlashbulbError
 from engine.flash.bundles import BundleWriter
 from engine.memory.budget import readable
 from engine.models import build
-from engine.prepare.calibration import CalibrationRun
+from engine.prepare.calibration import BundledFFN, Calibration, cut, perplexity
 from engine.prepare.checkpoint import COMPANIONS, Checkpoint
+from engine.prepare.journal import Journal
+from engine.prepare.order import neuron_order
+from engine.prepare.predictors import FACTORISED, IMPORTED, TRAINED, find_predictors, import_predictor
 from engine.prepare.safetensors_file import STORED, SafetensorsWriter
 from engine.prepare.stored_tensor import DTYPES
-from engine.prepared import BUNDLES, PREDICTOR, RESIDENT, write_manifest
-from engine.sparsity.predictor import Predictor, predictor_weights
-from engine.sparsity.training import train_predictor
+from engine.prepared import BUNDLES, ORDER, PREDICTOR, RESIDENT, write_manifest
+from engine.sparsity.predictor import Predictor, weight_names
+from engine.sparsity.training import LayerActivity, TrainedPredictor, ranks_for, train_predictor
 
 CALIBRATION = Path(__file__).parents[2] / "resources" / "calibration" / "dialogues.jsonl.gz"
 CALIBRATION_TOKENS = 24_000
 LAYERS = "model.layers."  # what the names of every model's layers begin with
 PIECE_BYTES = 64_000_000  # of a tensor that is only copied
+METHOD = 1  # to be raised when layers would come out otherwise: what was begun before is then begun anew
+WORK = "work"  # the folder of what is only needed until the model is prepared
 
 
 def prepare(
@@ -34,154 +44,280 @@ def prepare(
     calibration: Path | None = None,
     dtype: str | None = None,
     name: str | None = None,
+    predictors: str | Path = TRAINED,
     progress: Callable[[str, float], None] = lambda *_: None,
 ) -> dict:
     """Make a prepared model of a checkpoint; returns its manifest's content.
 
-    dtype: of bundles and resident weights, the checkpoint's by default. progress(stage, share) may raise
-    CancelledError. Everything is written beside `out` and moved there when it is whole. Raises CheckpointError,
-    FlashbulbError.
+    dtype: of bundles and resident weights, the checkpoint's by default. predictors: TRAINED, FACTORISED (no training)
+    or a folder of published ones. progress(stage, share) may raise CancelledError.
+
+    Everything is written to `out`.partial and moved when it is whole. What is interrupted, by whatever, goes on from
+    its last whole layer when it is called again. Raises CheckpointError, DiskFullError, FlashbulbError.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise FlashbulbError(f"{out} exists and is not empty. Give a new folder.")
     source = Checkpoint.open(checkpoint)
     partial = out.with_name(out.name + ".partial")
+    calibration, dtype = calibration or CALIBRATION, dtype or source.dtype
     try:
-        _check_room(source, out)
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        content = _Preparation(source, partial, calibration or CALIBRATION, dtype or source.dtype, progress).run()
-        write_manifest(partial, {"name": name or checkpoint.resolve().name, **content})
+        _check_room(_needed(source) - _written(partial), out)
+        journal = Journal(partial / WORK, _purpose(source, calibration, dtype, predictors))
+        try:
+            content = _Preparation(source, partial, journal, calibration, dtype, predictors, progress).run()
+            write_manifest(partial, {"name": name or checkpoint.resolve().name, **content})
+        except CheckpointError:  # which no second try mends
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        finally:
+            journal.close()
+        shutil.rmtree(partial / WORK)
         if out.exists():
             out.rmdir()
         partial.rename(out)
     except OSError as error:
-        raise FlashbulbError(f"{out} could not be written: {error.strerror or error}. Nothing was kept.") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        raise _paused(error, source, partial, out) from error
     return content
 
 
-def _check_room(source: Checkpoint, out: Path) -> None:
-    parent = next(folder for folder in out.absolute().parents if folder.exists())
-    needed, free = int(1.3 * sum(w.nbytes for w in source.weights.values())), shutil.disk_usage(parent).free
+def _purpose(source: Checkpoint, calibration: Path, dtype: str, predictors: str | Path) -> dict:
+    """What decides how the layers come out."""
+    files = {tensor.path for tensor in source.weights.values()}
+    content = calibration.read_bytes() if calibration.is_file() else b""
+    return {
+        "method": METHOD,
+        "checkpoint": str(source.folder.resolve()),
+        "files": sorted([path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files),
+        "config": source.config,
+        "calibration": hashlib.sha256(content).hexdigest(),
+        "dtype": dtype,
+        "predictors": str(predictors),
+    }
+
+
+def _needed(source: Checkpoint) -> int:
+    """Bytes of disk: the weights with their padding, predictors, hidden states."""
+    return int(1.3 * sum(w.nbytes for w in source.weights.values()))
+
+
+def _written(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _existing(out: Path) -> Path:
+    return next(folder for folder in out.absolute().parents if folder.exists())
+
+
+def _check_room(needed: int, out: Path) -> None:
+    free = shutil.disk_usage(_existing(out)).free
     if needed > free:
-        raise FlashbulbError(
-            f"The disk of {parent} has {readable(free)} free, and preparing needs about {readable(needed)}. Make room."
+        raise DiskFullError(
+            f"The disk of {_existing(out)} has {readable(free)} free, and preparing needs about {readable(needed)}. "
+            "Make room."
         )
 
 
-class _Preparation:
-    """One run of `prepare`: the model, the calibration text's state, and what has been learned so far."""
+def _paused(error: OSError, source: Checkpoint, partial: Path, out: Path) -> FlashbulbError:
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return FlashbulbError(f"{out} could not be written: {error.strerror or error}.")
+    needed, free = max(_needed(source) - _written(partial), 0), shutil.disk_usage(_existing(out)).free
+    return DiskFullError(
+        f"{out} could not be written: {error.strerror}. About {readable(needed)} more are needed and {readable(free)} "
+        f"are free. Make room and prepare again: it goes on where it was. To give it up, delete {partial}."
+    )
 
-    def __init__(self, source: Checkpoint, folder: Path, calibration: Path, dtype: str, progress):
-        self._source, self._folder, self._calibration, self._progress = source, folder, calibration, progress
-        self._dtype_name, self._dtype = dtype, DTYPES[dtype]
+
+class _Preparation:
+    """One run of `prepare`, which may go on where an earlier one ended."""
+
+    def __init__(self, source, folder: Path, journal: Journal, calibration: Path, dtype: str, predictors, progress):
+        self._source, self._folder, self._journal, self._text = source, folder, journal, calibration
+        self._dtype_name, self._dtype, self._progress = dtype, DTYPES[dtype], progress
         self._model, self._args = build(source.config)
         shapes = {name: weight.shape for name, weight in tree_flatten(self._model.parameters())}
         self._stored = source.fit(shapes, self._model.rename)
+        use_fast_products(self._model)
+        self._layers = len(self._model.layers)
+        parts = [layer.ffn.bundle_parts() for layer in self._model.layers]
+        self._neurons, self._width = [first.shape[0] for first, *_ in parts], parts[0][0].shape[1]
+        self._activation = self._model.layers[0].ffn.activation
+        self._predictors = predictors
+        if predictors not in (TRAINED, FACTORISED):
+            find_predictors(Path(predictors), self._layers)
 
     def run(self) -> dict:
         for name in COMPANIONS:
             if (self._source.folder / name).is_file():
                 shutil.copyfile(self._source.folder / name, self._folder / name)
-        biases, predictors, reports = {}, [], []
-        sequences, text = self._calibration_sequences()
-        layers = self._model.layers
-        self._load_all_but_layers()
-        run = CalibrationRun(self._model, sequences, self._args.max_position_embeddings, CALIBRATION_TOKENS)
-        self._model = None  # its embedding has done its work; the layers are read one at a time
-        parts = [layer.ffn.bundle_parts() for layer in layers]
-        names = layers[0].ffn.activation.parts
-        width, neurons = parts[0][0].shape[1], [first.shape[0] for first, *_ in parts]
-        del parts
-        with BundleWriter(self._folder / BUNDLES, STORED[self._dtype_name], width, names, neurons) as bundles:
-            for i, layer in enumerate(layers):
-                self._progress(f"layer {i + 1} of {len(layers)}", i / len(layers))
-                layer.load_weights(self._read(f"{LAYERS}{i}."), strict=True)
-                biases |= self._biases(i, layer.ffn)
-                bundles.write(self._bundle(layer.ffn))
-                layer.update(tree_map(lambda w: w.astype(mx.float32), layer.parameters()))
-                predictor, report = self._learn(layer.ffn, run.through(layer, neurons[i]))
-                predictors.append(predictor)
-                reports.append(report)
-                layers[i] = layer = None  # its memory is needed for the next
-                mx.clear_cache()
-        self._save_resident(biases)
-        _save(self._folder / PREDICTOR, predictor_weights(predictors, self._dtype))
-        self._progress("done", 1.0)
+        sequences, text = self._sequences()
+        runs = cut(sequences, self._args.max_position_embeddings, CALIBRATION_TOKENS)
+        calibration = Calibration(self._journal.folder, runs, self._width)
+        self._bundle_layers(calibration)
+        self._progress("writing what stays in memory", 0.96)
+        self._save_resident()
+        self._save_predictors()
+        self._save_order()
+        self._progress("measuring the predictors", 0.98)
+        exact, predicted = perplexity(calibration.finished(self._layers, self._finish()), self._head_pieces)
+        self._progress("checksums", 0.99)
         return {
             "source": {"checkpoint": self._source.folder.resolve().name},
             "architecture": self._source.config["model_type"],
             "dtype": self._dtype_name,
-            "neuron_order": "checkpoint",
-            "calibration": {"text": text, "tokens": run.tokens},
-            "layers": reports,
+            "neuron_order": "co-activation",
+            "calibration": {
+                "text": text,
+                "tokens": calibration.tokens,
+                "held_out_tokens": calibration.held_out_tokens,
+                "exact_perplexity": round(exact, 5),
+                "predicted_perplexity": round(predicted, 5),
+            },
+            "layers": self._journal.layers,
         }
 
-    def _calibration_sequences(self) -> tuple[list[Sequence], str]:
+    def _sequences(self) -> tuple[list[Sequence], str]:
         """Sequences to calibrate on, and what they are."""
         if (self._folder / "tokenizer_config.json").is_file():
-            return read_sequences(self._calibration, load_tokenizer(self._folder)), self._calibration.name
+            return read_sequences(self._text, load_tokenizer(self._folder)), self._text.name
         # A checkpoint without a tokenizer can only be given token ids; those are all that is known of its texts.
         tokens = np.random.default_rng(0).integers(self._args.vocab_size, size=CALIBRATION_TOKENS // 4)
         return [Sequence(tokens.tolist(), 0)], "random tokens, as the checkpoint has no tokenizer"
 
+    # ------------------------------------------------------------------------------------------------ layers
+    def _bundle_layers(self, calibration: Calibration) -> None:
+        done = len(self._journal.layers)
+        if not done:
+            self._progress("embedding the calibration text", 0.0)
+            self._load([name for name in self._stored if not name.startswith((LAYERS, "lm_head."))])
+            calibration.embed(self._model.embed)
+            self._unload()
+        dtype, names = STORED[self._dtype_name], self._activation.parts
+        with BundleWriter(self._folder / BUNDLES, dtype, self._width, names, self._neurons, done) as bundles:
+            for i in range(done, self._layers):
+                self._progress(f"layer {i + 1} of {self._layers}", 0.95 * i / self._layers)
+                self._journal.add(self._layer(i, calibration, bundles))
+                calibration.forget(i)
+                self._model.layers[i] = None  # its memory is needed for the next
+                mx.clear_cache()
+
+    def _layer(self, i: int, calibration: Calibration, bundles: BundleWriter) -> dict:
+        """Bundle a layer; returns what is said of it in the manifest."""
+        layer = self._model.layers[i]
+        layer.load_weights(self._read(f"{LAYERS}{i}."), strict=True)
+        rows = self._rows(i, layer.ffn)
+        ffn = BundledFFN(rows, self._width, self._activation, layer.ffn.biases())
+        # Norms are computed in float32; matrices stay as they are stored, and are converted one at a time when used.
+        layer.update(tree_map(lambda w: w.astype(mx.float32) if w.ndim == 1 else w, layer.parameters()))
+        activity = calibration.record(i, layer, ffn)
+        trained, kind = self._learn(i, ffn, activity)
+        stored = (mx.array(w).astype(self._dtype).astype(mx.float32) for w in (trained.down, trained.up, trained.bias))
+        calibration.predict(i, layer, ffn, Predictor(*stored, trained.quality.threshold, trained.relu))
+        order = neuron_order(activity)
+        bundles.write(rows, order)
+        learned = {"down": trained.down, "up": trained.up[order], "bias": trained.bias[order], "order": order}
+        with self._learned_file(i).open("wb") as file:
+            np.savez(file, **learned)
+        rounded = {name: round(value, 5) for name, value in asdict(trained.quality).items() if name != "threshold"}
+        return {
+            "neurons": ffn.neurons,
+            "sparsity": round(1 - activity.density, 5),
+            "predictor": kind,
+            "rank": len(trained.down),
+            "threshold": trained.quality.threshold,
+            **rounded,
+        }
+
+    def _learn(self, i: int, ffn: BundledFFN, activity: LayerActivity) -> tuple[TrainedPredictor, str]:
+        if self._predictors in (TRAINED, FACTORISED):
+            epochs = {"epochs": 0} if self._predictors == FACTORISED else {}
+            ranks = ranks_for(self._width)
+            return train_predictor(activity, ffn, ffn.threshold_bias, ranks, **epochs), self._predictors
+        return import_predictor(Path(self._predictors), i, activity), IMPORTED
+
+    def _rows(self, i: int, ffn) -> np.ndarray:
+        """[neurons, parts * width]: each neuron's parts side by side, items of the stored dtype's size."""
+        rows = mx.concatenate([self._cast(f"layer {i}", part) for part in ffn.bundle_parts()], axis=1)
+        return np.array(rows.view(mx.uint16) if self._dtype == mx.bfloat16 else rows)
+
+    # ------------------------------------------------------------------------------------------- what is read
     def _read(self, prefix: str) -> list[tuple[str, mx.array]]:
         """What the model has below a prefix, named without it."""
         stored = self._stored.items()
         return [(name.removeprefix(prefix), tensor.read()) for name, tensor in stored if name.startswith(prefix)]
 
-    def _load_all_but_layers(self) -> None:
-        """What comes before the layers; the head, which is only copied, stays on disk."""
-        outer = [name for name in self._stored if not name.startswith((LAYERS, "lm_head."))]
-        self._model.load_weights([(name, self._stored[name].read()) for name in outer], strict=False)
+    def _load(self, names: list[str]) -> None:
+        self._model.load_weights([(name, self._stored[name].read()) for name in names], strict=False)
 
-    def _save_resident(self, biases: dict[str, mx.array]) -> None:
+    def _unload(self) -> None:
+        """A model with nothing in memory again."""
+        self._model, _ = build(self._source.config)
+        use_fast_products(self._model)
+        mx.clear_cache()
+
+    def _finish(self) -> Callable[[mx.array], mx.array]:
+        """What is between the last layer and the head, loaded."""
+        self._unload()
+        outer = [name for name in self._stored if not name.startswith((LAYERS, "model.embed", "lm_head."))]
+        self._load(outer)
+        return self._model.model.finish
+
+    def _head_pieces(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Rows [some tokens of the vocabulary, width] of the head, and their biases; float32."""
+        head, start = self._stored[f"{self._model.head}.weight"], 0
+        bias = self._stored.get(f"{self._model.head}.bias")
+        for piece in head.pieces(PIECE_BYTES):
+            rows, end = np.array(piece.astype(mx.float32)), start + len(piece)
+            added = np.array(bias.read(slice(start, end)).astype(mx.float32)) if bias else np.zeros(len(rows))
+            yield rows, added.astype(np.float32)
+            start = end
+
+    # ---------------------------------------------------------------------------------------- what is written
+    def _save_resident(self) -> None:
         """Everything but the FFNs' matrices, under the model's own names, copied piece by piece."""
         copied = {name: tensor for name, tensor in self._stored.items() if ".ffn." not in name}
+        first, last = self._activation.parts[0], self._activation.parts[-1]
+        biases = {}
+        for i in range(self._layers):
+            names = {first: f"ffn.{i}.input_bias", last: f"ffn.{i}.down_bias"}
+            found = {ours: self._stored.get(f"{LAYERS}{i}.ffn.{part}.bias") for part, ours in names.items()}
+            biases |= {ours: tensor for ours, tensor in found.items() if tensor}
         shapes = {name: tensor.shape for name, tensor in (copied | biases).items()}
         with SafetensorsWriter(self._folder / RESIDENT, self._dtype_name, shapes) as file:
-            for tensor in copied.values():
+            for name, tensor in copied.items():
                 for piece in tensor.pieces(PIECE_BYTES):
-                    file.write(piece.astype(self._dtype))
-            for bias in biases.values():
+                    file.write(self._cast(name, piece))
+            for name, tensor in biases.items():
+                bias = self._cast(name, tensor.read())
+                if name.endswith("input_bias"):
+                    bias = bias[mx.array(self._learned(int(name.split(".")[1]))["order"])]
                 file.write(bias)
 
-    def _biases(self, layer: int, ffn) -> dict[str, mx.array]:
-        names = (f"ffn.{layer}.input_bias", f"ffn.{layer}.down_bias")
-        return {n: b.astype(self._dtype) for n, b in zip(names, ffn.biases(), strict=True) if b is not None}
+    def _save_predictors(self) -> None:
+        shapes = {}
+        for i, report in enumerate(self._journal.layers):
+            rank, neurons = report["rank"], report["neurons"]
+            layer = ((rank, self._width), (neurons, rank), (neurons,))
+            shapes |= dict(zip(weight_names(i), layer, strict=True))
+        with SafetensorsWriter(self._folder / PREDICTOR, self._dtype_name, shapes) as file:
+            for i in range(self._layers):
+                learned = self._learned(i)
+                for part in ("down", "up", "bias"):
+                    file.write(self._cast(f"the predictor of layer {i}", mx.array(learned[part])))
 
-    def _bundle(self, ffn) -> np.ndarray:
-        """[neurons, parts * width]: each neuron's parts side by side, items of the stored dtype's size."""
-        rows = mx.concatenate([part.astype(self._dtype) for part in ffn.bundle_parts()], axis=1)
-        return np.array(rows.view(mx.uint16) if self._dtype == mx.bfloat16 else rows)
+    def _save_order(self) -> None:
+        orders = {f"layers.{i}": self._learned(i)["order"] for i in range(self._layers)}
+        (self._folder / ORDER).write_bytes(save(orders, metadata={"format": "flashbulb"}))
 
-    def _learn(self, ffn, activity) -> tuple[Predictor, dict]:
-        first = np.array(ffn.bundle_parts()[0])  # the part that decides, all but alone, whether a neuron is active
-        bias = ffn.biases()[0]
-        bias = np.zeros(len(first), np.float32) if bias is None else np.array(bias)
-        rank = default_rank(first.shape[1])
-        trained = train_predictor(activity, first, bias - ffn.activation.threshold, rank)
-        active = np.unpackbits(activity.active, axis=1, count=activity.neurons).mean()
-        predictor = Predictor(mx.array(trained.down), mx.array(trained.up), mx.array(trained.bias), trained.threshold)
-        return predictor, {
-            "neurons": activity.neurons,
-            "sparsity": round(1 - float(active), 5),
-            "rank": rank,
-            "threshold": trained.threshold,
-            "recall": round(trained.recall, 5),
-            "false_positives": round(trained.false_positives, 5),
-        }
+    def _cast(self, name: str, array: mx.array) -> mx.array:
+        cast = array.astype(self._dtype)
+        if self._dtype == mx.float16 and array.dtype != mx.float16 and mx.any(mx.isinf(cast)).item():
+            raise CheckpointError(f"Weights of {name} are too large for float16. Prepare it with --dtype bfloat16.")
+        return cast
 
+    def _learned_file(self, layer: int) -> Path:
+        return self._journal.folder / f"learned.{layer}.npz"
 
-def _save(path: Path, weights: dict[str, mx.array]) -> None:
-    try:
-        mx.save_safetensors(str(path), weights, metadata={"format": "flashbulb"})
-    except RuntimeError as error:  # what MLX makes of a full disk
-        raise OSError(f"{path.name}: {error}") from error
-
-
-def default_rank(width: int) -> int:
-    """Rank of a predictor for a hidden width: the paper's 128 for 4096, relatively more for small ones."""
-    return min(max(width // 2, 32), 128)
+    def _learned(self, layer: int) -> dict[str, np.ndarray]:
+        """What `_layer` left behind: predictor and neuron order."""
+        with np.load(self._learned_file(layer), allow_pickle=False) as content:
+            return dict(content)

@@ -16,13 +16,15 @@ from engine.cpu import product
 class Predictor:
     """score = up (down x) + bias; a neuron is predicted active where sigmoid(score) > threshold.
 
-    down: [rank, hidden]; up: [neurons, rank]; bias: [neurons]; threshold: a probability.
+    down: [rank, hidden]; up: [neurons, rank]; bias: [neurons]; threshold: a probability. relu: whether down's outputs
+    pass a ReLU, as in predictors that PowerInfer published.
     """
 
     down: mx.array
     up: mx.array
     bias: mx.array
     threshold: float
+    relu: bool = False
 
     @property
     def rank(self) -> int:
@@ -31,21 +33,24 @@ class Predictor:
     def active(self, x: mx.array) -> mx.array:
         """bool [..., neurons] for x [..., hidden]."""
         logit = float(np.log(self.threshold / (1 - self.threshold)))
-        return product(product(x, self.down), self.up) + self.bias > logit
+        inner = product(x, self.down)
+        return product(mx.maximum(inner, 0) if self.relu else inner, self.up) + self.bias > logit
 
 
-def load_predictors(path: Path, thresholds: list[float], dtype: mx.Dtype) -> list[Predictor]:
-    """Predictors by layer from predictor.safetensors, computed in `dtype`."""
+def load_predictors(path: Path, reports: list[dict], dtype: mx.Dtype) -> list[Predictor]:
+    """Predictors by layer from predictor.safetensors, computed in `dtype`. reports: by layer, the manifest's."""
     weights = mx.load(str(path))
     return [
-        Predictor(*(weights[f"layers.{i}.{part}"].astype(dtype) for part in ("down", "up", "bias")), threshold)
-        for i, threshold in enumerate(thresholds)
+        Predictor(*(weights[name].astype(dtype) for name in weight_names(i)), report["threshold"], is_relu(report))
+        for i, report in enumerate(reports)
     ]
 
 
-def predictor_weights(predictors: list[Predictor], dtype: mx.Dtype) -> dict[str, mx.array]:
-    """What predictor.safetensors holds: the inverse of `load_predictors`."""
-    weights = {}
-    for i, p in enumerate(predictors):
-        weights |= {f"layers.{i}.{part}": getattr(p, part).astype(dtype) for part in ("down", "up", "bias")}
-    return weights
+def weight_names(layer: int) -> tuple[str, ...]:
+    """What a layer's down, up and bias are called in predictor.safetensors."""
+    return tuple(f"layers.{layer}.{part}" for part in ("down", "up", "bias"))
+
+
+def is_relu(report: dict) -> bool:
+    """Whether a layer's report in the manifest is of an imported predictor, whose kind has a ReLU."""
+    return report.get("predictor") == "imported"

@@ -1,97 +1,163 @@
 """Training a predictor for one layer, in numpy, in bounded memory (paper, section 3.1 and appendix B).
 
 It starts from the best low-rank factorisation of the up projection for the inputs seen, read as a probability: a
-neuron's pre-activation is its low-rank estimate plus an error of known spread. A few passes of class-balanced logistic
-regression then move the errors to where they cost least.
+neuron's pre-activation is its low-rank estimate plus an error of known spread. That is a predictor already; how many
+false positives it has at each rank chooses the rank. A few passes of class-balanced logistic regression then move the
+errors to where they cost least.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 RECALL = 0.97  # asked for on text that was not trained on; leaves room for other texts to reach 0.95
-HELD_OUT = 5  # every fifth block of tokens chooses the threshold
-BLOCK = 256
 BATCH = 512
+PIECE = 1024  # neurons of the up projection at a time
 LEAST_ERROR = 0.2  # of a neuron's spread
 LOGIT_OF_UNIT = 1.702  # sigmoid(1.702 z) is within 0.01 of the normal distribution function
+NEAR_BEST = 1.25  # a rank is enough that has so many times the false positives of the largest
+FEW = 0.005  # false positives that no larger rank is worth
 
 
 @dataclass(frozen=True)
 class LayerActivity:
-    """What one layer saw on a text. inputs: float32 [tokens, hidden]; active: bits [tokens, neurons / 8]."""
+    """What one layer saw on a text. inputs: float32 [tokens, hidden]; active: bits [tokens, neurons / 8].
+
+    held_out: bool [tokens], those that are not trained on but choose rank and threshold.
+    """
 
     inputs: np.ndarray
     active: np.ndarray
     neurons: int
+    held_out: np.ndarray
 
     def rows(self, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Inputs, and active as bool, of some tokens."""
         flags = np.unpackbits(self.active[which], axis=1, count=self.neurons).view(bool)
         return self.inputs[which], flags
 
+    def batches(self, which: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for start in range(0, len(which), BATCH):
+            yield self.rows(which[start : start + BATCH])
+
+    @property
+    def density(self) -> float:
+        """Share of neurons that were active."""
+        active = sum(int(np.bitwise_count(self.active[i : i + BATCH]).sum()) for i in range(0, len(self.active), BATCH))
+        return active / (len(self.active) * self.neurons)
+
 
 @dataclass(frozen=True)
-class TrainedPredictor:
-    """down [rank, hidden], up [neurons, rank], bias [neurons], float32; the rest was measured on held-out tokens."""
+class Quality:
+    """A threshold (a probability), and what it gives on held-out tokens: shares of active and of inactive neurons."""
 
-    down: np.ndarray
-    up: np.ndarray
-    bias: np.ndarray
     threshold: float
     recall: float
     false_positives: float
 
 
+@dataclass(frozen=True)
+class TrainedPredictor:
+    """A predictor's float32 weights, see `Predictor`, and how good they are."""
+
+    down: np.ndarray
+    up: np.ndarray
+    bias: np.ndarray
+    quality: Quality
+    relu: bool = False
+
+
+def ranks_for(width: int) -> list[int]:
+    """Ranks to choose from for a hidden width: the paper's 128 to 1024 for 4096, relatively more for small ones."""
+    largest = min(max(width // 4, 128), max(width // 2, 1))
+    ranks = [largest]
+    while ranks[0] // 2 >= max(width // 32, 32):
+        ranks.insert(0, ranks[0] // 2)
+    return ranks
+
+
 def train_predictor(
-    activity: LayerActivity,
-    up: np.ndarray,
-    up_bias: np.ndarray,
-    rank: int,
-    epochs: int = 4,
-    seed: int = 0,
-    progress: Callable[[], None] = lambda: None,
+    activity: LayerActivity, up, up_bias: np.ndarray, ranks: list[int], epochs: int = 4, seed: int = 0
 ) -> TrainedPredictor:
     """A predictor for a layer whose neurons are active where `up` x + `up_bias` is positive.
 
-    up: [neurons, hidden], the gate's rows where the FFN is gated; up_bias: [neurons]; float32.
+    up: [neurons, hidden] float32, the gate's rows where the FFN is gated: an array, or whatever gives one when sliced.
+    up_bias: [neurons]. ranks: to choose from, rising. epochs: 0 leaves it at the factorisation.
     """
-    blocks = np.arange(len(activity.inputs)) // BLOCK
-    training, held_out = np.flatnonzero(blocks % HELD_OUT != 0), np.flatnonzero(blocks % HELD_OUT == 0)
-    weights = _probabilistic_factors(activity.inputs[training], up, up_bias, rank)
-    _logistic_regression(weights, activity, training, epochs, seed, progress)
-    logit, recall, false_positives = _choose_threshold(weights, activity, held_out)
-    threshold = float(1 / (1 + np.exp(-np.clip(logit, -30, 30))))
-    return TrainedPredictor(*weights, threshold, recall, false_positives)
+    training, held_out = np.flatnonzero(~activity.held_out), np.flatnonzero(activity.held_out)
+    factors = _probabilistic_factors(activity, training, up, up_bias, ranks[-1])
+    untrained = {rank: measure(_truncated(factors, rank), activity, held_out) for rank in ranks}
+    enough = max(NEAR_BEST * untrained[ranks[-1]].false_positives, FEW)
+    rank = next(rank for rank in ranks if untrained[rank].false_positives <= enough)
+    weights = _truncated(factors, rank)
+    factorised = TrainedPredictor(*(w.copy() for w in weights), untrained[rank])
+    del factors
+    if not epochs:
+        return factorised
+    _logistic_regression(weights, activity, training, epochs, seed)
+    trained = TrainedPredictor(*weights, measure(weights, activity, held_out))
+    return min(trained, factorised, key=lambda predictor: predictor.quality.false_positives)
 
 
-def _probabilistic_factors(x: np.ndarray, up: np.ndarray, up_bias: np.ndarray, rank: int) -> list[np.ndarray]:
-    """[down, up, bias] such that sigmoid(up (down x) + bias) is the probability of a positive pre-activation."""
-    mean = x.mean(axis=0)
-    covariance = np.cov(x, rowvar=False).astype(np.float32) + 1e-4 * np.eye(x.shape[1], dtype=np.float32)
+@dataclass
+class _Factors:
+    """down [hidden, rank] and low_rank [neurons, rank], best directions first; spread and centre by neuron."""
+
+    down: np.ndarray
+    low_rank: np.ndarray
+    spread: np.ndarray
+    centre: np.ndarray
+    mean: np.ndarray
+
+
+def _probabilistic_factors(activity: LayerActivity, training: np.ndarray, up, up_bias, rank: int) -> _Factors:
+    """The best estimates of `up` x from `rank` numbers, given how the inputs are distributed."""
+    mean, covariance = _moments(activity, training)
     root = np.linalg.cholesky(covariance)
+    pieces = [slice(start, start + PIECE) for start in range(0, len(up), PIECE)]
     # The right singular vectors of (up root) by variance explained; the eigenproblem is only hidden x hidden.
-    weighted = up @ root
-    _, vectors = np.linalg.eigh(weighted.T @ weighted)
+    gram = np.zeros_like(root)
+    for piece in pieces:
+        weighted = up[piece] @ root
+        gram += weighted.T @ weighted
+    _, vectors = np.linalg.eigh(gram)
     basis = vectors[:, ::-1][:, :rank]
-    down = np.linalg.solve(root.T, basis).T.astype(np.float32)
-    low_rank = weighted @ basis
-    spread = np.sqrt((weighted**2).sum(axis=1)) + 1e-6
-    error = np.sqrt(np.maximum(spread**2 - (low_rank**2).sum(axis=1), 0))
+    low_rank, spread, centre = np.empty((len(up), rank), np.float32), np.empty(len(up)), np.empty(len(up))
+    for piece in pieces:
+        rows = up[piece]
+        weighted = rows @ root
+        low_rank[piece], spread[piece] = weighted @ basis, np.sqrt((weighted**2).sum(axis=1)) + 1e-6
+        centre[piece] = rows @ mean + up_bias[piece]
+    return _Factors(np.linalg.solve(root.T, basis).astype(np.float32), low_rank, spread, centre, mean)
+
+
+def _moments(activity: LayerActivity, training: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and covariance, made safely positive, of the inputs that are trained on; float32."""
+    width = activity.inputs.shape[1]
+    total, squares = np.zeros(width), np.zeros((width, width))
+    for start in range(0, len(training), BATCH):
+        x = activity.inputs[training[start : start + BATCH]]
+        total += x.sum(axis=0)
+        squares += x.T @ x
+    mean = total / len(training)
+    covariance = (squares - len(training) * np.outer(mean, mean)) / max(len(training) - 1, 1)
+    covariance[np.diag_indices(width)] += 1e-4 * np.trace(covariance) / width + 1e-12
+    return mean.astype(np.float32), covariance.astype(np.float32)
+
+
+def _truncated(factors: _Factors, rank: int) -> list[np.ndarray]:
+    """[down, up, bias] such that sigmoid(up (down x) + bias) is the probability of a positive pre-activation."""
+    down, low_rank = np.ascontiguousarray(factors.down[:, :rank].T), factors.low_rank[:, :rank]
+    error = np.sqrt(np.maximum(factors.spread**2 - (low_rank**2).sum(axis=1), 0))
     # Where the rank is nearly full the error vanishes; scores need not be more certain than the tail of a sigmoid.
-    scale = LOGIT_OF_UNIT / np.maximum(error, LEAST_ERROR * spread)
-    bias = (up @ mean + up_bias - low_rank @ (down @ mean)) * scale
+    scale = LOGIT_OF_UNIT / np.maximum(error, LEAST_ERROR * factors.spread)
+    bias = (factors.centre - low_rank @ (down @ factors.mean)) * scale
     return [down, (low_rank * scale[:, None]).astype(np.float32), bias.astype(np.float32)]
 
 
 def _logistic_regression(
-    weights: list[np.ndarray],
-    activity: LayerActivity,
-    training: np.ndarray,
-    epochs: int,
-    seed: int,
-    progress: Callable[[], None],
+    weights: list[np.ndarray], activity: LayerActivity, training: np.ndarray, epochs: int, seed: int
 ) -> None:
     """Adam on the binary cross entropy, in place; active neurons weigh more, as they are few and missing one costs."""
     rng = np.random.default_rng(seed)
@@ -107,7 +173,6 @@ def _logistic_regression(
             corrected = first[i] / (1 - 0.9 ** (step + 1))
             spread = np.sqrt(second[i] / (1 - 0.99 ** (step + 1))) + 1e-10
             weights[i] -= rates[i] * (1 - step / steps) * corrected / spread
-        progress()
 
 
 def _gradients(weights: list[np.ndarray], x: np.ndarray, active: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -121,17 +186,20 @@ def _gradients(weights: list[np.ndarray], x: np.ndarray, active: np.ndarray) -> 
     return (slope @ up).T @ x, slope.T @ inner, slope.sum(axis=0)
 
 
-def _choose_threshold(weights: list[np.ndarray], activity: LayerActivity, held_out: np.ndarray) -> tuple[float, ...]:
-    """The highest logit with enough recall over the layer, and the recall and share of false positives it gives."""
+def measure(weights: list[np.ndarray], activity: LayerActivity, held_out: np.ndarray, relu: bool = False) -> Quality:
+    """What [down, up, bias] do with the highest threshold that finds enough of what is active in the held-out tokens.
+
+    relu: whether down's outputs pass a ReLU.
+    """
     down, up, bias = weights
     edges = np.linspace(-30, 30, 6001)
     positive, negative = np.zeros(len(edges) - 1), np.zeros(len(edges) - 1)
-    for start in range(0, len(held_out), BATCH):
-        x, active = activity.rows(held_out[start : start + BATCH])
-        score = np.clip((x @ down.T) @ up.T + bias, -29.99, 29.99)
+    for x, active in activity.batches(held_out):
+        inner = x @ down.T
+        score = np.clip((np.maximum(inner, 0) if relu else inner) @ up.T + bias, -29.99, 29.99)
         positive += np.histogram(score[active], edges)[0]
         negative += np.histogram(score[~active], edges)[0]
     found = positive[::-1].cumsum()[::-1] / max(positive.sum(), 1)  # recall with the threshold at each left edge
     extra = negative[::-1].cumsum()[::-1] / max(negative.sum(), 1)
     at = int(np.flatnonzero(found >= RECALL)[-1]) if positive.sum() else len(edges) - 2
-    return float(edges[at]), float(found[at]), float(extra[at])
+    return Quality(float(1 / (1 + np.exp(-edges[at]))), float(found[at]), float(extra[at]))

@@ -13,10 +13,13 @@ no role marker is spent on telling them apart: a newline hands over the word, an
 """
 
 import argparse
+import ctypes
 import gzip
 import json
 import math
 import random
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -85,10 +88,93 @@ def batches(stream_of, sequences, seed):
             yield torch.from_numpy(np.stack(cut[i : i + sequences]).astype(np.int64))
 
 
+# ----------------------------------------------------------------------------------- sparse products on a CPU
+def pointer(tensor):
+    return ctypes.c_void_p(tensor.data_ptr())
+
+
+def build_kernels(folder):
+    """The products of sparse_ffn.c, compiled for this machine."""
+    library = folder / "sparse_ffn.so"
+    flags = ["-O3", "-march=native", "-fopenmp", "-shared", "-fPIC", f"-DWIDTH={WIDTH}", f"-DFFN={FFN}"]
+    source = Path(__file__).with_name("sparse_ffn.c")
+    subprocess.run(["cc", *flags, str(source), "-o", str(library)], check=True)
+    return ctypes.CDLL(str(library))
+
+
+def keep_freed_memory():
+    """Large buffers come back every step; without this each is a fresh mapping, faulted in page by page (1.4 x)."""
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(-4, 0)  # M_MMAP_MAX
+        libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
+
+
+class SparseFFN(torch.autograd.Function):
+    """relu(x w1ᵀ + b1) w2ᵀ + b2 with every product but the first over the active neurons alone.
+
+    x [tokens, WIDTH]. Returns y [tokens, WIDTH], the mean activation and the share of active neurons.
+    """
+
+    @staticmethod
+    def forward(ctx, x, w1, b1, w2, b2, kernels):
+        tokens, w2t, y = len(x), w2.T.contiguous(), torch.empty_like(x)
+        index, value = torch.empty(tokens, FFN, dtype=torch.int16), torch.empty(tokens, FFN)
+        count, total = torch.empty(tokens, dtype=torch.int32), torch.empty(tokens)
+        for rows in range(0, tokens, 512):
+            h = torch.addmm(b1, x[rows : rows + 512], w1.T)
+            parts = (y, index, value, count, total)
+            pointers = (pointer(part[rows:]) for part in parts)
+            kernels.forward(ctypes.c_long(len(h)), pointer(h), pointer(w2t), pointer(b2), *pointers)
+        ctx.save_for_backward(x, w1, w2t, index, value, count)
+        ctx.kernels = kernels
+        density = count.sum() / (tokens * FFN)
+        ctx.mark_non_differentiable(density)
+        return y, total.sum() / (tokens * FFN), density
+
+    @staticmethod
+    def backward(ctx, dy, dsize, _):
+        x, w1, w2t, index, value, count = ctx.saved_tensors
+        dy, tokens = dy.contiguous(), ctypes.c_long(len(x))
+        dh, dx = torch.empty_like(value), torch.empty_like(x)
+        dw1, dw2t, db1 = torch.zeros_like(w1), torch.zeros_like(w2t), torch.zeros(FFN)
+        penalty = ctypes.c_float(dsize.item() / value.numel())
+        parts = (dy, w1, w2t, index, count)
+        ctx.kernels.backward_tokens(tokens, *map(pointer, parts), penalty, pointer(dh), pointer(dx))
+        parts = (x, dy, index, value, dh, count, dw1, dw2t, db1)
+        ctx.kernels.backward_weights(tokens, *map(pointer, parts))
+        return dx, dw1, db1, dw2t.T, dy.sum(0), None
+
+
+class CrossEntropy(torch.autograd.Function):
+    """Mean nats a token of x Eᵀ against targets, a few rows of logits at a time, gradients in the same pass."""
+
+    @staticmethod
+    def forward(ctx, x, embedding, targets):
+        nats, dx, dembedding = 0.0, torch.empty_like(x), torch.zeros_like(embedding)
+        for rows in range(0, len(x), 512):
+            part, wanted = x[rows : rows + 512], targets[rows : rows + 512, None]
+            logits = part @ embedding.T
+            normaliser = logits.logsumexp(1, keepdim=True)
+            nats += (normaliser - logits.gather(1, wanted)).sum()
+            error = logits.sub_(normaliser).exp_()
+            error.scatter_add_(1, wanted, error.new_full(wanted.shape, -1.0))
+            torch.mm(error, embedding, out=dx[rows : rows + 512])
+            dembedding.addmm_(error.T, part)
+        ctx.save_for_backward(dx, dembedding)
+        return nats / len(x)
+
+    @staticmethod
+    def backward(ctx, scale):
+        dx, dembedding = ctx.saved_tensors
+        return dx * (scale / len(dx)), dembedding * (scale / len(dx)), None
+
+
 # --------------------------------------------------------------------------------------------------- model
 class Block(nn.Module):
-    def __init__(self, dropout):
+    def __init__(self, dropout, kernels):
         super().__init__()
+        self.kernels = kernels
         self.norm1, self.norm2 = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
         self.qkv, self.out = nn.Linear(WIDTH, 3 * WIDTH), nn.Linear(WIDTH, WIDTH)
         self.fc1, self.fc2 = nn.Linear(WIDTH, FFN), nn.Linear(FFN, WIDTH)
@@ -99,15 +185,24 @@ class Block(nn.Module):
         q, k, v = self.qkv(self.norm1(x)).view(batch, length, 3, HEADS, WIDTH // HEADS).permute(2, 0, 3, 1, 4)
         attended = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         x = x + self.dropout(self.out(attended.transpose(1, 2).reshape(batch, length, WIDTH)))
-        active = F.relu(self.fc1(self.norm2(x)))
-        return x + self.dropout(self.fc2(active)), active.mean(), (active > 0).float().mean()
+        change, size, density = self.ffn(self.norm2(x))
+        return x + self.dropout(change), size, density
+
+    def ffn(self, x):
+        """The FFN's result, its mean activation and the share of neurons that are active."""
+        if self.kernels:
+            weights = (self.fc1.weight, self.fc1.bias, self.fc2.weight, self.fc2.bias)
+            y, size, density = SparseFFN.apply(x.flatten(0, 1), *weights, self.kernels)
+            return y.view(x.shape), size, density
+        active = F.relu(self.fc1(x))
+        return self.fc2(active), active.mean(), (active > 0).float().mean()
 
 
 class Model(nn.Module):
-    def __init__(self, dropout):
+    def __init__(self, dropout, kernels=None):
         super().__init__()
         self.tokens, self.positions = nn.Embedding(VOCABULARY, WIDTH), nn.Embedding(CONTEXT, WIDTH)
-        self.blocks = nn.ModuleList(Block(dropout) for _ in range(LAYERS))
+        self.blocks = nn.ModuleList(Block(dropout, kernels) for _ in range(LAYERS))
         self.norm = nn.LayerNorm(WIDTH)
         self.dropout = nn.Dropout(dropout)
         for name, weight in self.named_parameters():
@@ -124,12 +219,12 @@ class Model(nn.Module):
             x, size, density = block(x)
             sizes.append(size)
             densities.append(density)
-        return self.norm(x) @ self.tokens.weight.T, torch.stack(sizes), torch.stack(densities)
+        return self.norm(x), torch.stack(sizes), torch.stack(densities)
 
     def loss(self, ids, l1):
         """Cross entropy [nats a token] plus the L1 norm of the activations, weighted by layer; densities by layer."""
-        logits, sizes, densities = self(ids[:, :-1])
-        nats = F.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
+        hidden, sizes, densities = self(ids[:, :-1])
+        nats = CrossEntropy.apply(hidden.flatten(0, 1), self.tokens.weight, ids[:, 1:].flatten())
         return nats + (l1 * sizes).sum(), nats, densities
 
 
@@ -189,8 +284,9 @@ def evaluate(model, tokenizer, conversations, device):
         bytes_ += sum(len((turn + "\n").encode()) for turn in turns)
         for start in range(0, len(ids) - 1, CONTEXT):
             row = torch.tensor(ids[start : start + CONTEXT + 1], device=device)[None]
-            logits, _, densities = model(row[:, :-1])
-            nats += F.cross_entropy(logits[0], row[0, 1:], reduction="sum").item()
+            hidden, _, densities = model(row[:, :-1])
+            logits = hidden[0] @ model.tokens.weight.T
+            nats += F.cross_entropy(logits, row[0, 1:], reduction="sum").item()
             tokens += row.shape[1] - 1
             density += densities * (row.shape[1] - 1)
     model.train()
@@ -273,7 +369,6 @@ def main():
     parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument("--density", type=float, default=0.05, help="share of active neurons to steer each layer to")
     parser.add_argument("--steps", type=int, help="end after this many steps (a trial)")
-    parser.add_argument("--compile", action="store_true")
     parser.add_argument("--start", type=Path, help="a prepared model of the same shape to go on from")
     args = parser.parse_args()
 
@@ -284,11 +379,13 @@ def main():
     train, watched = train[40:], train[:40]
     tokenizer = Tokenizer.from_file(str(args.start / "tokenizer.json")) if args.start else train_tokenizer(train)
     data = batches([np.array(encode(tokenizer, turns), np.uint16) for turns in train], args.sequences, seed=0)
-    model = Model(args.dropout)
+    if device == "cpu":
+        keep_freed_memory()
+    args.out.mkdir(parents=True, exist_ok=True)
+    model = Model(args.dropout, build_kernels(args.out) if device == "cpu" else None)
     if args.start:
         load_prepared(model, args.start)
     model = model.to(device)
-    loss_of = torch.compile(model.loss) if args.compile else model.loss
     opts = optimisers(model, args.lr)
     peaks = [group["lr"] for opt in opts for group in opt.param_groups]
     log_l1 = torch.full((LAYERS,), math.log(1e-3), device=device)
@@ -302,14 +399,15 @@ def main():
         for group, peak in zip((g for opt in opts for g in opt.param_groups), peaks, strict=True):
             group["lr"] = peak * rate
         # The L1 weight comes in over the first fifth, then each layer's follows its distance from the wanted density.
-        loss, nats, densities = loss_of(next(data).to(device), log_l1.exp() * min(1, done / 0.2))
+        loss, nats, densities = model.loss(next(data).to(device), log_l1.exp() * min(1, done / 0.2))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for opt in opts:
             opt.step()
             opt.zero_grad(set_to_none=True)
-        log_l1 += 0.03 * (densities.detach() / args.density - 1).clamp(-0.5, 0.5)
-        log_l1.clamp_(math.log(1e-4), math.log(1.0))
+        # It falls faster than it rises: neurons that a too heavy weight put to death do not come back.
+        log_l1 += 0.03 * (densities.detach() / args.density - 1).clamp(-1.0, 0.5)
+        log_l1.clamp_(math.log(1e-5), math.log(1.0))
         step += 1
         if step % 50 == 0 or step in (5, 20):
             seconds = time.monotonic() - started

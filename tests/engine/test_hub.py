@@ -23,9 +23,10 @@ from engine.cli import main
 from engine.errors import FlashbulbError, GatedError, HubError
 from engine.hub import is_repository, look_up, needed_files
 from engine.models import ARCHITECTURES
-from engine.prepared import PreparedModel
+from engine.prepared import BUNDLES, PreparedModel
 from tests.checkpoints import write_text
 from tests.engine.hub_server import COMMIT, Hub, Storage, lfs_sha256
+from tests.engine.prepare.test_checkpoint import as_bin
 
 ROOT = Path(__file__).parents[2]
 CONFIG = b'{"model_type": "opt", "activation_function": "relu"}'
@@ -260,6 +261,18 @@ def test_get_list_and_remove(hub, capsys, text):
     assert library.installed() == []
     assert [path.name for path in library.models_folder().rglob("*")] == [".downloads", "tiny--opt.lock"]
     assert run(capsys, "remove", "tiny/opt")[0] == 1
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+def test_a_repository_of_old_checkpoint_files(tiny_checkpoint, tiny_model, tmp_path, monkeypatch, capsys, text, shards):
+    old = as_bin(tiny_checkpoint, tmp_path / "old", shards)
+    (old / "run_me.py").write_text("raise SystemExit('this was run')")
+    with Storage() as storage, Hub(storage, old) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        assert run(capsys, "get", "tiny/opt", "--calibration", text)[0] == 0
+    assert not list(library.models_folder().rglob("*.py"))
+    folder = library.folder_of("tiny/opt")
+    assert (folder / BUNDLES).read_bytes() == (tiny_model / BUNDLES).read_bytes()
 
 
 def test_show_and_json(hub, capsys, text, quickly_prepared):

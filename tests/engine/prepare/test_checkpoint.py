@@ -482,6 +482,8 @@ def test_prepare_stops_at_weights_that_are_no_numbers(tiny_checkpoint, tmp_path)
         {"max_position_embeddings": -1},
         {"num_attention_heads": 0},
         {"num_attention_heads": 7},
+        {"ffn_hidden_size": 10**12},
+        {"num_kv_heads": -3},
         {"model_type": ["opt"]},
     ],
 )
@@ -577,10 +579,11 @@ import resource, sys
 from pathlib import Path
 import numpy as np
 from engine.prepare import prepare as module
-from engine.sparsity.training import TrainedPredictor
-def untrained(activity, up, bias, rank, *_, **__):
-    down, up = np.zeros((rank, up.shape[1]), np.float32), np.zeros((len(up), rank), np.float32)
-    return TrainedPredictor(down, up, np.zeros(len(up), np.float32), 0.5, 1.0, 0.0)
+from engine.sparsity.training import Quality, TrainedPredictor
+def untrained(activity, up, bias, ranks):
+    width, neurons = activity.inputs.shape[1], activity.neurons
+    weights = [np.zeros(shape, np.float32) for shape in ((32, width), (neurons, 32), (neurons,))]
+    return TrainedPredictor(*weights, Quality(0.5, 1.0, 0.0))
 module.train_predictor, module.CALIBRATION_TOKENS = untrained, 1000
 def peak():
     if sys.platform == "linux":  # where getrusage counts what the parent held before it started this

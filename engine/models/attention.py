@@ -1,0 +1,46 @@
+"""The tail that every attention has in common: rotate, remember, attend, and put the heads side by side."""
+
+import mlx.core as mx
+import numpy as np
+from mlx_lm.models.base import scaled_dot_product_attention
+
+
+def attend(
+    queries: mx.array, keys: mx.array, values: mx.array, cache, mask, scale: float, rope=None
+) -> mx.array:  # [batch, length, heads * head_dim]
+    """queries: [batch, heads, length, head_dim]; keys and values: of perhaps fewer heads, each shared by a group.
+
+    cache: of the tokens before, or None. mask: None, "causal" or bool [length, tokens]. rope: rotates by position.
+    """
+    if rope is not None:
+        offset = cache.offset if cache is not None else 0
+        queries, keys = rope(queries, offset=offset), rope(keys, offset=offset)
+    if cache is not None:
+        keys, values = cache.update_and_fetch(keys, values)
+    batch, _, length, _ = queries.shape
+    if length > 1 and not mx.metal.is_available():
+        out = _attend_numpy(queries, keys, values, mask, scale)
+    else:
+        out = scaled_dot_product_attention(queries, keys, values, cache=cache, scale=scale, mask=mask)
+    return out.transpose(0, 2, 1, 3).reshape(batch, length, -1)
+
+
+def _attend_numpy(queries: mx.array, keys: mx.array, values: mx.array, mask, scale: float) -> mx.array:
+    """Many tokens on the CPU, where MLX's attention takes some twenty times as long; one head at a time."""
+    q, k, v = (np.array(a.astype(mx.float32)) for a in (queries, keys, values))
+    (batch, heads, length, _), tokens, group = q.shape, k.shape[2], q.shape[1] // k.shape[1]
+    hidden = None
+    if isinstance(mask, str):
+        hidden = np.triu(np.ones((length, tokens), bool), tokens - length + 1)
+    elif mask is not None:
+        hidden = ~np.array(mask).reshape(length, tokens)
+    out = np.empty((batch, heads, length, v.shape[-1]), np.float32)
+    for b, head in np.ndindex(batch, heads):
+        scores = (q[b, head] * np.float32(scale)) @ k[b, head // group].T
+        if hidden is not None:
+            scores[hidden] = -np.inf
+        scores -= scores.max(axis=1, keepdims=True)
+        np.exp(scores, out=scores)
+        scores /= scores.sum(axis=1, keepdims=True)
+        np.matmul(scores, v[b, head // group], out=out[b, head])
+    return mx.array(out).astype(queries.dtype)

@@ -1,7 +1,7 @@
 """Measure the starter model: `uv run python resources/starter/evaluate.py` writes evaluation.json beside this file.
 
-What `flashbulb eval` prints: for every second held-out conversation with whole layers streamed, which is exact; and for
-every 24th through the decode path, with exact and with predicted selection.
+What `flashbulb eval` prints: for the held-out conversations with whole layers streamed, which is exact; and for every
+24th through the decode path, with exact and with predicted selection.
 """
 
 import json
@@ -30,7 +30,7 @@ def measure(selection: str, prefill: bool, every: int) -> dict:
 
 def main() -> None:
     work = {
-        "heldout": ("predictor", True, 2),
+        "heldout": ("predictor", True, 1),
         "sample_exact": ("exact", False, SAMPLE),
         "sample_predictor": ("predictor", False, SAMPLE),
         "check": ("predictor", True, CHECK),

@@ -2,9 +2,9 @@
 
     pip install torch==2.13.0 numpy tokenizers safetensors
     python train.py dialogues.jsonl.gz checkpoint/ --minutes 100
-    python train.py dialogues.jsonl.gz checkpoint/ --minutes 100 --start model/ --lr 1.5e-3
+    python train.py dialogues.jsonl.gz checkpoint/ --minutes 100 --start model/ --lr 2e-3
 
-The second line goes on from a prepared model. Writes a checkpoint in Hugging Face form (config.json,
+The second line goes on from a prepared model. Without a GPU a C compiler is needed too, for sparse_ffn.c. Writes a checkpoint in Hugging Face form (config.json,
 model.safetensors, tokenizer files), which `flashbulb prepare` turns into the prepared model beside this file. The
 schedule follows the clock, so a slower machine sees fewer tokens but still finishes its learning-rate decay on time.
 

@@ -4,9 +4,10 @@
     python train.py dialogues.jsonl.gz checkpoint/ --minutes 100
     python train.py dialogues.jsonl.gz checkpoint/ --minutes 100 --start model/ --lr 2e-3
 
-The second line goes on from a prepared model. Without a GPU a C compiler is needed too, for sparse_ffn.c. Writes a checkpoint in Hugging Face form (config.json,
-model.safetensors, tokenizer files), which `flashbulb prepare` turns into the prepared model beside this file. The
-schedule follows the clock, so a slower machine sees fewer tokens but still finishes its learning-rate decay on time.
+The second line goes on from a prepared model. Without a GPU a C compiler is needed too, for sparse_ffn.c. Writes a
+checkpoint in Hugging Face form (config.json, model.safetensors, tokenizer files), which `flashbulb prepare` turns into
+the prepared model beside this file. The schedule follows the clock, so a slower machine sees fewer tokens but still
+finishes its learning-rate decay on time.
 
 A conversation is `<s>`, then every turn followed by a newline, then `</s>`. Both speakers of the corpus talk alike, so
 no role marker is spent on telling them apart: a newline hands over the word, and ends the model's answer.

@@ -27,7 +27,7 @@ class Journal:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             self._lock.close()
-            raise FlashbulbError(f"Another Flashbulb is preparing {folder}. Wait for it, or stop it.") from error
+            raise FlashbulbError(f"Another Flashbulb is preparing {folder.parent}. Wait for it, or stop it.") from error
         self.layers = self._read()
         if self.layers is None:
             self._clear()
@@ -39,19 +39,8 @@ class Journal:
         self.layers.append(report)
         self._write()
 
-    def finish(self) -> None:
-        """Leave only what was made."""
-        (self.folder / JOURNAL).unlink()
-        (self.folder / LOCK).unlink()
-        self._lock.close()
-
     def close(self) -> None:
         """Let another process go on."""
-        self._lock.close()
-
-    def discard(self) -> None:
-        """Delete everything."""
-        shutil.rmtree(self.folder, ignore_errors=True)
         self._lock.close()
 
     def _clear(self) -> None:

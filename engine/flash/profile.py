@@ -18,6 +18,7 @@ from engine.flash.reader import MAX_GAP
 
 DEFAULT_THREADS = 32  # without a profile: the paper's
 NEARLY = 0.97  # of the best throughput: fewer threads that reach it are better, they cost memory and scheduling
+MAX_GAP_ROWS = 4
 SCATTERED = (8 << 10, 64 << 10)  # sizes of reads, between which the number of threads is chosen
 
 
@@ -110,8 +111,11 @@ class DriveProfile:
         return reads / self.reads_per_s(size, outstanding)
 
     def gap(self, row_bytes: int) -> int:
-        """Bytes between two rows that are better read through: one read of all then takes less than two reads."""
-        gaps = np.arange(0, MAX_GAP + 1, 512)
+        """Bytes between two rows that are better read through: one read of all then takes less than two reads.
+
+        At most a few rows: a drive that other work keeps busy, or reads that do not fill it, gain nothing from more.
+        """
+        gaps = np.arange(0, min(MAX_GAP, MAX_GAP_ROWS * row_bytes) + 1, 512)
         longer = np.array([1 / self.reads_per_s(2 * row_bytes + gap) for gap in gaps])
         worth = longer < 2 / self.reads_per_s(row_bytes)
         return int(gaps[worth][-1]) if worth[0] else 0

@@ -1,0 +1,42 @@
+"""The curve of reuse: what it is fitted to, it says; and what it says of windows agrees with itself."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.memory.reuse import FALCON, OPT, Reuse, like_opt
+
+
+def test_the_papers_figures():
+    assert (OPT.selected, OPT.aggregated(4), OPT.loaded(4)) == pytest.approx((0.10, 0.24, 0.024))
+    assert (FALCON.aggregated(4), FALCON.loaded(4)) == pytest.approx((0.33, 0.031))
+
+
+@settings(deadline=None, max_examples=60)
+@given(live=st.floats(0.1, 1), mean=st.floats(0.02, 0.6), spread=st.floats(2, 50), window=st.integers(2, 8))
+def test_a_curve_is_fitted_back(live, mean, spread, window):
+    curve = Reuse(live, mean, spread)
+    fitted = Reuse.fit(curve.selected, curve.aggregated(window), curve.loaded(window), window)
+    for k in range(1, 12):
+        assert fitted.aggregated(k) == pytest.approx(curve.aggregated(k), rel=0.02)
+
+
+@given(mean=st.floats(0.02, 0.9), spread=st.floats(0.5, 50), share=st.floats(0, 1))
+def test_what_is_loaded_is_what_the_next_token_adds(mean, spread, share):
+    curve = Reuse(0.5, mean, spread)
+    assert curve.loaded(0) == pytest.approx(curve.selected)
+    assert curve.aggregated(3) + curve.loaded(3) == pytest.approx(curve.aggregated(4))
+    window = curve.window_of(share)
+    assert window == 0 or window > 1e5 or curve.aggregated(window) == pytest.approx(share, abs=1e-3)
+
+
+def test_figures_that_no_use_has_are_refused():
+    for figures in [(0.1, 0.9, 0.05, 4), (0.1, 0.05, 0.01, 4), (0.1, 0.24, 0.2, 4)]:
+        with pytest.raises(ValueError, match="no use of neurons"):
+            Reuse.fit(*figures)
+
+
+@pytest.mark.parametrize("selected", [0.01, 0.1, 0.5, 0.9])
+def test_a_share_alone_is_enough(selected):
+    assert like_opt(selected).selected == pytest.approx(selected)
+    assert like_opt(selected).aggregated(1000) <= 1.0001

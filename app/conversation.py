@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 USER, ASSISTANT = "user", "assistant"
 TITLE_LENGTH = 48
@@ -169,7 +170,7 @@ def title_from(text: str) -> str:
 
 
 def _pairs(messages: list[Message]) -> Iterator[tuple[Message, Message]]:
-    for asked, said in zip(messages, messages[1:], strict=False):
+    for asked, said in pairwise(messages):
         if asked.role == USER and said.role == ASSISTANT:
             yield asked, said
 

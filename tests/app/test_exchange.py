@@ -37,7 +37,7 @@ def test_a_copy_has_other_ids_and_says_the_same():
     ],
 )
 def test_other_files_are_refused(text):
-    with pytest.raises(StoreError, match="holds no conversations|newer"):
+    with pytest.raises(StoreError, match=r"holds no conversations|newer"):
         from_json(text)
 
 

@@ -92,6 +92,7 @@ def test_a_locked_file_is_tried_again_until_it_is_free(qtbot, make_storage, tmp_
     with qtbot.waitSignal(storage.trouble) as trouble:
         pass
     assert trouble.args == [""]
+    storage.shutdown()
     assert read(tmp_path, conversation.id).path()[-1].text == "Hello, later"
 
 

@@ -26,7 +26,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Chat with language models larger than memory.",
         epilog="With a command (generate, eval, ...) no window opens: see flashbulb generate --help.",
     )
-    parser.add_argument("--model", default="starter", help="a prepared model's folder, or starter (default)")
+    parser.add_argument("--model", help="a prepared model's folder, or starter; the last one used by default")
     parser.add_argument("--data-dir", type=Path, help="keep the window's own files here, not in the usual place")
     parser.add_argument("--version", action="version", version=f"Flashbulb {version('flashbulb')}")
     return parser
@@ -51,7 +51,7 @@ def _run_window(model: str, data_dir: Path | None) -> int:
     usual = Path(QStandardPaths.writableLocation(QStandardPaths.StandardLocation.AppDataLocation))
     window = MainWindow(EngineHost(engine), model, data_dir or usual)
     interrupt = Interrupt()
-    interrupt.raised.connect(window.close)
+    interrupt.raised.connect(window.quit)
     window.show()
     QTimer.singleShot(0, window.start)
     code = application.exec()

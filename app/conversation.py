@@ -20,7 +20,7 @@ def new_id() -> str:
 
 @dataclass
 class Message:
-    """What one side said. finish: why an answer ended, "" while it is written. receipt: what it cost, as JSON holds it."""
+    """What one side said. finish: why an answer ended, "" while it is written. receipt: what it cost, for JSON."""
 
     role: str
     text: str = ""
@@ -76,10 +76,14 @@ class Conversation:
 
     def siblings(self, message: Message) -> list[Message]:
         """The variants of a message, itself included, oldest first."""
-        return sorted(
-            (m for m in self.messages.values() if m.parent == message.parent and m.role == message.role),
-            key=lambda m: m.created,
-        )
+        return self.families()[message.parent, message.role]
+
+    def families(self) -> dict[tuple[str | None, str], list[Message]]:
+        """All variants, oldest first, by their parent and their role."""
+        families: dict[tuple[str | None, str], list[Message]] = {}
+        for message in sorted(self.messages.values(), key=lambda m: m.created):
+            families.setdefault((message.parent, message.role), []).append(message)
+        return families
 
     def prompt(self, answer: Message) -> list[dict[str, str]]:
         """What the model is given to write `answer`: roles alternate, and what it has of the answer comes last.

@@ -82,7 +82,8 @@ class Store:
         """All conversations, the latest first."""
         rows = self._rows(
             "SELECT c.id, c.title, c.created, c.updated, c.pinned, (SELECT substr(m.text, 1, ?) FROM messages m"
-            " WHERE m.id = c.leaf) FROM conversations c WHERE c.deleted IS NULL ORDER BY c.updated DESC",
+            " WHERE m.id = c.leaf) FROM conversations c WHERE c.deleted IS NULL"
+            " AND (c.leaf IS NOT NULL OR c.draft != '') ORDER BY c.updated DESC",
             (SNIPPET,),
         )
         return [head for row in rows if (head := _head(row))]

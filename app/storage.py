@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
@@ -31,6 +32,7 @@ class Storage(QObject):
         super().__init__(parent)
         self._path = folder / FILE if folder else None
         self._store: Store | None = None  # the worker's thread only
+        self._in_use: WeakValueDictionary[str, Conversation] = WeakValueDictionary()
         self._unsaved: dict[str, tuple[Conversation, dict[str, Message]]] = {}
         self._said = ""
         self._worker = Worker("history", self)
@@ -41,6 +43,7 @@ class Storage(QObject):
     # ------------------------------------------------------------------ saving
     def keep(self, conversation: Conversation, *messages: Message) -> None:
         """This conversation, and these messages of it, have changed: save them within a second."""
+        self._in_use[conversation.id] = conversation
         _, changed = self._unsaved.setdefault(conversation.id, (conversation, {}))
         changed.update({m.id: m for m in messages})
         if not self._timer.isActive():
@@ -80,9 +83,15 @@ class Storage(QObject):
         self._worker.submit(self._heads, self.heads_changed.emit, self._on_failed)
 
     def open(self, id_: str, done: Callable[[Conversation], None], failed: Callable[[Exception], None]) -> None:
-        """Read a conversation, with what is still unsaved of it."""
-        self.save_now()
-        self._worker.submit(lambda: self._opened().conversation(id_), done, failed)
+        """Read a conversation. One that is in use already is handed over at once, the same object."""
+        if id_ in self._in_use:
+            done(self._in_use[id_])
+            return
+        self._worker.submit(lambda: self._opened().conversation(id_), partial(self._on_opened, done), failed)
+
+    def change(self, id_: str, change: Callable[[Conversation], None]) -> None:
+        """Change a conversation, which need not be shown."""
+        self.open(id_, partial(self._on_change, change), self._on_failed)
 
     def open_all(self, done: Callable[[list[Conversation]], None], failed: Callable[[Exception], None]) -> None:
         """Read every conversation."""
@@ -95,6 +104,14 @@ class Storage(QObject):
         self._worker.submit(lambda: self._opened().search(query), done, self._on_failed)
 
     # ------------------------------------------------------------------ outcomes, on the GUI's thread
+    def _on_opened(self, done: Callable[[Conversation], None], conversation: Conversation) -> None:
+        done(self._in_use.setdefault(conversation.id, conversation))
+
+    def _on_change(self, change: Callable[[Conversation], None], conversation: Conversation) -> None:
+        change(conversation)
+        self.keep(conversation)
+        self.save_now()
+
     def _change(self, change: Callable[[Store], None]) -> None:
         self.save_now()
         self._worker.submit(lambda: self._changed(change), self.heads_changed.emit, self._on_failed)

@@ -60,7 +60,7 @@ def open_window(qtbot, make_host):
     windows = []
 
     def make(engine=None, *, wait: bool = True, **arguments) -> MainWindow:
-        window = MainWindow(make_host(engine or FakeEngine()), **arguments)
+        window = MainWindow(make_host(engine or FakeEngine()), **{"stays": False} | arguments)
         windows.append(window)
         window.show()
         qtbot.waitExposed(window)
@@ -71,7 +71,7 @@ def open_window(qtbot, make_host):
 
     yield make
     for window in windows:
-        window.close()
+        window.quit()
         window.deleteLater()
 
 

@@ -2,9 +2,13 @@
 
 import math
 import re
+from collections.abc import Iterator
 
-from PySide6.QtCore import QSizeF, Qt, QUrl, Signal
+from PySide6.QtCore import QEvent, QRectF, QSizeF, Qt, QUrl, Signal
 from PySide6.QtGui import (
+    QColor,
+    QPainter,
+    QPaintEvent,
     QTextBlock,
     QTextBlockFormat,
     QTextCharFormat,
@@ -24,8 +28,11 @@ from app.colours import colours
 FEATURES = QTextDocument.MarkdownFeature.MarkdownDialectGitHub | QTextDocument.MarkdownFeature.MarkdownNoHTML
 LINE_HEIGHT = 125  # per cent
 CODE_PADDING = 10
+BAR = 3  # pixels
 INDENT = 22  # pixels a level, for lists and quotes
 LONGEST_TAIL = 1500  # characters that are parsed again with each piece
+LONG_LINE = 400  # characters that surely wrap
+QWIDGETSIZE_MAX = (1 << 24) - 1
 FULL = 6000  # characters after which a view should be followed by another
 FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 LIST_ITEM = re.compile(r"([-*+]|\d{1,9}[.)])(\s|$)")
@@ -124,8 +131,10 @@ class TextView(QTextBrowser):
 
     def natural_width(self) -> int:
         """Width of the longest line when nothing wraps."""
-        metrics = self.fontMetrics()
-        return max(metrics.horizontalAdvance(line) for line in self.toPlainText().split("\n")) + 2
+        metrics, lines = self.fontMetrics(), self.toPlainText().split("\n")
+        if max(map(len, lines)) > LONG_LINE:  # measuring it would take long, and say nothing
+            return QWIDGETSIZE_MAX
+        return max(metrics.horizontalAdvance(line) for line in lines) + 2
 
     def _fit(self, size: QSizeF) -> None:
         self.setFixedHeight(max(math.ceil(size.height()), self.fontMetrics().height()))
@@ -147,6 +156,7 @@ class MarkdownView(TextView):
         self.source = ""
         self._tail = ""
         self._tail_start = 0
+        self._quotes = False
         self._join: str | None = None  # between what is finished and a tail that goes on in the same paragraph
 
     def append_markdown(self, text: str) -> None:
@@ -170,6 +180,28 @@ class MarkdownView(TextView):
     def full(self) -> bool:
         """Whether another view should go on, for what comes next."""
         return len(self.source) > FULL and not self._tail.strip() and self._join is None
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:
+            self._style(self.document().begin())
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        if self._quotes:
+            painter = QPainter(self.viewport())
+            for bar in self._quote_bars():
+                painter.fillRect(bar, colours(self.palette()).hairline)
+            painter.end()
+        super().paintEvent(event)
+
+    def _quote_bars(self) -> Iterator[QRectF]:
+        """A bar at the left of each quoted block."""
+        block = self.document().begin()
+        while block.isValid():
+            if level := _quote_level(block):
+                area = self.document().documentLayout().blockBoundingRect(block)
+                yield QRectF(INDENT * level, area.top(), BAR, area.height())
+            block = block.next()
 
     def finish(self) -> None:
         """The source is complete."""
@@ -213,6 +245,8 @@ class MarkdownView(TextView):
                 style.setLineHeight(LINE_HEIGHT, QTextBlockFormat.LineHeightTypes.ProportionalHeight.value)
             cursor = QTextCursor(block)
             cursor.mergeBlockFormat(style)
+            self._quotes = self._quotes or bool(_quote_level(block))
+            _colour_links(block, colours(self.palette()).accent)
             if (table := cursor.currentTable()) and table.firstPosition() >= block.position():
                 self._style_table(table)
             block = block.next()
@@ -228,6 +262,27 @@ class MarkdownView(TextView):
         style.setTopMargin(4)
         style.setBottomMargin(8)
         table.setFormat(style)
+
+
+def _quote_level(block: QTextBlock) -> int:
+    return block.blockFormat().intProperty(QTextFormat.Property.BlockQuoteLevel)
+
+
+def _colour_links(block: QTextBlock, accent: QColor) -> None:
+    """Qt takes the colour that links have at the moment: it would stay when the appearance changes."""
+    pieces = block.begin()
+    while not pieces.atEnd():
+        fragment = pieces.fragment()
+        if fragment.charFormat().isAnchor() and fragment.charFormat().foreground().color() != accent:
+            cursor = QTextCursor(block)
+            cursor.setPosition(fragment.position())
+            cursor.setPosition(fragment.position() + fragment.length(), QTextCursor.MoveMode.KeepAnchor)
+            style = QTextCharFormat()
+            style.setForeground(accent)
+            cursor.mergeCharFormat(style)
+            pieces = block.begin()  # the change has replaced the fragments
+        else:
+            pieces += 1
 
 
 def _is_hidden(block: QTextBlock) -> bool:

@@ -69,7 +69,8 @@ class ConversationsModel(QAbstractListModel):
 
     def show_hits(self, hits: list[Hit]) -> None:
         """What a search found."""
-        title = self.tr("%n conversation(s) found", None, len(hits)) if hits else self.tr("Nothing found")
+        found = self.tr("1 conversation") if len(hits) == 1 else self.tr("{0} conversations").format(len(hits))
+        title = found if hits else self.tr("Nothing found")
         self._set_rows([title, *hits])
 
     def index_of(self, id_: str) -> QModelIndex:
@@ -304,7 +305,7 @@ class UndoBar(QWidget):
     def offer(self, id_: str, title: str) -> None:
         self._id = id_
         text = self.tr("Deleted “{0}”").format(title)
-        self.label.setText(_elided(self.label.font(), text, WIDTH - 100))
+        self.label.setText(_elided(self.label.font(), text, WIDTH - 124))
         self.label.setToolTip(text)
         self.show()
         self._timer.start()

@@ -11,7 +11,7 @@ from app.icons import GRID, paint
 
 COLUMN_WIDTH = 640
 COLUMN_MARGIN = 24
-TURN_SPACING = 22
+TURN_SPACING = 14
 PAGE = 40  # messages that are made at a time
 EARLIER_AT = 400  # pixels from the top at which what is above is made
 AT_BOTTOM = 4  # pixels from the end that still count as the end

@@ -30,6 +30,7 @@ from app.icons import GRID, icon
 from app.labels import Label, quiet
 from app.monitor.panel import MonitorPanel
 from app.settings.registry import BY_KEY, FILE, Settings
+from app.settings.window import SettingsWindow
 from app.storage import Storage
 from app.transfer import Transfer
 
@@ -67,6 +68,7 @@ class MainWindow(QMainWindow):
         self.sidebar = Sidebar(self.storage)
         self.monitor = MonitorPanel(host)
         self.transfer = Transfer(self.storage, self)
+        self.settings_window: SettingsWindow | None = None
         self.title = Label("Flashbulb", weight=QFont.Weight.DemiBold)
         self.subtitle = quiet()
         self._make_actions()
@@ -94,6 +96,8 @@ class MainWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         self._save_place()
+        if self.settings_window:
+            self.settings_window.close()
         self.hide()  # at once: the engine may need a moment to end its token
         if self._stays and not self._quitting:
             event.ignore()
@@ -125,6 +129,9 @@ class MainWindow(QMainWindow):
         self.export_chat = self._action(self.tr("&Export Chat…"), "Ctrl+Shift+E", self._export)
         self.export_all = self._action(self.tr("Export &All Chats…"), None, self.transfer.export_all)
         self.reload = self._action(self.tr("Reload &Model"), None, self._reload)
+        self.show_settings = self._action(self.tr("&Settings…"), keys.Preferences, self._show_settings)
+        self.show_settings.setShortcut(QKeySequence("Ctrl+,"))
+        self.show_settings.setMenuRole(QAction.MenuRole.PreferencesRole)
         self.close_window = self._action(self.tr("&Close Window"), keys.Close, self.close)
         self.quit_action = self._action(self.tr("&Quit Flashbulb"), keys.Quit, self.quit)
         self.quit_action.setMenuRole(QAction.MenuRole.QuitRole)
@@ -180,8 +187,8 @@ class MainWindow(QMainWindow):
     def _make_menus(self) -> None:
         names = (self.tr("&File"), self.tr("&Edit"), self.tr("&Chat"), self.tr("&View"), self.tr("&Help"))
         file, edit, chat, view, help_ = (self.menuBar().addMenu(name) for name in names)
-        _fill(file, self.new_chat, None, self.import_chats, self.export_chat, self.export_all, None, self.reload, None,
-              self.close_window, self.quit_action)  # fmt: skip
+        _fill(file, self.new_chat, None, self.import_chats, self.export_chat, self.export_all, None, self.reload,
+              self.show_settings, None, self.close_window, self.quit_action)  # fmt: skip
         _fill(edit, *self._edits(), None, self.copy_answer, self.copy_chat, None, self.write, self.search)
         _fill(chat, self.stop, self.answer_again, self.edit_question, None, self.parameters, None, self.rename,
               self.pin, self.delete, self.undelete)  # fmt: skip
@@ -360,6 +367,14 @@ class MainWindow(QMainWindow):
     def _search(self) -> None:
         self.show_sidebar.setChecked(True)
         self.sidebar.search()
+
+    def _show_settings(self) -> None:
+        if self.settings_window is None:
+            self.settings_window = SettingsWindow(self.settings, self.host, self)
+            self.settings_window.reload_asked.connect(self._reload)
+        self.settings_window.show()
+        self.settings_window.raise_()
+        self.settings_window.activateWindow()
 
     def _reload(self) -> None:
         self.load(self._model)

@@ -43,6 +43,7 @@ class Setting:
 
 TABLE = (
     Setting("general.text_size", int, 100, "Size of the conversation's text, in per cent.", 70, 220),
+    Setting("general.pane", str, "memory", "The pane of the settings window that was open last."),
     Setting(
         "general.language", str, "system", "Language of the application.", choices=("system", "en", "zh_CN")
     ),

@@ -28,6 +28,7 @@ from app.dialogs import show_about, show_shortcuts
 from app.engine_host import EngineHost, ModelInfo, State
 from app.icons import GRID, icon
 from app.labels import Label, quiet
+from app.library.window import LibraryWindow
 from app.monitor.panel import MonitorPanel
 from app.settings.registry import BY_KEY, FILE, Settings
 from app.settings.window import SettingsWindow
@@ -69,6 +70,7 @@ class MainWindow(QMainWindow):
         self.monitor = MonitorPanel(host)
         self.transfer = Transfer(self.storage, self)
         self.settings_window: SettingsWindow | None = None
+        self.library: LibraryWindow | None = None
         self.title = Label("Flashbulb", weight=QFont.Weight.DemiBold)
         self.subtitle = quiet()
         self._make_actions()
@@ -96,12 +98,15 @@ class MainWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         self._save_place()
-        if self.settings_window:
-            self.settings_window.close()
+        for window in (self.settings_window, self.library):
+            if window:
+                window.close()
         self.hide()  # at once: the engine may need a moment to end its token
         if self._stays and not self._quitting:
             event.ignore()
             return
+        if self.library:
+            self.library.shutdown()
         self.chat.interrupt()
         self.storage.shutdown()
         self.settings.close()
@@ -129,6 +134,7 @@ class MainWindow(QMainWindow):
         self.export_chat = self._action(self.tr("&Export Chat…"), "Ctrl+Shift+E", self._export)
         self.export_all = self._action(self.tr("Export &All Chats…"), None, self.transfer.export_all)
         self.reload = self._action(self.tr("Reload &Model"), None, self._reload)
+        self.models = self._action(self.tr("&Models…"), "Ctrl+Shift+M", self._show_library)
         self.show_settings = self._action(self.tr("&Settings…"), keys.Preferences, self._show_settings)
         self.show_settings.setShortcut(QKeySequence("Ctrl+,"))
         self.show_settings.setMenuRole(QAction.MenuRole.PreferencesRole)
@@ -187,8 +193,8 @@ class MainWindow(QMainWindow):
     def _make_menus(self) -> None:
         names = (self.tr("&File"), self.tr("&Edit"), self.tr("&Chat"), self.tr("&View"), self.tr("&Help"))
         file, edit, chat, view, help_ = (self.menuBar().addMenu(name) for name in names)
-        _fill(file, self.new_chat, None, self.import_chats, self.export_chat, self.export_all, None, self.reload,
-              self.show_settings, None, self.close_window, self.quit_action)  # fmt: skip
+        _fill(file, self.new_chat, None, self.import_chats, self.export_chat, self.export_all, None, self.models,
+              self.reload, self.show_settings, None, self.close_window, self.quit_action)  # fmt: skip
         _fill(edit, *self._edits(), None, self.copy_answer, self.copy_chat, None, self.write, self.search)
         _fill(chat, self.stop, self.answer_again, self.edit_question, None, self.parameters, None, self.rename,
               self.pin, self.delete, self.undelete)  # fmt: skip
@@ -226,10 +232,11 @@ class MainWindow(QMainWindow):
         bar.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
         self.setUnifiedTitleAndToolBarOnMac(True)
         self.sidebar_button = _tool_button("", self.show_sidebar.toggle)
+        self.models_button = _tool_button(self.tr("Models"), self.models.trigger)
         self.new_chat_button = _tool_button(self.tr("New chat"), self.new_chat.trigger)
         self.panel_button = _tool_button("", self.panel.toggle)
         bar.addWidget(self.sidebar_button)
-        bar.addWidget(_balance())
+        bar.addWidget(self.models_button)
         bar.addWidget(self._title_block())
         bar.addWidget(self.new_chat_button)
         bar.addWidget(self.panel_button)
@@ -272,6 +279,7 @@ class MainWindow(QMainWindow):
 
     def _colour_icons(self) -> None:
         shades = colours(self.palette())
+        self.models_button.setIcon(icon("models", shades.quiet))
         self.new_chat_button.setIcon(icon("new chat", shades.quiet))
         shown = self.show_sidebar.isChecked()
         self.sidebar_button.setIcon(icon("sidebar", shades.accent if shown else shades.quiet))
@@ -368,13 +376,21 @@ class MainWindow(QMainWindow):
         self.show_sidebar.setChecked(True)
         self.sidebar.search()
 
+    def _show_library(self) -> None:
+        if self.library is None:
+            self.library = LibraryWindow(self.settings, parent=self)
+            self.library.chat_asked.connect(self._on_model_chosen)
+        _bring_up(self.library)
+
+    def _on_model_chosen(self, model: str) -> None:
+        self.load(model)
+        _bring_up(self)
+
     def _show_settings(self) -> None:
         if self.settings_window is None:
             self.settings_window = SettingsWindow(self.settings, self.host, self)
             self.settings_window.reload_asked.connect(self._reload)
-        self.settings_window.show()
-        self.settings_window.raise_()
-        self.settings_window.activateWindow()
+        _bring_up(self.settings_window)
 
     def _reload(self) -> None:
         self.load(self._model)
@@ -446,6 +462,12 @@ class MainWindow(QMainWindow):
             self._place.setValue("conversation", self.chat.conversation.id)
 
 
+def _bring_up(window: QWidget) -> None:
+    window.show()
+    window.raise_()
+    window.activateWindow()
+
+
 def _fill(menu: QMenu, *actions: QAction | None) -> None:
     """None is a line between two groups."""
     for action in actions:
@@ -470,10 +492,3 @@ def _tool_button(name: str, slot) -> QToolButton:
 def _name(button: QToolButton, name: str) -> None:
     button.setAccessibleName(name)
     button.setToolTip(name)
-
-
-def _balance() -> QWidget:
-    """As wide as the buttons at the right are more than those at the left: the title stands in the middle."""
-    spacer = QWidget()
-    spacer.setFixedWidth(TOOL_SIZE)
-    return spacer

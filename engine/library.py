@@ -6,9 +6,7 @@ models/.downloads/facebook--opt-125m/    one on its way: plan.json, checkpoint/,
 
 import fcntl
 import json
-import os
 import shutil
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,20 +16,12 @@ from pathlib import Path
 from engine import hub
 from engine.download import Progress, Transfer, download
 from engine.errors import AccessError, CancelledError, HubError
+from engine.folders import models_folder
 from engine.models import ARCHITECTURES, architecture
 from engine.prepared import MANIFEST
 
 CATALOGUE = Path(__file__).parent.parent / "resources" / "catalogue.json"
 DOWNLOADS, PLAN, WHOLE = ".downloads", "plan.json", "download.json"
-
-
-def models_folder() -> Path:
-    if chosen := os.environ.get("FLASHBULB_MODELS"):
-        return Path(chosen).expanduser()
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "Flashbulb" / "models"
-    data = os.environ.get("XDG_DATA_HOME")
-    return (Path(data) if data else Path.home() / ".local" / "share") / "flashbulb" / "models"
 
 
 def catalogue() -> list[dict]:

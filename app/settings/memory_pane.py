@@ -25,6 +25,12 @@ class ValueSlider(QWidget):
         self.low, self.high = quiet(), quiet()
         self.words = quiet()
         self.words.setWordWrap(True)
+        self.words.setMinimumHeight(2 * self.words.fontMetrics().lineSpacing())  # whatever they say
+        self.words.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.value.setMinimumHeight(self.value.sizeHint().height())
+        for end in (self.low, self.high):
+            end.setMinimumHeight(end.fontMetrics().lineSpacing())
+        self.slider.setMinimumHeight(self.slider.sizeHint().height())
         ends = QHBoxLayout()
         ends.addWidget(self.low)
         ends.addStretch()

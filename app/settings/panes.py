@@ -20,6 +20,7 @@ from app.chat.parameters import ParametersForm
 from app.dialogs import choose_folder
 from app.labels import quiet
 from app.settings.registry import BY_KEY, Settings
+from engine.folders import models_folder
 
 MARGINS = (36, 24, 36, 28)
 LABEL_WIDTH = 120
@@ -118,15 +119,14 @@ class ModelsPane(Pane):
         )  # fmt: skip
         self.add_row(
             self.tr("Access token"),
-            quiet(self.tr("Read from HF_TOKEN, from a login with “hf auth login”, or from the system's keychain.")),
-            self.tr("Only gated and private models need one. Flashbulb never writes it anywhere."),
-        )
+            QLabel(self.tr("Only for gated and private models")),
+            self.tr("It is read from HF_TOKEN, from a login with “hf auth login”, or from the system's keychain, and "
+                    "never written anywhere."),
+        )  # fmt: skip
         self._show_values()
         settings.changed.connect(self._show_values)
 
     def _show_values(self) -> None:
-        from engine.library import models_folder
-
         self.folder.setText(self._settings["models.folder"] or str(models_folder()))
         self.usual.setEnabled(bool(self._settings["models.folder"]))
 

@@ -1,7 +1,7 @@
 """The settings window: a toolbar of panes. Changes apply at once; what needs the model to be loaded again says so."""
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QAction, QActionGroup, QCloseEvent
+from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QShowEvent
 from PySide6.QtWidgets import QMainWindow, QSizePolicy, QStackedWidget, QToolBar, QWidget
 
 from app.engine_host import EngineHost
@@ -83,9 +83,19 @@ class SettingsWindow(QMainWindow):
         self._stack.setCurrentIndex(index)
         self.setWindowTitle(title)
         self._settings["general.pane"] = key
-        for _, _, other in self.panes:  # the window is as high as its pane
+        for _, _, other in self.panes:  # those that are not shown have no say
             policy = QSizePolicy.Policy.Preferred if other is pane else QSizePolicy.Policy.Ignored
             other.setSizePolicy(QSizePolicy.Policy.Preferred, policy)
+        self._fit()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._fit()  # fonts are only known now
+
+    def _fit(self) -> None:
+        """As high as its pane."""
+        pane = self._stack.currentWidget()
+        pane.layout().invalidate()
         content = pane.heightForWidth(WIDTH) if pane.hasHeightForWidth() else pane.sizeHint().height()
         self.setFixedHeight(content + self._bar.sizeHint().height())
 

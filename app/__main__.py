@@ -41,6 +41,7 @@ def _run_window(model: str, data_dir: Path | None) -> int:
 
     import engine
     from app.engine_host import EngineHost
+    from app.instance import Instance
     from app.interrupt import Interrupt
     from app.window import MainWindow
 
@@ -48,14 +49,20 @@ def _run_window(model: str, data_dir: Path | None) -> int:
     application.setApplicationName("Flashbulb")
     application.setApplicationVersion(version("flashbulb"))
     application.setDesktopFileName("flashbulb")
+    application.setQuitOnLastWindowClosed(sys.platform != "darwin")
     usual = Path(QStandardPaths.writableLocation(QStandardPaths.StandardLocation.AppDataLocation))
+    instance = Instance(data_dir or usual)
+    if not instance.first:
+        return 0
     window = MainWindow(EngineHost(engine), model, data_dir or usual)
+    instance.woken.connect(window.bring_up)
     interrupt = Interrupt()
     interrupt.raised.connect(window.quit)
     window.show()
     QTimer.singleShot(0, window.start)
     code = application.exec()
     interrupt.close()
+    instance.close()
     return code
 
 

@@ -113,6 +113,10 @@ class MainWindow(QMainWindow):
         self.host.shutdown()
         super().closeEvent(event)
 
+    def bring_up(self) -> None:
+        """Show the window again, in front of others."""
+        _bring_up(self)
+
     def quit(self) -> None:
         """Close the window for good."""
         self._quitting = True
@@ -276,6 +280,8 @@ class MainWindow(QMainWindow):
         self.settings.changed.connect(self._on_setting)
         self.settings.trouble.connect(self.sidebar.say)
         self.sidebar.set_shown(self.chat.conversation.id)
+        if self._stays:
+            QGuiApplication.instance().applicationStateChanged.connect(self._on_application_state)
 
     def _colour_icons(self) -> None:
         shades = colours(self.palette())
@@ -303,6 +309,11 @@ class MainWindow(QMainWindow):
         held, whole = units.size(model.planned_bytes), units.size(model.model_bytes)
         self._set_title(model.name, self.tr("{0} model, {1} in memory").format(whole, held))
         self.settings["models.last"] = self._model
+
+    def _on_application_state(self, state: Qt.ApplicationState) -> None:
+        """A click on the application's icon brings a closed window back."""
+        if state == Qt.ApplicationState.ApplicationActive and not self.isVisible() and not self._quitting:
+            self.show()
 
     def _set_title(self, title: str, subtitle: str) -> None:
         self.title.setText(title)
@@ -384,7 +395,7 @@ class MainWindow(QMainWindow):
 
     def _on_model_chosen(self, model: str) -> None:
         self.load(model)
-        _bring_up(self)
+        self.bring_up()
 
     def _show_settings(self) -> None:
         if self.settings_window is None:

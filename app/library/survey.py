@@ -11,6 +11,7 @@ from app.library.verdict import Kind, Verdict, judge, weight_bytes
 from app.machine import memory_available, memory_total
 
 STARTER = "starter"
+ACTIVATIONS = {"relu": "ReLU", "fatrelu": "FATReLU", "relu2": "squared ReLU"}
 STARTER_FOLDER = Path(__file__).parents[2] / "resources" / "starter" / "model"
 LINK = re.compile(r"(?:https?://)?[\w.-]+\.\w+(?::\d+)?/(?=[\w.-]+/)")
 REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
@@ -93,7 +94,7 @@ def _starter() -> Row:
 
 def _row(repo: str, entry: dict | None, size: int, verdict: Verdict, **parts) -> Row:
     owner, _, name = repo.rpartition("/")
-    activation = (entry or {}).get("activation") or ""
+    activation = ACTIVATIONS.get((entry or {}).get("activation") or "", "")
     licence = (entry or {}).get("licence") or ""
     sparsity = (entry or {}).get("sparsity")
     tags = (f"{100 * sparsity:.3g} %",) if sparsity else ()

@@ -96,7 +96,7 @@ class ModelRow(QFrame):
     # ------------------------------------------------------------------ words
     def _facts(self) -> str:
         row = self.row
-        sparse = self.tr("{0} of the FFN sleeps").format(row.tags[0]) if row.tags else ""
+        sparse = self.tr("FFN {0} sparse").format(row.tags[0]) if row.tags else ""
         about = self.tr("about {0}") if row.estimated else "{0}"
         size = about.format(units.size(row.size)) if row.size else self.tr("size not known yet")
         return " · ".join(part for part in (size, sparse) if part)

@@ -42,6 +42,9 @@ class ValueSlider(QWidget):
         layout.addWidget(self.slider)
         layout.addLayout(ends)
         layout.addWidget(self.words)
+        # A form does not ask the rows inside of a field how high they have to be.
+        parts = (self.value, self.slider, self.low, self.words)
+        self.setMinimumHeight(sum(part.minimumHeight() for part in parts) + 3 * layout.spacing())
 
 
 class MemoryPane(Pane):
@@ -64,6 +67,7 @@ class MemoryPane(Pane):
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.budget)
         column.addWidget(self.automatic)
+        budget.setMinimumHeight(self.budget.minimumHeight() + self.automatic.sizeHint().height() + column.spacing())
         window = BY_KEY["memory.window"]
         self.window_size = ValueSlider()
         self.window_size.slider.setRange(int(window.minimum), int(window.maximum))

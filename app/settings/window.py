@@ -96,7 +96,7 @@ class SettingsWindow(QMainWindow):
         """As high as its pane."""
         pane = self._stack.currentWidget()
         pane.layout().invalidate()
-        content = pane.heightForWidth(WIDTH) if pane.hasHeightForWidth() else pane.sizeHint().height()
+        content = max(pane.heightForWidth(WIDTH), pane.minimumSizeHint().height())
         self.setFixedHeight(content + self._bar.sizeHint().height())
 
 

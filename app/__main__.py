@@ -30,7 +30,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Chat with language models larger than memory.",
         epilog="With a command (generate, eval, ...) no window opens: see flashbulb generate --help.",
     )
-    parser.add_argument("--model", default="starter", help="a prepared model's folder, or starter (default)")
+    parser.add_argument("--model", help="a prepared model's folder, or starter; the last one used by default")
     parser.add_argument("--data-dir", type=Path, help="keep the window's own files here, not in the usual place")
     parser.add_argument("--smoke-test", action="store_true", help="answer one prompt, say so, and quit")
     parser.add_argument("--version", action="version", version=f"Flashbulb {version('flashbulb')}")
@@ -47,6 +47,7 @@ def _run_window(model: str, data_dir: Path | None, smoke_test: bool = False) -> 
     from app.application import Application
     from app.engine_host import EngineHost
     from app.icons import application_icon
+    from app.instance import Instance
     from app.interrupt import Interrupt
     from app.window import MainWindow
 
@@ -55,10 +56,15 @@ def _run_window(model: str, data_dir: Path | None, smoke_test: bool = False) -> 
     application.setApplicationVersion(version("flashbulb"))
     application.setDesktopFileName("flashbulb")
     application.setWindowIcon(application_icon())
+    application.setQuitOnLastWindowClosed(sys.platform != "darwin")
     usual = Path(QStandardPaths.writableLocation(QStandardPaths.StandardLocation.AppDataLocation))
+    instance = Instance(data_dir or usual)
+    if not instance.first:
+        return 0
     window = MainWindow(EngineHost(engine), model, data_dir or usual)
+    instance.woken.connect(window.bring_up)
     interrupt = Interrupt()
-    interrupt.raised.connect(window.close)
+    interrupt.raised.connect(window.quit)
     application.file_opened.connect(window.open_file)
     if smoke_test:
         from app.smoke_test import SmokeTest
@@ -68,6 +74,7 @@ def _run_window(model: str, data_dir: Path | None, smoke_test: bool = False) -> 
     QTimer.singleShot(0, window.start)
     code = application.exec()
     interrupt.close()
+    instance.close()
     return code
 
 

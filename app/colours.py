@@ -7,7 +7,7 @@ from PySide6.QtGui import QColor, QPalette
 
 @dataclass(frozen=True)
 class Colours:
-    """Text and surfaces first, then what the monitor's parts are painted in."""
+    """Text and surfaces first, then the monitor's parts, then code, then what a search found."""
 
     text: QColor
     quiet: QColor
@@ -27,6 +27,12 @@ class Colours:
     flash: QColor
     memory: QColor
     compute: QColor
+    code_comment: QColor
+    code_keyword: QColor
+    code_string: QColor
+    code_number: QColor
+    code_name: QColor
+    found: QColor
 
 
 def is_dark(palette: QPalette) -> bool:
@@ -59,6 +65,12 @@ def colours(palette: QPalette) -> Colours:
         flash=accent,
         memory=QColor("#f0a23c" if dark else "#e8952a"),
         compute=QColor("#737c90" if dark else "#aab4c8"),
+        code_comment=mix(text, window, 0.42),
+        code_keyword=QColor("#ff7ab2" if dark else "#9b2393"),
+        code_string=QColor("#ff8170" if dark else "#b3201a"),
+        code_number=QColor("#d9c97c" if dark else "#1c00cf"),
+        code_name=QColor("#6bdfff" if dark else "#0b4f79"),
+        found=mix(QColor("#f5c518"), base, 0.55 if dark else 0.35),
     )
 
 

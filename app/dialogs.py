@@ -1,10 +1,11 @@
-"""The small windows of the Help menu. They do not block: answers go on behind them."""
+"""The small windows that the menus open. They do not block: answers go on behind them."""
 
 from importlib.metadata import version
+from pathlib import Path
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QMessageBox, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialog, QDialogButtonBox, QFileDialog, QFormLayout, QMessageBox, QVBoxLayout, QWidget
 
 from app.labels import Label
 
@@ -39,6 +40,42 @@ def show_shortcuts(parent: QWidget, actions: list[QAction]) -> QDialog:
     layout.addLayout(form)
     layout.addWidget(buttons)
     return _show(dialog)
+
+
+def choose_file_to_save(parent: QWidget, title: str, name: str, filters: list[str], done) -> QFileDialog:
+    """Ask where to save; `done(path)` if an answer comes. Not blocking."""
+    dialog = QFileDialog(parent, title)
+    dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+    dialog.setNameFilters(filters)
+    dialog.setDefaultSuffix(Path(name).suffix)
+    dialog.selectFile(name)
+    dialog.fileSelected.connect(done)
+    return _show(dialog)
+
+
+def choose_file_to_open(parent: QWidget, title: str, filters: list[str], done) -> QFileDialog:
+    """Ask for a file; `done(path)` if an answer comes. Not blocking."""
+    dialog = QFileDialog(parent, title)
+    dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+    dialog.setNameFilters(filters)
+    dialog.fileSelected.connect(done)
+    return _show(dialog)
+
+
+def choose_folder(parent: QWidget, title: str, start: str, done) -> QFileDialog:
+    """Ask for a folder; `done(path)` if an answer comes. Not blocking."""
+    dialog = QFileDialog(parent, title, start)
+    dialog.setFileMode(QFileDialog.FileMode.Directory)
+    dialog.setOption(QFileDialog.Option.ShowDirsOnly)
+    dialog.fileSelected.connect(done)
+    return _show(dialog)
+
+
+def tell(parent: QWidget, title: str, text: str) -> QMessageBox:
+    """Something happened that has no place of its own in the window. Not blocking."""
+    box = QMessageBox(QMessageBox.Icon.NoIcon, title, title, parent=parent)
+    box.setInformativeText(text)
+    return _show(box)
 
 
 def _show(dialog: QDialog) -> QDialog:

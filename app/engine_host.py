@@ -21,6 +21,7 @@ from app.monitor.history import History
 from engine.errors import FlashbulbError
 
 DRAIN_MS = 40
+PATIENCE_S = 5.0  # for what has to be stored before an answer begins
 BUG = "Something went wrong inside Flashbulb. The window goes on working; the details may help to report it."
 
 
@@ -47,10 +48,19 @@ class ModelInfo:
     memory_budget: int | None
     planned: dict[str, int]
     footprint_bytes: int
+    window: int = 0
+    flash_bytes: int = 0
+    smallest_budget: int = 0
+    reader_threads: int = 0
 
     @property
     def planned_bytes(self) -> int:
         return sum(self.planned.values())
+
+    @property
+    def full_budget(self) -> int:
+        """A budget with room for every neuron: with it, decoding reads nothing once all have been seen."""
+        return self.planned_bytes - self.planned.get("neuron_pool", 0) + self.flash_bytes
 
 
 class EngineHost(QObject):
@@ -93,14 +103,17 @@ class EngineHost(QObject):
         self._set_state(State.LOADING)
         self._calls.put(self._last_load)
 
-    def generate(self, messages: list[dict[str, str]], **options) -> None:
-        """Answer `messages`; `options` are fields of engine.GenerationOptions. One answer at a time."""
+    def generate(self, messages: list[dict[str, str]], after: threading.Event | None = None, **options) -> None:
+        """Answer `messages`; `options` are fields of engine.GenerationOptions. One answer at a time.
+
+        after: what is waited for first, on the engine's thread and for a few seconds at most.
+        """
         if self.state is not State.READY:
             raise RuntimeError(f"cannot answer while {self.state.name.lower()}")
         self._cancelled = threading.Event()
         self._set_state(State.ANSWERING)
         self._drain_timer.start()
-        self._calls.put(partial(self._generate, messages, options, self._cancelled))
+        self._calls.put(partial(self._generate, messages, options, self._cancelled, after))
 
     def stop(self) -> None:
         """End the answer after its present token."""
@@ -174,7 +187,11 @@ class EngineHost(QObject):
         except Exception as error:
             self._report(self._on_load_failed, *_explain(error))
 
-    def _generate(self, messages: list, options: dict, cancelled: threading.Event) -> None:
+    def _generate(
+        self, messages: list, options: dict, cancelled: threading.Event, after: threading.Event | None
+    ) -> None:
+        if after is not None:
+            after.wait(PATIENCE_S)
         try:
             generation = self._loaded_model.generate(messages, self._engine.GenerationOptions(**options), cancelled)
             for piece in generation:
@@ -203,6 +220,10 @@ def _describe(model) -> ModelInfo:
         memory_budget=model.settings.memory_budget,
         planned=dict(model.budget.items),
         footprint_bytes=footprint(),
+        window=model.settings.window,
+        flash_bytes=model.flash_bytes,
+        smallest_budget=model.budget.smallest,
+        reader_threads=model.settings.reader_threads,
     )
 
 

@@ -52,5 +52,5 @@ class SmokeTest(QObject):
 
     def _end(self, status: int) -> None:
         self._timer.stop()
-        self._window.close()
+        self._window.quit()
         QApplication.exit(status)

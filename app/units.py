@@ -46,3 +46,12 @@ def milliseconds(value: float) -> str:
 def seconds(value: float) -> str:
     """A time a person waits: `1.8 s`, or `120 ms` where that says more."""
     return milliseconds(1000 * value) if value < 0.995 else f"{value:.1f}{NARROW}s"
+
+
+def duration(value: float) -> str:
+    """A longer time: `40 s`, `12 min`, `3 h 5 min`."""
+    if value < 90:
+        return f"{value:.0f}{NARROW}s"
+    minutes = round(value / 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}{NARROW}h {minutes}{NARROW}min" if hours else f"{minutes}{NARROW}min"

@@ -1,5 +1,6 @@
-"""The main window: title bar, menus, and the two panes side by side."""
+"""The main window: title bar, menus, and the panes side by side."""
 
+import sys
 from pathlib import Path
 
 from PySide6.QtCore import QEvent, QSettings, QSize, Qt, QTimer
@@ -18,41 +19,59 @@ from PySide6.QtWidgets import (
 )
 
 from app import units
+from app.chat.sidebar import Sidebar
+from app.chat.text_size import set_text_size
 from app.chat.view import ChatView
 from app.colours import colours
+from app.conversation import Conversation
 from app.dialogs import show_about, show_shortcuts
 from app.engine_host import EngineHost, ModelInfo, State
 from app.icons import GRID, icon
 from app.labels import Label, quiet
+from app.library.window import LibraryWindow
 from app.links import LICENCES, show_licences, show_releases
 from app.monitor.panel import MonitorPanel
+from app.settings.registry import BY_KEY, FILE, Settings
+from app.settings.window import SettingsWindow
+from app.storage import Storage
+from app.transfer import Transfer
 
 STARTER = "starter"
-SIZE = (1180, 780)
+SIZE = (1240, 800)
+NARROW = 980  # pixels below which the sidebar is not shown by itself
 TOOL_SIZE = 32
-EDITS = (
-    ("&Undo", QKeySequence.StandardKey.Undo, "undo"),
-    ("&Redo", QKeySequence.StandardKey.Redo, "redo"),
-    None,
-    ("Cu&t", QKeySequence.StandardKey.Cut, "cut"),
-    ("&Copy", QKeySequence.StandardKey.Copy, "copy"),
-    ("&Paste", QKeySequence.StandardKey.Paste, "paste"),
-    ("Select &All", QKeySequence.StandardKey.SelectAll, "selectAll"),
-)
+TEXT_STEP = 10  # per cent
+NUMBERED = 9  # conversations that have a shortcut
 
 
 class MainWindow(QMainWindow):
-    """Composes chat and monitor around one host, which it shuts down when it closes.
+    """Composes sidebar, chat and monitor around one host, which it shuts down when it closes for good.
 
-    `data_dir` is where the window remembers its place; None remembers nothing.
+    `data_dir` is where conversations, settings and the window's place are kept; None keeps nothing. `stays`: the
+    application goes on without its window until it is quit, as on a Mac.
     """
 
-    def __init__(self, host: EngineHost, model: str = STARTER, data_dir: Path | None = None):
+    def __init__(
+        self,
+        host: EngineHost,
+        model: str | None = None,
+        data_dir: Path | None = None,
+        stays: bool = sys.platform == "darwin",
+    ):
         super().__init__()
-        self.host, self._model, self._changing_model = host, model, False
+        self.host, self._changing_model = host, False
+        self._stays, self._quitting = stays, False
         self._place = QSettings(str(data_dir / "window.ini"), QSettings.Format.IniFormat) if data_dir else None
-        self.chat = ChatView(host, starter=model == STARTER)
+        self.settings = Settings(data_dir / FILE if data_dir else None, self)
+        self._model = model or self.settings["models.last"]
+        self.storage = Storage(data_dir, self)
+        set_text_size(self.settings["general.text_size"])
+        self.chat = ChatView(host, self.storage, self.settings, starter=self._model == STARTER)
+        self.sidebar = Sidebar(self.storage)
         self.monitor = MonitorPanel(host)
+        self.transfer = Transfer(self.storage, self)
+        self.settings_window: SettingsWindow | None = None
+        self.library: LibraryWindow | None = None
         self.title = Label("Flashbulb", weight=QFont.Weight.DemiBold)
         self.subtitle = quiet()
         self._make_actions()
@@ -60,19 +79,50 @@ class MainWindow(QMainWindow):
         self._make_toolbar()
         self._compose()
         self._restore_place()
-        host.state_changed.connect(self._on_state)
-        host.loaded.connect(self._on_loaded)
+        self._connect()
         self._on_state(host.state)
 
     def start(self) -> None:
-        """Load the model. Apart from the constructor so that the window is up before."""
-        self.host.load(self._model)
+        """Load the model and what was open last. Apart from the constructor so that the window is up before."""
+        self.load(self._model)
+        self.storage.list_heads()
+        if self._place and (last := self._place.value("conversation", "")):
+            self.storage.open(str(last), self.chat.show_conversation, self._on_not_there)
+        if self.settings.notice:
+            self.sidebar.say(self.settings.notice)
+
+    def load(self, model: str) -> None:
+        """Load a model as the settings say."""
+        self._model = model
+        memory = self.settings.section("memory")
+        self.host.load(model, memory_budget=memory.pop("budget"), **memory)
 
     def closeEvent(self, event: QCloseEvent) -> None:
         self._save_place()
+        for window in (self.settings_window, self.library):
+            if window:
+                window.close()
         self.hide()  # at once: the engine may need a moment to end its token
+        if self._stays and not self._quitting:
+            event.ignore()
+            return
+        if self.library:
+            self.library.shutdown()
+        self.chat.interrupt()
+        self.storage.shutdown()
+        self.settings.close()
         self.host.shutdown()
         super().closeEvent(event)
+
+    def bring_up(self) -> None:
+        """Show the window again, in front of others."""
+        _bring_up(self)
+
+    def quit(self) -> None:
+        """Close the window for good."""
+        self._quitting = True
+        self.close()
+        QApplication.quit()
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
@@ -86,32 +136,61 @@ class MainWindow(QMainWindow):
         self._model = path
         self._changing_model = self.host.state in (State.ANSWERING, State.STOPPING)
         if self._changing_model:
-            self.host.stop()
+            self.chat.stop()
         else:
-            self.start()
+            self._reload()
 
     # ------------------------------------------------------------------ building
     def _make_actions(self) -> None:
-        self.new_chat = self._action("&New Chat", QKeySequence.StandardKey.New, self.chat.new_chat)
-        self.stop = self._action("&Stop Answer", "Esc", self.host.stop)
-        self.reload = self._action("&Reload Model", "Ctrl+R", self.host.reload)
-        self.close_window = self._action("&Close Window", QKeySequence.StandardKey.Close, self.close)
-        self.quit = self._action("&Quit Flashbulb", QKeySequence.StandardKey.Quit, self.close)
-        self.quit.setMenuRole(QAction.MenuRole.QuitRole)
-        self.copy_answer = self._action("Copy &Last Answer", "Ctrl+Shift+C", self._copy_answer)
-        self.copy_chat = self._action("Copy C&hat", None, self._copy_chat)
-        self.write = self._action("&Write a Message", "Ctrl+L", self._write)
-        self.panel = self._action("Live &Panel", "Ctrl+Alt+I", None)
-        self.panel.setCheckable(True)
-        self.panel.setChecked(True)
-        self.panel.toggled.connect(self._show_panel)
-        self.full_screen = self._action("&Full Screen", QKeySequence.StandardKey.FullScreen, self._toggle_full_screen)
-        self.shortcuts = self._action("&Keyboard Shortcuts", "Ctrl+/", self._show_shortcuts)
-        self.updates = self._action("Check for &Updates…", None, show_releases)
+        keys = QKeySequence.StandardKey
+        self.new_chat = self._action(self.tr("&New Chat"), keys.New, self.chat.new_chat)
+        self.import_chats = self._action(self.tr("&Import Chats…"), None, self._import)
+        self.export_chat = self._action(self.tr("&Export Chat…"), "Ctrl+Shift+E", self._export)
+        self.export_all = self._action(self.tr("Export &All Chats…"), None, self.transfer.export_all)
+        self.reload = self._action(self.tr("Reload &Model"), None, self._reload)
+        self.models = self._action(self.tr("&Models…"), "Ctrl+Shift+M", self._show_library)
+        self.show_settings = self._action(self.tr("&Settings…"), keys.Preferences, self._show_settings)
+        self.show_settings.setShortcut(QKeySequence("Ctrl+,"))
+        self.show_settings.setMenuRole(QAction.MenuRole.PreferencesRole)
+        self.close_window = self._action(self.tr("&Close Window"), keys.Close, self.close)
+        self.quit_action = self._action(self.tr("&Quit Flashbulb"), keys.Quit, self.quit)
+        self.quit_action.setMenuRole(QAction.MenuRole.QuitRole)
+
+        self.copy_answer = self._action(self.tr("Copy &Last Answer"), "Ctrl+Shift+C", self._copy_answer)
+        self.copy_chat = self._action(self.tr("Copy C&hat"), None, self._copy_chat)
+        self.write = self._action(self.tr("&Write a Message"), "Ctrl+L", self._write)
+        self.search = self._action(self.tr("&Search All Chats"), "Ctrl+Shift+F", self._search)
+
+        self.stop = self._action(self.tr("&Stop Answer"), "Esc", self.chat.stop)
+        self.stop.setShortcuts([QKeySequence("Esc"), QKeySequence("Ctrl+.")])
+        self.answer_again = self._action(self.tr("Answer &Again"), "Ctrl+R", self._answer_again)
+        self.edit_question = self._action(self.tr("&Edit Last Message"), "Ctrl+E", self._edit_question)
+        self.parameters = self._action(
+            self.tr("System &Prompt and Sampling"), "Ctrl+Shift+P", self.chat.composer.parameters_button.toggle
+        )
+        self.rename = self._action(self.tr("&Rename Chat"), None, self._rename)
+        self.pin = self._action(self.tr("P&in or Unpin Chat"), None, self._pin)
+        self.delete = self._action(self.tr("&Delete Chat"), "Ctrl+Backspace", self._delete)
+        self.undelete = self._action(self.tr("&Undo Delete"), "Ctrl+Shift+Backspace", self._undelete)
+        self.undelete.setEnabled(False)
+
+        self.show_sidebar = self._toggle(self.tr("&Sidebar"), "Ctrl+B", self._show_sidebar)
+        self.panel = self._toggle(self.tr("Live &Panel"), "Ctrl+Alt+I", self._show_panel)
+        self.larger = self._action(self.tr("&Larger Text"), keys.ZoomIn, self._enlarge)
+        self.larger.setShortcuts([*QKeySequence.keyBindings(keys.ZoomIn), QKeySequence("Ctrl+=")])
+        self.smaller = self._action(self.tr("S&maller Text"), keys.ZoomOut, self._shrink)
+        self.usual_size = self._action(self.tr("&Usual Text Size"), "Ctrl+0", self._reset_text_size)
+        self.full_screen = self._action(self.tr("&Full Screen"), keys.FullScreen, self._toggle_full_screen)
+        self.numbered = [
+            self._action(self.tr("Chat {0}").format(n + 1), f"Ctrl+{n + 1}", self._open_numbered)
+            for n in range(NUMBERED)
+        ]
+        self.shortcuts = self._action(self.tr("&Keyboard Shortcuts"), "Ctrl+/", self._show_shortcuts)
+        self.updates = self._action(self.tr("Check for &Updates…"), None, show_releases)
         self.updates.setMenuRole(QAction.MenuRole.ApplicationSpecificRole)
-        self.licences = self._action("Third-Party &Licences", None, show_licences)
+        self.licences = self._action(self.tr("Third-Party &Licences"), None, show_licences)
         self.licences.setVisible(LICENCES.is_file())
-        self.about = self._action("&About Flashbulb", None, self._show_about)
+        self.about = self._action(self.tr("&About Flashbulb"), None, self._show_about)
         self.about.setMenuRole(QAction.MenuRole.AboutRole)
 
     def _action(self, text: str, keys, slot) -> QAction:
@@ -122,33 +201,61 @@ class MainWindow(QMainWindow):
             action.triggered.connect(slot)
         return action
 
+    def _toggle(self, text: str, keys: str, slot) -> QAction:
+        action = self._action(text, keys, None)
+        action.setCheckable(True)
+        action.setChecked(True)
+        action.toggled.connect(slot)
+        return action
+
     def _make_menus(self) -> None:
-        file, edit, view, help_ = (self.menuBar().addMenu(name) for name in ("&File", "&Edit", "&View", "&Help"))
-        file.addActions([self.new_chat, self.stop, self.reload])
-        file.addSeparator()
-        file.addActions([self.close_window, self.quit])
-        for entry in EDITS:
+        names = (self.tr("&File"), self.tr("&Edit"), self.tr("&Chat"), self.tr("&View"), self.tr("&Help"))
+        file, edit, chat, view, help_ = (self.menuBar().addMenu(name) for name in names)
+        _fill(file, self.new_chat, None, self.import_chats, self.export_chat, self.export_all, None, self.models,
+              self.reload, self.show_settings, None, self.close_window, self.quit_action)  # fmt: skip
+        _fill(edit, *self._edits(), None, self.copy_answer, self.copy_chat, None, self.write, self.search)
+        _fill(chat, self.stop, self.answer_again, self.edit_question, None, self.parameters, None, self.rename,
+              self.pin, self.delete, self.undelete)  # fmt: skip
+        _fill(view, self.show_sidebar, self.panel, None, self.larger, self.smaller, self.usual_size, None,
+              self.full_screen, None)  # fmt: skip
+        _fill(view.addMenu(self.tr("&Go to Chat")), *self.numbered)
+        _fill(help_, self.shortcuts, self.licences, self.updates, self.about)
+
+    def _edits(self) -> list[QAction | None]:
+        """What every text field can do: the menu asks the one that has the focus."""
+        keys = QKeySequence.StandardKey
+        entries = (
+            (self.tr("&Undo"), keys.Undo, "undo"),
+            (self.tr("&Redo"), keys.Redo, "redo"),
+            None,
+            (self.tr("Cu&t"), keys.Cut, "cut"),
+            (self.tr("&Copy"), keys.Copy, "copy"),
+            (self.tr("&Paste"), keys.Paste, "paste"),
+            (self.tr("Select &All"), keys.SelectAll, "selectAll"),
+        )
+        actions: list[QAction | None] = []
+        for entry in entries:
             if entry is None:
-                edit.addSeparator()
+                actions.append(None)
                 continue
-            text, keys, method = entry
-            action = self._action(text, keys, self._edit)
+            text, shortcut, method = entry
+            action = self._action(text, shortcut, self._edit)
             action.setData(method)
-            edit.addAction(action)
-        edit.addSeparator()
-        edit.addActions([self.copy_answer, self.copy_chat, self.write])
-        view.addActions([self.panel, self.full_screen])
-        help_.addActions([self.shortcuts, self.licences, self.updates, self.about])
+            actions.append(action)
+        return actions
 
     def _make_toolbar(self) -> None:
-        bar = QToolBar("Toolbar")
+        bar = QToolBar(self.tr("Toolbar"))
         bar.setMovable(False)
         bar.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
         self.setUnifiedTitleAndToolBarOnMac(True)
-        bar.addWidget(_balance())
+        self.sidebar_button = _tool_button("", self.show_sidebar.toggle)
+        self.models_button = _tool_button(self.tr("Models"), self.models.trigger)
+        self.new_chat_button = _tool_button(self.tr("New chat"), self.new_chat.trigger)
+        self.panel_button = _tool_button("", self.panel.toggle)
+        bar.addWidget(self.sidebar_button)
+        bar.addWidget(self.models_button)
         bar.addWidget(self._title_block())
-        self.new_chat_button = _tool_button("New chat", self.new_chat.trigger)
-        self.panel_button = _tool_button("Live panel", self.panel.toggle)
         bar.addWidget(self.new_chat_button)
         bar.addWidget(self.panel_button)
         self.addToolBar(bar)
@@ -166,47 +273,123 @@ class MainWindow(QMainWindow):
         return block
 
     def _compose(self) -> None:
-        self._line = QFrame(frameShape=QFrame.Shape.VLine, frameShadow=QFrame.Shadow.Plain)
-        self._line.setForegroundRole(QPalette.ColorRole.Mid)
+        self._lines = [_line(), _line()]
         centre = QWidget()
         layout = QHBoxLayout(centre)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
-        layout.addWidget(self.chat, 1)
-        layout.addWidget(self._line)
-        layout.addWidget(self.monitor)
+        for widget in (self.sidebar, self._lines[0], self.chat, self._lines[1], self.monitor):
+            layout.addWidget(widget, int(widget is self.chat))
         self.setCentralWidget(centre)
         self.setMinimumSize(640, 420)
         self.chat.composer.setFocus()
 
+    def _connect(self) -> None:
+        self.host.state_changed.connect(self._on_state)
+        self.host.loaded.connect(self._on_loaded)
+        self.chat.shown.connect(self.sidebar.set_shown)
+        self.sidebar.opened.connect(self._open)
+        self.sidebar.deleted.connect(self._on_deleted)
+        self.sidebar.export_asked.connect(self.transfer.export)
+        self.settings.changed.connect(self._on_setting)
+        self.settings.trouble.connect(self.sidebar.say)
+        self.sidebar.set_shown(self.chat.conversation.id)
+        if self._stays:
+            QGuiApplication.instance().applicationStateChanged.connect(self._on_application_state)
+
     def _colour_icons(self) -> None:
         shades = colours(self.palette())
-        shown = self.panel.isChecked()
+        self.models_button.setIcon(icon("models", shades.quiet))
         self.new_chat_button.setIcon(icon("new chat", shades.quiet))
+        shown = self.show_sidebar.isChecked()
+        self.sidebar_button.setIcon(icon("sidebar", shades.accent if shown else shades.quiet))
+        _name(self.sidebar_button, self.tr("Hide the sidebar") if shown else self.tr("Show the sidebar"))
+        shown = self.panel.isChecked()
         self.panel_button.setIcon(icon("panel", shades.accent if shown else shades.quiet))
-        self.panel_button.setToolTip("Hide the live panel" if shown else "Show the live panel")
-        self.panel_button.setAccessibleName(self.panel_button.toolTip())
+        _name(self.panel_button, self.tr("Hide the live panel") if shown else self.tr("Show the live panel"))
 
-    # ------------------------------------------------------------------ what the host reports
+    # ------------------------------------------------------------------ what the host and the settings report
     def _on_state(self, state: State) -> None:
         self.stop.setEnabled(state is State.ANSWERING)
         self.reload.setEnabled(state in (State.READY, State.FAILED))
+        for action in (self.answer_again, self.edit_question):
+            action.setEnabled(state is State.READY)
         if state is State.LOADING:
-            self._set_title("Flashbulb", "loading the model…")
+            self._set_title("Flashbulb", self.tr("loading the model…"))
         elif state is State.FAILED:
-            self._set_title("Flashbulb", "no model is loaded")
+            self._set_title("Flashbulb", self.tr("no model is loaded"))
         elif state is State.READY and self._changing_model:
             self._changing_model = False
-            QTimer.singleShot(0, self.start)  # after the answer's end is told to everybody
+            QTimer.singleShot(0, self._reload)  # after the answer's end is told to everybody
 
     def _on_loaded(self, model: ModelInfo) -> None:
-        held = units.size(model.planned_bytes)
-        self._set_title(model.name, f"{units.size(model.model_bytes)} model, {held} in memory")
+        held, whole = units.size(model.planned_bytes), units.size(model.model_bytes)
+        self._set_title(model.name, self.tr("{0} model, {1} in memory").format(whole, held))
+        self.settings["models.last"] = self._model
+
+    def _on_application_state(self, state: Qt.ApplicationState) -> None:
+        """A click on the application's icon brings a closed window back."""
+        if state == Qt.ApplicationState.ApplicationActive and not self.isVisible() and not self._quitting:
+            self.show()
 
     def _set_title(self, title: str, subtitle: str) -> None:
         self.title.setText(title)
         self.subtitle.setText(subtitle)
         self.setWindowTitle(title if title == "Flashbulb" else f"{title} – Flashbulb")
+
+    def _on_setting(self, key: str, value) -> None:
+        if key == "general.text_size":
+            set_text_size(value)
+
+    # ------------------------------------------------------------------ conversations
+    def _open(self, id_: str, message: str | None) -> None:
+        self._wanted_message = message
+        self.storage.open(id_, self._on_opened, self._on_not_there)
+
+    def _on_opened(self, conversation: Conversation) -> None:
+        message = conversation.messages.get(self._wanted_message)
+        if message:
+            conversation.show(message)
+        if conversation is not self.chat.conversation or message:
+            self.chat.show_conversation(conversation)
+        if message:
+            self.chat.transcript.go_to(message)
+
+    def _on_not_there(self, error: Exception) -> None:
+        self.sidebar.say(str(error))
+
+    def _on_deleted(self, id_: str) -> None:
+        self.undelete.setEnabled(True)
+        self.chat.abandon(id_)
+        if id_ == self.chat.conversation.id:
+            self.chat.show_conversation(Conversation())
+
+    def _undelete(self) -> None:
+        self.sidebar.restore()
+        self.undelete.setEnabled(self.sidebar.can_restore)
+
+    def _import(self) -> None:
+        self.transfer.import_(self._on_imported)
+
+    def _on_imported(self, conversations: list[Conversation]) -> None:
+        if conversations:
+            self._open(conversations[0].id, None)
+
+    def _export(self) -> None:
+        self.transfer.export(self.chat.conversation.id)
+
+    def _rename(self) -> None:
+        self.show_sidebar.setChecked(True)
+        self.sidebar.rename(self.chat.conversation.id)
+
+    def _pin(self) -> None:
+        self.sidebar.toggle_pin(self.chat.conversation.id)
+
+    def _delete(self) -> None:
+        self.sidebar.delete(self.chat.conversation.id)
+
+    def _open_numbered(self) -> None:
+        self.sidebar.open_number(self.numbered.index(self.sender()))
 
     # ------------------------------------------------------------------ what the menus do
     def _edit(self) -> None:
@@ -217,17 +400,65 @@ class MainWindow(QMainWindow):
     def _write(self) -> None:
         self.chat.composer.setFocus()
 
+    def _search(self) -> None:
+        self.show_sidebar.setChecked(True)
+        self.sidebar.search()
+
+    def _show_library(self) -> None:
+        if self.library is None:
+            self.library = LibraryWindow(self.settings, parent=self)
+            self.library.chat_asked.connect(self._on_model_chosen)
+        _bring_up(self.library)
+
+    def _on_model_chosen(self, model: str) -> None:
+        self.load(model)
+        self.bring_up()
+
+    def _show_settings(self) -> None:
+        if self.settings_window is None:
+            self.settings_window = SettingsWindow(self.settings, self.host, self)
+            self.settings_window.reload_asked.connect(self._reload)
+        _bring_up(self.settings_window)
+
+    def _reload(self) -> None:
+        self.load(self._model)
+
+    def _answer_again(self) -> None:
+        if answer := self.chat.conversation.last_answer():
+            self.chat.regenerate(answer)
+
+    def _edit_question(self) -> None:
+        if question := self.chat.last_question():
+            question.edit()
+
     def _copy_answer(self) -> None:
-        answers = [turn.answer for turn in self.chat.conversation.turns if turn.answer]
-        if answers:
-            QGuiApplication.clipboard().setText(answers[-1].strip())
+        if answer := self.chat.conversation.last_answer():
+            QGuiApplication.clipboard().setText(answer.text.strip())
 
     def _copy_chat(self) -> None:
-        QGuiApplication.clipboard().setText(self.chat.conversation.as_text())
+        QGuiApplication.clipboard().setText(self.chat.conversation.as_markdown())
+
+    def _enlarge(self) -> None:
+        self._set_text_size(self.settings["general.text_size"] + TEXT_STEP)
+
+    def _shrink(self) -> None:
+        self._set_text_size(self.settings["general.text_size"] - TEXT_STEP)
+
+    def _reset_text_size(self) -> None:
+        self._set_text_size(BY_KEY["general.text_size"].default)
+
+    def _set_text_size(self, percent: int) -> None:
+        if BY_KEY["general.text_size"].accepts(percent):
+            self.settings["general.text_size"] = percent
+
+    def _show_sidebar(self, shown: bool) -> None:
+        self.sidebar.setVisible(shown)
+        self._lines[0].setVisible(shown)
+        self._colour_icons()
 
     def _show_panel(self, shown: bool) -> None:
         self.monitor.setVisible(shown)
-        self._line.setVisible(shown)
+        self._lines[1].setVisible(shown)
         self._colour_icons()
 
     def _toggle_full_screen(self) -> None:
@@ -237,8 +468,8 @@ class MainWindow(QMainWindow):
         show_shortcuts(self, [action for menu in self.menus() for action in menu.actions()])
 
     def menus(self) -> list[QMenu]:
-        """The menus of the menu bar."""
-        return [action.menu() for action in self.menuBar().actions()]
+        """The menus of the menu bar, and theirs."""
+        return self.menuBar().findChildren(QMenu)
 
     def _show_about(self) -> None:
         show_about(self)
@@ -249,25 +480,43 @@ class MainWindow(QMainWindow):
         if self._place:
             self.restoreGeometry(self._place.value("geometry", b""))
             self.panel.setChecked(self._place.value("panel", True, type=bool))
+            self.show_sidebar.setChecked(self._place.value("sidebar", True, type=bool))
 
     def _save_place(self) -> None:
         if self._place:
             self._place.setValue("geometry", self.saveGeometry())
             self._place.setValue("panel", self.panel.isChecked())
+            self._place.setValue("sidebar", self.show_sidebar.isChecked())
+            self._place.setValue("conversation", self.chat.conversation.id)
+
+
+def _bring_up(window: QWidget) -> None:
+    window.show()
+    window.raise_()
+    window.activateWindow()
+
+
+def _fill(menu: QMenu, *actions: QAction | None) -> None:
+    """None is a line between two groups."""
+    for action in actions:
+        menu.addAction(action) if action else menu.addSeparator()
+
+
+def _line() -> QFrame:
+    line = QFrame(frameShape=QFrame.Shape.VLine, frameShadow=QFrame.Shadow.Plain)
+    line.setForegroundRole(QPalette.ColorRole.Mid)
+    return line
 
 
 def _tool_button(name: str, slot) -> QToolButton:
     button = QToolButton(autoRaise=True)
     button.setIconSize(QSize(GRID, GRID))
     button.setFixedSize(TOOL_SIZE, TOOL_SIZE)
-    button.setAccessibleName(name)
-    button.setToolTip(name)
+    _name(button, name)
     button.clicked.connect(slot)
     return button
 
 
-def _balance() -> QWidget:
-    """As wide as the two buttons at the right, so that the title stands in the middle of the window."""
-    spacer = QWidget()
-    spacer.setFixedWidth(2 * TOOL_SIZE)
-    return spacer
+def _name(button: QToolButton, name: str) -> None:
+    button.setAccessibleName(name)
+    button.setToolTip(name)

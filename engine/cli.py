@@ -49,7 +49,15 @@ def _generate(args) -> None:
     model = load(args.model, _settings(args))
     try:
         prompt = args.prompt if args.raw else [{"role": "user", "content": args.prompt}]
-        options = GenerationOptions(args.max_tokens, args.temperature, args.top_p, args.seed, tuple(args.stop))
+        options = GenerationOptions(
+            args.max_tokens,
+            args.temperature,
+            args.top_p,
+            args.seed,
+            tuple(args.stop),
+            args.top_k,
+            args.repetition_penalty,
+        )
         generation = model.generate(prompt, options)
         for piece in generation:
             if not args.json:
@@ -245,6 +253,8 @@ def _parser() -> argparse.ArgumentParser:
     generate.add_argument("--max-tokens", type=_positive, default=256, metavar="N")
     generate.add_argument("--temperature", type=_not_negative, default=0.7, metavar="T")
     generate.add_argument("--top-p", type=_share, default=0.9, metavar="P")
+    generate.add_argument("--top-k", type=int, default=0, metavar="K", help="sample from the K likeliest tokens")
+    generate.add_argument("--repetition-penalty", type=float, default=1.0, metavar="R")
     generate.add_argument("--seed", type=int, metavar="S")
     generate.add_argument("--stop", action="append", default=[], metavar="TEXT", help="end the answer before this text")
     _add_settings(generate)

@@ -1,5 +1,6 @@
 """`flashbulb models`: what there is, what is on disk, and getting and removing it."""
 
+import json
 import sys
 from dataclasses import asdict
 from functools import partial
@@ -24,6 +25,7 @@ def add_to(commands, bar, print_json) -> None:
     get.add_argument("repo", **repo)
     get.add_argument("--calibration", type=Path, metavar="FILE", help="as for `prepare`")
     get.add_argument("--dtype", choices=("float32", "float16", "bfloat16"))
+    get.add_argument("--progress", action="store_true", help="say on standard output how far it is, as lines of JSON")
     get.set_defaults(run=partial(_get, bar, print_json))
     for action in (show, get):
         action.add_argument("--revision", metavar="R", help="a branch, tag or commit, the main branch by default")
@@ -108,10 +110,35 @@ def _print_plan(plan, file=None) -> None:
     )
 
 
+def _get_with_lines(args) -> None:
+    """For a program that runs us: a line of JSON for each step, the last with the folder or the error."""
+    from engine import library
+    from engine.errors import FlashbulbError, GatedError
+
+    def say(**line) -> None:
+        print(json.dumps(line), flush=True)
+
+    options = {"calibration": args.calibration, "dtype": args.dtype}
+    try:
+        folder = library.folder_of(args.repo) or library.get(
+            library.plan_for(args.repo, args.revision),
+            lambda p: say(stage=p.stage, done=p.done, total=p.total, rate=p.rate, note=p.note),
+            lambda stage, share: say(stage="preparing", share=share, note=stage),
+            **options,
+        )
+        say(stage="done", folder=str(folder))
+    except FlashbulbError as error:
+        say(stage="failed", error=str(error), page=error.page if isinstance(error, GatedError) else "")
+        raise
+
+
 def _get(bar, print_json, args) -> None:
     from engine import library
     from engine.download import describe
 
+    if args.progress:
+        _get_with_lines(args)
+        return
     if folder := library.folder_of(args.repo):
         print_json({"folder": str(folder)}) if args.json else print(f"{args.repo} is ready in {folder}.")
         return

@@ -1,17 +1,19 @@
 """Prefill, decode, sampling, stopping: one answer as an iterator of pieces."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
 import mlx.core as mx
-from mlx_lm.sample_utils import make_sampler
+from mlx_lm.sample_utils import make_repetition_penalty, make_sampler
 
 from engine.errors import CancelledError, PromptError
 from engine.memory.footprint import peak_footprint
 from engine.settings import GenerationOptions
 from engine.statistics import Summary, TokenStatistics, means
 
+PENALISED_TOKENS = 64  # the last tokens, whose repetition is penalised
+SEEN_BEFORE = 8  # tokens of a continued answer that the detokenizer sees, to know whether a space belongs before a word
 RESERVED_SHARE = 4  # a conversation is cut so that at least 1 / RESERVED_SHARE of the context is left for the answer
 
 
@@ -35,6 +37,7 @@ class Generation:
         self.summary = Summary()
         self._model, self._options, self._cancelled = model, options, cancelled
         self._prompt = encode(model, prompt, options)
+        self._continued = continues(prompt)
         self._left_before = model.left_early
 
     def __iter__(self) -> Iterator[Piece]:
@@ -65,11 +68,11 @@ class Generation:
         options, model = self._options, self._model
         if options.seed is not None:
             mx.random.seed(options.seed)
-        sampler = make_sampler(temp=options.temperature, top_p=options.top_p)
-        text = StoppingText(model.tokenizer, options.stop)
+        sample = self._sampler()
+        text = StoppingText(model.tokenizer, options.stop, self._prompt[-SEEN_BEFORE:] if self._continued else ())
         logits, current = self._prefill()
         for count in range(1, options.max_tokens + 1):
-            token = int(sampler(_log_probabilities(logits[:, -1])).item())
+            token = sample(logits[:, -1])
             self.summary.finish_reason = self._finish_reason(token, count, text)
             statistics = current.statistics(model.neurons)
             model.keep_within_budget(statistics.footprint_bytes)
@@ -78,6 +81,20 @@ class Generation:
             if ended:
                 return
             logits, current = model.decode(token, self._cancelled)
+
+    def _sampler(self) -> Callable[[mx.array], int]:
+        """Takes logits [1, vocabulary] to a token."""
+        options, model = self._options, self._model
+        top_k = options.top_k if 0 < options.top_k < model.vocabulary else 0
+        sample = make_sampler(temp=options.temperature, top_p=options.top_p, top_k=top_k)
+        penalise = make_repetition_penalty(options.repetition_penalty, PENALISED_TOKENS)
+
+        def next_token(logits: mx.array) -> int:
+            if options.repetition_penalty != 1.0:
+                logits = penalise(mx.array(model.cached_tokens[-PENALISED_TOKENS:]), logits)
+            return int(sample(_log_probabilities(logits)).item())
+
+        return next_token
 
     def _prefill(self) -> tuple:
         """Process what the KV cache does not hold yet; the last token always, its logits are needed."""
@@ -104,9 +121,12 @@ class Generation:
 class StoppingText:
     """Detokenizes as tokens come, and holds back what may be the start of a stop string."""
 
-    def __init__(self, tokenizer, stop: tuple[str, ...]):
+    def __init__(self, tokenizer, stop: tuple[str, ...], before: Sequence[int] = ()):
         self._detokenizer, self._stop = tokenizer.detokenizer, tuple(s for s in stop if s)
         self._detokenizer.reset()
+        for token in before:
+            self._detokenizer.add_token(token)
+        _ = self._detokenizer.last_segment  # which was shown before
         self._held, self._stopped = "", False
 
     def add(self, token: int) -> bool:
@@ -161,7 +181,7 @@ def _encode_chat(model, messages: list[dict], options: GenerationOptions) -> lis
     tokens = chat_tokens(model.tokenizer, messages)
     while len(tokens) > room and len(messages) > 1:
         system = messages[0]["role"] == "system"
-        if len(messages) == 1 + system:
+        if len(messages) <= 1 + system + continues(messages):
             break
         del messages[int(system)]
         while len(messages) > 1 + system and messages[int(system)]["role"] == "assistant":
@@ -171,10 +191,28 @@ def _encode_chat(model, messages: list[dict], options: GenerationOptions) -> lis
 
 
 def chat_tokens(tokenizer, messages: list[dict]) -> list[int]:
-    """Token ids of a conversation that the assistant is to continue; a line a message where there is no template."""
+    """Token ids of a conversation that the assistant is to go on with; a line a message where there is no template.
+
+    If the assistant has the last word, its answer is continued where it ends.
+    """
+    if continues(messages):
+        return _encode_continued(tokenizer, messages)
     if tokenizer.has_chat_template:
         return list(tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False))
     return tokenizer.encode("".join(m["content"] + "\n" for m in messages))
+
+
+def continues(prompt) -> bool:
+    """Whether a prompt is a conversation whose last message is an unfinished answer."""
+    return isinstance(prompt, list) and isinstance(prompt[-1], dict) and prompt[-1]["role"] == "assistant"
+
+
+def _encode_continued(tokenizer, messages: list[dict]) -> list[int]:
+    *before, answer = messages
+    if tokenizer.has_chat_template:
+        text = tokenizer.apply_chat_template(before, add_generation_prompt=True, tokenize=False)
+        return tokenizer.encode(text + answer["content"], add_special_tokens=False)
+    return tokenizer.encode("".join(m["content"] + "\n" for m in before) + answer["content"])
 
 
 def _fitting(model, tokens: list[int]) -> list[int]:

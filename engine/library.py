@@ -7,9 +7,7 @@ models/.drives/                          how fast the drives are, by `flashbulb 
 
 import fcntl
 import json
-import os
 import shutil
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,21 +18,13 @@ from engine import hub
 from engine.download import Progress, Transfer, download
 from engine.errors import AccessError, CancelledError, HubError
 from engine.flash.profile import drive_of
+from engine.folders import models_folder
 from engine.models import ARCHITECTURES, architecture
 from engine.prepared import MANIFEST
 
 CATALOGUE = Path(__file__).parent.parent / "resources" / "catalogue.json"
 DOWNLOADS, PLAN, WHOLE = ".downloads", "plan.json", "download.json"
 PROFILES = ".drives"
-
-
-def models_folder() -> Path:
-    if chosen := os.environ.get("FLASHBULB_MODELS"):
-        return Path(chosen).expanduser()
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "Flashbulb" / "models"
-    data = os.environ.get("XDG_DATA_HOME")
-    return (Path(data) if data else Path.home() / ".local" / "share") / "flashbulb" / "models"
 
 
 def profile_path(folder: Path) -> Path:

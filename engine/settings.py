@@ -42,10 +42,16 @@ class Settings:
 
 @dataclass(frozen=True)
 class GenerationOptions:
-    """How an answer is sampled. temperature 0 takes the likeliest token; seed None is different every time."""
+    """How an answer is sampled. temperature 0 takes the likeliest token; seed None is different every time.
+
+    top_k: the likeliest tokens that may be sampled, 0 for all. repetition_penalty: what the scores of the last tokens
+    are divided by, 1 for no penalty.
+    """
 
     max_tokens: int = 256
     temperature: float = 0.7
     top_p: float = 0.9
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    top_k: int = 0
+    repetition_penalty: float = 1.0

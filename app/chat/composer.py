@@ -1,53 +1,16 @@
 """Where the user writes: a text field that grows, and one round button that sends or stops."""
 
-import math
+from PySide6.QtCore import QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QPainter, QPaintEvent, QPen, QTextCursor
+from PySide6.QtWidgets import QAbstractButton, QHBoxLayout, QVBoxLayout, QWidget
 
-from PySide6.QtCore import QMimeData, QRectF, QSize, QSizeF, Qt, Signal
-from PySide6.QtGui import QKeyEvent, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QAbstractButton, QFrame, QHBoxLayout, QTextEdit, QVBoxLayout, QWidget
-
-from app.chat.markdown import TEXT_FACTOR
+from app.chat.buttons import IconButton
+from app.chat.entry import Entry
+from app.chat.meter import ContextMeter
 from app.colours import colours, is_dark, mix
 from app.icons import GRID, paint
-from app.labels import quiet, scaled
 
-MOST_LINES = 8
 RADIUS = 14
-EMPTY_REASON = "Write a message first"
-
-
-class Entry(QTextEdit):
-    """Plain text. Enter sends, Shift-Enter starts a new line, Tab leaves."""
-
-    sent = Signal()
-
-    def __init__(self, parent: QWidget | None = None):
-        super().__init__(parent)
-        self.setFont(scaled(self.font(), TEXT_FACTOR))
-        self.setAcceptRichText(False)
-        self.setTabChangesFocus(True)
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.viewport().setAutoFillBackground(False)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setPlaceholderText("Message")
-        self.setAccessibleName("Message")
-        self.document().setDocumentMargin(2)
-        self.document().documentLayout().documentSizeChanged.connect(self._fit)
-        self._fit(self.document().size())
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        enter = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
-        if enter and not event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
-            self.sent.emit()
-        else:
-            super().keyPressEvent(event)
-
-    def insertFromMimeData(self, source: QMimeData) -> None:
-        self.insertPlainText(source.text())
-
-    def _fit(self, size: QSizeF) -> None:
-        most = MOST_LINES * self.fontMetrics().lineSpacing()
-        self.setFixedHeight(min(math.ceil(size.height()), most))
 
 
 class RoundButton(QAbstractButton):
@@ -85,20 +48,24 @@ class Composer(QWidget):
     """The card at the foot of the conversation. Typed text stays until it is sent."""
 
     submitted = Signal(str)
+    typed = Signal(str)
     stop_asked = Signal()
 
     def __init__(self, parent: QWidget | None = None):
         super().__init__(parent)
         self.entry = Entry()
         self.entry.sent.connect(self.submit)
-        self.entry.textChanged.connect(self._refresh)
+        self.entry.textChanged.connect(self._on_typed)
         self.button = RoundButton()
         self.button.clicked.connect(self._on_clicked)
-        self.hint = quiet()
+        self.meter = ContextMeter()
+        self.parameters_button = IconButton("parameters", self.tr("System prompt and sampling"))
+        self.parameters_button.setCheckable(True)
         self._reason = ""
         self._answering = False
         row = QHBoxLayout()
-        row.addWidget(self.hint, 1)
+        row.addWidget(self.parameters_button)
+        row.addWidget(self.meter, 1)
         row.addWidget(self.button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(14, 12, 10, 8)
@@ -106,6 +73,8 @@ class Composer(QWidget):
         layout.addWidget(self.entry)
         layout.addLayout(row)
         self.setFocusProxy(self.entry)
+        QWidget.setTabOrder(self.entry, self.button)
+        QWidget.setTabOrder(self.button, self.parameters_button)
         self._refresh()
 
     def set_ready(self) -> None:
@@ -114,11 +83,17 @@ class Composer(QWidget):
 
     def set_answering(self) -> None:
         """An answer comes: the button stops it."""
-        self._set("An answer is being written", answering=True)
+        self._set(self.tr("An answer is being written"), answering=True)
 
     def set_blocked(self, reason: str) -> None:
         """Nothing can be sent, for a reason that the button's tooltip gives."""
         self._set(reason, answering=False)
+
+    def set_draft(self, text: str) -> None:
+        """Put text into the field."""
+        if text != self.entry.toPlainText():
+            self.entry.setPlainText(text)
+            self.entry.moveCursor(QTextCursor.MoveOperation.End)
 
     def submit(self) -> None:
         """Send what is written, if it can be sent."""
@@ -145,9 +120,13 @@ class Composer(QWidget):
         else:
             self.submit()
 
+    def _on_typed(self) -> None:
+        self._refresh()
+        self.typed.emit(self.entry.toPlainText())
+
     def _refresh(self) -> None:
-        reason = self._reason or ("" if self.entry.toPlainText().strip() else EMPTY_REASON)
+        reason = self._reason or ("" if self.entry.toPlainText().strip() else self.tr("Write a message first"))
         self.button.setEnabled(self._answering or not reason)
         self.button.set_symbol("stop" if self._answering else "up")
-        self.button.setAccessibleName("Stop" if self._answering else "Send")
-        self.button.setToolTip("Stop (Esc)" if self._answering else reason or "Send (Enter)")
+        self.button.setAccessibleName(self.tr("Stop") if self._answering else self.tr("Send"))
+        self.button.setToolTip(self.tr("Stop (Esc)") if self._answering else reason or self.tr("Send (Enter)"))

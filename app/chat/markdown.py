@@ -2,10 +2,11 @@
 
 import math
 import re
+from collections.abc import Iterator
 
-from PySide6.QtCore import QRectF, QSizeF, Qt, QUrl
+from PySide6.QtCore import QEvent, QRectF, QSizeF, Qt, QUrl, Signal
 from PySide6.QtGui import (
-    QDesktopServices,
+    QColor,
     QPainter,
     QPaintEvent,
     QTextBlock,
@@ -15,45 +16,99 @@ from PySide6.QtGui import (
     QTextDocument,
     QTextDocumentFragment,
     QTextFormat,
+    QTextFrameFormat,
+    QTextTable,
     QWheelEvent,
 )
 from PySide6.QtWidgets import QFrame, QSizePolicy, QTextBrowser, QWidget
 
+from app.chat.mathematics import legible
 from app.colours import colours
-from app.labels import scaled
 
 FEATURES = QTextDocument.MarkdownFeature.MarkdownDialectGitHub | QTextDocument.MarkdownFeature.MarkdownNoHTML
 LINE_HEIGHT = 125  # per cent
-CODE_PADDING, CODE_RADIUS = 10, 8
+CODE_PADDING = 10
+BAR = 3  # pixels
 INDENT = 22  # pixels a level, for lists and quotes
-TEXT_FACTOR = 1.08  # of the system's font: this is what people come to read
-SAFE_SCHEMES = ("http", "https", "mailto")
+LONGEST_TAIL = 1500  # characters that are parsed again with each piece
+LONG_LINE = 400  # characters that surely wrap
+QWIDGETSIZE_MAX = (1 << 24) - 1
+FULL = 6000  # characters after which a view should be followed by another
 FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
+LIST_ITEM = re.compile(r"([-*+]|\d{1,9}[.)])(\s|$)")
+TABLE_HEAD = re.compile(r"(\s*\|.*\n\s*\|?[\s:|-]+\n)")
+INLINE_CODE = re.compile(r"(`+)(?:[^`]|(?!\1)`)*?\1(?!`)")
 
 
 def finished_length(source: str) -> int:
-    """Length of the part of `source` that more text will not change: up to the last blank line outside a code fence."""
-    finished = position = 0
-    fence = ""
+    """Length of the part of `source` that more text will not change.
+
+    That is up to the last blank line outside a code fence; a list may go on after one, so it ends where something else
+    begins.
+    """
+    finished = blank = position = 0
+    fence, in_list = "", False
     for line in source.splitlines(keepends=True):
-        position += len(line)
         match = FENCE.match(line)
+        whole = line.endswith("\n")
         if fence:
             if match and match[1].startswith(fence) and not match[2].strip():
                 fence = ""
-        elif match:
-            fence = match[1]
-        elif not line.strip() and line.endswith("\n"):
-            finished = position
+        elif not line.strip():
+            if whole:
+                blank = position + len(line)
+                finished = finished if in_list else blank
+        else:
+            goes_on = in_list and (line[0].isspace() or not _is_certain(line, whole) or LIST_ITEM.match(line))
+            if blank and not goes_on:
+                finished, in_list = max(finished, blank), False
+            in_list = in_list or bool(LIST_ITEM.match(line.lstrip()))
+            fence = match[1] if match else ""
+        position += len(line)
     return finished
+
+
+def _is_certain(line: str, whole: bool) -> bool:
+    """Whether a line cannot become a list's item any more."""
+    return whole or not re.fullmatch(r"[-*+]|\d{1,9}[.)]?", line)
+
+
+def long_tail_cut(tail: str) -> tuple[int, str, str | None]:
+    """Where to cut a block that grows too long to be parsed again and again.
+
+    Returns the length to finish, what to put before the rest, and what joins the rest to the same paragraph (None: it
+    is a block of its own).
+    """
+    if head := TABLE_HEAD.match(tail):
+        end = tail.rfind("\n") + 1
+        return (end, head[1], None) if end > head.end() else (0, "", None)
+    items = [m.start() + 1 for m in re.finditer(r"\n(?=([-*+]|\d{1,9}[.)])\s)", tail)]
+    if items:
+        return items[-1], "", None
+    end = max(tail.rfind(" "), tail.rfind("\n")) + 1
+    return (end, "", " ") if end else (len(tail), "", "")
+
+
+def presentable(markdown: str) -> str:
+    """Markdown with legible formulas, and with pictures turned into links: nothing is ever fetched to be shown."""
+    pieces, end = [], 0
+    for match in INLINE_CODE.finditer(markdown):
+        pieces += [_presentable(markdown[end : match.start()]), match[0]]
+        end = match.end()
+    return "".join(pieces) + _presentable(markdown[end:])
+
+
+def _presentable(text: str) -> str:
+    return legible(text).replace("![", "[")
 
 
 class TextView(QTextBrowser):
     """Read-only text without a frame, always as tall as its content, that never fetches anything by itself."""
 
+    link_clicked = Signal(QUrl)
+
     def __init__(self, parent: QWidget | None = None):
         super().__init__(parent)
-        self.setFont(scaled(self.font(), TEXT_FACTOR))
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.viewport().setAutoFillBackground(False)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -65,7 +120,7 @@ class TextView(QTextBrowser):
         self.document().setDocumentMargin(0)
         self.document().setIndentWidth(INDENT)
         self.document().documentLayout().documentSizeChanged.connect(self._fit)
-        self.anchorClicked.connect(self._open)
+        self.anchorClicked.connect(self.link_clicked)
         self.highlighted.connect(self._show_target)
 
     def loadResource(self, _kind: int, _name: QUrl) -> None:
@@ -76,15 +131,13 @@ class TextView(QTextBrowser):
 
     def natural_width(self) -> int:
         """Width of the longest line when nothing wraps."""
-        metrics = self.fontMetrics()
-        return max(metrics.horizontalAdvance(line) for line in self.toPlainText().split("\n")) + 2
+        metrics, lines = self.fontMetrics(), self.toPlainText().split("\n")
+        if max(map(len, lines)) > LONG_LINE:  # measuring it would take long, and say nothing
+            return QWIDGETSIZE_MAX
+        return max(metrics.horizontalAdvance(line) for line in lines) + 2
 
     def _fit(self, size: QSizeF) -> None:
         self.setFixedHeight(max(math.ceil(size.height()), self.fontMetrics().height()))
-
-    def _open(self, url: QUrl) -> None:
-        if url.scheme() in SAFE_SCHEMES:
-            QDesktopServices.openUrl(url)
 
     def _show_target(self, url: QUrl) -> None:
         self.setToolTip(url.toString())
@@ -94,8 +147,8 @@ class MarkdownView(TextView):
     """Markdown that arrives in pieces.
 
     The source is the truth. Finished blocks are parsed once and left alone; only the tail is parsed again with each
-    piece, because parsing all of it each time costs seconds in a long answer. `finish` parses the whole once, which
-    heals what was split too early (a list with blank lines).
+    piece, because parsing all of it each time costs seconds in a long answer. A block that grows too long is finished
+    in parts.
     """
 
     def __init__(self, parent: QWidget | None = None):
@@ -103,50 +156,60 @@ class MarkdownView(TextView):
         self.source = ""
         self._tail = ""
         self._tail_start = 0
+        self._quotes = False
+        self._join: str | None = None  # between what is finished and a tail that goes on in the same paragraph
 
     def append_markdown(self, text: str) -> None:
         """Add text to the end of the source."""
         self.source += text
         self._tail += text
-        done = finished_length(self._tail)
         cursor = QTextCursor(self.document())
         cursor.beginEditBlock()  # one layout for all of it
-        if done:
-            self._replace_tail(cursor, self._tail[:done])
-            self._tail_start, self._tail = self._end(), self._tail[done:]
+        if done := finished_length(self._tail):
+            self._finish_part(cursor, done)
+        while len(self._tail) > LONGEST_TAIL:
+            done, again, join = long_tail_cut(self._tail)
+            if not done:
+                break
+            self._finish_part(cursor, done)
+            self._tail, self._join = again + self._tail, join
         self._replace_tail(cursor, self._tail)
         cursor.endEditBlock()
 
-    def finish(self) -> None:
-        """Parse all of the source, once it is complete."""
-        self.document().setMarkdown(self.source, FEATURES)
-        self._style(self.document().begin())
-        self._tail, self._tail_start = "", self._end()
+    @property
+    def full(self) -> bool:
+        """Whether another view should go on, for what comes next."""
+        return len(self.source) > FULL and not self._tail.strip() and self._join is None
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:
+            self._style(self.document().begin())
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self.viewport())
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(colours(self.palette()).hairline)
-        painter.setBrush(colours(self.palette()).card)
-        for area in self._code_areas():
-            painter.drawRoundedRect(area, CODE_RADIUS, CODE_RADIUS)
-        painter.end()
+        if self._quotes:
+            painter = QPainter(self.viewport())
+            for bar in self._quote_bars():
+                painter.fillRect(bar, colours(self.palette()).hairline)
+            painter.end()
         super().paintEvent(event)
 
-    def _code_areas(self) -> list[QRectF]:
-        """A rectangle behind each run of code lines, as wide as the text."""
-        areas: list[QRectF] = []
+    def _quote_bars(self) -> Iterator[QRectF]:
+        """A bar at the left of each quoted block."""
         block = self.document().begin()
         while block.isValid():
-            if _is_code(block):
-                lines = block.layout().boundingRect().translated(block.layout().position())
-                top, bottom = lines.top() - CODE_PADDING, lines.bottom() + CODE_PADDING
-                if _is_code(block.previous()):
-                    areas[-1].setBottom(bottom)
-                else:
-                    areas.append(QRectF(0.5, top, self.viewport().width() - 1, bottom - top))
+            if level := _quote_level(block):
+                area = self.document().documentLayout().blockBoundingRect(block)
+                yield QRectF(INDENT * level, area.top(), BAR, area.height())
             block = block.next()
-        return areas
+
+    def finish(self) -> None:
+        """The source is complete."""
+        self._tail, self._tail_start = "", self._end()
+
+    def _finish_part(self, cursor: QTextCursor, length: int) -> None:
+        self._replace_tail(cursor, self._tail[:length])
+        self._tail_start, self._tail, self._join = self._end(), self._tail[length:], None
 
     def _end(self) -> int:
         return self.document().characterCount() - 1
@@ -159,29 +222,71 @@ class MarkdownView(TextView):
             return
         parsed = QTextDocument()
         parsed.setDefaultFont(self.font())
-        parsed.setMarkdown(markdown, FEATURES)
-        if self._tail_start:
+        parsed.setMarkdown(presentable(markdown), FEATURES)
+        if self._join is not None:
+            cursor.insertText(self._join, QTextCharFormat())
+        elif self._tail_start:
             cursor.insertBlock(QTextBlockFormat(), QTextCharFormat())
         start = cursor.position()
         cursor.insertFragment(QTextDocumentFragment(parsed))
         cursor.setPosition(start)
-        _mend_first_block(cursor, parsed.begin())
+        if self._join is None:
+            _mend_first_block(cursor, parsed.begin())
         self._style(self.document().findBlock(start))
 
     def _style(self, block: QTextBlock) -> None:
         """What Qt's Markdown leaves out: air between lines, and room around code."""
         while block.isValid():
             style = QTextBlockFormat()
-            if _is_code(block):
-                style.setNonBreakableLines(False)  # a long line wraps: the message cannot scroll sideways
-                style.setLeftMargin(CODE_PADDING)
-                style.setRightMargin(CODE_PADDING)
-                style.setTopMargin(0 if _is_code(block.previous()) else 2 * CODE_PADDING)
-                style.setBottomMargin(0 if _is_code(block.next()) else 2 * CODE_PADDING)
-            else:
+            if _is_code(block):  # a fenced block has its own widget: this is code in a quotation, or indented
+                style.setNonBreakableLines(False)
+                style.setLeftMargin(max(CODE_PADDING, block.blockFormat().leftMargin()))
+            elif not _is_hidden(block):
                 style.setLineHeight(LINE_HEIGHT, QTextBlockFormat.LineHeightTypes.ProportionalHeight.value)
-            QTextCursor(block).mergeBlockFormat(style)
+            cursor = QTextCursor(block)
+            cursor.mergeBlockFormat(style)
+            self._quotes = self._quotes or bool(_quote_level(block))
+            _colour_links(block, colours(self.palette()).accent)
+            if (table := cursor.currentTable()) and table.firstPosition() >= block.position():
+                self._style_table(table)
             block = block.next()
+
+    def _style_table(self, table: QTextTable) -> None:
+        style = table.format()
+        style.setBorder(1)
+        style.setBorderStyle(QTextFrameFormat.BorderStyle.BorderStyle_Solid)
+        style.setBorderBrush(colours(self.palette()).hairline)
+        style.setBorderCollapse(True)
+        style.setCellPadding(5)
+        style.setCellSpacing(0)
+        style.setTopMargin(4)
+        style.setBottomMargin(8)
+        table.setFormat(style)
+
+
+def _quote_level(block: QTextBlock) -> int:
+    return block.blockFormat().intProperty(QTextFormat.Property.BlockQuoteLevel)
+
+
+def _colour_links(block: QTextBlock, accent: QColor) -> None:
+    """Qt takes the colour that links have at the moment: it would stay when the appearance changes."""
+    pieces = block.begin()
+    while not pieces.atEnd():
+        fragment = pieces.fragment()
+        if fragment.charFormat().isAnchor() and fragment.charFormat().foreground().color() != accent:
+            cursor = QTextCursor(block)
+            cursor.setPosition(fragment.position())
+            cursor.setPosition(fragment.position() + fragment.length(), QTextCursor.MoveMode.KeepAnchor)
+            style = QTextCharFormat()
+            style.setForeground(accent)
+            cursor.mergeCharFormat(style)
+            pieces = block.begin()  # the change has replaced the fragments
+        else:
+            pieces += 1
+
+
+def _is_hidden(block: QTextBlock) -> bool:
+    return block.blockFormat().lineHeightType() == QTextBlockFormat.LineHeightTypes.FixedHeight.value
 
 
 def _is_code(block: QTextBlock) -> bool:
@@ -190,7 +295,11 @@ def _is_code(block: QTextBlock) -> bool:
 
 def _mend_first_block(cursor: QTextCursor, original: QTextBlock) -> None:
     """A fragment's first block loses its format to the block that it is put into, or, as a list, leaves that empty."""
-    if not original.textList():
+    if QTextCursor(original).currentTable():  # which leaves an empty line before itself
+        style = QTextBlockFormat()
+        style.setLineHeight(1, QTextBlockFormat.LineHeightTypes.FixedHeight.value)
+        cursor.setBlockFormat(style)
+    elif not original.textList():
         cursor.setBlockFormat(original.blockFormat())
     elif not cursor.block().text():
         cursor.deleteChar()

@@ -1,59 +1,158 @@
 """One widget a message: the user's question in a bubble, the model's answer with what it cost."""
 
-from PySide6.QtCore import QEvent, QRectF, QTimer
-from PySide6.QtGui import QGuiApplication, QPainter, QPaintEvent, QResizeEvent
-from PySide6.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtCore import QEvent, QRectF, Qt, QUrl, Signal
+from PySide6.QtGui import QEnterEvent, QGuiApplication, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtWidgets import QFormLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from app import units
-from app.chat.markdown import MarkdownView, TextView
+from app.chat.body import AnswerBody
+from app.chat.buttons import IconButton
+from app.chat.entry import Entry
+from app.chat.markdown import TextView
 from app.chat.notice import Notice
+from app.chat.receipt import Receipt
 from app.colours import colours
-from app.icons import icon
-from app.labels import quiet
-from engine.statistics import Summary
+from app.conversation import INTERRUPTED, Message
+from app.labels import SMALL, Label, quiet
 
 BUBBLE_SHARE = 0.8  # of the column's width, at most
 BUBBLE_MARGINS = (13, 8, 13, 8)
 BUBBLE_RADIUS = 12
-COPIED_MS = 1500
-SELECTIONS = {"predictor": "predicted", "exact": "exact", "dense": "all neurons"}
+UNFINISHED = ("cancelled", "length", "context", INTERRUPTED)
 
 
-def receipt(summary: Summary, selection: str) -> str:
-    """What an answer cost, in one line. Figures that were not measured are left out."""
-    parts = []
-    if summary.tokens_per_second:
-        parts.append(f"{summary.tokens_per_second:.1f}{units.NARROW}tok/s")
-    if summary.tokens:
-        parts.append(f"first token {units.seconds(summary.time_to_first_token_s)}")
-    if summary.per_token:
-        parts.append(f"{units.size(summary.per_token['bytes_read'])} from flash a token")
-        parts.append(f"{units.percent(summary.per_token['hit_rate'])} hits")
-        parts.append(SELECTIONS[selection])
-    ended = {
-        "cancelled": "stopped",
-        "length": f"cut off after {len(summary.tokens)} tokens",
-        "context": "cut off, the context is full",
-    }
-    if summary.left_early:
-        parts.append("the window did not fit the neuron pool")
-    if summary.finish_reason in ended:
-        parts.append(ended[summary.finish_reason])
-    return " · ".join(parts)
+class Switcher(QWidget):
+    """Which of a message's variants is shown, and the way to the others."""
 
+    switched = Signal(object)  # Message
 
-class Question(QWidget):
-    """What the user said, as typed, in a bubble at the right."""
-
-    def __init__(self, text: str, parent: QWidget | None = None):
+    def __init__(self, parent: QWidget | None = None):
         super().__init__(parent)
+        self._variants: list[Message] = []
+        self._at = 0
+        self.previous = IconButton("left", self.tr("Previous version"))
+        self.next = IconButton("right", self.tr("Next version"))
+        self.label = quiet()
+        self.previous.clicked.connect(self._go_back)
+        self.next.clicked.connect(self._go_on)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(0)
+        for widget in (self.previous, self.label, self.next):
+            row.addWidget(widget)
+        self.hide()
+
+    def set_variants(self, variants: list[Message], shown: Message) -> None:
+        self._variants, self._at = variants, variants.index(shown)
+        self.label.setText(f"{self._at + 1} / {len(variants)}")
+        self.label.setAccessibleName(self.tr("Version {0} of {1}").format(self._at + 1, len(variants)))
+        self.previous.setEnabled(self._at > 0)
+        self.next.setEnabled(self._at < len(variants) - 1)
+        self.setVisible(len(variants) > 1)
+
+    def _go_back(self) -> None:
+        self.switched.emit(self._variants[self._at - 1])
+
+    def _go_on(self) -> None:
+        self.switched.emit(self._variants[self._at + 1])
+
+
+class MessageWidget(QWidget):
+    """What questions and answers have in common: a row of buttons that show when the mouse is near."""
+
+    switched = Signal(object)  # Message: show this variant
+    link_clicked = Signal(QUrl)
+
+    def __init__(self, message: Message, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.message = message
+        self.switcher = Switcher()
+        self.switcher.switched.connect(self.switched)
+        self.copy_button = IconButton("copy", self.tr("Copy message"), shy=True)
+        self.copy_button.clicked.connect(self.copy)
+
+    def copy(self) -> None:
+        """Put the message on the clipboard, as it was written, and say so for a moment."""
+        QGuiApplication.clipboard().setText(self.message.text.strip())
+        self.copy_button.confirm()
+
+    def set_variants(self, variants: list[Message]) -> None:
+        self.switcher.set_variants(variants, self.message)
+
+    def enterEvent(self, event: QEnterEvent) -> None:
+        self._set_near(True)
+        super().enterEvent(event)
+
+    def leaveEvent(self, event: QEvent) -> None:
+        self._set_near(False)
+        super().leaveEvent(event)
+
+    def _set_near(self, near: bool) -> None:
+        for button in self.findChildren(IconButton):
+            button.set_near(near)
+
+
+class Question(MessageWidget):
+    """What the user said, as typed, in a bubble at the right; it can be changed and sent again."""
+
+    resent = Signal(object, str)  # Message, its new text
+
+    def __init__(self, message: Message, parent: QWidget | None = None):
+        super().__init__(message, parent)
         self.view = TextView()
-        self.view.setPlainText(text)
-        self.view.setAccessibleName("You")
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(*BUBBLE_MARGINS)
-        layout.addStretch()
-        layout.addWidget(self.view)
+        self.view.setPlainText(message.text)
+        self.view.setAccessibleName(self.tr("You"))
+        self.edit_button = IconButton("edit", self.tr("Edit and send again"), shy=True)
+        self.edit_button.clicked.connect(self.edit)
+        self.editor: Editor | None = None
+        self._bubble = QHBoxLayout()
+        self._bubble.setContentsMargins(*BUBBLE_MARGINS)
+        self._bubble.addStretch()
+        self._bubble.addWidget(self.view)
+        buttons = QHBoxLayout()
+        buttons.setContentsMargins(0, 0, 0, 0)
+        buttons.setSpacing(0)
+        buttons.addStretch()
+        for widget in (self.switcher, self.copy_button, self.edit_button):
+            buttons.addWidget(widget)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addLayout(self._bubble)
+        layout.addLayout(buttons)
+
+    @property
+    def text(self) -> str:
+        return self.message.text
+
+    def edit(self) -> None:
+        """Turn the bubble into a field; Escape turns it back."""
+        if self.editor:
+            return
+        self.editor = Editor(self.message.text)
+        self.editor.sent.connect(self._on_sent)
+        self.editor.given_up.connect(self.end_edit)
+        self.view.hide()
+        self.edit_button.hide()
+        self._bubble.addWidget(self.editor, 1)
+        self.editor.entry.setFocus()
+        self.update()
+
+    def end_edit(self) -> None:
+        """Back to the bubble."""
+        if self.editor:
+            self._bubble.removeWidget(self.editor)
+            self.editor.hide()
+            self.editor.deleteLater()
+            self.editor = None
+        self.view.show()
+        self.edit_button.show()
+        self.update()
+
+    def set_editable(self, editable: bool) -> None:
+        """While an answer is being written, nothing can be sent."""
+        self.edit_button.setEnabled(editable)
+        if self.editor:
+            self.editor.set_sendable(editable)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         left, _, right, _ = BUBBLE_MARGINS
@@ -62,6 +161,8 @@ class Question(QWidget):
         super().resizeEvent(event)
 
     def paintEvent(self, _event: QPaintEvent) -> None:
+        if self.editor:
+            return
         left, top, right, bottom = BUBBLE_MARGINS
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -70,68 +171,198 @@ class Question(QWidget):
         bubble = QRectF(self.view.geometry().adjusted(-left, -top, right, bottom)).adjusted(0.5, 0.5, -0.5, -0.5)
         painter.drawRoundedRect(bubble, BUBBLE_RADIUS, BUBBLE_RADIUS)
 
+    def _on_sent(self, text: str) -> None:
+        self.end_edit()
+        self.resent.emit(self.message, text)
 
-class Answer(QWidget):
+
+class Editor(QWidget):
+    """A question being changed."""
+
+    sent = Signal(str)
+    given_up = Signal()
+
+    def __init__(self, text: str, parent: QWidget | None = None):
+        super().__init__(parent)
+        self._sendable = True
+        self.entry = Entry()
+        self.entry.setAccessibleName(self.tr("Message to send again"))
+        self.entry.setPlainText(text)
+        self.entry.sent.connect(self._send)
+        self.entry.left.connect(self.given_up)
+        self.entry.textChanged.connect(self._refresh)
+        self.cancel = QPushButton(self.tr("Cancel"))
+        self.cancel.clicked.connect(self.given_up)
+        self.send = QPushButton(self.tr("Send"))
+        self.send.clicked.connect(self._send)
+        row = QHBoxLayout()
+        row.addStretch()
+        row.addWidget(self.cancel)
+        row.addWidget(self.send)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(12, 10, 12, 10)
+        layout.addWidget(self.entry)
+        layout.addLayout(row)
+
+    def set_sendable(self, sendable: bool) -> None:
+        self._sendable = sendable
+        self._refresh()
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        shades = colours(self.palette())
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(shades.accent)
+        painter.setBrush(shades.base)
+        painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), BUBBLE_RADIUS, BUBBLE_RADIUS)
+
+    def _refresh(self) -> None:
+        self.send.setEnabled(self._sendable and bool(self.entry.toPlainText().strip()))
+
+    def _send(self) -> None:
+        if self._sendable and (text := self.entry.toPlainText().strip()):
+            self.sent.emit(text)
+
+
+class ReceiptDetail(QWidget):
+    """A receipt in full."""
+
+    def __init__(self, receipt: Receipt, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.hint = Label(receipt.hint())
+        self.hint.setWordWrap(True)
+        self.hint.setVisible(bool(receipt.hint()))
+        form = QFormLayout()
+        form.setHorizontalSpacing(18)
+        form.setVerticalSpacing(3)
+        form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
+        for name, value in receipt.rows():
+            label = Label(value, factor=SMALL)
+            label.setWordWrap(True)
+            label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+            form.addRow(quiet(name), label)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(14, 12, 14, 12)
+        layout.setSpacing(10)
+        layout.addWidget(self.hint)
+        layout.addLayout(form)
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(colours(self.palette()).card)
+        painter.drawRoundedRect(QRectF(self.rect()), 8, 8)
+
+
+class Answer(MessageWidget):
     """What the model says, as it comes; then its receipt, or why it broke off."""
 
-    def __init__(self, parent: QWidget | None = None):
-        super().__init__(parent)
-        self.view = MarkdownView()
-        self.view.setAccessibleName("Answer")
-        self.view.hide()
-        self.receipt = quiet("Reading your message…")
+    regenerated = Signal(object)  # Message: answer its question once more
+    continued = Signal(object)  # Message: go on where it ends
+
+    def __init__(self, message: Message, parent: QWidget | None = None):
+        super().__init__(message, parent)
+        self.body = AnswerBody()
+        self.body.link_clicked.connect(self.link_clicked)
+        self.body.hide()
+        self.receipt = quiet(self.tr("Reading your message…"))
         self.receipt.setWordWrap(True)
-        self.copy_button = QToolButton(autoRaise=True, visible=False)
-        self.copy_button.setAccessibleName("Copy answer")
-        self.copy_button.setToolTip("Copy answer")
-        self.copy_button.clicked.connect(self.copy)
-        self._copied = QTimer(self, singleShot=True, interval=COPIED_MS)
-        self._copied.timeout.connect(self._show_copy)
+        self.detail: ReceiptDetail | None = None
+        self.notice: Notice | None = None
+        self.detail_button = IconButton("info", self.tr("Show what this answer cost"))
+        self.detail_button.setCheckable(True)
+        self.detail_button.toggled.connect(self._show_detail)
+        self.regenerate_button = IconButton("again", self.tr("Answer again"), shy=True)
+        self.regenerate_button.clicked.connect(self._on_regenerate)
+        self.continue_button = QPushButton(self.tr("Continue"))
+        self.continue_button.clicked.connect(self._on_continue)
         row = QHBoxLayout()
+        row.setSpacing(2)
         row.addWidget(self.receipt, 1)
-        row.addWidget(self.copy_button)
+        for widget in (self.detail_button, self.switcher, self.copy_button, self.regenerate_button):
+            row.addWidget(widget, 0, Qt.AlignmentFlag.AlignTop)
+        row.addWidget(self.continue_button)
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(6)
-        self._layout.addWidget(self.view)
+        self._layout.addWidget(self.body)
         self._layout.addLayout(row)
-        self._set_icon("copy")
+        self._finished = False
+        self._show_buttons()
+        if message.text:
+            self._grow(message.text)
+        if message.finish or message.error:
+            self.finish()
 
     @property
     def text(self) -> str:
-        return self.view.source
+        return self.body.source
 
     def append(self, text: str) -> None:
         """Show more of the answer."""
-        self.view.append_markdown(text)
-        if not self.view.isVisibleTo(self) and self.text.strip():
-            self.view.show()
+        self._grow(text)
+
+    def finish(self, details: str = "") -> None:
+        """The answer is complete, was stopped, or broke off: what came so far stays, and `message` says why."""
+        self.body.finish()
+        self._finished = True
+        receipt = Receipt.from_json(self.message.receipt)
+        self.receipt.setText(receipt.line() if receipt else self._reason())
+        if self.message.error:
+            self.notice = Notice(self.message.error, details)
+            self._layout.insertWidget(1, self.notice)
+        self._show_buttons()
+
+    def go_on(self) -> None:
+        """More of the answer is to come."""
+        self._finished = False
+        self.detail_button.setChecked(False)
+        self.receipt.setText(self.tr("Going on…"))
+        if self.notice:
+            self._layout.removeWidget(self.notice)
+            self.notice.deleteLater()
+            self.notice = None
+        self._show_buttons()
+
+    def set_free(self, free: bool, last: bool) -> None:
+        """Whether the model could answer now; `last`: nothing follows this answer."""
+        self.regenerate_button.setEnabled(free)
+        self.continue_button.setEnabled(free)
+        unfinished = self._finished and (self.message.finish in UNFINISHED or bool(self.message.error))
+        self.continue_button.setVisible(last and unfinished and bool(self.text.strip()))
+
+    def _grow(self, text: str) -> None:
+        self.body.append(text)
+        if self.body.isHidden() and self.text.strip():
+            self.body.show()
             self.receipt.clear()
 
-    def finish(self, receipt_text: str) -> None:
-        """The answer is complete, or was stopped."""
-        self.view.finish()
-        self.receipt.setText(receipt_text)
-        self.copy_button.setVisible(bool(self.text.strip()))
+    def _reason(self) -> str:
+        return Receipt(finish_reason=self.message.finish).line()
 
-    def fail(self, message: str, details: str) -> None:
-        """The answer broke off: what came so far stays."""
-        self.finish("")
-        self._layout.insertWidget(1, Notice(message, details))
+    def _show_buttons(self) -> None:
+        done = self._finished
+        self.copy_button.setVisible(done and bool(self.text.strip()))
+        self.regenerate_button.setVisible(done)
+        self.detail_button.setVisible(done and bool(self.message.receipt))
+        self.continue_button.hide()
 
-    def copy(self) -> None:
-        """Put the answer on the clipboard, as Markdown, and say so for a moment."""
-        QGuiApplication.clipboard().setText(self.text.strip())
-        self._set_icon("done")
-        self._copied.start()
+    def _show_detail(self, shown: bool) -> None:
+        if shown and self.detail is None and (receipt := Receipt.from_json(self.message.receipt)):
+            self.detail = ReceiptDetail(receipt)
+            self._layout.addWidget(self.detail)
+        elif not shown and self.detail:
+            self._layout.removeWidget(self.detail)
+            self.detail.hide()
+            self.detail.deleteLater()
+            self.detail = None
+        self.detail_button.set_name(
+            self.tr("Hide what this answer cost") if shown else self.tr("Show what this answer cost")
+        )
 
-    def changeEvent(self, event: QEvent) -> None:
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.PaletteChange:
-            self._set_icon("copy")
+    def _on_regenerate(self) -> None:
+        self.regenerated.emit(self.message)
 
-    def _show_copy(self) -> None:
-        self._set_icon("copy")
-
-    def _set_icon(self, name: str) -> None:
-        self.copy_button.setIcon(icon(name, colours(self.palette()).quiet))
+    def _on_continue(self) -> None:
+        self.continued.emit(self.message)

@@ -1,16 +1,19 @@
 """The conversation's messages, one under the other. Follows the answer only while its reader is at the bottom."""
 
 from PySide6.QtCore import QPoint, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QPainter, QPaintEvent, QPalette, QResizeEvent
+from PySide6.QtGui import QPainter, QPaintEvent, QPalette, QResizeEvent, QWheelEvent
 from PySide6.QtWidgets import QAbstractButton, QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from app.chat.message import Answer, Question
 from app.colours import colours
+from app.conversation import USER, Message
 from app.icons import GRID, paint
 
 COLUMN_WIDTH = 640
 COLUMN_MARGIN = 24
-TURN_SPACING = 22
+TURN_SPACING = 14
+PAGE = 40  # messages that are made at a time
+EARLIER_AT = 400  # pixels from the top at which what is above is made
 AT_BOTTOM = 4  # pixels from the end that still count as the end
 
 
@@ -19,8 +22,8 @@ class JumpButton(QAbstractButton):
 
     def __init__(self, parent: QWidget):
         super().__init__(parent)
-        self.setAccessibleName("Go to the latest message")
-        self.setToolTip("Go to the latest message")
+        self.setAccessibleName(self.tr("Go to the latest message"))
+        self.setToolTip(self.tr("Go to the latest message"))
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.resize(self.sizeHint())
         self.hide()
@@ -40,9 +43,13 @@ class JumpButton(QAbstractButton):
 
 
 class Transcript(QScrollArea):
-    """A centred column of messages; `placeholder` shows while there are none."""
+    """A centred column of messages; `placeholder` shows while there are none.
+
+    Of a long conversation only the end is made at first; what is above comes as the reader scrolls up.
+    """
 
     column_moved = Signal(int, int)  # left and right margin, for what has to line up with the column
+    added = Signal(object)  # a message's widget, new
 
     def __init__(self, placeholder: QWidget, parent: QWidget | None = None):
         super().__init__(parent)
@@ -50,8 +57,11 @@ class Transcript(QScrollArea):
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setBackgroundRole(QPalette.ColorRole.Base)
-        self.setAccessibleName("Conversation")
+        self.setAccessibleName(self.tr("Conversation"))
         self._following = True
+        self._earlier: list[Message] = []  # not made yet
+        self._anchor: int | None = None  # distance from the end to keep while messages are added above
+        self._target: QWidget | None = None  # to be shown, also once the column has found its height
         self._column = QWidget()
         self._column.setBackgroundRole(QPalette.ColorRole.Base)
         self._layout = QVBoxLayout(self._column)
@@ -65,30 +75,43 @@ class Transcript(QScrollArea):
         self.verticalScrollBar().valueChanged.connect(self._on_scrolled)
         self.verticalScrollBar().rangeChanged.connect(self._on_grown)
 
-    def add_question(self, text: str) -> Question:
-        return self._add(Question(text))
+    def show_path(self, path: list[Message]) -> None:
+        """Show these messages. What is shown of them already stays as it is."""
+        self._target = None
+        shown = self._messages_shown()
+        kept = 0
+        while kept < min(len(shown), len(path)) and shown[kept] is path[kept]:
+            kept += 1
+        for widget in self.messages()[max(0, kept - len(self._earlier)) :]:
+            self._remove(widget)
+        self._earlier = self._earlier[:kept]
+        new = path[kept:]
+        if not kept and len(new) > PAGE:
+            self._earlier, new = new[:-PAGE], new[-PAGE:]
+        for message in new:
+            self._insert(message, self._layout.count() - 1)
+        self._placeholder.setVisible(not path)
 
-    def add_answer(self) -> Answer:
-        return self._add(Answer())
+    def widget_of(self, message: Message) -> Question | Answer | None:
+        """The widget of a message that is shown."""
+        return next((w for w in self.messages() if w.message is message), None)
 
-    def messages(self) -> list[QWidget]:
+    def messages(self) -> list[Question | Answer]:
         """The message widgets, oldest first."""
         return [self._layout.itemAt(i).widget() for i in range(1, self._layout.count() - 1)]
 
-    def clear(self) -> None:
-        """Remove every message."""
-        for message in self.messages():
-            self._layout.removeWidget(message)
-            message.hide()
-            message.deleteLater()
-        self._placeholder.show()
-        self.go_to_end()
-
     def go_to_end(self) -> None:
         """Show the end and follow it from now on."""
-        self._following = True
+        self._following, self._target = True, None
         self.jump.hide()
         self.verticalScrollBar().setValue(self.verticalScrollBar().maximum())
+
+    def go_to(self, message: Message) -> None:
+        """Show a message, wherever it is in the conversation."""
+        while self._earlier and self.widget_of(message) is None:
+            self._show_earlier()
+        self._target, self._anchor, self._following = self.widget_of(message), None, False
+        self._show_target()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -99,15 +122,45 @@ class Transcript(QScrollArea):
         self.jump.move(corner)
         self.column_moved.emit(margin, self.width() - width + margin)
 
-    def _add(self, message):
-        self._placeholder.hide()
-        self._layout.insertWidget(self._layout.count() - 1, message)
-        return message
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        self._target = None
+        super().wheelEvent(event)
+
+    def _show_target(self) -> None:
+        self._column.layout().activate()
+        self.verticalScrollBar().setValue(self._target.y() - COLUMN_MARGIN)
+
+    def _messages_shown(self) -> list[Message]:
+        return self._earlier + [widget.message for widget in self.messages()]
+
+    def _insert(self, message: Message, position: int) -> None:
+        widget = Question(message) if message.role == USER else Answer(message)
+        self._layout.insertWidget(position, widget)
+        self.added.emit(widget)
+
+    def _remove(self, widget: QWidget) -> None:
+        self._layout.removeWidget(widget)
+        widget.hide()
+        widget.deleteLater()
+
+    def _show_earlier(self) -> None:
+        bar = self.verticalScrollBar()
+        self._anchor = bar.maximum() - bar.value()
+        self._earlier, page = self._earlier[:-PAGE], self._earlier[-PAGE:]
+        for message in reversed(page):
+            self._insert(message, 1)
 
     def _on_scrolled(self, value: int) -> None:
         self._following = value >= self.verticalScrollBar().maximum() - AT_BOTTOM
         self.jump.setVisible(not self._following)
+        if self._earlier and self._anchor is None and value < EARLIER_AT and not self._following:
+            self._show_earlier()
 
     def _on_grown(self, _minimum: int, maximum: int) -> None:
-        if self._following:
+        if self._anchor is not None:
+            anchor, self._anchor = self._anchor, None
+            self.verticalScrollBar().setValue(maximum - anchor)
+        elif self._target:
+            self._show_target()
+        elif self._following:
             self.verticalScrollBar().setValue(maximum)

@@ -1,44 +1,59 @@
 """The conversation as the user sees it: transcript, composer, and between them what the host reports."""
 
+from dataclasses import dataclass
+
+from PySide6.QtCore import QUrl, Signal
 from PySide6.QtGui import QPalette
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app.chat.composer import Composer
-from app.chat.message import Answer, receipt
+from app.chat.links import ask_to_open
+from app.chat.message import Answer, Question
 from app.chat.notice import Notice
+from app.chat.parameters import ParametersPanel, options_of
+from app.chat.receipt import Receipt
 from app.chat.transcript import COLUMN_MARGIN, Transcript
 from app.chat.welcome import Welcome
-from app.conversation import Conversation, Turn
+from app.conversation import ASSISTANT, INTERRUPTED, Conversation, Message
 from app.engine_host import EngineHost, ModelInfo, State
+from app.settings.registry import Settings
+from app.storage import Storage
 from engine.statistics import Summary
 
-BLOCKED = {
-    State.EMPTY: "No model is loaded",
-    State.LOADING: "The model is loading",
-    State.STOPPING: "The answer is being stopped",
-    State.FAILED: "No model is loaded",
-    State.CLOSED: "Flashbulb is closing",
-}
+
+@dataclass
+class Job:
+    """The answer that is being written: it goes on when another conversation is shown."""
+
+    conversation: Conversation
+    message: Message
 
 
 class ChatView(QWidget):
-    """One conversation. Asks the host, and shows what comes back."""
+    """One conversation is shown at a time. Asks the host, shows what comes back, and keeps all of it in the storage."""
 
-    def __init__(self, host: EngineHost, *, starter: bool, parent: QWidget | None = None):
+    shown = Signal(str)  # the id of the conversation that is shown now
+    answered = Signal(object, object)  # Conversation, Message: an answer has ended
+
+    def __init__(
+        self, host: EngineHost, storage: Storage, settings: Settings, *, starter: bool, parent: QWidget | None = None
+    ):
         super().__init__(parent)
         self.setBackgroundRole(QPalette.ColorRole.Base)
         self.setAutoFillBackground(True)
         self.conversation = Conversation()
-        self._host = host
-        self._turn: Turn | None = None
-        self._answer: Answer | None = None  # None also after New chat, while the old answer is being stopped
+        self._host, self._storage, self._settings = host, storage, settings
+        self._job: Job | None = None
         self._notice: Notice | None = None
         self.welcome = Welcome()
         self.welcome.describe(starter=starter)
         self.transcript = Transcript(self.welcome)
         self.composer = Composer()
+        self.parameters = ParametersPanel(settings)
+        self.parameters.hide()
         self._foot = QVBoxLayout()
         self._foot.setSpacing(10)
+        self._foot.addWidget(self.parameters)
         self._foot.addWidget(self.composer)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -47,30 +62,116 @@ class ChatView(QWidget):
         layout.addLayout(self._foot)
         self._line_up(COLUMN_MARGIN, COLUMN_MARGIN)
         self._connect()
-        self._on_state(host.state)
+        self.show_conversation(self.conversation)
 
-    def send(self, question: str) -> None:
+    # ------------------------------------------------------------------ what a person does
+    def send(self, text: str) -> None:
         """Ask the model."""
-        self._turn = self.conversation.ask(question)
-        self.transcript.add_question(question)
-        self._answer = self.transcript.add_answer()
-        self.transcript.go_to_end()
-        self._host.generate(self.conversation.messages())
+        self.conversation.draft = ""
+        self._ask(text, self.conversation.leaf)
+
+    def resend(self, question: Message, text: str) -> None:
+        """Ask a changed question in the place of an old one, which stays as another branch."""
+        self._ask(text, question.parent)
+
+    def regenerate(self, answer: Message) -> None:
+        """Answer the same question once more; the old answer stays as another branch."""
+        question = self.conversation.messages.get(answer.parent)
+        if question and self._can_answer():
+            self._begin(self.conversation.answer(question))
+
+    def continue_answer(self, answer: Message) -> None:
+        """Go on where an answer ends."""
+        if self._can_answer():
+            answer.finish = answer.error = ""
+            if widget := self.transcript.widget_of(answer):
+                widget.go_on()
+            self._begin(answer)
+
+    def stop(self) -> None:
+        """End the answer that is being written."""
+        self._host.stop()
 
     def new_chat(self) -> None:
-        """Start over; an answer that is being written is dropped."""
-        self._host.stop()
-        self._turn = self._answer = None
-        self.conversation = Conversation()
-        self.transcript.clear()
-        self._show_context(0)
+        """Show an empty conversation. An answer that is being written goes on in its own."""
+        if self.conversation.messages or self.conversation.draft:
+            self.show_conversation(Conversation())
         self.composer.setFocus()
 
+    def show_conversation(self, conversation: Conversation) -> None:
+        """Show a conversation, and what was typed there and not sent."""
+        same = conversation is self.conversation
+        self.conversation = conversation
+        if not same:
+            self.transcript.show_path([])
+        self._show_path()
+        self.transcript.go_to_end()
+        self.composer.set_draft(conversation.draft)
+        self.parameters.show_parameters(conversation.parameters)
+        self._on_state(self._host.state)
+        self.shown.emit(conversation.id)
+
+    def last_question(self) -> Question | None:
+        """The latest question shown."""
+        return next((w for w in reversed(self.transcript.messages()) if isinstance(w, Question)), None)
+
+    def abandon(self, conversation: Conversation | str) -> None:
+        """This conversation is being deleted: nothing more is written there."""
+        id_ = conversation if isinstance(conversation, str) else conversation.id
+        if self._job and self._job.conversation.id == id_:
+            self._host.stop()
+
+    # ------------------------------------------------------------------ asking
+    def _ask(self, text: str, parent: str | None) -> None:
+        if not self._can_answer():
+            return
+        question, answer = self.conversation.ask(text, parent)
+        self._storage.keep(self.conversation, question)
+        self._begin(answer)
+
+    def _begin(self, answer: Message) -> None:
+        conversation = self.conversation
+        conversation.leaf = answer.id
+        self._job = Job(conversation, answer)
+        self._storage.keep(conversation, answer)
+        saved = self._storage.save_now()  # nothing is generated before what was typed is on disk
+        self._show_path()
+        self.transcript.go_to_end()
+        options = options_of(conversation.parameters, self._settings)
+        system = options.pop("system_prompt").strip()
+        messages = [{"role": "system", "content": system}] if system else []
+        self._host.generate(messages + conversation.prompt(answer), saved.done if saved else None, **options)
+
+    def _can_answer(self) -> bool:
+        return self._host.state is State.READY
+
+    def _show_path(self) -> None:
+        path = self.conversation.path()
+        self.transcript.show_path(path)
+        families = self.conversation.families()
+        for widget in self.transcript.messages():
+            widget.set_variants(families[widget.message.parent, widget.message.role])
+        self._show_what_is_possible()
+        self._show_context()
+
+    def _show_what_is_possible(self) -> None:
+        free, widgets = self._can_answer(), self.transcript.messages()
+        for widget in widgets:
+            if isinstance(widget, Question):
+                widget.set_editable(free)
+            else:
+                widget.set_free(free, widget is widgets[-1])
+
+    # ------------------------------------------------------------------ wiring
     def _connect(self) -> None:
         self.transcript.column_moved.connect(self._line_up)
+        self.transcript.added.connect(self._on_widget_added)
         self.welcome.chosen.connect(self._on_example)
         self.composer.submitted.connect(self.send)
-        self.composer.stop_asked.connect(self._host.stop)
+        self.composer.stop_asked.connect(self.stop)
+        self.composer.typed.connect(self._on_typed)
+        self.composer.parameters_button.toggled.connect(self.parameters.setVisible)
+        self.parameters.changed.connect(self._on_parameters)
         self._host.state_changed.connect(self._on_state)
         self._host.loaded.connect(self._on_loaded)
         self._host.load_failed.connect(self._on_load_failed)
@@ -78,54 +179,122 @@ class ChatView(QWidget):
         self._host.finished.connect(self._on_finished)
         self._host.answer_failed.connect(self._on_answer_failed)
 
+    def _on_widget_added(self, widget: Question | Answer) -> None:
+        widget.switched.connect(self._on_switched)
+        widget.link_clicked.connect(self._on_link)
+        widget.set_variants(self.conversation.siblings(widget.message))
+        if isinstance(widget, Question):
+            widget.resent.connect(self.resend)
+            widget.set_editable(self._can_answer())
+        else:
+            widget.regenerated.connect(self.regenerate)
+            widget.continued.connect(self.continue_answer)
+            widget.set_free(self._can_answer(), False)
+
     def _line_up(self, left: int, right: int) -> None:
         self._foot.setContentsMargins(left, 4, right, 18)
 
     def _on_example(self, text: str) -> None:
-        self.composer.entry.setPlainText(text)
+        self.composer.set_draft(text)
         self.composer.setFocus()
         self.composer.submit()
 
+    def _on_typed(self, text: str) -> None:
+        if text != self.conversation.draft:
+            self.conversation.draft = text
+            self._storage.keep(self.conversation)
+
+    def _on_parameters(self) -> None:
+        if self.conversation.messages or self.conversation.draft:
+            self._storage.keep(self.conversation)
+
+    def _on_switched(self, message: Message) -> None:
+        self.conversation.show(message)
+        self._storage.keep(self.conversation)
+        self._show_path()
+
+    def _on_link(self, url: QUrl) -> None:
+        ask_to_open(url, self)
+
+    # ------------------------------------------------------------------ what the host reports
     def _on_state(self, state: State) -> None:
+        blocked = {
+            State.EMPTY: self.tr("No model is loaded"),
+            State.LOADING: self.tr("The model is loading"),
+            State.STOPPING: self.tr("The answer is being stopped"),
+            State.FAILED: self.tr("No model is loaded"),
+            State.CLOSED: self.tr("Flashbulb is closing"),
+        }
         if state is State.READY:
             self.composer.set_ready()
         elif state is State.ANSWERING:
             self.composer.set_answering()
         else:
-            self.composer.set_blocked(BLOCKED[state])
+            self.composer.set_blocked(blocked[state])
         if state is State.LOADING:
             self._clear_notice()
-            self.composer.hint.setText("Loading the model…")
+            self.composer.meter.say(self.tr("Loading the model…"))
+        self._show_what_is_possible()
 
     def _on_loaded(self, _model: ModelInfo) -> None:
-        self._show_context(0)
+        self._show_context()
 
     def _on_load_failed(self, message: str, details: str) -> None:
-        self.composer.hint.clear()
-        self._notice = Notice(message, details, "Reload model")
+        self.composer.meter.say("")
+        self._clear_notice()
+        self._notice = Notice(message, details, self.tr("Reload model"))
         self._notice.acted.connect(self._host.reload)
         self._foot.insertWidget(0, self._notice)
 
     def _on_text(self, text: str) -> None:
-        if self._answer:
-            self._turn.answer += text
-            self._answer.append(text)
+        if not self._job:
+            return
+        self._job.message.text += text
+        self._storage.keep(self._job.conversation, self._job.message)
+        if widget := self._job_widget():
+            widget.append(text)
 
     def _on_finished(self, summary: Summary) -> None:
-        self._show_context(summary.prompt_tokens + len(summary.tokens) if self._answer else 0)
-        if self._answer:
-            self._turn.summary = summary
-            self._answer.finish(receipt(summary, self._host.model.selection))
+        if self._job:
+            self._job.message.finish = summary.finish_reason or "stop"
+            self._job.message.receipt = Receipt.of(summary, self._host.model).to_json()
+            self._end_job()
 
     def _on_answer_failed(self, message: str, details: str) -> None:
-        if self._answer:
-            self._turn.error = message
-            self._answer.fail(message, details)
+        if self._job:
+            self._job.message.finish, self._job.message.error = "error", message
+            self._end_job(details)
 
-    def _show_context(self, used: int) -> None:
+    def _end_job(self, details: str = "") -> None:
+        job, widget, self._job = self._job, self._job_widget(), None
+        job.conversation.updated = max(job.conversation.updated, job.message.created)
+        self._storage.keep(job.conversation, job.message)
+        self._storage.save_now()
+        if widget:
+            widget.finish(details)
+        self._show_what_is_possible()
+        self._show_context()
+        self.answered.emit(job.conversation, job.message)
+
+    def interrupt(self) -> None:
+        """The application ends: what there is of an answer is all that there will be."""
+        if self._job:
+            self._job.message.finish = INTERRUPTED
+            self._storage.keep(self._job.conversation, self._job.message)
+            self._job = None
+
+    def _job_widget(self) -> Answer | None:
+        shown = self._job and self._job.conversation is self.conversation
+        return self.transcript.widget_of(self._job.message) if shown else None
+
+    def _show_context(self) -> None:
         if self._host.model:
-            self.composer.hint.setText(f"{used:,} of {self._host.model.context:,} tokens")
-            self.composer.hint.setToolTip("How much of the model's context this conversation takes")
+            used = 0
+            for message in reversed(self.conversation.path()):
+                if message.role == ASSISTANT and (receipt := Receipt.from_json(message.receipt)):
+                    used = receipt.context_tokens
+                    break
+            self.composer.meter.set_used(used, self._host.model.context)
 
     def _clear_notice(self) -> None:
         if self._notice:

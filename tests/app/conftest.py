@@ -18,7 +18,7 @@ def pytest_collection_modifyitems(items):
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:  # any other warning of Qt's fails the test
-            item.add_marker(pytest.mark.qt_log_ignore("This plugin does not support propagateSizeHints"))
+            item.add_marker(pytest.mark.qt_log_ignore(r"This plugin does not support (propagateSizeHints|raise)\(\)"))
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +60,7 @@ def open_window(qtbot, make_host):
     windows = []
 
     def make(engine=None, *, wait: bool = True, **arguments) -> MainWindow:
-        window = MainWindow(make_host(engine or FakeEngine()), **arguments)
+        window = MainWindow(make_host(engine or FakeEngine()), **{"stays": False} | arguments)
         windows.append(window)
         window.show()
         qtbot.waitExposed(window)
@@ -71,7 +71,7 @@ def open_window(qtbot, make_host):
 
     yield make
     for window in windows:
-        window.close()
+        window.quit()
         window.deleteLater()
 
 

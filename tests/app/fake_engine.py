@@ -104,7 +104,7 @@ class FakeModel:
         self.model_bytes, self.flash_bytes, self.context = 24 * MB, 19 * MB, 512
         items = {"resident": 5.2 * MB, "predictors": 0.6 * MB, "neuron_pool": 4.9 * MB, "kv_cache": 1.0 * MB}
         items["workspace"] = 0.5 * MB
-        self.budget = SimpleNamespace(items=items, total=sum(items.values()))
+        self.budget = SimpleNamespace(items=items, total=sum(items.values()), smallest=9 * MB)
 
     def generate(self, messages, options: GenerationOptions, cancelled: threading.Event) -> Generation:
         self._engine.seen.append("generate")

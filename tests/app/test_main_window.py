@@ -38,11 +38,11 @@ def test_a_typed_question_is_answered(qtbot, open_window):
     wait_until_ready(qtbot, window)
     question, answer = window.chat.transcript.messages()
     assert question.view.toPlainText() == "How are you?"
-    assert answer.view.toPlainText() == "I am fine, thanks."
+    assert answer.body.plain_text() == "I am fine, thanks."
     assert "tok/s" in answer.receipt.text()
     assert window.chat.composer.entry.toPlainText() == ""
     assert engine.asked == [[{"role": "user", "content": "How are you?"}]]
-    assert window.chat.composer.hint.text() == "7 of 512 tokens"
+    assert window.chat.composer.meter.label.text() == "7 of 512 tokens"
 
 
 def test_the_next_question_carries_the_conversation(qtbot, open_window):
@@ -95,17 +95,25 @@ def test_new_chat_starts_over(qtbot, open_window):
     assert engine.asked[-1] == [{"role": "user", "content": "Hello again"}]
 
 
-def test_new_chat_drops_the_answer_being_written(qtbot, open_window):
-    window = open_window(FakeEngine(scripts=[["One", Gate(), " two"], ["Fresh"]]))
+def test_an_answer_goes_on_while_another_conversation_is_shown(qtbot, open_window):
+    gate = Gate()
+    window = open_window(FakeEngine(scripts=[["One", gate, " two"], ["Fresh"]]))
+    first = window.chat.conversation
     type_and_send(qtbot, window, "Count")
     qtbot.waitUntil(lambda: last_answer(window).text == "One")
     window.new_chat.trigger()
-    wait_until_ready(qtbot, window)
     assert window.chat.transcript.messages() == []
-    assert window.chat.conversation.turns == []
+    assert window.chat.conversation.messages == {}
+    gate.opened.set()
+    wait_until_ready(qtbot, window)
+    assert first.path()[-1].text == "One two"
+    assert window.chat.transcript.messages() == []
     type_and_send(qtbot, window, "Again")
     wait_until_ready(qtbot, window)
     assert last_answer(window).text == "Fresh"
+    window.sidebar.open_number(1)
+    qtbot.waitUntil(lambda: window.chat.conversation is first)
+    assert last_answer(window).text == "One two"
 
 
 def test_an_error_keeps_the_partial_answer_and_the_window_goes_on(qtbot, open_window):
@@ -183,6 +191,7 @@ def test_closing_in_the_middle_of_an_answer(qtbot, open_window):
     assert window.host.state is State.CLOSED
     assert engine.seen == ["load starter", "generate", "close", "release"]
     assert len(engine.threads) == 1
+    assert window.chat.conversation.path()[-1].finish == "interrupted"
 
 
 def test_closing_after_loading_failed(open_window):

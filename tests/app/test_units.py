@@ -49,3 +49,11 @@ def test_times_rates_and_counts():
     ]
     expected = ["302 ms", "4.1 ms", "1.8 s", "120 ms", "2.1 GB/s", "2,648", "134 k"]
     assert [text.replace("\u00a0", " ") for text in texts] == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(12.3, "12 s"), (89, "89 s"), (90, "2 min"), (3540, "59 min"), (3600, "1 h 0 min"), (11100, "3 h 5 min")],
+)
+def test_duration(value, text):
+    assert units.duration(value).replace(units.NARROW, " ") == text

@@ -77,17 +77,16 @@ class Somebody(QObject):
         return self.window.host.state is State.READY
 
     def _streaming_or_done(self) -> bool:
-        return bool(self.window.chat.conversation.turns[-1].answer) or self.window.host.state is State.READY
+        return bool(self.window.chat.conversation.path()[-1].text) or self.window.host.state is State.READY
 
     def _last_turn(self) -> dict:
-        turn = self.window.chat.conversation.turns[-1]
-        summary = turn.summary
+        answer = self.window.chat.conversation.path()[-1]
         return {
-            "answer": turn.answer,
-            "error": turn.error,
-            "finish_reason": summary.finish_reason,
-            "tokens": len(summary.tokens),
-            "bytes_read": summary.per_token.get("bytes_read", 0),
+            "answer": answer.text,
+            "error": answer.error,
+            "finish_reason": answer.finish,
+            "tokens": answer.receipt["tokens"],
+            "bytes_read": answer.receipt["per_token"].get("bytes_read", 0),
         }
 
 

@@ -103,6 +103,50 @@ def test_the_oldest_turns_of_a_long_conversation_are_left_out(model):
     assert messages[kept[0]]["role"] == "user"
 
 
+def test_an_answer_can_be_continued_where_it_ends(model):
+    question = {"role": "user", "content": "Do you like music?"}
+    full = model.generate([question], options())
+    list(full)
+    begun = full.summary.text[: len(full.summary.text) // 2]
+    messages = [question, {"role": "assistant", "content": begun}]
+    asked, continued = encode(model, [question], options()), encode(model, messages, options())
+    assert continued[: len(asked)] == asked
+    assert model.tokenizer.decode(continued[len(asked) :]) == begun
+    more = model.generate(messages, options(max_tokens=5))
+    list(more)
+    assert 0 < len(more.summary.tokens) <= 5
+
+
+def test_a_continued_answer_in_a_long_conversation_keeps_its_question(model):
+    turn = "I play the guitar on weekends."
+    messages = [{"role": ("user", "assistant")[i % 2], "content": f"{turn} {i}"} for i in range(22)]
+    text = model.tokenizer.decode(encode(model, messages, options()))
+    assert text.endswith(f"{turn} 20\n{turn} 21")
+
+
+def test_one_likeliest_token_is_greedy_whatever_the_temperature(model):
+    greedy = model.generate("The weather", options())
+    hot = model.generate("The weather", options(temperature=2.0, top_p=1.0, top_k=1))
+    for generation in (greedy, hot):
+        list(generation)
+    assert hot.summary.tokens == greedy.summary.tokens
+
+
+def test_more_likeliest_tokens_than_there_are_means_all(model):
+    generation = model.generate("The weather", options(temperature=1.0, top_k=10**9))
+    list(generation)
+    assert generation.summary.tokens
+
+
+def test_a_penalty_keeps_tokens_from_being_repeated(model):
+    def distinct(penalty):
+        generation = model.generate("The weather", options(max_tokens=30, repetition_penalty=penalty))
+        list(generation)
+        return len(set(generation.summary.tokens)) / len(generation.summary.tokens)
+
+    assert distinct(50.0) > distinct(1.0)
+
+
 @pytest.mark.parametrize(
     ("first", "second", "length"), [([], [1], 0), ([1, 2], [1, 2, 3], 2), ([1, 5], [1, 2], 1), ([4], [5], 0)]
 )

@@ -1,7 +1,8 @@
 import pytest
 from PySide6.QtCore import QMimeData, Qt
 
-from app.chat.composer import EMPTY_REASON, MOST_LINES, Composer
+from app.chat.composer import Composer
+from app.chat.entry import MOST_LINES
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def test_blank_text_is_not_sent(qtbot, composer):
         qtbot.keyClicks(composer.entry, "   ")
         qtbot.keyClick(composer.entry, Qt.Key.Key_Enter)
     assert not composer.button.isEnabled()
-    assert composer.button.toolTip() == EMPTY_REASON
+    assert composer.button.toolTip() == "Write a message first"
 
 
 def test_it_grows_with_the_text_up_to_a_limit(composer):
@@ -68,3 +69,13 @@ def test_tab_leaves_the_field_for_the_button(qtbot, composer):
     composer.entry.setFocus()
     qtbot.keyClick(composer.entry, Qt.Key.Key_Tab)
     assert composer.focusWidget() is composer.button
+
+
+def test_the_meter_says_how_full_the_context_is(composer):
+    composer.meter.set_used(412, 2048)
+    assert composer.meter.label.text() == "412 of 2,048 tokens"
+    assert "oldest messages" in composer.meter.toolTip()
+    composer.meter.set_used(1800, 2048)
+    assert composer.meter.label.text() == "1,800 of 2,048 tokens, nearly full"
+    composer.meter.say("Loading the model…")
+    assert not composer.meter.ring.isVisible()

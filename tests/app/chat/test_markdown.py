@@ -1,8 +1,9 @@
 import pytest
 from PySide6.QtCore import QUrl
-from PySide6.QtGui import QDesktopServices, QTextDocument
+from PySide6.QtGui import QDesktopServices, QGuiApplication, QTextDocument
 
-from app.chat.markdown import FEATURES, MarkdownView, finished_length
+from app.chat.links import LinkQuestion, ask_to_open
+from app.chat.markdown import FEATURES, LONGEST_TAIL, MarkdownView, finished_length
 
 SOURCE = """# A heading
 
@@ -33,10 +34,14 @@ def view(qtbot):
     return view
 
 
-def plain(source):
+def plain_document(source):
     document = QTextDocument()
     document.setMarkdown(source, FEATURES)
-    return document.toPlainText()
+    return document
+
+
+def plain(source):
+    return plain_document(source).toPlainText()
 
 
 @pytest.mark.parametrize(
@@ -53,6 +58,13 @@ def plain(source):
         ("````\n```\n\n````\n\nx", "````\n```\n\n````\n\n"),
         ("~~~\n```\n\n~~~\n\nx", "~~~\n```\n\n~~~\n\n"),
         ("```\n``` not a close\n\nx", ""),
+        ("- one\n\n", ""),
+        ("- one\n\n- two\n\n", ""),
+        ("- one\n\n  more of it\n\n1", ""),
+        ("- one\n\n- two\n\nother", "- one\n\n- two\n\n"),
+        ("- one\n\n*", ""),
+        ("- one\n\n**bold**\n", "- one\n\n"),
+        ("before\n\n1. one\n\n", "before\n\n"),
     ],
 )
 def test_blocks_are_finished_at_a_blank_line_outside_code(source, finished):
@@ -71,12 +83,44 @@ def test_streamed_in_pieces_it_reads_like_the_whole(view, step):
     assert view.source == SOURCE
 
 
-def test_finishing_heals_a_list_that_was_split(view):
+def test_a_list_with_blank_lines_stays_one_list(view):
     source = "1. one\n\n2. two\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\nend"
     for character in source:
         view.append_markdown(character)
-    view.finish()
-    assert view.toPlainText() == plain(source)
+    assert view.toPlainText().split() == plain(source).split()
+    assert view.document().begin().textList() == view.document().begin().next().textList()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "word " * 1000,
+        "- an item of a list\n" * 200,
+        "1. an item\n" * 200,
+        "滑动窗口" * 1000,
+    ],
+)
+def test_a_long_block_is_finished_in_parts_and_reads_the_same(view, source):
+    for start in range(0, len(source), 40):
+        view.append_markdown(source[start : start + 40])
+        assert len(view._tail) <= LONGEST_TAIL + 40
+    assert view.toPlainText().split() == plain(source).split()
+    assert view.document().blockCount() == plain_document(source).blockCount()
+
+
+def test_a_long_table_is_repeated_with_its_head(view):
+    head = "| number | square |\n|---|---|\n"
+    rows = [f"| {n} | {n * n} |\n" for n in range(200)]
+    for line in (head, *rows):
+        view.append_markdown(line)
+    text = view.toPlainText()
+    assert all(f"\n{n * n}\n" in f"{text}\n" for n in range(200))
+    assert 1 < text.count("square") < 10
+
+
+def test_pictures_become_links_and_formulas_legible(view):
+    view.append_markdown("![a cat](https://example.org/cat.png) is $x^2$, not `$x^2$` and `![no](pic)`")
+    assert view.toPlainText() == "a cat is x², not $x^2$ and ![no](pic)"
 
 
 def test_finished_blocks_are_left_alone(view):
@@ -104,12 +148,27 @@ def test_nothing_is_fetched(view, tmp_path):
     view.finish()
 
 
-def test_only_web_and_mail_links_open(view, monkeypatch):
+@pytest.mark.parametrize(
+    ("target", "opens"),
+    [("https://example.org", True), ("file:///etc/passwd", False), ("mailto:a@example.org", True), ("ssh://h", False)],
+)
+def test_a_link_says_where_it_leads_and_asks(view, monkeypatch, target, opens):
     opened = []
     monkeypatch.setattr(QDesktopServices, "openUrl", opened.append)
-    for target in ("https://example.org", "file:///etc/passwd", "mailto:a@example.org", "ssh://host"):
-        view.anchorClicked.emit(QUrl(target))
-    assert [url.scheme() for url in opened] == ["https", "mailto"]
+    view.link_clicked.connect(lambda url: ask_to_open(url, view))
+    view.show()
+    view.anchorClicked.emit(QUrl(target))
+    question = view.findChild(LinkQuestion)
+    assert question.informativeText() == target
+    assert opened == []
+    if opens:
+        question.open_button.click()
+        assert opened == [QUrl(target)]
+    else:
+        assert question.open_button is None
+        question.copy_button.click()
+        assert QGuiApplication.clipboard().text() == target
+        assert opened == []
 
 
 def _formats(document):

@@ -2,7 +2,8 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel
 
-from app.chat.transcript import COLUMN_WIDTH, Transcript
+from app.chat.transcript import COLUMN_WIDTH, PAGE, Transcript
+from app.conversation import Conversation
 
 LONG = "A line of text.\n\n" * 40
 
@@ -25,8 +26,10 @@ def at_bottom(transcript):
 @pytest.fixture
 def answer(qtbot, transcript):
     """An answer longer than the view, which has been followed."""
-    transcript.add_question("Tell me a lot")
-    answer = transcript.add_answer()
+    conversation = Conversation()
+    _, message = conversation.ask("Tell me a lot")
+    transcript.show_path(conversation.path())
+    answer = transcript.widget_of(message)
     answer.append(LONG)
     qtbot.waitUntil(lambda: at_bottom(transcript))
     return answer
@@ -76,7 +79,11 @@ def test_the_column_is_centred_and_not_too_wide(transcript, answer):
 
 
 def test_a_question_is_as_wide_as_its_text_and_wraps_when_long(qtbot, transcript):
-    short, long = transcript.add_question("Hi"), transcript.add_question("many words " * 40)
+    conversation = Conversation()
+    _, between = conversation.ask("Hi")
+    conversation.ask("many words " * 40, between.id)
+    transcript.show_path(conversation.path())
+    short, _, long, _ = transcript.messages()
     qtbot.waitUntil(lambda: short.view.width() < 60)
     assert long.view.width() <= 0.8 * long.width()
     assert long.view.height() > 3 * short.view.height()
@@ -84,6 +91,66 @@ def test_a_question_is_as_wide_as_its_text_and_wraps_when_long(qtbot, transcript
 
 @pytest.mark.usefixtures("answer")
 def test_clearing_brings_the_placeholder_back(transcript):
-    transcript.clear()
+    transcript.show_path([])
     assert transcript.messages() == []
     assert not transcript.jump.isVisible()
+
+
+def talk(count) -> Conversation:
+    """A conversation of `count` finished answers."""
+    conversation = Conversation()
+    for number in range(count):
+        _, answer = conversation.ask(f"Question {number}", conversation.leaf)
+        answer.text, answer.finish = f"Answer {number}. " * 20, "stop"
+    return conversation
+
+
+def test_what_is_shown_already_stays(transcript):
+    conversation = talk(3)
+    transcript.show_path(conversation.path())
+    before = transcript.messages()
+    conversation.ask("One more", conversation.leaf)
+    transcript.show_path(conversation.path())
+    assert transcript.messages()[:6] == before
+    assert len(transcript.messages()) == 8
+    transcript.show_path(conversation.path()[:2])
+    assert transcript.messages() == before[:2]
+
+
+def test_a_long_conversation_begins_with_its_end_and_grows_upwards(qtbot, transcript):
+    conversation = talk(100)
+    transcript.show_path(conversation.path())
+    assert len(transcript.messages()) == PAGE
+    qtbot.waitUntil(lambda: at_bottom(transcript))
+    bar = transcript.verticalScrollBar()
+    while len(transcript.messages()) < 200:
+        made = len(transcript.messages())
+        bar.setValue(0)
+        qtbot.waitUntil(lambda made=made: len(transcript.messages()) > made)
+        qtbot.waitUntil(lambda: bar.value() > 0)  # what was looked at stays in view
+    assert [w.message for w in transcript.messages()] == conversation.path()
+
+
+def test_a_branch_in_the_part_that_is_not_made_yet(transcript):
+    conversation = talk(100)
+    path = conversation.path()
+    transcript.show_path(path)
+    transcript.show_path(path[:20])
+    assert transcript._messages_shown() == path[:20]
+    transcript.show_path(path)
+    assert transcript._messages_shown() == path
+
+
+def test_any_message_can_be_gone_to(qtbot, transcript):
+    conversation = talk(100)
+    path = conversation.path()
+    transcript.show_path(path)
+    qtbot.waitUntil(lambda: at_bottom(transcript))
+    transcript.go_to(path[30])
+    widget = transcript.widget_of(path[30])
+
+    def in_view():
+        top = widget.mapTo(transcript.viewport(), widget.rect().topLeft()).y()
+        return 0 <= top < transcript.viewport().height() / 2
+
+    qtbot.waitUntil(in_view)

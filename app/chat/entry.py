@@ -1,0 +1,45 @@
+"""A field for plain text that grows with what is written."""
+
+import math
+
+from PySide6.QtCore import SIGNAL, QMimeData, QSizeF, Qt, Signal
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QFrame, QTextEdit, QWidget
+
+MOST_LINES = 8
+
+
+class Entry(QTextEdit):
+    """Plain text. Enter sends, Shift-Enter starts a new line, Tab leaves, Escape gives up."""
+
+    sent = Signal()
+    left = Signal()
+
+    def __init__(self, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.setAcceptRichText(False)
+        self.setTabChangesFocus(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.viewport().setAutoFillBackground(False)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setPlaceholderText(self.tr("Message"))
+        self.setAccessibleName(self.tr("Message"))
+        self.document().setDocumentMargin(2)
+        self.document().documentLayout().documentSizeChanged.connect(self._fit)
+        self._fit(self.document().size())
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        enter = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+        if enter and not event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
+            self.sent.emit()
+        elif event.key() == Qt.Key.Key_Escape and self.receivers(SIGNAL("left()")):
+            self.left.emit()
+        else:
+            super().keyPressEvent(event)
+
+    def insertFromMimeData(self, source: QMimeData) -> None:
+        self.insertPlainText(source.text())
+
+    def _fit(self, size: QSizeF) -> None:
+        most = MOST_LINES * self.fontMetrics().lineSpacing()
+        self.setFixedHeight(min(math.ceil(size.height()), most))

@@ -1,0 +1,74 @@
+"""The context meter: how much of what the model can look back on is taken, and what happens when it is full."""
+
+from PySide6.QtCore import QRectF, QSize, Qt
+from PySide6.QtGui import QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
+
+from app.colours import colours
+from app.labels import quiet
+
+NEARLY_FULL = 0.75  # from here on the engine may leave out the oldest messages
+RING = 13
+
+
+class ContextMeter(QWidget):
+    """A ring and its number."""
+
+    def __init__(self, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.ring = _Ring()
+        self.label = quiet()
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(6)
+        row.addWidget(self.ring)
+        row.addWidget(self.label, 1)
+        self.say("")
+
+    def say(self, text: str) -> None:
+        """Words instead of a number, for instance while no model is loaded."""
+        self.ring.hide()
+        self.label.setText(text)
+        self.setToolTip("")
+
+    def set_used(self, used: int, context: int) -> None:
+        """Both in tokens."""
+        share = used / context if context else 0.0
+        text = self.tr("{0} of {1} tokens").format(f"{used:,}", f"{context:,}")
+        if share >= NEARLY_FULL:
+            text += self.tr(", nearly full")
+        self.ring.set_share(share)
+        self.ring.show()
+        self.label.setText(text)
+        self.setToolTip(
+            self.tr(
+                "How much of the model's context this conversation takes. When it is full, the oldest messages are no "
+                "longer given to the model; they stay in the conversation."
+            )
+        )
+        self.setAccessibleName(self.tr("Context: {0}").format(text))
+
+
+class _Ring(QWidget):
+    def __init__(self, parent: QWidget | None = None):
+        super().__init__(parent)
+        self._share = 0.0
+        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+
+    def set_share(self, share: float) -> None:
+        self._share = min(max(share, 0.0), 1.0)
+        self.update()
+
+    def sizeHint(self) -> QSize:
+        return QSize(RING, RING)
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        shades = colours(self.palette())
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        circle = QRectF(self.rect()).adjusted(1.5, 1.5, -1.5, -1.5)
+        painter.setPen(QPen(shades.hairline, 2))
+        painter.drawEllipse(circle)
+        shade = shades.error if self._share >= NEARLY_FULL else shades.quiet
+        painter.setPen(QPen(shade, 2, Qt.PenStyle.SolidLine, Qt.PenCapStyle.FlatCap))
+        painter.drawArc(circle, 90 * 16, round(-360 * 16 * self._share))

@@ -1,0 +1,181 @@
+"""The receipt under an answer: what it cost, as one line, in detail, and what would make it faster. No widgets."""
+
+from dataclasses import asdict, dataclass, field, fields
+
+from PySide6.QtCore import QCoreApplication
+
+from app import units
+from app.engine_host import ModelInfo
+from engine.statistics import Summary
+
+MUCH = 0.5  # a share of a token's time that is worth a word
+WELL = 0.9  # a hit rate that a larger pool would hardly raise
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("Receipt", text)
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """Taken from the engine's Summary and the model as it was loaded. Bytes and seconds; per_token: the engine's means.
+
+    pool_bytes: the neuron pool's; flash_bytes: of all FFN weights on flash.
+    """
+
+    model: str = ""
+    selection: str = ""
+    window: int = 0
+    memory_budget: int | None = None
+    pool_bytes: int = 0
+    flash_bytes: int = 0
+    context: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    tokens: int = 0
+    tokens_per_second: float = 0.0
+    time_to_first_token_s: float = 0.0
+    prefill_bytes_read: int = 0
+    footprint_bytes: int = 0
+    left_early: int = 0
+    finish_reason: str = ""
+    per_token: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, summary: Summary, model: ModelInfo) -> "Receipt":
+        copied = {f.name: getattr(summary, f.name) for f in fields(cls) if hasattr(summary, f.name)}
+        return cls(
+            **copied
+            | {
+                "model": model.name,
+                "selection": model.selection,
+                "window": model.window,
+                "memory_budget": model.memory_budget,
+                "pool_bytes": int(model.planned.get("neuron_pool", 0)),
+                "flash_bytes": int(model.flash_bytes),
+                "context": model.context,
+                "tokens": len(summary.tokens),
+            }
+        )
+
+    def to_json(self) -> dict:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: dict) -> "Receipt | None":
+        """None for what is no receipt: it may come from a damaged row, or from another version."""
+        kinds = {f.name: type(f.default) if f.name != "per_token" else dict for f in fields(cls)}
+        kept = {name: value for name, value in content.items() if _fits(value, kinds.get(name))}
+        return cls(**kept) if kept else None
+
+    @property
+    def context_tokens(self) -> int:
+        """What the conversation took of the context after this answer."""
+        return self.prompt_tokens + self.tokens
+
+    # ------------------------------------------------------------------ in words
+    def line(self) -> str:
+        """In one line. Figures that were not measured are left out."""
+        parts = []
+        if self.tokens_per_second:
+            parts.append(f"{self.tokens_per_second:.1f}{units.NARROW}" + _tr("tok/s"))
+        if self.tokens:
+            parts.append(_tr("first token {0}").format(units.seconds(self.time_to_first_token_s)))
+        if self.per_token:
+            parts.append(_tr("{0} from flash a token").format(units.size(self.per_token.get("bytes_read", 0))))
+            parts.append(_tr("{0} hits").format(units.percent(self.per_token.get("hit_rate", 0))))
+            parts.append(self._selection())
+        if self.left_early:
+            parts.append(_tr("the window did not fit the neuron pool"))
+        ended = {
+            "cancelled": _tr("stopped"),
+            "interrupted": _tr("interrupted"),
+            "length": _tr("cut off after {0} tokens").format(self.tokens),
+            "context": _tr("cut off, the context is full"),
+        }
+        if self.finish_reason in ended:
+            parts.append(ended[self.finish_reason])
+        return " · ".join(part for part in parts if part)
+
+    def rows(self) -> list[tuple[str, str]]:
+        """In detail: names and values."""
+        rows = [(_tr("Model"), self.model)] if self.model else []
+        counts = (units.count(n) for n in (self.prompt_tokens, self.cached_tokens, self.tokens))
+        rows.append((_tr("Tokens"), _tr("{0} read, {1} of them kept from before; {2} written").format(*counts)))
+        if self.tokens:
+            rows.append((_tr("First token"), units.seconds(self.time_to_first_token_s)))
+            rows.append((_tr("Read for the prompt"), units.size(self.prefill_bytes_read)))
+        rows += self._rows_of_a_token() if self.per_token else []
+        if self.selection:
+            rows.append((_tr("Selection"), _tr("{0}, window of {1} tokens").format(self._selection(), self.window)))
+        if self.footprint_bytes:
+            rows.append((_tr("Memory, at most"), units.size(self.footprint_bytes)))
+        return rows
+
+    def _rows_of_a_token(self) -> list[tuple[str, str]]:
+        cost = self.per_token
+        read = (units.size(cost.get("bytes_read", 0)), units.count(cost.get("reads", 0)))
+        neurons = (units.count(cost.get(f"{name}_neurons", 0)) for name in ("active", "loaded", "resident"))
+        return [
+            (_tr("A token"), self._shares()),
+            (_tr("Flash"), _tr("{0} in {1} reads a token").format(*read)),
+            (_tr("Neurons"), _tr("{0} active, {1} read, {2} in the pool").format(*neurons)),
+            (_tr("Hit rate"), units.percent(cost.get("hit_rate", 0))),
+        ]
+
+    def hint(self) -> str:
+        """What took the time, and what would help, in plain words. Empty where there is nothing to say."""
+        total = self.per_token.get("total_ms", 0)
+        if not total:
+            return ""
+        io, compute = (self.per_token.get(name, 0) / total for name in ("io_ms", "compute_ms"))
+        if self.left_early:
+            return _tr(
+                "The neuron pool was too small for a window of {0}: neurons had to leave it early. "
+                "A larger memory budget or a shorter window helps."
+            ).format(self.window)
+        if io >= MUCH:
+            return self._hint_about_flash(io)
+        if compute >= MUCH:
+            return _tr(
+                "Computing takes {0} of the time, waiting for flash {1}: more memory would hardly make it faster."
+            ).format(units.percent(compute), units.percent(io))
+        return _tr("The time is spread: waiting for flash {0}, computing {1}.").format(
+            units.percent(io), units.percent(compute)
+        )
+
+    def _hint_about_flash(self, io: float) -> str:
+        waiting = _tr("Waiting for flash {0} of the time.").format(units.percent(io))
+        if self.selection == "dense":
+            return f"{waiting} " + _tr("All neurons are read for every token: predicted selection reads far less.")
+        missing = self.flash_bytes - self.pool_bytes
+        if self.per_token.get("hit_rate", 0) < WELL and missing > 0:
+            return f"{waiting} " + _tr(
+                "A larger window keeps more neurons in memory; with {0} more, nothing would be read any more."
+            ).format(units.size(missing))
+        return f"{waiting} " + _tr("Most neurons are in memory already: a faster drive would help, more memory little.")
+
+    def _selection(self) -> str:
+        names = {"predictor": _tr("predicted"), "exact": _tr("exact"), "dense": _tr("all neurons")}
+        return names.get(self.selection, self.selection)
+
+    def _shares(self) -> str:
+        cost = self.per_token
+        parts = ((_tr("flash"), "io_ms"), (_tr("memory management"), "memory_ms"), (_tr("computing"), "compute_ms"))
+        total = cost.get("total_ms", 0)
+        shares = [
+            f"{name} {units.milliseconds(cost.get(key, 0))} ({units.percent(cost.get(key, 0) / total)})"
+            for name, key in parts
+            if total
+        ]
+        return f"{units.milliseconds(total)}: {', '.join(shares)}"
+
+
+def _fits(value, kind: type | None) -> bool:
+    if kind is type(None):  # memory_budget
+        return value is None or isinstance(value, int)
+    if kind is float:
+        return isinstance(value, int | float)
+    if kind is dict:
+        return isinstance(value, dict) and all(isinstance(v, int | float) for v in value.values())
+    return kind is not None and isinstance(value, kind)

@@ -1,0 +1,1 @@
+"""The models: those to have, those on their way, those on disk."""

@@ -1,0 +1,193 @@
+"""Models on their way: download and prepare as one job, in a process of its own, one after the other.
+
+A process because preparing uses memory and computing time that the window must not miss, and because it can be stopped
+at any moment. What has arrived is kept by the engine, so a job goes on after a pause, a failure or a quit.
+"""
+
+import json
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from PySide6.QtCore import QObject, QProcess, QTimer, Signal
+
+PATIENCE_MS = 8000  # for a process to stop when it is asked to
+COMMAND = (sys.executable, "-m", "app", "models", "get", "--progress")
+
+
+class JobState(Enum):
+    """Where a job is."""
+
+    QUEUED = auto()
+    FETCHING = auto()
+    PREPARING = auto()
+    PAUSED = auto()
+    FAILED = auto()
+    DONE = auto()
+
+
+RUNNING = (JobState.FETCHING, JobState.PREPARING)
+
+
+@dataclass
+class Job:
+    """done, total, rate: bytes, bytes a second. share: of preparing. note: what it does. page: to visit, if gated."""
+
+    repo: str
+    state: JobState = JobState.QUEUED
+    done: int = 0
+    total: int = 0
+    rate: float = 0.0
+    share: float = 0.0
+    note: str = ""
+    error: str = ""
+    page: str = ""
+    folder: str = ""
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Of the download; None while that cannot be said."""
+        return (self.total - self.done) / self.rate if self.rate > 0 and self.total else None
+
+
+class Jobs(QObject):
+    """The queue. `command`: the program and its arguments but for the repository."""
+
+    changed = Signal(object)  # Job
+    finished = Signal(object)  # Job, DONE
+
+    def __init__(self, command: tuple[str, ...] = COMMAND, parent: QObject | None = None):
+        super().__init__(parent)
+        self._command = command
+        self._jobs: dict[str, Job] = {}
+        self._running: Job | None = None
+        self._process: QProcess | None = None
+        self._stopping = False
+        self._patience = QTimer(self, singleShot=True, interval=PATIENCE_MS)
+        self._patience.timeout.connect(self._kill)
+
+    def job(self, repo: str) -> Job | None:
+        return self._jobs.get(repo)
+
+    @property
+    def busy(self) -> bool:
+        return self._running is not None
+
+    def start(self, repo: str) -> None:
+        """Get a model, after those that were asked for before; or go on with one that was paused or has failed."""
+        job = self._jobs.get(repo)
+        if job and job.state in (JobState.QUEUED, *RUNNING):
+            return
+        self._jobs.pop(repo, None)  # to the end of the queue
+        self._jobs[repo] = job or Job(repo)
+        self._jobs[repo].error = self._jobs[repo].page = ""
+        self._set(self._jobs[repo], JobState.QUEUED)
+        self._next()
+
+    def pause(self, repo: str) -> None:
+        """Stop for now; what has arrived stays."""
+        job = self._jobs.get(repo)
+        if job and job is self._running:
+            self._stop()
+        elif job and job.state is JobState.QUEUED:
+            self._set(job, JobState.PAUSED)
+
+    def forget(self, repo: str) -> None:
+        """A job that is over or paused needs no row of its own any more."""
+        job = self._jobs.get(repo)
+        if job and job.state not in RUNNING:
+            del self._jobs[repo]
+
+    def shutdown(self) -> None:
+        """Stop what runs, and wait for it. Harmless when repeated."""
+        for job in self._jobs.values():
+            if job.state is JobState.QUEUED:
+                job.state = JobState.PAUSED
+        if self._process is not None:
+            process = self._process
+            self._stop()
+            if not process.waitForFinished(PATIENCE_MS):
+                process.kill()
+                process.waitForFinished()
+        self._patience.stop()
+
+    # ------------------------------------------------------------------ the process
+    def _next(self) -> None:
+        if self._running is not None:
+            return
+        job = next((job for job in self._jobs.values() if job.state is JobState.QUEUED), None)
+        if job is None:
+            return
+        self._running, self._stopping = job, False
+        self._process = QProcess(self)
+        self._process.readyReadStandardOutput.connect(self._read)
+        self._process.finished.connect(self._on_finished)
+        self._process.errorOccurred.connect(self._on_process_error)
+        self._set(job, JobState.FETCHING)
+        program, *arguments = self._command
+        self._process.start(program, [*arguments, job.repo])
+
+    def _stop(self) -> None:
+        self._stopping = True
+        if self._process.processId():
+            os.kill(self._process.processId(), signal.SIGINT)  # which it takes as a wish to pause
+        self._patience.start()
+
+    def _kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+
+    def _read(self) -> None:
+        while self._process is not None and self._process.canReadLine():
+            try:
+                line = json.loads(bytes(self._process.readLine().data()))
+            except ValueError:
+                continue  # something else that was printed
+            if isinstance(line, dict):
+                self._take(self._running, line)
+
+    def _take(self, job: Job, line: dict) -> None:
+        stage = line.get("stage")
+        job.note = str(line.get("note", ""))
+        if stage == "failed":
+            job.error, job.page = str(line.get("error", "")), str(line.get("page", ""))
+        elif stage == "done":
+            job.folder = str(line.get("folder", ""))
+        elif stage == "preparing":
+            job.share = float(line.get("share", 0.0))
+            self._set(job, JobState.PREPARING)
+        else:
+            job.done, job.total = int(line.get("done", 0)), int(line.get("total", 0))
+            job.rate = float(line.get("rate", 0.0))
+            self._set(job, JobState.FETCHING)
+
+    def _on_process_error(self, error: QProcess.ProcessError) -> None:
+        if error is QProcess.ProcessError.FailedToStart:
+            self._running.error = self._process.errorString()
+            self._on_finished()
+
+    def _on_finished(self) -> None:
+        job, process = self._running, self._process
+        if job is None:
+            return
+        self._read()
+        words = bytes(process.readAllStandardError().data()).decode(errors="replace").strip()
+        self._patience.stop()
+        self._running = self._process = None
+        process.deleteLater()
+        job.rate = 0.0
+        if job.folder:
+            self._set(job, JobState.DONE)
+            self.finished.emit(job)
+        elif self._stopping:
+            self._set(job, JobState.PAUSED)
+        else:
+            job.error = job.error or words[-500:] or self.tr("It ended without saying why.")
+            self._set(job, JobState.FAILED)
+        self._next()
+
+    def _set(self, job: Job, state: JobState) -> None:
+        job.state = state
+        self.changed.emit(job)

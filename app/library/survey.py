@@ -1,0 +1,103 @@
+"""What there is: models on disk, begun and in the catalogue, as rows. No Qt.
+
+Not for the GUI's thread: it looks at disks, and the engine takes a while to import.
+"""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from app.library.verdict import Kind, Verdict, judge, weight_bytes
+from app.machine import memory_available, memory_total
+
+STARTER = "starter"
+ACTIVATIONS = {"relu": "ReLU", "fatrelu": "FATReLU", "relu2": "squared ReLU"}
+STARTER_FOLDER = Path(__file__).parents[2] / "resources" / "starter" / "model"
+LINK = re.compile(r"(?:https?://)?[\w.-]+\.\w+(?::\d+)?/(?=[\w.-]+/)")
+REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A model. folder: where it is, if it is ready. done, total: bytes of a download that was begun."""
+
+    repo: str
+    title: str
+    about: str = ""
+    tags: tuple[str, ...] = ()
+    size: int = 0
+    verdict: Verdict = field(default_factory=lambda: Verdict(Kind.IN_MEMORY, 0))
+    folder: Path | None = None
+    done: int = 0
+    total: int = 0
+    estimated: bool = True
+
+
+@dataclass(frozen=True)
+class Survey:
+    """rows: what is on disk first. free_bytes: on the disk of `folder`."""
+
+    rows: tuple[Row, ...]
+    folder: Path
+    free_bytes: int
+
+
+def survey() -> Survey:
+    """Look."""
+    from engine import hub, library
+
+    available, total = memory_available(), memory_total()
+    entries = {entry["repo"]: entry for entry in library.catalogue()}
+    begun = {u.repo: u for u in library.unfinished()}
+    rows = [_starter()]
+    for model in library.installed():
+        sparsity = entries.get(model.repo, {}).get("sparsity")
+        verdict = judge(model.bytes, sparsity, available, total)
+        rows.append(_row(model.repo, entries.get(model.repo), model.bytes, verdict, folder=model.folder))
+    present = {row.repo for row in rows}
+    for repo in (*begun, *(repo for repo in entries if repo not in begun)):
+        if repo in present:
+            continue
+        entry, unfinished = entries.get(repo), begun.get(repo)
+        size = weight_bytes(entry) if entry else unfinished.total
+        supported = entry["supported"] if entry else True
+        verdict = judge(size, entry and entry["sparsity"], available, total, supported)
+        parts = {"done": unfinished.done, "total": unfinished.total} if unfinished else {}
+        rows.append(_row(repo, entry, size, verdict, **parts))
+    folder = library.models_folder()
+    return Survey(tuple(rows), folder, hub.free_bytes(folder))
+
+
+def for_repository(repo: str) -> Row:
+    """A row for a repository that the catalogue does not know: nothing is known of its size yet."""
+    return _row(repo, None, 0, Verdict(Kind.STREAMS, 0))
+
+
+def repository_in(text: str) -> str | None:
+    """The repository that a name or a pasted link means; None if it is none."""
+    name = LINK.sub("", text.strip(), count=1)
+    name = "/".join(name.split("?")[0].strip("/").split("/")[:2])
+    return name if REPOSITORY.fullmatch(name) else None
+
+
+def verify(folder: Path) -> None:
+    """Check every file's checksum. Raises PreparedModelError."""
+    from engine.prepared import PreparedModel
+
+    PreparedModel.open(folder, verify=True)
+
+
+def _starter() -> Row:
+    size = sum(path.stat().st_size for path in STARTER_FOLDER.glob("*.safetensors"))
+    return Row(STARTER, "Starter", "", (), size, Verdict(Kind.IN_MEMORY, size), STARTER_FOLDER, estimated=False)
+
+
+def _row(repo: str, entry: dict | None, size: int, verdict: Verdict, **parts) -> Row:
+    owner, _, name = repo.rpartition("/")
+    activation = ACTIVATIONS.get((entry or {}).get("activation") or "", "")
+    licence = (entry or {}).get("licence") or ""
+    sparsity = (entry or {}).get("sparsity")
+    tags = (f"{100 * sparsity:.3g} %",) if sparsity else ()
+    about = ", ".join(part for part in (owner, activation, licence) if part)
+    estimated = not (entry or {}).get("bytes") and parts.get("folder") is None
+    return Row(repo, name, about, tags, size, verdict, estimated=estimated, **parts)

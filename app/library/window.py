@@ -1,0 +1,417 @@
+"""The library: what this machine can run, what it has, and what is on its way."""
+
+import os
+from pathlib import Path
+
+from PySide6.QtCore import Qt, QTimer, QUrl, Signal
+from PySide6.QtGui import QAction, QDesktopServices, QDragEnterEvent, QDropEvent, QFont, QPainter, QPaintEvent, QPalette
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLineEdit,
+    QMainWindow,
+    QMenu,
+    QMessageBox,
+    QProgressBar,
+    QPushButton,
+    QScrollArea,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app import units
+from app.chat.buttons import IconButton
+from app.colours import colours
+from app.dialogs import tell
+from app.labels import Label, quiet
+from app.library.jobs import RUNNING, Job, Jobs, JobState
+from app.library.survey import STARTER, Row, Survey, for_repository, repository_in, survey, verify
+from app.library.verdict import Kind
+from app.settings.registry import Settings
+from app.worker import Worker
+
+SIZE = (820, 640)
+VERDICT_WIDTH, ACTION_WIDTH = 250, 190
+ETA_FROM = 10  # seconds left below which none is told
+FOLDER_VARIABLE = "FLASHBULB_MODELS"
+
+
+class ModelRow(QFrame):
+    """One model, with a hairline below."""
+
+    chat_asked = Signal(str)  # folder or "starter"
+    get_asked = Signal(str)  # repository
+    pause_asked = Signal(str)
+    remove_asked = Signal(str)
+    verify_asked = Signal(object)  # Row
+
+    def __init__(self, row: Row, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.row, self.job = row, None
+        self.title = Label(row.title, weight=QFont.Weight.DemiBold)
+        about = self.tr("Built in. Small talk, works offline.") if row.repo == STARTER else row.about
+        self.facts = quiet(self._facts())
+        self.verdict, self.reason = Label(), quiet()
+        self.reason.setWordWrap(True)
+        self.bar = QProgressBar(textVisible=False, maximum=1000)
+        self.bar.setFixedHeight(6)
+        self.bar.setAccessibleName(self.tr("Progress of {0}").format(row.title))
+        self.progress = quiet()
+        self.progress.setWordWrap(True)
+        self.progress.setAlignment(Qt.AlignmentFlag.AlignRight)
+        self.button = QPushButton()
+        self.button.clicked.connect(self._on_button)
+        self.pause = IconButton("pause", self.tr("Pause {0}").format(row.title))
+        self.pause.clicked.connect(self._on_pause)
+        self.more = QToolButton(text="…", autoRaise=True)
+        self.more.setAccessibleName(self.tr("More about {0}").format(row.title))
+        self.more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.more.setMenu(self._menu())
+        self.setAccessibleName(row.title)
+        self._compose(quiet(about))
+        self.refresh(None)
+
+    def refresh(self, job: Job | None) -> None:
+        """Show where the model is."""
+        self.job = job
+        state = job.state if job else None
+        running = state in RUNNING
+        self._show_verdict(job)
+        self.bar.setVisible(running)
+        self.progress.setVisible(running or state in (JobState.QUEUED, JobState.PAUSED) or bool(self.row.done))
+        self.pause.setVisible(running or state is JobState.QUEUED)
+        self.button.setVisible(not running and state is not JobState.QUEUED and self._can_get())
+        self.button.setText(self._button_text(state))
+        self.button.setAccessibleName(f"{self.button.text()} {self.row.title}")
+        if running:
+            self.bar.setValue(self._share(job))
+        self.progress.setText(self._progress_text(job))
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        super().paintEvent(event)
+        painter = QPainter(self)
+        painter.fillRect(0, self.height() - 1, self.width(), 1, colours(self.palette()).hairline)
+
+    # ------------------------------------------------------------------ words
+    def _facts(self) -> str:
+        row = self.row
+        sparse = self.tr("FFN {0} sparse").format(row.tags[0]) if row.tags else ""
+        about = self.tr("about {0}") if row.estimated else "{0}"
+        size = about.format(units.size(row.size)) if row.size else self.tr("size not known yet")
+        return " · ".join(part for part in (size, sparse) if part)
+
+    def _show_verdict(self, job: Job | None) -> None:
+        if job and job.error:
+            self.verdict.setText(self.tr("That did not work"))
+            self.reason.setText(job.error)
+            return
+        names = {
+            Kind.IN_MEMORY: self.tr("Runs in memory"),
+            Kind.STREAMS: self.tr("Streams from flash"),
+            Kind.TOO_LARGE: self.tr("Too large"),
+            Kind.UNSUPPORTED: self.tr("Not yet"),
+        }
+        needed = units.size(self.row.verdict.needed_bytes)
+        reasons = {
+            Kind.IN_MEMORY: self.tr("and shows streaming all the same"),
+            Kind.STREAMS: self.tr("in about {0} of memory, as estimated").format(needed),
+            Kind.TOO_LARGE: self.tr("it would need about {0} of memory, as estimated").format(needed),
+            Kind.UNSUPPORTED: self.tr("this Flashbulb does not know its architecture"),
+        }
+        if not self.row.size:
+            self.verdict.setText(self.tr("From the Hub"))
+            self.reason.setText(self.tr("its size and kind are looked up first"))
+            return
+        self.verdict.setText(names[self.row.verdict.kind])
+        self.reason.setText(reasons[self.row.verdict.kind])
+
+    def _button_text(self, state: JobState | None) -> str:
+        if self.row.folder:
+            return self.tr("Chat")
+        if state is JobState.FAILED:
+            return self.tr("Try Again")
+        return self.tr("Go On") if state is JobState.PAUSED or self.row.done else self.tr("Get")
+
+    def _progress_text(self, job: Job | None) -> str:
+        if job is None or job.state in (JobState.PAUSED, JobState.FAILED):
+            done, total = (job.done, job.total) if job and job.total else (self.row.done, self.row.total)
+            return self.tr("paused at {0} of {1}").format(units.size(done), units.size(total)) if total else ""
+        if job.state is JobState.QUEUED:
+            return self.tr("waits for its turn")
+        if job.state is JobState.PREPARING:
+            return self.tr("preparing: {0}").format(job.note)
+        if not job.total:
+            return self.tr("asking the Hub…")
+        parts = [self.tr("{0} of {1}").format(units.size(job.done), units.size(job.total)), units.rate(job.rate)]
+        if (left := job.seconds_left) is not None and left >= ETA_FROM:
+            parts.append(self.tr("{0} left").format(units.duration(left)))
+        return ", ".join(parts) + (f". {job.note}" if job.note else "")
+
+    def _share(self, job: Job) -> int:
+        """One bar for both halves of the job, the download and preparing."""
+        if job.state is JobState.PREPARING:
+            return 500 + round(500 * job.share)
+        return round(500 * job.done / job.total) if job.total else 0
+
+    def _can_get(self) -> bool:
+        return self.row.folder is not None or self.row.verdict.kind is not Kind.UNSUPPORTED
+
+    # ------------------------------------------------------------------ building
+    def _compose(self, about: Label) -> None:
+        names, verdict, actions = QVBoxLayout(), QVBoxLayout(), QVBoxLayout()
+        for widget in (self.title, about, self.facts):
+            names.addWidget(widget)
+        for widget in (self.verdict, self.reason):
+            verdict.addWidget(widget)
+        for column in (names, verdict, actions):
+            column.setSpacing(2)
+        buttons = QHBoxLayout()
+        buttons.addStretch()
+        for widget in (self.button, self.pause, self.more):
+            buttons.addWidget(widget)
+        actions.addStretch()
+        actions.addWidget(self.bar)
+        actions.addWidget(self.progress)
+        actions.addLayout(buttons)
+        actions.addStretch()
+        verdict.addStretch()
+        row = QHBoxLayout(self)
+        row.setContentsMargins(24, 14, 18, 14)
+        row.setSpacing(18)
+        row.addLayout(names, 1)
+        for column, width in ((verdict, VERDICT_WIDTH), (actions, ACTION_WIDTH)):
+            holder = QWidget()
+            holder.setFixedWidth(width)
+            column.setContentsMargins(0, 0, 0, 0)
+            holder.setLayout(column)
+            row.addWidget(holder)
+
+    def _menu(self) -> QMenu:
+        menu = QMenu(self)
+        if self.row.folder:
+            menu.addAction(self.tr("Show in Folder")).triggered.connect(self._on_reveal)
+            menu.addAction(self.tr("Verify Files")).triggered.connect(self._on_verify)
+        if self.row.repo != STARTER:
+            menu.addAction(self.tr("Open Page on the Hub")).triggered.connect(self._on_page)
+            if self.row.folder or self.row.done:
+                menu.addAction(self.tr("Delete…")).triggered.connect(self._on_remove)
+        return menu
+
+    def _on_button(self) -> None:
+        if self.row.folder:
+            self.chat_asked.emit(STARTER if self.row.repo == STARTER else str(self.row.folder))
+        else:
+            self.get_asked.emit(self.row.repo)
+
+    def _on_pause(self) -> None:
+        self.pause_asked.emit(self.row.repo)
+
+    def _on_remove(self) -> None:
+        self.remove_asked.emit(self.row.repo)
+
+    def _on_verify(self) -> None:
+        self.verify_asked.emit(self.row)
+
+    def _on_reveal(self) -> None:
+        QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.row.folder)))
+
+    def _on_page(self) -> None:
+        from engine.hub import endpoint
+
+        page = self.job.page if self.job and self.job.page else f"{endpoint()}/{self.row.repo}"
+        QDesktopServices.openUrl(QUrl(page))
+
+
+class LibraryWindow(QMainWindow):
+    """Rows of models; a field that finds one, or any repository of the Hub by its name or link."""
+
+    chat_asked = Signal(str)  # what to load
+
+    def __init__(self, settings: Settings, jobs: Jobs | None = None, parent: QWidget | None = None):
+        super().__init__(parent, Qt.WindowType.Window)
+        self.setWindowTitle(self.tr("Models"))
+        self.resize(*SIZE)
+        self.setAcceptDrops(True)
+        self._settings = settings
+        self._usual_folder = os.environ.get(FOLDER_VARIABLE)
+        self._use_folder()
+        self._survey: Survey | None = None
+        self.jobs = jobs or Jobs(parent=self)
+        self._worker = Worker("library", self)
+        self._looking = QTimer(self, singleShot=True, interval=0)
+        self._looking.timeout.connect(self._look)
+        self.field = QLineEdit(clearButtonEnabled=True)
+        self.field.setPlaceholderText(self.tr("Find, or paste the name or link of a Hub repository"))
+        self.field.setAccessibleName(self.tr("Find a model"))
+        self.rows: list[ModelRow] = []
+        self.foot = quiet()
+        self._compose()
+        self.field.textChanged.connect(self._show_rows)
+        self.jobs.changed.connect(self._on_job)
+        self.jobs.finished.connect(self._on_finished)
+        settings.changed.connect(self._on_setting)
+
+    def refresh(self) -> None:
+        """Look at the disk again."""
+        self._looking.start()
+
+    def showEvent(self, event) -> None:
+        super().showEvent(event)
+        self.refresh()
+
+    def shutdown(self) -> None:
+        """Pause what is on its way, and end."""
+        self._looking.stop()
+        self.jobs.shutdown()
+        self._worker.shutdown()
+
+    def row(self, repo: str) -> ModelRow | None:
+        return next((row for row in self.rows if row.row.repo == repo), None)
+
+    # ------------------------------------------------------------------ looking
+    def _look(self) -> None:
+        self._worker.submit(survey, self._on_survey, self._on_failed)
+
+    def _on_survey(self, found: Survey) -> None:
+        self._survey = found
+        self.foot.setText(
+            self.tr("{0} free in {1}. Drop the folder of a prepared model here to chat with it.").format(
+                units.size(found.free_bytes), found.folder
+            )
+        )
+        self._show_rows()
+
+    def _show_rows(self) -> None:
+        if self._survey is None:
+            return
+        words = self.field.text().casefold().split()
+        rows = [r for r in self._survey.rows if all(w in f"{r.repo} {r.title} {r.about}".casefold() for w in words)]
+        repo = repository_in(self.field.text())
+        if repo and repo not in {row.repo for row in self._survey.rows}:
+            rows.insert(0, for_repository(repo))
+        for old in self.rows:
+            self._list.removeWidget(old)
+            old.hide()
+            old.deleteLater()
+        self.rows = []
+        for row in rows:
+            self._add(row)
+        self.nothing.setVisible(not rows)
+
+    def _add(self, row: Row) -> None:
+        widget = ModelRow(row)
+        widget.refresh(self.jobs.job(row.repo))
+        widget.chat_asked.connect(self.chat_asked)
+        widget.get_asked.connect(self.jobs.start)
+        widget.pause_asked.connect(self.jobs.pause)
+        widget.remove_asked.connect(self._ask_to_remove)
+        widget.verify_asked.connect(self._verify)
+        self.rows.append(widget)
+        self._list.insertWidget(self._list.count() - 1, widget)
+
+    def _on_job(self, job: Job) -> None:
+        if row := self.row(job.repo):
+            row.refresh(job)
+
+    def _on_finished(self, job: Job) -> None:
+        self.jobs.forget(job.repo)
+        self.refresh()
+
+    def _on_setting(self, key: str, _value) -> None:
+        if key == "models.folder":
+            self._use_folder()
+            self.refresh()
+
+    def _use_folder(self) -> None:
+        """The engine, and the processes of our jobs, take the folder from the environment."""
+        folder = self._settings["models.folder"] or self._usual_folder
+        if folder:
+            os.environ[FOLDER_VARIABLE] = folder
+        else:
+            os.environ.pop(FOLDER_VARIABLE, None)
+
+    # ------------------------------------------------------------------ what can be done with a model
+    def _ask_to_remove(self, repo: str) -> None:
+        box = QMessageBox(QMessageBox.Icon.NoIcon, self.tr("Delete"), self.tr("Delete {0}?").format(repo), parent=self)
+        box.setInformativeText(self.tr("Its files are removed from the disk. It can be downloaded again."))
+        delete = box.addButton(self.tr("Delete"), QMessageBox.ButtonRole.DestructiveRole)
+        box.setDefaultButton(box.addButton(QMessageBox.StandardButton.Cancel))
+        delete.clicked.connect(self._remove)
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self._removing = repo
+        box.open()
+
+    def _remove(self) -> None:
+        from engine.library import remove
+
+        repo = self._removing
+        self.jobs.forget(repo)
+        self._worker.submit(lambda: remove(repo), self._on_removed, self._on_failed)
+
+    def _on_removed(self, _freed: int) -> None:
+        self.refresh()
+
+    def _verify(self, row: Row) -> None:
+        self.foot.setText(self.tr("Checking the files of {0}…").format(row.title))
+        self._worker.submit(lambda: verify(row.folder) or row, self._on_verified, self._on_failed)
+
+    def _on_verified(self, row: Row) -> None:
+        self.refresh()
+        tell(self, self.tr("{0} is whole").format(row.title), self.tr("Every file has the checksum it was made with."))
+
+    def _on_failed(self, error: Exception) -> None:
+        self.refresh()
+        tell(self, self.tr("That did not work"), str(error))
+
+    # ------------------------------------------------------------------ building
+    def _compose(self) -> None:
+        self.nothing = Label(
+            self.tr("No model of this name. Paste owner/name to get one from the Hub."), colour="quiet"
+        )
+        self.nothing.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.nothing.hide()
+        holder = QWidget()
+        holder.setBackgroundRole(QPalette.ColorRole.Base)
+        self._list = QVBoxLayout(holder)
+        self._list.setContentsMargins(0, 0, 0, 0)
+        self._list.setSpacing(0)
+        self._list.addWidget(self.nothing)
+        self._list.addStretch()
+        area = QScrollArea(widgetResizable=True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setBackgroundRole(QPalette.ColorRole.Base)
+        area.setWidget(holder)
+        head, foot = QHBoxLayout(), QHBoxLayout()
+        head.setContentsMargins(18, 10, 18, 10)
+        head.addWidget(self.field)
+        foot.setContentsMargins(24, 8, 18, 10)
+        foot.addWidget(self.foot)
+        centre = QWidget()
+        layout = QVBoxLayout(centre)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addLayout(head)
+        layout.addWidget(area, 1)
+        layout.addLayout(foot)
+        self.setCentralWidget(centre)
+        close = QAction(self)
+        close.setShortcuts(["Ctrl+W"])
+        close.triggered.connect(self.close)
+        self.addAction(close)
+
+    # ------------------------------------------------------------------ dropping
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if dropped_folder(event):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        if folder := dropped_folder(event):
+            self.chat_asked.emit(str(folder))
+
+
+def dropped_folder(event: QDropEvent) -> Path | None:
+    """The folder that is being dropped, if it is one."""
+    urls = event.mimeData().urls()
+    path = Path(urls[0].toLocalFile()) if len(urls) == 1 and urls[0].isLocalFile() else None
+    return path if path and path.is_dir() else None

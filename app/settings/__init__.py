@@ -1,0 +1,1 @@
+"""What a user can choose: the table of settings, their file, and their window."""

@@ -1,0 +1,160 @@
+"""The panes of the settings window, but for Memory & Speed: rows of a name, a control and a word about it."""
+
+from pathlib import Path
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.chat.parameters import ParametersForm
+from app.dialogs import choose_folder
+from app.labels import quiet
+from app.settings.registry import BY_KEY, Settings
+from engine.folders import models_folder
+
+MARGINS = (36, 24, 36, 28)
+LABEL_WIDTH = 120
+
+
+class Pane(QWidget):
+    """Rows, the names at the left."""
+
+    def __init__(self, settings: Settings, parent: QWidget | None = None):
+        super().__init__(parent)
+        self._settings = settings
+        self.form = QFormLayout()
+        self.form.setHorizontalSpacing(18)
+        self.form.setVerticalSpacing(14)
+        self.form.setLabelAlignment(Qt.AlignmentFlag.AlignRight)
+        self.form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(*MARGINS)
+        layout.addLayout(self.form)
+        layout.addStretch()
+
+    def add_row(self, name: str, control: QWidget, about: str = "") -> None:
+        """A control with its name, and what it does in small letters below."""
+        label = QLabel(name)
+        label.setMinimumWidth(LABEL_WIDTH)
+        label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignTop)
+        if not control.accessibleName():
+            control.setAccessibleName(name)
+        control.setToolTip(control.toolTip() or about)
+        field = QVBoxLayout()
+        field.setSpacing(3)
+        field.addWidget(control)
+        if about:
+            words = quiet(about)
+            words.setWordWrap(True)
+            field.addWidget(words)
+        self.form.addRow(label, field)
+
+
+class GeneralPane(Pane):
+    def __init__(self, settings: Settings, parent: QWidget | None = None):
+        super().__init__(settings, parent)
+        size = BY_KEY["general.text_size"]
+        self.text_size = QSpinBox(minimum=int(size.minimum), maximum=int(size.maximum), singleStep=10, suffix=" %")
+        self.text_size.setMaximumWidth(110)
+        self.language = QComboBox()
+        for key, name in (("system", self.tr("As the system")), ("en", "English"), ("zh_CN", "简体中文")):
+            self.language.addItem(name, key)
+        self.notify = QCheckBox(self.tr("Tell when a long answer ends in the background"))
+        self.notify.setAccessibleName(self.notify.text())
+        self.add_row(
+            self.tr("Text size"), self.text_size, self.tr("Of conversations. Light and dark follow the system.")
+        )
+        self.add_row(self.tr("Language"), self.language, self.tr("Takes effect at the next start."))
+        self.add_row(self.tr("Notifications"), self.notify)
+        self._show_values()
+        self.text_size.valueChanged.connect(self._on_text_size)
+        self.language.currentIndexChanged.connect(self._on_language)
+        self.notify.toggled.connect(self._on_notify)
+        settings.changed.connect(self._show_values)
+
+    def _show_values(self) -> None:
+        self.text_size.setValue(self._settings["general.text_size"])
+        self.language.setCurrentIndex(self.language.findData(self._settings["general.language"]))
+        self.notify.setChecked(self._settings["general.notify"])
+
+    def _on_text_size(self, value: int) -> None:
+        self._settings["general.text_size"] = value
+
+    def _on_language(self) -> None:
+        self._settings["general.language"] = self.language.currentData()
+
+    def _on_notify(self, on: bool) -> None:
+        self._settings["general.notify"] = on
+
+
+class ModelsPane(Pane):
+    def __init__(self, settings: Settings, parent: QWidget | None = None):
+        super().__init__(settings, parent)
+        self.folder = QLineEdit(readOnly=True)
+        self.folder.setAccessibleName(self.tr("Models folder"))
+        self.choose = QPushButton(self.tr("Choose…"))
+        self.choose.clicked.connect(self._on_choose)
+        self.usual = QPushButton(self.tr("Use the Usual One"))
+        self.usual.clicked.connect(self._on_usual)
+        row = QWidget()
+        layout = QHBoxLayout(row)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for widget in (self.folder, self.choose, self.usual):
+            layout.addWidget(widget)
+        self.add_row(
+            self.tr("Models folder"),
+            row,
+            self.tr("Also on an external drive. Models that are elsewhere stay there, and are found again when you "
+                    "choose their folder."),
+        )  # fmt: skip
+        self.add_row(
+            self.tr("Access token"),
+            QLabel(self.tr("Only for gated and private models")),
+            self.tr("It is read from HF_TOKEN, from a login with “hf auth login”, or from the system's keychain, and "
+                    "never written anywhere."),
+        )  # fmt: skip
+        self._show_values()
+        settings.changed.connect(self._show_values)
+
+    def _show_values(self) -> None:
+        self.folder.setText(self._settings["models.folder"] or str(models_folder()))
+        self.usual.setEnabled(bool(self._settings["models.folder"]))
+
+    def _on_choose(self) -> None:
+        choose_folder(self.window(), self.tr("Models Folder"), self.folder.text(), self._on_chosen)
+
+    def _on_chosen(self, path: str) -> None:
+        self._settings["models.folder"] = str(Path(path))
+
+    def _on_usual(self) -> None:
+        self._settings["models.folder"] = ""
+
+
+class ChatPane(Pane):
+    def __init__(self, settings: Settings, parent: QWidget | None = None):
+        super().__init__(settings, parent)
+        self.parameters = ParametersForm(columns=2)
+        self.parameters.changed.connect(self._on_changed)
+        self.add_row(
+            self.tr("Defaults"),
+            self.parameters,
+            self.tr("For conversations that have no values of their own, which are set beside the message field."),
+        )
+        self._show_values()
+        settings.changed.connect(self._show_values)
+
+    def _show_values(self) -> None:
+        self.parameters.show_values(self._settings.section("chat"))
+
+    def _on_changed(self, name: str, value) -> None:
+        self._settings[f"chat.{name}"] = value

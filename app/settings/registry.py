@@ -1,0 +1,171 @@
+"""Every setting in one table, and the one file that holds those that differ from their defaults."""
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from app.files import write_whole
+
+FILE, VERSION = "settings.json", 1
+WRITE_MS = 300  # after a change: a slider makes many
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """kind: bool, int, float or str. optional: None is a value too. reload: a loaded model keeps the old value."""
+
+    key: str
+    kind: type
+    default: object
+    about: str
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple = ()
+    optional: bool = False
+    reload: bool = False
+
+    def accepts(self, value) -> bool:
+        if value is None:
+            return self.optional
+        kinds = (int, float) if self.kind is float else (self.kind,)
+        if not isinstance(value, kinds) or (isinstance(value, bool) and self.kind is not bool):
+            return False
+        if self.choices and value not in self.choices:
+            return False
+        return (self.minimum is None or value >= self.minimum) and (self.maximum is None or value <= self.maximum)
+
+
+TABLE = (
+    Setting("general.text_size", int, 100, "Size of the conversation's text, in per cent.", 70, 220),
+    Setting("general.pane", str, "memory", "The pane of the settings window that was open last."),
+    Setting(
+        "general.language", str, "system", "Language of the application.", choices=("system", "en", "zh_CN")
+    ),
+    Setting("general.notify", bool, True, "Tell when a long answer ends while another application is in front."),
+    Setting(
+        "memory.budget",
+        int,
+        None,
+        "Bytes that loading and running a model may add to this process; None takes room for half of the FFN.",
+        minimum=1,
+        optional=True,
+        reload=True,
+    ),
+    Setting(
+        "memory.window", int, 5, "Tokens for which a neuron stays in memory (paper, section 3.1).", 1, 32, reload=True
+    ),
+    Setting(
+        "memory.selection",
+        str,
+        "predictor",
+        "How a token's neurons are chosen: by predictors, exactly, or all of them.",
+        choices=("predictor", "exact", "dense"),
+        reload=True,
+    ),
+    Setting("memory.reader_threads", int, 32, "Threads that read from flash.", 1, 128, reload=True),
+    Setting("chat.system_prompt", str, "", "What a model is told before a conversation begins."),
+    Setting("chat.temperature", float, 0.7, "0 takes the likeliest token; higher values vary more.", 0.0, 2.0),
+    Setting("chat.top_p", float, 0.9, "Samples among the likeliest tokens that share this probability.", 0.01, 1.0),
+    Setting("chat.top_k", int, 0, "Samples among this many of the likeliest tokens; 0 for all.", 0, 1000),
+    Setting("chat.repetition_penalty", float, 1.0, "Makes recent tokens less likely; 1 for no penalty.", 1.0, 2.0),
+    Setting("chat.max_tokens", int, 512, "Longest answer, in tokens.", 1, 32768),
+    Setting(
+        "chat.seed", int, None, "The same seed gives the same answer; None differs each time.", 0, 2**31 - 1,
+        optional=True,
+    ),
+    Setting("models.folder", str, "", "Where models are kept; empty for the usual place."),
+    Setting("models.last", str, "starter", "The model that was used last."),
+)  # fmt: skip
+BY_KEY = {setting.key: setting for setting in TABLE}
+# From each older version to the next: takes and returns the file's values.
+UPGRADES: dict[int, Callable[[dict], dict]] = {}
+
+
+class Settings(QObject):
+    """The values. `path`: their file; None keeps them in memory.
+
+    notice: what to tell the user if the file could not be used. An unknown key is a KeyError, a wrong value a
+    ValueError; in the file, such entries are passed over, and kept for a newer version that may know them.
+    """
+
+    changed = Signal(str, object)
+    trouble = Signal(str)  # the file could not be written
+
+    def __init__(self, path: Path | None = None, parent: QObject | None = None):
+        super().__init__(parent)
+        self._path, self.notice = path, ""
+        self._values: dict = {}
+        self._timer = QTimer(self, singleShot=True, interval=WRITE_MS)
+        self._timer.timeout.connect(self.write)
+        if path is not None and path.exists():
+            self._read()
+
+    def __getitem__(self, key: str):
+        setting = BY_KEY[key]
+        value = self._values.get(key, setting.default)
+        return value if setting.accepts(value) else setting.default
+
+    def __setitem__(self, key: str, value) -> None:
+        setting = BY_KEY[key]
+        if setting.kind is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if not setting.accepts(value):
+            raise ValueError(f"{key} cannot be {value!r}")
+        if value == self[key]:
+            return
+        if value == setting.default:
+            self._values.pop(key, None)
+        else:
+            self._values[key] = value
+        if self._path:
+            self._timer.start()
+        self.changed.emit(key, value)
+
+    def section(self, name: str) -> dict:
+        """The values below `name`, by the last part of their keys."""
+        return {key.removeprefix(f"{name}."): self[key] for key in BY_KEY if key.startswith(f"{name}.")}
+
+    def write(self) -> None:
+        """Write what has changed, in one step: the file is the old one or the new one. Harmless when repeated."""
+        if not self._path:
+            return
+        self._timer.stop()
+        content = json.dumps({"version": VERSION, "values": self._values}, indent=2, ensure_ascii=False) + "\n"
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(self._path, content)
+        except OSError as error:
+            self.trouble.emit(f"Settings cannot be written to {self._path} ({error.strerror}).")
+
+    def close(self) -> None:
+        """Write what is not written yet."""
+        if self._timer.isActive():
+            self.write()
+
+    def _read(self) -> None:
+        try:
+            content = json.loads(self._path.read_text(encoding="utf-8"))
+            version, values = content["version"], dict(content["values"])
+            for older in range(version, VERSION):
+                values = UPGRADES[older](values)
+        except OSError as error:
+            self.notice = f"{self._path} cannot be read ({error.strerror}): default settings are used."
+        except (ValueError, KeyError, TypeError) as error:
+            log.info("settings: %r", error)
+            self._put_aside()
+        else:
+            self._values = values
+
+    def _put_aside(self) -> None:
+        aside = self._path.with_name(f"damaged-{time.strftime('%Y-%m-%d-%H%M%S')}-{FILE}")
+        try:
+            self._path.replace(aside)
+            self.notice = f"The settings file was damaged. Default settings are used; the file is kept as {aside}."
+        except OSError as error:
+            self.notice = f"{self._path} is damaged and cannot be put aside ({error.strerror})."

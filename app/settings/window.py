@@ -1,0 +1,106 @@
+"""The settings window: a toolbar of panes. Changes apply at once; what needs the model to be loaded again says so."""
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QShowEvent
+from PySide6.QtWidgets import QMainWindow, QSizePolicy, QStackedWidget, QToolBar, QWidget
+
+from app.engine_host import EngineHost
+from app.settings.memory_pane import MemoryPane
+from app.settings.panes import ChatPane, GeneralPane, ModelsPane
+from app.settings.registry import Settings
+
+WIDTH = 640
+
+
+class SettingsWindow(QMainWindow):
+    """Reopens on the pane that was last open."""
+
+    reload_asked = Signal()
+
+    def __init__(self, settings: Settings, host: EngineHost, parent: QWidget | None = None):
+        super().__init__(parent, Qt.WindowType.Window)
+        # A settings window has no use for being minimised or for filling the screen.
+        self.setWindowFlags(
+            Qt.WindowType.Window
+            | Qt.WindowType.CustomizeWindowHint
+            | Qt.WindowType.WindowTitleHint
+            | Qt.WindowType.WindowSystemMenuHint
+            | Qt.WindowType.WindowCloseButtonHint
+        )
+        self._settings = settings
+        self.memory = MemoryPane(settings, host)
+        self.memory.reload_asked.connect(self.reload_asked)
+        self.panes: list[tuple[str, str, QWidget]] = [
+            ("general", self.tr("General"), GeneralPane(settings)),
+            ("models", self.tr("Models"), ModelsPane(settings)),
+            ("memory", self.tr("Memory & Speed"), self.memory),
+            ("chat", self.tr("Chat"), ChatPane(settings)),
+        ]
+        self._stack = QStackedWidget()
+        self._make_toolbar()
+        for _, _, pane in self.panes:
+            self._stack.addWidget(pane)
+        self.setCentralWidget(self._stack)
+        self.setFixedWidth(WIDTH)
+        close = QAction(self)
+        close.setShortcuts(["Ctrl+W", "Esc"])
+        close.triggered.connect(self.close)
+        self.addAction(close)
+        self.open_pane(settings["general.pane"])
+
+    def open_pane(self, key: str) -> None:
+        """Show a pane."""
+        keys = [name for name, _, _ in self.panes]
+        self._actions[keys.index(key) if key in keys else 0].trigger()
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        self._settings.close()
+        super().closeEvent(event)
+
+    def _make_toolbar(self) -> None:
+        bar = QToolBar(self.tr("Panes"))
+        bar.setMovable(False)
+        bar.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
+        bar.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
+        bar.addWidget(_spring())
+        group = QActionGroup(self)
+        self._actions = []
+        for key, title, _ in self.panes:
+            action = QAction(title.replace("&", "&&"), group)
+            action.setCheckable(True)
+            action.setData(key)
+            action.triggered.connect(self._on_pane)
+            bar.addAction(action)
+            self._actions.append(action)
+        bar.addWidget(_spring())
+        self.setUnifiedTitleAndToolBarOnMac(True)
+        self.addToolBar(bar)
+        self._bar = bar
+
+    def _on_pane(self) -> None:
+        index = next(i for i, action in enumerate(self._actions) if action.isChecked())
+        key, title, pane = self.panes[index]
+        self._stack.setCurrentIndex(index)
+        self.setWindowTitle(title)
+        self._settings["general.pane"] = key
+        for _, _, other in self.panes:  # those that are not shown have no say
+            policy = QSizePolicy.Policy.Preferred if other is pane else QSizePolicy.Policy.Ignored
+            other.setSizePolicy(QSizePolicy.Policy.Preferred, policy)
+        self._fit()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._fit()  # fonts are only known now
+
+    def _fit(self) -> None:
+        """As high as its pane."""
+        pane = self._stack.currentWidget()
+        pane.layout().invalidate()
+        content = max(pane.heightForWidth(WIDTH), pane.minimumSizeHint().height())
+        self.setFixedHeight(content + self._bar.sizeHint().height())
+
+
+def _spring() -> QWidget:
+    widget = QWidget()
+    widget.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+    return widget

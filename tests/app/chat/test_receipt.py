@@ -1,0 +1,108 @@
+import pytest
+
+from app.chat.receipt import Receipt
+from app.engine_host import ModelInfo
+from engine.statistics import Summary, means
+from tests.app.fake_engine import token_statistics
+
+COST = {
+    "bytes_read": 201e6,
+    "hit_rate": 0.96,
+    "total_ms": 300.0,
+    "io_ms": 60.0,
+    "memory_ms": 3.0,
+    "compute_ms": 237.0,
+    "reads": 12.0,
+    "active_neurons": 3000.0,
+    "loaded_neurons": 120.0,
+    "resident_neurons": 8000.0,
+}
+MODEL = ModelInfo(
+    name="OPT 6.7B",
+    model_bytes=13_300_000_000,
+    context=2048,
+    selection="predictor",
+    memory_budget=6_500_000_000,
+    planned={"neuron_pool": 2_700_000_000},
+    footprint_bytes=0,
+    window=5,
+    flash_bytes=8_600_000_000,
+)
+
+
+def receipt(cost=None, selection="predictor", **changes) -> Receipt:
+    fields = {"tokens": [1] * 12, "tokens_per_second": 3.31, "time_to_first_token_s": 1.8, "prompt_tokens": 30}
+    summary = Summary(**{**fields, "finish_reason": "stop", "per_token": {**COST, **(cost or {})}, **changes})
+    return Receipt.of(summary, ModelInfo(**{**MODEL.__dict__, "selection": selection}))
+
+
+def line(**changes) -> str:
+    return receipt(**changes).line().replace("\u00a0", " ")
+
+
+def test_in_one_line():
+    assert line() == "3.3 tok/s · first token 1.8 s · 201 MB from flash a token · 96 % hits · predicted"
+
+
+def test_it_says_how_neurons_were_selected():
+    assert line(selection="exact").endswith("exact")
+    assert line(selection="dense").endswith("all neurons")
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [("cancelled", "stopped"), ("length", "cut off after 12 tokens"), ("context", "cut off, the context is full")],
+)
+def test_it_says_why_an_answer_is_not_complete(reason, words):
+    assert line(finish_reason=reason).endswith(f" · {words}")
+
+
+def test_what_was_not_measured_is_left_out():
+    one_token = receipt(tokens=[1], tokens_per_second=0.0, per_token={})
+    assert one_token.line().replace("\u00a0", " ") == "first token 1.8 s"
+    assert Receipt(finish_reason="cancelled").line() == "stopped"
+    assert one_token.hint() == ""
+    assert "A token" not in dict(one_token.rows())
+
+
+def test_it_takes_the_engine_s_own_means():
+    cost = means([token_statistics(1), token_statistics(2)])
+    assert "from flash a token" in receipt(cost).line()
+
+
+def test_in_detail():
+    rows = {name: value.replace("\u00a0", " ") for name, value in receipt().rows()}
+    assert rows["Model"] == "OPT 6.7B"
+    assert rows["Tokens"] == "30 read, 0 of them kept from before; 12 written"
+    assert rows["A token"] == ("300 ms: flash 60 ms (20 %), memory management 3.0 ms (1.0 %), computing 237 ms (79 %)")
+    assert rows["Neurons"] == "3,000 active, 120 read, 8,000 in the pool"
+    assert rows["Selection"] == "predicted, window of 5 tokens"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "Computing takes 79 % of the time, waiting for flash 20 %"),
+        ({"cost": {"io_ms": 213.0, "compute_ms": 84.0, "hit_rate": 0.5}}, "with 5.9 GB more"),
+        ({"cost": {"io_ms": 213.0, "compute_ms": 84.0, "hit_rate": 0.5}}, "Waiting for flash 71 % of the time."),
+        ({"cost": {"io_ms": 213.0, "compute_ms": 84.0}}, "a faster drive would help"),
+        ({"cost": {"io_ms": 213.0, "compute_ms": 84.0}, "selection": "dense"}, "predicted selection reads far less"),
+        ({"left_early": 12}, "too small for a window of 5"),
+        ({"cost": {"io_ms": 140.0, "compute_ms": 140.0}}, "The time is spread"),
+    ],
+)
+def test_the_hint_says_what_would_help(changes, words):
+    assert words in receipt(**changes).hint().replace("\u00a0", " ")
+
+
+def test_it_is_stored_as_json_and_read_again():
+    assert Receipt.from_json(receipt().to_json()) == receipt()
+
+
+def test_damaged_figures_are_passed_over():
+    assert Receipt.from_json({}) is None
+    assert Receipt.from_json({"of_the_future": 1}) is None
+    damaged = Receipt.from_json(
+        {"tokens": "many", "tokens_per_second": 3, "per_token": {"hit_rate": "x"}, "model": None}
+    )
+    assert damaged == Receipt(tokens_per_second=3)

@@ -1,0 +1,150 @@
+"""The library window, around a models folder of our own and a small program in the place of the command line."""
+
+import json
+import shutil
+import sys
+
+import pytest
+from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PySide6.QtGui import QDropEvent
+from PySide6.QtWidgets import QMessageBox
+
+from app.library.jobs import Jobs, JobState
+from app.library.survey import STARTER, STARTER_FOLDER
+from app.library.window import LibraryWindow
+from app.settings.registry import Settings
+from tests.app.library.test_jobs import PROGRAM
+
+LEFT = Qt.MouseButton.LeftButton
+PATIENCE = 60_000  # the engine's parts are imported first
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    folder = tmp_path / "models"
+    monkeypatch.setenv("FLASHBULB_MODELS", str(folder))
+    return folder
+
+
+@pytest.fixture
+def installed(folder):
+    """The starter model once more, under the name of a repository."""
+    shutil.copytree(STARTER_FOLDER, folder / "owner--small")
+    return folder / "owner--small"
+
+
+@pytest.fixture
+def library(qtbot, folder):
+    window = LibraryWindow(Settings(), Jobs((sys.executable, "-S", "-c", PROGRAM)))
+    window.show()
+    qtbot.waitUntil(lambda: window.row(STARTER) is not None, timeout=PATIENCE)
+    yield window
+    window.shutdown()
+    window.close()
+    window.deleteLater()
+
+
+def find(qtbot, window, text, repo):
+    window.field.setText(text)
+    qtbot.waitUntil(lambda: window.row(repo) is not None, timeout=PATIENCE)
+    return window.row(repo)
+
+
+def test_the_starter_comes_first_and_can_be_chatted_with(qtbot, library):
+    assert library.rows[0].row.repo == STARTER
+    assert library.rows[0].verdict.text() == "Runs in memory"
+    with qtbot.waitSignal(library.chat_asked) as asked:
+        qtbot.mouseClick(library.rows[0].button, LEFT)
+    assert asked.args == [STARTER]
+    assert "free in" in library.foot.text()
+
+
+def test_the_catalogue_says_what_would_become_of_each_model(library):
+    verdicts = {row.verdict.text() for row in library.rows}
+    assert verdicts <= {"Runs in memory", "Streams from flash", "Too large", "Not yet"}
+    assert len(library.rows) > 10
+    assert all(row.facts.text() and row.button.accessibleName() for row in library.rows)
+
+
+def test_a_repository_by_its_link_is_fetched_and_prepared(qtbot, library):
+    row = find(qtbot, library, "https://huggingface.co/owner/one", "owner/one")
+    assert row.verdict.text() == "From the Hub"
+    qtbot.mouseClick(row.button, LEFT)
+    with qtbot.waitSignal(library.jobs.finished, timeout=PATIENCE) as finished:
+        pass
+    assert finished.args[0].folder == "/models/owner/one"
+
+
+def test_a_job_can_be_paused_and_gone_on_with(qtbot, library):
+    row = find(qtbot, library, "owner/waits", "owner/waits")
+    qtbot.mouseClick(row.button, LEFT)
+    qtbot.waitUntil(lambda: row.bar.value() == 250, timeout=PATIENCE)
+    assert not row.button.isVisible()
+    qtbot.mouseClick(row.pause, LEFT)
+    qtbot.waitUntil(lambda: row.job.state is JobState.PAUSED, timeout=PATIENCE)
+    assert row.button.text() == "Go On"
+    assert "paused at" in row.progress.text()
+    qtbot.mouseClick(row.button, LEFT)
+    qtbot.waitUntil(lambda: row.job.state is JobState.FETCHING, timeout=PATIENCE)
+
+
+def test_a_failure_is_told_in_its_row(qtbot, library):
+    row = find(qtbot, library, "owner/fails", "owner/fails")
+    qtbot.mouseClick(row.button, LEFT)
+    qtbot.waitUntil(lambda: row.reason.text() == "There is no model.", timeout=PATIENCE)
+    assert row.button.text() == "Try Again"
+
+
+def test_what_is_not_there_is_said(library):
+    library.field.setText("no such thing")
+    assert library.rows == []
+    assert library.nothing.isVisible()
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_model_on_disk_is_verified_and_deleted(qtbot, folder, library):
+    row = find(qtbot, library, "owner/small", "owner/small")
+    row.verify_asked.emit(row.row)
+    qtbot.waitUntil(lambda: library.findChild(QMessageBox) is not None, timeout=PATIENCE)
+    box = library.findChild(QMessageBox)
+    assert box.text() == "small is whole"
+    box.close()
+    row = find(qtbot, library, "owner/small", "owner/small")
+    row.remove_asked.emit(row.row.repo)
+    qtbot.waitUntil(lambda: any(b.text() == "Delete" for b in buttons(library)))
+    next(b for b in buttons(library) if b.text() == "Delete").click()
+    qtbot.waitUntil(lambda: not (folder / "owner--small").exists(), timeout=PATIENCE)
+    qtbot.waitUntil(lambda: library.row("owner/small").row.folder is None, timeout=PATIENCE)
+
+
+def buttons(library):
+    return [button for box in library.findChildren(QMessageBox) for button in box.buttons()]
+
+
+def test_a_damaged_model_is_found_out(qtbot, installed, library):
+    manifest = json.loads((installed / "manifest.json").read_text())
+    manifest["files"]["config.json"]["sha256"] = "0" * 64
+    (installed / "manifest.json").write_text(json.dumps(manifest))
+    row = find(qtbot, library, "owner/small", "owner/small")
+    row.verify_asked.emit(row.row)
+    qtbot.waitUntil(lambda: library.findChild(QMessageBox) is not None, timeout=PATIENCE)
+    assert "damaged" in library.findChild(QMessageBox).informativeText()
+    library.findChild(QMessageBox).close()
+
+
+def test_a_dropped_folder_is_loaded(qtbot, library, tmp_path):
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(tmp_path))])
+    buttons = (Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier)
+    with qtbot.waitSignal(library.chat_asked) as asked:
+        library.dropEvent(QDropEvent(QPointF(5, 5), Qt.DropAction.CopyAction, data, *buttons))
+    assert asked.args == [str(tmp_path)]
+
+
+def test_another_folder_is_looked_into(qtbot, library, tmp_path):
+    other = tmp_path / "drive"
+    shutil.copytree(STARTER_FOLDER, other / "owner--elsewhere")
+    library._settings["models.folder"] = str(other)
+    qtbot.waitUntil(lambda: library.row("owner/elsewhere") is not None, timeout=PATIENCE)
+    library._settings["models.folder"] = ""
+    qtbot.waitUntil(lambda: library.row("owner/elsewhere") is None, timeout=PATIENCE)

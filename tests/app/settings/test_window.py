@@ -1,0 +1,116 @@
+"""The settings window, around a stand-in for the engine."""
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QAbstractButton, QAbstractSlider, QAbstractSpinBox, QComboBox, QFileDialog
+
+from app.engine_host import State
+from tests.app.fake_engine import MB, FakeEngine
+
+LEFT = Qt.MouseButton.LeftButton
+
+
+@pytest.fixture
+def engine():
+    return FakeEngine()
+
+
+@pytest.fixture
+def main(open_window, engine, tmp_path):
+    return open_window(engine, data_dir=tmp_path)
+
+
+@pytest.fixture
+def settings(main):
+    main.show_settings.trigger()
+    main.settings_window.open_pane("memory")
+    return main.settings_window
+
+
+def test_it_reopens_on_its_last_pane_and_is_named_after_it(main, settings):
+    assert settings.windowTitle() == "Memory & Speed"
+    settings.open_pane("chat")
+    assert settings.windowTitle() == "Chat"
+    settings.close()
+    main.show_settings.trigger()
+    assert settings.isVisible()
+    assert main.settings["general.pane"] == "chat"
+
+
+def test_the_budget_can_be_moved_and_asks_for_a_reload(qtbot, main, settings, engine):
+    pane = settings.memory
+    assert pane.automatic.isChecked()
+    assert not pane.budget.slider.isEnabled()
+    assert not pane._row.isVisible()
+    pane.automatic.click()
+    pane.budget.slider.setValue(pane.budget.slider.minimum())
+    assert main.settings["memory.budget"] == 9 * MB
+    assert "9.0\u00a0MB" in pane.budget.value.text()
+    assert "the smallest for Starter" in pane.budget.low.text()
+    assert "everything in memory" in pane.budget.high.text()
+    pane.window_size.slider.setValue(8)
+    assert pane.window_size.value.text() == "8 tokens"
+    assert pane._row.isVisible()
+    qtbot.mouseClick(pane.reload, LEFT)
+    qtbot.waitUntil(lambda: main.host.state is State.READY and main.host.model is not None)
+    assert (main.host.model.memory_budget, main.host.model.window) == (9 * MB, 8)
+    assert not pane._row.isVisible()
+    pane.automatic.click()
+    assert main.settings["memory.budget"] is None
+
+
+def test_the_budget_s_words_are_the_plan_s(main, settings):
+    pane = settings.memory
+    pane.automatic.click()
+    pane.budget.slider.setValue(pane.budget.slider.maximum())
+    assert "room for 100\u00a0% of the neurons" in pane.budget.words.text()
+    assert main.settings["memory.budget"] == main.host.model.full_budget
+    main.settings["memory.budget"] = 1 * MB
+    assert pane.budget.words.text().startswith("Too small")
+
+
+def test_selection_and_threads(main, settings):
+    pane = settings.memory
+    pane.selection.setCurrentIndex(pane.selection.findData("exact"))
+    pane.threads.setValue(8)
+    assert (main.settings["memory.selection"], main.settings["memory.reader_threads"]) == ("exact", 8)
+    assert pane.needs_reload()
+
+
+def test_what_changes_elsewhere_is_shown(main, settings):
+    main.settings["memory.window"] = 12
+    assert settings.memory.window_size.slider.value() == 12
+    main.larger.trigger()
+    assert settings.panes[0][2].text_size.value() == 110
+    main.usual_size.trigger()
+
+
+def test_defaults_of_conversations(main, settings):
+    settings.open_pane("chat")
+    form = settings.panes[3][2].parameters
+    form.fields["temperature"].box.setValue(0.2)
+    assert main.settings["chat.temperature"] == 0.2
+    assert main.chat.parameters.form.fields["temperature"].box.value() == 0.2
+
+
+def test_the_models_folder(main, settings, tmp_path):
+    settings.open_pane("models")
+    pane = settings.panes[1][2]
+    pane.choose.click()
+    dialog = settings.findChild(QFileDialog)
+    dialog.fileSelected.emit(str(tmp_path / "drive"))
+    dialog.close()
+    assert pane.folder.text() == main.settings["models.folder"] == str(tmp_path / "drive")
+    pane.usual.click()
+    assert main.settings["models.folder"] == ""
+
+
+def test_every_control_has_a_name(settings):
+    kinds = (QAbstractButton, QAbstractSlider, QAbstractSpinBox, QComboBox)
+    for _, _, pane in settings.panes:
+        controls = [c for kind in kinds for c in pane.findChildren(kind) if c.objectName() != "qt_spinbox_lineedit"]
+        ours = [c for c in controls if not type(c).__module__.startswith("PySide6") or c.parent() is not None]
+        for control in ours:
+            text = control.text() if hasattr(control, "text") else ""
+            inner = "ScrollBar" in type(control).__name__
+            assert inner or control.accessibleName() or text, control

@@ -17,7 +17,7 @@ CONFIG = SHAPES["opt-6.7b"].config | {
 def drive(tmp_path_factory):
     """A profile and its result."""
     folder = tmp_path_factory.mktemp("drive")
-    found = measure_drive(folder, (4096, 32768), (1, 4), 1 << 20, runs=2, seconds=0.01, cached=True)
+    found = measure_drive(folder, (4096, 32768), (1, 4), 1 << 20, runs=2, seconds=0.01, cached=True, matrix=(64, 512))
     assert list(folder.iterdir()) == []
     return found
 

@@ -42,11 +42,12 @@ def measure_drive(
     runs: int = RUNS,
     seconds: float = SECONDS,
     cached: bool = False,
+    matrix: tuple[int, int] = (2048, 8192),
     progress=lambda *_: None,
 ) -> tuple[DriveProfile, Result]:
     """Measure the drive that holds `folder`, and this processor. Writes `file_bytes`, and removes them.
 
-    cached: also measure where the system cannot read past its cache. Raises FlashbulbError, ReadError.
+    matrix: width and neurons of the FFN that the processor is measured on. cached: also measure where the system cannot read past its cache. Raises FlashbulbError, ReadError.
     """
     with scratch(folder, file_bytes) as place:
         path = place / "drive"
@@ -59,7 +60,7 @@ def measure_drive(
                 rows.append(row)
                 progress((i * len(threads) + j + 1) / (len(sizes) * len(threads) + 1), row.name)
     profile = DriveProfile(
-        drive_of(folder), datetime.now(UTC).isoformat(timespec="seconds"), tuple(points), measure_processor()
+        drive_of(folder), datetime.now(UTC).isoformat(timespec="seconds"), tuple(points), measure_processor(*matrix)
     )
     progress(1, "")
     settings = {"file_bytes": file_bytes, "runs": runs, "seconds": seconds, "direct": not cached}
@@ -139,7 +140,7 @@ def _run(reader: Reader, file, buffer: np.ndarray, size: int, seconds: float, rn
 
 
 # -------------------------------------------------------------------------------------------------- processor
-def measure_processor(width: int = 2048, neurons: int = 8192) -> Processor:
+def measure_processor(width: int, neurons: int) -> Processor:
     """What computing and bookkeeping cost here, on matrices of an FFN's usual size."""
     resident, pool = {}, {}
     for stored, name in STORED.items():

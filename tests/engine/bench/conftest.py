@@ -8,7 +8,7 @@ from engine.bench.shapes import SHAPES, Shape
 from engine.memory.reuse import OPT
 
 CONFIG = SHAPES["opt-6.7b"].config | {
-    "vocab_size": 100, "hidden_size": 64, "word_embed_proj_dim": 64, "ffn_dim": 4096, "num_hidden_layers": 2,
+    "vocab_size": 100, "hidden_size": 1024, "word_embed_proj_dim": 1024, "ffn_dim": 4096, "num_hidden_layers": 2,
     "num_attention_heads": 2, "max_position_embeddings": 128,
 }  # fmt: skip
 
@@ -17,7 +17,7 @@ CONFIG = SHAPES["opt-6.7b"].config | {
 def drive(tmp_path_factory):
     """A profile and its result."""
     folder = tmp_path_factory.mktemp("drive")
-    found = measure_drive(folder, (4096, 32768), (1, 4), 1 << 20, runs=2, seconds=0.01, cached=True)
+    found = measure_drive(folder, (4096, 32768), (1, 4), 1 << 20, runs=2, seconds=0.01, cached=True, matrix=(64, 512))
     assert list(folder.iterdir()) == []
     return found
 

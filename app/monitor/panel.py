@@ -3,8 +3,8 @@
 import time
 
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtGui import QHideEvent, QPalette, QShowEvent
-from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtGui import QContextMenuEvent, QGuiApplication, QHideEvent, QPalette, QShowEvent
+from PySide6.QtWidgets import QFrame, QMenu, QScrollArea, QVBoxLayout, QWidget
 
 from app import units
 from app.engine_host import EngineHost, ModelInfo, State
@@ -177,6 +177,20 @@ class MonitorPanel(QScrollArea):
         self.neurons.refresh(history)
         self._describe(now)
         self._pace(now)
+
+    def as_text(self) -> str:
+        """Every value in words, a line a section."""
+        return "\n".join(f"{section.accessibleName()}: {section.words_for_it()}" for section in self.sections)
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.addAction(self.tr("Copy Values")).triggered.connect(self.copy_values)
+        menu.popup(event.globalPos())
+
+    def copy_values(self) -> None:
+        """Put every value on the clipboard, as text."""
+        QGuiApplication.clipboard().setText(self.as_text())
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)

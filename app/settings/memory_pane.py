@@ -42,9 +42,6 @@ class ValueSlider(QWidget):
         layout.addWidget(self.slider)
         layout.addLayout(ends)
         layout.addWidget(self.words)
-        # A form does not ask the rows inside of a field how high they have to be.
-        parts = (self.value, self.slider, self.low, self.words)
-        self.setMinimumHeight(sum(part.minimumHeight() for part in parts) + 3 * layout.spacing())
 
 
 class MemoryPane(Pane):
@@ -67,7 +64,6 @@ class MemoryPane(Pane):
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.budget)
         column.addWidget(self.automatic)
-        budget.setMinimumHeight(self.budget.minimumHeight() + self.automatic.sizeHint().height() + column.spacing())
         window = BY_KEY["memory.window"]
         self.window_size = ValueSlider()
         self.window_size.slider.setRange(int(window.minimum), int(window.maximum))
@@ -113,7 +109,7 @@ class MemoryPane(Pane):
         policy = self._row.sizePolicy()
         policy.setRetainSizeWhenHidden(True)
         self._row.setSizePolicy(policy)
-        self.form.addRow(self._row)
+        self.form.addWidget(self._row, self.form.rowCount(), 0, 1, 2)
 
     def _connect(self) -> None:
         self.budget.slider.valueChanged.connect(self._on_budget)

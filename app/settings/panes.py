@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
-    QFormLayout,
+    QGridLayout,
     QHBoxLayout,
     QLabel,
     QLineEdit,
@@ -32,11 +32,11 @@ class Pane(QWidget):
     def __init__(self, settings: Settings, parent: QWidget | None = None):
         super().__init__(parent)
         self._settings = settings
-        self.form = QFormLayout()
+        self.form = QGridLayout()  # a form layout squeezes fields that hold wrapped text
         self.form.setHorizontalSpacing(18)
-        self.form.setVerticalSpacing(14)
-        self.form.setLabelAlignment(Qt.AlignmentFlag.AlignRight)
-        self.form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self.form.setVerticalSpacing(16)
+        self.form.setColumnMinimumWidth(0, LABEL_WIDTH)
+        self.form.setColumnStretch(1, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(*MARGINS)
         layout.addLayout(self.form)
@@ -45,7 +45,6 @@ class Pane(QWidget):
     def add_row(self, name: str, control: QWidget, about: str = "") -> None:
         """A control with its name, and what it does in small letters below."""
         label = QLabel(name)
-        label.setMinimumWidth(LABEL_WIDTH)
         label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignTop)
         if not control.accessibleName():
             control.setAccessibleName(name)
@@ -57,7 +56,9 @@ class Pane(QWidget):
             words = quiet(about)
             words.setWordWrap(True)
             field.addWidget(words)
-        self.form.addRow(label, field)
+        row = self.form.rowCount()
+        self.form.addWidget(label, row, 0, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignTop)
+        self.form.addLayout(field, row, 1)
 
 
 class GeneralPane(Pane):

@@ -224,6 +224,16 @@ def test_the_panel_can_be_hidden(qtbot, open_window):
     assert window.monitor.isVisible()
 
 
+def test_the_panel_s_values_can_be_copied(qtbot, open_window):
+    window = open_window(FakeEngine(scripts=[["One", " two", " three"]]))
+    type_and_send(qtbot, window, "Hi")
+    wait_until_ready(qtbot, window)
+    window.monitor.copy_values()
+    lines = QGuiApplication.clipboard().text().replace("\u00a0", " ").splitlines()
+    assert [line.split(":")[0] for line in lines] == ["Memory", "Flash", "Time a token", "Neurons"]
+    assert "312 MB" in lines[0]
+
+
 def test_the_window_remembers_its_place(open_window, tmp_path):
     window = open_window(data_dir=tmp_path)
     window.resize(700, 500)  # fits the offscreen platform's screen

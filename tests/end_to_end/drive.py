@@ -42,7 +42,7 @@ class Somebody(QObject):
         except Exception as error:  # nobody would close the window
             self.seen["failure"] = repr(error)
             self._wait = None
-            self.window.close()
+            self.window.quit()
         if self._wait is None:
             self._timer.stop()
 
@@ -60,7 +60,7 @@ class Somebody(QObject):
             self.seen["stopped"], self.seen["attempts"] = self._last_turn(), attempt + 1
             if self.seen["stopped"]["finish_reason"] == "cancelled":
                 break
-        self.window.close()
+        self.window.quit()
 
     def _ask(self, text: str) -> None:
         entry = self.window.chat.composer.entry

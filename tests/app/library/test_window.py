@@ -38,6 +38,7 @@ def library(qtbot, folder):
     window = LibraryWindow(Settings(), Jobs((sys.executable, "-S", "-c", PROGRAM)))
     window.show()
     qtbot.waitUntil(lambda: window.row(STARTER) is not None, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: window.rows[0].button.isVisible(), timeout=PATIENCE)
     yield window
     window.shutdown()
     window.close()

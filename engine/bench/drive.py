@@ -47,7 +47,8 @@ def measure_drive(
 ) -> tuple[DriveProfile, Result]:
     """Measure the drive that holds `folder`, and this processor. Writes `file_bytes`, and removes them.
 
-    matrix: width and neurons of the FFN that the processor is measured on. cached: also measure where the system cannot read past its cache. Raises FlashbulbError, ReadError.
+    matrix: width and neurons of the FFN that the processor is measured on. cached: also measure where the system cannot
+    read past its cache. Raises FlashbulbError, ReadError.
     """
     with scratch(folder, file_bytes) as place:
         path = place / "drive"

@@ -81,11 +81,14 @@ def main(argv: list[str]) -> None:
     specification = Specification(**{f.name: content[f.name] for f in fields(Specification)})
     if len(argv) > 1:
         (Path(argv[1]) / "cgroup.procs").write_text(str(os.getpid()))
+    from engine.loader import release  # only now: what that imports belongs to the capped memory
+
     try:
         result = _run(specification)
     except BudgetError as error:
         result = Measured(failed=str(error))
     print(json.dumps(asdict(result) | {"capped": len(argv) > 1}))
+    release()
 
 
 def _run(specification: Specification) -> Measured:
@@ -138,7 +141,6 @@ def _run(specification: Specification) -> Measured:
         )
     finally:
         model.close()
-        mx.clear_streams()
 
 
 class _Naive:

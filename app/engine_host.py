@@ -39,7 +39,10 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What the window shows of a loaded model. Sizes in bytes; `planned` by the budget's items."""
+    """What the window shows of a loaded model. Sizes in bytes; `planned` by the budget's items.
+
+    loss: the share by which perplexity is higher than with exact selection; None where it was not measured.
+    """
 
     name: str
     model_bytes: int
@@ -52,6 +55,7 @@ class ModelInfo:
     flash_bytes: int = 0
     smallest_budget: int = 0
     reader_threads: int = 0
+    loss: float | None = None
 
     @property
     def planned_bytes(self) -> int:
@@ -224,7 +228,15 @@ def _describe(model) -> ModelInfo:
         flash_bytes=model.flash_bytes,
         smallest_budget=model.budget.smallest,
         reader_threads=model.settings.reader_threads,
+        loss=_loss(model.prepared.manifest) if model.settings.selection == "predictor" else 0.0,
     )
+
+
+def _loss(manifest: dict) -> float | None:
+    """How much perplexity predicting costs, as a share, measured while preparing; None where that was not measured."""
+    measured = manifest.get("calibration", {})
+    exact, predicted = (measured.get(f"{name}_perplexity") for name in ("exact", "predicted"))
+    return predicted / exact - 1 if exact and predicted else None
 
 
 def _explain(error: Exception) -> tuple[str, str]:

@@ -39,6 +39,7 @@ class Receipt:
     footprint_bytes: int = 0
     left_early: int = 0
     finish_reason: str = ""
+    loss: float | None = None
     per_token: dict[str, float] = field(default_factory=dict)
 
     @classmethod
@@ -55,6 +56,7 @@ class Receipt:
                 "flash_bytes": int(model.flash_bytes),
                 "context": model.context,
                 "tokens": len(summary.tokens),
+                "loss": model.loss,
             }
         )
 
@@ -157,7 +159,10 @@ class Receipt:
 
     def _selection(self) -> str:
         names = {"predictor": _tr("predicted"), "exact": _tr("exact"), "dense": _tr("all neurons")}
-        return names.get(self.selection, self.selection)
+        name = names.get(self.selection, self.selection)
+        if self.selection != "predictor" or self.loss is None:
+            return name
+        return _tr("{0}, {1} loss").format(name, f"{100 * self.loss:+.1f}{units.NARROW}%")
 
     def _shares(self) -> str:
         cost = self.per_token
@@ -172,8 +177,8 @@ class Receipt:
 
 
 def _fits(value, kind: type | None) -> bool:
-    if kind is type(None):  # memory_budget
-        return value is None or isinstance(value, int)
+    if kind is type(None):  # what may be unknown
+        return value is None or isinstance(value, int | float)
     if kind is float:
         return isinstance(value, int | float)
     if kind is dict:

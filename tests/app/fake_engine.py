@@ -101,6 +101,7 @@ class FakeModel:
         self._engine = engine
         self.settings = settings
         self.name = "Starter"
+        self.prepared = SimpleNamespace(manifest={})
         self.model_bytes, self.flash_bytes, self.context = 24 * MB, 19 * MB, 512
         items = {"resident": 5.2 * MB, "predictors": 0.6 * MB, "neuron_pool": 4.9 * MB, "kv_cache": 1.0 * MB}
         items["workspace"] = 0.5 * MB

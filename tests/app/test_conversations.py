@@ -242,7 +242,7 @@ def test_a_long_message_with_all_kinds_of_letters(qtbot, open_window, tmp_path):
     window = open_window(FakeEngine(scripts=[["👍🏽 ", "好的"]]), data_dir=tmp_path)
     window.chat.composer.entry.setPlainText(text)
     qtbot.mouseClick(window.chat.composer.button, LEFT)
-    wait_until_ready(qtbot, window)
+    qtbot.waitUntil(lambda: window.host.state is State.READY, timeout=60_000)  # laying it out takes a while
     window.quit()
     assert [m.text for m in stored(tmp_path)[0].path()] == [text.strip(), "👍🏽 好的"]
 

@@ -4,8 +4,6 @@ from pathlib import Path
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
-    QCheckBox,
-    QComboBox,
     QGridLayout,
     QHBoxLayout,
     QLabel,
@@ -67,35 +65,18 @@ class GeneralPane(Pane):
         size = BY_KEY["general.text_size"]
         self.text_size = QSpinBox(minimum=int(size.minimum), maximum=int(size.maximum), singleStep=10, suffix=" %")
         self.text_size.setMaximumWidth(110)
-        self.language = QComboBox()
-        for key, name in (("system", self.tr("As the system")), ("en", "English"), ("zh_CN", "简体中文")):
-            self.language.addItem(name, key)
-        self.notify = QCheckBox(self.tr("Tell when a long answer ends in the background"))
-        self.notify.setAccessibleName(self.notify.text())
         self.add_row(
             self.tr("Text size"), self.text_size, self.tr("Of conversations. Light and dark follow the system.")
         )
-        self.add_row(self.tr("Language"), self.language, self.tr("Takes effect at the next start."))
-        self.add_row(self.tr("Notifications"), self.notify)
         self._show_values()
         self.text_size.valueChanged.connect(self._on_text_size)
-        self.language.currentIndexChanged.connect(self._on_language)
-        self.notify.toggled.connect(self._on_notify)
         settings.changed.connect(self._show_values)
 
     def _show_values(self) -> None:
         self.text_size.setValue(self._settings["general.text_size"])
-        self.language.setCurrentIndex(self.language.findData(self._settings["general.language"]))
-        self.notify.setChecked(self._settings["general.notify"])
 
     def _on_text_size(self, value: int) -> None:
         self._settings["general.text_size"] = value
-
-    def _on_language(self) -> None:
-        self._settings["general.language"] = self.language.currentData()
-
-    def _on_notify(self, on: bool) -> None:
-        self._settings["general.notify"] = on
 
 
 class ModelsPane(Pane):

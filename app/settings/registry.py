@@ -45,10 +45,6 @@ TABLE = (
     Setting("general.text_size", int, 100, "Size of the conversation's text, in per cent.", 70, 220),
     Setting("general.pane", str, "memory", "The pane of the settings window that was open last."),
     Setting(
-        "general.language", str, "system", "Language of the application.", choices=("system", "en", "zh_CN")
-    ),
-    Setting("general.notify", bool, True, "Tell when a long answer ends while another application is in front."),
-    Setting(
         "memory.budget",
         int,
         None,

@@ -235,7 +235,7 @@ def _stream(bench: Bench, resident: Path, wanted: int) -> tuple[int, int, float]
 
 def read_whole(reader, file, wanted: int, piece: int = 1 << 20, ahead: int = 16) -> tuple[int, int]:
     """Read a file's first `wanted` bytes in sequence into a scratch buffer. Bytes and reads."""
-    pieces = wanted // piece
+    pieces, rest = divmod(wanted, piece)
     _, buffers = aligned_rows(2 * ahead, piece, "F32")
     reader.register(buffers)
     tickets, read, reads = [], 0, 0
@@ -249,6 +249,9 @@ def read_whole(reader, file, wanted: int, piece: int = 1 << 20, ahead: int = 16)
         reads += len(chosen)
     for ticket in tickets:
         ticket.wait()
+    if rest:
+        reader.submit(file, np.array([pieces * piece]), rest, buffers, np.array([0])).wait()
+        read, reads = read + rest, reads + 1
     reader.unregister(buffers)
     return read, reads
 

@@ -11,9 +11,10 @@ from engine.bench.shapes import SHAPES, Shape
 from engine.bench.window import predicted_cost
 from engine.errors import FlashbulbError
 from engine.flash.profile import DriveProfile
-from engine.loader import find
+from engine.loader import find, load
 from engine.memory.reuse import Reuse, like_opt
 from engine.prepared import PreparedModel
+from engine.settings import Settings
 from engine.statistics import TokenStatistics
 
 TOKENS, NAIVE_TOKENS = 32, 3
@@ -78,6 +79,10 @@ def run_model(
     progress=lambda *_: None,
 ) -> Result:
     """The table of a prepared model, on a real prompt (token ids). budget: bytes, None for the model's default."""
+    if budget is None:
+        loaded = load(model, Settings(window=window))
+        budget = loaded.budget.ceiling
+        loaded.close()
     settings = {"window": window, "memory_budget": budget}
     with scratch(folder, 1_000_000) as place:
         layers = PreparedModel.open(find(model)).layer_reports

@@ -18,7 +18,8 @@ class Settings:
     How flash is read, each of which can be switched off. reader_threads: reads outstanding at once, and read_gap: bytes
     between two bundles that are read through (0 joins only neighbours, -1 nothing); None takes what the drive's profile
     says. bundling: a neuron's parts are one read (3.2); without, each part is its own. overlap: resident neurons are
-    computed while the others are read, where that is found to be faster. hot_neurons: rows that the window does not
+    computed while the others are read, where that is found to be faster; sums are then ordered as timing has it, so it
+    is off unless asked for. hot_neurons: rows that the window does not
     need keep the neurons that were used most often.
     """
 
@@ -30,7 +31,7 @@ class Settings:
     reader_threads: int | None = None
     read_gap: int | None = None
     bundling: bool = True
-    overlap: bool = True
+    overlap: bool = False
     hot_neurons: bool = False
 
     def __post_init__(self):

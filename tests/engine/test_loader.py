@@ -52,7 +52,7 @@ def test_exact_selection_equals_dense_in_the_smallest_budget(tiny_model, dense):
     assert_equal_to_rounding(dense, smallest)
 
 
-@pytest.mark.parametrize("off", [{"bundling": False}, {"overlap": False}, {"read_gap": -1}, {"hot_neurons": True}])
+@pytest.mark.parametrize("off", [{"bundling": False}, {"overlap": True}, {"read_gap": -1}, {"hot_neurons": True}])
 def test_the_logits_are_the_same_with_each_technique_on_and_off(tiny_model, dense, off):
     assert_equal_to_rounding(dense, logits(tiny_model, selection="exact", **off))
 

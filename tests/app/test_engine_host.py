@@ -58,9 +58,9 @@ def test_settings_and_options_are_passed_on(qtbot, make_host):
 def test_wrong_settings_are_reported_like_any_other_failure(qtbot, make_host):
     host = make_host(FakeEngine())
     with qtbot.waitSignal(host.load_failed) as failed:
-        host.load("starter", window=0)
+        host.load("starter", window=-1)
     assert failed.args[0] == BUG
-    assert "a window holds at least one token" in failed.args[1]
+    assert "a window holds 0 tokens or more" in failed.args[1]
 
 
 def test_loading_another_model_closes_the_first(qtbot, ready):

@@ -380,6 +380,15 @@ def test_kill_9_and_resume_in_the_middle_of_a_file(hub, capsys, text):
     PreparedModel.open(library.folder_of("tiny/opt"), verify=True)
 
 
+@pytest.fixture
+def interruptible():
+    """Control-C works, also where the tests run in the background, which begins with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_control_c_pauses(hub, capsys):
     def interrupt() -> None:
         if hub.storage.stalled.wait(60):

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ def read_sequences(path: Path, tokenizer) -> list[Sequence]:
 
     A conversation is a line `{"turns": [text, ...]}`, the first turn being the user's. Raises FlashbulbError.
     """
+    tokenizer.model_max_length = sys.maxsize  # texts are cut to the context later; it would only warn
     try:
         if path.name.endswith((".jsonl", ".jsonl.gz")):
             texts = [_render(turns, tokenizer) for turns in _conversations(path)]

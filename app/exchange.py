@@ -9,6 +9,8 @@ from app.history import StoreError, message_from
 
 FORMAT, FORMAT_VERSION = "flashbulb-conversations", 1
 
+CHAT_SUFFIX = ".flashbulb-chat"  # of exported conversations, JSON inside: what macOS opens with Flashbulb
+
 
 def to_json(conversations: Iterable[Conversation]) -> str:
     """Conversations with all their branches."""

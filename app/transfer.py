@@ -8,12 +8,14 @@ from PySide6.QtWidgets import QWidget
 
 from app.conversation import Conversation
 from app.dialogs import choose_file_to_open, choose_file_to_save, tell
-from app.exchange import to_json
+from app.exchange import CHAT_SUFFIX, to_json
 from app.files import write_whole
 from app.storage import Storage
 
+CHAT_FILTER = f"Flashbulb (*{CHAT_SUFFIX})"
 JSON_FILTER = "JSON (*.json)"
 MARKDOWN_FILTER = "Markdown (*.md)"
+IMPORT_FILTER = f"Flashbulb, JSON (*{CHAT_SUFFIX} *.json)"
 SAFE = " -_.,()&+'"  # of a title's characters, beside letters and digits, those that a file's name may have
 
 
@@ -35,7 +37,7 @@ class Transfer(QObject):
     def import_(self, done: Callable[[list[Conversation]], None]) -> None:
         """Conversations that were exported as JSON."""
         self._imported = done
-        choose_file_to_open(self._window, self.tr("Import Conversations"), [JSON_FILTER], self._on_import)
+        choose_file_to_open(self._window, self.tr("Import Conversations"), [IMPORT_FILTER], self._on_import)
 
     def import_file(self, path: Path, done: Callable[[list[Conversation]], None]) -> None:
         self._storage.import_file(path, done, self._on_failed)
@@ -43,17 +45,17 @@ class Transfer(QObject):
     def _ask_where(self, conversation: Conversation) -> None:
         name = file_name(conversation.title or self.tr("Conversation"))
         self._exported = conversation
-        choose_file_to_save(
-            self._window, self.tr("Export Chat"), f"{name}.md", [MARKDOWN_FILTER, JSON_FILTER], self._on_where
-        )
+        filters = [MARKDOWN_FILTER, CHAT_FILTER, JSON_FILTER]
+        choose_file_to_save(self._window, self.tr("Export Chat"), f"{name}.md", filters, self._on_where)
 
     def _ask_where_all(self, conversations: list[Conversation]) -> None:
         self._exported_all = conversations
-        name = self.tr("Conversations") + ".json"
-        choose_file_to_save(self._window, self.tr("Export All Chats"), name, [JSON_FILTER], self._on_where_all)
+        name = self.tr("Conversations") + CHAT_SUFFIX
+        filters = [CHAT_FILTER, JSON_FILTER]
+        choose_file_to_save(self._window, self.tr("Export All Chats"), name, filters, self._on_where_all)
 
     def _on_where(self, path: str) -> None:
-        as_json = path.lower().endswith(".json")
+        as_json = path.lower().endswith((CHAT_SUFFIX, ".json"))
         conversation = self._exported
         self._write(path, to_json([conversation]) if as_json else markdown(conversation))
 

@@ -26,6 +26,7 @@ from app.colours import colours
 from app.conversation import Conversation
 from app.dialogs import show_about, show_shortcuts
 from app.engine_host import EngineHost, ModelInfo, State
+from app.exchange import CHAT_SUFFIX
 from app.icons import GRID, icon
 from app.labels import Label, quiet
 from app.library.window import LibraryWindow
@@ -132,7 +133,11 @@ class MainWindow(QMainWindow):
             self._colour_icons()
 
     def open_file(self, path: str) -> None:
-        """Load a prepared model that was double-clicked or dropped on the application, once an answer is stopped."""
+        """Open what was double-clicked or dropped on the application: exported conversations, or a prepared model,
+        which is loaded once an answer is stopped."""
+        if path.endswith(CHAT_SUFFIX):
+            self.transfer.import_file(Path(path), self._on_imported)
+            return
         self._model = path
         self._changing_model = self.host.state in (State.ANSWERING, State.STOPPING)
         if self._changing_model:

@@ -7,8 +7,10 @@ from pathlib import Path
 from PySide6.QtCore import QSize, Qt
 
 from app.engine_host import State
+from app.exchange import CHAT_SUFFIX, to_json
 from app.icons import application_icon
 from tests.app.fake_engine import FakeEngine, Gate
+from tests.app.test_history import talk
 
 OPEN_EVENT = """
 from PySide6.QtGui import QFileOpenEvent
@@ -44,6 +46,17 @@ def test_an_answer_is_stopped_before_another_model_is_loaded(qtbot, open_window)
     window.open_file("/models/opt.flashbulb")
     qtbot.waitUntil(lambda: engine.seen[-1] == "load /models/opt.flashbulb" and window.host.state is State.READY)
     assert window.chat.transcript.messages()[-1].text == "One"
+
+
+def test_an_exported_conversation_is_imported(qtbot, open_window, tmp_path):
+    exported = tmp_path / f"dogs{CHAT_SUFFIX}"
+    exported.write_text(to_json([talk("Do you like dogs?", "I do.")]))
+    engine = FakeEngine()
+    window = open_window(engine)
+    window.open_file(str(exported))
+    qtbot.waitUntil(lambda: bool(window.chat.transcript.messages()))
+    assert window.chat.transcript.messages()[0].text == "Do you like dogs?"
+    assert not [seen for seen in engine.seen if "dogs" in seen]
 
 
 def test_the_icon_has_every_size_without_scaling(qapp):

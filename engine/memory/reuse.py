@@ -62,9 +62,9 @@ class Reuse:
         if not 0 < loaded < selected < resident <= 1 or excess(-2) * excess(6) > 0:
             raise ValueError(f"no use of neurons selects {selected}, holds {resident} and loads {loaded}")
         fitted = of_spread(10 ** _root(excess, -2, 6))
-        if fitted.live > 1:
+        if fitted.live > 1 + 1e-6:
             raise ValueError(f"selecting {selected} and holding {resident} takes more neurons than there are")
-        return fitted
+        return cls(min(fitted.live, 1.0), fitted.mean, fitted.spread)
 
 
 def _root(function, low: float, high: float) -> float:

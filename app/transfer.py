@@ -9,8 +9,8 @@ from PySide6.QtWidgets import QWidget
 from app.conversation import Conversation
 from app.dialogs import choose_file_to_open, choose_file_to_save, tell
 from app.exchange import CHAT_SUFFIX, to_json
-from app.files import write_whole
 from app.storage import Storage
+from engine.files import write_whole
 
 CHAT_FILTER = f"Flashbulb (*{CHAT_SUFFIX})"
 JSON_FILTER = "JSON (*.json)"

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
+from engine.folders import free_bytes
 from engine.memory.budget import readable
 
 
@@ -71,13 +72,13 @@ def _line(model: dict) -> str:
 
 
 def _show(print_json, args) -> None:
-    from engine import hub, library
+    from engine import library
 
     entry = next((model for model in library.catalogue() if model["repo"] == args.repo), None)
     plan = library.plan_for(args.repo, args.revision)
     folder = library.models_folder()
     if args.json:
-        print_json({"catalogue": entry, "plan": _plan_report(plan), "free_bytes": hub.free_bytes(folder)})
+        print_json({"catalogue": entry, "plan": _plan_report(plan), "free_bytes": free_bytes(folder)})
         return
     _print_plan(plan)
     for name, source in (entry or {}).get("sources", {}).items():
@@ -94,7 +95,7 @@ def _plan_report(plan) -> dict:
 
 
 def _print_plan(plan, file=None) -> None:
-    from engine import hub, library
+    from engine import library
 
     checkpoint = library.checkpoint_folder(plan.repo)
     licence = f"licence {plan.licence}" if plan.licence else f"licence: see {plan.page}"
@@ -105,7 +106,7 @@ def _print_plan(plan, file=None) -> None:
     print(
         f"{readable(plan.bytes)} to download{f', {readable(there)} of it already here' if there else ''}. "
         f"Needs {readable(plan.needed(checkpoint))} of disk until it is prepared; "
-        f"{readable(hub.free_bytes(checkpoint))} are free.",
+        f"{readable(free_bytes(checkpoint))} are free.",
         file=file,
     )
 

@@ -6,7 +6,6 @@ Hub.
 
 import os
 import re
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from huggingface_hub.utils import validate_repo_id
 
 from engine.download import RemoteFile
 from engine.errors import GatedError, HubError
+from engine.folders import free_bytes
 from engine.memory.budget import readable
 
 PREPARATION = 1.3  # bytes that preparing writes, for each byte of weights
@@ -80,12 +80,6 @@ class Plan:
                 f"{readable(free)} free. Make room for {readable(needed - free)}, or name another disk's folder in "
                 "FLASHBULB_MODELS."
             )
-
-
-def free_bytes(folder: Path) -> int:
-    """Free bytes on the disk where `folder` is or would be."""
-    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    return shutil.disk_usage(there).free
 
 
 def endpoint() -> str:

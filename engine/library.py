@@ -17,6 +17,7 @@ from pathlib import Path
 from engine import hub
 from engine.download import Progress, Transfer, download
 from engine.errors import AccessError, CancelledError, HubError
+from engine.files import write_whole
 from engine.flash.profile import drive_of
 from engine.folders import models_folder
 from engine.models import ARCHITECTURES, architecture
@@ -242,6 +243,4 @@ def _read_plan(work: Path) -> hub.Plan | None:
 
 def _write(path: Path, content: dict) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f"{path.name}.new")
-    fresh.write_text(json.dumps(content, indent=2) + "\n")
-    fresh.replace(path)
+    write_whole(path, json.dumps(content, indent=2) + "\n")

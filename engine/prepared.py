@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import PreparedModelError
+from engine.files import write_whole
 from engine.flash.bundles import BundleFile
 
 FORMAT = "flashbulb"
@@ -117,6 +118,5 @@ def write_manifest(folder: Path, content: dict) -> None:
         for path in sorted(folder.iterdir())
         if path.name != MANIFEST and path.is_file()
     }
-    partial = folder / f"{MANIFEST}.partial"
-    partial.write_text(json.dumps({"format": FORMAT, "version": VERSION, **content, "files": files}, indent=2) + "\n")
-    partial.replace(folder / MANIFEST)
+    manifest = {"format": FORMAT, "version": VERSION, **content, "files": files}
+    write_whole(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")

@@ -20,7 +20,6 @@ rfloor ⌋ lceil ⌈ rceil ⌉ mid | therefore ∴
 SYMBOLS = TABLE.split()
 NAMES = dict(zip(SYMBOLS[::2], SYMBOLS[1::2], strict=True)) | {"quad": "  ", "qquad": "    "}
 NAMES |= dict.fromkeys(("left", "right", "displaystyle", "limits", "big", "Big"), "")
-STYLES = "text|mathrm|mathbf|mathit|mathcal|mathbb|operatorname|boxed|vec|hat|bar"
 UPPER = dict(zip("0123456789+-=()nixyabcdefghjklmoprstuvwz", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱˣʸᵃᵇᶜᵈᵉᶠᵍʰʲᵏˡᵐᵒᵖʳˢᵗᵘᵛʷᶻ", strict=True))
 LOWER = dict(zip("0123456789+-=()aehijklmnoprstuvx", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ", strict=True))
 GROUP = r"\{((?:[^{}]|\{[^{}]*\})*)\}"

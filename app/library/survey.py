@@ -44,7 +44,8 @@ class Survey:
 
 def survey() -> Survey:
     """Look."""
-    from engine import hub, library
+    from engine import library
+    from engine.folders import free_bytes
 
     available, total = memory_available(), memory_total()
     entries = {entry["repo"]: entry for entry in library.catalogue()}
@@ -65,7 +66,7 @@ def survey() -> Survey:
         parts = {"done": unfinished.done, "total": unfinished.total} if unfinished else {}
         rows.append(_row(repo, entry, size, verdict, **parts))
     folder = library.models_folder()
-    return Survey(tuple(rows), folder, hub.free_bytes(folder))
+    return Survey(tuple(rows), folder, free_bytes(folder))
 
 
 def for_repository(repo: str) -> Row:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from app.files import write_whole
+from engine.files import write_whole
 
 FILE, VERSION = "settings.json", 1
 WRITE_MS = 300  # after a change: a slider makes many

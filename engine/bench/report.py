@@ -7,6 +7,7 @@ from pathlib import Path
 
 from engine.bench.results import Result, markdown
 from engine.errors import FlashbulbError
+from engine.files import write_whole
 from engine.memory.budget import readable
 
 PAGE = "report.md"
@@ -28,9 +29,7 @@ def collect(folder: Path, parts: list[Part], again: bool = False) -> list[tuple[
     for part in parts:
         path = folder / f"{part.name}.json"
         if again or not path.exists():
-            partial = path.with_suffix(".partial")
-            partial.write_text(json.dumps(part.run().to_dict(), indent=2) + "\n")
-            partial.replace(path)
+            write_whole(path, json.dumps(part.run().to_dict(), indent=2) + "\n")
         try:
             results.append((part, json.loads(path.read_text())))
         except ValueError as error:

@@ -14,7 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from engine.errors import FlashbulbError
+from engine.files import write_whole
 from engine.flash.reader import MAX_GAP
+from engine.folders import existing
 
 DEFAULT_THREADS = 32  # without a profile: the paper's
 NEARLY = 0.97  # of the best throughput: fewer threads that reach it are better, they cost memory and scheduling
@@ -122,9 +124,7 @@ class DriveProfile:
 
     def save(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(asdict(self), indent=2) + "\n")
-        partial.replace(path)
+        write_whole(path, json.dumps(asdict(self), indent=2) + "\n")
 
     @classmethod
     def from_dict(cls, content: dict) -> "DriveProfile":
@@ -149,9 +149,7 @@ class DriveProfile:
 
 def drive_of(folder: Path) -> str:
     """The name of the drive that holds a folder, or its nearest parent that exists: what its profile is saved under."""
-    while not folder.exists():
-        folder = folder.parent
-    device = folder.stat().st_dev
+    device = existing(folder).stat().st_dev
     if sys.platform == "linux":
         block = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}")
         if block.exists():

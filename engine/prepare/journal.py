@@ -3,11 +3,11 @@
 import fcntl
 import hashlib
 import json
-import os
 import shutil
 from pathlib import Path
 
 from engine.errors import FlashbulbError
+from engine.files import write_whole
 
 JOURNAL, LOCK = "preparation.json", "preparation.lock"
 
@@ -58,9 +58,4 @@ class Journal:
             return None
 
     def _write(self) -> None:
-        fresh = self.folder / f"{JOURNAL}.new"
-        with fresh.open("w") as file:
-            json.dump({"purpose": self._purpose, "layers": self.layers}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self.folder / JOURNAL)
+        write_whole(self.folder / JOURNAL, json.dumps({"purpose": self._purpose, "layers": self.layers}))

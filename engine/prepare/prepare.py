@@ -17,6 +17,7 @@ from engine.corpus import Sequence, read_sequences
 from engine.cpu import use_fast_products
 from engine.errors import CheckpointError, DiskFullError, FlashbulbError
 from engine.flash.bundles import BundleWriter
+from engine.folders import existing, free_bytes
 from engine.memory.budget import readable
 from engine.models import build
 from engine.prepare.calibration import BundledFFN, Calibration, cut, perplexity
@@ -104,23 +105,18 @@ def _written(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def _existing(out: Path) -> Path:
-    return next(folder for folder in out.absolute().parents if folder.exists())
-
-
 def _check_room(needed: int, out: Path) -> None:
-    free = shutil.disk_usage(_existing(out)).free
+    folder, free = existing(out.absolute().parent), free_bytes(out.absolute().parent)
     if needed > free:
         raise DiskFullError(
-            f"The disk of {_existing(out)} has {readable(free)} free, and preparing needs about {readable(needed)}. "
-            "Make room."
+            f"The disk of {folder} has {readable(free)} free, and preparing needs about {readable(needed)}. Make room."
         )
 
 
 def _paused(error: OSError, source: Checkpoint, partial: Path, out: Path) -> FlashbulbError:
     if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return FlashbulbError(f"{out} could not be written: {error.strerror or error}.")
-    needed, free = max(_needed(source) - _written(partial), 0), shutil.disk_usage(_existing(out)).free
+    needed, free = max(_needed(source) - _written(partial), 0), free_bytes(partial)
     return DiskFullError(
         f"{out} could not be written: {error.strerror}. About {readable(needed)} more are needed and {readable(free)} "
         f"are free. Make room and prepare again: it goes on where it was. To give it up, delete {partial}."

@@ -91,6 +91,9 @@ class MainWindow(QMainWindow):
             self.storage.open(str(last), self.chat.show_conversation, self._on_not_there)
         if self.settings.notice:
             self.sidebar.say(self.settings.notice)
+        if self._place and not self._place.value("welcomed", False, type=bool):
+            self._place.setValue("welcomed", True)
+            self.chat.welcome.guide.show_it()
 
     def load(self, model: str) -> None:
         """Load a model as the settings say."""
@@ -109,6 +112,7 @@ class MainWindow(QMainWindow):
             return
         if self.library:
             self.library.shutdown()
+        self.chat.welcome.guide.shutdown()
         self.chat.interrupt()
         self.storage.shutdown()
         self.settings.close()
@@ -191,6 +195,7 @@ class MainWindow(QMainWindow):
             for n in range(NUMBERED)
         ]
         self.shortcuts = self._action(self.tr("&Keyboard Shortcuts"), "Ctrl+/", self._show_shortcuts)
+        self.guide = self._action(self.tr("&What This Computer Can Run"), None, self._show_guide)
         self.updates = self._action(self.tr("Check for &Updates…"), None, show_releases)
         self.updates.setMenuRole(QAction.MenuRole.ApplicationSpecificRole)
         self.licences = self._action(self.tr("Third-Party &Licences"), None, show_licences)
@@ -224,7 +229,7 @@ class MainWindow(QMainWindow):
         _fill(view, self.show_sidebar, self.panel, None, self.larger, self.smaller, self.usual_size, None,
               self.full_screen, None)  # fmt: skip
         _fill(view.addMenu(self.tr("&Go to Chat")), *self.numbered)
-        _fill(help_, self.shortcuts, self.licences, self.updates, self.about)
+        _fill(help_, self.guide, self.shortcuts, self.licences, self.updates, self.about)
 
     def _edits(self) -> list[QAction | None]:
         """What every text field can do: the menu asks the one that has the focus."""
@@ -296,6 +301,7 @@ class MainWindow(QMainWindow):
         self.sidebar.opened.connect(self._open)
         self.sidebar.deleted.connect(self._on_deleted)
         self.sidebar.export_asked.connect(self.transfer.export)
+        self.chat.welcome.guide.models_asked.connect(self._show_library)
         self.settings.changed.connect(self._on_setting)
         self.settings.trouble.connect(self.sidebar.say)
         self.sidebar.set_shown(self.chat.conversation.id)
@@ -475,6 +481,10 @@ class MainWindow(QMainWindow):
     def menus(self) -> list[QMenu]:
         """The menus of the menu bar, and theirs."""
         return self.menuBar().findChildren(QMenu)
+
+    def _show_guide(self) -> None:
+        self.chat.new_chat()
+        self.chat.welcome.guide.show_it()
 
     def _show_about(self) -> None:
         show_about(self)

@@ -1,9 +1,10 @@
 """What an empty conversation shows: what the model is, and ways to begin."""
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QFont
-from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
+from PySide6.QtGui import QFont, QHideEvent
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
+from app.chat.guide import Guide
 from app.labels import Label
 
 PRIVATE = "Nothing leaves this computer."
@@ -13,7 +14,7 @@ EXAMPLES = ("Hi, how are you today?", "What do you like to do for fun?", "I just
 
 
 class Welcome(QWidget):
-    """A few friendly words and three examples to click."""
+    """A few friendly words and three examples to click; at the first start, what this computer can run."""
 
     chosen = Signal(str)
 
@@ -35,11 +36,23 @@ class Welcome(QWidget):
             button.setMinimumHeight(EXAMPLE_HEIGHT)
             button.clicked.connect(self._on_clicked)
             layout.addWidget(button, 0, Qt.AlignmentFlag.AlignCenter)
+        self.guide = Guide()
+        row = QHBoxLayout()  # with an alignment instead, wrapped text would not get its height
+        row.addStretch()
+        row.addWidget(self.guide, 100)
+        row.addStretch()
+        layout.addSpacing(22)
+        layout.addLayout(row)
         layout.addStretch(3)
 
     def describe(self, *, starter: bool) -> None:
         """Say what the model is, as far as we know."""
         self.about.setText(f"{STARTER} {PRIVATE}" if starter else PRIVATE)
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        if self.isHidden():  # a conversation has begun; not when the whole window is hidden
+            self.guide.put_away()
+        super().hideEvent(event)
 
     def _on_clicked(self) -> None:
         self.chosen.emit(self.sender().text())

@@ -1,0 +1,145 @@
+"""What this computer can run, in a few lines: shown at the first start, and again when the Help menu asks for it."""
+
+from dataclasses import dataclass
+
+from PySide6.QtCore import QRectF, Qt, Signal
+from PySide6.QtGui import QFont, QPainter, QPaintEvent
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from app import units
+from app.chat.buttons import IconButton
+from app.colours import colours
+from app.labels import Label, quiet
+from app.library.survey import survey
+from app.library.verdict import Kind
+from app.machine import memory_total
+from app.worker import Worker
+
+WIDTH, RADIUS = 520, 10
+NAMED = 5  # models of a kind that are called by their names
+
+
+@dataclass(frozen=True)
+class Capability:
+    """Sizes in bytes. drive: bytes a second, None where it was not measured. models: titles by kind."""
+
+    memory: int
+    free: int
+    drive: float | None
+    models: dict[Kind, list[str]]
+
+
+def look() -> Capability:
+    """Look at memory, disk, drive and catalogue. Not for the GUI's thread: the engine takes a while to import."""
+    from engine.errors import FlashbulbError
+    from engine.flash.profile import DriveProfile
+    from engine.library import profile_path
+
+    found = survey()
+    try:
+        profile = DriveProfile.load(profile_path(found.folder))
+    except FlashbulbError:  # damaged: as good as not measured
+        profile = None
+    models: dict[Kind, list[str]] = {kind: [] for kind in Kind}
+    for row in sorted(found.rows, key=lambda row: row.size):
+        models[row.verdict.kind].append(row.title)
+    return Capability(memory_total(), found.free_bytes, profile and profile.sequential_bytes_per_s, models)
+
+
+class Guide(QWidget):
+    """A card that is put away with its button, and by the first message."""
+
+    models_asked = Signal()
+
+    def __init__(self, parent: QWidget | None = None):
+        super().__init__(parent)
+        self._worker: Worker | None = None
+        self.setAccessibleName(self.tr("What this computer can run"))
+        self.facts = quiet()
+        self.facts.setWordWrap(True)
+        self.close_button = IconButton("close", self.tr("Put this away"))
+        self.close_button.clicked.connect(self.put_away)
+        self.models_button = QPushButton(self.tr("Show All Models…"))
+        self.models_button.clicked.connect(self.models_asked)
+        self.lists = {kind: Label() for kind in (Kind.IN_MEMORY, Kind.STREAMS, Kind.TOO_LARGE)}
+        self._compose()
+        self.setMaximumWidth(WIDTH)
+        self.hide()
+
+    def show_it(self) -> None:
+        """Look at the machine, and show what was found."""
+        if self._worker is None:
+            self.facts.setText(self.tr("Looking at this computer…"))
+            self._worker = Worker("guide", self)
+            self._worker.submit(look, self._on_looked, self._on_failed)
+        self.show()
+
+    def put_away(self) -> None:
+        self.hide()
+
+    def shutdown(self) -> None:
+        """Wait for what is being looked at, and end. Harmless when repeated."""
+        if self._worker:
+            self._worker.shutdown()
+            self._worker = None
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        shades = colours(self.palette())
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(shades.hairline)
+        painter.setBrush(shades.card)
+        painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), RADIUS, RADIUS)
+
+    # ------------------------------------------------------------------ what was found
+    def _on_looked(self, found: Capability) -> None:
+        self.shutdown()
+        drive = (
+            self.tr("its drive reads {0}").format(units.rate(found.drive))
+            if found.drive
+            else self.tr("drive not measured yet")
+        )
+        memory = self.tr("{0} of memory").format(units.size(found.memory))
+        free = self.tr("{0} free for models").format(units.size(found.free))
+        self.facts.setText(" · ".join((memory, free, drive)))
+        for kind, label in self.lists.items():
+            label.setText(self._names(found.models[kind]))
+
+    def _on_failed(self, error: Exception) -> None:
+        self.shutdown()
+        self.facts.setText(str(error))
+
+    def _names(self, titles: list[str]) -> str:
+        if not titles:
+            return self.tr("none")
+        names, more = ", ".join(titles[:NAMED]), len(titles) - NAMED
+        return self.tr("{0} and {1} more").format(names, more) if more > 0 else names
+
+    def _compose(self) -> None:
+        head, foot = QHBoxLayout(), QHBoxLayout()
+        head.addWidget(Label(self.tr("What this computer can run"), weight=QFont.Weight.DemiBold), 1)
+        head.addWidget(self.close_button)
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(16)
+        grid.setVerticalSpacing(6)
+        grid.setColumnStretch(1, 1)
+        names = {
+            Kind.IN_MEMORY: self.tr("Runs in memory"),
+            Kind.STREAMS: self.tr("Streams from flash"),
+            Kind.TOO_LARGE: self.tr("Too large"),
+        }
+        for row, (kind, label) in enumerate(self.lists.items()):
+            label.setWordWrap(True)
+            grid.addWidget(quiet(names[kind]), row, 0, Qt.AlignmentFlag.AlignTop)
+            grid.addWidget(label, row, 1)
+        about = quiet(self.tr("As estimated, with the memory that is free now."))
+        about.setWordWrap(True)
+        foot.addWidget(about, 1)
+        foot.addWidget(self.models_button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(16, 10, 10, 14)
+        layout.setSpacing(8)
+        layout.addLayout(head)
+        layout.addWidget(self.facts)
+        layout.addLayout(grid)
+        layout.addLayout(foot)

@@ -1,0 +1,96 @@
+"""What the first start says about the machine."""
+
+import pytest
+from PySide6.QtCore import Qt
+
+from app.chat import guide
+from app.chat.guide import Capability
+from app.library.verdict import Kind
+from tests.app.test_main_window import type_and_send, wait_until_ready
+
+PATIENCE = 60_000  # the engine's parts are imported first
+GB = 1_000_000_000
+FOUND = Capability(
+    16 * GB,
+    212 * GB,
+    None,
+    {Kind.IN_MEMORY: ["Starter"], Kind.STREAMS: list("abcdefg"), Kind.TOO_LARGE: [], Kind.UNSUPPORTED: ["x"]},
+)
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Not the one that the tests run on."""
+    monkeypatch.setattr(guide, "look", lambda: FOUND)
+
+
+def card(window):
+    return window.chat.welcome.guide
+
+
+def wait_for_facts(qtbot, window):
+    qtbot.waitUntil(lambda: "memory" in card(window).facts.text(), timeout=PATIENCE)
+
+
+@pytest.mark.usefixtures("machine")
+def test_the_first_start_says_what_this_computer_can_run(qtbot, open_window, tmp_path):
+    window = open_window(data_dir=tmp_path)
+    assert card(window).isVisible()
+    wait_for_facts(qtbot, window)
+    facts = card(window).facts.text().replace("\u00a0", " ")
+    assert facts == "16.0 GB of memory · 212 GB free for models · drive not measured yet"
+    texts = [label.text() for label in card(window).lists.values()]
+    assert texts == ["Starter", "a, b, c, d, e and 2 more", "none"]
+
+
+@pytest.mark.usefixtures("machine")
+def test_it_is_shown_once_and_again_from_help(qtbot, open_window, tmp_path):
+    window = open_window(data_dir=tmp_path)
+    qtbot.mouseClick(card(window).close_button, Qt.MouseButton.LeftButton)
+    assert not card(window).isVisible()
+    window.quit()
+    again = open_window(data_dir=tmp_path)
+    assert not card(again).isVisible()
+    type_and_send(qtbot, again, "Hi")
+    wait_until_ready(qtbot, again)
+    again.guide.trigger()
+    assert card(again).isVisible()
+    assert again.chat.conversation.messages == {}
+    wait_for_facts(qtbot, again)
+
+
+@pytest.mark.usefixtures("machine")
+def test_the_first_message_puts_it_away(qtbot, open_window, tmp_path):
+    window = open_window(data_dir=tmp_path)
+    type_and_send(qtbot, window, "Hi")
+    wait_until_ready(qtbot, window)
+    window.new_chat.trigger()
+    assert window.chat.welcome.isVisible()
+    assert not card(window).isVisible()
+
+
+@pytest.mark.usefixtures("machine")
+def test_it_leads_to_the_models(qtbot, open_window, tmp_path, monkeypatch):
+    monkeypatch.setenv("FLASHBULB_MODELS", str(tmp_path / "models"))
+    window = open_window(data_dir=tmp_path)
+    qtbot.mouseClick(card(window).models_button, Qt.MouseButton.LeftButton)
+    assert window.library.isVisible()
+
+
+def test_a_machine_that_cannot_be_looked_at(qtbot, open_window, tmp_path, monkeypatch):
+    def fail():
+        raise OSError("The disk is gone.")
+
+    monkeypatch.setattr(guide, "look", fail)
+    window = open_window(data_dir=tmp_path)
+    qtbot.waitUntil(lambda: card(window).facts.text() == "The disk is gone.")
+
+
+def test_this_machine(monkeypatch, tmp_path):
+    monkeypatch.setenv("FLASHBULB_MODELS", str(tmp_path / "models"))
+    found = guide.look()
+    assert "Starter" in found.models[Kind.IN_MEMORY]
+    assert sum(map(len, found.models.values())) > 10
+    assert found.memory > 0
+    assert found.free > 0
+    assert found.drive is None

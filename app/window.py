@@ -168,6 +168,9 @@ class MainWindow(QMainWindow):
         self.copy_answer = self._action(self.tr("Copy &Last Answer"), "Ctrl+Shift+C", self._copy_answer)
         self.copy_chat = self._action(self.tr("Copy C&hat"), None, self._copy_chat)
         self.write = self._action(self.tr("&Write a Message"), "Ctrl+L", self._write)
+        self.find = self._action(self.tr("&Find in This Chat"), "Ctrl+F", self.chat.find.open_bar)
+        self.find_next = self._action(self.tr("Find &Next"), "Ctrl+G", self._find_next)
+        self.find_previous = self._action(self.tr("Find Pre&vious"), "Ctrl+Shift+G", self._find_previous)
         self.search = self._action(self.tr("&Search All Chats"), "Ctrl+Shift+F", self._search)
 
         self.stop = self._action(self.tr("&Stop Answer"), "Esc", self.chat.stop)
@@ -223,7 +226,8 @@ class MainWindow(QMainWindow):
         file, edit, chat, view, help_ = (self.menuBar().addMenu(name) for name in names)
         _fill(file, self.new_chat, None, self.import_chats, self.export_chat, self.export_all, None, self.models,
               self.reload, self.show_settings, None, self.close_window, self.quit_action)  # fmt: skip
-        _fill(edit, *self._edits(), None, self.copy_answer, self.copy_chat, None, self.write, self.search)
+        _fill(edit, *self._edits(), None, self.copy_answer, self.copy_chat, None, self.write, None, self.find,
+              self.find_next, self.find_previous, self.search)  # fmt: skip
         _fill(chat, self.stop, self.answer_again, self.edit_question, None, self.parameters, None, self.rename,
               self.pin, self.delete, self.undelete)  # fmt: skip
         _fill(view, self.show_sidebar, self.panel, None, self.larger, self.smaller, self.usual_size, None,
@@ -410,6 +414,12 @@ class MainWindow(QMainWindow):
 
     def _write(self) -> None:
         self.chat.composer.setFocus()
+
+    def _find_next(self) -> None:
+        self.chat.find.step(1)
+
+    def _find_previous(self) -> None:
+        self.chat.find.step(-1)
 
     def _search(self) -> None:
         self.show_sidebar.setChecked(True)

@@ -6,6 +6,7 @@ from PySide6.QtWidgets import QFormLayout, QHBoxLayout, QPushButton, QVBoxLayout
 
 from app.chat.body import AnswerBody
 from app.chat.buttons import IconButton
+from app.chat.code import CodeBlock, CodeView
 from app.chat.entry import Entry
 from app.chat.markdown import TextView
 from app.chat.notice import Notice
@@ -123,6 +124,10 @@ class Question(MessageWidget):
     @property
     def text(self) -> str:
         return self.message.text
+
+    def views(self) -> list[TextView]:
+        """What shows its text, from the top."""
+        return [self.view]
 
     def edit(self) -> None:
         """Turn the bubble into a field; Escape turns it back."""
@@ -298,6 +303,10 @@ class Answer(MessageWidget):
     @property
     def text(self) -> str:
         return self.body.source
+
+    def views(self) -> list[TextView | CodeView]:
+        """What shows its text, from the top."""
+        return [block.view if isinstance(block, CodeBlock) else block for block in self.body.blocks()]
 
     def append(self, text: str) -> None:
         """Show more of the answer."""

@@ -1,8 +1,11 @@
 """The conversation's messages, one under the other. Follows the answer only while its reader is at the bottom."""
 
-from PySide6.QtCore import QPoint, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QPainter, QPaintEvent, QPalette, QResizeEvent, QWheelEvent
-from PySide6.QtWidgets import QAbstractButton, QFrame, QScrollArea, QVBoxLayout, QWidget
+from collections.abc import Callable
+from functools import partial
+
+from PySide6.QtCore import QPoint, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QPainter, QPaintEvent, QPalette, QResizeEvent, QTextCursor, QWheelEvent
+from PySide6.QtWidgets import QAbstractButton, QFrame, QPlainTextEdit, QScrollArea, QTextEdit, QVBoxLayout, QWidget
 
 from app.chat.message import Answer, Question
 from app.colours import colours
@@ -14,6 +17,7 @@ COLUMN_MARGIN = 24
 TURN_SPACING = 14
 PAGE = 40  # messages that are made at a time
 EARLIER_AT = 400  # pixels from the top at which what is above is made
+FOUND_MARGIN = 80  # pixels that stay free above and below what was found
 AT_BOTTOM = 4  # pixels from the end that still count as the end
 
 
@@ -61,7 +65,7 @@ class Transcript(QScrollArea):
         self._following = True
         self._earlier: list[Message] = []  # not made yet
         self._anchor: int | None = None  # distance from the end to keep while messages are added above
-        self._target: QWidget | None = None  # to be shown, also once the column has found its height
+        self._target: Callable[[], None] | None = None  # shows what was asked for, again when the column has grown
         self._column = QWidget()
         self._column.setBackgroundRole(QPalette.ColorRole.Base)
         self._layout = QVBoxLayout(self._column)
@@ -74,11 +78,12 @@ class Transcript(QScrollArea):
         self.jump.clicked.connect(self.go_to_end)
         self.verticalScrollBar().valueChanged.connect(self._on_scrolled)
         self.verticalScrollBar().rangeChanged.connect(self._on_grown)
+        self.verticalScrollBar().actionTriggered.connect(self._on_moved_by_hand)
 
     def show_path(self, path: list[Message]) -> None:
         """Show these messages. What is shown of them already stays as it is."""
         self._target = None
-        shown = self._messages_shown()
+        shown = self.path()
         kept = 0
         while kept < min(len(shown), len(path)) and shown[kept] is path[kept]:
             kept += 1
@@ -100,6 +105,10 @@ class Transcript(QScrollArea):
         """The message widgets, oldest first."""
         return [self._layout.itemAt(i).widget() for i in range(1, self._layout.count() - 1)]
 
+    def path(self) -> list[Message]:
+        """The messages, oldest first, also those whose widgets are not made yet."""
+        return self._earlier + [widget.message for widget in self.messages()]
+
     def go_to_end(self) -> None:
         """Show the end and follow it from now on."""
         self._following, self._target = True, None
@@ -110,8 +119,17 @@ class Transcript(QScrollArea):
         """Show a message, wherever it is in the conversation."""
         while self._earlier and self.widget_of(message) is None:
             self._show_earlier()
-        self._target, self._anchor, self._following = self.widget_of(message), None, False
-        self._show_target()
+        self._aim(partial(self._show_top, self.widget_of(message)))
+
+    def reveal(self, view: QTextEdit | QPlainTextEdit, cursor: QTextCursor) -> None:
+        """Show a place in the text of a message that is made."""
+        self._aim(partial(self._show_place, view, cursor))
+
+    def position_of(self, view: QTextEdit | QPlainTextEdit, cursor: QTextCursor) -> QRect:
+        """Where a place in a message's text is, in the column."""
+        area = view.cursorRect(cursor)
+        area.moveTopLeft(view.viewport().mapTo(self._column, area.topLeft()))
+        return area
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -126,12 +144,27 @@ class Transcript(QScrollArea):
         self._target = None
         super().wheelEvent(event)
 
+    def _aim(self, target: Callable[[], None]) -> None:
+        self._target, self._anchor, self._following = target, None, False
+        self._show_target()
+
     def _show_target(self) -> None:
         self._column.layout().activate()
-        self.verticalScrollBar().setValue(self._target.y() - COLUMN_MARGIN)
+        self._target()
 
-    def _messages_shown(self) -> list[Message]:
-        return self._earlier + [widget.message for widget in self.messages()]
+    def _show_top(self, widget: QWidget) -> None:
+        self.verticalScrollBar().setValue(widget.y() - COLUMN_MARGIN)
+
+    def _show_place(self, view: QTextEdit | QPlainTextEdit, cursor: QTextCursor) -> None:
+        if isinstance(view, QPlainTextEdit):  # code, whose long lines scroll sideways
+            place = QTextCursor(cursor)
+            place.clearSelection()
+            view.setTextCursor(place)
+        area = self.position_of(view, cursor)
+        self.ensureVisible(area.center().x(), area.center().y(), 0, FOUND_MARGIN)
+
+    def _on_moved_by_hand(self) -> None:
+        self._target = None
 
     def _insert(self, message: Message, position: int) -> None:
         widget = Question(message) if message.role == USER else Answer(message)

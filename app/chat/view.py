@@ -7,6 +7,7 @@ from PySide6.QtGui import QPalette
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app.chat.composer import Composer
+from app.chat.find import FindBar
 from app.chat.links import ask_to_open
 from app.chat.message import Answer, Question
 from app.chat.notice import Notice
@@ -48,6 +49,7 @@ class ChatView(QWidget):
         self.welcome = Welcome()
         self.welcome.describe(starter=starter)
         self.transcript = Transcript(self.welcome)
+        self.find = FindBar(self.transcript)
         self.composer = Composer()
         self.parameters = ParametersPanel(settings)
         self.parameters.hide()
@@ -58,6 +60,7 @@ class ChatView(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
+        layout.addWidget(self.find)
         layout.addWidget(self.transcript, 1)
         layout.addLayout(self._foot)
         self._line_up(COLUMN_MARGIN, COLUMN_MARGIN)
@@ -153,6 +156,7 @@ class ChatView(QWidget):
             widget.set_variants(families[widget.message.parent, widget.message.role])
         self._show_what_is_possible()
         self._show_context()
+        self.find.refresh()
 
     def _show_what_is_possible(self) -> None:
         free, widgets = self._can_answer(), self.transcript.messages()
@@ -166,6 +170,7 @@ class ChatView(QWidget):
     def _connect(self) -> None:
         self.transcript.column_moved.connect(self._line_up)
         self.transcript.added.connect(self._on_widget_added)
+        self.find.closed.connect(self.composer.setFocus)
         self.welcome.chosen.connect(self._on_example)
         self.composer.submitted.connect(self.send)
         self.composer.stop_asked.connect(self.stop)
@@ -253,6 +258,7 @@ class ChatView(QWidget):
         self._storage.keep(self._job.conversation, self._job.message)
         if widget := self._job_widget():
             widget.append(text)
+            self.find.refresh()
 
     def _on_finished(self, summary: Summary) -> None:
         if self._job:
@@ -272,6 +278,7 @@ class ChatView(QWidget):
         self._storage.save_now()
         if widget:
             widget.finish(details)
+            self.find.refresh()
         self._show_what_is_possible()
         self._show_context()
         self.answered.emit(job.conversation, job.message)

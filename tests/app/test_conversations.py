@@ -232,7 +232,7 @@ def test_the_partial_answer_is_on_disk_while_it_comes(qtbot, open_window, tmp_pa
     gate = Gate()
     window = open_window(FakeEngine(scripts=[["Half an", gate]]), data_dir=tmp_path)
     type_and_send(qtbot, window, "Hi")
-    qtbot.waitUntil(lambda: stored(tmp_path)[0].path()[-1].text == "Half an")
+    qtbot.waitUntil(lambda: [c.path()[-1].text for c in stored(tmp_path)] == ["Half an"])
     gate.opened.set()
     wait_until_ready(qtbot, window)
 

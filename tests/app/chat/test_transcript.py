@@ -136,9 +136,9 @@ def test_a_branch_in_the_part_that_is_not_made_yet(transcript):
     path = conversation.path()
     transcript.show_path(path)
     transcript.show_path(path[:20])
-    assert transcript._messages_shown() == path[:20]
+    assert transcript.path() == path[:20]
     transcript.show_path(path)
-    assert transcript._messages_shown() == path
+    assert transcript.path() == path
 
 
 def test_any_message_can_be_gone_to(qtbot, transcript):

@@ -1,0 +1,230 @@
+"""Find in the conversation that is shown: a bar above the transcript, hits marked in the text, one after the other."""
+
+from dataclasses import dataclass
+
+import shiboken6
+from PySide6.QtCore import QEvent, QRectF, Qt, QTimer, Signal
+from PySide6.QtGui import QHideEvent, QKeyEvent, QPainter, QPaintEvent, QTextCursor, QTextDocument
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QPlainTextEdit, QTextEdit, QWidget
+
+from app.chat.buttons import IconButton
+from app.chat.message import MessageWidget
+from app.chat.transcript import Transcript
+from app.colours import colours
+from app.conversation import Message
+from app.labels import quiet
+
+FIELD_WIDTH = 260
+REFRESH_MS = 120  # after the text has changed: an answer that streams in changes it often
+TextField = QTextEdit | QPlainTextEdit
+
+
+@dataclass(frozen=True)
+class Found:
+    """A place in a message. view, cursor: where it is on screen; None while that message is not made yet."""
+
+    message: Message
+    number: int  # within its message
+    view: TextField | None = None
+    cursor: QTextCursor | None = None
+
+
+class FindField(QLineEdit):
+    """Enter goes on, Shift-Enter back, Escape closes, also while Escape would stop an answer."""
+
+    stepped = Signal(int)  # 1 or -1
+    left = Signal()
+
+    def event(self, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.ShortcutOverride and event.key() == Qt.Key.Key_Escape:
+            event.accept()
+            return True
+        return super().event(event)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self.stepped.emit(-1 if event.modifiers() & Qt.KeyboardModifier.ShiftModifier else 1)
+        elif event.key() == Qt.Key.Key_Escape:
+            self.left.emit()
+        else:
+            super().keyPressEvent(event)
+
+
+class FindBar(QWidget):
+    """What is looked for, how often it is there, and the way from one place to the next."""
+
+    closed = Signal()
+
+    def __init__(self, transcript: Transcript, parent: QWidget | None = None):
+        super().__init__(parent)
+        self._transcript = transcript
+        self._hits: list[Found] = []
+        self._at = -1
+        self._marked: list[TextField] = []
+        self._timer = QTimer(self, singleShot=True, interval=REFRESH_MS)
+        self._timer.timeout.connect(self._look_again)
+        self.field = FindField(clearButtonEnabled=True)
+        self.field.setPlaceholderText(self.tr("Find in this chat"))
+        self.field.setAccessibleName(self.tr("Find in this chat"))
+        self.field.setMaximumWidth(FIELD_WIDTH)
+        self.count = quiet()
+        self.previous = IconButton("up", self.tr("Previous place"))
+        self.next = IconButton("down", self.tr("Next place"))
+        self.close_button = IconButton("close", self.tr("Close the find bar"))
+        row = QHBoxLayout(self)
+        row.setContentsMargins(18, 6, 12, 7)
+        row.setSpacing(6)
+        row.addWidget(self.field, 1)
+        row.addWidget(self.previous)
+        row.addWidget(self.next)
+        row.addWidget(self.count)
+        row.addStretch()
+        row.addWidget(self.close_button)
+        self.field.textChanged.connect(self._on_typed)
+        self.field.stepped.connect(self.step)
+        self.field.left.connect(self.close_bar)
+        self.previous.clicked.connect(self._go_back)
+        self.next.clicked.connect(self._go_on)
+        self.close_button.clicked.connect(self.close_bar)
+        transcript.added.connect(self.refresh)
+        self.hide()
+
+    def open_bar(self) -> None:
+        """Begin to look for something."""
+        self.show()
+        self.field.setFocus()
+        self.field.selectAll()
+        self._look_again()
+
+    def close_bar(self) -> None:
+        """Put the bar and its marks away."""
+        self.hide()
+        self.closed.emit()
+
+    def step(self, by: int) -> None:
+        """Go to the next place (1), or back (-1); after the last one comes the first."""
+        if self.isHidden():
+            self.open_bar()
+        if self._timer.isActive():
+            self._look_again()
+        if self._hits:
+            self._go_to((self._at + by) % len(self._hits))
+
+    def refresh(self) -> None:
+        """The transcript has changed: look again, soon."""
+        if self.isVisible() and not self._timer.isActive():
+            self._timer.start()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:
+            self.refresh()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        self._timer.stop()
+        if self.isHidden():  # not when the whole window is hidden
+            self._hits, self._at = [], -1
+            self._mark()
+        super().hideEvent(event)
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        shades = colours(self.palette())
+        painter = QPainter(self)
+        painter.fillRect(self.rect(), shades.card)
+        painter.fillRect(QRectF(0, self.height() - 1, self.width(), 1), shades.hairline)
+
+    # ------------------------------------------------------------------ looking
+    def _on_typed(self) -> None:
+        self._timer.stop()
+        self._hits, self._at = self._look(), -1
+        if self._hits:
+            self._go_to(self._first_in_sight())
+        else:
+            self._show()
+
+    def _look_again(self) -> None:
+        """The place where we are stays, as well as that can be said."""
+        self._timer.stop()
+        here = self._hits[self._at] if 0 <= self._at < len(self._hits) else None
+        self._hits = self._look()
+        places = [(hit.message.id, hit.number) for hit in self._hits]
+        wanted = (here.message.id, here.number) if here else None
+        self._at = places.index(wanted) if wanted in places else min(max(self._at, 0), len(places) - 1)
+        self._show()
+
+    def _look(self) -> list[Found]:
+        words = self.field.text()
+        if not words:
+            return []
+        made = {widget.message.id: widget for widget in self._transcript.messages()}
+        hits = []
+        for message in self._transcript.path():
+            widget = made.get(message.id)
+            if widget is None:  # counted in its source: without marks where Markdown has some
+                count = message.text.casefold().count(words.casefold())
+                hits += [Found(message, number) for number in range(count)]
+            else:
+                hits += _places(widget, words)
+        return hits
+
+    def _first_in_sight(self) -> int:
+        """The first place that is not above what can be seen; else the last one."""
+        top = self._transcript.verticalScrollBar().value()
+        for number, hit in enumerate(self._hits):
+            if hit.view is not None and self._transcript.position_of(hit.view, hit.cursor).bottom() >= top:
+                return number
+        return len(self._hits) - 1
+
+    # ------------------------------------------------------------------ showing
+    def _go_back(self) -> None:
+        self.step(-1)
+
+    def _go_on(self) -> None:
+        self.step(1)
+
+    def _go_to(self, at: int) -> None:
+        self._at = at
+        if self._hits[at].view is None:
+            self._transcript.go_to(self._hits[at].message)  # which makes it
+            self._look_again()
+        else:
+            self._show()
+        hit = self._hits[self._at] if self._hits else None
+        if hit and hit.view is not None:
+            self._transcript.reveal(hit.view, hit.cursor)
+
+    def _show(self) -> None:
+        self._mark()
+        words = self.tr("{0} of {1}").format(self._at + 1, len(self._hits)) if self._hits else self.tr("not found")
+        self.count.setText(words if self.field.text() else "")
+        self.field.setAccessibleDescription(self.count.text())
+        for button in (self.previous, self.next):
+            button.setEnabled(bool(self._hits))
+
+    def _mark(self) -> None:
+        """Every place on its ground; the one where we are on the accent's, and underlined: colour is not all."""
+        shades = colours(self.palette())
+        marks: dict[TextField, list] = {view: [] for view in self._marked if shiboken6.isValid(view)}
+        for number, hit in enumerate(self._hits):
+            if hit.view is None:
+                continue
+            mark = QTextEdit.ExtraSelection()
+            mark.cursor = hit.cursor
+            here = number == self._at
+            mark.format.setBackground(shades.accent if here else shades.found)
+            mark.format.setForeground(shades.on_accent if here else shades.text)
+            mark.format.setFontUnderline(here)
+            marks.setdefault(hit.view, []).append(mark)
+        for view, selections in marks.items():
+            view.setExtraSelections(selections)
+        self._marked = [view for view, selections in marks.items() if selections]
+
+
+def _places(widget: MessageWidget, words: str) -> list[Found]:
+    """Where a message's widget shows these words, in any case of letters."""
+    found: list[Found] = []
+    for view in widget.views():
+        cursor = QTextCursor(view.document())
+        while not (cursor := view.document().find(words, cursor, QTextDocument.FindFlag(0))).isNull():
+            found.append(Found(widget.message, len(found), view, cursor))
+    return found

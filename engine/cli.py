@@ -188,14 +188,11 @@ def _prepare(args) -> None:
 
 def _info(args) -> None:
     from engine.loader import find
-    from engine.models import build
-    from engine.planning import plan_memory
+    from engine.outlook import Outlook
     from engine.prepared import PreparedModel
 
     prepared = PreparedModel.open(find(args.model), verify=args.verify)
-    model, model_args = build(prepared.config)
-    settings = Settings(selection=args.selection)
-    budget = plan_memory(prepared, model_args, model.layers[0].ffn.activation, settings).budget
+    budget = Outlook.of(prepared, None).plan(Settings(selection=args.selection))
     report = {
         "name": prepared.name,
         "architecture": prepared.manifest["architecture"],

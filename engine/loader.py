@@ -22,8 +22,9 @@ from engine.memory.footprint import footprint
 from engine.memory.pool import NeuronPool
 from engine.memory.window import Window
 from engine.models import build
+from engine.outlook import Outlook
 from engine.overlap import Overlap
-from engine.planning import PREFILL_TOKENS, plan_memory
+from engine.planning import PREFILL_TOKENS, Sizes, plan_memory
 from engine.prepared import BUNDLES, PREDICTOR, RESIDENT, PreparedModel
 from engine.settings import GenerationOptions, Settings
 from engine.sparsity.predictor import load_predictors
@@ -41,7 +42,7 @@ class LoadedModel:
     """A model in memory, its FFN weights on flash. One thread loads, runs and closes it.
 
     settings: what was asked for. budget: what is held, by item. context: tokens. baseline_bytes: the process before
-    loading. cached_tokens: what the KV cache holds.
+    loading. cached_tokens: what the KV cache holds. outlook: what other settings would bring.
     """
 
     def __init__(self, prepared: PreparedModel, settings: Settings):
@@ -49,11 +50,13 @@ class LoadedModel:
         self.prepared, self.settings = prepared, settings
         self.name, self.model_bytes, self.flash_bytes = prepared.name, prepared.bytes, prepared.bundles.bytes
         self._model, self._args = build(prepared.config)
-        plan = plan_memory(prepared, self._args, self._model.layers[0].ffn.activation, settings)
+        sizes = Sizes.of(prepared, self._args, self._model.layers[0].ffn.activation)
+        plan = plan_memory(sizes, settings)
         self.context, self.dtype, self.budget = plan.context, plan.dtype, plan.budget
         mx.set_cache_limit(plan.cache_limit)
-        self.profile = DriveProfile.load(profile_path(prepared.folder))
-        self.reader = open_reader(*reading(settings, self.profile, prepared.bundles.layers[0].row_bytes))
+        profile = DriveProfile.load(profile_path(prepared.folder))
+        self.outlook = Outlook(sizes, profile)
+        self.reader = open_reader(*reading(settings, profile, prepared.bundles.layers[0].row_bytes))
         try:
             self._file = self.reader.open(prepared.folder / BUNDLES)
             stream = LayerStream(self.reader, self._file, prepared.bundles, plan.piece_bytes)
@@ -191,7 +194,12 @@ class LoadedModel:
     def _predictors(self) -> list:
         if self.settings.selection != "predictor":
             return []
-        return load_predictors(self.prepared.folder / PREDICTOR, self.prepared.layer_reports, self.dtype)
+        return load_predictors(
+            self.prepared.folder / PREDICTOR,
+            self.prepared.layer_reports,
+            self.dtype,
+            self.settings.threshold_shift,
+        )
 
     def _selector(self, layer: int, activation: Activation, bias: mx.array, predictors: list):
         if self.settings.selection == "dense":

@@ -6,7 +6,6 @@ import mlx.core as mx
 from mlx_lm.models.cache import KVCache
 
 from engine.activations import Activation
-from engine.errors import BudgetError
 from engine.flash.bundles import ITEM_BYTES
 from engine.memory.budget import MemoryBudget, PoolDemand, plan
 from engine.memory.buffers import DTYPES
@@ -31,25 +30,62 @@ class MemoryPlan:
     piece_bytes: int
 
 
-def plan_memory(prepared: PreparedModel, args, activation: Activation, settings: Settings) -> MemoryPlan:
-    """Plan a model's memory. args: the architecture's ModelArgs. Raises BudgetError."""
-    try:
-        return _plan(prepared, args, activation, settings, settings.memory_budget or prepared.bytes)
-    except BudgetError:
-        return _plan(prepared, args, activation, settings, 0)  # without a workspace that is only comfortable
+@dataclass(frozen=True)
+class Sizes:
+    """What of a model its memory depends on, read from its files once: a plan for other settings is then arithmetic.
+
+    resident, predictors: weights, in elements. key_width: of a layer's keys, in elements. decisive: rows of a bundle
+    that exact selection keeps. tokenizer: bytes of its files.
+    """
+
+    prepared: PreparedModel
+    resident: int
+    predictors: int
+    key_width: int
+    context: int
+    vocabulary: int
+    decisive: int
+    tokenizer: int
+
+    @classmethod
+    def of(cls, prepared: PreparedModel, args, activation: Activation) -> "Sizes":
+        """args: the architecture's ModelArgs."""
+        heads = getattr(args, "num_key_value_heads", None) or args.num_attention_heads
+        return cls(
+            prepared,
+            _elements(prepared, RESIDENT),
+            _elements(prepared, PREDICTOR),
+            heads * (getattr(args, "head_dim", None) or args.hidden_size // args.num_attention_heads),
+            args.max_position_embeddings,
+            args.vocab_size,
+            activation.decisive,
+            sum(file.stat().st_size for file in prepared.folder.glob("*token*.json")),
+        )
 
 
-def _plan(prepared: PreparedModel, args, activation: Activation, settings: Settings, roomy: int) -> MemoryPlan:
+def plan_memory(sizes: Sizes, settings: Settings) -> MemoryPlan:
+    """Plan a model's memory. Raises BudgetError.
+
+    The workspace grows only with what is left beyond the smallest budget: so more memory is never worse.
+    """
+    if settings.memory_budget is None:
+        return _plan(sizes, settings, sizes.prepared.bytes)
+    frugal = _plan(sizes, settings, 0)
+    return _plan(sizes, settings, settings.memory_budget - frugal.budget.smallest)
+
+
+def _plan(sizes: Sizes, settings: Settings, roomy: int) -> MemoryPlan:
     """roomy: bytes that the workspace is in proportion to."""
+    prepared = sizes.prepared
     bundles, dtype = prepared.bundles, compute_dtype(prepared, settings)
-    context = min(args.max_position_embeddings, settings.context or args.max_position_embeddings)
+    context = min(sizes.context, settings.context or sizes.context)
     piece = min(max(layer.bytes for layer in bundles.layers), max(1 << 20, roomy // 32), 16 << 20)
     cache_limit = min(256 << 20, max(4 << 20, roomy // 16))
     fixed = {
-        "resident": _elements(prepared, RESIDENT) * dtype.size,
-        **_selector_bytes(prepared, settings, dtype, activation),
-        "kv_cache": _kv_cache_bytes(args, len(bundles.layers), context, dtype),
-        "workspace": _workspace_bytes(prepared, args, dtype, piece) + cache_limit + OVERHEAD,
+        "resident": sizes.resident * dtype.size,
+        **_selector_bytes(sizes, settings, dtype),
+        "kv_cache": _kv_cache_bytes(sizes, context, dtype),
+        "workspace": _workspace_bytes(sizes, dtype, piece) + cache_limit + OVERHEAD,
     }
     demands = [_demand(prepared, settings, i) for i in range(len(bundles.layers))]
     share = 0.0 if settings.selection == "dense" else SHARE_WITHOUT_BUDGET
@@ -64,37 +100,38 @@ def compute_dtype(prepared: PreparedModel, settings: Settings) -> mx.Dtype:
     return DTYPES[prepared.bundles.dtype]
 
 
+def selected_share(report: dict, selection: str) -> float:
+    """Share of a layer's neurons that one token needs, by what was measured while preparing."""
+    density = max(0.01, 1 - report["sparsity"])
+    return min(1.0, density + (report["false_positives"] if selection == "predictor" else 0.0))
+
+
 def _elements(prepared: PreparedModel, name: str) -> int:
     return sum(weight.size for weight in mx.load(str(prepared.folder / name)).values())
 
 
-def _selector_bytes(
-    prepared: PreparedModel, settings: Settings, dtype: mx.Dtype, activation: Activation
-) -> dict[str, int]:
+def _selector_bytes(sizes: Sizes, settings: Settings, dtype: mx.Dtype) -> dict[str, int]:
     if settings.selection == "predictor":
-        return {"predictors": _elements(prepared, PREDICTOR) * dtype.size}
+        return {"predictors": sizes.predictors * dtype.size}
     if settings.selection == "exact":
-        rows = sum(layer.neurons for layer in prepared.bundles.layers)
-        return {"exact_selection": rows * activation.decisive * prepared.bundles.width * dtype.size}
+        bundles = sizes.prepared.bundles
+        rows = sum(layer.neurons for layer in bundles.layers)
+        return {"exact_selection": rows * sizes.decisive * bundles.width * dtype.size}
     return {}
 
 
-def _kv_cache_bytes(args, layers: int, context: int, dtype: mx.Dtype) -> int:
+def _kv_cache_bytes(sizes: Sizes, context: int, dtype: mx.Dtype) -> int:
     """Keys and values of a full context; the cache grows in steps, and one layer's is there twice while it does."""
-    heads = getattr(args, "num_key_value_heads", None) or args.num_attention_heads
-    width = heads * (getattr(args, "head_dim", None) or args.hidden_size // args.num_attention_heads)
-    rows = -(-context // KVCache.step) * KVCache.step
-    return 2 * (layers + 2) * rows * width * dtype.size
+    layers, rows = len(sizes.prepared.bundles.layers), -(-context // KVCache.step) * KVCache.step
+    return 2 * (layers + 2) * rows * sizes.key_width * dtype.size
 
 
-def _workspace_bytes(prepared: PreparedModel, args, dtype: mx.Dtype, piece: int) -> int:
+def _workspace_bytes(sizes: Sizes, dtype: mx.Dtype, piece: int) -> int:
     """Stream buffers, activations of one prefill block, logits, and the tokenizer's tables."""
-    bundles = prepared.bundles
+    bundles = sizes.prepared.bundles
     converted = 2 * piece if dtype.size != ITEM_BYTES[bundles.dtype] else 0
     activations = PREFILL_TOKENS * 4 * (3 * (piece // bundles.layers[0].row_bytes) + 8 * bundles.width)
-    logits = 4 * 4 * args.vocab_size
-    tokenizer = 8 * sum(file.stat().st_size for file in prepared.folder.glob("*token*.json"))
-    return 2 * piece + converted + activations + logits + tokenizer
+    return 2 * piece + converted + activations + 4 * 4 * sizes.vocabulary + 8 * sizes.tokenizer
 
 
 def _demand(prepared: PreparedModel, settings: Settings, layer: int) -> PoolDemand:
@@ -102,7 +139,6 @@ def _demand(prepared: PreparedModel, settings: Settings, layer: int) -> PoolDema
     place, report = prepared.bundles.layers[layer], prepared.layer_reports[layer]
     if settings.selection == "dense":
         return PoolDemand(place.row_bytes, place.neurons, 0, 1.0)
-    density = max(0.01, 1 - report["sparsity"])
-    selected = density + (report["false_positives"] if settings.selection == "predictor" else 0.0)
+    selected = selected_share(report, settings.selection)
     minimum = min(place.neurons, int(SPARE_ROWS * selected * place.neurons) + 1)
     return PoolDemand(place.row_bytes, place.neurons, minimum, selected)

@@ -1,5 +1,6 @@
 """What a user can choose: how a model is held, and how it answers."""
 
+import math
 from dataclasses import dataclass
 
 SELECTIONS = ("predictor", "exact", "dense")
@@ -12,8 +13,10 @@ class Settings:
     window: tokens for which a neuron stays in memory (paper, section 3.1); 0 keeps nothing from token to token.
     memory_budget: bytes, a hard ceiling on what loading and running the model adds to the process; None takes room for
     half of the FFN. selection: `predictor`, `exact` (true activations) or `dense` (all neurons, the reference).
-    context: tokens, None for the model's own. compute_dtype: `float32` or None, which computes small models in float32
-    and large ones in their own dtype.
+    threshold_shift: added to every predictor's threshold, in logits; below 0, more neurons are read and fewer of those
+    that matter are missed. What predicting costs was measured without a shift only. context: tokens, None for the
+    model's own. compute_dtype: `float32` or None, which computes small models in float32 and large ones in their own
+    dtype.
 
     How flash is read, each of which can be switched off. reader_threads: reads outstanding at once, and read_gap: bytes
     between two bundles that are read through (0 joins only neighbours, -1 nothing); None takes what the drive's profile
@@ -26,6 +29,7 @@ class Settings:
     window: int = 5
     memory_budget: int | None = None
     selection: str = "predictor"
+    threshold_shift: float = 0.0
     context: int | None = None
     compute_dtype: str | None = None
     reader_threads: int | None = None
@@ -37,6 +41,8 @@ class Settings:
     def __post_init__(self):
         if self.selection not in SELECTIONS:
             raise ValueError(f"selection is one of {', '.join(SELECTIONS)}, not {self.selection!r}")
+        if not math.isfinite(self.threshold_shift):
+            raise ValueError(f"a threshold is shifted by a number, not by {self.threshold_shift!r}")
         if self.window < 0:
             raise ValueError("a window holds 0 tokens or more")
 

@@ -12,8 +12,7 @@ from engine.bench.window import predicted_cost
 from engine.errors import FlashbulbError
 from engine.flash.profile import DriveProfile
 from engine.loader import find, load
-from engine.memory.reuse import Reuse, like_opt
-from engine.prepared import PreparedModel
+from engine.memory.reuse import Reuse
 from engine.settings import Settings
 from engine.statistics import TokenStatistics
 
@@ -85,16 +84,14 @@ def run_model(
         loaded.close()
     settings = {"window": window, "memory_budget": budget}
     with scratch(folder, 1_000_000) as place:
-        layers = PreparedModel.open(find(model)).layer_reports
-        reuse = [like_opt(max(0.001, 1 - layer["sparsity"] + layer["false_positives"])) for layer in layers]
         base = Specification(str(find(model)), settings, prompt, tokens, WARM)
-        rows, runs = _rows(base, place, {}, profile, reuse, progress)
+        rows, runs = _rows(base, place, {}, profile, None, progress)
     shown = {"model": model, "window": window, "tokens": tokens, "prompt_tokens": len(prompt), "budget_bytes": budget}
     return _result(folder, rows, runs, shown)
 
 
 def _rows(
-    base: Specification, place: Path, paper: dict, profile: DriveProfile | None, reuse: list[Reuse] | Reuse, progress
+    base: Specification, place: Path, paper: dict, profile: DriveProfile | None, reuse: Reuse | None, progress
 ) -> tuple[list[Row], dict[str, dict]]:
     rows, runs, context = [], {}, base.settings.get("context")
     for i, (name, settings, reread) in enumerate(ROWS):
@@ -123,8 +120,8 @@ def _rows(
         }
         row = _row(name, measured, paper.get(name), profile)
         if profile and not dense and not measured.failed and "hot_neurons" not in settings:
-            window, items = base.settings["window"], measured.budget_items
-            predicted = predicted_cost(base.model, profile, measured.budget_bytes, window, reuse, items, context)
+            window = base.settings["window"]
+            predicted = predicted_cost(base.model, profile, measured.budget_bytes, window, reuse, context)
             row = replace(row, predicted_ms=predicted.total_ms)
         rows.append(row)
     return rows, runs

@@ -7,11 +7,13 @@ from pathlib import Path
 from engine.bench.machine import describe, scratch
 from engine.bench.measure import Specification, measure
 from engine.bench.results import Result, Row, summarise
-from engine.flash.cost import predict
+from engine.flash.cost import Prediction
 from engine.flash.profile import DriveProfile
 from engine.loader import find, load
 from engine.memory.budget import readable
 from engine.memory.reuse import Reuse, like_opt
+from engine.outlook import Outlook
+from engine.prepared import PreparedModel
 from engine.settings import Settings
 from engine.sparsity.traces import RecordedSelection, Trace, TraceStatistics, statistics
 from engine.statistics import TokenStatistics
@@ -126,7 +128,7 @@ def _speed(
     detail["loaded_neurons"] = stats.mean(cost["loaded"] for cost in measured.costs)
     detail["active_neurons"] = stats.mean(cost["active"] for cost in measured.costs)
     if profile is not None and not hot:
-        predicted = predicted_cost(name, profile, budget, window, reuse, measured.budget_items)
+        predicted = predicted_cost(name, profile, budget, window, reuse)
         detail |= {"predicted_ms": predicted.total_ms, "predicted_io_ms": predicted.io_ms}
         detail["predicted_loaded_neurons"] = (1 - predicted.hit_rate) * detail["active_neurons"]
         row = replace(row, predicted_ms=predicted.total_ms)
@@ -134,22 +136,9 @@ def _speed(
     return row, detail
 
 
-def predicted_cost(name: str, profile: DriveProfile, budget: int, window: int, reuse, items: dict, context=None):
-    """The cost model's answer for a prepared model, whose predictors and workspace are known."""
-    from engine.planning import compute_dtype
-    from engine.prepared import PreparedModel
-
-    prepared = PreparedModel.open(find(name))
-    computed = str(compute_dtype(prepared, Settings())).split(".")[-1]
-    return predict(
-        prepared.config,
-        profile,
-        budget,
-        window,
-        reuse=reuse,
-        dtype=prepared.manifest["dtype"],
-        compute_dtype=computed,
-        context=context or prepared.config.get("max_position_embeddings"),
-        predictor_bytes=items.get("predictors", 0),
-        workspace=items["workspace"],
-    )
+def predicted_cost(
+    name: str, profile: DriveProfile, budget: int, window: int, reuse, context: int | None = None
+) -> Prediction:
+    """The cost model's answer for a prepared model."""
+    outlook = Outlook.of(PreparedModel.open(find(name)), profile, reuse)
+    return outlook.predict(Settings(window=window, memory_budget=budget, context=context))

@@ -146,20 +146,23 @@ def predict(
     context: int | None = None,
     predictor_bytes: int | None = None,
     workspace: int = WORKSPACE,
+    fixed: int | None = None,
     run: float = 1.0,
     bundling: bool = True,
 ) -> Prediction:
     """What a decoded token costs.
 
     config: a Hugging Face config.json, parsed. budget: bytes of memory for everything, None for half of the FFN beside
-    what must be resident. window: tokens. reuse: how the layers' neurons are used again, one for all or one a layer.
+    what must be resident. window: tokens. fixed: bytes of all but the neuron pools, where they are known. reuse: how
+    the layers' neurons are used again, one for all or one a layer.
     run: mean number of bundles that one read brings.
     Raises CheckpointError if the config does not say how large the model is.
     """
     shape = ModelShape.from_config(config, dtype, compute_dtype)
     layers = reuse if isinstance(reuse, list) else [reuse] * shape.layers
     predictors = int(PREDICTOR_SHARE * shape.model_bytes) if predictor_bytes is None else predictor_bytes
-    fixed = shape.resident_bytes + predictors + shape.kv_cache_bytes(context or shape.context) + workspace
+    if fixed is None:
+        fixed = shape.resident_bytes + predictors + shape.kv_cache_bytes(context or shape.context) + workspace
     row = shape.row_bytes + ROW_BOOKKEEPING
     if budget is None:
         budget = fixed + int(DEFAULT_POOL * shape.layers * shape.neurons * row)

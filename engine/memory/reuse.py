@@ -6,6 +6,7 @@ whole curve, for any window, and can be fitted to three measured ones.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import exp, lgamma
 
 
@@ -41,8 +42,7 @@ class Reuse:
 
     def _unused(self, tokens: float) -> float:
         """Expected (1 - q) ** tokens, q a live neuron's probability."""
-        b = (1 - self.mean) * self.spread
-        return exp(lgamma(b + tokens) + lgamma(self.spread) - lgamma(b) - lgamma(self.spread + tokens))
+        return _unused(self.mean, self.spread, tokens)
 
     @classmethod
     def fit(cls, selected: float, resident: float, loaded: float, window: int) -> "Reuse":
@@ -65,6 +65,12 @@ class Reuse:
         if fitted.live > 1 + 1e-6:
             raise ValueError(f"selecting {selected} and holding {resident} takes more neurons than there are")
         return cls(min(fitted.live, 1.0), fitted.mean, fitted.spread)
+
+
+@lru_cache(maxsize=1 << 16)  # the layers of a model often differ by nothing but their share of live neurons
+def _unused(mean: float, spread: float, tokens: float) -> float:
+    b = (1 - mean) * spread
+    return exp(lgamma(b + tokens) + lgamma(spread) - lgamma(b) - lgamma(spread + tokens))
 
 
 def _root(function, low: float, high: float) -> float:

@@ -14,10 +14,10 @@ from engine.cpu import product
 
 @dataclass
 class Predictor:
-    """score = up (down x) + bias; a neuron is predicted active where sigmoid(score) > threshold.
+    """score = up (down x) + bias; a neuron is predicted active where sigmoid(score - shift) > threshold.
 
     down: [rank, hidden]; up: [neurons, rank]; bias: [neurons]; threshold: a probability. relu: whether down's outputs
-    pass a ReLU, as in predictors that PowerInfer published.
+    pass a ReLU, as in predictors that PowerInfer published. shift: of the threshold, in logits.
     """
 
     down: mx.array
@@ -25,6 +25,7 @@ class Predictor:
     bias: mx.array
     threshold: float
     relu: bool = False
+    shift: float = 0.0
 
     @property
     def rank(self) -> int:
@@ -32,16 +33,21 @@ class Predictor:
 
     def active(self, x: mx.array) -> mx.array:
         """bool [..., neurons] for x [..., hidden]."""
-        logit = float(np.log(self.threshold / (1 - self.threshold)))
+        logit = float(np.log(self.threshold / (1 - self.threshold))) + self.shift
         inner = product(x, self.down)
         return product(mx.maximum(inner, 0) if self.relu else inner, self.up) + self.bias > logit
 
 
-def load_predictors(path: Path, reports: list[dict], dtype: mx.Dtype) -> list[Predictor]:
-    """Predictors by layer from predictor.safetensors, computed in `dtype`. reports: by layer, the manifest's."""
+def load_predictors(path: Path, reports: list[dict], dtype: mx.Dtype, shift: float = 0.0) -> list[Predictor]:
+    """Predictors by layer from predictor.safetensors, computed in `dtype`. reports: by layer, the manifest's.
+
+    shift: added to every threshold, in logits.
+    """
     weights = mx.load(str(path))
     return [
-        Predictor(*(weights[name].astype(dtype) for name in weight_names(i)), report["threshold"], is_relu(report))
+        Predictor(
+            *(weights[name].astype(dtype) for name in weight_names(i)), report["threshold"], is_relu(report), shift
+        )
         for i, report in enumerate(reports)
     ]
 

@@ -137,6 +137,21 @@ def test_a_larger_window_reads_less(tiny_model):
     assert read(1) > read(4) > read(32)
 
 
+def test_a_lower_threshold_misses_fewer_neurons_until_none_is_missed(tiny_model, dense):
+    missed, read, settings = [], [], {"memory_budget": 100_000_000, "window": 0}
+    for shift in (2.0, 0.0, -2.0):
+        model = load(tiny_model, Settings(threshold_shift=shift, **settings))
+        missed.append(sum(evaluate(model, [Sequence(TOKENS, 0)], prefill=True)[0].false_negatives))
+        read.append(evaluate(model, [Sequence(TOKENS, 0)])[0].bytes_read)
+        model.close()
+    assert missed == sorted(missed, reverse=True)
+    assert missed[0] > missed[-1]
+    assert read == sorted(set(read))
+    assert_equal_to_rounding(dense, logits(tiny_model, threshold_shift=-1000.0, **settings))
+    with pytest.raises(ValueError, match="threshold"):
+        Settings(threshold_shift=float("nan"))
+
+
 def test_a_second_turn_prefills_only_what_is_new(tiny_model):
     model = load(tiny_model, Settings(selection="exact"))
     try:

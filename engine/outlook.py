@@ -1,0 +1,84 @@
+"""What a prepared model will take and how fast it will be here, under any settings, before it is loaded with them.
+
+The memory plan and the cost model, fed with the model's own sizes, its drive's profile, and how its neurons are used.
+"""
+
+from dataclasses import dataclass, replace
+
+from engine.errors import BudgetError
+from engine.flash.cost import Prediction, predict
+from engine.flash.profile import DriveProfile
+from engine.memory.budget import MemoryBudget
+from engine.memory.reuse import Reuse, like_opt
+from engine.models import build
+from engine.planning import Sizes, plan_memory, selected_share
+from engine.prepared import PreparedModel
+from engine.settings import Settings
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """reuse: of all layers or of each, where it was measured; else it follows from the measured sparsity.
+
+    Once made, it is only arithmetic: any thread may ask.
+    """
+
+    sizes: Sizes
+    profile: DriveProfile | None
+    reuse: Reuse | list[Reuse] | None = None
+
+    @classmethod
+    def of(
+        cls, prepared: PreparedModel, profile: DriveProfile | None, reuse: Reuse | list[Reuse] | None = None
+    ) -> "Outlook":
+        """Of a model that is not loaded."""
+        model, args = build(prepared.config)
+        return cls(Sizes.of(prepared, args, model.layers[0].ffn.activation), profile, reuse)
+
+    def plan(self, settings: Settings) -> MemoryBudget:
+        """What would be held, item by item. Raises BudgetError."""
+        return plan_memory(self.sizes, settings).budget
+
+    def smallest_budget(self, settings: Settings) -> int:
+        """Bytes below which the model does not load."""
+        try:
+            return self._with_budget(settings, 1).smallest
+        except BudgetError as error:
+            return error.smallest
+
+    def full_budget(self, settings: Settings) -> int:
+        """Bytes with which every neuron has a row in its pool: decoding then reads each only once."""
+        rows = sum(layer.neurons for layer in self.sizes.prepared.bundles.layers)
+        low = high = self.smallest_budget(settings)
+        while sum(self._with_budget(settings, high).capacities) < rows:
+            low, high = high, 2 * high
+        while high - low > high // 2000:
+            middle = (low + high) // 2
+            if sum(self._with_budget(settings, middle).capacities) < rows:
+                low = middle
+            else:
+                high = middle
+        return high
+
+    def _with_budget(self, settings: Settings, budget: int) -> MemoryBudget:
+        return self.plan(replace(settings, memory_budget=budget))
+
+    def predict(self, settings: Settings) -> Prediction | None:
+        """What a decoded token costs; None without a profile, or where all neurons are read. Raises BudgetError."""
+        if self.profile is None or settings.selection == "dense":
+            return None
+        prepared, plan = self.sizes.prepared, plan_memory(self.sizes, settings)
+        items = plan.budget.items
+        return predict(
+            prepared.config,
+            self.profile,
+            plan.budget.ceiling,
+            settings.window,
+            reuse=self.reuse or [like_opt(selected_share(r, settings.selection)) for r in prepared.layer_reports],
+            dtype=prepared.manifest["dtype"],
+            compute_dtype=str(plan.dtype).split(".")[-1],
+            context=plan.context,
+            predictor_bytes=items.get("predictors", 0) + items.get("exact_selection", 0),
+            fixed=plan.budget.total - items["neuron_pool"],
+            bundling=settings.bundling,
+        )

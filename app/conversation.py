@@ -1,4 +1,4 @@
-"""A conversation: a tree of messages, one path of which is shown. No Qt.
+"""A conversation: a tree of messages, one path of which is shown. No widgets.
 
 Regenerating an answer, or editing a question, adds a sibling beside the old message: nothing is overwritten.
 """
@@ -8,6 +8,8 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+
+from app.language import tr
 
 USER, ASSISTANT = "user", "assistant"
 TITLE_LENGTH = 48
@@ -104,7 +106,7 @@ class Conversation:
 
     def as_markdown(self) -> str:
         """What is shown, to copy or to keep."""
-        names = {USER: "You", ASSISTANT: "Answer"}
+        names = {USER: tr("You"), ASSISTANT: tr("Answer")}
         return "\n\n".join(f"**{names[m.role]}:** {m.text.strip()}" for m in self.path() if m.text.strip())
 
     # ------------------------------------------------------------------ changing

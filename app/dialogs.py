@@ -8,31 +8,31 @@ from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QDialog, QDialogButtonBox, QFileDialog, QFormLayout, QMessageBox, QVBoxLayout, QWidget
 
 from app.labels import Label
-
-ABOUT = (
-    "Chat with language models larger than memory, on this computer. The model's weights stay on flash; each token "
-    "reads only the neurons that it needs, as described in “LLM in a flash” (arXiv 2312.11514). Nothing leaves this "
-    "computer."
-)
-MORE_SHORTCUTS = (("Send Message", "Return"), ("New Line in Message", "Shift+Return"))
+from app.language import tr
 
 
 def show_about(parent: QWidget) -> QMessageBox:
-    box = QMessageBox(QMessageBox.Icon.NoIcon, "About Flashbulb", f"Flashbulb {version('flashbulb')}", parent=parent)
-    box.setInformativeText(ABOUT)
+    name = f"Flashbulb {version('flashbulb')}"
+    box = QMessageBox(QMessageBox.Icon.NoIcon, tr("About Flashbulb"), name, parent=parent)
+    box.setInformativeText(
+        tr("Chat with language models larger than memory, on this computer. The model's weights stay on flash; each "
+           "token reads only the neurons that it needs, as described in “LLM in a flash” (arXiv 2312.11514). Nothing "
+           "leaves this computer.")
+    )  # fmt: skip
     return _show(box)
 
 
 def show_shortcuts(parent: QWidget, actions: list[QAction]) -> QDialog:
     """A list of what the keyboard can do, made from the actions themselves so that it is always right."""
     dialog = QDialog(parent)
-    dialog.setWindowTitle("Keyboard shortcuts")
+    dialog.setWindowTitle(tr("Keyboard shortcuts"))
     form = QFormLayout()
     form.setHorizontalSpacing(28)
-    rows = [
+    rows = [(tr("Send Message"), QKeySequence("Return")), (tr("New Line in Message"), QKeySequence("Shift+Return"))]
+    rows += [
         (action.text().replace("&", ""), action.shortcut()) for action in actions if not action.shortcut().isEmpty()
     ]
-    for text, keys in [*((text, QKeySequence(keys)) for text, keys in MORE_SHORTCUTS), *rows]:
+    for text, keys in rows:
         form.addRow(text, Label(keys.toString(QKeySequence.SequenceFormat.NativeText), colour="quiet"))
     buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
     buttons.rejected.connect(dialog.close)

@@ -17,12 +17,12 @@ from functools import partial
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
+from app.language import tr
 from app.monitor.history import History
 from engine.errors import FlashbulbError
 
 DRAIN_MS = 40
 PATIENCE_S = 5.0  # for what has to be stored before an answer begins
-BUG = "Something went wrong inside Flashbulb. The window goes on working; the details may help to report it."
 
 
 class State(Enum):
@@ -243,4 +243,5 @@ def _explain(error: Exception) -> tuple[str, str]:
     """What to tell the user, and the details: the engine's own errors speak for themselves, others are bugs."""
     if isinstance(error, FlashbulbError):
         return str(error), ""
-    return BUG, "".join(traceback.format_exception(error))
+    bug = tr("Something went wrong inside Flashbulb. The window goes on working; the details may help to report it.")
+    return bug, "".join(traceback.format_exception(error))

@@ -1,4 +1,4 @@
-"""Conversations as files to keep or to give away: JSON with every branch, which can be read back. No Qt."""
+"""Conversations as files to keep or to give away: JSON with every branch, which can be read back. No widgets."""
 
 import json
 from collections.abc import Iterable
@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 from app.conversation import Conversation
 from app.history import StoreError, message_from
+from app.language import tr
 
 FORMAT, FORMAT_VERSION = "flashbulb-conversations", 1
 
@@ -26,10 +27,12 @@ def from_json(text: str) -> list[Conversation]:
         if content["format"] != FORMAT:
             raise ValueError(f"its format is {content['format']!r}")
         if content["version"] > FORMAT_VERSION:
-            raise StoreError(f"It was written by a newer Flashbulb (version {content['version']}). Update Flashbulb.")
+            raise StoreError(
+                tr("It was written by a newer Flashbulb (version {0}). Update Flashbulb.").format(content["version"])
+            )
         return [_conversation(entry) for entry in content["conversations"]]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StoreError(f"It holds no conversations of Flashbulb ({error}).") from error
+        raise StoreError(tr("It holds no conversations of Flashbulb ({0}).").format(error)) from error
 
 
 def _conversation(entry: dict) -> Conversation:

@@ -1,4 +1,5 @@
-"""Conversations in SQLite: written as they happen, found by any piece of their text. No Qt; one thread uses a store.
+"""Conversations in SQLite: written as they happen, found by any piece of their text. No widgets; one thread uses a
+store.
 
 Every write is one transaction in WAL mode, so a crash or a power cut loses at most what was not yet handed over. A row
 that cannot be read is passed over; a file that is damaged as a whole is put aside, and what can be read of it is kept.
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.conversation import Conversation, Head, Message
+from app.language import tr
 
 FILE = "conversations.sqlite"
 PATIENCE_S = 3.0  # for another process that holds the file
@@ -71,7 +73,7 @@ class Store:
                 path.parent.mkdir(parents=True, exist_ok=True)
             self._open()
         except OSError as error:
-            raise StoreError(f"{path.parent} cannot be written to ({error.strerror}).") from error
+            raise StoreError(tr("{0} cannot be written to ({1}).").format(path.parent, error.strerror)) from error
 
     def close(self) -> None:
         """Harmless when repeated."""
@@ -95,7 +97,7 @@ class Store:
             (id_,),
         )
         if not rows:
-            raise StoreError("This conversation is not there any more.")
+            raise StoreError(tr("This conversation is not there any more."))
         _, title, created, updated, pinned, leaf, draft, parameters = rows[0]
         conversation = Conversation(
             id_, _text(title), _number(created), _number(updated), bool(pinned), leaf, _text(draft), _object(parameters)
@@ -219,8 +221,10 @@ class Store:
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         if version > len(MIGRATIONS):
             raise StoreError(
-                f"{self._path} was written by a newer Flashbulb (version {version}, this one knows {len(MIGRATIONS)}). "
-                "Update Flashbulb to see your conversations."
+                tr(
+                    "{0} was written by a newer Flashbulb (version {1}, this one knows {2}). "
+                    "Update Flashbulb to see your conversations."
+                ).format(self._path, version, len(MIGRATIONS))
             )
         for number, script in enumerate(MIGRATIONS[version:], version + 1):
             self._db.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")
@@ -238,10 +242,12 @@ class Store:
         for conversation in _readable_conversations(aside):
             self.save(conversation, conversation.messages.values())
             count += 1
-        self.rescued = (
-            f"The file of your conversations was damaged. {count} of them could be read and are here; the damaged file "
-            f"is kept as {aside}."
-        )
+        self.rescued = tr(
+            "The file of your conversations was damaged. %n of them could be read and are here; the damaged file is "
+            "kept as {0}.",
+            None,
+            count,
+        ).format(aside)
 
     # ------------------------------------------------------------------ SQLite
     def _rows(self, statement: str, values: tuple = ()) -> list[tuple]:
@@ -265,14 +271,15 @@ class Store:
             raise self._explained(error) from error
 
     def _explained(self, error: sqlite3.Error) -> StoreError:
-        reason = str(error)
+        reason, path = str(error), self._path
         if "locked" in reason or "busy" in reason:
-            return StoreError(f"Another program holds {self._path}, the file of your conversations. Close it.")
+            return StoreError(tr("Another program holds {0}, the file of your conversations. Close it.").format(path))
         if "full" in reason:
-            return StoreError(f"The disk of {self._path} is full, so conversations cannot be saved. Make room.")
+            return StoreError(tr("The disk of {0} is full, so conversations cannot be saved. Make room.").format(path))
         if "readonly" in reason or "unable to open" in reason:
-            return StoreError(f"{self._path}, the file of your conversations, cannot be written to ({reason}).")
-        return StoreError(f"{self._path}, the file of your conversations, fails ({reason}).")
+            text = tr("{0}, the file of your conversations, cannot be written to ({1}).")
+            return StoreError(text.format(path, reason))
+        return StoreError(tr("{0}, the file of your conversations, fails ({1}).").format(path, reason))
 
 
 def fold(text: str) -> str:

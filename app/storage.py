@@ -170,9 +170,9 @@ class Storage(QObject):
         try:
             conversations = from_json(path.read_text(encoding="utf-8"))
         except OSError as error:
-            raise StoreError(f"{path} cannot be read ({error.strerror}).") from error
+            raise StoreError(self.tr("{0} cannot be read ({1}).").format(path, error.strerror)) from error
         except StoreError as error:
-            raise StoreError(f"{path.name} was not imported. {error}") from error
+            raise StoreError(self.tr("{0} was not imported. {1}").format(path.name, error)) from error
         store = self._opened()
         present = {head.id for head in store.heads()}
         kept = [c.with_new_ids() if c.id in present else c for c in conversations]

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QWidget
 from app.conversation import Conversation
 from app.dialogs import choose_file_to_open, choose_file_to_save, tell
 from app.exchange import CHAT_SUFFIX, to_json
+from app.language import tr
 from app.storage import Storage
 from engine.files import write_whole
 
@@ -86,4 +87,4 @@ def markdown(conversation: Conversation) -> str:
 def file_name(title: str) -> str:
     """A title as the name of a file."""
     name = "".join(c if c.isalnum() or c in SAFE else "-" for c in title).strip(" .-")
-    return name[:80] or "Conversation"
+    return name[:80] or tr("Conversation")

@@ -1,4 +1,8 @@
-"""Numbers as people read them. Decimal units, as on the drive's box; a number never parts from its unit."""
+"""Numbers as people read them, the way of their language. Decimal units, as on the drive's box; a number never parts
+from its unit.
+"""
+
+from PySide6.QtCore import QLocale
 
 NARROW = "\u00a0"  # no-break space
 PREFIXES = ("B", "KB", "MB", "GB", "TB")
@@ -11,8 +15,7 @@ def size(count: float) -> str:
     step = 0
     while count >= 999.5 and step < len(PREFIXES) - 1:
         count, step = count / 1000, step + 1
-    digits = 1 if step and count < 99.95 else 0
-    return f"{count:.{digits}f}{NARROW}{PREFIXES[step]}"
+    return f"{decimal(count, 1 if step and count < 99.95 else 0)}{NARROW}{PREFIXES[step]}"
 
 
 def rate(bytes_per_second: float) -> str:
@@ -22,20 +25,29 @@ def rate(bytes_per_second: float) -> str:
 
 def count(value: float) -> str:
     """A whole number, thousands grouped; large ones as `134 k`."""
-    return f"{value / 1000:.0f}{NARROW}k" if value >= 99_500 else f"{value:,.0f}"
+    return f"{decimal(value / 1000, 0)}{NARROW}k" if value >= 99_500 else whole(value)
+
+
+def whole(value: float) -> str:
+    """A whole number to the last digit, thousands grouped: `131,072`."""
+    return QLocale().toString(round(value))
+
+
+def decimal(value: float, digits: int) -> str:
+    """A number with so many digits after the point."""
+    return QLocale().toString(float(value), "f", digits)
 
 
 def percent(share: float) -> str:
     """A share of one: `96 %`; a decimal where whole per cents would hide it."""
     value = 100 * share
     digits = 1 if 0 < value < 9.95 or 99 < value < 100 else 0
-    text = f"{value:.{digits}f}"
-    return f"{'99.9' if text == '100.0' else text}{NARROW}%"
+    return f"{decimal(min(value, 99.9) if digits else value, digits)}{NARROW}%"
 
 
 def number(value: float) -> str:
     """A figure whose unit stands elsewhere: `302`, `4.1`."""
-    return f"{value:.{1 if value < 9.95 else 0}f}"
+    return decimal(value, 1 if value < 9.95 else 0)
 
 
 def milliseconds(value: float) -> str:
@@ -45,7 +57,7 @@ def milliseconds(value: float) -> str:
 
 def seconds(value: float) -> str:
     """A time a person waits: `1.8 s`, or `120 ms` where that says more."""
-    return milliseconds(1000 * value) if value < 0.995 else f"{value:.1f}{NARROW}s"
+    return milliseconds(1000 * value) if value < 0.995 else f"{decimal(value, 1)}{NARROW}s"
 
 
 def duration(value: float) -> str:

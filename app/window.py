@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app import units
+from app import language, units
 from app.chat.sidebar import Sidebar
 from app.chat.text_size import set_text_size
 from app.chat.view import ChatView
@@ -63,7 +63,9 @@ class MainWindow(QMainWindow):
         self.host, self._changing_model = host, False
         self._stays, self._quitting = stays, False
         self._place = QSettings(str(data_dir / "window.ini"), QSettings.Format.IniFormat) if data_dir else None
+        language.use(language.SYSTEM)  # for what there may be to say about the settings
         self.settings = Settings(data_dir / FILE if data_dir else None, self)
+        language.use(self.settings["general.language"])
         self._model = model or self.settings["models.last"]
         self.storage = Storage(data_dir, self)
         set_text_size(self.settings["general.text_size"])

@@ -44,6 +44,7 @@ UNUSED = (
 # Of transformers, tokenizers and configurations are used; these are parts of models, which need PyTorch.
 TORCH = ("modeling", "modular", "processing", "image_processing", "feature_extraction", "video_processing")
 NOT_COMPILED = r"/(transformers/models|pygments/lexers|tests?|lib2to3|idlelib)/"  # seldom loaded, or no Python 3
+TRANSLATIONS = ("qtbase_zh_CN.qm",)  # of Qt's own words: the languages that the window speaks
 PYSIDE = ("__init__.py", "_config.py", "_git_pyside_version.py", "py.typed", "support", "Qt", "libpyside6.*")
 
 
@@ -116,7 +117,8 @@ def _prune_qt(pyside: Path) -> None:
     kept = {path for pattern in (*PYSIDE, *(f"{m}.*so" for m in modules)) for path in pyside.glob(pattern)}
     _keep(pyside, kept)
     qt = pyside / "Qt"
-    _keep(qt, {qt / "lib", qt / "plugins"})
+    _keep(qt, {qt / "lib", qt / "plugins", qt / "translations"})
+    _keep(qt / "translations", {qt / "translations" / name for name in TRANSLATIONS})
     plugins = {path for pattern in PLUGINS for path in (qt / "plugins").glob(pattern)}
     for kind in list((qt / "plugins").iterdir()):
         _keep(kind, plugins)

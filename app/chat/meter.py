@@ -4,6 +4,7 @@ from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
 
+from app import units
 from app.colours import colours
 from app.labels import quiet
 
@@ -34,7 +35,7 @@ class ContextMeter(QWidget):
     def set_used(self, used: int, context: int) -> None:
         """Both in tokens."""
         share = used / context if context else 0.0
-        text = self.tr("{0} of {1} tokens").format(f"{used:,}", f"{context:,}")
+        text = self.tr("{0} of {1} tokens").format(units.whole(used), units.whole(context))
         if share >= NEARLY_FULL:
             text += self.tr(", nearly full")
         self.ring.set_share(share)

@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
 
 from app.colours import colours, is_dark
 from app.labels import quiet
+from app.language import tr
 from app.settings.registry import BY_KEY, Settings
 
 NUMBERS = ("temperature", "top_p", "top_k", "repetition_penalty", "max_tokens")
@@ -43,7 +44,7 @@ class NumberField(QWidget):
         self.box.setRange(setting.minimum, setting.maximum)
         self.box.setSingleStep(STEPS.get(name, 1))
         self.box.setAccessibleName(title)
-        self.box.setToolTip(setting.about)
+        self.box.setToolTip(tr(setting.about))
         self.box.setKeyboardTracking(False)
         self.box.valueChanged.connect(self._on_changed)
         layout = QVBoxLayout(self)
@@ -82,7 +83,7 @@ class ParametersForm(QWidget):
         self.prompt.textChanged.connect(self._on_prompt)
         self.fields = {name: NumberField(name, titles[name]) for name in NUMBERS}
         self.seeded = QCheckBox(self.tr("Seed"))
-        self.seeded.setToolTip(BY_KEY["chat.seed"].about)
+        self.seeded.setToolTip(tr(BY_KEY["chat.seed"].about))
         self.seed = QSpinBox(maximum=int(BY_KEY["chat.seed"].maximum), keyboardTracking=False)
         self.seed.setAccessibleName(self.tr("Seed"))
         for signal in (self.seeded.toggled, self.seed.valueChanged):

@@ -2,18 +2,13 @@
 
 from dataclasses import asdict, dataclass, field, fields
 
-from PySide6.QtCore import QCoreApplication
-
 from app import units
 from app.engine_host import ModelInfo
+from app.language import tr
 from engine.statistics import Summary
 
 MUCH = 0.5  # a share of a token's time that is worth a word
 WELL = 0.9  # a hit rate that a larger pool would hardly raise
-
-
-def _tr(text: str) -> str:
-    return QCoreApplication.translate("Receipt", text)
 
 
 @dataclass(frozen=True)
@@ -80,20 +75,20 @@ class Receipt:
         """In one line. Figures that were not measured are left out."""
         parts = []
         if self.tokens_per_second:
-            parts.append(f"{self.tokens_per_second:.1f}{units.NARROW}" + _tr("tok/s"))
+            parts.append(f"{units.decimal(self.tokens_per_second, 1)}{units.NARROW}" + tr("tok/s"))
         if self.tokens:
-            parts.append(_tr("first token {0}").format(units.seconds(self.time_to_first_token_s)))
+            parts.append(tr("first token {0}").format(units.seconds(self.time_to_first_token_s)))
         if self.per_token:
-            parts.append(_tr("{0} from flash a token").format(units.size(self.per_token.get("bytes_read", 0))))
-            parts.append(_tr("{0} hits").format(units.percent(self.per_token.get("hit_rate", 0))))
+            parts.append(tr("{0} from flash a token").format(units.size(self.per_token.get("bytes_read", 0))))
+            parts.append(tr("{0} hits").format(units.percent(self.per_token.get("hit_rate", 0))))
             parts.append(self._selection())
         if self.left_early:
-            parts.append(_tr("the window did not fit the neuron pool"))
+            parts.append(tr("the window did not fit the neuron pool"))
         ended = {
-            "cancelled": _tr("stopped"),
-            "interrupted": _tr("interrupted"),
-            "length": _tr("cut off after {0} tokens").format(self.tokens),
-            "context": _tr("cut off, the context is full"),
+            "cancelled": tr("stopped"),
+            "interrupted": tr("interrupted"),
+            "length": tr("cut off after %n token(s)", None, self.tokens),
+            "context": tr("cut off, the context is full"),
         }
         if self.finish_reason in ended:
             parts.append(ended[self.finish_reason])
@@ -101,17 +96,18 @@ class Receipt:
 
     def rows(self) -> list[tuple[str, str]]:
         """In detail: names and values."""
-        rows = [(_tr("Model"), self.model)] if self.model else []
+        rows = [(tr("Model"), self.model)] if self.model else []
         counts = (units.count(n) for n in (self.prompt_tokens, self.cached_tokens, self.tokens))
-        rows.append((_tr("Tokens"), _tr("{0} read, {1} of them kept from before; {2} written").format(*counts)))
+        rows.append((tr("Tokens"), tr("{0} read, {1} of them kept from before; {2} written").format(*counts)))
         if self.tokens:
-            rows.append((_tr("First token"), units.seconds(self.time_to_first_token_s)))
-            rows.append((_tr("Read for the prompt"), units.size(self.prefill_bytes_read)))
+            rows.append((tr("First token"), units.seconds(self.time_to_first_token_s)))
+            rows.append((tr("Read for the prompt"), units.size(self.prefill_bytes_read)))
         rows += self._rows_of_a_token() if self.per_token else []
         if self.selection:
-            rows.append((_tr("Selection"), _tr("{0}, window of {1} tokens").format(self._selection(), self.window)))
+            window = tr("{0}, window of %n token(s)", None, self.window)
+            rows.append((tr("Selection"), window.format(self._selection())))
         if self.footprint_bytes:
-            rows.append((_tr("Memory, at most"), units.size(self.footprint_bytes)))
+            rows.append((tr("Memory, at most"), units.size(self.footprint_bytes)))
         return rows
 
     def _rows_of_a_token(self) -> list[tuple[str, str]]:
@@ -119,10 +115,10 @@ class Receipt:
         read = (units.size(cost.get("bytes_read", 0)), units.count(cost.get("reads", 0)))
         neurons = (units.count(cost.get(f"{name}_neurons", 0)) for name in ("active", "loaded", "resident"))
         return [
-            (_tr("A token"), self._shares()),
-            (_tr("Flash"), _tr("{0} in {1} reads a token").format(*read)),
-            (_tr("Neurons"), _tr("{0} active, {1} read, {2} in the pool").format(*neurons)),
-            (_tr("Hit rate"), units.percent(cost.get("hit_rate", 0))),
+            (tr("A token"), self._shares()),
+            (tr("Flash"), tr("{0} in {1} reads a token").format(*read)),
+            (tr("Neurons"), tr("{0} active, {1} read, {2} in the pool").format(*neurons)),
+            (tr("Hit rate"), units.percent(cost.get("hit_rate", 0))),
         ]
 
     def hint(self) -> str:
@@ -132,41 +128,42 @@ class Receipt:
             return ""
         io, compute = (self.per_token.get(name, 0) / total for name in ("io_ms", "compute_ms"))
         if self.left_early:
-            return _tr(
+            return tr(
                 "The neuron pool was too small for a window of {0}: neurons had to leave it early. "
                 "A larger memory budget or a shorter window helps."
             ).format(self.window)
         if io >= MUCH:
             return self._hint_about_flash(io)
         if compute >= MUCH:
-            return _tr(
+            return tr(
                 "Computing takes {0} of the time, waiting for flash {1}: more memory would hardly make it faster."
             ).format(units.percent(compute), units.percent(io))
-        return _tr("The time is spread: waiting for flash {0}, computing {1}.").format(
+        return tr("The time is spread: waiting for flash {0}, computing {1}.").format(
             units.percent(io), units.percent(compute)
         )
 
     def _hint_about_flash(self, io: float) -> str:
-        waiting = _tr("Waiting for flash {0} of the time.").format(units.percent(io))
+        waiting = tr("Waiting for flash {0} of the time.").format(units.percent(io))
         if self.selection == "dense":
-            return f"{waiting} " + _tr("All neurons are read for every token: predicted selection reads far less.")
+            return f"{waiting} " + tr("All neurons are read for every token: predicted selection reads far less.")
         missing = self.flash_bytes - self.pool_bytes
         if self.per_token.get("hit_rate", 0) < WELL and missing > 0:
-            return f"{waiting} " + _tr(
+            return f"{waiting} " + tr(
                 "A larger window keeps more neurons in memory; with {0} more, nothing would be read any more."
             ).format(units.size(missing))
-        return f"{waiting} " + _tr("Most neurons are in memory already: a faster drive would help, more memory little.")
+        return f"{waiting} " + tr("Most neurons are in memory already: a faster drive would help, more memory little.")
 
     def _selection(self) -> str:
-        names = {"predictor": _tr("predicted"), "exact": _tr("exact"), "dense": _tr("all neurons")}
+        names = {"predictor": tr("predicted"), "exact": tr("exact"), "dense": tr("all neurons")}
         name = names.get(self.selection, self.selection)
         if self.selection != "predictor" or self.loss is None:
             return name
-        return _tr("{0}, {1} loss").format(name, f"{100 * self.loss:+.1f}{units.NARROW}%")
+        sign = "+" if self.loss >= 0 else ""
+        return tr("{0}, {1} loss").format(name, f"{sign}{units.decimal(100 * self.loss, 1)}{units.NARROW}%")
 
     def _shares(self) -> str:
         cost = self.per_token
-        parts = ((_tr("flash"), "io_ms"), (_tr("memory management"), "memory_ms"), (_tr("computing"), "compute_ms"))
+        parts = ((tr("flash"), "io_ms"), (tr("memory management"), "memory_ms"), (tr("computing"), "compute_ms"))
         total = cost.get("total_ms", 0)
         shares = [
             f"{name} {units.milliseconds(cost.get(key, 0))} ({units.percent(cost.get(key, 0) / total)})"

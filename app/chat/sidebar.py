@@ -69,8 +69,7 @@ class ConversationsModel(QAbstractListModel):
 
     def show_hits(self, hits: list[Hit]) -> None:
         """What a search found."""
-        found = self.tr("1 conversation") if len(hits) == 1 else self.tr("{0} conversations").format(len(hits))
-        title = found if hits else self.tr("Nothing found")
+        title = self.tr("%n conversation(s)", "", len(hits)) if hits else self.tr("Nothing found")
         self._set_rows([title, *hits])
 
     def index_of(self, id_: str) -> QModelIndex:

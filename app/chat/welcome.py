@@ -7,9 +7,8 @@ from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 from app.chat.guide import Guide
 from app.labels import Label
 
-PRIVATE = "Nothing leaves this computer."
-STARTER = "A small model trained for small talk."
 EXAMPLE_WIDTH, EXAMPLE_HEIGHT = 270, 30
+# The starter model knows English only, so these are not translated.
 EXAMPLES = ("Hi, how are you today?", "What do you like to do for fun?", "I just got a puppy!")
 
 
@@ -21,7 +20,7 @@ class Welcome(QWidget):
     def __init__(self, parent: QWidget | None = None):
         super().__init__(parent)
         self.title = Label("Flashbulb", factor=1.7, weight=QFont.Weight.DemiBold)
-        self.about = Label(PRIVATE, colour="quiet")
+        self.about = Label(self.tr("Nothing leaves this computer."), colour="quiet")
         self.about.setWordWrap(True)
         layout = QVBoxLayout(self)
         layout.setSpacing(8)
@@ -47,7 +46,9 @@ class Welcome(QWidget):
 
     def describe(self, *, starter: bool) -> None:
         """Say what the model is, as far as we know."""
-        self.about.setText(f"{STARTER} {PRIVATE}" if starter else PRIVATE)
+        private = self.tr("Nothing leaves this computer.")
+        small = self.tr("A small model trained for small talk. Nothing leaves this computer.")
+        self.about.setText(small if starter else private)
 
     def hideEvent(self, event: QHideEvent) -> None:
         if self.isHidden():  # a conversation has begun; not when the whole window is hidden

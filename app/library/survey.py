@@ -1,4 +1,4 @@
-"""What there is: models on disk, begun and in the catalogue, as rows. No Qt.
+"""What there is: models on disk, begun and in the catalogue, as rows. No widgets.
 
 Not for the GUI's thread: it looks at disks, and the engine takes a while to import.
 """
@@ -7,11 +7,14 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from PySide6.QtCore import QT_TR_NOOP
+
+from app.language import tr
 from app.library.verdict import Kind, Verdict, judge, weight_bytes
 from app.machine import memory_available, memory_total
 
 STARTER = "starter"
-ACTIVATIONS = {"relu": "ReLU", "fatrelu": "FATReLU", "relu2": "squared ReLU"}
+ACTIVATIONS = {"relu": "ReLU", "fatrelu": "FATReLU", "relu2": QT_TR_NOOP("squared ReLU")}
 STARTER_FOLDER = Path(__file__).parents[2] / "resources" / "starter" / "model"
 LINK = re.compile(r"(?:https?://)?[\w.-]+\.\w+(?::\d+)?/(?=[\w.-]+/)")
 REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
@@ -90,12 +93,12 @@ def verify(folder: Path) -> None:
 
 def _starter() -> Row:
     size = sum(path.stat().st_size for path in STARTER_FOLDER.glob("*.safetensors"))
-    return Row(STARTER, "Starter", "", (), size, Verdict(Kind.IN_MEMORY, size), STARTER_FOLDER, estimated=False)
+    return Row(STARTER, tr("Starter"), "", (), size, Verdict(Kind.IN_MEMORY, size), STARTER_FOLDER, estimated=False)
 
 
 def _row(repo: str, entry: dict | None, size: int, verdict: Verdict, **parts) -> Row:
     owner, _, name = repo.rpartition("/")
-    activation = ACTIVATIONS.get((entry or {}).get("activation") or "", "")
+    activation = tr(ACTIVATIONS.get((entry or {}).get("activation") or "", ""))
     licence = (entry or {}).get("licence") or ""
     sparsity = (entry or {}).get("sparsity")
     tags = (f"{100 * sparsity:.3g} %",) if sparsity else ()

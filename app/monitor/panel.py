@@ -2,13 +2,14 @@
 
 import time
 
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import QT_TR_NOOP, Qt, QTimer
 from PySide6.QtGui import QContextMenuEvent, QGuiApplication, QHideEvent, QPalette, QShowEvent
 from PySide6.QtWidgets import QFrame, QMenu, QScrollArea, QVBoxLayout, QWidget
 
 from app import units
 from app.engine_host import EngineHost, ModelInfo, State
 from app.labels import quiet
+from app.language import tr
 from app.monitor.history import History
 from app.monitor.plots import FilledLine, HeatMap, StackedBar, TokenBars
 from app.monitor.section import Legend, Section
@@ -20,22 +21,22 @@ IDLE_MS = 1000  # the minute of flash traffic still runs out after an answer
 
 class MemorySection(Section):
     ITEMS = (
-        ("Resident", "resident"),
-        ("Neuron pool", "neuron_pool"),
-        ("Predictors", "predictors"),
-        ("KV cache", "kv_cache"),
-        ("Workspace", "workspace"),
+        (QT_TR_NOOP("Resident"), "resident"),
+        (QT_TR_NOOP("Neuron pool"), "neuron_pool"),
+        (QT_TR_NOOP("Predictors"), "predictors"),
+        (QT_TR_NOOP("KV cache"), "kv_cache"),
+        (QT_TR_NOOP("Workspace"), "workspace"),
     )
 
     def __init__(self):
         super().__init__(
-            "Memory",
-            "Memory that this application uses now, measured by the operating system. The bar shows what the model "
-            "was planned to take of its memory budget.",
-        )
+            tr("Memory"),
+            tr("Memory that this application uses now, measured by the operating system. The bar shows what the model "
+               "was planned to take of its memory budget."),
+        )  # fmt: skip
         self.number, self.words = self.add_strong()
         self.bar = StackedBar()
-        self.legend = Legend(self.ITEMS)
+        self.legend = Legend([(tr(name), colour) for name, colour in self.ITEMS])
         self.caption = quiet()
         for widget in (self.bar, self.legend, self.caption):
             self.add(widget)
@@ -43,14 +44,18 @@ class MemorySection(Section):
     def refresh(self, model: ModelInfo, history: History) -> None:
         used = history.latest.footprint_bytes if history.latest else model.footprint_bytes
         budget = model.memory_budget or model.planned_bytes
-        self.aside.setText(f"model {units.size(model.model_bytes)}")
+        self.aside.setText(tr("model {0}").format(units.size(model.model_bytes)))
         self.number.setText(units.size(used))
-        self.words.setText("used by Flashbulb")
+        self.words.setText(tr("used by Flashbulb"))
         parts = [(name, model.planned.get(name, 0)) for _, name in self.ITEMS]
         self.bar.set_parts(parts, budget)
         self.legend.set_values(*(units.size(value) for _, value in parts))
-        limit = f" of a budget of {units.size(budget)}" if model.memory_budget else ", no budget set"
-        self.caption.setText(f"model's share {units.size(model.planned_bytes)}{limit}")
+        share = (
+            tr("model's share {0} of a budget of {1}")
+            if model.memory_budget
+            else tr("model's share {0}, no budget set")
+        )
+        self.caption.setText(share.format(units.size(model.planned_bytes), units.size(budget)))
 
     def words_for_it(self) -> str:
         return f"{self.number.text()} {self.words.text()}, {self.caption.text()}: {self.legend.text()}"
@@ -59,11 +64,11 @@ class MemorySection(Section):
 class FlashSection(Section):
     def __init__(self):
         super().__init__(
-            "Flash",
-            "Bytes asked of the drive in each second of work: while the prompt is read and while tokens are made, "
-            "computing time included. The dotted line is the highest half second of the last minute.",
-        )
-        self.aside.setText("last 60 s")
+            tr("Flash"),
+            tr("Bytes asked of the drive in each second of work: while the prompt is read and while tokens are made, "
+               "computing time included. The dotted line is the highest half second of the last minute."),
+        )  # fmt: skip
+        self.aside.setText(tr("last 60 s"))
         self.number, self.words = self.add_strong()
         self.line = FilledLine()
         self.caption = quiet()
@@ -74,26 +79,30 @@ class FlashSection(Section):
         rate, reads = history.rate(now)
         traffic = history.traffic(now)
         self.number.setText(units.rate(rate))
-        self.words.setText(f"{units.count(reads)} reads/s")
+        self.words.setText(tr("{0} reads/s").format(units.count(reads)))
         self.line.set_values(traffic)
         peak = max(traffic)
-        self.caption.setText(f"peak {units.rate(peak)}" if peak else "nothing read in the last minute")
+        self.caption.setText(tr("peak {0}").format(units.rate(peak)) if peak else tr("nothing read in the last minute"))
 
     def words_for_it(self) -> str:
         return f"{self.number.text()}, {self.words.text()}, {self.caption.text()}"
 
 
 class TimeSection(Section):
-    PARTS = (("Flash", "flash", "io_ms"), ("Memory", "memory", "memory_ms"), ("Compute", "compute", "compute_ms"))
+    PARTS = (
+        (QT_TR_NOOP("Flash"), "flash", "io_ms"),
+        (QT_TR_NOOP("Memory"), "memory", "memory_ms"),
+        (QT_TR_NOOP("Compute"), "compute", "compute_ms"),
+    )
 
     def __init__(self):
         super().__init__(
-            "Time a token",
-            "How long each of the last 60 tokens took, the latest at the right: waiting for flash, keeping the neuron "
-            "pool and the window in order, and everything else. The figures are means over these tokens.",
-        )
+            tr("Time a token"),
+            tr("How long each of the last 60 tokens took, the latest at the right: waiting for flash, keeping the "
+               "neuron pool and the window in order, and everything else. The figures are means over these tokens."),
+        )  # fmt: skip
         self.bars = TokenBars(tuple(colour for _, colour, _ in self.PARTS))
-        self.legend = Legend([(title, colour) for title, colour, _ in self.PARTS], columns=len(self.PARTS))
+        self.legend = Legend([(tr(title), colour) for title, colour, _ in self.PARTS], columns=len(self.PARTS))
         self.add(self.bars)
         self.add(self.legend)
 
@@ -109,15 +118,18 @@ class TimeSection(Section):
 
 
 class NeuronsSection(Section):
+    SHARES = (QT_TR_NOOP("Active"), QT_TR_NOOP("Loaded"), QT_TR_NOOP("In pool"), QT_TR_NOOP("Hit rate"))
+
     def __init__(self):
         super().__init__(
-            "Neurons",
-            "The share of each layer's neurons that was active, layer by layer from top to bottom, for the last 60 "
-            "tokens. Below, as shares of all neurons: active for a token, read from flash for it, held in the neuron "
-            "pool. Hit rate: the share of active neurons that was in the pool already. Means over these tokens.",
-        )
+            tr("Neurons"),
+            tr("The share of each layer's neurons that was active, layer by layer from top to bottom, for the last 60 "
+               "tokens. Below, as shares of all neurons: active for a token, read from flash for it, held in the "
+               "neuron pool. Hit rate: the share of active neurons that was in the pool already. Means over these "
+               "tokens."),
+        )  # fmt: skip
         self.map = HeatMap()
-        self.legend = Legend([("Active", ""), ("Loaded", ""), ("In pool", ""), ("Hit rate", "")])
+        self.legend = Legend([(tr(name), "") for name in self.SHARES])
         self.add(self.map)
         self.add(self.legend)
 
@@ -131,7 +143,7 @@ class NeuronsSection(Section):
         layers, means = len(tokens[-1].active), history.means()
         neurons = layers * tokens[-1].neurons
         shares = [means[f"{name}_neurons"] / neurons for name in ("active", "loaded", "resident")]
-        self.aside.setText(f"{layers} layers")
+        self.aside.setText(tr("%n layer(s)", None, layers))
         self.legend.set_values(*(units.percent(share) for share in (*shares, means["hit_rate"])))
 
     def words_for_it(self) -> str:
@@ -161,7 +173,7 @@ class MonitorPanel(QScrollArea):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setBackgroundRole(QPalette.ColorRole.Window)
         self.setFixedWidth(WIDTH)
-        self.setAccessibleName("Live panel")
+        self.setAccessibleName(tr("Live panel"))
         self._described = 0.0
         self._timer = QTimer(self)
         self._timer.timeout.connect(self.refresh)
@@ -185,7 +197,7 @@ class MonitorPanel(QScrollArea):
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        menu.addAction(self.tr("Copy Values")).triggered.connect(self.copy_values)
+        menu.addAction(tr("Copy Values")).triggered.connect(self.copy_values)
         menu.popup(event.globalPos())
 
     def copy_values(self) -> None:

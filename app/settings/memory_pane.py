@@ -142,7 +142,7 @@ class MemoryPane(Pane):
         values, model = self._settings.section("memory"), self._host.model
         self._show_budget(values["budget"], model)
         self.window_size.slider.setValue(values["window"])
-        self.window_size.value.setText(self.tr("{0} tokens").format(values["window"]))
+        self.window_size.value.setText(self.tr("%n token(s)", "", values["window"]))
         self.selection.setCurrentIndex(self.selection.findData(values["selection"]))
         self.threads.setValue(values["reader_threads"])
         self._row.setVisible(self.needs_reload())

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
+    QComboBox,
     QGridLayout,
     QHBoxLayout,
     QLabel,
@@ -14,6 +15,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app import language
 from app.chat.parameters import ParametersForm
 from app.dialogs import choose_folder
 from app.labels import quiet
@@ -68,15 +70,39 @@ class GeneralPane(Pane):
         self.add_row(
             self.tr("Text size"), self.text_size, self.tr("Of conversations. Light and dark follow the system.")
         )
+        self._spoken = settings["general.language"]
+        self.language = QComboBox()
+        for key, name in ((language.SYSTEM, self.tr("System")), *language.NAMES.items()):
+            self.language.addItem(name, key)
+        self.language.setMaximumWidth(180)
+        self.later = quiet(self.tr("Flashbulb speaks it when it is opened again."))
+        policy = self.later.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)
+        self.later.setSizePolicy(policy)
+        column = QWidget()
+        layout = QVBoxLayout(column)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(3)
+        layout.addWidget(self.language)
+        layout.addWidget(self.later)
+        self.add_row(self.tr("Language"), column)
+        self.language.setAccessibleName(self.tr("Language"))
         self._show_values()
         self.text_size.valueChanged.connect(self._on_text_size)
+        self.language.currentIndexChanged.connect(self._on_language)
         settings.changed.connect(self._show_values)
 
     def _show_values(self) -> None:
+        chosen = self._settings["general.language"]
         self.text_size.setValue(self._settings["general.text_size"])
+        self.language.setCurrentIndex(self.language.findData(chosen))
+        self.later.setVisible(chosen != self._spoken)
 
     def _on_text_size(self, value: int) -> None:
         self._settings["general.text_size"] = value
+
+    def _on_language(self) -> None:
+        self._settings["general.language"] = self.language.currentData()
 
 
 class ModelsPane(Pane):

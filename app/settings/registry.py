@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QT_TR_NOOP, QObject, QTimer, Signal
 
+from app import language
 from engine.files import write_whole
 
 FILE, VERSION = "settings.json", 1
@@ -18,7 +19,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Setting:
-    """kind: bool, int, float or str. optional: None is a value too. reload: a loaded model keeps the old value."""
+    """kind: bool, int, float or str. optional: None is a value too. reload: a loaded model keeps the old value.
+
+    about: in English, to be translated where a window shows it.
+    """
 
     key: str
     kind: type
@@ -42,6 +46,13 @@ class Setting:
 
 
 TABLE = (
+    Setting(
+        "general.language",
+        str,
+        language.SYSTEM,
+        "The language of the windows.",
+        choices=(language.SYSTEM, *language.NAMES),
+    ),
     Setting("general.text_size", int, 100, "Size of the conversation's text, in per cent.", 70, 220),
     Setting("general.pane", str, "memory", "The pane of the settings window that was open last."),
     Setting(
@@ -65,15 +76,23 @@ TABLE = (
         reload=True,
     ),
     Setting("memory.reader_threads", int, 32, "Threads that read from flash.", 1, 128, reload=True),
-    Setting("chat.system_prompt", str, "", "What a model is told before a conversation begins."),
-    Setting("chat.temperature", float, 0.7, "0 takes the likeliest token; higher values vary more.", 0.0, 2.0),
-    Setting("chat.top_p", float, 0.9, "Samples among the likeliest tokens that share this probability.", 0.01, 1.0),
-    Setting("chat.top_k", int, 0, "Samples among this many of the likeliest tokens; 0 for all.", 0, 1000),
-    Setting("chat.repetition_penalty", float, 1.0, "Makes recent tokens less likely; 1 for no penalty.", 1.0, 2.0),
-    Setting("chat.max_tokens", int, 512, "Longest answer, in tokens.", 1, 32768),
+    Setting("chat.system_prompt", str, "", QT_TR_NOOP("What a model is told before a conversation begins.")),
     Setting(
-        "chat.seed", int, None, "The same seed gives the same answer; None differs each time.", 0, 2**31 - 1,
-        optional=True,
+        "chat.temperature", float, 0.7, QT_TR_NOOP("0 takes the likeliest token; higher values vary more."), 0.0, 2.0
+    ),
+    Setting(
+        "chat.top_p", float, 0.9, QT_TR_NOOP("Samples among the likeliest tokens that share this probability."),
+        0.01, 1.0,
+    ),
+    Setting("chat.top_k", int, 0, QT_TR_NOOP("Samples among this many of the likeliest tokens; 0 for all."), 0, 1000),
+    Setting(
+        "chat.repetition_penalty", float, 1.0, QT_TR_NOOP("Makes recent tokens less likely; 1 for no penalty."),
+        1.0, 2.0,
+    ),
+    Setting("chat.max_tokens", int, 512, QT_TR_NOOP("Longest answer, in tokens."), 1, 32768),
+    Setting(
+        "chat.seed", int, None, QT_TR_NOOP("The same seed gives the same answer; without one, each answer differs."),
+        0, 2**31 - 1, optional=True,
     ),
     Setting("models.folder", str, "", "Where models are kept; empty for the usual place."),
     Setting("models.last", str, "starter", "The model that was used last."),
@@ -137,7 +156,7 @@ class Settings(QObject):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(self._path, content)
         except OSError as error:
-            self.trouble.emit(f"Settings cannot be written to {self._path} ({error.strerror}).")
+            self.trouble.emit(self.tr("Settings cannot be written to {0} ({1}).").format(self._path, error.strerror))
 
     def close(self) -> None:
         """Write what is not written yet."""
@@ -151,7 +170,9 @@ class Settings(QObject):
             for older in range(version, VERSION):
                 values = UPGRADES[older](values)
         except OSError as error:
-            self.notice = f"{self._path} cannot be read ({error.strerror}): default settings are used."
+            self.notice = self.tr("{0} cannot be read ({1}): default settings are used.").format(
+                self._path, error.strerror
+            )
         except (ValueError, KeyError, TypeError) as error:
             log.info("settings: %r", error)
             self._put_aside()
@@ -162,6 +183,8 @@ class Settings(QObject):
         aside = self._path.with_name(f"damaged-{time.strftime('%Y-%m-%d-%H%M%S')}-{FILE}")
         try:
             self._path.replace(aside)
-            self.notice = f"The settings file was damaged. Default settings are used; the file is kept as {aside}."
+            self.notice = self.tr(
+                "The settings file was damaged. Default settings are used; the file is kept as {0}."
+            ).format(aside)
         except OSError as error:
-            self.notice = f"{self._path} is damaged and cannot be put aside ({error.strerror})."
+            self.notice = self.tr("{0} is damaged and cannot be put aside ({1}).").format(self._path, error.strerror)

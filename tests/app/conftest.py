@@ -9,6 +9,7 @@ from PySide6.QtCore import QCoreApplication, QEvent, Qt, QTimer
 from PySide6.QtGui import QColor, QPalette
 from PySide6.QtWidgets import QApplication
 
+from app import language
 from app.engine_host import EngineHost, State
 from app.window import MainWindow
 from tests.app.fake_engine import FakeEngine
@@ -34,6 +35,13 @@ def nothing_left(qapp):
 
 def _is_active(timer: QTimer) -> bool:
     return shiboken6.isValid(timer) and timer.isActive()
+
+
+@pytest.fixture(autouse=True)
+def english(qapp, monkeypatch):
+    """Whatever language this machine is set to."""
+    monkeypatch.setattr(language, "system_languages", lambda: ["en-US"])
+    language.use(language.SYSTEM)
 
 
 @pytest.fixture

@@ -53,6 +53,8 @@ def installed(tmp_path) -> Path:
         write(pyside / "Qt" / "lib" / f"{module}.framework" / "Versions" / "A" / module, mach_o(linked=libraries))
     for name in ("platforms/libqcocoa.dylib", "platforms/libqminimal.dylib", "sqldrivers/libqsqlite.dylib"):
         write(pyside / "Qt" / "plugins" / name, mach_o(linked=[QT.format("QtGui")]))
+    for name in ("qtbase_zh_CN.qm", "qtbase_de.qm", "qtdeclarative_zh_CN.qm"):
+        write(pyside / "Qt" / "translations" / name, b"")
     for name in ("PySide6/Qt/qml/a.qml", "PySide6/Assistant.app/a", "PySide6/QtQml.pyi", "PySide6/__init__.py"):
         write(tmp_path / name, b"")
     for name in ("auto/modeling_auto.py", "opt/configuration_opt.py", "opt/modeling_opt.py"):
@@ -75,6 +77,7 @@ def test_what_is_never_loaded_is_deleted_and_what_is_linked_stays(installed, mon
         "PySide6/Qt/lib/QtGui.framework/Versions/A/QtGui",
         "PySide6/Qt/lib/QtDBus.framework/Versions/A/QtDBus",
         "PySide6/Qt/plugins/platforms/libqcocoa.dylib",
+        "PySide6/Qt/translations/qtbase_zh_CN.qm",
         "numpy/_core/multiarray.py",
         "transformers/models/auto/modeling_auto.py",
         "transformers/models/opt/configuration_opt.py",

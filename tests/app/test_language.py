@@ -1,0 +1,90 @@
+"""The window's language: the system's or the chosen one, in words, numbers and Qt's own buttons."""
+
+from datetime import date
+
+import pytest
+from PySide6.QtCore import QLocale
+from PySide6.QtWidgets import QDialogButtonBox
+
+from app import language, units
+from app.chat.sidebar import ConversationsModel
+from app.settings.window import SettingsWindow
+
+
+@pytest.fixture
+def chinese(qapp):
+    yield language.use(language.CHINESE)
+    language.use(language.ENGLISH)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "spoken"),
+    [
+        ([], "en"),
+        (["de-DE", "fr"], "en"),
+        (["en-GB", "zh-Hans-CN"], "en"),
+        (["de-DE", "zh-Hans-CN", "en"], "zh_CN"),
+        (["zh_CN"], "zh_CN"),
+        (["zh"], "zh_CN"),
+        (["zh-Hans-HK-x-private"], "en"),
+        (["zh-Hant-TW"], "en"),
+    ],
+)
+def test_the_first_language_that_we_have(wanted, spoken):
+    assert language.best_of(wanted) == spoken
+
+
+def test_the_application_follows_the_system(open_window, monkeypatch):
+    monkeypatch.setattr(language, "system_languages", lambda: ["zh-Hans-CN"])
+    window = open_window()
+    assert window.new_chat.text() == "新建对话"
+    assert window.chat.composer.entry.placeholderText() == "消息"
+    assert "层" in window.monitor.neurons.toolTip()
+
+
+def test_a_chosen_language_is_kept_and_spoken_from_the_next_start(open_window, qtbot, tmp_path):
+    window = open_window(data_dir=tmp_path)
+    window.show_settings.trigger()
+    window.settings_window.open_pane("general")
+    pane = window.settings_window.panes[0][2]
+    assert pane.language.currentText() == "System"
+    assert pane.later.isHidden()
+    pane.language.setCurrentIndex(pane.language.findText("简体中文"))
+    assert pane.later.isVisible()
+    window.quit()
+    again = open_window(data_dir=tmp_path)
+    assert again.models.text() == "模型…"
+
+
+def test_qts_own_buttons_speak_it_too(qtbot, chinese):
+    box = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
+    qtbot.addWidget(box)
+    assert box.buttons()[0].text() == "取消"
+
+
+def test_going_back_leaves_nothing_behind(qtbot, make_host, chinese):
+    language.use(language.ENGLISH)
+    box = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
+    qtbot.addWidget(box)
+    assert box.buttons()[0].text() == "Cancel"
+
+
+def test_numbers_and_dates_are_written_its_way(chinese):
+    long_ago = ConversationsModel()._section(date(2019, 3, 5))
+    assert (units.whole(131072), long_ago) == ("131,072", "2019年3月")
+    QLocale.setDefault(QLocale("de_DE"))
+    assert units.size(12_345_678) == "12,3\u00a0MB"
+
+
+@pytest.mark.parametrize(("count", "text"), [(1, "1 conversation"), (2, "2 conversations")])
+def test_english_tells_one_from_many(qapp, count, text):
+    assert ConversationsModel().tr("%n conversation(s)", "", count) == text
+
+
+def test_every_pane_of_the_settings_opens_in_chinese(qtbot, make_host, chinese):
+    from app.settings.registry import Settings
+    from tests.app.fake_engine import FakeEngine
+
+    window = SettingsWindow(Settings(), make_host(FakeEngine()))
+    qtbot.addWidget(window)
+    assert window.panes[0][1] == "通用"

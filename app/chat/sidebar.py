@@ -149,7 +149,9 @@ class ConversationsModel(QAbstractListModel):
             return self.tr("Last seven days")
         if day > today - timedelta(days=30):
             return self.tr("Last thirty days")
-        return QLocale().toString(datetime(day.year, day.month, 1), "MMMM yyyy")
+        return QLocale().toString(
+            datetime(day.year, day.month, 1), self.tr("MMMM yyyy", "a month, as QLocale writes dates")
+        )
 
 
 def _identity(row: str | Head | Hit) -> tuple:

@@ -5,30 +5,30 @@
     <name></name>
     <message numerus="yes">
         <source>cut off after %n token(s)</source>
-        <translation type="unfinished">
-            <numerusform></numerusform>
-            <numerusform></numerusform>
+        <translation>
+            <numerusform>cut off after %n token</numerusform>
+            <numerusform>cut off after %n tokens</numerusform>
         </translation>
     </message>
     <message numerus="yes">
         <source>{0}, window of %n token(s)</source>
-        <translation type="unfinished">
-            <numerusform></numerusform>
-            <numerusform></numerusform>
+        <translation>
+            <numerusform>{0}, window of %n token</numerusform>
+            <numerusform>{0}, window of %n tokens</numerusform>
         </translation>
     </message>
     <message numerus="yes">
         <source>The file of your conversations was damaged. %n of them could be read and are here; the damaged file is kept as {0}.</source>
-        <translation type="unfinished">
-            <numerusform></numerusform>
-            <numerusform></numerusform>
+        <translation>
+            <numerusform>The file of your conversations was damaged. %n of them could be read and is here; the damaged file is kept as {0}.</numerusform>
+            <numerusform>The file of your conversations was damaged. %n of them could be read and are here; the damaged file is kept as {0}.</numerusform>
         </translation>
     </message>
     <message numerus="yes">
         <source>%n layer(s)</source>
-        <translation type="unfinished">
-            <numerusform></numerusform>
-            <numerusform></numerusform>
+        <translation>
+            <numerusform>%n layer</numerusform>
+            <numerusform>%n layers</numerusform>
         </translation>
     </message>
 </context>
@@ -36,9 +36,9 @@
     <name>ConversationsModel</name>
     <message numerus="yes">
         <source>%n conversation(s)</source>
-        <translation type="unfinished">
-            <numerusform></numerusform>
-            <numerusform></numerusform>
+        <translation>
+            <numerusform>%n conversation</numerusform>
+            <numerusform>%n conversations</numerusform>
         </translation>
     </message>
 </context>
@@ -46,9 +46,9 @@
     <name>MemoryPane</name>
     <message numerus="yes">
         <source>%n token(s)</source>
-        <translation type="unfinished">
-            <numerusform></numerusform>
-            <numerusform></numerusform>
+        <translation>
+            <numerusform>%n token</numerusform>
+            <numerusform>%n tokens</numerusform>
         </translation>
     </message>
 </context>

@@ -5,1416 +5,1484 @@
     <name></name>
     <message>
         <source>tok/s</source>
-        <translation type="unfinished"></translation>
+        <translation>词元/秒</translation>
     </message>
     <message>
         <source>first token {0}</source>
-        <translation type="unfinished"></translation>
+        <translation>首个词元 {0}</translation>
     </message>
     <message>
         <source>{0} from flash a token</source>
-        <translation type="unfinished"></translation>
+        <translation>每词元读闪存 {0}</translation>
     </message>
     <message>
         <source>{0} hits</source>
-        <translation type="unfinished"></translation>
+        <translation>命中 {0}</translation>
     </message>
     <message>
         <source>the window did not fit the neuron pool</source>
-        <translation type="unfinished"></translation>
+        <translation>神经元池容不下整个窗口</translation>
     </message>
     <message>
         <source>stopped</source>
-        <translation type="unfinished"></translation>
+        <translation>已停止</translation>
     </message>
     <message>
         <source>interrupted</source>
-        <translation type="unfinished"></translation>
+        <translation>已中断</translation>
     </message>
     <message numerus="yes">
         <source>cut off after %n token(s)</source>
-        <translation type="unfinished">
-            <numerusform></numerusform>
+        <translation>
+            <numerusform>满 %n 个词元后截断</numerusform>
         </translation>
     </message>
     <message>
         <source>cut off, the context is full</source>
-        <translation type="unfinished"></translation>
+        <translation>已截断：上下文已满</translation>
     </message>
     <message>
         <source>Model</source>
-        <translation type="unfinished"></translation>
+        <translation>模型</translation>
     </message>
     <message>
         <source>Tokens</source>
-        <translation type="unfinished"></translation>
+        <translation>词元</translation>
     </message>
     <message>
         <source>{0} read, {1} of them kept from before; {2} written</source>
-        <translation type="unfinished"></translation>
+        <translation>读入 {0} 个，其中 {1} 个沿用之前的缓存；写出 {2} 个</translation>
     </message>
     <message>
         <source>First token</source>
-        <translation type="unfinished"></translation>
+        <translation>首个词元</translation>
     </message>
     <message>
         <source>Read for the prompt</source>
-        <translation type="unfinished"></translation>
+        <translation>处理提示词时读取</translation>
     </message>
     <message>
         <source>Selection</source>
-        <translation type="unfinished"></translation>
+        <translation>选择方式</translation>
     </message>
     <message numerus="yes">
         <source>{0}, window of %n token(s)</source>
-        <translation type="unfinished">
-            <numerusform></numerusform>
+        <translation>
+            <numerusform>{0}，窗口 %n 个词元</numerusform>
         </translation>
     </message>
     <message>
         <source>Memory, at most</source>
-        <translation type="unfinished"></translation>
+        <translation>内存峰值</translation>
     </message>
     <message>
         <source>A token</source>
-        <translation type="unfinished"></translation>
+        <translation>每个词元</translation>
     </message>
     <message>
         <source>Flash</source>
-        <translation type="unfinished"></translation>
+        <translation>闪存</translation>
     </message>
     <message>
         <source>{0} in {1} reads a token</source>
-        <translation type="unfinished"></translation>
+        <translation>每个词元 {0}，读取 {1} 次</translation>
     </message>
     <message>
         <source>Neurons</source>
-        <translation type="unfinished"></translation>
+        <translation>神经元</translation>
     </message>
     <message>
         <source>{0} active, {1} read, {2} in the pool</source>
-        <translation type="unfinished"></translation>
+        <translation>激活 {0}，读取 {1}，池中 {2}</translation>
     </message>
     <message>
         <source>Hit rate</source>
-        <translation type="unfinished"></translation>
+        <translation>命中率</translation>
     </message>
     <message>
         <source>The neuron pool was too small for a window of {0}: neurons had to leave it early. A larger memory budget or a shorter window helps.</source>
-        <translation type="unfinished"></translation>
+        <translation>神经元池容不下长度为 {0} 的窗口，部分神经元被提前移出。增大内存预算或缩短窗口会有帮助。</translation>
     </message>
     <message>
         <source>Computing takes {0} of the time, waiting for flash {1}: more memory would hardly make it faster.</source>
-        <translation type="unfinished"></translation>
+        <translation>计算占 {0} 的时间，等待闪存占 {1}：增加内存几乎不会更快。</translation>
     </message>
     <message>
         <source>The time is spread: waiting for flash {0}, computing {1}.</source>
-        <translation type="unfinished"></translation>
+        <translation>时间分布较均匀：等待闪存 {0}，计算 {1}。</translation>
     </message>
     <message>
         <source>Waiting for flash {0} of the time.</source>
-        <translation type="unfinished"></translation>
+        <translation>{0} 的时间在等待闪存。</translation>
     </message>
     <message>
         <source>All neurons are read for every token: predicted selection reads far less.</source>
-        <translation type="unfinished"></translation>
+        <translation>每个词元都要读取全部神经元：改用预测选择会少读很多。</translation>
     </message>
     <message>
         <source>A larger window keeps more neurons in memory; with {0} more, nothing would be read any more.</source>
-        <translation type="unfinished"></translation>
+        <translation>更长的窗口能让更多神经元留在内存中；再多 {0} 内存，就完全不必读取了。</translation>
     </message>
     <message>
         <source>Most neurons are in memory already: a faster drive would help, more memory little.</source>
-        <translation type="unfinished"></translation>
+        <translation>大部分神经元已在内存中：更快的硬盘会有帮助，增加内存作用不大。</translation>
     </message>
     <message>
         <source>predicted</source>
-        <translation type="unfinished"></translation>
+        <translation>预测选择</translation>
     </message>
     <message>
         <source>exact</source>
-        <translation type="unfinished"></translation>
+        <translation>精确选择</translation>
     </message>
     <message>
         <source>all neurons</source>
-        <translation type="unfinished"></translation>
+        <translation>全部神经元</translation>
     </message>
     <message>
         <source>{0}, {1} loss</source>
-        <translation type="unfinished"></translation>
+        <translation>{0}，损失 {1}</translation>
     </message>
     <message>
         <source>flash</source>
-        <translation type="unfinished"></translation>
+        <translation>闪存</translation>
     </message>
     <message>
         <source>memory management</source>
-        <translation type="unfinished"></translation>
+        <translation>内存管理</translation>
     </message>
     <message>
         <source>computing</source>
-        <translation type="unfinished"></translation>
+        <translation>计算</translation>
     </message>
     <message>
         <source>You</source>
-        <translation type="unfinished"></translation>
+        <translation>你</translation>
     </message>
     <message>
         <source>Answer</source>
-        <translation type="unfinished"></translation>
+        <translation>回答</translation>
     </message>
     <message>
         <source>About Flashbulb</source>
-        <translation type="unfinished"></translation>
+        <translation>关于 Flashbulb</translation>
     </message>
     <message>
         <source>Chat with language models larger than memory, on this computer. The model&apos;s weights stay on flash; each token reads only the neurons that it needs, as described in “LLM in a flash” (arXiv 2312.11514). Nothing leaves this computer.</source>
-        <translation type="unfinished"></translation>
+        <translation>在这台电脑上与比内存更大的语言模型对话。模型权重留在闪存中，每个词元只读取它需要的神经元，方法见论文“LLM in a flash”（arXiv 2312.11514）。任何内容都不会离开这台电脑。</translation>
     </message>
     <message>
         <source>Keyboard shortcuts</source>
-        <translation type="unfinished"></translation>
+        <translation>键盘快捷键</translation>
     </message>
     <message>
         <source>Send Message</source>
-        <translation type="unfinished"></translation>
+        <translation>发送消息</translation>
     </message>
     <message>
         <source>New Line in Message</source>
-        <translation type="unfinished"></translation>
+        <translation>在消息中换行</translation>
     </message>
     <message>
         <source>Something went wrong inside Flashbulb. The window goes on working; the details may help to report it.</source>
-        <translation type="unfinished"></translation>
+        <translation>Flashbulb 内部出错。窗口仍可继续使用；报告问题时请附上详细信息。</translation>
     </message>
     <message>
         <source>It was written by a newer Flashbulb (version {0}). Update Flashbulb.</source>
-        <translation type="unfinished"></translation>
+        <translation>它由更新版本的 Flashbulb 写入（版本 {0}）。请更新 Flashbulb。</translation>
     </message>
     <message>
         <source>It holds no conversations of Flashbulb ({0}).</source>
-        <translation type="unfinished"></translation>
+        <translation>其中没有 Flashbulb 的对话（{0}）。</translation>
     </message>
     <message>
         <source>{0} cannot be written to ({1}).</source>
-        <translation type="unfinished"></translation>
+        <translation>无法写入 {0}（{1}）。</translation>
     </message>
     <message>
         <source>This conversation is not there any more.</source>
-        <translation type="unfinished"></translation>
+        <translation>此对话已不存在。</translation>
     </message>
     <message>
         <source>{0} was written by a newer Flashbulb (version {1}, this one knows {2}). Update Flashbulb to see your conversations.</source>
-        <translation type="unfinished"></translation>
+        <translation>{0} 由更新版本的 Flashbulb 写入（版本 {1}，当前支持 {2}）。请更新 Flashbulb 以查看对话。</translation>
     </message>
     <message numerus="yes">
         <source>The file of your conversations was damaged. %n of them could be read and are here; the damaged file is kept as {0}.</source>
-        <translation type="unfinished">
-            <numerusform></numerusform>
+        <translation>
+            <numerusform>对话文件已损坏。其中 %n 个对话可以读取，已恢复；损坏的文件保留为 {0}。</numerusform>
         </translation>
     </message>
     <message>
         <source>Another program holds {0}, the file of your conversations. Close it.</source>
-        <translation type="unfinished"></translation>
+        <translation>对话文件 {0} 正被另一个程序占用。请关闭该程序。</translation>
     </message>
     <message>
         <source>The disk of {0} is full, so conversations cannot be saved. Make room.</source>
-        <translation type="unfinished"></translation>
+        <translation>{0} 所在的磁盘已满，无法存储对话。请腾出空间。</translation>
     </message>
     <message>
         <source>{0}, the file of your conversations, cannot be written to ({1}).</source>
-        <translation type="unfinished"></translation>
+        <translation>无法写入对话文件 {0}（{1}）。</translation>
     </message>
     <message>
         <source>{0}, the file of your conversations, fails ({1}).</source>
-        <translation type="unfinished"></translation>
+        <translation>对话文件 {0} 出错（{1}）。</translation>
     </message>
     <message>
         <source>squared ReLU</source>
-        <translation type="unfinished"></translation>
+        <translation>平方 ReLU</translation>
     </message>
     <message>
         <source>Starter</source>
-        <translation type="unfinished"></translation>
+        <translation>入门模型</translation>
     </message>
     <message>
         <source>Resident</source>
-        <translation type="unfinished"></translation>
+        <translation>常驻权重</translation>
     </message>
     <message>
         <source>Neuron pool</source>
-        <translation type="unfinished"></translation>
+        <translation>神经元池</translation>
     </message>
     <message>
         <source>Predictors</source>
-        <translation type="unfinished"></translation>
+        <translation>预测器</translation>
     </message>
     <message>
         <source>KV cache</source>
-        <translation type="unfinished"></translation>
+        <translation>KV 缓存</translation>
     </message>
     <message>
         <source>Workspace</source>
-        <translation type="unfinished"></translation>
+        <translation>工作区</translation>
     </message>
     <message>
         <source>Memory</source>
-        <translation type="unfinished"></translation>
+        <translation>内存</translation>
     </message>
     <message>
         <source>Memory that this application uses now, measured by the operating system. The bar shows what the model was planned to take of its memory budget.</source>
-        <translation type="unfinished"></translation>
+        <translation>此应用当前占用的内存，由操作系统测得。色条显示按计划模型在内存预算中的各项占用。</translation>
     </message>
     <message>
         <source>model {0}</source>
-        <translation type="unfinished"></translation>
+        <translation>模型 {0}</translation>
     </message>
     <message>
         <source>used by Flashbulb</source>
-        <translation type="unfinished"></translation>
+        <translation>Flashbulb 已用</translation>
     </message>
     <message>
         <source>model&apos;s share {0} of a budget of {1}</source>
-        <translation type="unfinished"></translation>
+        <translation>模型占 {0}，预算 {1}</translation>
     </message>
     <message>
         <source>model&apos;s share {0}, no budget set</source>
-        <translation type="unfinished"></translation>
+        <translation>模型占 {0}，未设预算</translation>
     </message>
     <message>
         <source>Bytes asked of the drive in each second of work: while the prompt is read and while tokens are made, computing time included. The dotted line is the highest half second of the last minute.</source>
-        <translation type="unfinished"></translation>
+        <translation>工作时每秒向硬盘读取的字节数：包括处理提示词和生成词元，也包括计算的时间。虚线为最近一分钟内读取最多的半秒。</translation>
     </message>
     <message>
         <source>last 60 s</source>
-        <translation type="unfinished"></translation>
+        <translation>最近 60 秒</translation>
     </message>
     <message>
         <source>{0} reads/s</source>
-        <translation type="unfinished"></translation>
+        <translation>每秒读取 {0} 次</translation>
     </message>
     <message>
         <source>peak {0}</source>
-        <translation type="unfinished"></translation>
+        <translation>峰值 {0}</translation>
     </message>
     <message>
         <source>nothing read in the last minute</source>
-        <translation type="unfinished"></translation>
+        <translation>最近一分钟没有读取</translation>
     </message>
     <message>
         <source>Compute</source>
-        <translation type="unfinished"></translation>
+        <translation>计算</translation>
     </message>
     <message>
         <source>Time a token</source>
-        <translation type="unfinished"></translation>
+        <translation>每词元用时</translation>
     </message>
     <message>
         <source>How long each of the last 60 tokens took, the latest at the right: waiting for flash, keeping the neuron pool and the window in order, and everything else. The figures are means over these tokens.</source>
-        <translation type="unfinished"></translation>
+        <translation>最近 60 个词元各自的用时，最新的在右侧：等待闪存、维护神经元池与窗口，以及其余计算。数字为这些词元的平均值。</translation>
     </message>
     <message>
         <source>Active</source>
-        <translation type="unfinished"></translation>
+        <translation>激活</translation>
     </message>
     <message>
         <source>Loaded</source>
-        <translation type="unfinished"></translation>
+        <translation>读取</translation>
     </message>
     <message>
         <source>In pool</source>
-        <translation type="unfinished"></translation>
+        <translation>池中</translation>
     </message>
     <message>
         <source>The share of each layer&apos;s neurons that was active, layer by layer from top to bottom, for the last 60 tokens. Below, as shares of all neurons: active for a token, read from flash for it, held in the neuron pool. Hit rate: the share of active neurons that was in the pool already. Means over these tokens.</source>
-        <translation type="unfinished"></translation>
+        <translation>最近 60 个词元中，各层被激活的神经元占比，自上而下逐层排列。下方为占全部神经元的比例：每个词元激活的、为它从闪存读取的、神经元池中保有的。命中率：激活的神经元中已在池内的比例。均为这些词元的平均值。</translation>
     </message>
     <message numerus="yes">
         <source>%n layer(s)</source>
-        <translation type="unfinished">
-            <numerusform></numerusform>
+        <translation>
+            <numerusform>%n 层</numerusform>
         </translation>
     </message>
     <message>
         <source>Live panel</source>
-        <translation type="unfinished"></translation>
+        <translation>实时面板</translation>
     </message>
     <message>
         <source>Copy Values</source>
-        <translation type="unfinished"></translation>
+        <translation>拷贝数值</translation>
     </message>
     <message>
         <source>What a model is told before a conversation begins.</source>
-        <translation type="unfinished"></translation>
+        <translation>对话开始前告诉模型的内容。</translation>
     </message>
     <message>
         <source>0 takes the likeliest token; higher values vary more.</source>
-        <translation type="unfinished"></translation>
+        <translation>0 表示总取最可能的词元；数值越高变化越多。</translation>
     </message>
     <message>
         <source>Samples among the likeliest tokens that share this probability.</source>
-        <translation type="unfinished"></translation>
+        <translation>在累计达到此概率的最可能词元中采样。</translation>
     </message>
     <message>
         <source>Samples among this many of the likeliest tokens; 0 for all.</source>
-        <translation type="unfinished"></translation>
+        <translation>在这么多个最可能的词元中采样；0 表示全部。</translation>
     </message>
     <message>
         <source>Makes recent tokens less likely; 1 for no penalty.</source>
-        <translation type="unfinished"></translation>
+        <translation>降低近期词元再次出现的概率；1 表示不惩罚。</translation>
     </message>
     <message>
         <source>Longest answer, in tokens.</source>
-        <translation type="unfinished"></translation>
+        <translation>回答的最大长度，以词元计。</translation>
     </message>
     <message>
-        <source>The same seed gives the same answer; None differs each time.</source>
-        <translation type="unfinished"></translation>
+        <source>The same seed gives the same answer; without one, each answer differs.</source>
+        <translation>相同的种子得到相同的回答；不设种子则每次不同。</translation>
     </message>
     <message>
         <source>Conversation</source>
-        <translation type="unfinished"></translation>
+        <translation>对话</translation>
     </message>
 </context>
 <context>
     <name>Answer</name>
     <message>
         <source>Reading your message…</source>
-        <translation type="unfinished"></translation>
+        <translation>正在阅读你的消息…</translation>
     </message>
     <message>
         <source>Show what this answer cost</source>
-        <translation type="unfinished"></translation>
+        <translation>显示此回答的开销</translation>
     </message>
     <message>
         <source>Answer again</source>
-        <translation type="unfinished"></translation>
+        <translation>重新回答</translation>
     </message>
     <message>
         <source>Continue</source>
-        <translation type="unfinished"></translation>
+        <translation>继续</translation>
     </message>
     <message>
         <source>Going on…</source>
-        <translation type="unfinished"></translation>
+        <translation>正在继续…</translation>
     </message>
     <message>
         <source>Hide what this answer cost</source>
-        <translation type="unfinished"></translation>
+        <translation>隐藏此回答的开销</translation>
     </message>
 </context>
 <context>
     <name>AnswerBody</name>
     <message>
         <source>Answer</source>
-        <translation type="unfinished"></translation>
+        <translation>回答</translation>
     </message>
 </context>
 <context>
     <name>ChatPane</name>
     <message>
         <source>Defaults</source>
-        <translation type="unfinished"></translation>
+        <translation>默认值</translation>
     </message>
     <message>
         <source>For conversations that have no values of their own, which are set beside the message field.</source>
-        <translation type="unfinished"></translation>
+        <translation>用于没有单独设置的对话；单独设置在消息栏旁进行。</translation>
     </message>
 </context>
 <context>
     <name>ChatView</name>
     <message>
         <source>No model is loaded</source>
-        <translation type="unfinished"></translation>
+        <translation>尚未载入模型</translation>
     </message>
     <message>
         <source>The model is loading</source>
-        <translation type="unfinished"></translation>
+        <translation>正在载入模型</translation>
     </message>
     <message>
         <source>The answer is being stopped</source>
-        <translation type="unfinished"></translation>
+        <translation>正在停止回答</translation>
     </message>
     <message>
         <source>Flashbulb is closing</source>
-        <translation type="unfinished"></translation>
+        <translation>Flashbulb 正在关闭</translation>
     </message>
     <message>
         <source>Loading the model…</source>
-        <translation type="unfinished"></translation>
+        <translation>正在载入模型…</translation>
     </message>
     <message>
         <source>Reload model</source>
-        <translation type="unfinished"></translation>
+        <translation>重新载入模型</translation>
     </message>
 </context>
 <context>
     <name>CodeBlock</name>
     <message>
         <source>Code, {0}</source>
-        <translation type="unfinished"></translation>
+        <translation>代码，{0}</translation>
     </message>
     <message>
         <source>Code</source>
-        <translation type="unfinished"></translation>
+        <translation>代码</translation>
     </message>
     <message>
         <source>Copy code</source>
-        <translation type="unfinished"></translation>
+        <translation>拷贝代码</translation>
     </message>
     <message>
         <source>code</source>
-        <translation type="unfinished"></translation>
+        <translation>代码</translation>
     </message>
 </context>
 <context>
     <name>Composer</name>
     <message>
         <source>System prompt and sampling</source>
-        <translation type="unfinished"></translation>
+        <translation>系统提示词与采样</translation>
     </message>
     <message>
         <source>An answer is being written</source>
-        <translation type="unfinished"></translation>
+        <translation>正在生成回答</translation>
     </message>
     <message>
         <source>Write a message first</source>
-        <translation type="unfinished"></translation>
+        <translation>请先输入消息</translation>
     </message>
     <message>
         <source>Stop</source>
-        <translation type="unfinished"></translation>
+        <translation>停止</translation>
     </message>
     <message>
         <source>Send</source>
-        <translation type="unfinished"></translation>
+        <translation>发送</translation>
     </message>
     <message>
         <source>Stop (Esc)</source>
-        <translation type="unfinished"></translation>
+        <translation>停止（Esc）</translation>
     </message>
     <message>
         <source>Send (Enter)</source>
-        <translation type="unfinished"></translation>
+        <translation>发送（回车）</translation>
     </message>
 </context>
 <context>
     <name>ContextMeter</name>
     <message>
         <source>{0} of {1} tokens</source>
-        <translation type="unfinished"></translation>
+        <translation>{0} / {1} 词元</translation>
     </message>
     <message>
         <source>, nearly full</source>
-        <translation type="unfinished"></translation>
+        <translation>，即将用满</translation>
     </message>
     <message>
         <source>How much of the model&apos;s context this conversation takes. When it is full, the oldest messages are no longer given to the model; they stay in the conversation.</source>
-        <translation type="unfinished"></translation>
+        <translation>此对话占用模型上下文的多少。用满后，最早的消息不再提供给模型，但仍保留在对话中。</translation>
     </message>
     <message>
         <source>Context: {0}</source>
-        <translation type="unfinished"></translation>
+        <translation>上下文：{0}</translation>
     </message>
 </context>
 <context>
     <name>ConversationDelegate</name>
     <message>
         <source>Title</source>
-        <translation type="unfinished"></translation>
+        <translation>标题</translation>
     </message>
 </context>
 <context>
     <name>ConversationList</name>
     <message>
         <source>Conversations</source>
-        <translation type="unfinished"></translation>
+        <translation>对话</translation>
     </message>
 </context>
 <context>
     <name>ConversationsModel</name>
     <message>
         <source>Pinned</source>
-        <translation type="unfinished"></translation>
+        <translation>已置顶</translation>
     </message>
     <message numerus="yes">
         <source>%n conversation(s)</source>
-        <translation type="unfinished">
-            <numerusform></numerusform>
+        <translation>
+            <numerusform>%n 个对话</numerusform>
         </translation>
     </message>
     <message>
         <source>Nothing found</source>
-        <translation type="unfinished"></translation>
+        <translation>未找到结果</translation>
     </message>
     <message>
         <source>New chat</source>
-        <translation type="unfinished"></translation>
+        <translation>新对话</translation>
     </message>
     <message>
         <source>, pinned</source>
-        <translation type="unfinished"></translation>
+        <translation>，已置顶</translation>
     </message>
     <message>
         <source>Today</source>
-        <translation type="unfinished"></translation>
+        <translation>今天</translation>
     </message>
     <message>
         <source>Yesterday</source>
-        <translation type="unfinished"></translation>
+        <translation>昨天</translation>
     </message>
     <message>
         <source>Last seven days</source>
-        <translation type="unfinished"></translation>
+        <translation>过去 7 天</translation>
     </message>
     <message>
         <source>Last thirty days</source>
-        <translation type="unfinished"></translation>
+        <translation>过去 30 天</translation>
+    </message>
+    <message>
+        <source>MMMM yyyy</source>
+        <comment>a month, as QLocale writes dates</comment>
+        <translation>yyyy年M月</translation>
     </message>
 </context>
 <context>
     <name>Editor</name>
     <message>
         <source>Message to send again</source>
-        <translation type="unfinished"></translation>
+        <translation>要重新发送的消息</translation>
     </message>
     <message>
         <source>Cancel</source>
-        <translation type="unfinished"></translation>
+        <translation>取消</translation>
     </message>
     <message>
         <source>Send</source>
-        <translation type="unfinished"></translation>
+        <translation>发送</translation>
     </message>
 </context>
 <context>
     <name>Entry</name>
     <message>
         <source>Message</source>
-        <translation type="unfinished"></translation>
+        <translation>消息</translation>
     </message>
 </context>
 <context>
     <name>GeneralPane</name>
     <message>
         <source>Text size</source>
-        <translation type="unfinished"></translation>
+        <translation>文字大小</translation>
     </message>
     <message>
         <source>Of conversations. Light and dark follow the system.</source>
-        <translation type="unfinished"></translation>
+        <translation>用于对话内容。浅色与深色外观跟随系统。</translation>
     </message>
     <message>
         <source>System</source>
-        <translation type="unfinished"></translation>
+        <translation>跟随系统</translation>
     </message>
     <message>
         <source>Flashbulb speaks it when it is opened again.</source>
-        <translation type="unfinished"></translation>
+        <translation>重新打开 Flashbulb 后生效。</translation>
     </message>
     <message>
         <source>Language</source>
-        <translation type="unfinished"></translation>
+        <translation>语言</translation>
+    </message>
+</context>
+<context>
+    <name>Guide</name>
+    <message>
+        <source>What this computer can run</source>
+        <translation>这台电脑能运行什么</translation>
+    </message>
+    <message>
+        <source>Put this away</source>
+        <translation>收起</translation>
+    </message>
+    <message>
+        <source>Show All Models…</source>
+        <translation>显示所有模型…</translation>
+    </message>
+    <message>
+        <source>Looking at this computer…</source>
+        <translation>正在查看这台电脑…</translation>
+    </message>
+    <message>
+        <source>its drive reads {0}</source>
+        <translation>硬盘读取 {0}</translation>
+    </message>
+    <message>
+        <source>drive not measured yet</source>
+        <translation>硬盘尚未测速</translation>
+    </message>
+    <message>
+        <source>{0} of memory</source>
+        <translation>内存 {0}</translation>
+    </message>
+    <message>
+        <source>{0} free for models</source>
+        <translation>可存放模型的空间 {0}</translation>
+    </message>
+    <message>
+        <source>none</source>
+        <translation>无</translation>
+    </message>
+    <message>
+        <source>{0} and {1} more</source>
+        <translation>{0} 等（另有 {1} 个）</translation>
+    </message>
+    <message>
+        <source>Runs in memory</source>
+        <translation>在内存中运行</translation>
+    </message>
+    <message>
+        <source>Streams from flash</source>
+        <translation>从闪存流式运行</translation>
+    </message>
+    <message>
+        <source>Too large</source>
+        <translation>过大</translation>
+    </message>
+    <message>
+        <source>As estimated, with the memory that is free now.</source>
+        <translation>按当前可用内存估算。</translation>
     </message>
 </context>
 <context>
     <name>Jobs</name>
     <message>
         <source>It ended without saying why.</source>
-        <translation type="unfinished"></translation>
+        <translation>它未说明原因就结束了。</translation>
     </message>
 </context>
 <context>
     <name>JumpButton</name>
     <message>
         <source>Go to the latest message</source>
-        <translation type="unfinished"></translation>
+        <translation>前往最新消息</translation>
     </message>
 </context>
 <context>
     <name>LibraryWindow</name>
     <message>
         <source>Models</source>
-        <translation type="unfinished"></translation>
+        <translation>模型</translation>
     </message>
     <message>
         <source>Find, or paste the name or link of a Hub repository</source>
-        <translation type="unfinished"></translation>
+        <translation>查找，或粘贴 Hub 仓库的名称或链接</translation>
     </message>
     <message>
         <source>Find a model</source>
-        <translation type="unfinished"></translation>
+        <translation>查找模型</translation>
     </message>
     <message>
         <source>{0} free in {1}. Drop the folder of a prepared model here to chat with it.</source>
-        <translation type="unfinished"></translation>
+        <translation>{1} 可用 {0}。将制备好的模型文件夹拖到此处即可对话。</translation>
     </message>
     <message>
         <source>Delete</source>
-        <translation type="unfinished"></translation>
+        <translation>删除</translation>
     </message>
     <message>
         <source>Delete {0}?</source>
-        <translation type="unfinished"></translation>
+        <translation>要删除 {0} 吗？</translation>
     </message>
     <message>
         <source>Its files are removed from the disk. It can be downloaded again.</source>
-        <translation type="unfinished"></translation>
+        <translation>其文件将从磁盘移除。之后可以重新下载。</translation>
     </message>
     <message>
         <source>Checking the files of {0}…</source>
-        <translation type="unfinished"></translation>
+        <translation>正在检查 {0} 的文件…</translation>
     </message>
     <message>
         <source>{0} is whole</source>
-        <translation type="unfinished"></translation>
+        <translation>{0} 完好无损</translation>
     </message>
     <message>
         <source>Every file has the checksum it was made with.</source>
-        <translation type="unfinished"></translation>
+        <translation>每个文件的校验和都与制备时一致。</translation>
     </message>
     <message>
         <source>That did not work</source>
-        <translation type="unfinished"></translation>
+        <translation>操作未成功</translation>
     </message>
     <message>
         <source>No model of this name. Paste owner/name to get one from the Hub.</source>
-        <translation type="unfinished"></translation>
+        <translation>没有此名称的模型。粘贴“所有者/名称”可从 Hub 获取。</translation>
     </message>
 </context>
 <context>
     <name>LinkQuestion</name>
     <message>
         <source>Link</source>
-        <translation type="unfinished"></translation>
+        <translation>链接</translation>
     </message>
     <message>
         <source>Open this link?</source>
-        <translation type="unfinished"></translation>
+        <translation>要打开此链接吗？</translation>
     </message>
     <message>
         <source>Flashbulb does not open links of this kind.</source>
-        <translation type="unfinished"></translation>
+        <translation>Flashbulb 不会打开此类链接。</translation>
     </message>
     <message>
         <source>Open</source>
-        <translation type="unfinished"></translation>
+        <translation>打开</translation>
     </message>
     <message>
         <source>Copy Link</source>
-        <translation type="unfinished"></translation>
+        <translation>拷贝链接</translation>
     </message>
 </context>
 <context>
     <name>MainWindow</name>
     <message>
         <source>&amp;New Chat</source>
-        <translation type="unfinished"></translation>
+        <translation>新建对话</translation>
     </message>
     <message>
         <source>&amp;Import Chats…</source>
-        <translation type="unfinished"></translation>
+        <translation>导入对话…</translation>
     </message>
     <message>
         <source>&amp;Export Chat…</source>
-        <translation type="unfinished"></translation>
+        <translation>导出对话…</translation>
     </message>
     <message>
         <source>Export &amp;All Chats…</source>
-        <translation type="unfinished"></translation>
+        <translation>导出所有对话…</translation>
     </message>
     <message>
         <source>Reload &amp;Model</source>
-        <translation type="unfinished"></translation>
+        <translation>重新载入模型</translation>
     </message>
     <message>
         <source>&amp;Models…</source>
-        <translation type="unfinished"></translation>
+        <translation>模型…</translation>
     </message>
     <message>
         <source>&amp;Settings…</source>
-        <translation type="unfinished"></translation>
+        <translation>设置…</translation>
     </message>
     <message>
         <source>&amp;Close Window</source>
-        <translation type="unfinished"></translation>
+        <translation>关闭窗口</translation>
     </message>
     <message>
         <source>&amp;Quit Flashbulb</source>
-        <translation type="unfinished"></translation>
+        <translation>退出 Flashbulb</translation>
     </message>
     <message>
         <source>Copy &amp;Last Answer</source>
-        <translation type="unfinished"></translation>
+        <translation>拷贝上一个回答</translation>
     </message>
     <message>
         <source>Copy C&amp;hat</source>
-        <translation type="unfinished"></translation>
+        <translation>拷贝对话</translation>
     </message>
     <message>
         <source>&amp;Write a Message</source>
-        <translation type="unfinished"></translation>
+        <translation>撰写消息</translation>
     </message>
     <message>
         <source>&amp;Search All Chats</source>
-        <translation type="unfinished"></translation>
+        <translation>搜索所有对话</translation>
     </message>
     <message>
         <source>&amp;Stop Answer</source>
-        <translation type="unfinished"></translation>
+        <translation>停止回答</translation>
     </message>
     <message>
         <source>Answer &amp;Again</source>
-        <translation type="unfinished"></translation>
+        <translation>重新回答</translation>
     </message>
     <message>
         <source>&amp;Edit Last Message</source>
-        <translation type="unfinished"></translation>
+        <translation>编辑上一条消息</translation>
     </message>
     <message>
         <source>System &amp;Prompt and Sampling</source>
-        <translation type="unfinished"></translation>
+        <translation>系统提示词与采样</translation>
     </message>
     <message>
         <source>&amp;Rename Chat</source>
-        <translation type="unfinished"></translation>
+        <translation>重新命名对话</translation>
     </message>
     <message>
         <source>P&amp;in or Unpin Chat</source>
-        <translation type="unfinished"></translation>
+        <translation>置顶或取消置顶对话</translation>
     </message>
     <message>
         <source>&amp;Delete Chat</source>
-        <translation type="unfinished"></translation>
+        <translation>删除对话</translation>
     </message>
     <message>
         <source>&amp;Undo Delete</source>
-        <translation type="unfinished"></translation>
+        <translation>撤销删除</translation>
     </message>
     <message>
         <source>&amp;Sidebar</source>
-        <translation type="unfinished"></translation>
+        <translation>边栏</translation>
     </message>
     <message>
         <source>Live &amp;Panel</source>
-        <translation type="unfinished"></translation>
+        <translation>实时面板</translation>
     </message>
     <message>
         <source>&amp;Larger Text</source>
-        <translation type="unfinished"></translation>
+        <translation>放大文字</translation>
     </message>
     <message>
         <source>S&amp;maller Text</source>
-        <translation type="unfinished"></translation>
+        <translation>缩小文字</translation>
     </message>
     <message>
         <source>&amp;Usual Text Size</source>
-        <translation type="unfinished"></translation>
+        <translation>默认文字大小</translation>
     </message>
     <message>
         <source>&amp;Full Screen</source>
-        <translation type="unfinished"></translation>
+        <translation>全屏幕</translation>
     </message>
     <message>
         <source>Chat {0}</source>
-        <translation type="unfinished"></translation>
+        <translation>对话 {0}</translation>
     </message>
     <message>
         <source>&amp;Keyboard Shortcuts</source>
-        <translation type="unfinished"></translation>
+        <translation>键盘快捷键</translation>
+    </message>
+    <message>
+        <source>&amp;What This Computer Can Run</source>
+        <translation>这台电脑能运行什么</translation>
     </message>
     <message>
         <source>Check for &amp;Updates…</source>
-        <translation type="unfinished"></translation>
+        <translation>检查更新…</translation>
     </message>
     <message>
         <source>Third-Party &amp;Licences</source>
-        <translation type="unfinished"></translation>
+        <translation>第三方许可</translation>
     </message>
     <message>
         <source>&amp;About Flashbulb</source>
-        <translation type="unfinished"></translation>
+        <translation>关于 Flashbulb</translation>
     </message>
     <message>
         <source>&amp;File</source>
-        <translation type="unfinished"></translation>
+        <translation>文件</translation>
     </message>
     <message>
         <source>&amp;Edit</source>
-        <translation type="unfinished"></translation>
+        <translation>编辑</translation>
     </message>
     <message>
         <source>&amp;Chat</source>
-        <translation type="unfinished"></translation>
+        <translation>对话</translation>
     </message>
     <message>
         <source>&amp;View</source>
-        <translation type="unfinished"></translation>
+        <translation>显示</translation>
     </message>
     <message>
         <source>&amp;Help</source>
-        <translation type="unfinished"></translation>
+        <translation>帮助</translation>
     </message>
     <message>
         <source>&amp;Go to Chat</source>
-        <translation type="unfinished"></translation>
+        <translation>前往对话</translation>
     </message>
     <message>
         <source>&amp;Undo</source>
-        <translation type="unfinished"></translation>
+        <translation>撤销</translation>
     </message>
     <message>
         <source>&amp;Redo</source>
-        <translation type="unfinished"></translation>
+        <translation>重做</translation>
     </message>
     <message>
         <source>Cu&amp;t</source>
-        <translation type="unfinished"></translation>
+        <translation>剪切</translation>
     </message>
     <message>
         <source>&amp;Copy</source>
-        <translation type="unfinished"></translation>
+        <translation>拷贝</translation>
     </message>
     <message>
         <source>&amp;Paste</source>
-        <translation type="unfinished"></translation>
+        <translation>粘贴</translation>
     </message>
     <message>
         <source>Select &amp;All</source>
-        <translation type="unfinished"></translation>
+        <translation>全选</translation>
     </message>
     <message>
         <source>Toolbar</source>
-        <translation type="unfinished"></translation>
+        <translation>工具栏</translation>
     </message>
     <message>
         <source>Models</source>
-        <translation type="unfinished"></translation>
+        <translation>模型</translation>
     </message>
     <message>
         <source>New chat</source>
-        <translation type="unfinished"></translation>
+        <translation>新对话</translation>
     </message>
     <message>
         <source>Hide the sidebar</source>
-        <translation type="unfinished"></translation>
+        <translation>隐藏边栏</translation>
     </message>
     <message>
         <source>Show the sidebar</source>
-        <translation type="unfinished"></translation>
+        <translation>显示边栏</translation>
     </message>
     <message>
         <source>Hide the live panel</source>
-        <translation type="unfinished"></translation>
+        <translation>隐藏实时面板</translation>
     </message>
     <message>
         <source>Show the live panel</source>
-        <translation type="unfinished"></translation>
+        <translation>显示实时面板</translation>
     </message>
     <message>
         <source>loading the model…</source>
-        <translation type="unfinished"></translation>
+        <translation>正在载入模型…</translation>
     </message>
     <message>
         <source>no model is loaded</source>
-        <translation type="unfinished"></translation>
+        <translation>尚未载入模型</translation>
     </message>
     <message>
         <source>{0} model, {1} in memory</source>
-        <translation type="unfinished"></translation>
+        <translation>模型 {0}，内存中 {1}</translation>
     </message>
 </context>
 <context>
     <name>MemoryPane</name>
     <message>
         <source>Memory budget</source>
-        <translation type="unfinished"></translation>
+        <translation>内存预算</translation>
     </message>
     <message>
         <source>Choose for me: room for half of the FFN weights</source>
-        <translation type="unfinished"></translation>
+        <translation>自动选择：可容纳一半的 FFN 权重</translation>
     </message>
     <message>
         <source>Window</source>
-        <translation type="unfinished"></translation>
+        <translation>窗口</translation>
     </message>
     <message>
         <source>Neurons that any of the last tokens used stay in memory. A longer window reads less from flash, and needs a larger budget to have room.</source>
-        <translation type="unfinished"></translation>
+        <translation>最近几个词元用到的神经元留在内存中。窗口越长，从闪存读取越少，但需要更大的预算来容纳。</translation>
     </message>
     <message>
         <source>Predicted</source>
-        <translation type="unfinished"></translation>
+        <translation>预测选择</translation>
     </message>
     <message>
         <source>Exact</source>
-        <translation type="unfinished"></translation>
+        <translation>精确选择</translation>
     </message>
     <message>
         <source>All neurons</source>
-        <translation type="unfinished"></translation>
+        <translation>全部神经元</translation>
     </message>
     <message>
         <source>Selection</source>
-        <translation type="unfinished"></translation>
+        <translation>选择方式</translation>
     </message>
     <message>
         <source>Predictors guess which neurons a token needs. Exact selection computes it, from weights that stay in memory. All neurons: the reference, which reads everything for every token.</source>
-        <translation type="unfinished"></translation>
+        <translation>预测器推测每个词元需要哪些神经元。精确选择用常驻内存的权重计算得出。全部神经元是参照方式，每个词元都读取一切。</translation>
     </message>
     <message>
         <source>Reader threads</source>
-        <translation type="unfinished"></translation>
+        <translation>读取线程</translation>
     </message>
     <message>
         <source>Reads that are under way at the same time.</source>
-        <translation type="unfinished"></translation>
+        <translation>同时进行的读取数。</translation>
     </message>
     <message>
         <source>Takes effect when the model is loaded again.</source>
-        <translation type="unfinished"></translation>
+        <translation>重新载入模型后生效。</translation>
     </message>
     <message>
         <source>Reload Now</source>
-        <translation type="unfinished"></translation>
+        <translation>立即重新载入</translation>
     </message>
     <message numerus="yes">
         <source>%n token(s)</source>
-        <translation type="unfinished">
-            <numerusform></numerusform>
+        <translation>
+            <numerusform>%n 个词元</numerusform>
         </translation>
     </message>
     <message>
         <source>{0}, the most for this machine</source>
-        <translation type="unfinished"></translation>
+        <translation>{0}，本机上限</translation>
     </message>
     <message>
         <source>No model is loaded: its own smallest budget is not known.</source>
-        <translation type="unfinished"></translation>
+        <translation>尚未载入模型，无法得知它的最小预算。</translation>
     </message>
     <message>
         <source>{0}, the smallest for {1}</source>
-        <translation type="unfinished"></translation>
+        <translation>{0}，{1}的下限</translation>
     </message>
     <message>
         <source>{0}, everything in memory</source>
-        <translation type="unfinished"></translation>
+        <translation>{0}，全部装入内存</translation>
     </message>
     <message>
         <source>Too small: {0} needs {1}.</source>
-        <translation type="unfinished"></translation>
+        <translation>过小：{0}需要 {1}。</translation>
     </message>
     <message>
         <source>The neuron pool gets {0}: room for {1} of the neurons. All else takes {2}.</source>
-        <translation type="unfinished"></translation>
+        <translation>神经元池分得 {0}，可容纳 {1} 的神经元。其余部分占 {2}。</translation>
     </message>
 </context>
 <context>
     <name>MessageWidget</name>
     <message>
         <source>Copy message</source>
-        <translation type="unfinished"></translation>
+        <translation>拷贝消息</translation>
     </message>
 </context>
 <context>
     <name>ModelRow</name>
     <message>
         <source>Built in. Small talk, works offline.</source>
-        <translation type="unfinished"></translation>
+        <translation>内置。日常闲聊，可离线使用。</translation>
     </message>
     <message>
         <source>Progress of {0}</source>
-        <translation type="unfinished"></translation>
+        <translation>{0} 的进度</translation>
     </message>
     <message>
         <source>Pause {0}</source>
-        <translation type="unfinished"></translation>
+        <translation>暂停 {0}</translation>
     </message>
     <message>
         <source>More about {0}</source>
-        <translation type="unfinished"></translation>
+        <translation>{0} 的更多操作</translation>
     </message>
     <message>
         <source>FFN {0} sparse</source>
-        <translation type="unfinished"></translation>
+        <translation>FFN 稀疏度 {0}</translation>
     </message>
     <message>
         <source>about {0}</source>
-        <translation type="unfinished"></translation>
+        <translation>约 {0}</translation>
     </message>
     <message>
         <source>size not known yet</source>
-        <translation type="unfinished"></translation>
+        <translation>大小未知</translation>
     </message>
     <message>
         <source>That did not work</source>
-        <translation type="unfinished"></translation>
+        <translation>操作未成功</translation>
     </message>
     <message>
         <source>Runs in memory</source>
-        <translation type="unfinished"></translation>
+        <translation>在内存中运行</translation>
     </message>
     <message>
         <source>Streams from flash</source>
-        <translation type="unfinished"></translation>
+        <translation>从闪存流式运行</translation>
     </message>
     <message>
         <source>Too large</source>
-        <translation type="unfinished"></translation>
+        <translation>过大</translation>
     </message>
     <message>
         <source>Not yet</source>
-        <translation type="unfinished"></translation>
+        <translation>暂不支持</translation>
     </message>
     <message>
         <source>and shows streaming all the same</source>
-        <translation type="unfinished"></translation>
+        <translation>仍会演示流式读取</translation>
     </message>
     <message>
         <source>in about {0} of memory, as estimated</source>
-        <translation type="unfinished"></translation>
+        <translation>预计约需内存 {0}</translation>
     </message>
     <message>
         <source>it would need about {0} of memory, as estimated</source>
-        <translation type="unfinished"></translation>
+        <translation>预计约需内存 {0}</translation>
     </message>
     <message>
         <source>this Flashbulb does not know its architecture</source>
-        <translation type="unfinished"></translation>
+        <translation>此版本尚不支持其架构</translation>
     </message>
     <message>
         <source>From the Hub</source>
-        <translation type="unfinished"></translation>
+        <translation>来自 Hub</translation>
     </message>
     <message>
         <source>its size and kind are looked up first</source>
-        <translation type="unfinished"></translation>
+        <translation>将先查询其大小与类型</translation>
     </message>
     <message>
         <source>Chat</source>
-        <translation type="unfinished"></translation>
+        <translation>对话</translation>
     </message>
     <message>
         <source>Try Again</source>
-        <translation type="unfinished"></translation>
+        <translation>重试</translation>
     </message>
     <message>
         <source>Go On</source>
-        <translation type="unfinished"></translation>
+        <translation>继续</translation>
     </message>
     <message>
         <source>Get</source>
-        <translation type="unfinished"></translation>
+        <translation>获取</translation>
     </message>
     <message>
         <source>paused at {0} of {1}</source>
-        <translation type="unfinished"></translation>
+        <translation>已暂停：{0} / {1}</translation>
     </message>
     <message>
         <source>waits for its turn</source>
-        <translation type="unfinished"></translation>
+        <translation>排队等待中</translation>
     </message>
     <message>
         <source>preparing: {0}</source>
-        <translation type="unfinished"></translation>
+        <translation>正在制备：{0}</translation>
     </message>
     <message>
         <source>asking the Hub…</source>
-        <translation type="unfinished"></translation>
+        <translation>正在查询 Hub…</translation>
     </message>
     <message>
         <source>{0} of {1}</source>
-        <translation type="unfinished"></translation>
+        <translation>{0} / {1}</translation>
     </message>
     <message>
         <source>{0} left</source>
-        <translation type="unfinished"></translation>
+        <translation>剩余 {0}</translation>
     </message>
     <message>
         <source>Show in Folder</source>
-        <translation type="unfinished"></translation>
+        <translation>在文件夹中显示</translation>
     </message>
     <message>
         <source>Verify Files</source>
-        <translation type="unfinished"></translation>
+        <translation>校验文件</translation>
     </message>
     <message>
         <source>Open Page on the Hub</source>
-        <translation type="unfinished"></translation>
+        <translation>打开 Hub 页面</translation>
     </message>
     <message>
         <source>Delete…</source>
-        <translation type="unfinished"></translation>
+        <translation>删除…</translation>
     </message>
 </context>
 <context>
     <name>ModelsPane</name>
     <message>
         <source>Models folder</source>
-        <translation type="unfinished"></translation>
+        <translation>模型文件夹</translation>
     </message>
     <message>
         <source>Choose…</source>
-        <translation type="unfinished"></translation>
+        <translation>选取…</translation>
     </message>
     <message>
         <source>Use the Usual One</source>
-        <translation type="unfinished"></translation>
+        <translation>使用默认位置</translation>
     </message>
     <message>
         <source>Also on an external drive. Models that are elsewhere stay there, and are found again when you choose their folder.</source>
-        <translation type="unfinished"></translation>
+        <translation>也可位于外置硬盘。其他位置的模型保持不动，重新选取其文件夹即可再次找到。</translation>
     </message>
     <message>
         <source>Access token</source>
-        <translation type="unfinished"></translation>
+        <translation>访问令牌</translation>
     </message>
     <message>
         <source>Only for gated and private models</source>
-        <translation type="unfinished"></translation>
+        <translation>仅用于受限或私有模型</translation>
     </message>
     <message>
         <source>It is read from HF_TOKEN, from a login with “hf auth login”, or from the system&apos;s keychain, and never written anywhere.</source>
-        <translation type="unfinished"></translation>
+        <translation>从 HF_TOKEN、“hf auth login”的登录信息或系统钥匙串中读取，绝不写入任何地方。</translation>
     </message>
     <message>
         <source>Models Folder</source>
-        <translation type="unfinished"></translation>
+        <translation>模型文件夹</translation>
     </message>
 </context>
 <context>
     <name>Notice</name>
     <message>
         <source>Details</source>
-        <translation type="unfinished"></translation>
+        <translation>详细信息</translation>
     </message>
     <message>
         <source>Details of the error</source>
-        <translation type="unfinished"></translation>
+        <translation>错误的详细信息</translation>
     </message>
 </context>
 <context>
     <name>ParametersForm</name>
     <message>
         <source>Temperature</source>
-        <translation type="unfinished"></translation>
+        <translation>温度</translation>
     </message>
     <message>
         <source>Top p</source>
-        <translation type="unfinished"></translation>
+        <translation>Top p</translation>
     </message>
     <message>
         <source>Top k (0: all)</source>
-        <translation type="unfinished"></translation>
+        <translation>Top k（0：全部）</translation>
     </message>
     <message>
         <source>Repetition penalty</source>
-        <translation type="unfinished"></translation>
+        <translation>重复惩罚</translation>
     </message>
     <message>
         <source>Longest answer (tokens)</source>
-        <translation type="unfinished"></translation>
+        <translation>最长回答（词元）</translation>
     </message>
     <message>
         <source>What the model is told before the conversation begins</source>
-        <translation type="unfinished"></translation>
+        <translation>对话开始前告诉模型的内容</translation>
     </message>
     <message>
         <source>System prompt</source>
-        <translation type="unfinished"></translation>
+        <translation>系统提示词</translation>
     </message>
     <message>
         <source>Seed</source>
-        <translation type="unfinished"></translation>
+        <translation>种子</translation>
     </message>
 </context>
 <context>
     <name>ParametersPanel</name>
     <message>
         <source>Use Defaults</source>
-        <translation type="unfinished"></translation>
+        <translation>使用默认值</translation>
     </message>
     <message>
         <source>For this conversation. Defaults are in Settings.</source>
-        <translation type="unfinished"></translation>
+        <translation>用于此对话。默认值在“设置”中。</translation>
     </message>
 </context>
 <context>
     <name>Question</name>
     <message>
         <source>You</source>
-        <translation type="unfinished"></translation>
+        <translation>你</translation>
     </message>
     <message>
         <source>Edit and send again</source>
-        <translation type="unfinished"></translation>
+        <translation>编辑并重新发送</translation>
     </message>
 </context>
 <context>
     <name>Settings</name>
     <message>
         <source>Settings cannot be written to {0} ({1}).</source>
-        <translation type="unfinished"></translation>
+        <translation>无法将设置写入 {0}（{1}）。</translation>
     </message>
     <message>
         <source>{0} cannot be read ({1}): default settings are used.</source>
-        <translation type="unfinished"></translation>
+        <translation>无法读取 {0}（{1}）：将使用默认设置。</translation>
     </message>
     <message>
         <source>The settings file was damaged. Default settings are used; the file is kept as {0}.</source>
-        <translation type="unfinished"></translation>
+        <translation>设置文件已损坏。将使用默认设置；原文件保留为 {0}。</translation>
     </message>
     <message>
         <source>{0} is damaged and cannot be put aside ({1}).</source>
-        <translation type="unfinished"></translation>
+        <translation>{0} 已损坏且无法移开（{1}）。</translation>
     </message>
 </context>
 <context>
     <name>SettingsWindow</name>
     <message>
         <source>General</source>
-        <translation type="unfinished"></translation>
+        <translation>通用</translation>
     </message>
     <message>
         <source>Models</source>
-        <translation type="unfinished"></translation>
+        <translation>模型</translation>
     </message>
     <message>
         <source>Memory &amp; Speed</source>
-        <translation type="unfinished"></translation>
+        <translation>内存与速度</translation>
     </message>
     <message>
         <source>Chat</source>
-        <translation type="unfinished"></translation>
+        <translation>对话</translation>
     </message>
     <message>
         <source>Panes</source>
-        <translation type="unfinished"></translation>
+        <translation>面板</translation>
     </message>
 </context>
 <context>
     <name>Sidebar</name>
     <message>
         <source>Search</source>
-        <translation type="unfinished"></translation>
+        <translation>搜索</translation>
     </message>
     <message>
         <source>Search conversations</source>
-        <translation type="unfinished"></translation>
+        <translation>搜索对话</translation>
     </message>
     <message>
         <source>Sidebar</source>
-        <translation type="unfinished"></translation>
+        <translation>边栏</translation>
     </message>
     <message>
         <source>New chat</source>
-        <translation type="unfinished"></translation>
+        <translation>新对话</translation>
     </message>
     <message>
         <source>Unpin</source>
-        <translation type="unfinished"></translation>
+        <translation>取消置顶</translation>
     </message>
     <message>
         <source>Pin</source>
-        <translation type="unfinished"></translation>
+        <translation>置顶</translation>
     </message>
     <message>
         <source>Rename</source>
-        <translation type="unfinished"></translation>
+        <translation>重新命名</translation>
     </message>
     <message>
         <source>Export…</source>
-        <translation type="unfinished"></translation>
+        <translation>导出…</translation>
     </message>
     <message>
         <source>Delete</source>
-        <translation type="unfinished"></translation>
+        <translation>删除</translation>
     </message>
 </context>
 <context>
     <name>Storage</name>
     <message>
         <source>{0} cannot be read ({1}).</source>
-        <translation type="unfinished"></translation>
+        <translation>无法读取 {0}（{1}）。</translation>
     </message>
     <message>
         <source>{0} was not imported. {1}</source>
-        <translation type="unfinished"></translation>
+        <translation>未导入 {0}。{1}</translation>
     </message>
 </context>
 <context>
     <name>Switcher</name>
     <message>
         <source>Previous version</source>
-        <translation type="unfinished"></translation>
+        <translation>上一版本</translation>
     </message>
     <message>
         <source>Next version</source>
-        <translation type="unfinished"></translation>
+        <translation>下一版本</translation>
     </message>
     <message>
         <source>Version {0} of {1}</source>
-        <translation type="unfinished"></translation>
+        <translation>版本 {0} / {1}</translation>
     </message>
 </context>
 <context>
     <name>Transcript</name>
     <message>
         <source>Conversation</source>
-        <translation type="unfinished"></translation>
+        <translation>对话</translation>
     </message>
 </context>
 <context>
     <name>Transfer</name>
     <message>
         <source>Import Conversations</source>
-        <translation type="unfinished"></translation>
+        <translation>导入对话</translation>
     </message>
     <message>
         <source>Conversation</source>
-        <translation type="unfinished"></translation>
+        <translation>对话</translation>
     </message>
     <message>
         <source>Export Chat</source>
-        <translation type="unfinished"></translation>
+        <translation>导出对话</translation>
     </message>
     <message>
         <source>Conversations</source>
-        <translation type="unfinished"></translation>
+        <translation>对话</translation>
     </message>
     <message>
         <source>Export All Chats</source>
-        <translation type="unfinished"></translation>
+        <translation>导出所有对话</translation>
     </message>
     <message>
         <source>{0} could not be written: {1}.</source>
-        <translation type="unfinished"></translation>
+        <translation>无法写入 {0}：{1}。</translation>
     </message>
     <message>
         <source>That did not work</source>
-        <translation type="unfinished"></translation>
+        <translation>操作未成功</translation>
     </message>
 </context>
 <context>
     <name>UndoBar</name>
     <message>
         <source>Undo</source>
-        <translation type="unfinished"></translation>
+        <translation>撤销</translation>
     </message>
     <message>
         <source>Deleted “{0}”</source>
-        <translation type="unfinished"></translation>
+        <translation>已删除“{0}”</translation>
     </message>
 </context>
 <context>
     <name>Welcome</name>
     <message>
         <source>Nothing leaves this computer.</source>
-        <translation type="unfinished"></translation>
+        <translation>任何内容都不会离开这台电脑。</translation>
     </message>
     <message>
         <source>A small model trained for small talk. Nothing leaves this computer.</source>
-        <translation type="unfinished"></translation>
+        <translation>一个为日常闲聊训练的小模型。任何内容都不会离开这台电脑。</translation>
     </message>
 </context>
 </TS>

@@ -14,7 +14,7 @@ from app import units
         (201_000_000, "201 MB"),
         (999_700_000, "1.0 GB"),
         (13.3e9, "13.3 GB"),
-        (2e15, "2000 TB"),
+        (2e15, "2,000 TB"),
     ],
 )
 def test_size(value, text):

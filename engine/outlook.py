@@ -81,4 +81,5 @@ class Outlook:
             predictor_bytes=items.get("predictors", 0) + items.get("exact_selection", 0),
             fixed=plan.budget.total - items["neuron_pool"],
             bundling=settings.bundling,
+            hot_neurons=settings.hot_neurons,
         )

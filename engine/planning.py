@@ -7,6 +7,7 @@ from mlx_lm.models.cache import KVCache
 
 from engine.activations import Activation
 from engine.flash.bundles import ITEM_BYTES
+from engine.flash.stream import BUFFERS
 from engine.memory.budget import MemoryBudget, PoolDemand, plan
 from engine.memory.buffers import DTYPES
 from engine.prepared import PREDICTOR, RESIDENT, PreparedModel
@@ -79,7 +80,7 @@ def _plan(sizes: Sizes, settings: Settings, roomy: int) -> MemoryPlan:
     prepared = sizes.prepared
     bundles, dtype = prepared.bundles, compute_dtype(prepared, settings)
     context = min(sizes.context, settings.context or sizes.context)
-    piece = min(max(layer.bytes for layer in bundles.layers), max(1 << 20, roomy // 32), 16 << 20)
+    piece = min(max(layer.bytes for layer in bundles.layers), max(2 << 20, roomy // 16) // BUFFERS, 8 << 20)
     cache_limit = min(256 << 20, max(4 << 20, roomy // 16))
     fixed = {
         "resident": sizes.resident * dtype.size,
@@ -131,7 +132,7 @@ def _workspace_bytes(sizes: Sizes, dtype: mx.Dtype, piece: int) -> int:
     bundles = sizes.prepared.bundles
     converted = 2 * piece if dtype.size != ITEM_BYTES[bundles.dtype] else 0
     activations = PREFILL_TOKENS * 4 * (3 * (piece // bundles.layers[0].row_bytes) + 8 * bundles.width)
-    return 2 * piece + converted + activations + 4 * 4 * sizes.vocabulary + 8 * sizes.tokenizer
+    return BUFFERS * piece + converted + activations + 4 * 4 * sizes.vocabulary + 8 * sizes.tokenizer
 
 
 def _demand(prepared: PreparedModel, settings: Settings, layer: int) -> PoolDemand:

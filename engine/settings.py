@@ -22,8 +22,7 @@ class Settings:
     between two bundles that are read through (0 joins only neighbours, -1 nothing); None takes what the drive's profile
     says. bundling: a neuron's parts are one read (3.2); without, each part is its own. overlap: resident neurons are
     computed while the others are read, where that is found to be faster; sums are then ordered as timing has it, so it
-    is off unless asked for. hot_neurons: rows that the window does not
-    need keep the neurons that were used most often.
+    is off unless asked for. hot_neurons: rows that the window does not need keep the neurons that were used most often.
     """
 
     window: int = 5
@@ -36,7 +35,7 @@ class Settings:
     read_gap: int | None = None
     bundling: bool = True
     overlap: bool = False
-    hot_neurons: bool = False
+    hot_neurons: bool = True
 
     def __post_init__(self):
         if self.selection not in SELECTIONS:

@@ -2,6 +2,7 @@
 
 import os
 import statistics
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
@@ -11,17 +12,20 @@ import numpy as np
 
 from engine.activations import Activation
 from engine.bench.machine import describe, device_bytes, scratch
-from engine.bench.random_model import RandomNumbers, random_input
+from engine.bench.random_model import RandomNumbers, random_input, write_random_model
 from engine.bench.results import Result, Row
+from engine.bench.shapes import opt_config
 from engine.cpu import product
 from engine.errors import FlashbulbError
 from engine.ffn import StreamedFFN
 from engine.flash.profile import DrivePoint, DriveProfile, Processor, drive_of, pool_key
 from engine.flash.reader import Reader
+from engine.loader import load
 from engine.memory.buffers import DTYPES, aligned_rows
 from engine.memory.pool import NeuronPool
 from engine.memory.reuse import OPT
 from engine.memory.window import Window
+from engine.settings import Settings
 from engine.sparsity.traces import draw
 
 SIZES = tuple(4096 << i for i in range(11))  # 4 KiB ... 4 MiB
@@ -32,6 +36,7 @@ BUFFER_BYTES = 256 << 20
 BATCH_S = 0.05  # of reads in flight: enough that threads never wait for the next batch
 STORED = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 REPEATS = 5
+TOKENS = 24  # of a tiny model
 
 
 def measure_drive(
@@ -53,16 +58,18 @@ def measure_drive(
     with scratch(folder, file_bytes) as place:
         path = place / "drive"
         _write(path, file_bytes)
-        rows, points = [], []
-        for i, size in enumerate(sizes):
-            for j, count in enumerate(threads):
-                point, row = _point(path, size, count, runs, seconds, cached, seed=i * len(threads) + j)
-                points.append(point)
-                rows.append(row)
-                progress((i * len(threads) + j + 1) / (len(sizes) * len(threads) + 1), row.name)
-    profile = DriveProfile(
-        drive_of(folder), datetime.now(UTC).isoformat(timespec="seconds"), tuple(points), measure_processor(*matrix)
-    )
+        grid = {(size, count): [] for size in sizes for count in threads}
+        # Run after run over the whole grid: what else the drive is busy with for a while then spoils no point's median.
+        for run in range(runs):
+            for i, ((size, count), samples) in enumerate(grid.items()):
+                samples.append(_sample(path, size, count, seconds, cached, seed=run * len(grid) + i))
+                progress((run * len(grid) + i + 1) / (runs * len(grid) + 1), f"{size >> 10} KiB, {count} threads")
+        points = [_point(size, count, samples) for (size, count), samples in grid.items()]
+        rows = [_row(point, grid[point.size, point.threads]) for point in points]
+        progress(0.99, "the processor")
+        processor = measure_processor(place, *matrix)
+    measured = datetime.now(UTC).isoformat(timespec="seconds")
+    profile = DriveProfile(drive_of(folder), measured, tuple(points), processor)
     progress(1, "")
     settings = {"file_bytes": file_bytes, "runs": runs, "seconds": seconds, "direct": not cached}
     details = {"threads": profile.threads, "sequential_bytes_per_s": profile.sequential_bytes_per_s}
@@ -86,8 +93,19 @@ def forget(descriptor: int) -> None:
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def _point(path: Path, size: int, threads: int, runs: int, seconds: float, cached: bool, seed: int):
-    rates, before = [], device_bytes()
+@dataclass(frozen=True)
+class _Sample:
+    """One run of reads of one size by one number of threads."""
+
+    bytes_per_s: float
+    bytes: int
+    device_bytes: int | None
+    p50_s: float
+    p99_s: float
+
+
+def _sample(path: Path, size: int, threads: int, seconds: float, cached: bool, seed: int) -> _Sample:
+    before = device_bytes()
     with Reader(threads, gap=-1, max_read=max(size, 1 << 20) // 16384 * 16384) as reader:
         file = reader.open(path)
         if not file.direct and not cached:
@@ -99,26 +117,35 @@ def _point(path: Path, size: int, threads: int, runs: int, seconds: float, cache
         count = min(count, max(1, file.size // size // 2))
         _, buffer = aligned_rows(min(count, max(1, BUFFER_BYTES // size)), size, "F32")
         reader.register(buffer)
-        rng = np.random.default_rng(seed)
-        asked = sum(bytes_ for bytes_ in (_run(reader, file, buffer, size, seconds, rng, rates) for _ in range(runs)))
+        rate, read = _run(reader, file, buffer, size, seconds, np.random.default_rng(seed))
         done = reader.statistics()
     after = device_bytes()
-    rate = statistics.median(rates)
-    point = DrivePoint(size, threads, rate, max(rates) - min(rates), done.p50_s, done.p99_s)
-    row = Row(
-        f"{size >> 10} KiB, {threads} threads",
+    known = before is not None and after is not None
+    return _Sample(rate, read, after - before if known else None, done.p50_s, done.p99_s)
+
+
+def _point(size: int, threads: int, samples: list[_Sample]) -> DrivePoint:
+    rates = [sample.bytes_per_s for sample in samples]
+    p50, p99 = (statistics.median(getattr(sample, name) for sample in samples) for name in ("p50_s", "p99_s"))
+    return DrivePoint(size, threads, statistics.median(rates), max(rates) - min(rates), p50, p99)
+
+
+def _row(point: DrivePoint, samples: list[_Sample]) -> Row:
+    rates, asked = [sample.bytes_per_s for sample in samples], sum(sample.bytes for sample in samples)
+    device = [sample.device_bytes for sample in samples]
+    return Row(
+        f"{point.size >> 10} KiB, {point.threads} threads",
         bytes_read=asked,
-        device_bytes=None if before is None or after is None else after - before,
-        reads=asked / size,
-        bytes_per_s=rate,
-        io_ms=1e3 * asked / rate,
-        spread={"bytes_per_s": [min(rates), max(rates)], "latency_s": [done.p50_s, done.p99_s]},
+        device_bytes=None if None in device else sum(device),
+        reads=asked / point.size,
+        bytes_per_s=point.bytes_per_s,
+        io_ms=1e3 * asked / point.bytes_per_s,
+        spread={"bytes_per_s": [min(rates), max(rates)], "latency_s": [point.p50_s, point.p99_s]},
     )
-    return point, row
 
 
-def _run(reader: Reader, file, buffer: np.ndarray, size: int, seconds: float, rng, rates: list[float]) -> int:
-    """Read at offsets none of which repeats within the run, keeping two batches under way. Returns the bytes read."""
+def _run(reader: Reader, file, buffer: np.ndarray, size: int, seconds: float, rng) -> tuple[float, int]:
+    """Read at offsets none of which repeats, keeping two batches under way. Bytes a second, and bytes read."""
     offsets = rng.permutation(file.size // size) * size
     batch, at, tickets, read = max(reader.threads, 8), 0, [], 0
     began = last = perf_counter()
@@ -136,13 +163,12 @@ def _run(reader: Reader, file, buffer: np.ndarray, size: int, seconds: float, rn
         read, elapsed, last = read + ticket.bytes, now - last, now
         if elapsed < BATCH_S / 2 and batch < 4096:
             batch *= 2
-    rates.append(read / (last - began))
-    return read
+    return read / (last - began), read
 
 
 # -------------------------------------------------------------------------------------------------- processor
-def measure_processor(width: int, neurons: int) -> Processor:
-    """What computing and bookkeeping cost here, on matrices of an FFN's usual size."""
+def measure_processor(folder: Path, width: int, neurons: int) -> Processor:
+    """What computing and bookkeeping cost here, on matrices of an FFN's usual size. folder: for two tiny models."""
     resident, pool = {}, {}
     for stored, name in STORED.items():
         resident[name] = _linear_rate(width, neurons, DTYPES[stored])
@@ -152,7 +178,7 @@ def measure_processor(width: int, neurons: int) -> Processor:
     rows = OPT.aggregated(4) * (2 * neurons - neurons // 4)
     per_row = max(0.0, (large - small) / rows)
     fixed = max(0.0, small - per_row * OPT.aggregated(4) * (neurons // 4))
-    return Processor(resident, pool, _layer_seconds(), fixed, per_row)
+    return Processor(resident, pool, *_overheads(folder), fixed, per_row)
 
 
 def _timed(function) -> float:
@@ -180,19 +206,23 @@ def _pool_rate(width: int, neurons: int, stored: str, computed: mx.Dtype) -> flo
     return view.nbytes / _timed(lambda: mx.eval(ffn._multiply(x, matrix, bias)[1]))
 
 
-def _layer_seconds() -> float:
-    """A layer's evaluations and the Python around them: its work on a model so narrow that nothing else takes time."""
-    weight, x = mx.ones((32, 32)), random_input(32, mx.float32)
+def _overheads(folder: Path) -> tuple[float, float]:
+    """Seconds that a layer and a token take beside their weights: of two models that have hardly any."""
+    layers = (4, 12)
+    few, many = (_compute_seconds(folder / f"{count}-layers", count) for count in layers)
+    layer = max(1e-6, (many - few) / (layers[1] - layers[0]))
+    return layer, max(0.0, few - layers[0] * layer)
 
-    def layer():
-        y = x
-        for _ in range(8):  # projections, norms, attention, residual
-            y = mx.fast.layer_norm(y @ weight, None, None, 1e-5)
-        active = y > 0
-        np.flatnonzero(np.array(active))
-        mx.eval(mx.maximum(y @ weight, 0) @ weight)
 
-    return _timed(layer)
+def _compute_seconds(folder: Path, layers: int) -> float:
+    write_random_model(folder, "tiny", opt_config(64, layers, 4) | {"vocab_size": 256}, "float32", 0.1)
+    model = load(folder, Settings(window=4, context=64))
+    try:
+        model.prefill(list(range(8)))
+        costs = [model.decode(t)[1].statistics(model.neurons).compute_ms for t in range(TOKENS)]
+    finally:
+        model.close()
+    return statistics.median(costs[TOKENS // 4 :]) / 1e3
 
 
 def _bookkeeping(neurons: int) -> float:

@@ -19,7 +19,8 @@ class Shape:
     table3: dict[str, dict] = field(default_factory=dict)
 
 
-def _opt(width: int, layers: int, heads: int) -> dict:
+def opt_config(width: int, layers: int, heads: int) -> dict:
+    """An OPT of some size."""
     return {
         "architectures": ["OPTForCausalLM"],
         "model_type": "opt",
@@ -86,10 +87,11 @@ def _table3(**rows: tuple) -> dict[str, dict]:
 
 
 SHAPES = {
-    "opt-1.3b": Shape(_opt(2048, 24, 32), OPT),
-    "opt-2.7b": Shape(_opt(2560, 32, 32), OPT),
+    "opt-125m": Shape(opt_config(768, 12, 12), OPT),
+    "opt-1.3b": Shape(opt_config(2048, 24, 32), OPT),
+    "opt-2.7b": Shape(opt_config(2560, 32, 32), OPT),
     "opt-6.7b": Shape(
-        _opt(4096, 32, 32),
+        opt_config(4096, 32, 32),
         OPT,
         table2=_table2(
             (0, 13.4, 6.10, 2196), (6.7, 6.7, 6.10, 1090), (4.8, 0.9, 1.25, 738), (6.5, 0.2, 1.25, 164),

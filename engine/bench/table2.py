@@ -33,7 +33,7 @@ from engine.sparsity.traces import Trace, draw, statistics
 
 TOKENS, RUNS = 8, 3
 TOLERANCE = 0.05  # of the trace's shares from the paper's
-PIECE = 16 << 20  # bytes that a whole layer is streamed in
+PIECE = 8 << 20  # bytes that a whole layer is streamed in
 COMPUTED = 2  # tokens a run of the row that computes, which takes seconds each on a processor
 SPARE = 1.1  # a pool has this many times the rows that the window is expected to need
 ORDERED = f"ours, neurons in runs of {RIPPLE_RUN}"
@@ -301,7 +301,7 @@ def _predicted(bench: Bench, technique: Technique, trace: Trace) -> float | None
     everything = 2 * (bench.bundles.bytes + bench.resident) + (1 << 40)
     prediction = predict(
         bench.shape.config, bench.profile, everything, technique.window, reuse=bench.shape.reuse, dtype=stored,
-        bundling=technique.bundling,
+        bundling=technique.bundling, hot_neurons=False,
     )  # fmt: skip
     return prediction.io_ms if trace is bench.trace else None
 

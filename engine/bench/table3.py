@@ -19,19 +19,19 @@ from engine.statistics import TokenStatistics
 TOKENS, NAIVE_TOKENS = 32, 3
 WARM = 8  # decoded tokens that are not counted: the window fills, and the engine finds out what is faster
 ROOM = 300_000_000  # bytes beside half of the model: the interpreter, the libraries, the KV cache
-CONTEXT = 512
+CONTEXT = 128
 PROMPT = 32  # tokens; the weights are random, so are these
 
 DENSE = {"selection": "dense"}
-PAPER = {"selection": "predictor", "read_gap": -1, "overlap": False}
+PAPER = {"selection": "predictor", "read_gap": -1, "hot_neurons": False}
+GAPS = {"selection": "predictor", "hot_neurons": False}
 OURS = {"selection": "predictor"}
-HOT = OURS | {"hot_neurons": True}
 ROWS = (  # name, settings, whether the resident weights are read again, and whether with the model's window
     ("naive", DENSE | {"memory_budget": None}, True),
     ("hybrid", DENSE, False),
     ("paper", PAPER, False),
-    ("ours", OURS, False),
-    ("ours, hot neurons", HOT, False),
+    ("+ coalescing and gap reads", GAPS, False),
+    ("ours: + hot neurons", OURS, False),
 )
 
 
@@ -93,7 +93,7 @@ def run_model(
 def _rows(
     base: Specification, place: Path, paper: dict, profile: DriveProfile | None, reuse: Reuse | None, progress
 ) -> tuple[list[Row], dict[str, dict]]:
-    rows, runs, context = [], {}, base.settings.get("context")
+    rows, runs = [], {}
     for i, (name, settings, reread) in enumerate(ROWS):
         progress(0.1 + 0.9 * i / len(ROWS), name)
         dense = settings["selection"] == "dense"
@@ -119,9 +119,9 @@ def _rows(
             "drift": _drift(measured),
         }
         row = _row(name, measured, paper.get(name), profile)
-        if profile and not dense and not measured.failed and "hot_neurons" not in settings:
-            window = base.settings["window"]
-            predicted = predicted_cost(base.model, profile, measured.budget_bytes, window, reuse, context)
+        if profile and not dense and not measured.failed:
+            asked = specification.settings | {"memory_budget": measured.budget_bytes}
+            predicted = predicted_cost(base.model, profile, asked, reuse)
             row = replace(row, predicted_ms=predicted.total_ms)
         rows.append(row)
     return rows, runs
@@ -144,16 +144,22 @@ def _row(name: str, measured: Measured, paper: dict | None, profile: DriveProfil
     if measured.failed:
         return Row(name, note=measured.failed, paper=paper)
     row = summarise(name, [TokenStatistics(**cost) for cost in measured.costs])
-    size = row.bytes_read / row.reads if row.reads else 0
     return replace(
         row,
         dram_bytes=0 if name == "naive" else measured.dram_bytes,
         device_bytes=measured.device_bytes,
         budget_bytes=measured.budget_bytes,
         footprint_bytes=measured.footprint_bytes,
-        floor_ms=1e3 * row.reads / profile.reads_per_s(size) if profile and row.reads else None,
+        floor_ms=_floor_ms(row, profile) if profile and row.reads else None,
         paper=paper,
     )
+
+
+def _floor_ms(row: Row, profile: DriveProfile) -> float:
+    """Those reads on a drive that is kept as busy as can be; whole layers are read in sequence."""
+    if row.name in ("naive", "hybrid"):
+        return 1e3 * row.bytes_read / profile.sequential_bytes_per_s
+    return 1e3 * row.reads / profile.reads_per_s(row.bytes_read / row.reads)
 
 
 def _result(folder: Path, rows: list[Row], runs: dict, settings: dict) -> Result:

@@ -115,7 +115,7 @@ def _speed(
     count: int,
     reuse: list[Reuse],
 ) -> tuple[Row, dict]:
-    settings = {"window": window, "memory_budget": budget, "hot_neurons": hot, "overlap": False}
+    settings = {"window": window, "memory_budget": budget, "hot_neurons": hot}
     prompt = tokens[: min(64, len(tokens))]
     measured = measure(Specification(str(find(name)), settings, prompt, count, WARM), place)
     label = f"budget {readable(budget)}{', hot neurons' if hot else ''}"
@@ -127,8 +127,8 @@ def _speed(
     detail["resident_neurons"] = stats.mean(cost["resident"] for cost in measured.costs)
     detail["loaded_neurons"] = stats.mean(cost["loaded"] for cost in measured.costs)
     detail["active_neurons"] = stats.mean(cost["active"] for cost in measured.costs)
-    if profile is not None and not hot:
-        predicted = predicted_cost(name, profile, budget, window, reuse)
+    if profile is not None:
+        predicted = predicted_cost(name, profile, settings, reuse)
         detail |= {"predicted_ms": predicted.total_ms, "predicted_io_ms": predicted.io_ms}
         detail["predicted_loaded_neurons"] = (1 - predicted.hit_rate) * detail["active_neurons"]
         row = replace(row, predicted_ms=predicted.total_ms)
@@ -136,9 +136,6 @@ def _speed(
     return row, detail
 
 
-def predicted_cost(
-    name: str, profile: DriveProfile, budget: int, window: int, reuse, context: int | None = None
-) -> Prediction:
-    """The cost model's answer for a prepared model."""
-    outlook = Outlook.of(PreparedModel.open(find(name)), profile, reuse)
-    return outlook.predict(Settings(window=window, memory_budget=budget, context=context))
+def predicted_cost(name: str, profile: DriveProfile, settings: dict, reuse) -> Prediction:
+    """The cost model's answer for a prepared model under `engine.Settings` of these."""
+    return Outlook.of(PreparedModel.open(find(name)), profile, reuse).predict(Settings(**settings))

@@ -18,6 +18,7 @@ PREDICTOR_SHARE = 0.024  # of the weights, where the predictors' size is not kno
 WORKSPACE = 96_000_000  # bytes: stream buffers, activations, what MLX keeps, reader threads
 CONTEXT = 2048  # tokens, where nobody says
 DEFAULT_POOL = 0.5  # of the FFN, without a budget
+LONG = 100  # tokens after which the most used neurons are known, and have filled what memory there is
 
 
 @dataclass(frozen=True)
@@ -149,13 +150,14 @@ def predict(
     fixed: int | None = None,
     run: float = 1.0,
     bundling: bool = True,
+    hot_neurons: bool = True,
 ) -> Prediction:
     """What a decoded token costs.
 
     config: a Hugging Face config.json, parsed. budget: bytes of memory for everything, None for half of the FFN beside
     what must be resident. window: tokens. fixed: bytes of all but the neuron pools, where they are known. reuse: how
-    the layers' neurons are used again, one for all or one a layer.
-    run: mean number of bundles that one read brings.
+    the layers' neurons are used again, one for all or one a layer. run: mean number of bundles that one read brings.
+    bundling, hot_neurons: as in the engine's settings.
     Raises CheckpointError if the config does not say how large the model is.
     """
     shape = ModelShape.from_config(config, dtype, compute_dtype)
@@ -170,8 +172,12 @@ def predict(
     busy = sum(r.selected for r in layers) / len(layers)
     shares = [min(1.0, room * r.selected / busy) for r in layers]  # busier layers have more rows
     windows = [min(float(window), r.window_of(share)) for r, share in zip(layers, shares, strict=True)]
-    loaded = sum(r.loaded(w) for r, w in zip(layers, windows, strict=True)) * shape.neurons
-    used = sum(max(r.selected, r.aggregated(w)) for r, w in zip(layers, windows, strict=True)) * shape.neurons
+    held = [max(r.selected, r.aggregated(w)) for r, w in zip(layers, windows, strict=True)]
+    if hot_neurons:
+        held = [max(h, min(share, r.aggregated(LONG))) for h, share, r in zip(held, shares, layers, strict=True)]
+    kept = [h - r.aggregated(w) if hot_neurons else 0.0 for h, r, w in zip(held, layers, windows, strict=True)]
+    loaded = sum(r.loaded(w, k) for r, w, k in zip(layers, windows, kept, strict=True)) * shape.neurons
+    used = sum(held) * shape.neurons
     selected = busy * shape.layers * shape.neurons
     reads = loaded / run if bundling else loaded * shape.parts
     io = profile.seconds(reads, loaded * shape.row_bytes / max(reads, 1), shape.layers)
@@ -181,6 +187,7 @@ def predict(
         (shape.attention_bytes + head + predictors) / cpu.resident_bytes_per_s[shape.compute_dtype]
         + used * shape.row_bytes / cpu.pool_bytes_per_s[pool_key(shape.dtype, shape.compute_dtype)]
         + shape.layers * cpu.layer_s
+        + cpu.token_s
     )
     memory = shape.layers * cpu.bookkeeping_s + used * cpu.bookkeeping_row_s
     return Prediction(

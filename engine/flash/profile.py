@@ -46,13 +46,14 @@ class Processor:
     """What computing and bookkeeping cost on this machine.
 
     resident_bytes_per_s, pool_bytes_per_s: weights multiplied with one token, by dtype: of a linear layer, and of a
-    neuron pool's rows (by `pool_key`). layer_s: what a layer takes beside its weights. bookkeeping_s,
-    bookkeeping_row_s: of a layer's pool for each token, and more for each of its rows.
+    neuron pool's rows (by `pool_key`). layer_s, token_s: what a layer and a token take beside the weights.
+    bookkeeping_s, bookkeeping_row_s: of a layer's pool for each token, and more for each of its rows.
     """
 
     resident_bytes_per_s: dict[str, float]
     pool_bytes_per_s: dict[str, float]
     layer_s: float
+    token_s: float
     bookkeeping_s: float
     bookkeeping_row_s: float
 
@@ -76,9 +77,14 @@ class DriveProfile:
 
     @cached_property
     def _rates(self) -> np.ndarray:
-        """Reads a second, [sizes, threads]."""
-        found = {(p.size, p.threads): p.bytes_per_s / p.size for p in self.points}
-        return np.array([[found[size, threads] for threads in self.thread_counts] for size in self.sizes])
+        """Reads a second, [sizes, threads].
+
+        A larger read brings no fewer bytes a second than a smaller one, or it would be made as several. Where that was
+        measured, the drive was busy with something else.
+        """
+        found = {(p.size, p.threads): p.bytes_per_s for p in self.points}
+        rates = np.array([[found[size, threads] for threads in self.thread_counts] for size in self.sizes])
+        return np.maximum.accumulate(rates, axis=0) / self.sizes[:, None]
 
     @property
     def sequential_bytes_per_s(self) -> float:

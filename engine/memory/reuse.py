@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import exp, lgamma
 
+import numpy as np
+
 
 @dataclass(frozen=True)
 class Reuse:
@@ -27,9 +29,17 @@ class Reuse:
         """Share of a layer's neurons that `window` consecutive tokens need together; windows between whole ones too."""
         return self.live * (1 - self._unused(window))
 
-    def loaded(self, window: float) -> float:
-        """Share that a token needs and the `window` tokens before it did not: what has to be read."""
-        return self.aggregated(window + 1) - self.aggregated(window)
+    def loaded(self, window: float, kept: float = 0.0) -> float:
+        """Share that a token needs and the `window` tokens before it did not: what has to be read.
+
+        kept: share of the layer's neurons that stay in memory beside the window's, the most used ones.
+        """
+        if kept <= 0:
+            return self.aggregated(window + 1) - self.aggregated(window)
+        chance, weight = _probabilities(self.mean, self.spread)
+        outside = self.live * weight * (1 - chance) ** window  # of the neurons with that chance, not in the window
+        needed = np.where(np.cumsum(outside) > kept, outside * chance, 0)
+        return float(needed.sum())
 
     def window_of(self, share: float) -> float:
         """The window, not necessarily whole, whose neurons fill `share` of a layer; 0 if not one token's fit."""
@@ -49,6 +59,8 @@ class Reuse:
         """The curve on which one token needs `selected` of a layer, `window` tokens together `resident`, and of a
         token's neurons `loaded` were used by none of the `window` tokens before it.
 
+        Real text comes back to a subject: a window of it then holds fewer neurons than chance says. Where that would
+        take more neurons than there are, all are live, and only the first and the last figure are kept to.
         Raises ValueError for figures that no such use of neurons has.
         """
 
@@ -62,9 +74,19 @@ class Reuse:
         if not 0 < loaded < selected < resident <= 1 or excess(-2) * excess(6) > 0:
             raise ValueError(f"no use of neurons selects {selected}, holds {resident} and loads {loaded}")
         fitted = of_spread(10 ** _root(excess, -2, 6))
-        if fitted.live > 1 + 1e-6:
-            raise ValueError(f"selecting {selected} and holding {resident} takes more neurons than there are")
-        return cls(min(fitted.live, 1.0), fitted.mean, fitted.spread)
+        if fitted.live <= 1:
+            return fitted
+        return cls(1.0, selected, 10 ** _root(lambda e: cls(1.0, selected, 10**e).loaded(window) - loaded, -2, 6))
+
+
+@lru_cache
+def _probabilities(mean: float, spread: float) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities of live neurons, from high to low, and the share that has each: float64 [points]."""
+    a, b = mean * spread, (1 - mean) * spread
+    logit = np.linspace(30, -30, 6001)
+    log_chance, log_rest = -np.logaddexp(0, -logit), -np.logaddexp(0, logit)
+    weight = np.exp(a * log_chance + b * log_rest + lgamma(spread) - lgamma(a) - lgamma(b))
+    return np.exp(log_chance), weight / weight.sum()
 
 
 @lru_cache(maxsize=1 << 16)  # the layers of a model often differ by nothing but their share of live neurons

@@ -64,7 +64,7 @@ def test_more_memory_is_never_worse(outlook):
 
 
 def test_a_longer_window_reads_less_and_holds_more(outlook):
-    predictions = [outlook.predict(Settings(window=window)) for window in (1, 5, 32)]
+    predictions = [outlook.predict(Settings(window=window, hot_neurons=False)) for window in (1, 5, 32)]
     read, held = [p.bytes_read for p in predictions], [p.dram_bytes for p in predictions]
     assert read == sorted(read, reverse=True)
     assert held == sorted(held)

@@ -10,7 +10,7 @@ from engine.memory.reuse import OPT
 
 IOPS, BANDWIDTH = 100_000, 5e9
 NAMES = ("float32", "bfloat16", "float16", "bfloat16 as float32", "float16 as float32")
-PROCESSOR = Processor(dict.fromkeys(NAMES, 10e9), dict.fromkeys(NAMES, 5e9), 1e-4, 2e-5, 1e-9)
+PROCESSOR = Processor(dict.fromkeys(NAMES, 10e9), dict.fromkeys(NAMES, 5e9), 1e-4, 3e-4, 2e-5, 1e-9)
 
 
 def profile(threads=(1, 8, 32, 64)) -> DriveProfile:
@@ -77,7 +77,7 @@ def test_shapes_have_their_names_size(name):
 
 def test_a_prediction_is_the_sum_of_its_parts():
     config = SHAPES["opt-6.7b"].config
-    p = predict(config, profile(), 20 * 10**9, 4, dtype="bfloat16", predictor_bytes=0)
+    p = predict(config, profile(), 20 * 10**9, 4, dtype="bfloat16", predictor_bytes=0, hot_neurons=False)
     shape = ModelShape.from_config(config, "bfloat16")
     assert p.fits
     assert p.window == 4
@@ -85,10 +85,25 @@ def test_a_prediction_is_the_sum_of_its_parts():
     assert p.reads == pytest.approx(12583, rel=0.001)  # the paper's
     assert p.io_ms == pytest.approx(1e3 * p.reads / IOPS)
     assert p.pool_bytes == pytest.approx(0.24 * shape.ffn_bytes, rel=0.01)
-    assert p.compute_ms == pytest.approx(1e3 * (shape.resident_bytes / 10e9 + 0.24 * shape.ffn_bytes / 5e9 + 32e-4))
+    assert p.compute_ms == pytest.approx(
+        1e3 * (shape.resident_bytes / 10e9 + 0.24 * shape.ffn_bytes / 5e9 + 32e-4 + 3e-4)
+    )
     assert p.memory_ms == pytest.approx(1e3 * (32 * 2e-5 + 0.24 * 32 * 16384 * 1e-9))
     assert p.tokens_per_second == pytest.approx(1000 / (p.io_ms + p.memory_ms + p.compute_ms))
     assert p.hit_rate == pytest.approx(1 - 0.24)
+
+
+def test_what_the_window_leaves_free_keeps_hot_neurons():
+    config = SHAPES["opt-6.7b"].config
+    budgets = [int(n * 1e8) for n in (58, 70, 80, 100, 140)]
+    with_them = [predict(config, profile(), budget, 4, dtype="bfloat16") for budget in budgets]
+    without = [predict(config, profile(), budget, 4, dtype="bfloat16", hot_neurons=False) for budget in budgets]
+    assert without[0].window < 4  # nothing is left free
+    assert with_them[0].bytes_read == pytest.approx(without[0].bytes_read)
+    assert [p.bytes_read for p in with_them] == sorted((p.bytes_read for p in with_them), reverse=True)
+    assert with_them[-1].bytes_read < without[-1].bytes_read / 10
+    assert all(w.pool_bytes >= o.pool_bytes for w, o in zip(with_them, without, strict=True))
+    assert all(p.dram_bytes <= budget for p, budget in zip(with_them, budgets, strict=True))
 
 
 def test_less_memory_means_a_smaller_window_and_more_reads():

@@ -1,5 +1,8 @@
 """The curve of reuse: what it is fitted to, it says; and what it says of windows agrees with itself."""
 
+import itertools
+
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -40,3 +43,36 @@ def test_figures_that_no_use_has_are_refused():
 def test_a_share_alone_is_enough(selected):
     assert like_opt(selected).selected == pytest.approx(selected)
     assert like_opt(selected).aggregated(1000) <= 1.0001
+
+
+def test_text_that_comes_back_to_a_subject_is_fitted_with_all_neurons_live():
+    curve = Reuse.fit(selected=0.098, resident=0.272, loaded=0.046, window=4)  # measured on the starter's first layer
+    assert curve.live == 1.0
+    assert curve.selected == pytest.approx(0.098)
+    assert curve.loaded(4) == pytest.approx(0.046, rel=1e-3)
+    assert curve.aggregated(4) == pytest.approx(0.272, rel=0.1)
+
+
+@pytest.mark.parametrize("window", [0, 2, 5])
+def test_kept_neurons_are_needed_no_more(window):
+    kept = np.linspace(1e-9, OPT.live - OPT.aggregated(window), 6)
+    loaded = [OPT.loaded(window, share) for share in kept]
+    assert loaded[0] == pytest.approx(OPT.loaded(window), rel=0.02)
+    assert all(more > less for more, less in itertools.pairwise(loaded))
+    assert loaded[-1] < 0.01 * loaded[0]
+    assert loaded[1] < loaded[0] - 0.5 * (loaded[0] / 5)  # the most used ones first
+
+
+def test_keeping_the_most_used_is_what_a_trace_says():
+    rng, neurons, tokens, window, share = np.random.default_rng(0), 100_000, 100, 3, 0.15
+    chance = np.where(
+        rng.random(neurons) < OPT.live, rng.beta(OPT.mean * OPT.spread, (1 - OPT.mean) * OPT.spread, neurons), 0
+    )
+    used = rng.random((tokens, neurons)) < chance
+    recent = np.stack([used[t - window : t].any(axis=0) for t in range(window, tokens)])
+    order = np.argsort(-chance)
+    loaded = []
+    for row, needed in zip(recent, used[window:], strict=True):
+        free = order[~row[order]]
+        loaded.append(np.count_nonzero(needed[free[int(share * neurons) :]]))
+    assert np.mean(loaded) / neurons == pytest.approx(OPT.loaded(window, share), rel=0.06)

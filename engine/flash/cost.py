@@ -173,9 +173,11 @@ def predict(
     shares = [min(1.0, room * r.selected / busy) for r in layers]  # busier layers have more rows
     windows = [min(float(window), r.window_of(share)) for r, share in zip(layers, shares, strict=True)]
     held = [max(r.selected, r.aggregated(w)) for r, w in zip(layers, windows, strict=True)]
+    kept = [0.0] * len(layers)  # beside the window's
     if hot_neurons:
-        held = [max(h, min(share, r.aggregated(LONG))) for h, share, r in zip(held, shares, layers, strict=True)]
-    kept = [h - r.aggregated(w) if hot_neurons else 0.0 for h, r, w in zip(held, layers, windows, strict=True)]
+        full = [min(share, r.aggregated(LONG)) for r, share in zip(layers, shares, strict=True)]
+        kept = [max(0.0, f - r.aggregated(w)) for f, r, w in zip(full, layers, windows, strict=True)]
+        held = [max(h, f) for h, f in zip(held, full, strict=True)]
     loaded = sum(r.loaded(w, k) for r, w, k in zip(layers, windows, kept, strict=True)) * shape.neurons
     used = sum(held) * shape.neurons
     selected = busy * shape.layers * shape.neurons

@@ -19,6 +19,7 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
 from app.language import tr
 from app.monitor.history import History
+from engine.awake import awake
 from engine.errors import FlashbulbError
 
 DRAIN_MS = 40
@@ -198,8 +199,9 @@ class EngineHost(QObject):
             after.wait(PATIENCE_S)
         try:
             generation = self._loaded_model.generate(messages, self._engine.GenerationOptions(**options), cancelled)
-            for piece in generation:
-                self._pieces.append((time.monotonic(), piece))
+            with awake("Writing an answer"):
+                for piece in generation:
+                    self._pieces.append((time.monotonic(), piece))
             self._report(self._on_finished, generation.summary)
         except Exception as error:
             self._report(self._on_answer_failed, *_explain(error))

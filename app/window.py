@@ -32,6 +32,7 @@ from app.labels import Label, quiet
 from app.library.window import LibraryWindow
 from app.links import LICENCES, show_licences, show_releases
 from app.monitor.panel import MonitorPanel
+from app.notifications import Notifier
 from app.settings.registry import BY_KEY, FILE, Settings
 from app.settings.window import SettingsWindow
 from app.storage import Storage
@@ -73,6 +74,7 @@ class MainWindow(QMainWindow):
         self.sidebar = Sidebar(self.storage)
         self.monitor = MonitorPanel(host)
         self.transfer = Transfer(self.storage, self)
+        self.notifier = Notifier(self, self.settings)
         self.settings_window: SettingsWindow | None = None
         self.library: LibraryWindow | None = None
         self.title = Label("Flashbulb", weight=QFont.Weight.DemiBold)
@@ -114,6 +116,7 @@ class MainWindow(QMainWindow):
             return
         if self.library:
             self.library.shutdown()
+        self.notifier.close()
         self.chat.welcome.guide.shutdown()
         self.chat.interrupt()
         self.storage.shutdown()
@@ -303,6 +306,8 @@ class MainWindow(QMainWindow):
     def _connect(self) -> None:
         self.host.state_changed.connect(self._on_state)
         self.host.loaded.connect(self._on_loaded)
+        self.host.state_changed.connect(self.notifier.on_state)
+        self.chat.answered.connect(self.notifier.on_answered)
         self.chat.shown.connect(self.sidebar.set_shown)
         self.sidebar.opened.connect(self._open)
         self.sidebar.deleted.connect(self._on_deleted)
@@ -431,6 +436,7 @@ class MainWindow(QMainWindow):
         if self.library is None:
             self.library = LibraryWindow(self.settings, parent=self)
             self.library.chat_asked.connect(self._on_model_chosen)
+            self.library.jobs.changed.connect(self.notifier.on_job)
         _bring_up(self.library)
 
     def _on_model_chosen(self, model: str) -> None:

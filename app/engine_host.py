@@ -11,7 +11,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from functools import partial
 
@@ -42,6 +42,7 @@ class State(Enum):
 class ModelInfo:
     """What the window shows of a loaded model. Sizes in bytes; `planned` by the budget's items.
 
+    gave_back: whether the neuron pool shrank since loading, for a system short of memory.
     loss: the share by which perplexity is higher than with exact selection; None where it was not measured.
     """
 
@@ -57,6 +58,7 @@ class ModelInfo:
     smallest_budget: int = 0
     reader_threads: int = 0
     loss: float | None = None
+    gave_back: bool = False
 
     @property
     def planned_bytes(self) -> int:
@@ -160,6 +162,9 @@ class EngineHost(QObject):
         self._set_state(State.READY)
         self.loaded.emit(model)
 
+    def _on_gave_back(self, planned: dict[str, int]) -> None:
+        self.model = replace(self.model, planned=planned, gave_back=True)
+
     def _on_load_failed(self, message: str, details: str) -> None:
         self._set_state(State.FAILED)
         self.load_failed.emit(message, details)
@@ -200,8 +205,12 @@ class EngineHost(QObject):
         try:
             generation = self._loaded_model.generate(messages, self._engine.GenerationOptions(**options), cancelled)
             with awake("Writing an answer"):
+                budget = self._loaded_model.budget
                 for piece in generation:
                     self._pieces.append((time.monotonic(), piece))
+                    if self._loaded_model.budget is not budget:
+                        budget = self._loaded_model.budget
+                        self._report(self._on_gave_back, dict(budget.items))
             self._report(self._on_finished, generation.summary)
         except Exception as error:
             self._report(self._on_answer_failed, *_explain(error))

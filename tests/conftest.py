@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from engine.memory import pressure
+
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -19,6 +21,12 @@ def home(tmp_path_factory, monkeypatch):
     for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "HF_HOME"):
         monkeypatch.setenv(name, str(folder))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def enough_memory(monkeypatch):
+    """No test depends on how short of memory the machine is that it runs on."""
+    monkeypatch.setattr(pressure, "memory_pressure", lambda: pressure.Pressure.NORMAL)
 
 
 @pytest.fixture(autouse=True)

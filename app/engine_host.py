@@ -5,6 +5,7 @@ threads. Requests go there as a queue of calls. What it has to say comes back as
 signal below is emitted on the GUI's thread. Tokens are not signals: they pile up in a buffer that a timer empties.
 """
 
+import logging
 import queue
 import threading
 import time
@@ -23,6 +24,7 @@ from engine.awake import awake
 from engine.errors import FlashbulbError
 
 DRAIN_MS = 40
+log = logging.getLogger(__name__)
 PATIENCE_S = 5.0  # for what has to be stored before an answer begins
 
 
@@ -253,6 +255,8 @@ def _loss(manifest: dict) -> float | None:
 def _explain(error: Exception) -> tuple[str, str]:
     """What to tell the user, and the details: the engine's own errors speak for themselves, others are bugs."""
     if isinstance(error, FlashbulbError):
+        log.warning("%s", error)
         return str(error), ""
+    log.error("a bug: %r", error, exc_info=error)
     bug = tr("Something went wrong inside Flashbulb. The window goes on working; the details may help to report it.")
     return bug, "".join(traceback.format_exception(error))

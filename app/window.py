@@ -24,6 +24,7 @@ from app.chat.text_size import set_text_size
 from app.chat.view import ChatView
 from app.colours import colours
 from app.conversation import Conversation
+from app.diagnostics import Diagnostics
 from app.dialogs import show_about, show_shortcuts
 from app.engine_host import EngineHost, ModelInfo, State
 from app.exchange import CHAT_SUFFIX
@@ -75,6 +76,7 @@ class MainWindow(QMainWindow):
         self.monitor = MonitorPanel(host)
         self.transfer = Transfer(self.storage, self)
         self.notifier = Notifier(self, self.settings)
+        self.diagnostics = Diagnostics(host, self.settings, self)
         self.settings_window: SettingsWindow | None = None
         self.library: LibraryWindow | None = None
         self.title = Label("Flashbulb", weight=QFont.Weight.DemiBold)
@@ -117,6 +119,7 @@ class MainWindow(QMainWindow):
         if self.library:
             self.library.shutdown()
         self.notifier.close()
+        self.diagnostics.shutdown()
         self.chat.welcome.guide.shutdown()
         self.chat.interrupt()
         self.storage.shutdown()
@@ -204,6 +207,7 @@ class MainWindow(QMainWindow):
         ]
         self.shortcuts = self._action(self.tr("&Keyboard Shortcuts"), "Ctrl+/", self._show_shortcuts)
         self.guide = self._action(self.tr("&What This Computer Can Run"), None, self._show_guide)
+        self.export_diagnostics = self._action(self.tr("Export &Diagnostics…"), None, self.diagnostics.export)
         self.updates = self._action(self.tr("Check for &Updates…"), None, show_releases)
         self.updates.setMenuRole(QAction.MenuRole.ApplicationSpecificRole)
         self.licences = self._action(self.tr("Third-Party &Licences"), None, show_licences)
@@ -238,7 +242,8 @@ class MainWindow(QMainWindow):
         _fill(view, self.show_sidebar, self.panel, None, self.larger, self.smaller, self.usual_size, None,
               self.full_screen, None)  # fmt: skip
         _fill(view.addMenu(self.tr("&Go to Chat")), *self.numbered)
-        _fill(help_, self.guide, self.shortcuts, self.licences, self.updates, self.about)
+        _fill(help_, self.guide, self.shortcuts, self.export_diagnostics, self.licences, self.updates,
+              self.about)  # fmt: skip
 
     def _edits(self) -> list[QAction | None]:
         """What every text field can do: the menu asks the one that has the focus."""

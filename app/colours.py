@@ -35,12 +35,25 @@ class Colours:
     found: QColor
 
 
+MOST_KNOWN = 64
+_known: dict[int, Colours] = {}  # by the palette's key: painting asks many times a second
+
+
 def is_dark(palette: QPalette) -> bool:
     return palette.window().color().lightness() < palette.windowText().color().lightness()
 
 
 def colours(palette: QPalette) -> Colours:
     """The colours that go with `palette`. Cheap: ask again rather than keep them across a change of appearance."""
+    key = palette.cacheKey()
+    if key not in _known:
+        if len(_known) == MOST_KNOWN:
+            _known.clear()
+        _known[key] = _derived(palette)
+    return _known[key]
+
+
+def _derived(palette: QPalette) -> Colours:
     dark = is_dark(palette)
     roles = (QPalette.ColorRole.Text, QPalette.ColorRole.Base, QPalette.ColorRole.Window, QPalette.ColorRole.Accent)
     # Of the active group always: a disabled button dims itself, and a window in the background keeps its colours.

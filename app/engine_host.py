@@ -5,13 +5,14 @@ threads. Requests go there as a queue of calls. What it has to say comes back as
 signal below is emitted on the GUI's thread. Tokens are not signals: they pile up in a buffer that a timer empties.
 """
 
+import logging
 import queue
 import threading
 import time
 import traceback
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from functools import partial
 
@@ -19,9 +20,11 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
 from app.language import tr
 from app.monitor.history import History
+from engine.awake import awake
 from engine.errors import FlashbulbError
 
 DRAIN_MS = 40
+log = logging.getLogger(__name__)
 PATIENCE_S = 5.0  # for what has to be stored before an answer begins
 
 
@@ -41,6 +44,7 @@ class State(Enum):
 class ModelInfo:
     """What the window shows of a loaded model. Sizes in bytes; `planned` by the budget's items.
 
+    gave_back: whether the neuron pool shrank since loading, for a system short of memory.
     loss: the share by which perplexity is higher than with exact selection; None where it was not measured.
     """
 
@@ -56,6 +60,7 @@ class ModelInfo:
     smallest_budget: int = 0
     reader_threads: int = 0
     loss: float | None = None
+    gave_back: bool = False
 
     @property
     def planned_bytes(self) -> int:
@@ -159,6 +164,9 @@ class EngineHost(QObject):
         self._set_state(State.READY)
         self.loaded.emit(model)
 
+    def _on_gave_back(self, planned: dict[str, int]) -> None:
+        self.model = replace(self.model, planned=planned, gave_back=True)
+
     def _on_load_failed(self, message: str, details: str) -> None:
         self._set_state(State.FAILED)
         self.load_failed.emit(message, details)
@@ -198,8 +206,13 @@ class EngineHost(QObject):
             after.wait(PATIENCE_S)
         try:
             generation = self._loaded_model.generate(messages, self._engine.GenerationOptions(**options), cancelled)
-            for piece in generation:
-                self._pieces.append((time.monotonic(), piece))
+            with awake("Writing an answer"):
+                budget = self._loaded_model.budget
+                for piece in generation:
+                    self._pieces.append((time.monotonic(), piece))
+                    if self._loaded_model.budget is not budget:
+                        budget = self._loaded_model.budget
+                        self._report(self._on_gave_back, dict(budget.items))
             self._report(self._on_finished, generation.summary)
         except Exception as error:
             self._report(self._on_answer_failed, *_explain(error))
@@ -242,6 +255,8 @@ def _loss(manifest: dict) -> float | None:
 def _explain(error: Exception) -> tuple[str, str]:
     """What to tell the user, and the details: the engine's own errors speak for themselves, others are bugs."""
     if isinstance(error, FlashbulbError):
+        log.warning("%s", error)
         return str(error), ""
+    log.error("a bug: %r", error, exc_info=error)
     bug = tr("Something went wrong inside Flashbulb. The window goes on working; the details may help to report it.")
     return bug, "".join(traceback.format_exception(error))

@@ -1,6 +1,7 @@
 """The handful of icons, drawn on a grid of 20 by 20 so that they are sharp on every screen."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from PySide6.QtCore import QPointF, QRectF, Qt
@@ -19,7 +20,13 @@ def application_icon() -> QIcon:
 
 
 def icon(name: str, colour: QColor) -> QIcon:
-    """The icon `name` in one colour. Make it again when the colour changes."""
+    """The icon `name` in one colour. Ask for it again when the colour changes."""
+    return _drawn(name, colour.rgba())
+
+
+@cache
+def _drawn(name: str, rgba: int) -> QIcon:
+    colour = QColor.fromRgba(rgba)
     result = QIcon()
     for ratio in (1, 2, 3):
         pixmap = QPixmap(GRID * ratio, GRID * ratio)

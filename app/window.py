@@ -24,6 +24,7 @@ from app.chat.text_size import set_text_size
 from app.chat.view import ChatView
 from app.colours import colours
 from app.conversation import Conversation
+from app.diagnostics import Diagnostics
 from app.dialogs import show_about, show_shortcuts
 from app.engine_host import EngineHost, ModelInfo, State
 from app.exchange import CHAT_SUFFIX
@@ -32,6 +33,7 @@ from app.labels import Label, quiet
 from app.library.window import LibraryWindow
 from app.links import LICENCES, show_licences, show_releases
 from app.monitor.panel import MonitorPanel
+from app.notifications import Notifier
 from app.settings.registry import BY_KEY, FILE, Settings
 from app.settings.window import SettingsWindow
 from app.storage import Storage
@@ -73,6 +75,8 @@ class MainWindow(QMainWindow):
         self.sidebar = Sidebar(self.storage)
         self.monitor = MonitorPanel(host)
         self.transfer = Transfer(self.storage, self)
+        self.notifier = Notifier(self, self.settings)
+        self.diagnostics = Diagnostics(host, self.settings, self)
         self.settings_window: SettingsWindow | None = None
         self.library: LibraryWindow | None = None
         self.title = Label("Flashbulb", weight=QFont.Weight.DemiBold)
@@ -114,6 +118,8 @@ class MainWindow(QMainWindow):
             return
         if self.library:
             self.library.shutdown()
+        self.notifier.close()
+        self.diagnostics.shutdown()
         self.chat.welcome.guide.shutdown()
         self.chat.interrupt()
         self.storage.shutdown()
@@ -201,6 +207,7 @@ class MainWindow(QMainWindow):
         ]
         self.shortcuts = self._action(self.tr("&Keyboard Shortcuts"), "Ctrl+/", self._show_shortcuts)
         self.guide = self._action(self.tr("&What This Computer Can Run"), None, self._show_guide)
+        self.export_diagnostics = self._action(self.tr("Export &Diagnostics…"), None, self.diagnostics.export)
         self.updates = self._action(self.tr("Check for &Updates…"), None, show_releases)
         self.updates.setMenuRole(QAction.MenuRole.ApplicationSpecificRole)
         self.licences = self._action(self.tr("Third-Party &Licences"), None, show_licences)
@@ -235,7 +242,8 @@ class MainWindow(QMainWindow):
         _fill(view, self.show_sidebar, self.panel, None, self.larger, self.smaller, self.usual_size, None,
               self.full_screen, None)  # fmt: skip
         _fill(view.addMenu(self.tr("&Go to Chat")), *self.numbered)
-        _fill(help_, self.guide, self.shortcuts, self.licences, self.updates, self.about)
+        _fill(help_, self.guide, self.shortcuts, self.export_diagnostics, self.licences, self.updates,
+              self.about)  # fmt: skip
 
     def _edits(self) -> list[QAction | None]:
         """What every text field can do: the menu asks the one that has the focus."""
@@ -303,6 +311,8 @@ class MainWindow(QMainWindow):
     def _connect(self) -> None:
         self.host.state_changed.connect(self._on_state)
         self.host.loaded.connect(self._on_loaded)
+        self.host.state_changed.connect(self.notifier.on_state)
+        self.chat.answered.connect(self.notifier.on_answered)
         self.chat.shown.connect(self.sidebar.set_shown)
         self.sidebar.opened.connect(self._open)
         self.sidebar.deleted.connect(self._on_deleted)
@@ -431,6 +441,7 @@ class MainWindow(QMainWindow):
         if self.library is None:
             self.library = LibraryWindow(self.settings, parent=self)
             self.library.chat_asked.connect(self._on_model_chosen)
+            self.library.jobs.changed.connect(self.notifier.on_job)
         _bring_up(self.library)
 
     def _on_model_chosen(self, model: str) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from time import monotonic
 
 from engine import cli_models
+from engine.awake import awake
 from engine.bench import cli as bench
 from engine.errors import FlashbulbError
 from engine.memory.budget import readable
@@ -25,7 +26,8 @@ UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "G
 def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
-        args.run(args)
+        with awake("Working"):
+            args.run(args)
     except FlashbulbError as error:
         return _fail(str(error))
     except BrokenPipeError:

@@ -30,16 +30,19 @@ def float32_blocks(rows: mx.array) -> Iterator[tuple[int, np.ndarray]]:
     if rows.dtype == mx.float32:
         yield 0, np.array(rows, copy=False)
         return
-    bfloat16 = rows.dtype == mx.bfloat16  # numpy has none: its bits are the upper half of a float32's
-    halves = np.array(rows.view(mx.uint16) if bfloat16 else rows, copy=False)
+    halves = np.array(rows.view(mx.uint16) if rows.dtype == mx.bfloat16 else rows, copy=False)
     step = max(1, BLOCK // max(1, rows.shape[1]))
     for start in range(0, len(halves), step):
-        if bfloat16:
-            block = halves[start : start + step].astype(np.uint32)
-            block <<= 16
-            yield start, block.view(np.float32)
-        else:
-            yield start, halves[start : start + step].astype(np.float32)
+        yield start, as_float32(halves[start : start + step])
+
+
+def as_float32(halves: np.ndarray) -> np.ndarray:
+    """float32 of float16, or of bfloat16 as uint16: numpy has none, but its bits are the upper half of a float32's."""
+    if halves.dtype != np.uint16:
+        return halves.astype(np.float32)
+    bits = halves.astype(np.uint32)
+    bits <<= 16
+    return bits.view(np.float32)
 
 
 class _Linear(nn.Linear):

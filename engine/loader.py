@@ -3,7 +3,7 @@
 import json
 import os
 from pathlib import Path
-from time import perf_counter
+from time import monotonic, perf_counter
 
 import mlx.core as mx
 import numpy as np
@@ -18,6 +18,7 @@ from engine.flash.reader import open_reader
 from engine.flash.stream import LayerStream
 from engine.generate import Generation
 from engine.library import folder_of, profile_path
+from engine.memory import pressure
 from engine.memory.footprint import footprint
 from engine.memory.pool import NeuronPool
 from engine.memory.window import Window
@@ -30,6 +31,7 @@ from engine.settings import GenerationOptions, Settings
 from engine.sparsity.predictor import load_predictors
 from engine.sparsity.selectors import ExactSelection, PredictedSelection
 
+LOOK_S = 2.0  # between two looks at how short of memory the system is
 STARTER = Path(__file__).parent.parent / "resources" / "starter" / "model"
 
 
@@ -70,6 +72,7 @@ class LoadedModel:
             self.reader.close()
             raise
         self.cached_tokens: list[int] = []
+        self._next_look = 0.0  # at how short of memory the system is
         self._cache = [KVCache() for _ in range(self.layers)]
 
     @property
@@ -140,9 +143,28 @@ class LoadedModel:
         del self.cached_tokens[tokens:]
 
     def keep_within_budget(self, footprint_bytes: int) -> None:
-        """Give back what MLX keeps for reuse when the process has grown beyond the budget all the same."""
+        """Give back what MLX keeps for reuse when the process has grown beyond the budget all the same, and part of the
+        neuron pools when the system is critically short of memory. Between two tokens."""
         if footprint_bytes - self.baseline_bytes > self.budget.ceiling:
             mx.clear_cache()
+        if monotonic() >= self._next_look:
+            self._next_look = monotonic() + LOOK_S
+            if pressure.memory_pressure() >= pressure.Pressure.CRITICAL:
+                self.give_back()
+
+    def give_back(self) -> None:
+        """Halve the neuron pools, for a system that is critically short of memory. Loading again restores them."""
+        self.budget = self.budget.halved()
+        for layer, capacity in zip(self._model.layers, self.budget.capacities, strict=True):
+            old = layer.ffn.pool
+            if capacity == old.capacity:
+                continue
+            layer.ffn.pool = old.smaller(capacity)
+            self.reader.unregister(old.view)
+            self.reader.register(layer.ffn.pool.view)
+            del old
+            mx.clear_cache()  # layer by layer: there is no room for two of all
+        mx.clear_cache()
 
     def close(self) -> None:
         """Free memory and stop the reader. Harmless when repeated."""

@@ -6,10 +6,9 @@ import mlx.core as mx
 from mlx_lm.models.cache import KVCache
 
 from engine.activations import Activation
-from engine.flash.bundles import ITEM_BYTES
+from engine.dtypes import stored_dtype
 from engine.flash.stream import BUFFERS
 from engine.memory.budget import MemoryBudget, PoolDemand, plan
-from engine.memory.buffers import DTYPES
 from engine.prepared import PREDICTOR, RESIDENT, PreparedModel
 from engine.settings import Settings
 
@@ -98,7 +97,7 @@ def compute_dtype(prepared: PreparedModel, settings: Settings) -> mx.Dtype:
     small = prepared.bytes < FLOAT32_BELOW
     if settings.compute_dtype == "float32" or (small and settings.compute_dtype is None):
         return mx.float32
-    return DTYPES[prepared.bundles.dtype]
+    return stored_dtype(prepared.bundles.dtype)
 
 
 def selected_share(report: dict, selection: str) -> float:
@@ -130,7 +129,7 @@ def _kv_cache_bytes(sizes: Sizes, context: int, dtype: mx.Dtype) -> int:
 def _workspace_bytes(sizes: Sizes, dtype: mx.Dtype, piece: int) -> int:
     """Stream buffers, activations of one prefill block, logits, and the tokenizer's tables."""
     bundles = sizes.prepared.bundles
-    converted = 2 * piece if dtype.size != ITEM_BYTES[bundles.dtype] else 0
+    converted = 2 * piece if dtype.size != stored_dtype(bundles.dtype).size else 0
     activations = PREFILL_TOKENS * 4 * (3 * (piece // bundles.layers[0].row_bytes) + 8 * bundles.width)
     return BUFFERS * piece + converted + activations + 4 * 4 * sizes.vocabulary + 8 * sizes.tokenizer
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from engine.memory import pressure
+
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -22,11 +24,23 @@ def home(tmp_path_factory, monkeypatch):
 
 
 @pytest.fixture(autouse=True)
+def enough_memory(monkeypatch):
+    """No test depends on how short of memory the machine is that it runs on."""
+    monkeypatch.setattr(pressure, "memory_pressure", lambda: pressure.Pressure.NORMAL)
+
+
+ENDING_S = 2  # that a thread may take to end, on a machine that is busy
+
+
+@pytest.fixture(autouse=True)
 def nothing_left_running():
     """A test that leaves a thread behind fails."""
     before = set(threading.enumerate())
     yield
-    left = [t for t in threading.enumerate() if t not in before and t.is_alive() and not t.daemon]
+    started = [t for t in threading.enumerate() if t not in before and not t.daemon]
+    for thread in started:
+        thread.join(ENDING_S)
+    left = [t for t in started if t.is_alive()]
     assert not left, f"threads left alive: {left}"
 
 

@@ -46,7 +46,7 @@ class AnswerBody(QWidget):
         match piece:
             case Prose(text):
                 if self._open or text.strip():  # blank lines after code are no paragraph
-                    self._prose().append_markdown(text)
+                    self._append_prose(text)
             case CodeBegins(language):
                 self._put(CodeBlock(language))
             case Code(text):
@@ -55,13 +55,15 @@ class AnswerBody(QWidget):
                 self._open.close_block()
                 self._open = None
 
-    def _prose(self) -> MarkdownView:
-        if not isinstance(self._open, MarkdownView) or self._open.full:
+    def _append_prose(self, text: str) -> None:
+        if isinstance(self._open, MarkdownView) and self._open.full:
+            text, self._open = self._open.give_up_tail() + text, None
+        if not isinstance(self._open, MarkdownView):
             view = MarkdownView()
             view.setAccessibleName(self.tr("Answer"))
             view.link_clicked.connect(self.link_clicked)
             self._put(view)
-        return self._open
+        self._open.append_markdown(text)
 
     def _put(self, block: MarkdownView | CodeBlock) -> None:
         self._open = block

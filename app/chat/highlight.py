@@ -1,6 +1,8 @@
 """Code in colour, a few milliseconds at a time so that the window never waits for it."""
 
 import time
+from collections.abc import Iterator
+from functools import cache
 
 from PySide6.QtCore import QObject, QTimer
 from PySide6.QtGui import QColor, QPalette, QTextDocument, QTextLayout
@@ -25,15 +27,22 @@ KINDS = (  # the first that fits; the names are Pygments' own
 )
 
 
+@cache
 def lexer_for(language: str):
     """Pygments' lexer for a language's name; None if it knows none."""
     from pygments.lexers import get_lexer_by_name  # here because it takes a while, and many answers have no code
     from pygments.util import ClassNotFound
 
     try:
-        return get_lexer_by_name(language, stripnl=False, ensurenl=False) if language else None
+        return get_lexer_by_name(language, stripnl=False, ensurenl=False)
     except ClassNotFound:
         return None
+
+
+def tokens(language: str, code: str) -> Iterator[tuple]:
+    """Position, kind and text of each of the code's parts; none of a language that nobody knows."""
+    if lexer := lexer_for(language):
+        yield from lexer.get_tokens_unprocessed(code)
 
 
 class Highlighter(QObject):
@@ -51,12 +60,11 @@ class Highlighter(QObject):
 
     def start(self, language: str, palette: QPalette) -> None:
         """Colour the whole document, from now on in slices."""
-        lexer = lexer_for(language)
-        if lexer is None:
+        if not language:
             return
         shades = colours(palette)
         self._shades = {kind: getattr(shades, name) for kind, name in KINDS}
-        self._tokens = lexer.get_tokens_unprocessed(self._document.toPlainText())
+        self._tokens = tokens(language, self._document.toPlainText())
         self._block, self._column, self._spans = self._document.begin(), 0, []
         self._timer.start()
 

@@ -31,9 +31,11 @@ CODE_PADDING = 10
 BAR = 3  # pixels
 INDENT = 22  # pixels a level, for lists and quotes
 LONGEST_TAIL = 1500  # characters that are parsed again with each piece
+MOST_BARS = 120  # between the cells of a table that is parsed again with each piece
+LONGEST_BLOCK = 8000  # characters of a paragraph that is laid out again with each piece
 LONG_LINE = 400  # characters that surely wrap
 QWIDGETSIZE_MAX = (1 << 24) - 1
-FULL = 6000  # characters after which a view should be followed by another
+FULL, MOST_BLOCKS = 6000, 100  # characters, and paragraphs or cells, after which another view should follow
 FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 LIST_ITEM = re.compile(r"([-*+]|\d{1,9}[.)])(\s|$)")
 TABLE_HEAD = re.compile(r"(\s*\|.*\n\s*\|?[\s:|-]+\n)")
@@ -71,6 +73,11 @@ def finished_length(source: str) -> int:
 def _is_certain(line: str, whole: bool) -> bool:
     """Whether a line cannot become a list's item any more."""
     return whole or not re.fullmatch(r"[-*+]|\d{1,9}[.)]?", line)
+
+
+def is_long(tail: str) -> bool:
+    """Whether a block takes long to be parsed and laid out: a table does so by its cells, others by their text."""
+    return tail.count("|") > MOST_BARS if TABLE_HEAD.match(tail) else len(tail) > LONGEST_TAIL
 
 
 def long_tail_cut(tail: str) -> tuple[int, str, str | None]:
@@ -167,19 +174,28 @@ class MarkdownView(TextView):
         cursor.beginEditBlock()  # one layout for all of it
         if done := finished_length(self._tail):
             self._finish_part(cursor, done)
-        while len(self._tail) > LONGEST_TAIL:
+        while is_long(self._tail):
             done, again, join = long_tail_cut(self._tail)
             if not done:
                 break
             self._finish_part(cursor, done)
-            self._tail, self._join = again + self._tail, join
+            short = self.document().lastBlock().length() < LONGEST_BLOCK
+            self._tail, self._join = again + self._tail, join if short else None
         self._replace_tail(cursor, self._tail)
         cursor.endEditBlock()
 
     @property
     def full(self) -> bool:
-        """Whether another view should go on, for what comes next."""
-        return len(self.source) > FULL and not self._tail.strip() and self._join is None
+        """Whether another view should go on, from the tail on: what is long takes long to be laid out and painted."""
+        blocks = self.document().findBlock(self._tail_start).blockNumber()
+        return self._join is None and (len(self.source) - len(self._tail) > FULL or blocks > MOST_BLOCKS)
+
+    def give_up_tail(self) -> str:
+        """Take the tail away, for another view to show."""
+        self._replace_tail(QTextCursor(self.document()), "")
+        tail, self._tail = self._tail, ""
+        self.source = self.source.removesuffix(tail)
+        return tail
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
@@ -232,10 +248,11 @@ class MarkdownView(TextView):
         cursor.setPosition(start)
         if self._join is None:
             _mend_first_block(cursor, parsed.begin())
-        self._style(self.document().findBlock(start))
+        self._style(self.document().findBlock(start), start)
 
-    def _style(self, block: QTextBlock) -> None:
-        """What Qt's Markdown leaves out: air between lines, and room around code."""
+    def _style(self, block: QTextBlock, start: int = 0) -> None:
+        """What Qt's Markdown leaves out: air between lines, and room around code. From a position of a block on."""
+        shades = colours(self.palette())
         while block.isValid():
             style = QTextBlockFormat()
             if _is_code(block):  # a fenced block has its own widget: this is code in a quotation, or indented
@@ -246,7 +263,7 @@ class MarkdownView(TextView):
             cursor = QTextCursor(block)
             cursor.mergeBlockFormat(style)
             self._quotes = self._quotes or bool(_quote_level(block))
-            _colour_links(block, colours(self.palette()).accent)
+            _colour_links(block, start, shades.accent)
             if (table := cursor.currentTable()) and table.firstPosition() >= block.position():
                 self._style_table(table)
             block = block.next()
@@ -268,12 +285,14 @@ def _quote_level(block: QTextBlock) -> int:
     return block.blockFormat().intProperty(QTextFormat.Property.BlockQuoteLevel)
 
 
-def _colour_links(block: QTextBlock, accent: QColor) -> None:
+def _colour_links(block: QTextBlock, start: int, accent: QColor) -> None:
     """Qt takes the colour that links have at the moment: it would stay when the appearance changes."""
     pieces = block.begin()
     while not pieces.atEnd():
         fragment = pieces.fragment()
-        if fragment.charFormat().isAnchor() and fragment.charFormat().foreground().color() != accent:
+        if fragment.position() < start:
+            pieces += 1
+        elif fragment.charFormat().isAnchor() and fragment.charFormat().foreground().color() != accent:
             cursor = QTextCursor(block)
             cursor.setPosition(fragment.position())
             cursor.setPosition(fragment.position() + fragment.length(), QTextCursor.MoveMode.KeepAnchor)

@@ -15,8 +15,9 @@ from app.icons import GRID, paint
 COLUMN_WIDTH = 640
 COLUMN_MARGIN = 24
 TURN_SPACING = 14
-PAGE = 40  # messages that are made at a time
-EARLIER_AT = 400  # pixels from the top at which what is above is made
+PAGE = 24  # messages that are made at first
+MORE = 4  # messages that are made at a time while the reader scrolls, which has to stay smooth
+MORE_AT = 800  # pixels from the top or the end of what is made, at which more is
 FOUND_MARGIN = 80  # pixels that stay free above and below what was found
 AT_BOTTOM = 4  # pixels from the end that still count as the end
 
@@ -49,7 +50,8 @@ class JumpButton(QAbstractButton):
 class Transcript(QScrollArea):
     """A centred column of messages; `placeholder` shows while there are none.
 
-    Of a long conversation only the end is made at first; what is above comes as the reader scrolls up.
+    Of a long conversation only a part is made at first, the end or what is around a message that is gone to; the rest
+    comes as the reader scrolls there.
     """
 
     column_moved = Signal(int, int)  # left and right margin, for what has to line up with the column
@@ -63,7 +65,8 @@ class Transcript(QScrollArea):
         self.setBackgroundRole(QPalette.ColorRole.Base)
         self.setAccessibleName(self.tr("Conversation"))
         self._following = True
-        self._earlier: list[Message] = []  # not made yet
+        self._earlier: list[Message] = []  # not made yet, as are those that come after what is made
+        self._later: list[Message] = []
         self._anchor: int | None = None  # distance from the end to keep while messages are added above
         self._target: Callable[[], None] | None = None  # shows what was asked for, again when the column has grown
         self._column = QWidget()
@@ -83,18 +86,22 @@ class Transcript(QScrollArea):
     def show_path(self, path: list[Message]) -> None:
         """Show these messages. What is shown of them already stays as it is."""
         self._target = None
-        shown = self.path()
+        before = self.path()
         kept = 0
-        while kept < min(len(shown), len(path)) and shown[kept] is path[kept]:
+        while kept < min(len(before), len(path)) and before[kept] is path[kept]:
             kept += 1
-        for widget in self.messages()[max(0, kept - len(self._earlier)) :]:
+        widgets, first = self.messages(), len(self._earlier)
+        for widget in widgets[max(0, kept - first) :]:
             self._remove(widget)
+        self._later = self._later[: max(0, kept - first - len(widgets))]
         self._earlier = self._earlier[:kept]
-        new = path[kept:]
-        if not kept and len(new) > PAGE:
-            self._earlier, new = new[:-PAGE], new[-PAGE:]
-        for message in new:
-            self._insert(message, self._layout.count() - 1)
+        if not self.messages():
+            self._show_part(path, len(path) - PAGE)
+        elif self._later:
+            self._later += path[kept:]
+        else:
+            self._add(path[kept : kept + PAGE])
+            self._later = path[kept + PAGE :]
         self._placeholder.setVisible(not path)
 
     def widget_of(self, message: Message) -> Question | Answer | None:
@@ -107,18 +114,23 @@ class Transcript(QScrollArea):
 
     def path(self) -> list[Message]:
         """The messages, oldest first, also those whose widgets are not made yet."""
-        return self._earlier + [widget.message for widget in self.messages()]
+        return self._earlier + [widget.message for widget in self.messages()] + self._later
 
     def go_to_end(self) -> None:
         """Show the end and follow it from now on."""
+        if self._later:
+            path = self.path()
+            self._show_part(path, len(path) - PAGE)
         self._following, self._target = True, None
         self.jump.hide()
         self.verticalScrollBar().setValue(self.verticalScrollBar().maximum())
 
     def go_to(self, message: Message) -> None:
         """Show a message, wherever it is in the conversation."""
-        while self._earlier and self.widget_of(message) is None:
-            self._show_earlier()
+        if self.widget_of(message) is None:
+            path = self.path()
+            at = next(i for i, other in enumerate(path) if other is message)
+            self._show_part(path, at - PAGE // 2)
         self._aim(partial(self._show_top, self.widget_of(message)))
 
     def reveal(self, view: QTextEdit | QPlainTextEdit, cursor: QTextCursor) -> None:
@@ -166,6 +178,19 @@ class Transcript(QScrollArea):
     def _on_moved_by_hand(self) -> None:
         self._target = None
 
+    def _show_part(self, path: list[Message], first: int) -> None:
+        """Make a page of `path`, from a place on or from its beginning, instead of what is made."""
+        first = max(0, first)
+        for widget in self.messages():
+            self._remove(widget)
+        self._anchor = None
+        self._earlier, self._later = path[:first], path[first + PAGE :]
+        self._add(path[first : first + PAGE])
+
+    def _add(self, messages: list[Message]) -> None:
+        for message in messages:
+            self._insert(message, self._layout.count() - 1)
+
     def _insert(self, message: Message, position: int) -> None:
         widget = Question(message) if message.role == USER else Answer(message)
         self._layout.insertWidget(position, widget)
@@ -179,14 +204,23 @@ class Transcript(QScrollArea):
     def _show_earlier(self) -> None:
         bar = self.verticalScrollBar()
         self._anchor = bar.maximum() - bar.value()
-        self._earlier, page = self._earlier[:-PAGE], self._earlier[-PAGE:]
-        for message in reversed(page):
+        self._earlier, more = self._earlier[:-MORE], self._earlier[-MORE:]
+        for message in reversed(more):
             self._insert(message, 1)
 
+    def _show_later(self) -> None:
+        more, self._later = self._later[:MORE], self._later[MORE:]
+        self._add(more)
+
     def _on_scrolled(self, value: int) -> None:
-        self._following = value >= self.verticalScrollBar().maximum() - AT_BOTTOM
+        left = self.verticalScrollBar().maximum() - value
+        self._following = left <= AT_BOTTOM and not self._later
         self.jump.setVisible(not self._following)
-        if self._earlier and self._anchor is None and value < EARLIER_AT and not self._following:
+        if self._anchor is not None:
+            self._anchor = left
+        elif self._later and left < MORE_AT:
+            self._show_later()
+        elif self._earlier and value < MORE_AT and not self._following:
             self._show_earlier()
 
     def _on_grown(self, _minimum: int, maximum: int) -> None:
@@ -197,3 +231,5 @@ class Transcript(QScrollArea):
             self._show_target()
         elif self._following:
             self.verticalScrollBar().setValue(maximum)
+        elif self._later and maximum - self.verticalScrollBar().value() < MORE_AT:
+            self._show_later()

@@ -115,7 +115,8 @@ class ChatView(QWidget):
         self.shown.emit(conversation.id)
 
     def last_question(self) -> Question | None:
-        """The latest question shown."""
+        """The latest question, which is then shown."""
+        self.transcript.go_to_end()
         return next((w for w in reversed(self.transcript.messages()) if isinstance(w, Question)), None)
 
     def abandon(self, conversation: Conversation | str) -> None:
@@ -159,12 +160,12 @@ class ChatView(QWidget):
         self.find.refresh()
 
     def _show_what_is_possible(self) -> None:
-        free, widgets = self._can_answer(), self.transcript.messages()
-        for widget in widgets:
+        free = self._can_answer()
+        for widget in self.transcript.messages():
             if isinstance(widget, Question):
                 widget.set_editable(free)
             else:
-                widget.set_free(free, widget is widgets[-1])
+                widget.set_free(free, widget.message.id == self.conversation.leaf)
 
     # ------------------------------------------------------------------ wiring
     def _connect(self) -> None:
@@ -194,7 +195,7 @@ class ChatView(QWidget):
         else:
             widget.regenerated.connect(self.regenerate)
             widget.continued.connect(self.continue_answer)
-            widget.set_free(self._can_answer(), False)
+            widget.set_free(self._can_answer(), widget.message.id == self.conversation.leaf)
 
     def _line_up(self, left: int, right: int) -> None:
         self._foot.setContentsMargins(left, 4, right, 18)

@@ -8,11 +8,12 @@ from PySide6.QtWidgets import QFrame, QMenu, QScrollArea, QVBoxLayout, QWidget
 
 from app import units
 from app.engine_host import EngineHost, ModelInfo, State
-from app.labels import quiet
+from app.labels import SMALL, Label, quiet
 from app.language import tr
 from app.monitor.history import History
 from app.monitor.plots import FilledLine, HeatMap, StackedBar, TokenBars
 from app.monitor.section import Legend, Section
+from engine.memory import pressure
 
 WIDTH = 304
 BUSY_MS = 125
@@ -38,7 +39,11 @@ class MemorySection(Section):
         self.bar = StackedBar()
         self.legend = Legend([(tr(name), colour) for name, colour in self.ITEMS])
         self.caption = quiet()
-        for widget in (self.bar, self.legend, self.caption):
+        self.pressed = False  # whether the system is short of memory
+        self.alarm = Label(colour="error", factor=SMALL)
+        self.alarm.setWordWrap(True)
+        self.alarm.hide()
+        for widget in (self.bar, self.legend, self.caption, self.alarm):
             self.add(widget)
 
     def refresh(self, model: ModelInfo, history: History) -> None:
@@ -56,9 +61,22 @@ class MemorySection(Section):
             else tr("model's share {0}, no budget set")
         )
         self.caption.setText(share.format(units.size(model.planned_bytes), units.size(budget)))
+        self._show_alarm(model, pressure.memory_pressure())
 
     def words_for_it(self) -> str:
-        return f"{self.number.text()} {self.words.text()}, {self.caption.text()}: {self.legend.text()}"
+        alarm = f". {self.alarm.text()}" if self.alarm.text() else ""
+        return f"{self.number.text()} {self.words.text()}, {self.caption.text()}: {self.legend.text()}{alarm}"
+
+    def _show_alarm(self, model: ModelInfo, level: pressure.Pressure) -> None:
+        self.pressed = level > pressure.Pressure.NORMAL
+        levels = {
+            pressure.Pressure.NORMAL: "",
+            pressure.Pressure.WARNING: tr("⚠ The system is short of memory."),
+            pressure.Pressure.CRITICAL: tr("⚠ The system is critically short of memory."),
+        }
+        given = tr("The neuron pool gave some back; Reload Model restores it.") if model.gave_back else ""
+        self.alarm.setText(" ".join(text for text in (levels[level], given) if text))
+        self.alarm.setVisible(bool(self.alarm.text()))
 
 
 class FlashSection(Section):
@@ -217,10 +235,11 @@ class MonitorPanel(QScrollArea):
             self.refresh()
 
     def _pace(self, now: float) -> None:
-        """Quick while an answer comes, slow until its traffic has left the picture, then not at all."""
+        """Quick while an answer comes, slow until its traffic has left the picture and memory is not short, then not at
+        all."""
         if self._host.state in (State.ANSWERING, State.STOPPING):
             self._timer.start(BUSY_MS)
-        elif self._host.history.quiet(now) or self._host.state is State.CLOSED:
+        elif self._host.state is State.CLOSED or (self._host.history.quiet(now) and not self.memory.pressed):
             self._timer.stop()
         else:
             self._timer.start(IDLE_MS)

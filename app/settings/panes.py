@@ -4,6 +4,7 @@ from pathlib import Path
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
+    QCheckBox,
     QComboBox,
     QGridLayout,
     QHBoxLayout,
@@ -87,7 +88,14 @@ class GeneralPane(Pane):
         layout.addWidget(self.later)
         self.add_row(self.tr("Language"), column)
         self.language.setAccessibleName(self.tr("Language"))
+        self.notifications = QCheckBox(self.tr("When something long has ended"))
+        self.add_row(
+            self.tr("Notifications"),
+            self.notifications,
+            self.tr("An answer, or a model that was got and prepared. Only while Flashbulb is in the background."),
+        )
         self._show_values()
+        self.notifications.toggled.connect(self._on_notifications)
         self.text_size.valueChanged.connect(self._on_text_size)
         self.language.currentIndexChanged.connect(self._on_language)
         settings.changed.connect(self._show_values)
@@ -97,6 +105,10 @@ class GeneralPane(Pane):
         self.text_size.setValue(self._settings["general.text_size"])
         self.language.setCurrentIndex(self.language.findData(chosen))
         self.later.setVisible(chosen != self._spoken)
+        self.notifications.setChecked(self._settings["general.notifications"])
+
+    def _on_notifications(self, wanted: bool) -> None:
+        self._settings["general.notifications"] = wanted
 
     def _on_text_size(self, value: int) -> None:
         self._settings["general.text_size"] = value

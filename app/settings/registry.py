@@ -54,6 +54,7 @@ TABLE = (
         choices=(language.SYSTEM, *language.NAMES),
     ),
     Setting("general.text_size", int, 100, "Size of the conversation's text, in per cent.", 70, 220),
+    Setting("general.notifications", bool, True, "Say in the background that something long has ended."),
     Setting("general.pane", str, "memory", "The pane of the settings window that was open last."),
     Setting(
         "memory.budget",

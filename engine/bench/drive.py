@@ -1,6 +1,5 @@
 """`bench drive`: throughput and latency by read size and threads (paper, fig. 2b), saved as the drive's profile."""
 
-import os
 import statistics
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,17 +10,17 @@ import mlx.core as mx
 import numpy as np
 
 from engine.activations import Activation
-from engine.bench.machine import describe, device_bytes, scratch
+from engine.bench.machine import describe, device_bytes, open_direct, scratch, write_random
 from engine.bench.random_model import RandomNumbers, random_input, write_random_model
 from engine.bench.results import Result, Row
 from engine.bench.shapes import opt_config
 from engine.cpu import product
-from engine.errors import FlashbulbError
+from engine.dtypes import DTYPES, STORED
 from engine.ffn import StreamedFFN
 from engine.flash.profile import DrivePoint, DriveProfile, Processor, drive_of, pool_key
 from engine.flash.reader import Reader
 from engine.loader import load
-from engine.memory.buffers import DTYPES, aligned_rows
+from engine.memory.buffers import aligned_rows
 from engine.memory.pool import NeuronPool
 from engine.memory.reuse import OPT
 from engine.memory.window import Window
@@ -34,7 +33,6 @@ FILE_BYTES = 2 << 30
 RUNS, SECONDS = 3, 0.2
 BUFFER_BYTES = 256 << 20
 BATCH_S = 0.05  # of reads in flight: enough that threads never wait for the next batch
-STORED = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 REPEATS = 5
 TOKENS = 24  # of a tiny model
 
@@ -57,7 +55,7 @@ def measure_drive(
     """
     with scratch(folder, file_bytes) as place:
         path = place / "drive"
-        _write(path, file_bytes)
+        write_random(path, file_bytes)
         grid = {(size, count): [] for size in sizes for count in threads}
         # Run after run over the whole grid: what else the drive is busy with for a while then spoils no point's median.
         for run in range(runs):
@@ -77,22 +75,6 @@ def measure_drive(
     return profile, Result("drive", describe(folder), rows, settings, details)
 
 
-def _write(path: Path, size: int) -> None:
-    rng = np.random.default_rng()
-    with path.open("wb") as file:
-        for start in range(0, size, 1 << 26):
-            file.write(rng.bytes(min(1 << 26, size - start)))
-        file.flush()
-        os.fsync(file.fileno())
-        forget(file.fileno())
-
-
-def forget(descriptor: int) -> None:
-    """Ask the system to drop a written file from its cache."""
-    if hasattr(os, "posix_fadvise"):
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-
-
 @dataclass(frozen=True)
 class _Sample:
     """One run of reads of one size by one number of threads."""
@@ -107,12 +89,7 @@ class _Sample:
 def _sample(path: Path, size: int, threads: int, seconds: float, cached: bool, seed: int) -> _Sample:
     before = device_bytes()
     with Reader(threads, gap=-1, max_read=max(size, 1 << 20) // 16384 * 16384) as reader:
-        file = reader.open(path)
-        if not file.direct and not cached:
-            raise FlashbulbError(
-                f"The file system of {path.parent.parent} has no direct reads, so memory would be measured instead of "
-                "the drive. Choose a folder on the drive with --folder."
-            )
+        file = open_direct(reader, path, cached)
         count = max(2 * threads, min(BUFFER_BYTES // size, 4096))
         count = min(count, max(1, file.size // size // 2))
         _, buffer = aligned_rows(min(count, max(1, BUFFER_BYTES // size)), size, "F32")
@@ -170,10 +147,10 @@ def _run(reader: Reader, file, buffer: np.ndarray, size: int, seconds: float, rn
 def measure_processor(folder: Path, width: int, neurons: int) -> Processor:
     """What computing and bookkeeping cost here, on matrices of an FFN's usual size. folder: for two tiny models."""
     resident, pool = {}, {}
-    for stored, name in STORED.items():
-        resident[name] = _linear_rate(width, neurons, DTYPES[stored])
-        for computed in {DTYPES[stored], mx.float32}:
-            pool[pool_key(name, str(computed).split(".")[-1])] = _pool_rate(width, neurons, stored, computed)
+    for name, dtype in DTYPES.items():
+        resident[name] = _linear_rate(width, neurons, dtype)
+        for computed in {dtype, mx.float32}:
+            pool[pool_key(name, str(computed).split(".")[-1])] = _pool_rate(width, neurons, name, computed)
     small, large = (_bookkeeping(count) for count in (neurons // 4, 2 * neurons))
     rows = OPT.aggregated(4) * (2 * neurons - neurons // 4)
     per_row = max(0.0, (large - small) / rows)
@@ -197,9 +174,10 @@ def _linear_rate(width: int, neurons: int, dtype: mx.Dtype) -> float:
     return weight.nbytes / _timed(lambda: mx.eval(product(x, weight)))
 
 
-def _pool_rate(width: int, neurons: int, stored: str, computed: mx.Dtype) -> float:
-    matrix, view = aligned_rows(neurons // 2, 2 * width * DTYPES[stored].size, stored)
-    view[:] = RandomNumbers(stored).take(view.nbytes // DTYPES[stored].size).view(np.uint8).reshape(view.shape)
+def _pool_rate(width: int, neurons: int, dtype: str, computed: mx.Dtype) -> float:
+    item = DTYPES[dtype].size
+    matrix, view = aligned_rows(neurons // 2, 2 * width * item, STORED[dtype])
+    view[:] = RandomNumbers(dtype).take(view.nbytes // item).view(np.uint8).reshape(view.shape)
     ffn = StreamedFFN(0, None, None, None, Activation(), None, None, None)
     x, bias = random_input(width, computed), mx.zeros(len(view), computed)
     mx.eval(x, bias)

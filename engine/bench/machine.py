@@ -13,6 +13,8 @@ from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
+
 from engine.errors import FlashbulbError
 from engine.flash.profile import drive_of
 from engine.memory.budget import readable
@@ -87,6 +89,29 @@ def scratch(parent: Path, needed: int) -> Iterator[Path]:
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_random(path: Path, size: int) -> None:
+    """A file of random bytes, on the drive when this returns and, where the system can be asked, in no cache."""
+    rng = np.random.default_rng()
+    with path.open("wb") as file:
+        for start in range(0, size, 1 << 26):
+            file.write(rng.bytes(min(1 << 26, size - start)))
+        file.flush()
+        os.fsync(file.fileno())
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def open_direct(reader, path: Path, cached: bool):
+    """A reader's file. Raises FlashbulbError where its reads would come from memory, unless that is wanted."""
+    file = reader.open(path)
+    if not file.direct and not cached:
+        raise FlashbulbError(
+            f"The file system of {path.parent.parent} has no direct reads, so memory would be measured instead of the "
+            "drive. Choose a folder on the drive with --folder."
+        )
+    return file
 
 
 def _remove_forgotten(parent: Path) -> None:

@@ -1,34 +1,38 @@
-"""Prepared models of the real size whose weights are random: what a token costs does not depend on their values."""
+"""Models of the real size whose weights are random: what a token costs, and what preparing costs, is the same."""
 
 import json
 import math
-import struct
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import mlx.core as mx
 import numpy as np
 from mlx.utils import tree_flatten
 
+from engine.dtypes import DTYPES
 from engine.flash.bundles import BundleWriter, padded_row_bytes
 from engine.models import build
+from engine.prepare.checkpoint import COMPANIONS
 from engine.prepared import BUNDLES, PREDICTOR, RESIDENT, write_manifest
+from engine.safetensors_writer import SafetensorsWriter
+from engine.sparsity.predictor import weight_shapes
 
-DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
-ITEM = {"F32": 4, "BF16": 2, "F16": 2}
 BLOCK = 1 << 24  # random numbers, of which every tensor is made, each from another place
 SCALE = 0.02
 LATE_LAYERS = 4  # have larger predictors (paper, appendix B.3: rank 1024 against 128 at width 4096)
+SILENCE = 1.65  # of its spread, that a neuron's bias is below zero: some 5 % of neurons are active
 
 
 class RandomNumbers:
-    """Small random numbers of a dtype, as many as wanted; they repeat, at random places."""
+    """Small random numbers of a dtype, by MLX's name, as many as wanted; they repeat, at random places."""
 
     def __init__(self, dtype: str, seed: int = 0):
         self._rng = np.random.default_rng(seed)
         values = (self._rng.random(BLOCK, np.float32) - np.float32(0.5)) * np.float32(2 * SCALE)
-        if dtype == "BF16":
+        if dtype == "bfloat16":
             values = (values.view(np.uint32) >> 16).astype(np.uint16)
-        self._block = values.astype(np.float16) if dtype == "F16" else values
+        self._block = values.astype(np.float16) if dtype == "float16" else values
 
     def take(self, count: int) -> np.ndarray:
         """`count` numbers; bfloat16 as uint16."""
@@ -39,11 +43,13 @@ class RandomNumbers:
 def model_bytes(config: dict, dtype: str) -> tuple[int, int, int]:
     """Bytes of the bundles, of what is resident, and of the predictors that `write_random_model` would write."""
     model, _ = build(config)
-    item = ITEM[DTYPES[dtype]]
+    item = DTYPES[dtype].size
     activation, neurons, width = _ffn(model)
     rows = padded_row_bytes(len(activation.parts) * width * item)
-    resident = sum(math.prod(shape) for shape in _resident_shapes(model).values())
-    predictors = sum(rank * (width + neurons) + neurons for rank in _ranks(len(model.layers), width))
+    resident, predictors = (
+        sum(math.prod(shape) for shape in shapes.values())
+        for shapes in (_resident_shapes(model), weight_shapes(_layers(model), width))
+    )
     return len(model.layers) * neurons * rows, resident * item, predictors * item
 
 
@@ -51,8 +57,8 @@ def write_bundles(path: Path, config: dict, dtype: str) -> None:
     """Only the bundle file."""
     model, _ = build(config)
     activation, neurons, width = _ffn(model)
-    numbers = RandomNumbers(DTYPES[dtype])
-    with BundleWriter(path, DTYPES[dtype], width, activation.parts, [neurons] * len(model.layers)) as writer:
+    numbers = RandomNumbers(dtype)
+    with BundleWriter(path, dtype, width, activation.parts, [neurons] * len(model.layers)) as writer:
         for _ in model.layers:
             writer.write(numbers.take(neurons * len(activation.parts) * width).reshape(neurons, -1))
 
@@ -60,21 +66,50 @@ def write_bundles(path: Path, config: dict, dtype: str) -> None:
 def write_random_model(folder: Path, name: str, config: dict, dtype: str, selected: float) -> None:
     """A prepared model. selected: share of neurons that its predictors are said to name."""
     model, _ = build(config)
-    _, neurons, width = _ffn(model)
-    stored, ranks = DTYPES[dtype], _ranks(len(model.layers), width)
+    numbers, layers = RandomNumbers(dtype, seed=1), _layers(model)
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(config))
     write_bundles(folder / BUNDLES, config, dtype)
-    _write(folder / RESIDENT, _resident_shapes(model), stored)
-    shapes = {}
-    for i, rank in enumerate(ranks):
-        parts = {"down": (rank, width), "up": (neurons, rank), "bias": (neurons,)}
-        shapes |= {f"layers.{i}.{part}": shape for part, shape in parts.items()}
-    _write(folder / PREDICTOR, shapes, stored)
-    report = {"neurons": neurons, "sparsity": 1 - selected, "recall": 1.0, "false_positives": 0.0, "threshold": 0.5}
-    layers = [report | {"rank": rank} for rank in ranks]
+    for file, shapes in (
+        (RESIDENT, _resident_shapes(model)),
+        (PREDICTOR, weight_shapes(layers, _ffn(model)[2])),
+    ):
+        _write(folder / file, dtype, shapes, lambda _, shape: numbers.take(math.prod(shape)))
+    report = {"sparsity": 1 - selected, "recall": 1.0, "false_positives": 0.0, "threshold": 0.5}
     content = {"name": name, "source": {}, "architecture": config["model_type"], "dtype": dtype}
-    write_manifest(folder, content | {"neuron_order": "checkpoint", "calibration": None, "layers": layers})
+    content |= {"neuron_order": "checkpoint", "calibration": None, "layers": [report | layer for layer in layers]}
+    write_manifest(folder, content)
+
+
+def write_random_checkpoint(folder: Path, config: dict, dtype: str, tokenizer: Path) -> None:
+    """A checkpoint, for `prepare`, of an FFN with biases: weights under the model's own names.
+
+    Its neurons are active for a twentieth of the tokens. That they depend on some directions of the input more than on
+    others, as in trained models, is what predictors live on. tokenizer: a folder whose tokenizer it gets.
+    """
+    model, _ = build(config)
+    folder.mkdir(parents=True)
+    for name in COMPANIONS:
+        if (tokenizer / name).is_file():
+            shutil.copyfile(tokenizer / name, folder / name)
+    (folder / "config.json").write_text(json.dumps(config))
+    rng, first = np.random.default_rng(0), f".ffn.{_ffn(model)[0].parts[0]}"
+
+    def values(name: str, shape: tuple[int, ...]) -> mx.array:
+        directions = 1 / np.sqrt(1 + np.arange(shape[-1], dtype=np.float32))
+        if name.endswith("norm.weight"):
+            array = np.ones(shape, np.float32)
+        elif name.endswith(f"{first}.weight"):
+            array = rng.standard_normal(shape, np.float32) * directions
+        elif name.endswith(f"{first}.bias"):
+            array = np.full(shape, -SILENCE * np.sqrt(sum(1 / (1 + i) for i in range(config["hidden_size"]))))
+        elif name.endswith("bias"):
+            array = np.zeros(shape, np.float32)
+        else:
+            array = rng.standard_normal(shape, np.float32) / np.float32(math.sqrt(shape[-1]))
+        return mx.array(array).astype(DTYPES[dtype])
+
+    _write(folder / "model.safetensors", dtype, {n: w.shape for n, w in tree_flatten(model.parameters())}, values)
 
 
 def _ffn(model) -> tuple:
@@ -84,9 +119,12 @@ def _ffn(model) -> tuple:
     return ffn.activation, neurons, width
 
 
-def _ranks(layers: int, width: int) -> list[int]:
+def _layers(model) -> list[dict]:
+    """Neurons and the predictor's rank, by layer."""
+    layers, (_, neurons, width) = len(model.layers), _ffn(model)
     early = max(1, layers - LATE_LAYERS)
-    return [max(1, width // 32)] * early + [max(1, width // 4)] * (layers - early)
+    ranks = [max(1, width // 32)] * early + [max(1, width // 4)] * (layers - early)
+    return [{"neurons": neurons, "rank": rank} for rank in ranks]
 
 
 def _resident_shapes(model) -> dict[str, tuple[int, ...]]:
@@ -99,20 +137,11 @@ def _resident_shapes(model) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def _write(path: Path, shapes: dict[str, tuple[int, ...]], dtype: str) -> None:
-    """A safetensors file of random tensors, written one after the other: no memory for all of them is needed."""
-    header, at = {}, 0
-    for name, shape in shapes.items():
-        size = math.prod(shape) * ITEM[dtype]
-        header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [at, at + size]}
-        at += size
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    numbers = RandomNumbers(dtype, seed=1)
-    with path.open("wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text)
-        for shape in shapes.values():
-            file.write(numbers.take(math.prod(shape)).data)
+def _write(path: Path, dtype: str, shapes: Mapping[str, tuple[int, ...]], values: Callable) -> None:
+    """A safetensors file of values(name, shape), one after the other: no memory for all of them is needed."""
+    with SafetensorsWriter(path, dtype, shapes) as file:
+        for name, shape in shapes.items():
+            file.write(values(name, shape))
 
 
 def random_input(width: int, dtype: mx.Dtype) -> mx.array:

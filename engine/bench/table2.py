@@ -13,10 +13,11 @@ import mlx.core as mx
 import numpy as np
 
 from engine.activations import Activation
-from engine.bench.machine import describe, device_bytes, scratch
-from engine.bench.random_model import DTYPES, model_bytes, random_input, write_bundles
+from engine.bench.machine import describe, device_bytes, open_direct, scratch, write_random
+from engine.bench.random_model import model_bytes, random_input, write_bundles
 from engine.bench.results import Result, Row, summarise
 from engine.bench.shapes import RIPPLE_RUN, SHAPES, Shape
+from engine.dtypes import NAMES
 from engine.errors import FlashbulbError
 from engine.ffn import Flash, Pass, StreamedFFN
 from engine.flash.bundles import BundleFile
@@ -117,7 +118,7 @@ def run(
     with scratch(folder, flash + resident) as place:
         progress(0.02, "writing the model")
         write_bundles(place / "bundles.safetensors", shape.config, dtype)
-        _write_plain(place / "resident", resident)
+        write_random(place / "resident", resident)
         model, _ = build(shape.config)
         bundles = BundleFile.open(place / "bundles.safetensors")
         trace, ordered = _traces(shape, bundles, tokens * runs)
@@ -168,23 +169,6 @@ def _traces(shape: Shape, bundles: BundleFile, tokens: int) -> tuple[Trace, Trac
     return draw(shape.reuse, layers, neurons, length), draw(shape.reuse, layers, neurons, length, run=group)
 
 
-def _write_plain(path: Path, size: int) -> None:
-    rng = np.random.default_rng(3)
-    with path.open("wb") as file:
-        for start in range(0, size, 1 << 26):
-            file.write(rng.bytes(min(1 << 26, size - start)))
-
-
-def _open(bench: Bench, reader, path: Path):
-    file = reader.open(path)
-    if not file.direct and not bench.cached:
-        raise FlashbulbError(
-            f"The file system of {path.parent.parent} has no direct reads, so memory would be measured instead of the "
-            "drive. Choose a folder on the drive with --folder."
-        )
-    return file
-
-
 # ----------------------------------------------------------------------------------------- naive and hybrid
 def _dense_rows(bench: Bench, resident: Path, progress) -> list[Row]:
     """naive: the whole model is read for every token. hybrid: half of it stays in memory, the other half is read."""
@@ -218,8 +202,8 @@ def _stream(bench: Bench, resident: Path, wanted: int) -> tuple[int, int, float]
     """Read `wanted` bytes of the model in sequence, layer by layer. Bytes, reads and seconds."""
     read = reads = 0
     with open_reader(bench.threads) as reader:
-        stream = LayerStream(reader, _open(bench, reader, bench.bundles.path), bench.bundles, PIECE)
-        rest = _open(bench, reader, resident)
+        stream = LayerStream(reader, open_direct(reader, bench.bundles.path, bench.cached), bench.bundles, PIECE)
+        rest = open_direct(reader, resident, bench.cached)
         began = perf_counter()
         for layer in range(len(bench.bundles.layers)):
             for piece in stream.pieces(layer) if read < wanted else ():
@@ -261,8 +245,9 @@ def _row(bench: Bench, technique: Technique, trace: Trace) -> Row:
     costs, resident, before = [], [], device_bytes()
     tokens = min(COMPUTED, bench.tokens) if technique.overlap else bench.tokens
     with open_reader(bench.threads, bench.gap(technique.gap)) as reader:
-        flash = Flash(reader, _open(bench, reader, bench.bundles.path), None, Window(technique.window), None,
-                      technique.bundling, Overlap(technique.overlap))  # fmt: skip
+        file = open_direct(reader, bench.bundles.path, bench.cached)
+        flash = Flash(reader, file, None, Window(technique.window), None, technique.bundling,
+                      Overlap(technique.overlap))  # fmt: skip
         ffns = _ffns(bench, flash, technique, reader)
         x = random_input(bench.bundles.width, ffns[0].pool.matrix.dtype) if technique.overlap else None
         warm = technique.window + 1
@@ -297,11 +282,10 @@ def _predicted(bench: Bench, technique: Technique, trace: Trace) -> float | None
     """I/O by the cost model, which knows the drive, the shape and the paper's shares, and nothing of this run."""
     if bench.profile is None or technique.overlap or technique.gap != -1:
         return None
-    stored = {v: k for k, v in DTYPES.items()}[bench.bundles.dtype]
     everything = 2 * (bench.bundles.bytes + bench.resident) + (1 << 40)
     prediction = predict(
-        bench.shape.config, bench.profile, everything, technique.window, reuse=bench.shape.reuse, dtype=stored,
-        bundling=technique.bundling, hot_neurons=False,
+        bench.shape.config, bench.profile, everything, technique.window, reuse=bench.shape.reuse,
+        dtype=NAMES[bench.bundles.dtype], bundling=technique.bundling, hot_neurons=False,
     )  # fmt: skip
     return prediction.io_ms if trace is bench.trace else None
 
@@ -344,7 +328,7 @@ def _duplication(bench: Bench) -> Row:
     clock, costs, before = Window(window), [], device_bytes()
     length = 2 * bench.row_bytes
     with Reader(bench.threads, gap=-1) as reader:
-        file = _open(bench, reader, bench.bundles.path)
+        file = open_direct(reader, bench.bundles.path, bench.cached)
         _, buffer = aligned_rows(neurons // 4 + 64, length, "F32")
         reader.register(buffer)
         for t, layers in enumerate(bench.trace.tokens[: window + 1 + bench.tokens * bench.runs]):

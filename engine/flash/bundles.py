@@ -6,21 +6,21 @@ that the data starts on a 16 KiB boundary and whose rows are padded to the read 
 """
 
 import json
-import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from engine.dtypes import DTYPES, stored_dtype
 from engine.errors import PreparedModelError
+from engine.safetensors_writer import SafetensorsWriter
 
 DATA_ALIGNMENT = 16384  # a page on Apple silicon; a multiple of every drive's block
 GRANULARITIES = (16384, 4096, 512)  # what direct reads like, largest first
 MAX_PADDING = 1 / 8  # of a row: beyond it the padding costs more than the aligned read gains
 MAX_HEADER = 100_000_000  # safetensors' own limit
 WRITTEN_AT_ONCE = 1024  # rows
-ITEM_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
 
 
 def padded_row_bytes(bundle_bytes: int) -> int:
@@ -74,7 +74,7 @@ class BundleFile:
             entries = [header[name] for name in names]
             dtypes = {entry["dtype"] for entry in entries}
             dtype = dtypes.pop()
-            item = ITEM_BYTES[dtype]
+            item = stored_dtype(dtype).size
             layers = []
             for entry in entries:
                 (neurons, elements), (start, stop) = entry["shape"], entry["data_offsets"]
@@ -111,24 +111,17 @@ def _read_header(path: Path) -> tuple[dict, int]:
 class BundleWriter:
     """Writes a bundle file one layer at a time; a context manager that leaves a whole file, or raises.
 
-    dtype: safetensors' name. width: of each of the parts. neurons: by layer. done: layers that an earlier writer left
+    dtype: by MLX's name. width: of each of the parts. neurons: by layer. done: layers that an earlier writer left
     whole. Raises OSError (a full disk) as it comes.
     """
 
     def __init__(self, path: Path, dtype: str, width: int, parts: tuple[str, ...], neurons: list[int], done: int = 0):
-        item = ITEM_BYTES[dtype]
+        item = DTYPES[dtype].size
         self._row = padded_row_bytes(len(parts) * width * item) // item
         self._expected = list(neurons[done:])
-        header: dict = {"__metadata__": {"format": "flashbulb", "bundle": "|".join(parts), "width": str(width)}}
-        ends = [0]
-        for i, count in enumerate(neurons):
-            ends.append(ends[-1] + count * self._row * item)
-            header[f"layers.{i}"] = {"dtype": dtype, "shape": [count, self._row], "data_offsets": ends[-2:]}
-        text = json.dumps(header).encode()
-        text += b" " * (-(8 + len(text)) % DATA_ALIGNMENT)
-        self._file = path.open("r+b" if done else "wb")
-        self._file.write(struct.pack("<Q", len(text)) + text)
-        self._file.seek(8 + len(text) + ends[done])
+        shapes = {f"layers.{i}": (count, self._row) for i, count in enumerate(neurons)}
+        metadata = {"bundle": "|".join(parts), "width": str(width)}
+        self._file = SafetensorsWriter(path, dtype, shapes, metadata, DATA_ALIGNMENT, done)
 
     def write(self, bundles: np.ndarray, order: np.ndarray | None = None) -> None:
         """Append the next layer: `[neurons, parts * width]`, items of the dtype's size (bfloat16 as uint16).
@@ -142,20 +135,11 @@ class BundleWriter:
             chosen = bundles[order[start : start + WRITTEN_AT_ONCE]]
             rows = np.zeros((len(chosen), self._row), bundles.dtype)
             rows[:, : bundles.shape[1]] = chosen
-            self._file.write(rows.data)
-        self._file.flush()
-        os.fsync(self._file.fileno())
+            self._file.write(rows)
+        self._file.sync()
 
     def __enter__(self) -> "BundleWriter":
         return self
 
-    def __exit__(self, kind, value, traceback) -> None:
-        try:
-            if kind is None:
-                if self._expected:
-                    raise ValueError(f"{len(self._expected)} layers were not written")
-                self._file.truncate()
-                self._file.flush()
-                os.fsync(self._file.fileno())
-        finally:
-            self._file.close()
+    def __exit__(self, *raised) -> None:
+        self._file.__exit__(*raised)

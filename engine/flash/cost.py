@@ -6,6 +6,7 @@ anything is downloaded: what fits, what streams, and how fast.
 
 from dataclasses import dataclass
 
+from engine.dtypes import DTYPES
 from engine.errors import CheckpointError
 from engine.flash.bundles import padded_row_bytes
 from engine.flash.profile import DriveProfile, pool_key
@@ -13,7 +14,6 @@ from engine.memory.pool import ROW_BOOKKEEPING
 from engine.memory.reuse import OPT, Reuse
 
 GATED = ("bamboo", "llama", "mistral", "sparsellama")
-ITEM_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 PREDICTOR_SHARE = 0.024  # of the weights, where the predictors' size is not known (paper, B.3)
 WORKSPACE = 96_000_000  # bytes: stream buffers, activations, what MLX keeps, reader threads
 CONTEXT = 2048  # tokens, where nobody says
@@ -56,20 +56,20 @@ class ModelShape:
                 key_width=head * _key_heads(config, heads),
                 tied=config.get("tie_word_embeddings", config["model_type"] in ("opt", "falcon")),
                 context=min(config.get("max_position_embeddings") or CONTEXT, CONTEXT),
-                dtype=dtype if dtype in ITEM_BYTES else "float16",
-                compute_dtype=compute_dtype or (dtype if dtype in ITEM_BYTES else "float16"),
+                dtype=dtype if dtype in DTYPES else "float16",
+                compute_dtype=compute_dtype or (dtype if dtype in DTYPES else "float16"),
             )
         except (KeyError, TypeError) as error:
             raise CheckpointError(f"config.json does not say how large the model is: {error} is missing.") from error
 
     @property
     def row_bytes(self) -> int:
-        return padded_row_bytes(self.parts * self.width * ITEM_BYTES[self.dtype])
+        return padded_row_bytes(self.parts * self.width * DTYPES[self.dtype].size)
 
     @property
     def item_bytes(self) -> int:
         """Of an element of the resident weights."""
-        return ITEM_BYTES[self.compute_dtype]
+        return DTYPES[self.compute_dtype].size
 
     @property
     def ffn_bytes(self) -> int:

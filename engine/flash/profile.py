@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.errors import FlashbulbError
 from engine.files import write_whole
 from engine.flash.reader import MAX_GAP
 from engine.folders import existing
@@ -139,18 +138,13 @@ class DriveProfile:
 
     @classmethod
     def load(cls, path: Path) -> "DriveProfile | None":
-        """A saved profile; None where there is none. Raises FlashbulbError for a damaged one."""
+        """A saved profile; None where there is none that can be used. It is a measurement, which can be made again."""
         try:
             profile = cls.from_dict(json.loads(path.read_text()))
-            if not np.isfinite(profile._rates).all() or not (profile._rates > 0).all():
-                raise ValueError("a rate is not positive")
-            return profile
-        except FileNotFoundError:
+            usable = np.isfinite(profile._rates).all() and (profile._rates > 0).all()
+        except (OSError, ValueError, KeyError, TypeError):
             return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise FlashbulbError(
-                f"{path} is not a drive's profile ({error!r}). Delete it, or run `flashbulb bench drive` again."
-            ) from error
+        return profile if usable else None
 
 
 def drive_of(folder: Path) -> str:

@@ -79,7 +79,7 @@ def native_footprint() -> tuple[int, int]:
 
 
 def memory_pressure() -> int:
-    """How short of memory the system is: 1 normal, 2 warning, 4 critical. Always 1 on Linux."""
+    """How short of memory macOS is: 1 normal, 2 warning, 4 critical. Always 1 on Linux: see engine.memory.pressure."""
     library = load_library()
     return 1 if library is None else library.fb_memory_pressure()
 

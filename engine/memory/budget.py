@@ -1,6 +1,7 @@
 """The memory budget: what is held, item by item, against a ceiling that is kept (paper, section 3.3)."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from engine.errors import BudgetError
 from engine.memory.pool import NEURON_BOOKKEEPING, ROW_BOOKKEEPING
@@ -36,10 +37,18 @@ class MemoryBudget:
     items: dict[str, int]
     capacities: tuple[int, ...]
     smallest: int
+    demands: tuple[PoolDemand, ...]
 
     @property
     def total(self) -> int:
         return sum(self.items.values())
+
+    def halved(self) -> "MemoryBudget":
+        """The same with pools of half the rows, though never fewer than a usual token needs."""
+        rows = [max(min(d.minimum, had), had // 2) for d, had in zip(self.demands, self.capacities, strict=True)]
+        return replace(
+            self, items=self.items | {"neuron_pool": _pool_bytes(self.demands, rows)}, capacities=tuple(rows)
+        )
 
 
 def plan(ceiling: int | None, fixed: dict[str, int], demands: list[PoolDemand], default_share: float) -> MemoryBudget:
@@ -59,8 +68,12 @@ def plan(ceiling: int | None, fixed: dict[str, int], demands: list[PoolDemand], 
             smallest,
         )
     capacities = _share(ceiling - sum(fixed.values()), demands)
-    pool = sum(d.bytes(rows) for d, rows in zip(demands, capacities, strict=True))
-    return MemoryBudget(ceiling, {**fixed, "neuron_pool": pool}, tuple(capacities), smallest)
+    items = {**fixed, "neuron_pool": _pool_bytes(demands, capacities)}
+    return MemoryBudget(ceiling, items, tuple(capacities), smallest, tuple(demands))
+
+
+def _pool_bytes(demands: Sequence[PoolDemand], capacities: Sequence[int]) -> int:
+    return sum(demand.bytes(rows) for demand, rows in zip(demands, capacities, strict=True))
 
 
 def _share(room: int, demands: list[PoolDemand]) -> list[int]:

@@ -3,8 +3,9 @@
 import mlx.core as mx
 import numpy as np
 
+from engine.dtypes import stored_dtype
+
 ALIGNMENT = 16384  # direct reads want aligned memory; on macOS they merge only at whole pages
-DTYPES = {"F32": mx.float32, "F16": mx.float16, "BF16": mx.bfloat16}
 
 
 def aligned_rows(rows: int, row_bytes: int, dtype: str) -> tuple[mx.array, np.ndarray]:
@@ -13,7 +14,7 @@ def aligned_rows(rows: int, row_bytes: int, dtype: str) -> tuple[mx.array, np.nd
     Both start on a 16 KiB boundary. The array must never be the target of an MLX operation: it would move to another
     buffer and leave the view dangling. Keep it alive as long as the view. dtype: safetensors' name.
     """
-    kind = DTYPES[dtype]
+    kind = stored_dtype(dtype)
     width = row_bytes // kind.size
     slack = -(-ALIGNMENT // row_bytes)  # whole rows, so that the array stays two-dimensional
     raw = mx.zeros((max(rows, 1) + slack, width), kind)

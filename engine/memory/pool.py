@@ -38,7 +38,7 @@ class NeuronPool:
 
         keep_hot: neurons that left the window stay while nothing else needs their row, the most used ones longest.
         """
-        self.capacity = capacity
+        self.capacity, self._dtype = capacity, dtype
         self.matrix, self.view = aligned_rows(capacity, row_bytes, dtype)
         self.pointer = np.full(capacity, -1, np.int64)
         self.bias = np.zeros(capacity, np.float32)
@@ -100,6 +100,16 @@ class NeuronPool:
     def discard(self, admission: Admission) -> None:
         """Take back an admission whose bundles could not be read."""
         self.remove(self.row_of[admission.neurons])
+
+    def smaller(self, capacity: int) -> "NeuronPool":
+        """A pool of fewer rows with the neurons that were active last. This one must not be used any more."""
+        pool = NeuronPool(capacity, self.view.shape[1], self._dtype, self._all_bias, self._uses is not None)
+        pool.left_early, pool._uses = self.left_early, self._uses
+        last = self.last_k_active[: self.num_used]
+        kept = np.argsort(-last, kind="stable")[:capacity]
+        rows = pool.seed(self.pointer[kept], last[kept]).rows
+        pool.view[rows] = self.view[kept]
+        return pool
 
     def clear(self) -> None:
         self._forget(np.arange(self.num_used))

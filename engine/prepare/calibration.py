@@ -15,6 +15,7 @@ import numpy as np
 
 from engine.activations import Activation
 from engine.corpus import Sequence
+from engine.cpu import as_float32
 from engine.sparsity.predictor import Predictor
 from engine.sparsity.training import LayerActivity
 
@@ -181,10 +182,7 @@ class BundledFFN:
 
     def part(self, index: int, neurons: slice) -> np.ndarray:
         """float32 [neurons, width]: one of the parts of some bundles."""
-        stored = self._rows[neurons, index * self._width : (index + 1) * self._width]
-        if stored.dtype == np.uint16:
-            return (stored.astype(np.uint32) << 16).view(np.float32)
-        return stored.astype(np.float32)
+        return as_float32(self._rows[neurons, index * self._width : (index + 1) * self._width])
 
     @property
     def threshold_bias(self) -> np.ndarray:

@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.dtypes import DTYPES
 from engine.errors import CheckpointError
 from engine.prepare.safetensors_file import read_safetensors
-from engine.prepare.stored_tensor import DTYPES, StoredTensor, shown
+from engine.prepare.stored_tensor import StoredTensor, shown
 from engine.prepare.torch_file import read_torch
 
 COMPANIONS = (

@@ -15,6 +15,7 @@ from safetensors.numpy import save
 
 from engine.corpus import Sequence, read_sequences
 from engine.cpu import use_fast_products
+from engine.dtypes import DTYPES
 from engine.errors import CheckpointError, DiskFullError, FlashbulbError
 from engine.flash.bundles import BundleWriter
 from engine.folders import existing, free_bytes
@@ -25,10 +26,9 @@ from engine.prepare.checkpoint import COMPANIONS, Checkpoint
 from engine.prepare.journal import Journal
 from engine.prepare.order import neuron_order
 from engine.prepare.predictors import FACTORISED, IMPORTED, TRAINED, find_predictors, import_predictor
-from engine.prepare.safetensors_file import STORED, SafetensorsWriter
-from engine.prepare.stored_tensor import DTYPES
 from engine.prepared import BUNDLES, ORDER, PREDICTOR, RESIDENT, write_manifest
-from engine.sparsity.predictor import Predictor, weight_names
+from engine.safetensors_writer import SafetensorsWriter
+from engine.sparsity.predictor import PARTS, Predictor, weight_shapes
 from engine.sparsity.training import LayerActivity, TrainedPredictor, ranks_for, train_predictor
 
 CALIBRATION = Path(__file__).parents[2] / "resources" / "calibration" / "dialogues.jsonl.gz"
@@ -187,7 +187,7 @@ class _Preparation:
             self._load([name for name in self._stored if not name.startswith((LAYERS, "lm_head."))])
             calibration.embed(self._model.embed)
             self._unload()
-        dtype, names = STORED[self._dtype_name], self._activation.parts
+        dtype, names = self._dtype_name, self._activation.parts
         with BundleWriter(self._folder / BUNDLES, dtype, self._width, names, self._neurons, done) as bundles:
             for i in range(done, self._layers):
                 self._progress(f"layer {i + 1} of {self._layers}", 0.95 * i / self._layers)
@@ -289,15 +289,11 @@ class _Preparation:
                 file.write(bias)
 
     def _save_predictors(self) -> None:
-        shapes = {}
-        for i, report in enumerate(self._journal.layers):
-            rank, neurons = report["rank"], report["neurons"]
-            layer = ((rank, self._width), (neurons, rank), (neurons,))
-            shapes |= dict(zip(weight_names(i), layer, strict=True))
+        shapes = weight_shapes(self._journal.layers, self._width)
         with SafetensorsWriter(self._folder / PREDICTOR, self._dtype_name, shapes) as file:
             for i in range(self._layers):
                 learned = self._learned(i)
-                for part in ("down", "up", "bias"):
+                for part in PARTS:
                     file.write(self._cast(f"the predictor of layer {i}", mx.array(learned[part])))
 
     def _save_order(self) -> None:

@@ -1,19 +1,14 @@
-"""safetensors: eight bytes of header length, a JSON header, the tensors' bytes."""
+"""Reading safetensors: eight bytes of header length, a JSON header, the tensors' bytes."""
 
 import json
-import math
 import os
 import struct
-from collections.abc import Mapping
 from pathlib import Path
 
-import mlx.core as mx
-
+from engine.dtypes import NAMES
 from engine.errors import CheckpointError
-from engine.prepare.stored_tensor import DTYPES, StoredTensor, checked_shape, shown
+from engine.prepare.stored_tensor import StoredTensor, checked_shape, shown
 
-STORED = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
-KNOWN = {name: dtype for dtype, name in STORED.items()}
 MAX_HEADER = 100_000_000  # bytes: the format's own limit
 
 
@@ -59,9 +54,9 @@ def _tensor(name: str, entry: object, path: Path, start: int, room: int) -> Stor
             pass
         case _:
             raise ValueError(f"the entry of {shown(name)} is malformed")
-    if dtype not in KNOWN:
-        raise ValueError(f"{shown(name)} has the dtype {shown(dtype)}, and only {', '.join(KNOWN)} are read")
-    tensor = StoredTensor(name, path, KNOWN[dtype], checked_shape(shape), start + first)
+    if dtype not in NAMES:
+        raise ValueError(f"{shown(name)} has the dtype {shown(dtype)}, and only {', '.join(NAMES)} are read")
+    tensor = StoredTensor(name, path, NAMES[dtype], checked_shape(shape), start + first)
     if not 0 <= first <= last <= room:
         raise ValueError(f"{shown(name)} lies outside the file")
     if last - first != tensor.nbytes:
@@ -75,40 +70,3 @@ def _check_apart(tensors: dict[str, StoredTensor]) -> None:
         if tensor.offset < end:
             raise ValueError(f"{shown(tensor.name)} overlaps another tensor")
         end = tensor.offset + tensor.nbytes
-
-
-class SafetensorsWriter:
-    """Writes tensors piece by piece; a context manager that leaves a whole file, or raises.
-
-    dtype: of all of them, by MLX's name. shapes: by name, in the order of writing. Raises OSError (a full disk).
-    """
-
-    def __init__(self, path: Path, dtype: str, shapes: Mapping[str, tuple[int, ...]]):
-        header: dict = {"__metadata__": {"format": "flashbulb"}}
-        self._left = 0
-        for name, shape in shapes.items():
-            start, self._left = self._left, self._left + math.prod(shape) * DTYPES[dtype].size
-            header[name] = {"dtype": STORED[dtype], "shape": shape, "data_offsets": [start, self._left]}
-        text = json.dumps(header).encode()
-        text += b" " * (-len(text) % 8)
-        self._file = path.open("wb")
-        self._file.write(struct.pack("<Q", len(text)) + text)
-
-    def write(self, array: mx.array) -> None:
-        """Append what comes next, of the file's dtype, in row order: a tensor or some of its rows."""
-        array = mx.contiguous(array)
-        mx.eval(array)
-        self._left -= self._file.write(memoryview(array).cast("B"))
-
-    def __enter__(self) -> "SafetensorsWriter":
-        return self
-
-    def __exit__(self, kind, value, traceback) -> None:
-        try:
-            if kind is None:
-                if self._left:
-                    raise ValueError(f"{self._left} bytes more were announced than written")
-                self._file.flush()
-                os.fsync(self._file.fileno())
-        finally:
-            self._file.close()

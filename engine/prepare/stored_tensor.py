@@ -9,9 +9,9 @@ from pathlib import Path
 import mlx.core as mx
 import numpy as np
 
+from engine.dtypes import DTYPES
 from engine.errors import CheckpointError
 
-DTYPES = {"float32": mx.float32, "float16": mx.float16, "bfloat16": mx.bfloat16}
 # The exponent's bits, all of which are set in an infinity and a NaN and in nothing else.
 EXPONENTS = {"float32": np.uint32(0x7F800000), "float16": np.uint16(0x7C00), "bfloat16": np.uint16(0x7F80)}
 CHECKED_AT_ONCE = 1 << 20  # items

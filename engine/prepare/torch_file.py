@@ -4,9 +4,10 @@ import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from engine.dtypes import DTYPES
 from engine.errors import CheckpointError
 from engine.prepare.pickle_reader import read_pickle
-from engine.prepare.stored_tensor import DTYPES, StoredTensor, checked_shape, shown
+from engine.prepare.stored_tensor import StoredTensor, checked_shape, shown
 from engine.prepare.stored_zip import Entry, read_entries
 
 MAX_PICKLE = 4_000_000  # bytes: some ten thousand tensors

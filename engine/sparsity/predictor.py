@@ -11,6 +11,8 @@ import numpy as np
 
 from engine.cpu import product
 
+PARTS = ("down", "up", "bias")
+
 
 @dataclass
 class Predictor:
@@ -54,7 +56,16 @@ def load_predictors(path: Path, reports: list[dict], dtype: mx.Dtype, shift: flo
 
 def weight_names(layer: int) -> tuple[str, ...]:
     """What a layer's down, up and bias are called in predictor.safetensors."""
-    return tuple(f"layers.{layer}.{part}" for part in ("down", "up", "bias"))
+    return tuple(f"layers.{layer}.{part}" for part in PARTS)
+
+
+def weight_shapes(layers: list[dict], width: int) -> dict[str, tuple[int, ...]]:
+    """What predictor.safetensors holds, by name. layers: the manifest's reports, of which rank and neurons are used."""
+    shapes = {}
+    for i, report in enumerate(layers):
+        rank, neurons = report["rank"], report["neurons"]
+        shapes |= dict(zip(weight_names(i), ((rank, width), (neurons, rank), (neurons,)), strict=True))
+    return shapes
 
 
 def is_relu(report: dict) -> bool:

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 import engine
+from engine import loader
 from engine.corpus import Sequence
 from engine.errors import BudgetError, CancelledError, ReadError
 from engine.evaluate import evaluate
 from engine.loader import load
+from engine.memory import pressure
 from engine.memory.budget import PoolDemand
 from engine.prepared import BUNDLES
 from engine.settings import GenerationOptions, Settings
@@ -252,3 +254,28 @@ def test_importing_the_engine_is_light():
     code = "import engine, sys; assert not {'mlx', 'mlx_lm', 'PySide6', 'transformers'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
     assert engine.load is load
+
+
+def test_a_system_short_of_memory_gets_half_of_the_pools_and_the_answer_goes_on(tiny_model, monkeypatch):
+    options = GenerationOptions(max_tokens=12, temperature=0.0)
+    model = load(tiny_model, Settings(selection="exact"))
+    try:
+        usual = [piece.token for piece in model.generate([5, 6, 7], options)]
+    finally:
+        model.close()
+    levels = iter([pressure.Pressure.WARNING, *[pressure.Pressure.CRITICAL] * 3])
+    monkeypatch.setattr(pressure, "memory_pressure", lambda: next(levels, pressure.Pressure.NORMAL))
+    monkeypatch.setattr(loader, "LOOK_S", 0.0)
+    model = load(tiny_model, Settings(selection="exact"))
+    try:
+        before, totals, tokens = model.budget, [], []
+        for piece in model.generate([5, 6, 7], options):
+            tokens.append(piece.token)
+            totals.append(model.budget.total)
+        assert tokens == usual
+        assert totals[0] == before.total > totals[1]
+        assert totals[-1] >= before.smallest
+        assert model.budget.capacities == before.halved().halved().halved().capacities
+        assert [layer.ffn.pool.capacity for layer in model._model.layers] == list(model.budget.capacities)
+    finally:
+        model.close()

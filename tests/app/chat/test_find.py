@@ -121,7 +121,10 @@ def test_it_leads_to_messages_that_were_not_made_yet(qtbot, open_window):
     first = window.chat.transcript.messages()[0]
     assert first.message is conversation.path()[0]
     qtbot.waitUntil(lambda: window.chat.transcript.verticalScrollBar().value() < first.height())
-    assert marks(window) == [("needle", True), ("needle", False)]
+    assert marks(window) == [("needle", True)]
+    qtbot.keyClick(bar.field, Qt.Key.Key_Return)
+    assert bar.count.text() == "2 of 2"
+    assert window.chat.transcript.messages()[-1].message is conversation.path()[-1]
 
 
 def test_a_place_out_of_sight_is_scrolled_to(qtbot, open_window):

@@ -118,6 +118,13 @@ def test_a_long_table_is_repeated_with_its_head(view):
     assert 1 < text.count("square") < 10
 
 
+def test_a_table_too_wide_to_be_cut_is_shown_all_the_same(view):
+    cells = "| 1 " * 200 + "|\n"
+    for line in (cells, "| - " * 200 + "|\n", cells, cells):
+        view.append_markdown(line)
+    assert view.toPlainText().split().count("1") >= 600
+
+
 def test_pictures_become_links_and_formulas_legible(view):
     view.append_markdown("![a cat](https://example.org/cat.png) is $x^2$, not `$x^2$` and `![no](pic)`")
     assert view.toPlainText() == "a cat is x², not $x^2$ and ![no](pic)"

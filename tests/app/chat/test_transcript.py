@@ -123,12 +123,57 @@ def test_a_long_conversation_begins_with_its_end_and_grows_upwards(qtbot, transc
     assert len(transcript.messages()) == PAGE
     qtbot.waitUntil(lambda: at_bottom(transcript))
     bar = transcript.verticalScrollBar()
-    while len(transcript.messages()) < 200:
+
+    def gone_up():
         made = len(transcript.messages())
         bar.setValue(0)
-        qtbot.waitUntil(lambda made=made: len(transcript.messages()) > made)
-        qtbot.waitUntil(lambda: bar.value() > 0)  # what was looked at stays in view
+        return len(transcript.messages()) > made
+
+    qtbot.waitUntil(gone_up)
+    qtbot.waitUntil(lambda: bar.value() > 0)  # what was looked at stays in view
+    while len(transcript.messages()) < 200:
+        qtbot.waitUntil(gone_up)
     assert [w.message for w in transcript.messages()] == conversation.path()
+
+
+def test_going_far_back_makes_what_is_around_and_the_rest_as_the_reader_scrolls_down(qtbot, transcript):
+    path = talk(100).path()
+    transcript.show_path(path)
+    qtbot.waitUntil(lambda: at_bottom(transcript))
+    transcript.go_to(path[3])
+    assert len(transcript.messages()) <= PAGE
+    bar = transcript.verticalScrollBar()
+
+    def at_the_end():
+        bar.triggerAction(bar.SliderAction.SliderToMaximum)
+        return transcript.messages()[-1].message is path[-1]
+
+    assert not at_the_end()
+    assert transcript.jump.isVisible()
+    qtbot.waitUntil(at_the_end)
+    assert [w.message for w in transcript.messages()] == path
+
+
+def test_the_way_back_from_far_up_leads_to_the_end(qtbot, transcript):
+    path = talk(100).path()
+    transcript.show_path(path)
+    transcript.go_to(path[3])
+    qtbot.waitUntil(transcript.jump.isVisible)
+    qtbot.mouseClick(transcript.jump, Qt.MouseButton.LeftButton)
+    assert transcript.messages()[-1].message is path[-1]
+    qtbot.waitUntil(lambda: at_bottom(transcript))
+    assert transcript.path() == path
+
+
+def test_what_is_added_while_the_end_is_not_made_is_there_later(transcript):
+    conversation = talk(100)
+    transcript.show_path(conversation.path())
+    transcript.go_to(conversation.path()[3])
+    conversation.ask("One more", conversation.leaf)
+    transcript.show_path(conversation.path())
+    assert transcript.path() == conversation.path()
+    transcript.go_to_end()
+    assert transcript.messages()[-2].text == "One more"
 
 
 def test_a_branch_in_the_part_that_is_not_made_yet(transcript):

@@ -1,8 +1,11 @@
+from types import SimpleNamespace
+
 import pytest
 from PySide6.QtCore import QTimer
 
 from app.engine_host import State
 from app.monitor.panel import MonitorPanel
+from engine.memory import pressure
 from tests.app.fake_engine import FakeEngine, Gate, token_statistics
 
 HELLO = [{"role": "user", "content": "Hello"}]
@@ -90,3 +93,42 @@ def test_the_plots_paint_any_amount_of_data(qtbot, open_panel):
     image = panel.grab().toImage()
     colours = {image.pixel(x, y) for x in range(0, image.width(), 2) for y in range(0, image.height(), 2)}
     assert len(colours) > 20
+
+
+@pytest.mark.parametrize(("level", "words_of_it"), [(2, "is short of memory"), (4, "critically short of memory")])
+def test_the_system_s_memory_pressure_is_said(open_panel, monkeypatch, level, words_of_it):
+    _, panel = open_panel(FakeEngine())
+    assert not panel.memory.alarm.isVisible()
+    monkeypatch.setattr(pressure, "memory_pressure", lambda: pressure.Pressure(level))
+    panel.refresh()
+    assert panel.memory.alarm.isVisible()
+    assert words_of_it in words(panel.memory)
+    assert running(panel)  # to see when it is over
+    monkeypatch.setattr(pressure, "memory_pressure", lambda: pressure.Pressure.NORMAL)
+    panel.refresh()
+    assert not panel.memory.alarm.isVisible()
+    assert not running(panel)
+
+
+def test_a_pool_that_shrank_is_shown_as_it_is_now(qtbot, open_panel):
+    class Shrinking(FakeEngine):
+        def load(self, path, settings):
+            self.model = super().load(path, settings)
+            return self.model
+
+    gate = Gate()
+    engine = Shrinking(scripts=[["a", gate, "b"]])
+    host, panel = open_panel(engine)
+    host.generate(HELLO)
+    qtbot.waitUntil(gate.reached.is_set)
+    before = engine.model.budget
+    engine.model.budget = SimpleNamespace(items=before.items | {"neuron_pool": 2.5e6}, total=0, smallest=0)
+    with qtbot.waitSignal(host.finished):
+        gate.opened.set()
+    panel.refresh()
+    assert "Neuron pool 2.5 MB" in words(panel.memory)
+    assert "gave some back" in words(panel.memory)
+    with qtbot.waitSignal(host.loaded):
+        host.reload()
+    panel.refresh()
+    assert "gave some back" not in words(panel.memory)

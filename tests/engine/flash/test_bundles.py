@@ -15,7 +15,7 @@ from engine.flash.bundles import DATA_ALIGNMENT, BundleFile, BundleWriter, padde
 def written(tmp_path):
     rng = np.random.default_rng(0)
     layers = [rng.standard_normal((n, 20)).astype(np.float32) for n in (7, 9)]
-    with BundleWriter(tmp_path / "bundles.safetensors", "F32", 10, ("up", "down"), [7, 9]) as writer:
+    with BundleWriter(tmp_path / "bundles.safetensors", "float32", 10, ("up", "down"), [7, 9]) as writer:
         for layer in layers:
             writer.write(layer)
     return tmp_path / "bundles.safetensors", layers
@@ -93,5 +93,8 @@ def test_offsets_that_lie_are_refused(tmp_path, entry):
 
 
 def test_a_writer_that_fails_leaves_the_error(tmp_path):
-    with pytest.raises(ValueError, match="not written"), BundleWriter(tmp_path / "b", "F16", 4, ("up", "down"), [3]):
+    with (
+        pytest.raises(ValueError, match="more were announced than written"),
+        BundleWriter(tmp_path / "b", "float16", 4, ("up", "down"), [3]),
+    ):
         pass

@@ -3,7 +3,7 @@
 import pytest
 
 from engine.bench.shapes import SHAPES
-from engine.errors import CheckpointError, FlashbulbError
+from engine.errors import CheckpointError
 from engine.flash.cost import ModelShape, predict
 from engine.flash.profile import DrivePoint, DriveProfile, Processor, drive_of
 from engine.memory.reuse import OPT
@@ -52,9 +52,12 @@ def test_a_profile_is_saved_and_found_again(tmp_path):
     assert DriveProfile.load(path) is None
     profile().save(path)
     assert DriveProfile.load(path) == profile()
-    path.write_text("{}")
-    with pytest.raises(FlashbulbError, match=r"disk\.json.*bench drive"):
-        DriveProfile.load(path)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1]", '{"drive": "d", "measured": "", "points": [], "processor": {}}'])
+def test_a_profile_that_cannot_be_used_is_none(tmp_path, content):
+    (tmp_path / "disk.json").write_text(content)
+    assert DriveProfile.load(tmp_path / "disk.json") is None
 
 
 def test_a_folder_that_does_not_exist_yet_is_on_its_parents_drive(tmp_path):

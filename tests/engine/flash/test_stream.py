@@ -20,7 +20,7 @@ def layers():
 
 @pytest.fixture
 def path(tmp_path, layers):
-    with BundleWriter(tmp_path / "bundles.safetensors", "F32", WIDTH, ("up", "down"), list(NEURONS)) as writer:
+    with BundleWriter(tmp_path / "bundles.safetensors", "float32", WIDTH, ("up", "down"), list(NEURONS)) as writer:
         for layer in layers:
             writer.write(layer)
     return tmp_path / "bundles.safetensors"

@@ -55,3 +55,19 @@ def test_the_refusal_lists_what_needs_memory():
 )
 def test_bytes_for_people(count, text):
     assert readable(count) == text
+
+
+@given(demands=demands, ceiling=st.integers(1, 10_000_000))
+def test_a_halved_plan_keeps_what_a_token_needs(demands, ceiling):
+    try:
+        budget = plan(ceiling, {"resident": 1000}, demands, 0.5)
+    except BudgetError:
+        return
+    half = budget.halved()
+    for demand, before, after in zip(demands, budget.capacities, half.capacities, strict=True):
+        assert min(before, demand.minimum) <= after <= before
+        assert after <= max(before // 2, demand.minimum)
+    assert budget.smallest <= half.total <= budget.total
+    for _ in range(30):
+        half = half.halved()
+    assert half.total == budget.smallest

@@ -180,3 +180,20 @@ def test_mlx_sees_what_is_written_through_the_view():
     admission = pool.admit(np.array([5], np.int32), window)
     pool.view[admission.rows[0]] = np.arange(8, dtype=np.float32).view(np.uint8)
     assert mx.sum(pool.matrix[: pool.num_used]).item() == 28.0
+
+
+@settings(deadline=None, max_examples=100)
+@given(tokens=active_sets, capacity=st.integers(12, NEURONS), smaller=st.integers(1, NEURONS))
+def test_a_smaller_pool_has_the_neurons_that_were_active_last(tokens, capacity, smaller):
+    pool, window = new_pool(capacity), Window(8)
+    for token in tokens:
+        window.advance(1)
+        fill(pool, pool.admit(np.array(sorted(token), np.int64), window))
+    held = check_structure(pool)
+    less = pool.smaller(smaller)
+    kept = check_structure(less)
+    assert less.capacity == smaller
+    assert len(kept) == min(smaller, len(held))
+    assert all(held[neuron] == last for neuron, last in kept.items())
+    gone = [last for neuron, last in held.items() if neuron not in kept]
+    assert not gone or not kept or max(gone) <= min(kept.values())

@@ -20,9 +20,10 @@ from engine.errors import CheckpointError
 from engine.prepare.checkpoint import Checkpoint
 from engine.prepare.pickle_reader import read_pickle
 from engine.prepare.prepare import prepare
-from engine.prepare.safetensors_file import SafetensorsWriter, read_safetensors
+from engine.prepare.safetensors_file import read_safetensors
 from engine.prepare.torch_file import read_torch
 from engine.prepared import BUNDLES, PREDICTOR, RESIDENT
+from engine.safetensors_writer import SafetensorsWriter
 from tests.checkpoints import write_opt, write_text
 
 REAL = Path(__file__).parent / "fixtures" / "torch_state_dict.bin"

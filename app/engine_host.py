@@ -24,8 +24,8 @@ from engine.awake import awake
 from engine.errors import FlashbulbError
 
 DRAIN_MS = 40
-log = logging.getLogger(__name__)
 PATIENCE_S = 5.0  # for what has to be stored before an answer begins
+log = logging.getLogger(__name__)
 
 
 class State(Enum):

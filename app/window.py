@@ -116,8 +116,9 @@ class MainWindow(QMainWindow):
         if self._stays and not self._quitting:
             event.ignore()
             return
-        if self.library:
-            self.library.shutdown()
+        for window in (self.settings_window, self.library):
+            if window:
+                window.shutdown()
         self.notifier.close()
         self.diagnostics.shutdown()
         self.chat.welcome.guide.shutdown()

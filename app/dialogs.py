@@ -4,11 +4,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import QDialog, QDialogButtonBox, QFileDialog, QFormLayout, QMessageBox, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialog, QFileDialog, QMenu, QMessageBox, QWidget
 
-from app.labels import Label
 from app.language import tr
+from app.shortcuts import ShortcutsDialog
 
 
 def show_about(parent: QWidget) -> QMessageBox:
@@ -22,24 +21,9 @@ def show_about(parent: QWidget) -> QMessageBox:
     return _show(box)
 
 
-def show_shortcuts(parent: QWidget, actions: list[QAction]) -> QDialog:
-    """A list of what the keyboard can do, made from the actions themselves so that it is always right."""
-    dialog = QDialog(parent)
-    dialog.setWindowTitle(tr("Keyboard shortcuts"))
-    form = QFormLayout()
-    form.setHorizontalSpacing(28)
-    rows = [(tr("Send Message"), QKeySequence("Return")), (tr("New Line in Message"), QKeySequence("Shift+Return"))]
-    rows += [
-        (action.text().replace("&", ""), action.shortcut()) for action in actions if not action.shortcut().isEmpty()
-    ]
-    for text, keys in rows:
-        form.addRow(text, Label(keys.toString(QKeySequence.SequenceFormat.NativeText), colour="quiet"))
-    buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
-    buttons.rejected.connect(dialog.close)
-    layout = QVBoxLayout(dialog)
-    layout.addLayout(form)
-    layout.addWidget(buttons)
-    return _show(dialog)
+def show_shortcuts(parent: QWidget, menus: list[QMenu]) -> QDialog:
+    """A list of what the keyboard can do."""
+    return _show(ShortcutsDialog(menus, parent))
 
 
 def choose_file_to_save(parent: QWidget, title: str, name: str, filters: list[str], done) -> QFileDialog:

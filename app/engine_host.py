@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from functools import partial
+from pathlib import Path
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
@@ -24,8 +25,8 @@ from engine.awake import awake
 from engine.errors import FlashbulbError
 
 DRAIN_MS = 40
-log = logging.getLogger(__name__)
 PATIENCE_S = 5.0  # for what has to be stored before an answer begins
+log = logging.getLogger(__name__)
 
 
 class State(Enum):
@@ -45,7 +46,8 @@ class ModelInfo:
     """What the window shows of a loaded model. Sizes in bytes; `planned` by the budget's items.
 
     gave_back: whether the neuron pool shrank since loading, for a system short of memory.
-    loss: the share by which perplexity is higher than with exact selection; None where it was not measured.
+    loss: the share by which perplexity is higher than with exact selection; None where it was not measured. outlook:
+    the engine's, on what other settings would bring. drive_folder: on the drive that the model is read from.
     """
 
     name: str
@@ -58,18 +60,16 @@ class ModelInfo:
     window: int = 0
     flash_bytes: int = 0
     smallest_budget: int = 0
-    reader_threads: int = 0
+    reader_threads: int | None = None
+    threshold_shift: float = 0.0
     loss: float | None = None
     gave_back: bool = False
+    outlook: object | None = None
+    drive_folder: Path | None = None
 
     @property
     def planned_bytes(self) -> int:
         return sum(self.planned.values())
-
-    @property
-    def full_budget(self) -> int:
-        """A budget with room for every neuron: with it, decoding reads nothing once all have been seen."""
-        return self.planned_bytes - self.planned.get("neuron_pool", 0) + self.flash_bytes
 
 
 class EngineHost(QObject):
@@ -123,6 +123,16 @@ class EngineHost(QObject):
         self._set_state(State.ANSWERING)
         self._drain_timer.start()
         self._calls.put(partial(self._generate, messages, options, self._cancelled, after))
+
+    def renew_profile(self) -> None:
+        """The drive was measured: what is said of the loaded model's speed follows from that now."""
+        if self.model is None:
+            return
+        from engine.flash.profile import DriveProfile
+        from engine.library import profile_path
+
+        profile = DriveProfile.load(profile_path(self.model.drive_folder))
+        self.model = replace(self.model, outlook=replace(self.model.outlook, profile=profile))
 
     def stop(self) -> None:
         """End the answer after its present token."""
@@ -241,8 +251,26 @@ def _describe(model) -> ModelInfo:
         flash_bytes=model.flash_bytes,
         smallest_budget=model.budget.smallest,
         reader_threads=model.settings.reader_threads,
-        loss=_loss(model.prepared.manifest) if model.settings.selection == "predictor" else 0.0,
+        threshold_shift=model.settings.threshold_shift,
+        loss=_loss_with(model.prepared.manifest, model.settings),
+        outlook=model.outlook,
+        drive_folder=_drive_folder(model.prepared.folder),
     )
+
+
+def _drive_folder(model: Path) -> Path:
+    """Where files can be written on a model's drive: the models folder, unless the model is on another one."""
+    from engine.flash.profile import drive_of
+    from engine.folders import models_folder
+
+    return models_folder() if drive_of(models_folder()) == drive_of(model) else model.parent
+
+
+def _loss_with(manifest: dict, settings) -> float | None:
+    """What predicting costs with these settings; None where it was not measured with them."""
+    if settings.selection != "predictor":
+        return 0.0
+    return None if settings.threshold_shift else _loss(manifest)
 
 
 def _loss(manifest: dict) -> float | None:

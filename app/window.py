@@ -116,8 +116,9 @@ class MainWindow(QMainWindow):
         if self._stays and not self._quitting:
             event.ignore()
             return
-        if self.library:
-            self.library.shutdown()
+        for window in (self.settings_window, self.library):
+            if window:
+                window.shutdown()
         self.notifier.close()
         self.diagnostics.shutdown()
         self.chat.welcome.guide.shutdown()
@@ -169,7 +170,7 @@ class MainWindow(QMainWindow):
         self.show_settings = self._action(self.tr("&Settings…"), keys.Preferences, self._show_settings)
         self.show_settings.setShortcut(QKeySequence("Ctrl+,"))
         self.show_settings.setMenuRole(QAction.MenuRole.PreferencesRole)
-        self.close_window = self._action(self.tr("&Close Window"), keys.Close, self.close)
+        self.close_window = self._action(self.tr("&Close Window"), "Ctrl+W", self.close)
         self.quit_action = self._action(self.tr("&Quit Flashbulb"), keys.Quit, self.quit)
         self.quit_action.setMenuRole(QAction.MenuRole.QuitRole)
 
@@ -499,7 +500,7 @@ class MainWindow(QMainWindow):
         self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
 
     def _show_shortcuts(self) -> None:
-        show_shortcuts(self, [action for menu in self.menus() for action in menu.actions()])
+        show_shortcuts(self, [action.menu() for action in self.menuBar().actions()])
 
     def menus(self) -> list[QMenu]:
         """The menus of the menu bar, and theirs."""

@@ -16,7 +16,7 @@ from engine.prepared import PreparedModel
 from engine.settings import Settings
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Outlook:
     """reuse: of all layers or of each, where it was measured; else it follows from the measured sparsity.
 

@@ -1,20 +1,16 @@
 """Models on their way: download and prepare as one job, in a process of its own, one after the other.
 
-A process because preparing uses memory and computing time that the window must not miss, and because it can be stopped
-at any moment. What has arrived is kept by the engine, so a job goes on after a pause, a failure or a quit.
+What has arrived is kept by the engine, so a job goes on after a pause, a failure or a quit.
 """
 
-import json
-import os
-import signal
-import sys
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from PySide6.QtCore import QObject, QProcess, QTimer, Signal
+from PySide6.QtCore import QObject, Signal
 
-PATIENCE_MS = 8000  # for a process to stop when it is asked to
-COMMAND = (sys.executable, "-m", "app", "models", "get", "--progress")
+from app.command import FLASHBULB, Command
+
+COMMAND = (*FLASHBULB, "models", "get", "--progress")
 
 
 class JobState(Enum):
@@ -63,10 +59,7 @@ class Jobs(QObject):
         self._command = command
         self._jobs: dict[str, Job] = {}
         self._running: Job | None = None
-        self._process: QProcess | None = None
-        self._stopping = False
-        self._patience = QTimer(self, singleShot=True, interval=PATIENCE_MS)
-        self._patience.timeout.connect(self._kill)
+        self._process: Command | None = None
 
     def job(self, repo: str) -> Job | None:
         return self._jobs.get(repo)
@@ -90,7 +83,7 @@ class Jobs(QObject):
         """Stop for now; what has arrived stays."""
         job = self._jobs.get(repo)
         if job and job is self._running:
-            self._stop()
+            self._process.stop()
         elif job and job.state is JobState.QUEUED:
             self._set(job, JobState.PAUSED)
 
@@ -106,12 +99,7 @@ class Jobs(QObject):
             if job.state is JobState.QUEUED:
                 job.state = JobState.PAUSED
         if self._process is not None:
-            process = self._process
-            self._stop()
-            if not process.waitForFinished(PATIENCE_MS):
-                process.kill()
-                process.waitForFinished()
-        self._patience.stop()
+            self._process.stop_and_wait()
 
     # ------------------------------------------------------------------ the process
     def _next(self) -> None:
@@ -120,33 +108,15 @@ class Jobs(QObject):
         job = next((job for job in self._jobs.values() if job.state is JobState.QUEUED), None)
         if job is None:
             return
-        self._running, self._stopping = job, False
-        self._process = QProcess(self)
-        self._process.readyReadStandardOutput.connect(self._read)
-        self._process.finished.connect(self._on_finished)
-        self._process.errorOccurred.connect(self._on_process_error)
+        self._running = job
+        self._process = Command((*self._command, job.repo), self)
+        self._process.said.connect(self._on_line)
+        self._process.ended.connect(self._on_ended)
         self._set(job, JobState.FETCHING)
-        program, *arguments = self._command
-        self._process.start(program, [*arguments, job.repo])
+        self._process.start()
 
-    def _stop(self) -> None:
-        self._stopping = True
-        if self._process.processId():
-            os.kill(self._process.processId(), signal.SIGINT)  # which it takes as a wish to pause
-        self._patience.start()
-
-    def _kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-
-    def _read(self) -> None:
-        while self._process is not None and self._process.canReadLine():
-            try:
-                line = json.loads(bytes(self._process.readLine().data()))
-            except ValueError:
-                continue  # something else that was printed
-            if isinstance(line, dict):
-                self._take(self._running, line)
+    def _on_line(self, line: dict) -> None:
+        self._take(self._running, line)
 
     def _take(self, job: Job, line: dict) -> None:
         stage = line.get("stage")
@@ -163,25 +133,15 @@ class Jobs(QObject):
             job.rate = float(line.get("rate", 0.0))
             self._set(job, JobState.FETCHING)
 
-    def _on_process_error(self, error: QProcess.ProcessError) -> None:
-        if error is QProcess.ProcessError.FailedToStart:
-            self._running.error = self._process.errorString()
-            self._on_finished()
-
-    def _on_finished(self) -> None:
+    def _on_ended(self, words: str) -> None:
         job, process = self._running, self._process
-        if job is None:
-            return
-        self._read()
-        words = bytes(process.readAllStandardError().data()).decode(errors="replace").strip()
-        self._patience.stop()
         self._running = self._process = None
         process.deleteLater()
         job.rate = 0.0
         if job.folder:
             self._set(job, JobState.DONE)
             self.finished.emit(job)
-        elif self._stopping:
+        elif process.stopping:
             self._set(job, JobState.PAUSED)
         else:
             job.error = job.error or words[-500:] or self.tr("It ended without saying why.")

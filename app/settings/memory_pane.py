@@ -1,47 +1,60 @@
-"""Memory & Speed: how much memory a model may take, and how its neurons are kept and chosen."""
+"""Memory & Speed: how much memory a model may take, how its neurons are kept and chosen, and how fast that would be."""
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QPushButton, QSlider, QSpinBox, QVBoxLayout, QWidget
 
 from app import units
-from app.engine_host import EngineHost, ModelInfo, State
+from app.engine_host import EngineHost, State
 from app.labels import Label, quiet
 from app.machine import memory_total
+from app.settings.curve import Curve
+from app.settings.drive_test import DriveTest
+from app.settings.forecast import Forecast
 from app.settings.panes import Pane
 from app.settings.registry import BY_KEY, Settings
+from engine.settings import Settings as EngineSettings
 
 STEPS = 1000  # of the budget's slider
+SHIFT_STEPS = 2  # of the threshold's slider, a unit of it
 LEFT_TO_SYSTEM = 0.25  # of the machine's memory, which a budget does not reach
+MEASURED_MS = 500  # between looks at what is measured, while an answer comes
 
 
 class ValueSlider(QWidget):
-    """One strong value, a slider, and what its ends mean."""
+    """One strong value, what it would bring, a slider, what its ends mean, and perhaps a curve over it."""
 
-    def __init__(self, parent: QWidget | None = None):
+    def __init__(self, curve: bool = False, lines: int = 2, parent: QWidget | None = None):
         super().__init__(parent)
-        self.value = Label(weight=QFont.Weight.DemiBold)
+        self.value, self.outcome = Label(weight=QFont.Weight.DemiBold), Label()
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.low, self.high = quiet(), quiet()
         self.words = quiet()
         self.words.setWordWrap(True)
-        self.words.setMinimumHeight(2 * self.words.fontMetrics().lineSpacing())  # whatever they say
+        self.words.setMinimumHeight(lines * self.words.fontMetrics().lineSpacing())  # whatever they say
         self.words.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.value.setMinimumHeight(self.value.sizeHint().height())
         for end in (self.low, self.high):
             end.setMinimumHeight(end.fontMetrics().lineSpacing())
         self.slider.setMinimumHeight(self.slider.sizeHint().height())
-        ends = QHBoxLayout()
-        ends.addWidget(self.low)
-        ends.addStretch()
-        ends.addWidget(self.high)
+        self.curve = Curve() if curve else None
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(3)
-        layout.addWidget(self.value)
+        layout.addLayout(_ends(self.value, self.outcome))
+        if self.curve:
+            layout.addWidget(self.curve)
         layout.addWidget(self.slider)
-        layout.addLayout(ends)
+        layout.addLayout(_ends(self.low, self.high))
         layout.addWidget(self.words)
+
+
+def _ends(left: QWidget, right: QWidget) -> QHBoxLayout:
+    row = QHBoxLayout()
+    row.addWidget(left)
+    row.addStretch()
+    row.addWidget(right)
+    return row
 
 
 class MemoryPane(Pane):
@@ -53,7 +66,9 @@ class MemoryPane(Pane):
         super().__init__(settings, parent)
         self._host = host
         self._showing = False
-        self.budget = ValueSlider()
+        self._measuring = QTimer(self, singleShot=True, interval=MEASURED_MS)
+        self._measuring.timeout.connect(self._show_values)
+        self.budget = ValueSlider(curve=True)
         self.budget.slider.setRange(0, STEPS)
         self.budget.slider.setPageStep(STEPS // 20)
         self.budget.slider.setAccessibleName(self.tr("Memory budget"))
@@ -64,16 +79,7 @@ class MemoryPane(Pane):
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.budget)
         column.addWidget(self.automatic)
-        window = BY_KEY["memory.window"]
-        self.window_size = ValueSlider()
-        self.window_size.slider.setRange(int(window.minimum), int(window.maximum))
-        self.window_size.slider.setAccessibleName(self.tr("Window"))
-        self.window_size.low.setText(f"{window.minimum}")
-        self.window_size.high.setText(f"{window.maximum}")
-        self.window_size.words.setText(
-            self.tr("Neurons that any of the last tokens used stay in memory. A longer window reads less from flash, "
-                    "and needs a larger budget to have room.")
-        )  # fmt: skip
+        self.window_size = self._window_slider()
         self.selection = QComboBox()
         for key, name in (
             ("predictor", self.tr("Predicted")),
@@ -81,8 +87,10 @@ class MemoryPane(Pane):
             ("dense", self.tr("All neurons")),
         ):
             self.selection.addItem(name, key)
-        self.threads = QSpinBox(minimum=1, maximum=int(BY_KEY["memory.reader_threads"].maximum))
-        self.threads.setMaximumWidth(90)
+        self.threshold = self._threshold_slider()
+        self.threads = QSpinBox(minimum=0, maximum=int(BY_KEY["memory.reader_threads"].maximum))
+        self.threads.setMaximumWidth(180)
+        self.drive = DriveTest(host)
         self.add_row(self.tr("Memory budget"), budget)
         self.add_row(self.tr("Window"), self.window_size)
         self.add_row(
@@ -91,9 +99,43 @@ class MemoryPane(Pane):
             self.tr("Predictors guess which neurons a token needs. Exact selection computes it, from weights that stay "
                     "in memory. All neurons: the reference, which reads everything for every token."),
         )  # fmt: skip
+        self.add_row(self.tr("Predictors"), self.threshold)
         self.add_row(self.tr("Reader threads"), self.threads, self.tr("Reads that are under way at the same time."))
+        self.add_row(self.tr("Drive"), self.drive)
         self._add_reload()
         self._connect()
+        self._show_values()
+
+    def _window_slider(self) -> ValueSlider:
+        window, control = BY_KEY["memory.window"], ValueSlider(curve=True, lines=3)
+        control.slider.setRange(int(window.minimum), int(window.maximum))
+        control.slider.setAccessibleName(self.tr("Window"))
+        control.low.setText(f"{window.minimum}")
+        control.high.setText(f"{window.maximum}")
+        return control
+
+    def _threshold_slider(self) -> ValueSlider:
+        shift, control = BY_KEY["memory.threshold_shift"], ValueSlider()
+        control.slider.setRange(round(SHIFT_STEPS * shift.minimum), round(SHIFT_STEPS * shift.maximum))
+        control.slider.setPageStep(SHIFT_STEPS)
+        control.slider.setTickInterval(round(SHIFT_STEPS * shift.maximum))
+        control.slider.setTickPosition(QSlider.TickPosition.TicksBelow)
+        control.slider.setAccessibleName(self.tr("Predictor threshold"))
+        control.low.setText(self.tr("lower: more is read, less is missed"))
+        control.high.setText(self.tr("higher: less is read, more is missed"))
+        return control
+
+    def shutdown(self) -> None:
+        """End what runs in the background."""
+        self._measuring.stop()
+        self.drive.shutdown()
+
+    def hideEvent(self, event) -> None:
+        self._measuring.stop()
+        super().hideEvent(event)
+
+    def showEvent(self, event) -> None:
+        super().showEvent(event)
         self._show_values()
 
     def _add_reload(self) -> None:
@@ -117,74 +159,182 @@ class MemoryPane(Pane):
         self.window_size.slider.valueChanged.connect(self._on_window)
         self.selection.currentIndexChanged.connect(self._on_selection)
         self.threads.valueChanged.connect(self._on_threads)
+        self.threshold.slider.valueChanged.connect(self._on_threshold)
+        self.drive.measured.connect(self._show_values)
+        self._host.text_arrived.connect(self._on_text)
         self._settings.changed.connect(self._show_values)
         self._host.state_changed.connect(self._show_values)
 
-    # ------------------------------------------------------------------ the budget's range
+    # ------------------------------------------------------------------ what would be
+    def forecast(self) -> Forecast | None:
+        """Of the loaded model with what is chosen; None without a model."""
+        if self._host.model is None:
+            return None
+        values = self._settings.section("memory")
+        chosen = EngineSettings(memory_budget=values.pop("budget"), **values)
+        return Forecast(self._host.model, chosen, _most())
+
     def limits(self) -> tuple[int, int]:
         """The smallest budget that works, and the largest that makes sense here, in bytes."""
-        model, most = self._host.model, round((1 - LEFT_TO_SYSTEM) * memory_total())
-        if model is None:
-            return round(0.05 * most), most
-        return model.smallest_budget, max(min(model.full_budget, most), model.smallest_budget + 1)
+        forecast = self.forecast()
+        return forecast.limits if forecast else (round(0.05 * _most()), _most())
 
     def _budget_at(self, step: int) -> int:
         smallest, largest = self.limits()
         return smallest + round((largest - smallest) * step / STEPS)
 
-    def _step_of(self, budget: int) -> int:
+    def _share_of(self, budget: int) -> float:
         smallest, largest = self.limits()
-        return round(STEPS * (budget - smallest) / (largest - smallest))
+        return max(0.0, min(1.0, (budget - smallest) / (largest - smallest)))
 
     # ------------------------------------------------------------------ showing
     def _show_values(self) -> None:
         self._showing = True
-        values, model = self._settings.section("memory"), self._host.model
-        self._show_budget(values["budget"], model)
-        self.window_size.slider.setValue(values["window"])
-        self.window_size.value.setText(self.tr("%n token(s)", "", values["window"]))
+        values, forecast = self._settings.section("memory"), self.forecast()
+        self._show_budget(values["budget"], forecast)
+        self._show_window(values["window"], forecast)
         self.selection.setCurrentIndex(self.selection.findData(values["selection"]))
-        self.threads.setValue(values["reader_threads"])
+        self._show_threshold(values["threshold_shift"], values["selection"])
+        self._show_threads(values["reader_threads"])
+        self.drive.refresh()
         self._row.setVisible(self.needs_reload())
         self.reload.setEnabled(self._host.state in (State.READY, State.FAILED))
         self._showing = False
 
-    def _show_budget(self, budget: int | None, model: ModelInfo | None) -> None:
+    def _show_budget(self, budget: int | None, forecast: Forecast | None) -> None:
         smallest, largest = self.limits()
-        chosen = budget or (model.planned_bytes if model else self._budget_at(STEPS // 2))
         self.automatic.setChecked(budget is None)
         self.budget.slider.setEnabled(budget is not None)
-        self.budget.slider.setValue(self._step_of(chosen))
-        self.budget.value.setText(units.size(chosen))
-        if model is None:
+        if forecast is None:
+            chosen = budget or self._budget_at(STEPS // 2)
             self.budget.low.setText(units.size(smallest))
             self.budget.high.setText(self.tr("{0}, the most for this machine").format(units.size(largest)))
             self.budget.words.setText(self.tr("No model is loaded: its own smallest budget is not known."))
-            return
-        self.budget.low.setText(self.tr("{0}, the smallest for {1}").format(units.size(smallest), model.name))
-        everything = largest >= model.full_budget
-        high = self.tr("{0}, everything in memory") if everything else self.tr("{0}, the most for this machine")
-        self.budget.high.setText(high.format(units.size(largest)))
-        self.budget.words.setText(self._words(chosen, model))
+        else:
+            chosen, name = forecast.budget, forecast.model.name
+            self.budget.low.setText(self.tr("{0}, the smallest for {1}").format(units.size(smallest), name))
+            everything = largest < forecast.most
+            high = self.tr("{0}, everything in memory") if everything else self.tr("{0}, the most for this machine")
+            self.budget.high.setText(high.format(units.size(largest)))
+            self.budget.words.setText(self._words_of_budget(chosen, forecast))
+        self.budget.slider.setValue(round(STEPS * self._share_of(chosen)))
+        self.budget.value.setText(units.size(chosen))
+        self._show_speed(chosen, forecast)
 
-    def _words(self, budget: int, model: ModelInfo) -> str:
+    def _show_speed(self, budget: int, forecast: Forecast | None) -> None:
+        """The curve over budgets, and in words what stands out in it."""
+        prediction, measured = forecast.prediction if forecast else None, self._measured()
+        parts = []
+        if prediction:
+            parts.append(self.tr("about {0} tokens a second").format(units.number(prediction.tokens_per_second)))
+        if measured:
+            words = self.tr("{0} measured with what is loaded") if self.needs_reload() else self.tr("{0} measured")
+            parts.append(words.format(units.number(measured)))
+        self.budget.outcome.setText(", ".join(parts))
+        points = [(share, p.tokens_per_second) for share, p in forecast.by_budget()] if prediction else []
+        chosen = (self._share_of(budget), prediction.tokens_per_second) if prediction else None
+        loaded = self._host.model.planned_bytes if measured else 0
+        mark = (self._share_of(loaded), measured) if measured and points else None
+        self.budget.curve.show_curve(points, chosen, mark)
+        _describe(self.budget.curve, self.tr("Predicted speed by memory budget"), self._in_words(points, parts))
+
+    def _in_words(self, points: list[tuple[float, float]], parts: list[str]) -> str:
+        """A curve for those who do not see it: its ends, and what is chosen."""
+        if not points:
+            return self.tr("No prediction: the drive was not measured, or all neurons are read.")
+        smallest, largest = self.limits()
+        return self.tr("{0} tokens a second with {1}, {2} with {3}; chosen: {4}").format(
+            units.number(points[0][1]), units.size(smallest), units.number(points[-1][1]), units.size(largest),
+            ", ".join(parts),
+        )  # fmt: skip
+
+    def _show_window(self, window: int, forecast: Forecast | None) -> None:
+        control = self.window_size
+        control.slider.setValue(window)
+        control.value.setText(self.tr("%n token(s)", "", window))
+        low, high = control.slider.minimum(), control.slider.maximum()
+        prediction = forecast.prediction if forecast else None
+        curve = forecast.by_window(low, high) if prediction else []
+        points = [(share, p.tokens_per_second) for share, p in curve]
+        held = [(share, float(p.dram_bytes)) for share, p in curve]
+        chosen = ((window - low) / (high - low), prediction.tokens_per_second) if prediction else None
+        control.curve.show_curve(points, chosen, second=held)
+        control.outcome.setText(self._outcome_of_window(prediction))
+        control.words.setText(self._words_of_window(window, prediction))
+        _describe(control.curve, self.tr("Predicted speed and memory by window"), control.words.text())
+
+    def _outcome_of_window(self, prediction) -> str:
+        if prediction is None:
+            return ""
+        return self.tr("— speed   ╌ memory, {0}").format(units.size(prediction.dram_bytes))
+
+    def _words_of_window(self, window: int, prediction) -> str:
+        if prediction is None:
+            return self.tr("Neurons that any of the last tokens used stay in memory. A longer window reads less from "
+                           "flash, and needs a larger budget to have room.")  # fmt: skip
+        found = self.tr("The last tokens' neurons take {0} of the pool; {1} of what a token needs is there, and {2} "
+                        "are read for it.").format(
+            units.size(prediction.pool_bytes), units.percent(prediction.hit_rate), units.size(prediction.bytes_read)
+        )  # fmt: skip
+        if prediction.window < window - 0.05:
+            return found + " " + self.tr("The budget has room for a window of about {0} only.").format(
+                units.number(prediction.window)
+            )  # fmt: skip
+        return found
+
+    def _words_of_budget(self, budget: int, forecast: Forecast) -> str:
         """What a budget holds, as planned by the engine's own rules."""
-        if budget < model.smallest_budget:
-            return self.tr("Too small: {0} needs {1}.").format(model.name, units.size(model.smallest_budget))
-        fixed = model.planned_bytes - model.planned.get("neuron_pool", 0)
-        pool = max(0, min(budget - fixed, model.flash_bytes))
-        share = pool / model.flash_bytes if model.flash_bytes else 1.0
+        model, (smallest, _) = forecast.model, forecast.limits
+        if budget < smallest:
+            return self.tr("Too small: {0} needs {1}.").format(model.name, units.size(smallest))
+        planned = forecast.planned
+        pool, whole = planned.get("neuron_pool", 0), sum(planned.values())
+        share = min(1.0, pool / model.flash_bytes) if model.flash_bytes else 1.0
         return self.tr("The neuron pool gets {0}: room for {1} of the neurons. All else takes {2}.").format(
-            units.size(pool), units.percent(share), units.size(fixed)
+            units.size(pool), units.percent(share), units.size(whole - pool)
         )
+
+    def _show_threshold(self, shift: float, selection: str) -> None:
+        self.threshold.setEnabled(selection == "predictor")
+        self.threshold.slider.setValue(round(SHIFT_STEPS * shift))
+        usual = shift == 0
+        self.threshold.value.setText(
+            self.tr("Usual threshold") if usual else self.tr("Threshold {0}").format(f"{shift:+.1f}")
+        )
+        model = self._host.model
+        if not usual:
+            self.threshold.words.setText(
+                self.tr("In logits. What predicting costs was measured at the usual threshold only, and predictions of "
+                        "speed are made for it.")
+            )  # fmt: skip
+        elif model and model.selection == "predictor" and model.loss is not None:
+            self.threshold.words.setText(
+                self.tr("As set while the model was prepared: {0} perplexity against exact selection, measured then.")
+                .format(f"{100 * model.loss:+.1f}{units.NARROW}%")
+            )  # fmt: skip
+        else:
+            self.threshold.words.setText(self.tr("As set while the model was prepared."))
+
+    def _show_threads(self, threads: int | None) -> None:
+        outlook = self._host.model.outlook if self._host.model else None
+        best = outlook.profile.threads if outlook and outlook.profile else None
+        self.threads.setSpecialValueText(
+            self.tr("Automatic ({0})").format(best) if best else self.tr("Automatic")
+        )  # shown at the minimum, 0
+        self.threads.setValue(threads or 0)
+
+    def _measured(self) -> float | None:
+        """Tokens a second of the recent tokens, as they were with what is loaded."""
+        total = self._host.history.means().get("total_ms")
+        return 1000 / total if total and self._host.model else None
 
     def needs_reload(self) -> bool:
         """Whether the loaded model was loaded with other values."""
         model, values = self._host.model, self._settings.section("memory")
         if model is None:
             return self._host.state is State.FAILED
-        loaded = (model.memory_budget, model.window, model.selection, model.reader_threads)
-        return loaded != tuple(values[name] for name in ("budget", "window", "selection", "reader_threads"))
+        values["memory_budget"] = values.pop("budget")
+        return any(getattr(model, name) != value for name, value in values.items())
 
     # ------------------------------------------------------------------ changing
     def _set(self, name: str, value) -> None:
@@ -203,5 +353,22 @@ class MemoryPane(Pane):
     def _on_selection(self) -> None:
         self._set("selection", self.selection.currentData())
 
+    def _on_threshold(self, step: int) -> None:
+        self._set("threshold_shift", step / SHIFT_STEPS)
+
     def _on_threads(self, count: int) -> None:
-        self._set("reader_threads", count)
+        self._set("reader_threads", count or None)
+
+    def _on_text(self) -> None:
+        if self.isVisible() and not self._measuring.isActive():
+            self._measuring.start()
+
+
+def _most() -> int:
+    return round((1 - LEFT_TO_SYSTEM) * memory_total())
+
+
+def _describe(widget: QWidget, name: str, words: str) -> None:
+    widget.setAccessibleName(name)
+    widget.setAccessibleDescription(words)
+    widget.setToolTip(words)

@@ -76,7 +76,25 @@ TABLE = (
         choices=("predictor", "exact", "dense"),
         reload=True,
     ),
-    Setting("memory.reader_threads", int, 32, "Threads that read from flash.", 1, 128, reload=True),
+    Setting(
+        "memory.threshold_shift",
+        float,
+        0.0,
+        "Added to every predictor's threshold, in logits; below 0, more neurons are read and fewer are missed.",
+        -4.0,
+        4.0,
+        reload=True,
+    ),
+    Setting(
+        "memory.reader_threads",
+        int,
+        None,
+        "Threads that read from flash; None takes what the drive's profile says.",
+        1,
+        128,
+        optional=True,
+        reload=True,
+    ),
     Setting("chat.system_prompt", str, "", QT_TR_NOOP("What a model is told before a conversation begins.")),
     Setting(
         "chat.temperature", float, 0.7, QT_TR_NOOP("0 takes the likeliest token; higher values vary more."), 0.0, 2.0

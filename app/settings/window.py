@@ -53,6 +53,10 @@ class SettingsWindow(QMainWindow):
         keys = [name for name, _, _ in self.panes]
         self._actions[keys.index(key) if key in keys else 0].trigger()
 
+    def shutdown(self) -> None:
+        """End what runs in the background."""
+        self.memory.shutdown()
+
     def closeEvent(self, event: QCloseEvent) -> None:
         self._settings.close()
         super().closeEvent(event)

@@ -1,5 +1,6 @@
 """`flashbulb bench`: drive, table2, table3, window, report."""
 
+import json
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +27,8 @@ def add_to(commands, bar, print_json, positive, size) -> None:
     actions = bench.add_subparsers(required=True, metavar="BENCHMARK")
 
     drive = actions.add_parser("drive", help="throughput by read size and threads; saved for the reader's use")
+    drive.add_argument("--quick", action="store_true", help="half a minute instead of two, on a file of 512 MiB")
+    drive.add_argument("--progress", action="store_true", help="a line of JSON for each step, for programs")
     drive.set_defaults(benchmark=_drive)
 
     shapes = ("opt-1.3b", "opt-2.7b", "opt-6.7b", "falcon-7b", "llama-2-7b")
@@ -71,6 +74,9 @@ def add_to(commands, bar, print_json, positive, size) -> None:
 def _show(bar, print_json, args) -> None:
     from engine.bench.results import markdown
 
+    if getattr(args, "progress", False):
+        _say_lines(args)
+        return
     with bar(f"bench {args.benchmark.__name__.strip('_')}", not args.json) as progress:
         result = args.benchmark(args, progress).to_dict()
     if args.json:
@@ -83,6 +89,20 @@ def _show(bar, print_json, args) -> None:
     for row in result["rows"]:
         if "note" in row:
             print(f"{row['name']}: {row['note']}")
+
+
+def _say_lines(args) -> None:
+    """For a program that runs us: a line of JSON for each step, the last with the end or the error."""
+
+    def say(**line) -> None:
+        print(json.dumps(line), flush=True)
+
+    try:
+        args.benchmark(args, lambda share, note: say(stage="measuring", share=share, note=note))
+        say(stage="done")
+    except FlashbulbError as error:
+        say(stage="failed", error=str(error))
+        raise
 
 
 def _folder(args) -> Path:
@@ -103,10 +123,11 @@ def _profile(args):
 
 
 def _drive(args, progress):
-    from engine.bench.drive import measure_drive
+    from engine.bench.drive import QUICK, measure_drive
     from engine.library import profile_path
 
-    profile, result = measure_drive(_folder(args), cached=args.cached, progress=progress)
+    extent = QUICK if args.quick else {}
+    profile, result = measure_drive(_folder(args), cached=args.cached, progress=progress, **extent)
     profile.save(profile_path(_folder(args)))
     return result
 
@@ -171,7 +192,7 @@ def _part(name: str, args, progress):
     kind, _, rest = name.partition("-")
     shape, _, dtype = rest.rpartition("-")
     if kind == "drive":
-        return _drive(Namespace(**common), progress)
+        return _drive(Namespace(**common | {"quick": False}), progress)
     if kind == "table2":
         return _table2(Namespace(**common | {"shape": rest, "dtype": "bfloat16", "tokens": 8}), progress)
     if kind == "table3" and rest != "starter":

@@ -35,6 +35,12 @@ BUFFER_BYTES = 256 << 20
 BATCH_S = 0.05  # of reads in flight: enough that threads never wait for the next batch
 REPEATS = 5
 TOKENS = 24  # of a tiny model
+QUICK = {  # a profile in half a minute, for who waits: fewer points, measured once less, on a smaller file
+    "sizes": tuple(kib << 10 for kib in (4, 8, 16, 32, 64, 256, 1024, 4096)),
+    "threads": (1, 8, 16, 32, 64),
+    "file_bytes": 512 << 20,
+    "runs": 2,
+}
 
 
 def measure_drive(

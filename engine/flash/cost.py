@@ -171,7 +171,7 @@ def predict(
     room = max(0, budget - fixed) / (shape.layers * shape.neurons * row)  # share of all neurons that has a row
     busy = sum(r.selected for r in layers) / len(layers)
     shares = [min(1.0, room * r.selected / busy) for r in layers]  # busier layers have more rows
-    windows = [min(float(window), r.window_of(share)) for r, share in zip(layers, shares, strict=True)]
+    windows = [r.window_of(share, float(window)) for r, share in zip(layers, shares, strict=True)]
     held = [max(r.selected, r.aggregated(w)) for r, w in zip(layers, windows, strict=True)]
     kept = [0.0] * len(layers)  # beside the window's
     if hot_neurons:

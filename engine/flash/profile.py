@@ -90,7 +90,7 @@ class DriveProfile:
         """Of the largest reads, with as many threads as they like best."""
         return float(self._rates[-1].max() * self.sizes[-1])
 
-    @property
+    @cached_property
     def threads(self) -> int:
         """How many threads read bundles best: the fewest that are nearly as fast as any number."""
         low, high = SCATTERED

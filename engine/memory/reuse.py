@@ -7,7 +7,7 @@ whole curve, for any window, and can be fitted to three measured ones.
 
 from dataclasses import dataclass
 from functools import lru_cache
-from math import exp, lgamma
+from math import exp, inf, lgamma
 
 import numpy as np
 
@@ -41,11 +41,14 @@ class Reuse:
         needed = np.where(np.cumsum(outside) > kept, outside * chance, 0)
         return float(needed.sum())
 
-    def window_of(self, share: float) -> float:
-        """The window, not necessarily whole, whose neurons fill `share` of a layer; 0 if not one token's fit."""
+    def window_of(self, share: float, most: float = inf) -> float:
+        """The window, not necessarily whole and at most `most`, whose neurons fill `share` of a layer; 0 if not one
+        token's fit."""
         low, high = 0.0, 1.0
         if self.aggregated(1) > share:
             return 0.0
+        if most < inf:
+            return most if self.aggregated(most) <= share else _root(lambda w: self.aggregated(w) - share, low, most)
         while self.aggregated(high) < share and high < 1e6:
             low, high = high, 2 * high
         return _root(lambda window: self.aggregated(window) - share, low, high)
@@ -98,8 +101,10 @@ def _unused(mean: float, spread: float, tokens: float) -> float:
 def _root(function, low: float, high: float) -> float:
     """Where a function that changes sign once between low and high does."""
     rising = function(high) > 0
-    for _ in range(80):
+    while abs(high - low) > 1e-12 * abs(high):
         middle = (low + high) / 2
+        if middle in (low, high):
+            break
         if (function(middle) > 0) == rising:
             high = middle
         else:

@@ -4,8 +4,11 @@ import math
 import threading
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 
+from engine.flash.cost import Prediction
+from engine.flash.profile import DriveProfile
 from engine.settings import GenerationOptions, Settings
 from engine.statistics import Summary, TokenStatistics, means
 
@@ -96,12 +99,43 @@ class Generation:
             time.sleep(0.001)
 
 
+@dataclass(frozen=True, eq=False)
+class FakeOutlook:
+    """Room for every neuron at 27 MB; each token of the window makes it a little faster, while a MB is left for it."""
+
+    profile: DriveProfile | None = None
+    smallest: int = 9 * MB
+    full: int = 27 * MB
+
+    def smallest_budget(self, settings: Settings) -> int:
+        return self.smallest
+
+    def full_budget(self, settings: Settings) -> int:
+        return self.full
+
+    def plan(self, settings: Settings) -> SimpleNamespace:
+        items = {"resident": 5.2 * MB, "predictors": 0.6 * MB, "kv_cache": 1.0 * MB, "workspace": 0.5 * MB}
+        ceiling = settings.memory_budget or 12.2 * MB
+        return SimpleNamespace(items=items | {"neuron_pool": min(19 * MB, ceiling - sum(items.values()))})
+
+    def predict(self, settings: Settings) -> Prediction | None:
+        if self.profile is None or settings.selection == "dense":
+            return None
+        pool = self.plan(settings).items["neuron_pool"]
+        window = min(settings.window, pool / MB)
+        io = 20 / (1 + window)
+        return Prediction(
+            True, 0, window, int(7 * MB + window * MB), int(window * MB), 1e6 / window, 100, 0.9, io, 1, 9
+        )
+
+
 class FakeModel:
     def __init__(self, engine: "FakeEngine", settings: Settings):
         self._engine = engine
         self.settings = settings
         self.name = "Starter"
-        self.prepared = SimpleNamespace(manifest={})
+        self.prepared = SimpleNamespace(manifest={}, folder=Path("/"))
+        self.outlook = FakeOutlook(engine.profile)
         self.model_bytes, self.flash_bytes, self.context = 24 * MB, 19 * MB, 512
         items = {"resident": 5.2 * MB, "predictors": 0.6 * MB, "neuron_pool": 4.9 * MB, "kv_cache": 1.0 * MB}
         items["workspace"] = 0.5 * MB
@@ -127,8 +161,8 @@ class FakeEngine:
     Settings = Settings
     GenerationOptions = GenerationOptions
 
-    def __init__(self, scripts=(), loads=()):
-        self.scripts, self.loads = list(scripts), list(loads)
+    def __init__(self, scripts=(), loads=(), profile=None):
+        self.scripts, self.loads, self.profile = list(scripts), list(loads), profile
         self.asked: list = []
         self.options: list[GenerationOptions] = []
         self.seen: list[str] = []

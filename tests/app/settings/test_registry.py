@@ -126,5 +126,6 @@ def test_a_section(make_settings):
         "budget": None,
         "window": 5,
         "selection": "predictor",
-        "reader_threads": 32,
+        "threshold_shift": 0.0,
+        "reader_threads": None,
     }

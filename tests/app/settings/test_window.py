@@ -5,7 +5,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QAbstractButton, QAbstractSlider, QAbstractSpinBox, QComboBox, QFileDialog
 
 from app.engine_host import State
-from tests.app.fake_engine import MB, FakeEngine
+from tests.app.fake_engine import MB, FakeEngine, FakeOutlook
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -64,7 +64,7 @@ def test_the_budget_s_words_are_the_plan_s(main, settings):
     pane.automatic.click()
     pane.budget.slider.setValue(pane.budget.slider.maximum())
     assert "room for 100\u00a0% of the neurons" in pane.budget.words.text()
-    assert main.settings["memory.budget"] == main.host.model.full_budget
+    assert main.settings["memory.budget"] == FakeOutlook.full
     main.settings["memory.budget"] = 1 * MB
     assert pane.budget.words.text().startswith("Too small")
 
@@ -72,9 +72,25 @@ def test_the_budget_s_words_are_the_plan_s(main, settings):
 def test_selection_and_threads(main, settings):
     pane = settings.memory
     pane.selection.setCurrentIndex(pane.selection.findData("exact"))
+    assert not pane.threshold.isEnabled()
+    assert main.settings["memory.reader_threads"] is None
+    assert pane.threads.text() == "Automatic"
     pane.threads.setValue(8)
     assert (main.settings["memory.selection"], main.settings["memory.reader_threads"]) == ("exact", 8)
     assert pane.needs_reload()
+    pane.threads.setValue(0)
+    assert main.settings["memory.reader_threads"] is None
+
+
+def test_the_predictors_threshold(qtbot, main, settings):
+    pane = settings.memory
+    assert pane.threshold.value.text() == "Usual threshold"
+    pane.threshold.slider.setValue(pane.threshold.slider.minimum())
+    assert main.settings["memory.threshold_shift"] == -4.0
+    assert "measured at the usual threshold only" in pane.threshold.words.text()
+    qtbot.mouseClick(pane.reload, LEFT)
+    qtbot.waitUntil(lambda: main.host.state is State.READY and main.host.model is not None)
+    assert (main.host.model.threshold_shift, main.host.model.loss) == (-4.0, None)
 
 
 def test_what_changes_elsewhere_is_shown(main, settings):

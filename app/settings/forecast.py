@@ -1,0 +1,74 @@
+"""What the settings would bring, from the engine's outlook on the loaded model. No widgets."""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from app.engine_host import ModelInfo
+from engine.flash.cost import Prediction
+from engine.settings import Settings
+
+POINTS = 25  # of the budget's curve
+FINE, COARSE = 8, 4  # tokens: every window is on its curve up to there, then one in so many
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Of one model, for settings that may be other than those it was loaded with. `most`: bytes a budget may be."""
+
+    model: ModelInfo
+    settings: Settings
+    most: int
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """The smallest budget that works, and the largest that makes sense here, in bytes."""
+        smallest, full = _range(self.model.outlook, replace(self.settings, memory_budget=None, window=1))
+        return smallest, max(min(full, self.most), smallest + 1)
+
+    @property
+    def planned(self) -> dict[str, int]:
+        """Bytes by item. Raises BudgetError."""
+        return self.model.outlook.plan(self.settings).items
+
+    @property
+    def budget(self) -> int:
+        """Bytes: what was chosen, or what the engine would choose."""
+        if self.settings.memory_budget is not None:
+            return self.settings.memory_budget
+        return sum(self.planned.values())
+
+    @property
+    def prediction(self) -> Prediction | None:
+        """None where there is nothing to predict from, and for a budget that is too small."""
+        smallest, _ = self.limits
+        if self.settings.memory_budget is not None and self.settings.memory_budget < smallest:
+            return None
+        return _predict(self.model.outlook, self.settings)
+
+    def by_budget(self) -> list[tuple[float, Prediction]]:
+        """Predictions from the smallest budget to the largest, with their shares of the way."""
+        smallest, largest = self.limits
+        shares = [i / (POINTS - 1) for i in range(POINTS)]
+        budgets = [smallest + round(share * (largest - smallest)) for share in shares]
+        return self._curve(shares, [replace(self.settings, memory_budget=budget) for budget in budgets])
+
+    def by_window(self, shortest: int, longest: int) -> list[tuple[float, Prediction]]:
+        windows = [w for w in range(shortest, longest + 1) if w <= FINE or (longest - w) % COARSE == 0]
+        shares = [(window - shortest) / (longest - shortest) for window in windows]
+        return self._curve(shares, [replace(self.settings, window=window) for window in windows])
+
+    def _curve(self, shares: list[float], settings: list[Settings]) -> list[tuple[float, Prediction]]:
+        if self.prediction is None:
+            return []
+        outlook = self.model.outlook
+        return [(share, _predict(outlook, chosen)) for share, chosen in zip(shares, settings, strict=True)]
+
+
+@lru_cache(maxsize=16)
+def _range(outlook, settings: Settings) -> tuple[int, int]:
+    return outlook.smallest_budget(settings), outlook.full_budget(settings)
+
+
+@lru_cache(maxsize=2048)  # a slider comes by the same places again
+def _predict(outlook, settings: Settings) -> Prediction | None:
+    return outlook.predict(settings)

@@ -1,0 +1,138 @@
+"""Memory & Speed with a drive that was measured, and measuring it, by a small program in the place of the real one."""
+
+import sys
+
+import pytest
+from PySide6.QtCore import Qt
+
+from app.engine_host import State
+from tests.app.fake_engine import MB, FakeEngine, Gate
+from tests.engine.flash.test_cost import profile
+
+LEFT = Qt.MouseButton.LeftButton
+PATIENCE = 30_000
+HEAD = """
+import json, signal, sys, time
+def say(**line): print(json.dumps(line), flush=True)
+say(stage="measuring", share=0.25, note="4 KiB")
+"""
+MEASURES = HEAD + 'say(stage="measuring", share=1, note=""); say(stage="done")'
+WAITS = HEAD + "time.sleep(60)"
+FAILS = HEAD + 'say(stage="failed", error="There is too little room."); sys.exit(1)'
+
+
+@pytest.fixture
+def open_pane(open_window):
+    def make(engine):
+        main = open_window(engine)
+        main.show_settings.trigger()
+        main.settings_window.open_pane("memory")
+        return main, main.settings_window.memory
+
+    return make
+
+
+def use(pane, program):
+    pane.drive._command = (sys.executable, "-S", "-c", program)
+
+
+def test_the_curve_follows_the_sliders(open_pane):
+    _, pane = open_pane(FakeEngine(profile=profile()))
+    assert pane.budget.outcome.text() == "about 75 tokens a second"  # 20 / 6 + 10 ms
+    pane.automatic.click()
+    pane.budget.slider.setValue(0)
+    slow = pane.budget.curve.accessibleDescription()
+    assert "with 9.0\u00a0MB" in slow
+    assert pane.budget.outcome.text() in slow
+    assert "room for a window of about 1.7 only" in pane.window_size.words.text()
+    pane.budget.slider.setValue(pane.budget.slider.maximum())
+    pane.window_size.slider.setValue(20)
+    assert pane.budget.outcome.text() == "about 91 tokens a second"
+    assert "26.0\u00a0MB" in pane.window_size.outcome.text()
+    points, chosen = pane.window_size.curve._points, pane.window_size.curve._chosen
+    assert points[0][0] == 0
+    assert points[-1][0] == 1
+    assert [value for _, value in points] == sorted(value for _, value in points)
+    assert chosen in points
+
+
+def test_what_is_measured_is_marked_where_it_was_measured(qtbot, open_pane):
+    main, pane = open_pane(FakeEngine(scripts=[["a", "b", "c", "d"]], profile=profile()))
+    assert pane.budget.curve._measured is None
+    main.chat.send("Hello")
+    qtbot.waitUntil(lambda: main.host.state is State.READY and pane.budget.curve._measured is not None)
+    speed = 1000 / main.host.history.means()["total_ms"]
+    share = (12.2 * MB - 9 * MB) / (18 * MB)
+    assert pane.budget.curve._measured == (pytest.approx(share, abs=1e-3), pytest.approx(speed))
+    assert f"{speed:.0f} measured" in pane.budget.outcome.text()
+    pane.window_size.slider.setValue(9)
+    assert "measured with what is loaded" in pane.budget.outcome.text()
+
+
+def test_nothing_is_promised_of_all_neurons_or_of_an_unknown_drive(open_pane):
+    _, pane = open_pane(FakeEngine(profile=profile()))
+    pane.selection.setCurrentIndex(pane.selection.findData("dense"))
+    assert pane.budget.outcome.text() == ""
+    assert pane.budget.curve._points == []
+    _, pane = open_pane(FakeEngine())
+    assert pane.budget.outcome.text() == ""
+    assert "not known yet" in pane.drive.words.text()
+    assert pane.drive.button.text() == "Measure This Drive"
+
+
+def test_the_drive_is_measured_and_the_curve_appears(qtbot, monkeypatch, tmp_path, open_pane):
+    monkeypatch.setenv("FLASHBULB_MODELS", str(tmp_path))
+    main, pane = open_pane(FakeEngine())
+    from engine.library import profile_path
+
+    use(pane, MEASURES)
+    profile().save(profile_path(main.host.model.drive_folder))  # which the program would have left
+    with qtbot.waitSignal(pane.drive.measured, timeout=PATIENCE):
+        qtbot.mouseClick(pane.drive.button, LEFT)
+        assert pane.drive.button.text() == "Cancel"
+    assert pane.budget.outcome.text() == "about 75 tokens a second"
+    assert "32 threads read best" in pane.drive.words.text()
+    assert pane.threads.text() == "Automatic (32)"
+
+
+def test_measuring_can_be_cancelled(qtbot, open_pane):
+    _, pane = open_pane(FakeEngine())
+    use(pane, WAITS)
+    qtbot.mouseClick(pane.drive.button, LEFT)
+    qtbot.waitUntil(lambda: pane.drive.bar.value() == 250, timeout=PATIENCE)
+    qtbot.mouseClick(pane.drive.button, LEFT)
+    qtbot.waitUntil(lambda: not pane.drive.running, timeout=PATIENCE)
+    assert "not known yet" in pane.drive.words.text()
+    assert pane.drive.button.isEnabled()
+
+
+def test_a_failure_says_why(qtbot, open_pane):
+    _, pane = open_pane(FakeEngine())
+    use(pane, FAILS)
+    qtbot.mouseClick(pane.drive.button, LEFT)
+    qtbot.waitUntil(lambda: pane.drive.words.text() == "There is too little room.", timeout=PATIENCE)
+
+
+def test_measuring_makes_way_for_an_answer_and_does_not_begin_beside_one(qtbot, open_pane):
+    gate = Gate()
+    main, pane = open_pane(FakeEngine(scripts=[["a", gate, "b"]]))
+    use(pane, WAITS)
+    qtbot.mouseClick(pane.drive.button, LEFT)
+    qtbot.waitUntil(lambda: pane.drive.bar.value() == 250, timeout=PATIENCE)
+    main.chat.send("Hello")
+    qtbot.waitUntil(lambda: not pane.drive.running, timeout=PATIENCE)
+    assert not pane.drive.button.isEnabled()
+    assert "at work" in pane.drive.words.text()
+    gate.opened.set()
+    qtbot.waitUntil(lambda: main.host.state is State.READY)
+    assert pane.drive.button.isEnabled()
+    assert "was stopped" in pane.drive.words.text()
+
+
+def test_closing_the_window_ends_it(qtbot, open_pane):
+    main, pane = open_pane(FakeEngine())
+    use(pane, WAITS)
+    qtbot.mouseClick(pane.drive.button, LEFT)
+    qtbot.waitUntil(lambda: pane.drive.bar.value() == 250, timeout=PATIENCE)
+    main.quit()
+    assert not pane.drive.running

@@ -17,6 +17,7 @@ from engine.memory.footprint import footprint
 from engine.memory.pool import Admission, NeuronPool
 from engine.memory.window import Window
 from engine.overlap import Overlap
+from engine.sparsity.lookahead import LookAhead
 from engine.statistics import TokenStatistics
 
 
@@ -109,6 +110,9 @@ class StreamedFFN:
         self.layer, self.place, self.pool, self.selector, self.flash = layer, place, pool, selector, flash
         self.activation = activation
         self.input_bias, self.down_bias = input_bias, down_bias
+        self.following: StreamedFFN | None = None  # of the next layer, if that is to be read ahead
+        self.look_ahead: LookAhead | None = None  # of this layer, if it is to be read ahead
+        self._early: Loading | None = None  # what was read ahead, until it is known what is needed
 
     def __call__(self, x: mx.array) -> mx.array:
         current = self.flash.current
@@ -123,6 +127,7 @@ class StreamedFFN:
         current = self.flash.current
         active = self.selector.select(x)
         current.active[self.layer] = len(active)
+        self.take_early(active)
         if len(active) <= self.pool.capacity:
             return self.around_reads(x, active)
         # A token that needs more neurons than the pool has rows is computed in rounds: slow, but the same sum.
@@ -140,6 +145,8 @@ class StreamedFFN:
         The rows that are being read hold what was there before: finite, and multiplied by zero.
         """
         reading = self.start_loading(active)
+        if self.following is not None and self.flash.overlap.active:
+            self.following.read_ahead(x)
         if not self.flash.overlap.active or not reading.tickets or len(reading.rows) == self.pool.num_used:
             self.finish_loading(reading)
             return self._over_pool(x)
@@ -150,6 +157,34 @@ class StreamedFFN:
             self.finish_loading(reading)
         rows = self.pool.matrix[mx.array(reading.rows)]
         return y + self._product(x, rows, self.pool.bias[reading.rows])
+
+    def read_ahead(self, x: mx.array) -> None:
+        """Start reading what this layer will probably need. x: the input of the FFN before. `take_early` must follow.
+
+        Reads that this layer's real misses would have to wait for are few: the guesses learn to be right.
+        """
+        self.take_early()
+        likely = self.selector.guess(x, self.look_ahead.shift)
+        began = perf_counter()
+        current, admission = self.flash.current, self.pool.expect(likely, self.flash.window)
+        submitted = perf_counter()
+        current.memory_s += submitted - began
+        try:
+            tickets = self._submit(admission) if len(admission.neurons) else []
+        except BaseException:
+            self.pool.discard(admission)
+            raise
+        self._early = Loading(admission, tickets)
+        current.io_s += perf_counter() - submitted
+
+    def take_early(self, active: np.ndarray | None = None) -> None:
+        """Wait for what was read ahead, and learn from it if the active set is known. Only then may rows be reused."""
+        if self._early is None:
+            return
+        early, self._early = self._early, None
+        self.finish_loading(early)
+        if active is not None:
+            self.flash.current.loaded[self.layer] += self.look_ahead.learn(early.admission.neurons, active)
 
     def load(self, active: np.ndarray) -> None:
         """Bring an active set (sorted ids that fit the pool) into memory."""
@@ -243,6 +278,7 @@ class StreamedFFN:
     def _pieces(self) -> Iterator[Piece]:
         """All of the layer. Where nothing selects, its first neurons stay in memory, as many as the budget lets."""
         if self.selector is not None:
+            self.take_early()
             self.pool.clear()
         kept = self.flash.stream.first[self.layer] = self.pool.num_used
         if kept:

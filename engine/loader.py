@@ -28,6 +28,7 @@ from engine.overlap import Overlap
 from engine.planning import PREFILL_TOKENS, Sizes, plan_memory
 from engine.prepared import BUNDLES, PREDICTOR, RESIDENT, PreparedModel
 from engine.settings import GenerationOptions, Settings
+from engine.sparsity.lookahead import LookAhead
 from engine.sparsity.predictor import load_predictors
 from engine.sparsity.selectors import ExactSelection, PredictedSelection
 
@@ -156,6 +157,7 @@ class LoadedModel:
         """Halve the neuron pools, for a system that is critically short of memory. Loading again restores them."""
         self.budget = self.budget.halved()
         for layer, capacity in zip(self._model.layers, self.budget.capacities, strict=True):
+            layer.ffn.take_early()
             old = layer.ffn.pool
             if capacity == old.capacity:
                 continue
@@ -208,6 +210,9 @@ class LoadedModel:
             activation = layer.ffn.activation
             selector = self._selector(i, activation, input_bias, predictors)
             layer.ffn = StreamedFFN(i, place, pool, selector, activation, input_bias, down_bias, self.flash)
+            if i and self.settings.overlap and self.settings.selection == "predictor" and self.settings.window:
+                layer.ffn.look_ahead = LookAhead()
+                self._model.layers[i - 1].ffn.following = layer.ffn
             mx.eval(*(b for b in (down_bias,) if b is not None))
         self._model.load_weights(list(weights.items()), strict=True)
         use_fast_products(self._model)

@@ -1,4 +1,5 @@
-"""Whether to compute resident neurons while the others are read: decided by trying, as drives differ."""
+"""Whether to compute while flash is read (resident neurons, and the next layer's ahead): decided by trying, as drives
+and processors differ."""
 
 TRIES = 4  # tokens of each way before a choice
 EVERY = 64  # tokens after which the other way is tried again, for one token

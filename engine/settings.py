@@ -21,8 +21,9 @@ class Settings:
     How flash is read, each of which can be switched off. reader_threads: reads outstanding at once, and read_gap: bytes
     between two bundles that are read through (0 joins only neighbours, -1 nothing); None takes what the drive's profile
     says. bundling: a neuron's parts are one read (3.2); without, each part is its own. overlap: resident neurons are
-    computed while the others are read, where that is found to be faster; sums are then ordered as timing has it, so it
-    is off unless asked for. hot_neurons: rows that the window does not need keep the neurons that were used most often.
+    computed while the others are read, and what the next layer will probably need is read ahead, where that is found to
+    be faster; what is in memory is then as timing has it, and so is the order of sums: it is off unless asked for.
+    hot_neurons: rows that the window does not need keep the neurons that were used most often.
     """
 
     window: int = 5

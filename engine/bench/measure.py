@@ -24,7 +24,8 @@ class Specification:
     """settings: of `engine.Settings`. cap: bytes for the whole process, or None; without a budget, it is the budget.
 
     prompt: token ids, prefilled; then `warm` tokens are decoded greedily that are not counted, and `tokens` that are.
-    reuse: of a trace to be replayed, [live, mean, spread], or None for the model's own selection. reread: every token
+    reuse: of a trace to be replayed, [live, mean, spread], or None for the model's own selection; its
+    guesses one layer ahead, [right, wrong]. reread: every token
     reads the resident weights again, as naive loading does.
     """
 
@@ -34,6 +35,7 @@ class Specification:
     tokens: int
     warm: int = 0
     reuse: list[float] | None = None
+    agreement: list[float] | None = None
     reread: bool = False
     cap: int | None = None
 
@@ -163,12 +165,14 @@ class _Naive:
 def _replay(model, specification: Specification) -> None:
     """Let every layer select what a trace says, beside what its predictor computes."""
     from engine.memory.reuse import Reuse
-    from engine.sparsity.traces import ReplayedSelection, draw
+    from engine.sparsity.traces import Agreement, ReplayedSelection, draw
 
+    agreement = specification.agreement and Agreement(*specification.agreement)
     trace = draw(Reuse(*specification.reuse), model.layers, model.neurons, specification.warm + specification.tokens)
 
     def replayed(layer, selector):
-        return selector and ReplayedSelection(selector, [layers[layer] for layers in trace.tokens])
+        tokens = [layers[layer] for layers in trace.tokens]
+        return selector and ReplayedSelection(selector, tokens, agreement=agreement)
 
     model.replace_selectors(replayed)
 

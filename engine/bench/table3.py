@@ -20,6 +20,7 @@ TOKENS, NAIVE_TOKENS = 32, 3
 WARM = 8  # decoded tokens that are not counted: the window fills, and the engine finds out what is faster
 ROOM = 300_000_000  # bytes beside half of the model: the interpreter, the libraries, the KV cache
 CONTEXT = 128
+AGREEMENT = [0.3, 0.3]  # of guesses one layer ahead: as the starter's were on held-out text (`engine.sparsity.traces`)
 PROMPT = 32  # tokens; the weights are random, so are these
 
 DENSE = {"selection": "dense"}
@@ -32,6 +33,7 @@ ROWS = (  # name, settings, whether the resident weights are read again, and whe
     ("paper", PAPER, False),
     ("+ coalescing and gap reads", GAPS, False),
     ("ours: + hot neurons", OURS, False),
+    ("+ overlap", OURS | {"overlap": True}, False),
 )
 
 
@@ -59,7 +61,9 @@ def run_shape(
         write_random_model(place / "model", name, shape.config, dtype, shape.reuse.selected)
         prompt = [3 + i % 100 for i in range(min(PROMPT, context // 4))]
         reuse = [shape.reuse.live, shape.reuse.mean, shape.reuse.spread]
-        base = Specification(str(place / "model"), common, prompt, tokens, WARM, reuse, cap=limit if cap else None)
+        base = Specification(
+            str(place / "model"), common, prompt, tokens, WARM, reuse, AGREEMENT, cap=limit if cap else None
+        )
         if not cap:
             base = replace(base, settings=common | {"memory_budget": limit})
         rows, runs = _rows(base, place, shape.table3, profile, shape.reuse, progress)

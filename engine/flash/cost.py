@@ -11,14 +11,13 @@ from engine.errors import CheckpointError
 from engine.flash.bundles import padded_row_bytes
 from engine.flash.profile import DriveProfile, pool_key
 from engine.memory.pool import ROW_BOOKKEEPING
-from engine.memory.reuse import OPT, Reuse
+from engine.memory.reuse import LONG, OPT, Reuse
 
 GATED = ("bamboo", "llama", "mistral", "sparsellama")
 PREDICTOR_SHARE = 0.024  # of the weights, where the predictors' size is not known (paper, B.3)
 WORKSPACE = 96_000_000  # bytes: stream buffers, activations, what MLX keeps, reader threads
 CONTEXT = 2048  # tokens, where nobody says
 DEFAULT_POOL = 0.5  # of the FFN, without a budget
-LONG = 100  # tokens after which the most used neurons are known, and have filled what memory there is
 
 
 @dataclass(frozen=True)

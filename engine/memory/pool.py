@@ -79,6 +79,25 @@ class NeuronPool:
         self._close(holes)
         return self._place(missing, rows, window.token)
 
+    def expect(self, likely: np.ndarray, window: Window) -> Admission:
+        """Make room for neurons that may be needed next (sorted ids): in free rows, and in those of neurons that the
+        window has left. What has no room is left out. Until they are admitted, they count as used by nobody.
+        """
+        present = self.row_of[likely]
+        missing = likely.astype(np.int64, copy=False).compress(present < 0)
+        free = self.capacity - self.num_used
+        left = self.last_k_active[: self.num_used] < window.oldest
+        left[present.compress(present >= 0)] = False
+        stale = np.flatnonzero(left)
+        wanted = min(max(0, len(missing) - free), len(stale))
+        rows = stale[:wanted] if self._uses is None else self._least_used(stale, wanted)
+        missing = missing[: free + wanted]
+        self._forget(rows)
+        end = self.num_used + len(missing) - len(rows)
+        rows = np.concatenate([rows, np.arange(self.num_used, end, dtype=np.int64)])
+        self.num_used = end
+        return self._place(missing, rows, window.oldest - 1)
+
     def seed(self, neurons: np.ndarray, last_active: np.ndarray) -> Admission:
         """Add neurons that a prompt's last tokens used, keeping the most recent where they do not all fit.
 
@@ -104,7 +123,7 @@ class NeuronPool:
     def smaller(self, capacity: int) -> "NeuronPool":
         """A pool of fewer rows with the neurons that were active last. This one must not be used any more."""
         pool = NeuronPool(capacity, self.view.shape[1], self._dtype, self._all_bias, self._uses is not None)
-        pool.left_early, pool._uses = self.left_early, self._uses
+        pool.left_early, pool._uses, pool._weight = self.left_early, self._uses, self._weight
         last = self.last_k_active[: self.num_used]
         kept = np.argsort(-last, kind="stable")[:capacity]
         rows = pool.seed(self.pointer[kept], last[kept]).rows

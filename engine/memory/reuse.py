@@ -11,6 +11,8 @@ from math import exp, inf, lgamma
 
 import numpy as np
 
+LONG = 100  # tokens that the counts of uses look back
+
 
 @dataclass(frozen=True)
 class Reuse:
@@ -32,14 +34,16 @@ class Reuse:
     def loaded(self, window: float, kept: float = 0.0) -> float:
         """Share that a token needs and the `window` tokens before it did not: what has to be read.
 
-        kept: share of the layer's neurons that stay in memory beside the window's, the most used ones.
+        kept: share of the layer's neurons that stay in memory beside the window's: the most used ones of the last
+        `LONG` tokens.
         """
         if kept <= 0:
             return self.aggregated(window + 1) - self.aggregated(window)
         chance, weight = _probabilities(self.mean, self.spread)
         outside = self.live * weight * (1 - chance) ** window  # of the neurons with that chance, not in the window
-        needed = np.where(np.cumsum(outside) > kept, outside * chance, 0)
-        return float(needed.sum())
+        unseen = (1 - chance) ** LONG
+        fits = np.cumsum(outside * (1 - unseen)) <= kept
+        return float((outside * chance * np.where(fits, unseen, 1)).sum())
 
     def window_of(self, share: float, most: float = inf) -> float:
         """The window, not necessarily whole and at most `most`, whose neurons fill `share` of a layer; 0 if not one

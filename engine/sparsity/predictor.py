@@ -33,9 +33,9 @@ class Predictor:
     def rank(self) -> int:
         return self.down.shape[0]
 
-    def active(self, x: mx.array) -> mx.array:
-        """bool [..., neurons] for x [..., hidden]."""
-        logit = float(np.log(self.threshold / (1 - self.threshold))) + self.shift
+    def active(self, x: mx.array, shift: float = 0.0) -> mx.array:
+        """bool [..., neurons] for x [..., hidden]. shift: added to the predictor's own."""
+        logit = float(np.log(self.threshold / (1 - self.threshold))) + self.shift + shift
         inner = product(x, self.down)
         return product(mx.maximum(inner, 0) if self.relu else inner, self.up) + self.bias > logit
 

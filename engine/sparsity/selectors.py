@@ -42,6 +42,10 @@ class PredictedSelection:
 
     predictor: Predictor
 
+    def guess(self, x: mx.array, shift: float) -> np.ndarray:
+        """Sorted ids that x may need, with the threshold shifted by so many logits."""
+        return _neurons(self.predictor.active(x, shift))
+
     def active(self, x: mx.array) -> mx.array:
         return self.predictor.active(x)
 

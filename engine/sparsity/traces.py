@@ -116,17 +116,31 @@ class RecordedSelection:
         self.tokens.append(self.selection.select(x))
         return self.tokens[-1]
 
+    def guess(self, x: mx.array, shift: float) -> np.ndarray:
+        return self.selection.guess(x, shift)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How good guesses one layer ahead are, of the neurons that a token newly needs: the share that is guessed, and
+    how many others are guessed with them, for each."""
+
+    right: float
+    wrong: float
+
 
 @dataclass
 class ReplayedSelection:
     """Selects what a trace says, token after token and from the start again at its end.
 
     selection: what would select without a trace; it is computed all the same, so that a token costs what it costs.
+    agreement: of guesses, which are drawn from what the trace will say.
     """
 
     selection: object
     tokens: list[np.ndarray]
     at: int = 0
+    agreement: "Agreement | None" = None
 
     def active(self, x: mx.array) -> mx.array:
         return self.selection.active(x)
@@ -135,3 +149,11 @@ class ReplayedSelection:
         mx.eval(self.selection.active(x))
         self.at += 1
         return self.tokens[(self.at - 1) % len(self.tokens)]
+
+    def guess(self, x: mx.array, shift: float) -> np.ndarray:
+        self.selection.guess(x, shift)
+        rng, needed = np.random.default_rng(self.at), self.tokens[self.at % len(self.tokens)]
+        before = self.tokens[(self.at - 1) % len(self.tokens)]
+        new = np.count_nonzero(np.isin(needed, before, invert=True))
+        others = rng.integers(0, needed[-1] + 1, round(self.agreement.wrong * new))
+        return np.union1d(needed[rng.random(len(needed)) < self.agreement.right], others)

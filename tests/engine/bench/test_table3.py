@@ -9,7 +9,7 @@ from engine.bench.measure import Specification, measure
 from engine.bench.random_model import model_bytes
 from engine.statistics import TokenStatistics
 
-NAMES = ["naive", "hybrid", "paper", "+ coalescing and gap reads", "ours: + hot neurons"]
+NAMES = ["naive", "hybrid", "paper", "+ coalescing and gap reads", "ours: + hot neurons", "+ overlap"]
 
 
 def check(result) -> dict:

@@ -108,6 +108,32 @@ def test_hot_neurons_stay_until_their_row_is_needed(tokens, size, capacity):
             assert len(held) == min(capacity, len(before.keys() | active))
 
 
+@settings(deadline=None, max_examples=100)
+@given(
+    tokens=st.lists(st.tuples(*[st.sets(st.integers(0, NEURONS - 1), max_size=12)] * 2), min_size=1, max_size=20),
+    size=st.integers(1, 4),
+    capacity=st.integers(12, NEURONS),
+    hot=st.booleans(),
+)
+def test_what_is_expected_takes_no_live_row(tokens, size, capacity, hot):
+    pool, window = NeuronPool(capacity, ROW_BYTES, "F32", np.arange(NEURONS, dtype=np.float32), hot), Window(size)
+    for active, likely in tokens:
+        window.advance()
+        before = check_structure(pool)
+        expected = pool.expect(np.array(sorted(likely), np.int32), window)
+        fill(pool, expected)
+        held = check_structure(pool)
+        live = {neuron for neuron, token in before.items() if token >= window.oldest}
+        assert live <= held.keys()
+        assert set(expected.neurons.tolist()) == (likely & held.keys()) - before.keys()
+        if capacity - len(live) >= len(likely):
+            assert likely <= held.keys()
+        admission = pool.admit(np.array(sorted(active), np.int32), window)
+        fill(pool, admission)
+        assert active <= check_structure(pool).keys()
+        assert set(admission.neurons.tolist()) == active - held.keys()
+
+
 def test_the_most_used_of_the_neurons_that_left_the_window_stay():
     pool, window = NeuronPool(4, ROW_BYTES, "F32", np.zeros(NEURONS, np.float32), True), Window(1)
     for active in ([7], [7, 1], [2, 3], [3]):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.memory.reuse import FALCON, OPT, Reuse, like_opt
+from engine.memory.reuse import FALCON, LONG, OPT, Reuse, like_opt
 
 
 def test_the_papers_figures():
@@ -59,20 +59,20 @@ def test_kept_neurons_are_needed_no_more(window):
     loaded = [OPT.loaded(window, share) for share in kept]
     assert loaded[0] == pytest.approx(OPT.loaded(window), rel=0.02)
     assert all(more > less for more, less in itertools.pairwise(loaded))
-    assert loaded[-1] < 0.01 * loaded[0]
+    assert loaded[-1] < 0.05 * loaded[0]
     assert loaded[1] < loaded[0] - 0.5 * (loaded[0] / 5)  # the most used ones first
 
 
 def test_keeping_the_most_used_is_what_a_trace_says():
-    rng, neurons, tokens, window, share = np.random.default_rng(0), 100_000, 100, 3, 0.15
-    chance = np.where(
-        rng.random(neurons) < OPT.live, rng.beta(OPT.mean * OPT.spread, (1 - OPT.mean) * OPT.spread, neurons), 0
-    )
+    rng, neurons, tokens, window, share = np.random.default_rng(0), 50_000, 250, 3, 0.15
+    live = rng.random(neurons) < OPT.live
+    chance = np.where(live, rng.beta(OPT.mean * OPT.spread, (1 - OPT.mean) * OPT.spread, neurons), 0)
     used = rng.random((tokens, neurons)) < chance
-    recent = np.stack([used[t - window : t].any(axis=0) for t in range(window, tokens)])
-    order = np.argsort(-chance)
-    loaded = []
-    for row, needed in zip(recent, used[window:], strict=True):
-        free = order[~row[order]]
-        loaded.append(np.count_nonzero(needed[free[int(share * neurons) :]]))
-    assert np.mean(loaded) / neurons == pytest.approx(OPT.loaded(window, share), rel=0.06)
+    order, loaded = np.argsort(-chance), []
+    for t in range(LONG, tokens):
+        seen = used[t - LONG : t].any(axis=0)
+        free = order[(seen & ~used[t - window : t].any(axis=0))[order]]
+        held = used[t - window : t].any(axis=0)
+        held[free[: int(share * neurons)]] = True
+        loaded.append(np.count_nonzero(used[t] & ~held))
+    assert np.mean(loaded) / neurons == pytest.approx(OPT.loaded(window, share), rel=0.1)

@@ -93,7 +93,7 @@ def verify(folder: Path) -> None:
 
 def _starter() -> Row:
     size = sum(path.stat().st_size for path in STARTER_FOLDER.glob("*.safetensors"))
-    return Row(STARTER, tr("Starter"), "", (), size, Verdict(Kind.IN_MEMORY, size), STARTER_FOLDER, estimated=False)
+    return Row(STARTER, "Starter", "", (), size, Verdict(Kind.IN_MEMORY, size), STARTER_FOLDER, estimated=False)
 
 
 def _row(repo: str, entry: dict | None, size: int, verdict: Verdict, **parts) -> Row:

@@ -24,7 +24,7 @@ from app import units
 from app.chat.buttons import IconButton
 from app.colours import colours
 from app.dialogs import tell
-from app.labels import Label, quiet
+from app.labels import FIELD_MARGINS, Label, quiet
 from app.library.jobs import RUNNING, Job, Jobs, JobState
 from app.library.survey import STARTER, Row, Survey, for_repository, repository_in, survey, verify
 from app.library.verdict import Kind
@@ -242,6 +242,7 @@ class LibraryWindow(QMainWindow):
         self._looking = QTimer(self, singleShot=True, interval=0)
         self._looking.timeout.connect(self._look)
         self.field = QLineEdit(clearButtonEnabled=True)
+        self.field.setTextMargins(*FIELD_MARGINS)
         self.field.setPlaceholderText(self.tr("Find, or paste the name or link of a Hub repository"))
         self.field.setAccessibleName(self.tr("Find a model"))
         self.rows: list[ModelRow] = []

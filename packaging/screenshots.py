@@ -146,8 +146,13 @@ def main() -> None:
 
 
 def chat(data: Path) -> None:
-    """Fill a folder with chats."""
+    """Measure the drive, and fill a folder with chats."""
     studio = Studio(data, ENGLISH, [])
+    studio.window.show_settings.trigger()
+    drive = studio.window.settings_window.memory.drive
+    drive.start()
+    until(lambda: not drive.running)
+    studio.window.settings_window.close()
     spread = []
     for days, messages in CHATS:
         studio.window.chat.new_chat()

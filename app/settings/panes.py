@@ -65,8 +65,10 @@ class Pane(QWidget):
 
 def _first_of(control: QWidget) -> QWidget:
     """What stands beside the name of a row: the first thing in a control that is made of several."""
-    while (layout := control.layout()) and layout.count() and (first := layout.itemAt(0).widget()):
-        control = first
+    layout = control.layout()
+    while layout and layout.count():
+        first = layout.itemAt(0)
+        control, layout = first.widget() or control, first.layout() or (first.widget() and first.widget().layout())
     return control
 
 

@@ -640,11 +640,11 @@
     <name>DriveTest</name>
     <message>
         <source>Measure This Drive</source>
-        <translation type="unfinished"></translation>
+        <translation>测量此硬盘</translation>
     </message>
     <message>
         <source>Progress of measuring the drive</source>
-        <translation type="unfinished"></translation>
+        <translation>硬盘测量进度</translation>
     </message>
     <message>
         <source>Cancel</source>
@@ -652,15 +652,15 @@
     </message>
     <message>
         <source>Measuring takes about half a minute, and 0.5 GB of the disk meanwhile.</source>
-        <translation type="unfinished"></translation>
+        <translation>测量约需半分钟，期间占用 0.5 GB 磁盘空间。</translation>
     </message>
     <message>
         <source>The model is at work: measure when it is done.</source>
-        <translation type="unfinished"></translation>
+        <translation>模型正在工作：请在它完成后测量。</translation>
     </message>
     <message>
         <source>The model was needed, so measuring was stopped.</source>
-        <translation type="unfinished"></translation>
+        <translation>需要使用模型，测量已停止。</translation>
     </message>
     <message>
         <source>It ended without saying why.</source>
@@ -668,11 +668,11 @@
     </message>
     <message>
         <source>How fast this drive reads is not known yet. Once it is measured, you see here how fast each choice will be.</source>
-        <translation type="unfinished"></translation>
+        <translation>尚不知道此硬盘的读取速度。测量之后，这里会显示每种选择的速度。</translation>
     </message>
     <message>
         <source>{0} in sequence, {1} in reads of 16 KB; {2} threads read best. Measured {3}.</source>
-        <translation type="unfinished"></translation>
+        <translation>顺序读取 {0}，16 KB 读取 {1}；{2} 个线程最快。测于 {3}。</translation>
     </message>
 </context>
 <context>
@@ -1197,19 +1197,19 @@
     </message>
     <message>
         <source>Drive</source>
-        <translation type="unfinished"></translation>
+        <translation>硬盘</translation>
     </message>
     <message>
         <source>Predictor threshold</source>
-        <translation type="unfinished"></translation>
+        <translation>预测器阈值</translation>
     </message>
     <message>
         <source>lower: more is read, less is missed</source>
-        <translation type="unfinished"></translation>
+        <translation>更低：读得更多，漏得更少</translation>
     </message>
     <message>
         <source>higher: less is read, more is missed</source>
-        <translation type="unfinished"></translation>
+        <translation>更高：读得更少，漏得更多</translation>
     </message>
     <message>
         <source>Takes effect when the model is loaded again.</source>
@@ -1221,27 +1221,27 @@
     </message>
     <message>
         <source>about {0} tokens a second</source>
-        <translation type="unfinished"></translation>
+        <translation>约 {0} 词元/秒</translation>
     </message>
     <message>
         <source>{0} measured with what is loaded</source>
-        <translation type="unfinished"></translation>
+        <translation>当前载入实测 {0}</translation>
     </message>
     <message>
         <source>{0} measured</source>
-        <translation type="unfinished"></translation>
+        <translation>实测 {0}</translation>
     </message>
     <message>
         <source>Predicted speed by memory budget</source>
-        <translation type="unfinished"></translation>
+        <translation>预测速度随内存预算的变化</translation>
     </message>
     <message>
         <source>No prediction: the drive was not measured, or all neurons are read.</source>
-        <translation type="unfinished"></translation>
+        <translation>无法预测：硬盘尚未测量，或读取全部神经元。</translation>
     </message>
     <message>
         <source>{0} tokens a second with {1}, {2} with {3}; chosen: {4}</source>
-        <translation type="unfinished"></translation>
+        <translation>{1} 时 {0} 词元/秒，{3} 时 {2}；所选：{4}</translation>
     </message>
     <message numerus="yes">
         <source>%n token(s)</source>
@@ -1251,31 +1251,31 @@
     </message>
     <message>
         <source>Usual threshold</source>
-        <translation type="unfinished"></translation>
+        <translation>默认阈值</translation>
     </message>
     <message>
         <source>Threshold {0}</source>
-        <translation type="unfinished"></translation>
+        <translation>阈值 {0}</translation>
     </message>
     <message>
         <source>In logits. What predicting costs was measured at the usual threshold only, and predictions of speed are made for it.</source>
-        <translation type="unfinished"></translation>
+        <translation>单位为 logit。预测选择的损失仅在默认阈值下测得，速度预测也以默认阈值为准。</translation>
     </message>
     <message>
         <source>As set while the model was prepared: {0} perplexity against exact selection, measured then.</source>
-        <translation type="unfinished"></translation>
+        <translation>制备模型时设定：当时测得困惑度相对精确选择为 {0}。</translation>
     </message>
     <message>
         <source>As set while the model was prepared.</source>
-        <translation type="unfinished"></translation>
+        <translation>制备模型时设定。</translation>
     </message>
     <message>
         <source>Automatic ({0})</source>
-        <translation type="unfinished"></translation>
+        <translation>自动（{0}）</translation>
     </message>
     <message>
         <source>Automatic</source>
-        <translation type="unfinished"></translation>
+        <translation>自动</translation>
     </message>
     <message>
         <source>{0}, the most for this machine</source>
@@ -1295,19 +1295,19 @@
     </message>
     <message>
         <source>Predicted speed and memory by window</source>
-        <translation type="unfinished"></translation>
+        <translation>预测速度与内存随窗口的变化</translation>
     </message>
     <message>
         <source>— speed   ╌ memory, {0}</source>
-        <translation type="unfinished"></translation>
+        <translation>— 速度   ╌ 内存，{0}</translation>
     </message>
     <message>
         <source>The last tokens&apos; neurons take {0} of the pool; {1} of what a token needs is there, and {2} are read for it.</source>
-        <translation type="unfinished"></translation>
+        <translation>最近词元的神经元占神经元池 {0}；每个词元所需的 {1} 已在池中，另读取 {2}。</translation>
     </message>
     <message>
         <source>The budget has room for a window of about {0} only.</source>
-        <translation type="unfinished"></translation>
+        <translation>此预算只能容纳长度约 {0} 的窗口。</translation>
     </message>
     <message>
         <source>Too small: {0} needs {1}.</source>

@@ -43,7 +43,7 @@ FONTS = ["Inter", "Noto Sans CJK SC"]  # those of a Mac, as nearly as Linux has 
 FONT_PIXELS = 13
 COLOURS = 256  # of a picture: enough for windows, and a third of the bytes
 PATIENCE_S = 120
-BUDGET, SEED = 78_000_000, 3
+BUDGET, SEED = 70_000_000, 3
 DAY_S = 86_400
 
 # Days ago, what is asked. The starter model answers; the last of these is open when the window is shown.

@@ -13,7 +13,6 @@ from PySide6.QtWidgets import (
     QMainWindow,
     QMenu,
     QMessageBox,
-    QProgressBar,
     QPushButton,
     QScrollArea,
     QToolButton,
@@ -29,6 +28,7 @@ from app.labels import FIELD_MARGINS, Label, quiet
 from app.library.jobs import RUNNING, Job, Jobs, JobState
 from app.library.survey import STARTER, Row, Survey, for_repository, repository_in, survey, verify
 from app.library.verdict import Kind, Verdict
+from app.progress import ThinBar
 from app.settings.registry import Settings
 from app.worker import Worker
 
@@ -56,9 +56,7 @@ class ModelRow(QFrame):
         self.facts = quiet(self._facts())
         self.verdict, self.reason = Label(), quiet()
         self.reason.setWordWrap(True)
-        self.bar = QProgressBar(textVisible=False, maximum=1000)
-        self.bar.setFixedHeight(6)
-        self.bar.setAccessibleName(self.tr("Progress of {0}").format(row.title))
+        self.bar = ThinBar(self.tr("Progress of {0}").format(row.title))
         self.progress = quiet()
         self.progress.setWordWrap(True)
         self.progress.setAlignment(Qt.AlignmentFlag.AlignRight)
@@ -66,8 +64,7 @@ class ModelRow(QFrame):
         self.button.clicked.connect(self._on_button)
         self.pause = IconButton("pause", self.tr("Pause {0}").format(row.title))
         self.pause.clicked.connect(self._on_pause)
-        self.more = QToolButton(text="…", autoRaise=True)
-        self.more.setAccessibleName(self.tr("More about {0}").format(row.title))
+        self.more = IconButton("more", self.tr("More about {0}").format(row.title))
         self.more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.more.setMenu(self._menu())
         self.setAccessibleName(row.title)

@@ -23,7 +23,7 @@ from app.labels import quiet
 from app.settings.registry import BY_KEY, Settings
 from engine.folders import models_folder
 
-MARGINS = (36, 24, 36, 28)
+MARGINS = (36, 20, 36, 20)
 LABEL_WIDTH = 120
 
 
@@ -35,7 +35,7 @@ class Pane(QWidget):
         self._settings = settings
         self.form = QGridLayout()  # a form layout squeezes fields that hold wrapped text
         self.form.setHorizontalSpacing(18)
-        self.form.setVerticalSpacing(16)
+        self.form.setVerticalSpacing(12)
         self.form.setColumnMinimumWidth(0, LABEL_WIDTH)
         self.form.setColumnStretch(1, 1)
         layout = QVBoxLayout(self)

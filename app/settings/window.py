@@ -10,7 +10,7 @@ from app.settings.memory_pane import MemoryPane
 from app.settings.panes import ChatPane, GeneralPane, ModelsPane
 from app.settings.registry import Settings
 
-WIDTH = 640
+WIDTH = 680
 TAB_PADDING = (14, 7)
 
 

@@ -156,6 +156,18 @@
         <translation>计算</translation>
     </message>
     <message>
+        <source>{0} {1} ({2})</source>
+        <translation>{0} {1}（{2}）</translation>
+    </message>
+    <message>
+        <source>{0}: {1}</source>
+        <translation>{0}：{1}</translation>
+    </message>
+    <message>
+        <source>, </source>
+        <translation>，</translation>
+    </message>
+    <message>
         <source>You</source>
         <translation>你</translation>
     </message>
@@ -798,6 +810,10 @@
         <translation>无</translation>
     </message>
     <message>
+        <source>, </source>
+        <translation>、</translation>
+    </message>
+    <message>
         <source>{0} and {1} more</source>
         <translation>{0} 等（另有 {1} 个）</translation>
     </message>
@@ -1380,10 +1396,6 @@
         <translation>仍会演示流式读取</translation>
     </message>
     <message>
-        <source>in about {0} of memory, as estimated</source>
-        <translation>预计约需内存 {0}</translation>
-    </message>
-    <message>
         <source>it would need about {0} of memory, as estimated</source>
         <translation>预计约需内存 {0}</translation>
     </message>
@@ -1398,6 +1410,18 @@
     <message>
         <source>its size and kind are looked up first</source>
         <translation>将先查询其大小与类型</translation>
+    </message>
+    <message>
+        <source>needs about {0} of memory, and less is free now</source>
+        <translation>约需内存 {0}，目前可用内存不足</translation>
+    </message>
+    <message>
+        <source>in about {0} of memory; how fast, tells measuring the drive in Settings</source>
+        <translation>约需内存 {0}；在“设置”中测量硬盘即可得知速度</translation>
+    </message>
+    <message>
+        <source>about {0} tokens a second in {1}</source>
+        <translation>约 {0} 词元/秒，内存 {1}</translation>
     </message>
     <message>
         <source>Chat</source>

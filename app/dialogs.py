@@ -4,21 +4,50 @@ from importlib.metadata import version
 from pathlib import Path
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QDialog, QFileDialog, QMenu, QMessageBox, QWidget
+from PySide6.QtGui import QFont
+from PySide6.QtWidgets import (
+    QDialog,
+    QFileDialog,
+    QLabel,
+    QLayout,
+    QMenu,
+    QMessageBox,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
+from app.icons import application_icon
+from app.labels import Label, quiet
 from app.language import tr
 from app.shortcuts import ShortcutsDialog
 
+ICON_SIZE, ABOUT_WIDTH = 96, 320
 
-def show_about(parent: QWidget) -> QMessageBox:
-    name = f"Flashbulb {version('flashbulb')}"
-    box = QMessageBox(QMessageBox.Icon.NoIcon, tr("About Flashbulb"), name, parent=parent)
-    box.setInformativeText(
+
+def show_about(parent: QWidget) -> QDialog:
+    dialog = QDialog(parent)
+    dialog.setWindowTitle(tr("About Flashbulb"))
+    picture = QLabel(pixmap=application_icon().pixmap(ICON_SIZE, ICON_SIZE))
+    name = Label("Flashbulb", factor=1.5, weight=QFont.Weight.DemiBold)
+    about = quiet(
         tr("Chat with language models larger than memory, on this computer. The model's weights stay on flash; each "
            "token reads only the neurons that it needs, as described in “LLM in a flash” (arXiv 2312.11514). Nothing "
            "leaves this computer.")
     )  # fmt: skip
-    return _show(box)
+    about.setWordWrap(True)
+    about.setFixedWidth(ABOUT_WIDTH)
+    layout = QVBoxLayout(dialog)
+    layout.setContentsMargins(36, 24, 36, 18)
+    layout.setSizeConstraint(QLayout.SizeConstraint.SetFixedSize)
+    for label in (picture, name, quiet(tr("Version {0}").format(version("flashbulb"))), about):
+        label.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        layout.addWidget(label)
+    layout.addSpacing(8)
+    close = QPushButton(tr("Close"))
+    close.clicked.connect(dialog.close)
+    layout.addWidget(close, 0, Qt.AlignmentFlag.AlignCenter)
+    return _show(dialog)
 
 
 def show_shortcuts(parent: QWidget, menus: list[QMenu]) -> QDialog:

@@ -160,6 +160,13 @@ def _play(painter: QPainter, colour: QColor) -> None:
     painter.drawPolygon([QPointF(7, 5), QPointF(15, 10), QPointF(7, 15)])
 
 
+def _more(painter: QPainter, colour: QColor) -> None:
+    painter.setBrush(colour)
+    painter.setPen(Qt.PenStyle.NoPen)
+    for x in (5, 10, 15):
+        painter.drawEllipse(QPointF(x, 10), 1.3, 1.3)
+
+
 PAINTERS: dict[str, Callable[[QPainter, QColor], None]] = {
     "new chat": _new_chat,
     "panel": _panel,
@@ -180,4 +187,5 @@ PAINTERS: dict[str, Callable[[QPainter, QColor], None]] = {
     "close": _close,
     "pause": _pause,
     "play": _play,
+    "more": _more,
 }

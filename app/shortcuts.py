@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QFont, QKeySequence
-from PySide6.QtWidgets import QDialog, QDialogButtonBox, QGridLayout, QHBoxLayout, QMenu, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialog, QGridLayout, QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWidget
 
 from app.labels import Label
 from app.language import tr
@@ -34,13 +35,13 @@ class ShortcutsDialog(QDialog):
             column.addLayout(grid)
             column.addStretch()
             across.addLayout(column)
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
-        buttons.rejected.connect(self.close)
+        close = QPushButton(tr("Close"))
+        close.clicked.connect(self.close)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(24, 18, 24, 16)
         layout.setSpacing(16)
         layout.addLayout(across)
-        layout.addWidget(buttons)
+        layout.addWidget(close, 0, Qt.AlignmentFlag.AlignRight)
 
 
 def _rows(menu: QMenu) -> Iterator[tuple[str, str]]:
@@ -80,7 +81,7 @@ def _add(grid: QGridLayout, title: str, rows: Rows) -> None:
     grid.addWidget(Label(title, weight=QFont.Weight.DemiBold), top, 0, 1, 2)
     for at, (name, keys) in enumerate(rows, top + 1):
         grid.addWidget(Label(name), at, 0)
-        grid.addWidget(Label(keys, colour="quiet"), at, 1)
+        grid.addWidget(Label(keys, colour="quiet"), at, 1, Qt.AlignmentFlag.AlignRight)
 
 
 def _keys(action: QAction) -> str:

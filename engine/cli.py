@@ -231,11 +231,11 @@ def _print_quality(manifest: dict) -> None:
         f"Predictors: {kinds}. They cost {100 * (predicted / exact - 1):+.2f} % perplexity ({exact:.4g} with exact "
         f"selection), on {measured['held_out_tokens']} tokens they were not trained on, of {measured['text']}."
     )
-    print("layer  sparsity   rank  threshold  recall  false positives")
+    print("layer  sparsity   rank  threshold  recall  false positives  output error")
     for i, r in enumerate(layers):
         print(
             f"{i:5d} {r['sparsity']:9.4f} {r['rank']:6d} {r['threshold']:10.4f} {r['recall']:7.4f} "
-            f"{r['false_positives']:16.4f}"
+            f"{r['false_positives']:16.4f} {r.get('output_error', float('nan')):13.4f}"
         )
 
 

@@ -5,7 +5,6 @@ models/.downloads/facebook--opt-125m/    one on its way: plan.json, checkpoint/,
 models/.drives/                          how fast the drives are, by `flashbulb bench drive`
 """
 
-import fcntl
 import json
 import shutil
 import threading
@@ -17,7 +16,7 @@ from pathlib import Path
 from engine import hub
 from engine.download import Progress, Transfer, download
 from engine.errors import AccessError, CancelledError, HubError
-from engine.files import write_whole
+from engine.files import hold, write_whole
 from engine.flash.profile import drive_of
 from engine.folders import models_folder
 from engine.models import ARCHITECTURES, architecture
@@ -214,23 +213,15 @@ def _work(repo: str) -> Path:
 def _alone(repo: str) -> Iterator[None]:
     """Hold a repository's lock, which the system frees whatever becomes of us.
 
-    Raises HubError if it is taken, and for what goes wrong with the folder meanwhile.
+    Raises FlashbulbError if it is taken, HubError for what goes wrong with the folder meanwhile.
     """
     lock = models_folder() / DOWNLOADS / f"{_name(repo)}.lock"
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
-        with lock.open("w") as file:
-            _hold(file, repo)
+        with hold(lock, f"at work on {repo}"):
             yield
     except OSError as error:
         raise HubError(f"{models_folder()} cannot be changed ({error.strerror or error}).") from error
-
-
-def _hold(file, repo: str) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise HubError(f"Another Flashbulb is at work on {repo}. Wait for it, or stop it.") from error
 
 
 def _read_plan(work: Path) -> hub.Plan | None:

@@ -50,17 +50,22 @@ class Sizes:
     @classmethod
     def of(cls, prepared: PreparedModel, args, activation: Activation) -> "Sizes":
         """args: the architecture's ModelArgs."""
-        heads = getattr(args, "num_key_value_heads", None) or args.num_attention_heads
         return cls(
             prepared,
             _elements(prepared, RESIDENT),
             _elements(prepared, PREDICTOR),
-            heads * (getattr(args, "head_dim", None) or args.hidden_size // args.num_attention_heads),
+            key_width(args),
             args.max_position_embeddings,
             args.vocab_size,
             activation.decisive,
             sum(file.stat().st_size for file in prepared.folder.glob("*token*.json")),
         )
+
+
+def key_width(args) -> int:
+    """Elements of a layer's keys for one token, and of its values. args: the architecture's ModelArgs."""
+    heads = getattr(args, "num_key_value_heads", None) or args.num_attention_heads
+    return heads * (getattr(args, "head_dim", None) or args.hidden_size // args.num_attention_heads)
 
 
 def plan_memory(sizes: Sizes, settings: Settings) -> MemoryPlan:

@@ -16,21 +16,21 @@ LANGUAGES = {"zh_CN": (), "en": ("-pluralonly",)}  # English has its plurals to 
 
 
 def main() -> None:
-    update(TRANSLATIONS)
-    release(TRANSLATIONS, TRANSLATIONS)
-
-
-def update(folder: Path) -> None:
-    """Take the texts of the sources into the .ts files of `folder`; what was translated stays, what is gone goes."""
-    sources = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "app").rglob("*.py"))
-    for language, options in LANGUAGES.items():
-        _tool("lupdate", "-no-obsolete", "-locations", "none", *options, *sources, "-ts", _ts(folder, language))
-
-
-def release(folder: Path, out: Path) -> None:
-    """Make .qm files in `out` of the .ts files in `folder`."""
     for language in LANGUAGES:
-        _tool("lrelease", "-nounfinished", _ts(folder, language), "-qm", str(out / f"flashbulb_{language}.qm"))
+        update(TRANSLATIONS, language)
+        release(TRANSLATIONS, TRANSLATIONS, language)
+
+
+def update(folder: Path, language: str) -> None:
+    """Take the texts of the sources into a .ts file in `folder`; what was translated stays, what is gone goes."""
+    sources = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "app").rglob("*.py"))
+    options = ("-no-obsolete", "-locations", "none", *LANGUAGES[language])
+    _tool("lupdate", *options, *sources, "-ts", _ts(folder, language))
+
+
+def release(folder: Path, out: Path, language: str) -> None:
+    """Make a .qm file in `out` of a .ts file in `folder`."""
+    _tool("lrelease", "-nounfinished", _ts(folder, language), "-qm", str(out / f"flashbulb_{language}.qm"))
 
 
 def _ts(folder: Path, language: str) -> str:

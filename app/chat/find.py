@@ -12,7 +12,7 @@ from app.chat.message import MessageWidget
 from app.chat.transcript import Transcript
 from app.colours import colours
 from app.conversation import Message
-from app.labels import quiet
+from app.labels import FIELD_MARGINS, quiet
 
 FIELD_WIDTH = 260
 REFRESH_MS = 120  # after the text has changed: an answer that streams in changes it often
@@ -64,6 +64,7 @@ class FindBar(QWidget):
         self._timer = QTimer(self, singleShot=True, interval=REFRESH_MS)
         self._timer.timeout.connect(self._look_again)
         self.field = FindField(clearButtonEnabled=True)
+        self.field.setTextMargins(*FIELD_MARGINS)
         self.field.setPlaceholderText(self.tr("Find in this chat"))
         self.field.setAccessibleName(self.tr("Find in this chat"))
         self.field.setMaximumWidth(FIELD_WIDTH)

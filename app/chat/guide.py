@@ -112,7 +112,7 @@ class Guide(QWidget):
     def _names(self, titles: list[str]) -> str:
         if not titles:
             return self.tr("none")
-        names, more = ", ".join(titles[:NAMED]), len(titles) - NAMED
+        names, more = self.tr(", ").join(titles[:NAMED]), len(titles) - NAMED
         return self.tr("{0} and {1} more").format(names, more) if more > 0 else names
 
     def _compose(self) -> None:

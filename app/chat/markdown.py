@@ -234,6 +234,8 @@ class MarkdownView(TextView):
         cursor.setPosition(self._tail_start)
         cursor.movePosition(QTextCursor.MoveOperation.End, QTextCursor.MoveMode.KeepAnchor)
         cursor.removeSelectedText()
+        if self._tail_start and not cursor.block().text():  # below a table: it would keep a removed list's format
+            cursor.setBlockFormat(QTextBlockFormat())
         if not markdown.strip():
             return
         parsed = QTextDocument()

@@ -17,6 +17,7 @@ from app.labels import SMALL, Label, quiet
 
 BUBBLE_SHARE = 0.8  # of the column's width, at most
 BUBBLE_MARGINS = (13, 8, 13, 8)
+QUESTION_GAP = 12  # above a question, which belongs to the answer below it
 BUBBLE_RADIUS = 12
 UNFINISHED = ("cancelled", "length", "context", INTERRUPTED)
 
@@ -107,19 +108,16 @@ class Question(MessageWidget):
         self.editor: Editor | None = None
         self._bubble = QHBoxLayout()
         self._bubble.setContentsMargins(*BUBBLE_MARGINS)
-        self._bubble.addStretch()
         self._bubble.addWidget(self.view)
-        buttons = QHBoxLayout()
-        buttons.setContentsMargins(0, 0, 0, 0)
-        buttons.setSpacing(0)
-        buttons.addStretch()
-        for widget in (self.switcher, self.copy_button, self.edit_button):
-            buttons.addWidget(widget)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
+        self._buttons = (self.switcher, self.copy_button, self.edit_button)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, QUESTION_GAP, 0, 0)
         layout.setSpacing(0)
+        layout.addStretch()
+        for widget in self._buttons:
+            layout.addWidget(widget, 0, Qt.AlignmentFlag.AlignBottom)
+        layout.addSpacing(4)
         layout.addLayout(self._bubble)
-        layout.addLayout(buttons)
 
     @property
     def text(self) -> str:
@@ -137,8 +135,10 @@ class Question(MessageWidget):
         self.editor.sent.connect(self._on_sent)
         self.editor.given_up.connect(self.end_edit)
         self.view.hide()
-        self.edit_button.hide()
-        self._bubble.addWidget(self.editor, 1)
+        self._show_buttons(False)
+        self._bubble.setContentsMargins(0, 0, 0, 0)
+        self._bubble.addWidget(self.editor)
+        self.layout().setStretchFactor(self._bubble, 1)
         self.editor.entry.setFocus()
         self.update()
 
@@ -146,12 +146,18 @@ class Question(MessageWidget):
         """Back to the bubble."""
         if self.editor:
             self._bubble.removeWidget(self.editor)
+            self._bubble.setContentsMargins(*BUBBLE_MARGINS)
+            self.layout().setStretchFactor(self._bubble, 0)
             self.editor.hide()
             self.editor.deleteLater()
             self.editor = None
         self.view.show()
-        self.edit_button.show()
+        self._show_buttons(True)
         self.update()
+
+    def _show_buttons(self, shown: bool) -> None:
+        for button in (self.copy_button, self.edit_button):
+            button.setVisible(shown)
 
     def set_editable(self, editable: bool) -> None:
         """While an answer is being written, nothing can be sent."""
@@ -161,7 +167,8 @@ class Question(MessageWidget):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         left, _, right, _ = BUBBLE_MARGINS
-        room = round(BUBBLE_SHARE * self.width()) - left - right
+        beside = sum(button.sizeHint().width() for button in self._buttons if not button.isHidden())
+        room = min(round(BUBBLE_SHARE * self.width()), self.width() - beside - 4) - left - right
         self.view.setFixedWidth(min(room, self.view.natural_width()))
         super().resizeEvent(event)
 
@@ -285,7 +292,7 @@ class Answer(MessageWidget):
         row = QHBoxLayout()
         row.setSpacing(2)
         row.addWidget(self.receipt, 1)
-        for widget in (self.detail_button, self.switcher, self.copy_button, self.regenerate_button):
+        for widget in (self.switcher, self.copy_button, self.regenerate_button, self.detail_button):
             row.addWidget(widget, 0, Qt.AlignmentFlag.AlignTop)
         row.addWidget(self.continue_button)
         self._layout = QVBoxLayout(self)

@@ -166,11 +166,13 @@ class Receipt:
         parts = ((tr("flash"), "io_ms"), (tr("memory management"), "memory_ms"), (tr("computing"), "compute_ms"))
         total = cost.get("total_ms", 0)
         shares = [
-            f"{name} {units.milliseconds(cost.get(key, 0))} ({units.percent(cost.get(key, 0) / total)})"
+            tr("{0} {1} ({2})").format(
+                name, units.milliseconds(cost.get(key, 0)), units.percent(cost.get(key, 0) / total)
+            )
             for name, key in parts
             if total
         ]
-        return f"{units.milliseconds(total)}: {', '.join(shares)}"
+        return tr("{0}: {1}").format(units.milliseconds(total), tr(", ").join(shares))
 
 
 def _fits(value, kind: type | None) -> bool:

@@ -36,7 +36,7 @@ from app.colours import colours, mix
 from app.conversation import Head
 from app.history import Hit
 from app.icons import GRID, paint
-from app.labels import SMALL, quiet, scaled
+from app.labels import FIELD_MARGINS, SMALL, quiet, scaled
 from app.storage import Storage
 
 WIDTH = 236
@@ -44,6 +44,7 @@ SEARCH_MS = 150  # after the last key
 UNDO_MS = 10_000
 HEAD_ROLE, HIT_ROLE = Qt.ItemDataRole.UserRole, Qt.ItemDataRole.UserRole + 1
 ROW_PADDING = 7
+BUTTON_PADDING = 24
 Index = QModelIndex | QPersistentModelIndex
 
 
@@ -294,6 +295,7 @@ class UndoBar(QWidget):
         self._id = ""
         self.label = quiet()
         self.button = QPushButton(self.tr("Undo"))
+        self.button.setFixedWidth(self.button.fontMetrics().horizontalAdvance(self.button.text()) + BUTTON_PADDING)
         self.button.clicked.connect(self.undo)
         self._timer = QTimer(self, singleShot=True, interval=UNDO_MS)
         self._timer.timeout.connect(self.hide)
@@ -306,7 +308,8 @@ class UndoBar(QWidget):
     def offer(self, id_: str, title: str) -> None:
         self._id = id_
         text = self.tr("Deleted “{0}”").format(title)
-        self.label.setText(_elided(self.label.font(), text, WIDTH - 124))
+        room = WIDTH - self.button.width() - 44
+        self.label.setText(_elided(self.label.font(), text, room))
         self.label.setToolTip(text)
         self.show()
         self._timer.start()
@@ -335,6 +338,7 @@ class Sidebar(QWidget):
         self._shown = ""
         self._deleted: list[str] = []
         self.field = QLineEdit(clearButtonEnabled=True)
+        self.field.setTextMargins(*FIELD_MARGINS)
         self.field.setPlaceholderText(self.tr("Search"))
         self.field.setAccessibleName(self.tr("Search conversations"))
         self.field.installEventFilter(self)

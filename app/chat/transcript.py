@@ -1,9 +1,10 @@
 """The conversation's messages, one under the other. Follows the answer only while its reader is at the bottom."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
-from PySide6.QtCore import QPoint, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QCoreApplication, QEvent, QPoint, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QPainter, QPaintEvent, QPalette, QResizeEvent, QTextCursor, QWheelEvent
 from PySide6.QtWidgets import QAbstractButton, QFrame, QPlainTextEdit, QScrollArea, QTextEdit, QVBoxLayout, QWidget
 
@@ -18,6 +19,7 @@ TURN_SPACING = 14
 PAGE = 24  # messages that are made at first
 MORE = 4  # messages that are made at a time while the reader scrolls, which has to stay smooth
 MORE_AT = 800  # pixels from the top or the end of what is made, at which more is
+MOST = 80  # messages that are made at once: a layout's time grows with them
 FOUND_MARGIN = 80  # pixels that stay free above and below what was found
 AT_BOTTOM = 4  # pixels from the end that still count as the end
 
@@ -67,7 +69,7 @@ class Transcript(QScrollArea):
         self._following = True
         self._earlier: list[Message] = []  # not made yet, as are those that come after what is made
         self._later: list[Message] = []
-        self._anchor: int | None = None  # distance from the end to keep while messages are added above
+        self._filling = False
         self._target: Callable[[], None] | None = None  # shows what was asked for, again when the column has grown
         self._column = QWidget()
         self._column.setBackgroundRole(QPalette.ColorRole.Base)
@@ -157,7 +159,7 @@ class Transcript(QScrollArea):
         super().wheelEvent(event)
 
     def _aim(self, target: Callable[[], None]) -> None:
-        self._target, self._anchor, self._following = target, None, False
+        self._target, self._following = target, False
         self._show_target()
 
     def _show_target(self) -> None:
@@ -183,7 +185,6 @@ class Transcript(QScrollArea):
         first = max(0, first)
         for widget in self.messages():
             self._remove(widget)
-        self._anchor = None
         self._earlier, self._later = path[:first], path[first + PAGE :]
         self._add(path[first : first + PAGE])
 
@@ -194,6 +195,7 @@ class Transcript(QScrollArea):
     def _insert(self, message: Message, position: int) -> None:
         widget = Question(message) if message.role == USER else Answer(message)
         self._layout.insertWidget(position, widget)
+        widget.show()  # a layout does so by itself, but later
         self.added.emit(widget)
 
     def _remove(self, widget: QWidget) -> None:
@@ -201,35 +203,58 @@ class Transcript(QScrollArea):
         widget.hide()
         widget.deleteLater()
 
+    def _fill(self) -> None:
+        """Make what the reader is about to see, and let go of what is far away."""
+        if self._filling:
+            return
+        self._filling, bar = True, self.verticalScrollBar()
+        while self._later and bar.maximum() - bar.value() < MORE_AT:
+            self._show_later()
+        while self._earlier and bar.value() < MORE_AT:
+            self._show_earlier()
+        self._filling = False
+
     def _show_earlier(self) -> None:
-        bar = self.verticalScrollBar()
-        self._anchor = bar.maximum() - bar.value()
-        self._earlier, more = self._earlier[:-MORE], self._earlier[-MORE:]
-        for message in reversed(more):
-            self._insert(message, 1)
+        with self._in_place(self.messages()[0]):
+            self._earlier, more = self._earlier[:-MORE], self._earlier[-MORE:]
+            for message in reversed(more):
+                self._insert(message, 1)
+            self._later = self._let_go(self.messages()[MOST:]) + self._later
 
     def _show_later(self) -> None:
-        more, self._later = self._later[:MORE], self._later[MORE:]
-        self._add(more)
+        with self._in_place(self.messages()[-1]):
+            more, self._later = self._later[:MORE], self._later[MORE:]
+            self._add(more)
+            self._earlier += self._let_go(self.messages()[:-MOST])
+
+    def _let_go(self, widgets: list[Question | Answer]) -> list[Message]:
+        if any(isinstance(widget, Question) and widget.editor for widget in widgets):
+            return []  # what is being typed there stays
+        for widget in widgets:
+            self._remove(widget)
+        return [widget.message for widget in widgets]
+
+    @contextmanager
+    def _in_place(self, widget: QWidget) -> Iterator[None]:
+        """Whatever is made or let go, this stays where it is on the screen."""
+        bar = self.verticalScrollBar()
+        place = widget.y() - bar.value()
+        yield
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest)
+        bar.setValue(widget.y() - place)
 
     def _on_scrolled(self, value: int) -> None:
-        left = self.verticalScrollBar().maximum() - value
-        self._following = left <= AT_BOTTOM and not self._later
+        self._following = value >= self.verticalScrollBar().maximum() - AT_BOTTOM and not self._later
         self.jump.setVisible(not self._following)
-        if self._anchor is not None:
-            self._anchor = left
-        elif self._later and left < MORE_AT:
-            self._show_later()
-        elif self._earlier and value < MORE_AT and not self._following:
-            self._show_earlier()
+        if not self._following:
+            self._fill()
 
     def _on_grown(self, _minimum: int, maximum: int) -> None:
-        if self._anchor is not None:
-            anchor, self._anchor = self._anchor, None
-            self.verticalScrollBar().setValue(maximum - anchor)
-        elif self._target:
+        if self._filling:
+            return
+        if self._target:
             self._show_target()
         elif self._following:
             self.verticalScrollBar().setValue(maximum)
-        elif self._later and maximum - self.verticalScrollBar().value() < MORE_AT:
-            self._show_later()
+        else:
+            self._fill()

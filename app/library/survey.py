@@ -3,8 +3,10 @@
 Not for the GUI's thread: it looks at disks, and the engine takes a while to import.
 """
 
+import json
 import re
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QT_TR_NOOP
@@ -45,31 +47,89 @@ class Survey:
     free_bytes: int
 
 
-def survey() -> Survey:
-    """Look."""
+def survey(budget: int | None = None, window: int = 5) -> Survey:
+    """Look. budget: the memory budget in bytes that speeds are told for, None for what is free up to half of the FFN;
+    window: tokens."""
     from engine import library
     from engine.folders import free_bytes
 
-    available, total = memory_available(), memory_total()
+    folder = library.models_folder()
+    judged = partial(_judged, _Machine(memory_available(), memory_total(), _profile(folder), budget, window))
     entries = {entry["repo"]: entry for entry in library.catalogue()}
     begun = {u.repo: u for u in library.unfinished()}
     rows = [_starter()]
     for model in library.installed():
-        sparsity = entries.get(model.repo, {}).get("sparsity")
-        verdict = judge(model.bytes, sparsity, available, total)
-        rows.append(_row(model.repo, entries.get(model.repo), model.bytes, verdict, folder=model.folder))
+        entry = entries.get(model.repo)
+        config, sparsity, dtype = _prepared_facts(model.folder)
+        verdict = judged(model.bytes, config, sparsity, dtype=dtype)
+        rows.append(_row(model.repo, entry, model.bytes, verdict, folder=model.folder))
     present = {row.repo for row in rows}
     for repo in (*begun, *(repo for repo in entries if repo not in begun)):
         if repo in present:
             continue
         entry, unfinished = entries.get(repo), begun.get(repo)
         size = weight_bytes(entry) if entry else unfinished.total
-        supported = entry["supported"] if entry else True
-        verdict = judge(size, entry and entry["sparsity"], available, total, supported)
+        facts = entry or {"parameters": size // 2, "supported": True}
+        config = _usual_config(facts.get("parameters") or size // 2, facts.get("model_type"))
+        verdict = judged(size, config, facts.get("sparsity"), facts["supported"])
         parts = {"done": unfinished.done, "total": unfinished.total} if unfinished else {}
         rows.append(_row(repo, entry, size, verdict, **parts))
-    folder = library.models_folder()
     return Survey(tuple(rows), folder, free_bytes(folder))
+
+
+@dataclass(frozen=True)
+class _Machine:
+    """What a verdict depends on beside the model."""
+
+    available: int
+    total: int
+    profile: object | None
+    budget: int | None
+    window: int
+
+
+def _judged(
+    machine: _Machine, size: int, config: dict, sparsity: float | None, supported: bool = True, dtype: str | None = None
+) -> Verdict:
+    from engine.estimate import estimate
+
+    within = partial(estimate, config, sparsity, machine.profile, window=machine.window, dtype=dtype)
+    expected = within(budget=machine.budget)
+    if expected.budget < expected.smallest:  # the budget was chosen for a smaller model
+        expected = within(budget=None)
+    if machine.budget is None and expected.budget > machine.available:  # what the engine would take is not free
+        expected = within(budget=max(expected.smallest, machine.available))
+    return judge(size, expected, machine.available, machine.total, supported)
+
+
+def _usual_config(parameters: int, model_type: str | None) -> dict:
+    from engine.estimate import usual_config
+
+    return usual_config(parameters, model_type or "")
+
+
+def _prepared_facts(folder: Path) -> tuple[dict, float | None, str | None]:
+    """Config, sparsity and dtype of a prepared model; a damaged one is as good as an unknown one."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        layers = [layer["sparsity"] - layer["false_positives"] for layer in manifest["layers"]]
+        return config, sum(layers) / len(layers), manifest["dtype"]
+    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
+        size = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+        return _usual_config(size // 2, None), None, None
+
+
+def _profile(folder: Path):
+    """The drive's; None where it was not measured."""
+    from engine.errors import FlashbulbError
+    from engine.flash.profile import DriveProfile
+    from engine.library import profile_path
+
+    try:
+        return DriveProfile.load(profile_path(folder))
+    except FlashbulbError:  # damaged: as good as not measured
+        return None
 
 
 def for_repository(repo: str) -> Row:
@@ -93,7 +153,7 @@ def verify(folder: Path) -> None:
 
 def _starter() -> Row:
     size = sum(path.stat().st_size for path in STARTER_FOLDER.glob("*.safetensors"))
-    return Row(STARTER, tr("Starter"), "", (), size, Verdict(Kind.IN_MEMORY, size), STARTER_FOLDER, estimated=False)
+    return Row(STARTER, "Starter", "", (), size, Verdict(Kind.IN_MEMORY, size), STARTER_FOLDER, estimated=False)
 
 
 def _row(repo: str, entry: dict | None, size: int, verdict: Verdict, **parts) -> Row:

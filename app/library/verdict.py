@@ -1,16 +1,11 @@
-"""What would become of a model on this machine, told before it is downloaded. An estimate: nothing of it is here yet.
-
-Of a transformer's weights about two thirds are FFN (paper, section 2.1), and of those only active neurons need memory.
-"""
+"""What would become of a model on this machine, told before it is downloaded."""
 
 from dataclasses import dataclass
 from enum import Enum, auto
 
-FFN_SHARE = 0.64
-PREDICTOR_SHARE = 0.03  # of all weights
-SPARE = 1.5  # room for this many times a token's active neurons
+from engine.estimate import Estimate
+
 ROOM = 1.15  # caches and buffers on top of weights
-USUAL_SPARSITY = 0.9  # where nobody has measured it
 MOST = 0.75  # of the machine's memory
 
 
@@ -25,10 +20,14 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """needed_bytes: the least memory that would do, as estimated."""
+    """needed_bytes: the least memory that would do. budget: bytes, the one that the speed is for. tokens_per_second:
+    None where the drive was not measured. crowded: more than what is needed is not free at present."""
 
     kind: Kind
     needed_bytes: int
+    budget: int = 0
+    tokens_per_second: float | None = None
+    crowded: bool = False
 
 
 def weight_bytes(entry: dict) -> int:
@@ -36,13 +35,13 @@ def weight_bytes(entry: dict) -> int:
     return entry.get("bytes") or 2 * entry.get("parameters", 0)
 
 
-def judge(size: int, sparsity: float | None, available: int, total: int, supported: bool = True) -> Verdict:
+def judge(size: int, estimate: Estimate, available: int, total: int, supported: bool = True) -> Verdict:
     """size: bytes of weights. available, total: bytes of the machine's memory, free now and altogether."""
-    active = 1 - (USUAL_SPARSITY if sparsity is None else sparsity)
-    kept = (1 - FFN_SHARE) + PREDICTOR_SHARE + min(1.0, SPARE * active) * FFN_SHARE
-    needed = round(size * kept * ROOM)
+    needed = estimate.smallest
     if not supported:
         return Verdict(Kind.UNSUPPORTED, needed)
     if size * ROOM <= available:
-        return Verdict(Kind.IN_MEMORY, needed)
-    return Verdict(Kind.STREAMS if needed <= MOST * total else Kind.TOO_LARGE, needed)
+        return Verdict(Kind.IN_MEMORY, needed, estimate.budget, estimate.tokens_per_second)
+    if needed > MOST * total:
+        return Verdict(Kind.TOO_LARGE, needed)
+    return Verdict(Kind.STREAMS, needed, estimate.budget, estimate.tokens_per_second, crowded=needed > available)

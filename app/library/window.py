@@ -1,6 +1,7 @@
 """The library: what this machine can run, what it has, and what is on its way."""
 
 import os
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import Qt, QTimer, QUrl, Signal
@@ -12,7 +13,6 @@ from PySide6.QtWidgets import (
     QMainWindow,
     QMenu,
     QMessageBox,
-    QProgressBar,
     QPushButton,
     QScrollArea,
     QToolButton,
@@ -24,16 +24,18 @@ from app import units
 from app.chat.buttons import IconButton
 from app.colours import colours
 from app.dialogs import tell
-from app.labels import Label, quiet
+from app.labels import FIELD_MARGINS, Label, quiet
 from app.library.jobs import RUNNING, Job, Jobs, JobState
 from app.library.survey import STARTER, Row, Survey, for_repository, repository_in, survey, verify
-from app.library.verdict import Kind
+from app.library.verdict import Kind, Verdict
+from app.progress import ThinBar
 from app.settings.registry import Settings
 from app.worker import Worker
 
-SIZE = (820, 640)
+SIZE = (880, 640)
 VERDICT_WIDTH, ACTION_WIDTH = 250, 190
 ETA_FROM = 10  # seconds left below which none is told
+SETTLED_MS = 500  # after a slider has moved, verdicts follow
 FOLDER_VARIABLE = "FLASHBULB_MODELS"
 
 
@@ -54,9 +56,7 @@ class ModelRow(QFrame):
         self.facts = quiet(self._facts())
         self.verdict, self.reason = Label(), quiet()
         self.reason.setWordWrap(True)
-        self.bar = QProgressBar(textVisible=False, maximum=1000)
-        self.bar.setFixedHeight(6)
-        self.bar.setAccessibleName(self.tr("Progress of {0}").format(row.title))
+        self.bar = ThinBar(self.tr("Progress of {0}").format(row.title))
         self.progress = quiet()
         self.progress.setWordWrap(True)
         self.progress.setAlignment(Qt.AlignmentFlag.AlignRight)
@@ -64,8 +64,7 @@ class ModelRow(QFrame):
         self.button.clicked.connect(self._on_button)
         self.pause = IconButton("pause", self.tr("Pause {0}").format(row.title))
         self.pause.clicked.connect(self._on_pause)
-        self.more = QToolButton(text="…", autoRaise=True)
-        self.more.setAccessibleName(self.tr("More about {0}").format(row.title))
+        self.more = IconButton("more", self.tr("More about {0}").format(row.title))
         self.more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.more.setMenu(self._menu())
         self.setAccessibleName(row.title)
@@ -112,10 +111,10 @@ class ModelRow(QFrame):
             Kind.TOO_LARGE: self.tr("Too large"),
             Kind.UNSUPPORTED: self.tr("Not yet"),
         }
-        needed = units.size(self.row.verdict.needed_bytes)
+        verdict, needed = self.row.verdict, units.size(self.row.verdict.needed_bytes)
         reasons = {
             Kind.IN_MEMORY: self.tr("and shows streaming all the same"),
-            Kind.STREAMS: self.tr("in about {0} of memory, as estimated").format(needed),
+            Kind.STREAMS: self._streaming(verdict, needed),
             Kind.TOO_LARGE: self.tr("it would need about {0} of memory, as estimated").format(needed),
             Kind.UNSUPPORTED: self.tr("this Flashbulb does not know its architecture"),
         }
@@ -123,8 +122,17 @@ class ModelRow(QFrame):
             self.verdict.setText(self.tr("From the Hub"))
             self.reason.setText(self.tr("its size and kind are looked up first"))
             return
-        self.verdict.setText(names[self.row.verdict.kind])
-        self.reason.setText(reasons[self.row.verdict.kind])
+        self.verdict.setText(names[verdict.kind])
+        self.reason.setText(reasons[verdict.kind])
+
+    def _streaming(self, verdict: Verdict, needed: str) -> str:
+        """How fast it would be, as far as that is known."""
+        if verdict.crowded:
+            return self.tr("needs about {0} of memory, and less is free now").format(needed)
+        if verdict.tokens_per_second is None:
+            return self.tr("in about {0} of memory; how fast, tells measuring the drive in Settings").format(needed)
+        speed = units.number(verdict.tokens_per_second)
+        return self.tr("about {0} tokens a second in {1}").format(speed, units.size(verdict.budget))
 
     def _button_text(self, state: JobState | None) -> str:
         if self.row.folder:
@@ -242,6 +250,7 @@ class LibraryWindow(QMainWindow):
         self._looking = QTimer(self, singleShot=True, interval=0)
         self._looking.timeout.connect(self._look)
         self.field = QLineEdit(clearButtonEnabled=True)
+        self.field.setTextMargins(*FIELD_MARGINS)
         self.field.setPlaceholderText(self.tr("Find, or paste the name or link of a Hub repository"))
         self.field.setAccessibleName(self.tr("Find a model"))
         self.rows: list[ModelRow] = []
@@ -254,7 +263,7 @@ class LibraryWindow(QMainWindow):
 
     def refresh(self) -> None:
         """Look at the disk again."""
-        self._looking.start()
+        self._looking.start(0)
 
     def showEvent(self, event) -> None:
         super().showEvent(event)
@@ -271,7 +280,9 @@ class LibraryWindow(QMainWindow):
 
     # ------------------------------------------------------------------ looking
     def _look(self) -> None:
-        self._worker.submit(survey, self._on_survey, self._on_failed)
+        memory = self._settings.section("memory")
+        look = partial(survey, memory["budget"], memory["window"])
+        self._worker.submit(look, self._on_survey, self._on_failed)
 
     def _on_survey(self, found: Survey) -> None:
         self._survey = found
@@ -322,6 +333,8 @@ class LibraryWindow(QMainWindow):
         if key == "models.folder":
             self._use_folder()
             self.refresh()
+        elif key in ("memory.budget", "memory.window") and self.isVisible():
+            self._looking.start(SETTLED_MS)
 
     def _use_folder(self) -> None:
         """The engine, and the processes of our jobs, take the folder from the environment."""

@@ -117,7 +117,8 @@ class TimeSection(Section):
         super().__init__(
             tr("Time a token"),
             tr("How long each of the last 60 tokens took, the latest at the right: waiting for flash, keeping the "
-               "neuron pool and the window in order, and everything else. The figures are means over these tokens."),
+               "neuron pool and the window in order, and everything else. The figures are means over these tokens, in "
+               "milliseconds."),
         )  # fmt: skip
         self.bars = TokenBars(tuple(colour for _, colour, _ in self.PARTS))
         self.legend = Legend([(tr(title), colour) for title, colour, _ in self.PARTS], columns=len(self.PARTS))

@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QWidget
 from app.colours import mix
 from app.monitor.plots import Plot
 
-HEIGHT = 58
+HEIGHT = 46
 INSET = 8  # pixels: half a slider's handle, so that the curve stands above or below it where it stands
 HEADROOM = 1.15  # of the highest value
 DOT = 3.5

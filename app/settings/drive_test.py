@@ -3,12 +3,13 @@
 from datetime import UTC, datetime
 
 from PySide6.QtCore import QLocale, Signal
-from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from app import units
 from app.command import FLASHBULB, Command
 from app.engine_host import EngineHost, State
 from app.labels import quiet
+from app.progress import ThinBar
 
 COMMAND = (*FLASHBULB, "bench", "drive", "--quick", "--progress")
 BUSY = (State.LOADING, State.ANSWERING, State.STOPPING)  # the model would disturb the measurement, and be disturbed
@@ -26,9 +27,7 @@ class DriveTest(QWidget):
         self._failed = self._interrupted = ""
         self.button = QPushButton(self.tr("Measure This Drive"))
         self.button.clicked.connect(self._on_button)
-        self.bar = QProgressBar(textVisible=False, maximum=1000)
-        self.bar.setFixedHeight(6)
-        self.bar.setAccessibleName(self.tr("Progress of measuring the drive"))
+        self.bar = ThinBar(self.tr("Progress of measuring the drive"))
         policy = self.bar.sizePolicy()
         policy.setRetainSizeWhenHidden(True)
         self.bar.setSizePolicy(policy)

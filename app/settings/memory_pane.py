@@ -81,6 +81,7 @@ class MemoryPane(Pane):
         column.addWidget(self.automatic)
         self.window_size = self._window_slider()
         self.selection = QComboBox()
+        self.selection.setMaximumWidth(180)
         for key, name in (
             ("predictor", self.tr("Predicted")),
             ("exact", self.tr("Exact")),

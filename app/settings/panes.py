@@ -23,7 +23,7 @@ from app.labels import quiet
 from app.settings.registry import BY_KEY, Settings
 from engine.folders import models_folder
 
-MARGINS = (36, 24, 36, 28)
+MARGINS = (36, 20, 36, 20)
 LABEL_WIDTH = 120
 
 
@@ -35,7 +35,7 @@ class Pane(QWidget):
         self._settings = settings
         self.form = QGridLayout()  # a form layout squeezes fields that hold wrapped text
         self.form.setHorizontalSpacing(18)
-        self.form.setVerticalSpacing(16)
+        self.form.setVerticalSpacing(12)
         self.form.setColumnMinimumWidth(0, LABEL_WIDTH)
         self.form.setColumnStretch(1, 1)
         layout = QVBoxLayout(self)
@@ -46,7 +46,8 @@ class Pane(QWidget):
     def add_row(self, name: str, control: QWidget, about: str = "") -> None:
         """A control with its name, and what it does in small letters below."""
         label = QLabel(name)
-        label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignTop)
+        label.setMinimumHeight(_first_of(control).sizeHint().height())
+        label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         if not control.accessibleName():
             control.setAccessibleName(name)
         control.setToolTip(control.toolTip() or about)
@@ -62,6 +63,15 @@ class Pane(QWidget):
         self.form.addLayout(field, row, 1)
 
 
+def _first_of(control: QWidget) -> QWidget:
+    """What stands beside the name of a row: the first thing in a control that is made of several."""
+    layout = control.layout()
+    while layout and layout.count():
+        first = layout.itemAt(0)
+        control, layout = first.widget() or control, first.layout() or (first.widget() and first.widget().layout())
+    return control
+
+
 class GeneralPane(Pane):
     def __init__(self, settings: Settings, parent: QWidget | None = None):
         super().__init__(settings, parent)
@@ -71,23 +81,11 @@ class GeneralPane(Pane):
         self.add_row(
             self.tr("Text size"), self.text_size, self.tr("Of conversations. Light and dark follow the system.")
         )
-        self._spoken = settings["general.language"]
         self.language = QComboBox()
         for key, name in ((language.SYSTEM, self.tr("System")), *language.NAMES.items()):
             self.language.addItem(name, key)
         self.language.setMaximumWidth(180)
-        self.later = quiet(self.tr("Flashbulb speaks it when it is opened again."))
-        policy = self.later.sizePolicy()
-        policy.setRetainSizeWhenHidden(True)
-        self.later.setSizePolicy(policy)
-        column = QWidget()
-        layout = QVBoxLayout(column)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(3)
-        layout.addWidget(self.language)
-        layout.addWidget(self.later)
-        self.add_row(self.tr("Language"), column)
-        self.language.setAccessibleName(self.tr("Language"))
+        self.add_row(self.tr("Language"), self.language, self.tr("Takes effect when Flashbulb is opened again."))
         self.notifications = QCheckBox(self.tr("When something long has ended"))
         self.add_row(
             self.tr("Notifications"),
@@ -101,10 +99,8 @@ class GeneralPane(Pane):
         settings.changed.connect(self._show_values)
 
     def _show_values(self) -> None:
-        chosen = self._settings["general.language"]
         self.text_size.setValue(self._settings["general.text_size"])
-        self.language.setCurrentIndex(self.language.findData(chosen))
-        self.later.setVisible(chosen != self._spoken)
+        self.language.setCurrentIndex(self.language.findData(self._settings["general.language"]))
         self.notifications.setChecked(self._settings["general.notifications"])
 
     def _on_notifications(self, wanted: bool) -> None:

@@ -1,15 +1,43 @@
 """The settings window: a toolbar of panes. Changes apply at once; what needs the model to be loaded again says so."""
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QShowEvent
-from PySide6.QtWidgets import QMainWindow, QSizePolicy, QStackedWidget, QToolBar, QWidget
+from PySide6.QtCore import QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QPainter, QPaintEvent, QShowEvent
+from PySide6.QtWidgets import QMainWindow, QSizePolicy, QStackedWidget, QToolBar, QToolButton, QWidget
 
+from app.colours import colours, mix
 from app.engine_host import EngineHost
 from app.settings.memory_pane import MemoryPane
 from app.settings.panes import ChatPane, GeneralPane, ModelsPane
 from app.settings.registry import Settings
 
-WIDTH = 640
+WIDTH = 680
+TAB_PADDING = (14, 7)
+
+
+class PaneButton(QToolButton):
+    """The name of a pane; that of the pane which is shown stands on a tinted ground."""
+
+    def __init__(self, action: QAction):
+        super().__init__()
+        self.setDefaultAction(action)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+
+    def sizeHint(self) -> QSize:
+        text = self.fontMetrics().size(Qt.TextFlag.TextShowMnemonic, self.text())
+        return text + QSize(2 * TAB_PADDING[0], 2 * TAB_PADDING[1])
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        shades, window = colours(self.palette()), self.palette().window().color()
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(mix(shades.accent, window, 0.3) if self.hasFocus() else Qt.PenStyle.NoPen)
+        if self.isChecked():
+            painter.setBrush(mix(shades.accent, window, 0.78))
+        elif self.underMouse():
+            painter.setBrush(mix(shades.text, window, 0.93))
+        painter.drawRoundedRect(QRectF(self.rect()).adjusted(2.5, 2.5, -2.5, -2.5), 6, 6)
+        painter.setPen(shades.text)
+        painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextShowMnemonic, self.text())
 
 
 class SettingsWindow(QMainWindow):
@@ -42,6 +70,7 @@ class SettingsWindow(QMainWindow):
             self._stack.addWidget(pane)
         self.setCentralWidget(self._stack)
         self.setFixedWidth(WIDTH)
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         close = QAction(self)
         close.setShortcuts(["Ctrl+W", "Esc"])
         close.triggered.connect(self.close)
@@ -65,7 +94,6 @@ class SettingsWindow(QMainWindow):
         bar = QToolBar(self.tr("Panes"))
         bar.setMovable(False)
         bar.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
-        bar.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
         bar.addWidget(_spring())
         group = QActionGroup(self)
         self._actions = []
@@ -74,7 +102,7 @@ class SettingsWindow(QMainWindow):
             action.setCheckable(True)
             action.setData(key)
             action.triggered.connect(self._on_pane)
-            bar.addAction(action)
+            bar.addWidget(PaneButton(action))
             self._actions.append(action)
         bar.addWidget(_spring())
         self.setUnifiedTitleAndToolBarOnMac(True)
@@ -95,6 +123,7 @@ class SettingsWindow(QMainWindow):
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
         self._fit()  # fonts are only known now
+        self.setFocus()  # Tab then goes to the first pane's name
 
     def _fit(self) -> None:
         """As high as its pane."""

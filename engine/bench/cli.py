@@ -56,6 +56,12 @@ def add_to(commands, bar, print_json, positive, size) -> None:
         action.add_argument("--text", type=Path, metavar="FILE", help="what a model reads; built-in talk by default")
         action.add_argument("--window", type=positive, default=5, metavar="K", help="tokens, of a model")
 
+    checkpoint = actions.add_parser("checkpoint", help="write random weights of a real size, to try `prepare` on")
+    checkpoint.add_argument("out", type=Path, metavar="FOLDER")
+    checkpoint.add_argument("--shape", choices=[name for name in shapes if name.startswith("opt-")], default="opt-1.3b")
+    checkpoint.add_argument("--dtype", choices=DTYPES, default="float16")
+    checkpoint.set_defaults(run=_checkpoint)
+
     report = actions.add_parser("report", help="all of them, as one page with plots")
     report.add_argument("out", type=Path, metavar="FOLDER", help="keeps the results; what it has is not measured again")
     report.add_argument("--again", action="store_true", help="measure everything anew")
@@ -103,6 +109,15 @@ def _say_lines(args) -> None:
     except FlashbulbError as error:
         say(stage="failed", error=str(error))
         raise
+
+
+def _checkpoint(args) -> None:
+    from engine.bench.random_model import write_random_checkpoint
+    from engine.bench.shapes import SHAPES
+    from engine.loader import find
+
+    write_random_checkpoint(args.out, SHAPES[args.shape].config, args.dtype, find("starter"))
+    print(f"{args.out} is ready.")
 
 
 def _folder(args) -> Path:

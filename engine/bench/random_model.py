@@ -11,6 +11,7 @@ import numpy as np
 from mlx.utils import tree_flatten
 
 from engine.dtypes import DTYPES
+from engine.errors import FlashbulbError
 from engine.flash.bundles import BundleWriter, padded_row_bytes
 from engine.models import build
 from engine.prepare.checkpoint import COMPANIONS
@@ -85,10 +86,14 @@ def write_random_checkpoint(folder: Path, config: dict, dtype: str, tokenizer: P
     """A checkpoint, for `prepare`, of an FFN with biases: weights under the model's own names.
 
     Its neurons are active for a twentieth of the tokens. That they depend on some directions of the input more than on
-    others, as in trained models, is what predictors live on. tokenizer: a folder whose tokenizer it gets.
+    others, as in trained models, is what predictors live on. tokenizer: a folder whose tokenizer it gets. Raises
+    FlashbulbError for a folder that is there already, or cannot be written.
     """
     model, _ = build(config)
-    folder.mkdir(parents=True)
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise FlashbulbError(f"{folder} cannot be made ({error.strerror or error}). Give a new folder.") from error
     for name in COMPANIONS:
         if (tokenizer / name).is_file():
             shutil.copyfile(tokenizer / name, folder / name)

@@ -124,5 +124,6 @@ FALCON = Reuse.fit(selected=0.14, resident=0.33, loaded=0.031, window=4)
 
 def like_opt(selected: float) -> Reuse:
     """The curve of a model of which only one token's share is known: used again as OPT's neurons are."""
+    selected = min(selected, 1 - 1e-6)  # a neuron that always fires has no spread
     live = selected / OPT.mean
     return Reuse(min(live, 1.0), OPT.mean if live <= 1 else selected, OPT.spread)

@@ -22,6 +22,7 @@ from engine.sparsity.training import LayerActivity
 HELD_OUT = 5  # every fifth run of text is not trained on
 RUNS = 10  # a text is cut into at least so many, if it is not very short
 SHORTEST = 64  # tokens of a run
+BATCH = 1024  # tokens that go through a layer together
 PIECE = 1024  # neurons at a time; a multiple of 8, as their bits are packed
 
 
@@ -69,6 +70,8 @@ class Calibration:
         self._held = [i % HELD_OUT == HELD_OUT // 2 for i in range(len(runs))]
         if len(runs) <= HELD_OUT // 2:
             self._held = [True] * len(runs)  # a text this short is all there is to measure on
+        by_length = sorted(range(len(runs)), key=lambda i: len(runs[i]))  # so that little is padded
+        runs, self._held = ([these[i] for i in by_length] for these in (runs, self._held))
         held_out = [run for run, held in zip(runs, self._held, strict=True) if held]
         self._exact, self._predicted = (
             Stream(folder, "exact", runs, width),
@@ -92,18 +95,19 @@ class Calibration:
     def record(self, layer: int, module, ffn: "BundledFFN") -> LayerActivity:
         """Move the text through a layer whose FFN is to be `ffn`; returns what that saw."""
         with self._inputs.open("wb") as file:
-            module.ffn = recorder = _Recorder(ffn, file)
-            self._exact.write(layer + 1, (_through(module, states) for states in self._exact.read(layer)))
+            recorder = _Recorder(ffn, file)
+            self._exact.write(layer + 1, _through(module, recorder, self._exact.read(layer)))
         inputs = np.memmap(self._inputs, np.float32, "r", shape=(self.tokens, self._width))
         held_out = np.repeat(self._held, [len(run) for run in self._exact.runs])
         if held_out.all():
             held_out = np.arange(self.tokens) % HELD_OUT == HELD_OUT // 2
         return LayerActivity(inputs, np.concatenate(recorder.active), ffn.neurons, held_out)
 
-    def predict(self, layer: int, module, ffn: "BundledFFN", predictor: Predictor) -> None:
-        """Move the held-out runs through a layer as predicted selection would."""
-        module.ffn = _Masked(ffn, predictor)
-        self._predicted.write(layer + 1, (_through(module, states) for states in self._predicted.read(layer)))
+    def predict(self, layer: int, module, ffn: "BundledFFN", predictor: Predictor) -> float:
+        """Move the held-out runs through a layer as predicted selection would; returns its FFN's relative error."""
+        masked = _Masked(ffn, predictor)
+        self._predicted.write(layer + 1, _through(module, masked, self._predicted.read(layer)))
+        return masked.error
 
     def forget(self, layer: int) -> None:
         """Delete a layer's input: it is not needed any more."""
@@ -148,10 +152,30 @@ def perplexity(
     return [math.exp(min(value, 700.0)) for value in nats]
 
 
-def _through(module, states: np.ndarray) -> np.ndarray:
-    """[tokens, width] through a layer, in float32."""
-    x = module(mx.array(states)[None], "causal" if len(states) > 1 else None)
-    return np.array(x.astype(mx.float32)[0])
+def _through(module, ffn: "_RealTokens", runs: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Runs [tokens, width] through a layer whose FFN is to be `ffn`, in float32.
+
+    Several go at once, as large products are faster. The shorter are padded at their ends, where no token looks.
+    """
+    module.ffn = ffn
+    for batch in _batches(runs):
+        ffn.real = np.arange(max(map(len, batch))) < np.array([[len(states)] for states in batch])
+        padded = np.zeros((*ffn.real.shape, batch[0].shape[1]), np.float32)
+        padded[ffn.real] = np.concatenate(batch)
+        x = module(mx.array(padded), "causal" if padded.shape[1] > 1 else None)
+        for states, real in zip(np.array(x.astype(mx.float32)), ffn.real, strict=True):
+            yield states[real]
+
+
+def _batches(runs: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
+    """Runs of rising length, so many together as make about `BATCH` tokens."""
+    batch: list[np.ndarray] = []
+    for states in runs:
+        if batch and (len(batch) + 1) * len(states) > BATCH:
+            yield batch
+            batch = []
+        batch.append(states)
+    yield batch
 
 
 class BundledFFN:
@@ -166,9 +190,10 @@ class BundledFFN:
         self._bias, self._down_bias = (None if b is None else np.array(b.astype(mx.float32)) for b in biases)
         self.neurons = len(rows)
 
-    def __call__(self, x: np.ndarray, see: Callable[[slice, np.ndarray], None]) -> np.ndarray:
-        """[tokens, width] of x [tokens, width]. see(neurons, hidden) may change hidden values in place."""
-        y = np.zeros_like(x)
+    def __call__(self, x: np.ndarray, see: Callable[[slice, np.ndarray], np.ndarray]) -> np.ndarray:
+        """[n, width] of x [tokens, width], where see(neurons, hidden [tokens, neurons]) gives the hidden values
+        [n, neurons] to go on with."""
+        y = None
         for start in range(0, self.neurons, PIECE):
             piece = slice(start, min(start + PIECE, self.neurons))
             *inputs, down = (self.part(i, piece) for i in range(len(self._activation.parts)))
@@ -176,8 +201,8 @@ class BundledFFN:
             if self._bias is not None:
                 products[0] += self._bias[piece]
             hidden = self._activation.hidden(*products)
-            see(piece, hidden)
-            y += hidden @ down
+            added = see(piece, hidden) @ down
+            y = added if y is None else np.add(y, added, out=y)
         return y if self._down_bias is None else y + self._down_bias
 
     def part(self, index: int, neurons: slice) -> np.ndarray:
@@ -198,34 +223,60 @@ class BundledFFN:
         return self.part(0, neurons)
 
 
-class _Recorder:
-    """A layer's `ffn(x)` that writes its inputs to a file and keeps which neurons were active, as bits."""
+class _RealTokens:
+    """A layer's `ffn(x)` for padded runs: only tokens that are `real`, bool [runs, tokens], are computed."""
+
+    real: np.ndarray
+
+    def __call__(self, x: mx.array) -> mx.array:
+        y = np.zeros(x.shape, np.float32)
+        y[self.real] = self._compute(np.array(x)[self.real])
+        return mx.array(y)
+
+    def _compute(self, x: np.ndarray) -> np.ndarray:
+        """[tokens, width] of x [tokens, width]."""
+        raise NotImplementedError
+
+
+class _Recorder(_RealTokens):
+    """Writes its inputs to a file and keeps which neurons were active, as bits."""
 
     def __init__(self, ffn: BundledFFN, file):
         self._ffn, self._file = ffn, file
         self.active: list[np.ndarray] = []
 
-    def __call__(self, x: mx.array) -> mx.array:
-        inputs, bits = np.array(x[0]), []
-        self._file.write(inputs.data)
-        y = self._ffn(inputs, lambda _, hidden: bits.append(np.packbits(hidden != 0, axis=1)))
+    def _compute(self, x: np.ndarray) -> np.ndarray:
+        bits: list[np.ndarray] = []
+
+        def see(_, hidden: np.ndarray) -> np.ndarray:
+            bits.append(np.packbits(hidden != 0, axis=1))
+            return hidden
+
+        self._file.write(x.data)
+        y = self._ffn(x, see)
         self.active.append(np.concatenate(bits, axis=1))
-        return mx.array(y)[None]
+        return y
 
 
-class _Masked:
-    """A layer's `ffn(x)` that computes only what a predictor names."""
+class _Masked(_RealTokens):
+    """Computes only what a predictor names, and how far that is from the whole."""
 
     def __init__(self, ffn: BundledFFN, predictor: Predictor):
         self._ffn, self._predictor = ffn, predictor
+        self._missing = self._whole = 0.0
 
-    def __call__(self, x: mx.array) -> mx.array:
-        said = np.array(self._predictor.active(x)[0])
+    @property
+    def error(self) -> float:
+        """Root mean square of what the FFN's outputs lack, relative to theirs."""
+        return math.sqrt(self._missing / self._whole) if self._whole else 0.0
 
-        def hide(neurons: slice, hidden: np.ndarray) -> None:
-            hidden *= said[:, neurons]
-
-        return mx.array(self._ffn(np.array(x[0]), hide))[None]
+    def _compute(self, x: np.ndarray) -> np.ndarray:
+        said = np.array(self._predictor.active(mx.array(x)))
+        both = self._ffn(x, lambda neurons, hidden: np.concatenate([hidden * said[:, neurons], hidden]))
+        predicted, exact = both[: len(x)], both[len(x) :]
+        self._missing += float(np.square(exact - predicted).sum())
+        self._whole += float(np.square(exact).sum())
+        return predicted
 
 
 def cut(sequences: list[Sequence], context: int, limit: int) -> list[list[int]]:

@@ -1,13 +1,11 @@
 """What a preparation has done so far, so that one that was killed goes on from its last whole layer."""
 
-import fcntl
 import hashlib
 import json
 import shutil
 from pathlib import Path
 
-from engine.errors import FlashbulbError
-from engine.files import write_whole
+from engine.files import hold, write_whole
 
 JOURNAL, LOCK = "preparation.json", "preparation.lock"
 
@@ -22,12 +20,7 @@ class Journal:
     def __init__(self, folder: Path, purpose: dict):
         self.folder, self._purpose = folder, hashlib.sha256(json.dumps(purpose, sort_keys=True).encode()).hexdigest()
         folder.mkdir(parents=True, exist_ok=True)
-        self._lock = (folder / LOCK).open("w")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            self._lock.close()
-            raise FlashbulbError(f"Another Flashbulb is preparing {folder.parent}. Wait for it, or stop it.") from error
+        self._lock = hold(folder / LOCK, f"preparing {folder.parent}")
         self.layers = self._read()
         if self.layers is None:
             self._clear()

@@ -35,7 +35,7 @@ CALIBRATION = Path(__file__).parents[2] / "resources" / "calibration" / "dialogu
 CALIBRATION_TOKENS = 24_000
 LAYERS = "model.layers."  # what the names of every model's layers begin with
 PIECE_BYTES = 64_000_000  # of a tensor that is only copied
-METHOD = 1  # to be raised when layers would come out otherwise: what was begun before is then begun anew
+METHOD = 2  # to be raised when layers would come out otherwise: what was begun before is then begun anew
 WORK = "work"  # the folder of what is only needed until the model is prepared
 
 
@@ -206,9 +206,10 @@ class _Preparation:
         layer.update(tree_map(lambda w: w.astype(mx.float32) if w.ndim == 1 else w, layer.parameters()))
         activity = calibration.record(i, layer, ffn)
         trained, kind = self._learn(i, ffn, activity)
+        order, sparsity = neuron_order(activity), 1 - activity.density
+        del activity  # what it maps and holds is as large as the layer
         stored = (mx.array(w).astype(self._dtype).astype(mx.float32) for w in (trained.down, trained.up, trained.bias))
-        calibration.predict(i, layer, ffn, Predictor(*stored, trained.quality.threshold, trained.relu))
-        order = neuron_order(activity)
+        error = calibration.predict(i, layer, ffn, Predictor(*stored, trained.quality.threshold, trained.relu))
         bundles.write(rows, order)
         learned = {"down": trained.down, "up": trained.up[order], "bias": trained.bias[order], "order": order}
         with self._learned_file(i).open("wb") as file:
@@ -216,11 +217,12 @@ class _Preparation:
         rounded = {name: round(value, 5) for name, value in asdict(trained.quality).items() if name != "threshold"}
         return {
             "neurons": ffn.neurons,
-            "sparsity": round(1 - activity.density, 5),
+            "sparsity": round(sparsity, 5),
             "predictor": kind,
             "rank": len(trained.down),
             "threshold": trained.quality.threshold,
             **rounded,
+            "output_error": round(error, 5),
         }
 
     def _learn(self, i: int, ffn: BundledFFN, activity: LayerActivity) -> tuple[TrainedPredictor, str]:

@@ -16,6 +16,8 @@ BATCH = 512
 PIECE = 1024  # neurons of the up projection at a time
 LEAST_ERROR = 0.2  # of a neuron's spread
 LOGIT_OF_UNIT = 1.702  # sigmoid(1.702 z) is within 0.01 of the normal distribution function
+LARGEST, BINS = 30, 6000  # scores are counted from -30 to 30, in hundredths
+CACHED = 1 << 15  # numbers that are updated at a time
 NEAR_BEST = 1.25  # a rank is enough that has so many times the false positives of the largest
 FEW = 0.005  # false positives that no larger rank is worth
 
@@ -87,17 +89,32 @@ def train_predictor(
     """
     training, held_out = np.flatnonzero(~activity.held_out), np.flatnonzero(activity.held_out)
     factors = _probabilistic_factors(activity, training, up, up_bias, ranks[-1])
-    untrained = {rank: measure(_truncated(factors, rank), activity, held_out) for rank in ranks}
-    enough = max(NEAR_BEST * untrained[ranks[-1]].false_positives, FEW)
-    rank = next(rank for rank in ranks if untrained[rank].false_positives <= enough)
-    weights = _truncated(factors, rank)
-    factorised = TrainedPredictor(*(w.copy() for w in weights), untrained[rank])
+    factorised = _smallest_nearly_best(factors, activity, held_out, ranks)
     del factors
     if not epochs:
         return factorised
-    _logistic_regression(weights, activity, training, epochs, seed)
-    trained = TrainedPredictor(*weights, measure(weights, activity, held_out))
-    return min(trained, factorised, key=lambda predictor: predictor.quality.false_positives)
+    weights = [w.copy() for w in (factorised.down, factorised.up, factorised.bias)]
+    for _ in _logistic_regression(weights, activity, training, epochs, seed):
+        trained = TrainedPredictor(*weights, measure(weights, activity, held_out))
+        if trained.quality.false_positives >= factorised.quality.false_positives:
+            return factorised  # inputs are spread as a factorisation supposes, and errors lie where they cost least
+    return trained
+
+
+def _smallest_nearly_best(
+    factors: "_Factors", activity: LayerActivity, held_out: np.ndarray, ranks: list[int]
+) -> TrainedPredictor:
+    """From the largest of the ranks down, for as long as false positives are about as few as there."""
+    enough, chosen = FEW, None
+    for rank in reversed(ranks):
+        weights = _truncated(factors, rank)
+        quality = measure(weights, activity, held_out)
+        if chosen is None:
+            enough = max(NEAR_BEST * quality.false_positives, FEW)
+        elif quality.false_positives > enough:
+            break
+        chosen = TrainedPredictor(*weights, quality)
+    return chosen
 
 
 @dataclass
@@ -158,32 +175,52 @@ def _truncated(factors: _Factors, rank: int) -> list[np.ndarray]:
 
 def _logistic_regression(
     weights: list[np.ndarray], activity: LayerActivity, training: np.ndarray, epochs: int, seed: int
-) -> None:
-    """Adam on the binary cross entropy, in place; active neurons weigh more, as they are few and missing one costs."""
+) -> Iterator[int]:
+    """Adam on the binary cross entropy, in place; active neurons weigh more, as they are few and missing one costs.
+
+    Yields after each epoch.
+    """
     rng = np.random.default_rng(seed)
-    first, second = [np.zeros_like(w) for w in weights], [np.zeros_like(w) for w in weights]
-    steps = max(1, epochs * len(training) // BATCH)
+    moments = [np.zeros((2, *w.shape), np.float32) for w in weights]
     rates = [0.02 * np.abs(w).mean() for w in weights]
-    order = np.concatenate([rng.permutation(training) for _ in range(epochs + 1)])
-    for step in range(steps):
-        x, active = activity.rows(np.sort(order[step * BATCH : (step + 1) * BATCH]))
-        for i, gradient in enumerate(_gradients(weights, x, active)):
-            first[i] += 0.1 * (gradient - first[i])
-            second[i] += 0.01 * (gradient**2 - second[i])
-            corrected = first[i] / (1 - 0.9 ** (step + 1))
-            spread = np.sqrt(second[i] / (1 - 0.99 ** (step + 1))) + 1e-10
-            weights[i] -= rates[i] * (1 - step / steps) * corrected / spread
+    batches = max(1, len(training) // BATCH)
+    for epoch in range(epochs):
+        order = rng.permutation(training)
+        for batch in range(batches):
+            x, active = activity.rows(np.sort(order[batch * BATCH : (batch + 1) * BATCH]))
+            gradients = _gradients(weights, x, active)
+            step = epoch * batches + batch
+            for weight, gradient, moment, rate in zip(weights, gradients, moments, rates, strict=True):
+                _adam(weight, gradient, moment, rate * (1 - step / (epochs * batches)), step + 1)
+        yield epoch
 
 
 def _gradients(weights: list[np.ndarray], x: np.ndarray, active: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Of down, up and bias. What is as large as tokens times neurons exists once, and is changed in place."""
     down, up, bias = weights
     inner = x @ down.T
-    score = inner @ up.T + bias
-    slope = 1 / (1 + np.exp(-np.clip(score, -30, 30)))
-    slope -= active
-    slope[active] *= np.sqrt(max(1.0, active.size / max(active.sum(), 1)))
+    slope = inner @ up.T
+    slope += bias
+    np.clip(slope, -30, 30, out=slope)
+    np.negative(slope, out=slope)
+    np.exp(slope, out=slope)
+    slope += 1
+    np.reciprocal(slope, out=slope)
+    flat, those = slope.reshape(-1), np.flatnonzero(active)
+    flat[those] = (flat[those] - 1) * np.float32(np.sqrt(max(1.0, active.size / max(len(those), 1))))
     slope /= len(x)
     return (slope @ up).T @ x, slope.T @ inner, slope.sum(axis=0)
+
+
+def _adam(weight: np.ndarray, gradient: np.ndarray, moments: np.ndarray, rate: float, step: int) -> None:
+    """One step, number `step`, in place and in pieces that stay in the processor's cache."""
+    flat = [array.reshape(-1) for array in (weight, gradient, *moments)]
+    for start in range(0, weight.size, CACHED):
+        w, g, first, second = (array[start : start + CACHED] for array in flat)
+        first += np.float32(0.1) * (g - first)
+        second += np.float32(0.01) * (g * g - second)
+        spread = np.sqrt(second / np.float32(1 - 0.99**step)) + np.float32(1e-10)
+        w -= np.float32(rate / (1 - 0.9**step)) * first / spread
 
 
 def measure(weights: list[np.ndarray], activity: LayerActivity, held_out: np.ndarray, relu: bool = False) -> Quality:
@@ -192,14 +229,18 @@ def measure(weights: list[np.ndarray], activity: LayerActivity, held_out: np.nda
     relu: whether down's outputs pass a ReLU.
     """
     down, up, bias = weights
-    edges = np.linspace(-30, 30, 6001)
-    positive, negative = np.zeros(len(edges) - 1), np.zeros(len(edges) - 1)
+    everyone, positive = np.zeros(BINS, np.int64), np.zeros(BINS, np.int64)
     for x, active in activity.batches(held_out):
         inner = x @ down.T
-        score = np.clip((np.maximum(inner, 0) if relu else inner) @ up.T + bias, -29.99, 29.99)
-        positive += np.histogram(score[active], edges)[0]
-        negative += np.histogram(score[~active], edges)[0]
-    found = positive[::-1].cumsum()[::-1] / max(positive.sum(), 1)  # recall with the threshold at each left edge
+        score = (np.maximum(inner, 0) if relu else inner) @ up.T
+        score += bias + LARGEST
+        score *= np.float32(BINS / (2 * LARGEST))
+        place = np.clip(score, 0, BINS - 1, out=score).astype(np.int32)
+        everyone += np.bincount(place.reshape(-1), minlength=BINS)
+        positive += np.bincount(place[active], minlength=BINS)
+    negative = everyone - positive
+    found = positive[::-1].cumsum()[::-1] / max(positive.sum(), 1)  # recall with the threshold at each bin's left edge
     extra = negative[::-1].cumsum()[::-1] / max(negative.sum(), 1)
-    at = int(np.flatnonzero(found >= RECALL)[-1]) if positive.sum() else len(edges) - 2
-    return Quality(float(1 / (1 + np.exp(-edges[at]))), float(found[at]), float(extra[at]))
+    at = int(np.flatnonzero(found >= RECALL)[-1]) if positive.sum() else BINS - 1
+    logit = 2 * LARGEST * at / BINS - LARGEST
+    return Quality(float(1 / (1 + np.exp(-logit))), float(found[at]), float(extra[at]))

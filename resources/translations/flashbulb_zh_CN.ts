@@ -156,6 +156,18 @@
         <translation>计算</translation>
     </message>
     <message>
+        <source>{0} {1} ({2})</source>
+        <translation>{0} {1}（{2}）</translation>
+    </message>
+    <message>
+        <source>{0}: {1}</source>
+        <translation>{0}：{1}</translation>
+    </message>
+    <message>
+        <source>, </source>
+        <translation>，</translation>
+    </message>
+    <message>
         <source>You</source>
         <translation>你</translation>
     </message>
@@ -172,8 +184,20 @@
         <translation>在这台电脑上与比内存更大的语言模型对话。模型权重留在闪存中，每个词元只读取它需要的神经元，方法见论文“LLM in a flash”（arXiv 2312.11514）。任何内容都不会离开这台电脑。</translation>
     </message>
     <message>
+        <source>Version {0}</source>
+        <translation>版本 {0}</translation>
+    </message>
+    <message>
+        <source>Close</source>
+        <translation>关闭</translation>
+    </message>
+    <message>
         <source>Keyboard shortcuts</source>
         <translation>键盘快捷键</translation>
+    </message>
+    <message>
+        <source>In the Window</source>
+        <translation>窗口中</translation>
     </message>
     <message>
         <source>Send Message</source>
@@ -182,6 +206,22 @@
     <message>
         <source>New Line in Message</source>
         <translation>在消息中换行</translation>
+    </message>
+    <message>
+        <source>Next and Previous Place Found</source>
+        <translation>下一处与上一处结果</translation>
+    </message>
+    <message>
+        <source>Rename in the Sidebar</source>
+        <translation>在边栏中重新命名</translation>
+    </message>
+    <message>
+        <source>Delete in the Sidebar</source>
+        <translation>在边栏中删除</translation>
+    </message>
+    <message>
+        <source>Next and Previous Control</source>
+        <translation>下一个与上一个控件</translation>
     </message>
     <message>
         <source>Something went wrong inside Flashbulb. The window goes on working; the details may help to report it.</source>
@@ -234,10 +274,6 @@
         <translation>平方 ReLU</translation>
     </message>
     <message>
-        <source>Starter</source>
-        <translation>入门模型</translation>
-    </message>
-    <message>
         <source>Resident</source>
         <translation>常驻权重</translation>
     </message>
@@ -282,6 +318,18 @@
         <translation>模型占 {0}，未设预算</translation>
     </message>
     <message>
+        <source>⚠ The system is short of memory.</source>
+        <translation>⚠ 系统内存不足。</translation>
+    </message>
+    <message>
+        <source>⚠ The system is critically short of memory.</source>
+        <translation>⚠ 系统内存严重不足。</translation>
+    </message>
+    <message>
+        <source>The neuron pool gave some back; Reload Model restores it.</source>
+        <translation>神经元池已让出一部分；“重新载入模型”可恢复。</translation>
+    </message>
+    <message>
         <source>Bytes asked of the drive in each second of work: while the prompt is read and while tokens are made, computing time included. The dotted line is the highest half second of the last minute.</source>
         <translation>工作时每秒向硬盘读取的字节数：包括处理提示词和生成词元，也包括计算的时间。虚线为最近一分钟内读取最多的半秒。</translation>
     </message>
@@ -310,8 +358,8 @@
         <translation>每词元用时</translation>
     </message>
     <message>
-        <source>How long each of the last 60 tokens took, the latest at the right: waiting for flash, keeping the neuron pool and the window in order, and everything else. The figures are means over these tokens.</source>
-        <translation>最近 60 个词元各自的用时，最新的在右侧：等待闪存、维护神经元池与窗口，以及其余计算。数字为这些词元的平均值。</translation>
+        <source>How long each of the last 60 tokens took, the latest at the right: waiting for flash, keeping the neuron pool and the window in order, and everything else. The figures are means over these tokens, in milliseconds.</source>
+        <translation>最近 60 个词元各自的用时，最新的在右侧：等待闪存、维护神经元池与窗口，以及其余计算。数字为这些词元的平均值，单位毫秒。</translation>
     </message>
     <message>
         <source>Active</source>
@@ -578,6 +626,68 @@
     </message>
 </context>
 <context>
+    <name>Diagnostics</name>
+    <message>
+        <source>Export Diagnostics</source>
+        <translation>导出诊断信息</translation>
+    </message>
+    <message>
+        <source>{0} holds nothing of your conversations, no tokens and no system prompt.</source>
+        <translation>{0} 不含对话内容、令牌或系统提示词。</translation>
+    </message>
+    <message>
+        <source>Diagnostics were exported</source>
+        <translation>已导出诊断信息</translation>
+    </message>
+    <message>
+        <source>That did not work</source>
+        <translation>操作未成功</translation>
+    </message>
+    <message>
+        <source>Diagnostics could not be written: {0}.</source>
+        <translation>无法写入诊断信息：{0}。</translation>
+    </message>
+</context>
+<context>
+    <name>DriveTest</name>
+    <message>
+        <source>Measure This Drive</source>
+        <translation>测量此硬盘</translation>
+    </message>
+    <message>
+        <source>Progress of measuring the drive</source>
+        <translation>硬盘测量进度</translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation>取消</translation>
+    </message>
+    <message>
+        <source>Measuring takes about half a minute, and 0.5 GB of the disk meanwhile.</source>
+        <translation>测量约需半分钟，期间占用 0.5 GB 磁盘空间。</translation>
+    </message>
+    <message>
+        <source>The model is at work: measure when it is done.</source>
+        <translation>模型正在工作：请在它完成后测量。</translation>
+    </message>
+    <message>
+        <source>The model was needed, so measuring was stopped.</source>
+        <translation>需要使用模型，测量已停止。</translation>
+    </message>
+    <message>
+        <source>It ended without saying why.</source>
+        <translation>它未说明原因就结束了。</translation>
+    </message>
+    <message>
+        <source>How fast this drive reads is not known yet. Once it is measured, you see here how fast each choice will be.</source>
+        <translation>尚不知道此硬盘的读取速度。测量之后，这里会显示每种选择的速度。</translation>
+    </message>
+    <message>
+        <source>{0} in sequence, {1} in reads of 16 KB; {2} threads read best. Measured {3}.</source>
+        <translation>顺序读取 {0}，16 KB 读取 {1}；{2} 个线程最快。测于 {3}。</translation>
+    </message>
+</context>
+<context>
     <name>Editor</name>
     <message>
         <source>Message to send again</source>
@@ -641,12 +751,24 @@
         <translation>跟随系统</translation>
     </message>
     <message>
-        <source>Flashbulb speaks it when it is opened again.</source>
+        <source>Language</source>
+        <translation>语言</translation>
+    </message>
+    <message>
+        <source>Takes effect when Flashbulb is opened again.</source>
         <translation>重新打开 Flashbulb 后生效。</translation>
     </message>
     <message>
-        <source>Language</source>
-        <translation>语言</translation>
+        <source>When something long has ended</source>
+        <translation>长时间任务结束时</translation>
+    </message>
+    <message>
+        <source>Notifications</source>
+        <translation>通知</translation>
+    </message>
+    <message>
+        <source>An answer, or a model that was got and prepared. Only while Flashbulb is in the background.</source>
+        <translation>回答完成，或模型获取并制备完毕。仅当 Flashbulb 在后台时。</translation>
     </message>
 </context>
 <context>
@@ -686,6 +808,10 @@
     <message>
         <source>none</source>
         <translation>无</translation>
+    </message>
+    <message>
+        <source>, </source>
+        <translation>、</translation>
     </message>
     <message>
         <source>{0} and {1} more</source>
@@ -931,6 +1057,10 @@
         <translation>这台电脑能运行什么</translation>
     </message>
     <message>
+        <source>Export &amp;Diagnostics…</source>
+        <translation>导出诊断信息…</translation>
+    </message>
+    <message>
         <source>Check for &amp;Updates…</source>
         <translation>检查更新…</translation>
     </message>
@@ -1070,12 +1200,32 @@
         <translation>预测器推测每个词元需要哪些神经元。精确选择用常驻内存的权重计算得出。全部神经元是参照方式，每个词元都读取一切。</translation>
     </message>
     <message>
+        <source>Predictors</source>
+        <translation>预测器</translation>
+    </message>
+    <message>
         <source>Reader threads</source>
         <translation>读取线程</translation>
     </message>
     <message>
         <source>Reads that are under way at the same time.</source>
         <translation>同时进行的读取数。</translation>
+    </message>
+    <message>
+        <source>Drive</source>
+        <translation>硬盘</translation>
+    </message>
+    <message>
+        <source>Predictor threshold</source>
+        <translation>预测器阈值</translation>
+    </message>
+    <message>
+        <source>lower: more is read, less is missed</source>
+        <translation>更低：读得更多，漏得更少</translation>
+    </message>
+    <message>
+        <source>higher: less is read, more is missed</source>
+        <translation>更高：读得更少，漏得更多</translation>
     </message>
     <message>
         <source>Takes effect when the model is loaded again.</source>
@@ -1085,11 +1235,63 @@
         <source>Reload Now</source>
         <translation>立即重新载入</translation>
     </message>
+    <message>
+        <source>about {0} tokens a second</source>
+        <translation>约 {0} 词元/秒</translation>
+    </message>
+    <message>
+        <source>{0} measured with what is loaded</source>
+        <translation>当前载入实测 {0}</translation>
+    </message>
+    <message>
+        <source>{0} measured</source>
+        <translation>实测 {0}</translation>
+    </message>
+    <message>
+        <source>Predicted speed by memory budget</source>
+        <translation>预测速度随内存预算的变化</translation>
+    </message>
+    <message>
+        <source>No prediction: the drive was not measured, or all neurons are read.</source>
+        <translation>无法预测：硬盘尚未测量，或读取全部神经元。</translation>
+    </message>
+    <message>
+        <source>{0} tokens a second with {1}, {2} with {3}; chosen: {4}</source>
+        <translation>{1} 时 {0} 词元/秒，{3} 时 {2}；所选：{4}</translation>
+    </message>
     <message numerus="yes">
         <source>%n token(s)</source>
         <translation>
             <numerusform>%n 个词元</numerusform>
         </translation>
+    </message>
+    <message>
+        <source>Usual threshold</source>
+        <translation>默认阈值</translation>
+    </message>
+    <message>
+        <source>Threshold {0}</source>
+        <translation>阈值 {0}</translation>
+    </message>
+    <message>
+        <source>In logits. What predicting costs was measured at the usual threshold only, and predictions of speed are made for it.</source>
+        <translation>单位为 logit。预测选择的损失仅在默认阈值下测得，速度预测也以默认阈值为准。</translation>
+    </message>
+    <message>
+        <source>As set while the model was prepared: {0} perplexity against exact selection, measured then.</source>
+        <translation>制备模型时设定：当时测得困惑度相对精确选择为 {0}。</translation>
+    </message>
+    <message>
+        <source>As set while the model was prepared.</source>
+        <translation>制备模型时设定。</translation>
+    </message>
+    <message>
+        <source>Automatic ({0})</source>
+        <translation>自动（{0}）</translation>
+    </message>
+    <message>
+        <source>Automatic</source>
+        <translation>自动</translation>
     </message>
     <message>
         <source>{0}, the most for this machine</source>
@@ -1101,15 +1303,31 @@
     </message>
     <message>
         <source>{0}, the smallest for {1}</source>
-        <translation>{0}，{1}的下限</translation>
+        <translation>{0}，{1} 的下限</translation>
     </message>
     <message>
         <source>{0}, everything in memory</source>
         <translation>{0}，全部装入内存</translation>
     </message>
     <message>
+        <source>Predicted speed and memory by window</source>
+        <translation>预测速度与内存随窗口的变化</translation>
+    </message>
+    <message>
+        <source>— speed   ╌ memory, {0}</source>
+        <translation>— 速度   ╌ 内存，{0}</translation>
+    </message>
+    <message>
+        <source>The last tokens&apos; neurons take {0} of the pool; {1} of what a token needs is there, and {2} are read for it.</source>
+        <translation>最近词元的神经元占神经元池 {0}；每个词元所需的 {1} 已在池中，另读取 {2}。</translation>
+    </message>
+    <message>
+        <source>The budget has room for a window of about {0} only.</source>
+        <translation>此预算只能容纳长度约 {0} 的窗口。</translation>
+    </message>
+    <message>
         <source>Too small: {0} needs {1}.</source>
-        <translation>过小：{0}需要 {1}。</translation>
+        <translation>过小：{0} 需要 {1}。</translation>
     </message>
     <message>
         <source>The neuron pool gets {0}: room for {1} of the neurons. All else takes {2}.</source>
@@ -1178,10 +1396,6 @@
         <translation>仍会演示流式读取</translation>
     </message>
     <message>
-        <source>in about {0} of memory, as estimated</source>
-        <translation>预计约需内存 {0}</translation>
-    </message>
-    <message>
         <source>it would need about {0} of memory, as estimated</source>
         <translation>预计约需内存 {0}</translation>
     </message>
@@ -1196,6 +1410,18 @@
     <message>
         <source>its size and kind are looked up first</source>
         <translation>将先查询其大小与类型</translation>
+    </message>
+    <message>
+        <source>needs about {0} of memory, and less is free now</source>
+        <translation>约需内存 {0}，目前可用内存不足</translation>
+    </message>
+    <message>
+        <source>in about {0} of memory; how fast, tells measuring the drive in Settings</source>
+        <translation>约需内存 {0}；在“设置”中测量硬盘即可得知速度</translation>
+    </message>
+    <message>
+        <source>about {0} tokens a second in {1}</source>
+        <translation>约 {0} 词元/秒，内存 {1}</translation>
     </message>
     <message>
         <source>Chat</source>
@@ -1298,6 +1524,29 @@
     <message>
         <source>Details of the error</source>
         <translation>错误的详细信息</translation>
+    </message>
+</context>
+<context>
+    <name>Notifier</name>
+    <message>
+        <source>The answer broke off.</source>
+        <translation>回答已中断。</translation>
+    </message>
+    <message>
+        <source>The answer is complete.</source>
+        <translation>回答已完成。</translation>
+    </message>
+    <message>
+        <source>New chat</source>
+        <translation>新对话</translation>
+    </message>
+    <message>
+        <source>The model is ready.</source>
+        <translation>模型已就绪。</translation>
+    </message>
+    <message>
+        <source>The model could not be made ready.</source>
+        <translation>模型未能就绪。</translation>
     </message>
 </context>
 <context>

@@ -1,8 +1,11 @@
 """The translations fit the sources, and what is shipped is made of them."""
 
+import ast
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -10,6 +13,15 @@ import pytest
 import translations
 from translations import LANGUAGES, TRANSLATIONS
 
+APP = translations.ROOT / "app"
+SOURCES = sorted(APP.rglob("*.py"))
+SHOWN = {
+    *("setText", "setToolTip", "setAccessibleName", "setAccessibleDescription", "setWindowTitle", "setPlaceholderText"),
+    *("setInformativeText", "setStatusTip", "setWhatsThis", "addAction", "addMenu", "addItem", "addRow", "add_row"),
+    *("QPushButton", "QLabel", "QCheckBox", "QAction", "Label", "quiet", "Notice", "Section", "Legend", "say", "tell"),
+}
+NAMES = {"Flashbulb", "Flashbulb ", " – Flashbulb"}
+WORD = re.compile(r"[A-Za-z]{2}")
 PLACEHOLDER = re.compile(r"%n|%\d|\{\w*\}")
 
 
@@ -19,16 +31,40 @@ class Text:
 
     context: str
     source: str
+    comment: str
     forms: tuple[str, ...]
     plural: bool
+    finished: bool
 
 
-def texts(language: str) -> Iterator[Text]:
-    for context in ElementTree.parse(TRANSLATIONS / f"flashbulb_{language}.ts").iter("context"):
+def texts(language: str, folder: Path = TRANSLATIONS) -> Iterator[Text]:
+    for context in ElementTree.parse(folder / f"flashbulb_{language}.ts").iter("context"):
         for message in context.iter("message"):
             translation, plural = message.find("translation"), message.get("numerus") == "yes"
             forms = tuple(form.text or "" for form in (translation.iter("numerusform") if plural else [translation]))
-            yield Text(context.findtext("name") or "", message.findtext("source"), forms, plural)
+            finished = translation.get("type") is None and all(forms)
+            name, source, comment = context.findtext("name"), message.findtext("source"), message.findtext("comment")
+            yield Text(name or "", source, comment or "", forms, plural, finished)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_text_of_the_sources_is_translated(language, tmp_path):
+    shutil.copy(TRANSLATIONS / f"flashbulb_{language}.ts", tmp_path)
+    translations.update(tmp_path, language)
+    found = set(texts(language, tmp_path))
+    unfinished = [(text.context, text.source) for text in found if not text.finished]
+    assert not unfinished, "run packaging/translations.py, translate these, and run it again"
+    assert found == set(texts(language)), "run packaging/translations.py"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(APP).as_posix())
+def test_what_a_person_reads_can_be_translated(path):
+    """Literal texts that go into a widget, and texts to translate that are not literal, which nothing would find."""
+    calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+    bare = [(call.lineno, text) for call in calls if _name(call) in SHOWN for text in _words(call)]
+    assert not bare, "these texts need tr()"
+    hidden = [call.lineno for call in calls if _name(call) == "tr" and isinstance(call.args[0], ast.JoinedStr)]
+    assert not hidden, "tr() takes literal texts; values go in with format()"
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -44,9 +80,22 @@ def test_what_counts_is_known_to_count(language):
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_shipped_files_are_made_of_the_translations(language, tmp_path):
-    translations.release(TRANSLATIONS, tmp_path)
+    translations.release(TRANSLATIONS, tmp_path, language)
     name = f"flashbulb_{language}.qm"
     assert (tmp_path / name).read_bytes() == (TRANSLATIONS / name).read_bytes(), "run packaging/translations.py"
+
+
+def _name(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+
+
+def _words(call: ast.Call) -> Iterator[str]:
+    """What an argument says by itself. A name, a unit or a sign is no word."""
+    for argument in (*call.args, *(keyword.value for keyword in call.keywords if keyword.arg in ("text", "suffix"))):
+        parts = argument.values if isinstance(argument, ast.JoinedStr) else [argument]
+        literal = "".join(str(part.value) for part in parts if isinstance(part, ast.Constant))
+        if WORD.search(literal) and literal not in NAMES:
+            yield literal
 
 
 def _placeholders(text: str) -> list[str]:

@@ -83,6 +83,13 @@ def test_streamed_in_pieces_it_reads_like_the_whole(view, step):
     assert view.source == SOURCE
 
 
+def test_a_list_that_streams_in_below_a_table_has_no_empty_item(view):
+    for piece in "| A | B |\n|---|---|\n| 1 | 2 |\n\n1. one\n2. two\n":
+        view.append_markdown(piece)
+    blocks = [view.document().findBlockByNumber(n) for n in range(view.document().blockCount())]
+    assert [block.text() for block in blocks if block.textList()] == ["one", "two"]
+
+
 def test_a_list_with_blank_lines_stays_one_list(view):
     source = "1. one\n\n2. two\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\nend"
     for character in source:

@@ -1,6 +1,46 @@
+"""What there is, and what would become of it, told for this machine's drive and for what is free."""
+
 import pytest
 
-from app.library.survey import repository_in
+from app.library import survey as module
+from app.library.survey import repository_in, survey
+from app.library.verdict import Kind
+from tests.engine.flash.test_cost import FAST, profile
+
+GB = 1_000_000_000
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    """One of 16 GB, of which 8 are free."""
+    monkeypatch.setenv("FLASHBULB_MODELS", str(tmp_path))
+    monkeypatch.setattr(module, "memory_total", lambda: 16 * GB)
+    monkeypatch.setattr(module, "memory_available", lambda: 8 * GB)
+    return tmp_path
+
+
+def streaming(found):
+    return [row.verdict for row in found.rows if row.verdict.kind is Kind.STREAMS]
+
+
+def test_without_a_profile_no_speed_is_told(machine):
+    assert streaming(survey())
+    assert {verdict.tokens_per_second for verdict in streaming(survey())} == {None}
+
+
+def test_speeds_follow_the_drive_the_budget_and_what_is_free(machine):
+    from engine.library import profile_path
+
+    profile(processor=FAST).save(profile_path(machine))
+    found = [v for v in streaming(survey()) if not v.crowded]
+    assert found
+    assert all(v.tokens_per_second > 0 and v.budget <= 8 * GB for v in found)
+    least, most = ({row.repo: row.verdict for row in survey(budget * GB, 32).rows} for budget in (8, 11))
+    slow, fast = least["SparseLLM/prosparse-llama-2-7b"], most["SparseLLM/prosparse-llama-2-7b"]
+    assert (slow.budget, fast.budget) == (8 * GB, 11 * GB)
+    assert slow.tokens_per_second < fast.tokens_per_second
+    small = {row.repo: row.verdict for row in survey(70_000_000).rows}["SparseLLM/prosparse-llama-2-7b"]
+    assert small.budget >= small.needed_bytes  # a budget for the starter is none for a model of 13 GB
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,19 @@
 """Logits against an independent implementation: fixtures made with transformers, see make_parity.py."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from engine.cli import main
 from engine.corpus import Sequence
 from engine.evaluate import evaluate
 from engine.loader import load
 from engine.prepare.prepare import prepare
 from engine.settings import Settings
+from tests.engine.prepare.test_checkpoint import as_bin
 
 CASES = sorted(folder for folder in (Path(__file__).parent / "parity").iterdir() if folder.is_dir())
 
@@ -35,3 +38,15 @@ def test_logits_are_those_of_transformers(case, selection, path):
         model.close()
     assert logits.shape == expected.shape
     assert np.abs(logits - expected).max() <= 1e-4 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("checkpoint", CASES, ids=lambda folder: folder.name)
+def test_the_command_line_gives_them_from_shards_of_the_old_kind(checkpoint, tmp_path):
+    expected = load_file(checkpoint / "expected.safetensors")
+    (tmp_path / "tokens.json").write_text(json.dumps(expected["tokens"].tolist()))
+    folder, out, saved = as_bin(checkpoint, tmp_path / "old", shards=2), tmp_path / "out", tmp_path / "logits"
+    measure = ["--tokens", tmp_path / "tokens.json", "--selection", "exact", "--save-logits", saved]
+    for command in (["prepare", folder, out], ["eval", out, *measure]):
+        assert main([str(word) for word in command]) == 0
+    logits = load_file(saved)["logits"]
+    assert np.abs(logits - expected["logits"]).max() <= 1e-4 * np.abs(expected["logits"]).max()

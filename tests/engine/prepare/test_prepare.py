@@ -24,7 +24,7 @@ from engine.prepare.prepare import CALIBRATION_TOKENS, prepare
 from engine.prepare.torch_file import read_torch
 from engine.prepared import BUNDLES, ORDER, PREDICTOR, RESIDENT, PreparedModel
 from engine.settings import Settings
-from tests.checkpoints import OPT, write_opt, write_text
+from tests.checkpoints import OPT, SENTENCES, write_opt, write_text
 from tests.engine.prepare.test_checkpoint import write_bin
 
 
@@ -63,6 +63,7 @@ def test_the_manifest_says_what_was_measured(tiny_model):
         assert report["recall"] >= 0.95
         assert report["false_positives"] < 0.5
         assert 0 < report["threshold"] < 1
+        assert 0 < report["output_error"] < 0.3
 
 
 def test_shards_are_one_checkpoint(tiny_model, tmp_path):
@@ -114,8 +115,9 @@ def test_being_killed_at_any_moment_costs_at_most_a_layer(tmp_path):
     prepare(checkpoint, tmp_path / "whole", text)
     code = "import sys; from engine.cli import main; sys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", code, "prepare", str(checkpoint), str(out), "--calibration", str(text)]
-    done = 0
-    for _ in range(3):
+    done = kills = 0
+    while kills < 3 and not out.exists():
+        kills += 1
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         while process.poll() is None and whole_layers(out) <= done:
             time.sleep(0.002)
@@ -243,8 +245,17 @@ def test_a_checkpoint_cut_short_is_refused(tmp_path):
     assert nothing_left(tmp_path / "out")
 
 
-def test_what_the_manifest_says_of_the_loss_is_what_evaluation_finds(tmp_path):
-    checkpoint, text = write_opt(tmp_path / "checkpoint"), write_text(tmp_path / "text")
+def write_talks(path):
+    """Conversations, each longer than the one before."""
+    turns = [sentence for _ in range(20) for sentence in SENTENCES]
+    path.write_text("\n".join(json.dumps({"turns": turns[: 1 + i // 10]}) for i in range(60)))
+    return path
+
+
+@pytest.mark.parametrize("write", [write_text, write_talks])
+def test_what_the_manifest_says_of_the_loss_is_what_evaluation_finds(tmp_path, write):
+    checkpoint = write_opt(tmp_path / "checkpoint")
+    text = write(tmp_path / ("talks.jsonl" if write is write_talks else "text"))
     measured = prepare(checkpoint, tmp_path / "out", text)["calibration"]
     tokenizer = load_tokenizer(tmp_path / "out")
     runs = cut(read_sequences(text, tokenizer), OPT["max_position_embeddings"], CALIBRATION_TOKENS)

@@ -51,6 +51,17 @@ def test_training_beats_the_factorisation_it_starts_from(layer, activity):
     assert trained.quality.false_positives < 0.9 * untrained.quality.false_positives
 
 
+def test_training_ends_where_it_does_not_help():
+    """Of normally distributed inputs nothing is better than the factorisation."""
+    rng = np.random.default_rng(0)
+    up = rng.standard_normal((NEURONS, HIDDEN)).astype(np.float32)
+    bias, x = np.full(NEURONS, -9.0, np.float32), rng.standard_normal((TOKENS, HIDDEN)).astype(np.float32)
+    seen = LayerActivity(x, np.packbits(x @ up.T + bias > 0, axis=1), NEURONS, np.arange(TOKENS) % 5 == 2)
+    untrained, trained = (train_predictor(seen, up, bias, [8], epochs=epochs) for epochs in (0, 4))
+    assert trained.quality == untrained.quality
+    assert np.array_equal(trained.up, untrained.up)
+
+
 def test_a_full_rank_predictor_is_nearly_exact(layer, activity):
     up, bias, _, _ = layer
     full = train_predictor(activity, up, bias, [HIDDEN], epochs=0)

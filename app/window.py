@@ -30,6 +30,8 @@ from app.engine_host import EngineHost, ModelInfo, State
 from app.exchange import CHAT_SUFFIX
 from app.icons import GRID, icon
 from app.labels import Label, quiet
+from app.library.proof import ProofWindow
+from app.library.survey import Row
 from app.library.window import LibraryWindow
 from app.links import LICENCES, show_licences, show_releases
 from app.monitor.panel import MonitorPanel
@@ -442,8 +444,14 @@ class MainWindow(QMainWindow):
         if self.library is None:
             self.library = LibraryWindow(self.settings, parent=self)
             self.library.chat_asked.connect(self._on_model_chosen)
+            self.library.proof_asked.connect(self._on_proof_asked)
             self.library.jobs.changed.connect(self.notifier.on_job)
         _bring_up(self.library)
+
+    def _on_proof_asked(self, row: Row) -> None:
+        memory = self.settings.section("memory")
+        settings = {"memory_budget": memory.pop("budget"), **memory}
+        ProofWindow(self.host, row.title, STARTER if row.repo == STARTER else str(row.folder), settings, self.library)
 
     def _on_model_chosen(self, model: str) -> None:
         self.load(model)

@@ -47,6 +47,7 @@ class ModelRow(QFrame):
     pause_asked = Signal(str)
     remove_asked = Signal(str)
     verify_asked = Signal(object)  # Row
+    proof_asked = Signal(object)  # Row
 
     def __init__(self, row: Row, parent: QWidget | None = None):
         super().__init__(parent)
@@ -62,6 +63,11 @@ class ModelRow(QFrame):
         self.progress.setAlignment(Qt.AlignmentFlag.AlignRight)
         self.button = QPushButton()
         self.button.clicked.connect(self._on_button)
+        self.prove = QPushButton(self.tr("Prove It"))
+        self.prove.setAccessibleName(self.tr("Prove that {0} streams exactly").format(row.title))
+        self.prove.setToolTip(self.tr("Runs the model with all neurons and with those selected, and compares"))
+        self.prove.setVisible(bool(row.folder))
+        self.prove.clicked.connect(self._on_prove)
         self.pause = IconButton("pause", self.tr("Pause {0}").format(row.title))
         self.pause.clicked.connect(self._on_pause)
         self.more = IconButton("more", self.tr("More about {0}").format(row.title))
@@ -176,7 +182,7 @@ class ModelRow(QFrame):
             column.setSpacing(2)
         buttons = QHBoxLayout()
         buttons.addStretch()
-        for widget in (self.button, self.pause, self.more):
+        for widget in (self.prove, self.button, self.pause, self.more):
             buttons.addWidget(widget)
         actions.addStretch()
         actions.addWidget(self.bar)
@@ -221,6 +227,9 @@ class ModelRow(QFrame):
     def _on_verify(self) -> None:
         self.verify_asked.emit(self.row)
 
+    def _on_prove(self) -> None:
+        self.proof_asked.emit(self.row)
+
     def _on_reveal(self) -> None:
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.row.folder)))
 
@@ -235,6 +244,7 @@ class LibraryWindow(QMainWindow):
     """Rows of models; a field that finds one, or any repository of the Hub by its name or link."""
 
     chat_asked = Signal(str)  # what to load
+    proof_asked = Signal(object)  # Row
 
     def __init__(self, settings: Settings, jobs: Jobs | None = None, parent: QWidget | None = None):
         super().__init__(parent, Qt.WindowType.Window)
@@ -318,6 +328,7 @@ class LibraryWindow(QMainWindow):
         widget.pause_asked.connect(self.jobs.pause)
         widget.remove_asked.connect(self._ask_to_remove)
         widget.verify_asked.connect(self._verify)
+        widget.proof_asked.connect(self.proof_asked)
         self.rows.append(widget)
         self._list.insertWidget(self._list.count() - 1, widget)
 

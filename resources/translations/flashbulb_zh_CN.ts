@@ -1352,6 +1352,18 @@
         <translation>{0} 的进度</translation>
     </message>
     <message>
+        <source>Prove It</source>
+        <translation>验证一致性</translation>
+    </message>
+    <message>
+        <source>Prove that {0} streams exactly</source>
+        <translation>验证 {0} 的流式运行与完整运行一致</translation>
+    </message>
+    <message>
+        <source>Runs the model with all neurons and with those selected, and compares</source>
+        <translation>分别用全部神经元和所选神经元运行模型，并加以比较</translation>
+    </message>
+    <message>
         <source>Pause {0}</source>
         <translation>暂停 {0}</translation>
     </message>
@@ -1593,6 +1605,101 @@
     <message>
         <source>For this conversation. Defaults are in Settings.</source>
         <translation>用于此对话。默认值在“设置”中。</translation>
+    </message>
+</context>
+<context>
+    <name>ProofWindow</name>
+    <message>
+        <source>Prove {0}</source>
+        <translation>验证 {0}</translation>
+    </message>
+    <message>
+        <source>Progress of the proof</source>
+        <translation>验证进度</translation>
+    </message>
+    <message>
+        <source>The model is at work</source>
+        <translation>模型正在工作</translation>
+    </message>
+    <message>
+        <source>Prove it when the answer is written.</source>
+        <translation>请在回答写完后再验证。</translation>
+    </message>
+    <message>
+        <source>The same answers?</source>
+        <translation>回答是否相同？</translation>
+    </message>
+    <message>
+        <source>The model answers a few prompts with all neurons. Then it reads the same texts with the neurons that are selected. The chat waits, and has its model back afterwards.</source>
+        <translation>模型先用全部神经元回答几个提示，再用所选的神经元读同样的文本。其间对话暂停，完成后会重新载入原来的模型。</translation>
+    </message>
+    <message>
+        <source>Answering with all neurons…</source>
+        <translation>正在用全部神经元回答…</translation>
+    </message>
+    <message>
+        <source>Reading with exact selection…</source>
+        <translation>正在以精确选择读取…</translation>
+    </message>
+    <message>
+        <source>Reading with predicted selection…</source>
+        <translation>正在以预测选择读取…</translation>
+    </message>
+    <message>
+        <source>That did not work</source>
+        <translation>操作未成功</translation>
+    </message>
+    <message>
+        <source>It was stopped.</source>
+        <translation>已停止。</translation>
+    </message>
+    <message>
+        <source>Streaming gives the same answers</source>
+        <translation>流式运行给出相同的回答</translation>
+    </message>
+    <message>
+        <source>The answers differ</source>
+        <translation>回答有差异</translation>
+    </message>
+    <message>
+        <source>Exact selection chooses the same token as all neurons at each of {0} places; scores differ by rounding only.</source>
+        <translation>在全部 {0} 个位置上，精确选择与全部神经元选出的词元都相同；分数只有舍入误差。</translation>
+    </message>
+    <message>
+        <source>Exact selection chooses the same token as all neurons at {0} of {1} places. That should not be: verify the model&apos;s files.</source>
+        <translation>在 {1} 个位置中，精确选择只有 {0} 与全部神经元选出相同的词元。这不应发生：请校验模型文件。</translation>
+    </message>
+    <message>
+        <source>Predicted selection chooses the same at {0} of them, with {1} perplexity.</source>
+        <translation>预测选择在其中 {0} 的位置上选出相同的词元，困惑度变化 {1}。</translation>
+    </message>
+    <message>
+        <source>Same token</source>
+        <translation>相同词元</translation>
+    </message>
+    <message>
+        <source>Largest difference</source>
+        <translation>最大差异</translation>
+    </message>
+    <message>
+        <source>Perplexity</source>
+        <translation>困惑度</translation>
+    </message>
+    <message>
+        <source>Read a token</source>
+        <translation>每词元读取</translation>
+    </message>
+    <message>
+        <source>All neurons</source>
+        <translation>全部神经元</translation>
+    </message>
+    <message>
+        <source>Exact</source>
+        <translation>精确选择</translation>
+    </message>
+    <message>
+        <source>Predicted</source>
+        <translation>预测选择</translation>
     </message>
 </context>
 <context>

@@ -29,6 +29,7 @@ def show_about(parent: QWidget) -> QDialog:
     dialog = QDialog(parent)
     dialog.setWindowTitle(tr("About Flashbulb"))
     picture = QLabel(pixmap=application_icon().pixmap(ICON_SIZE, ICON_SIZE))
+    picture.setAccessibleName(tr("Flashbulb's icon"))
     name = Label("Flashbulb", factor=1.5, weight=QFont.Weight.DemiBold)
     about = quiet(
         tr("Chat with language models larger than memory, on this computer. The model's weights stay on flash; each "

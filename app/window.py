@@ -22,7 +22,7 @@ from app import language, units
 from app.chat.sidebar import Sidebar
 from app.chat.text_size import set_text_size
 from app.chat.view import ChatView
-from app.colours import colours
+from app.colours import colours, forget
 from app.conversation import Conversation
 from app.diagnostics import Diagnostics
 from app.dialogs import show_about, show_shortcuts
@@ -159,6 +159,13 @@ class MainWindow(QMainWindow):
             self.chat.stop()
         else:
             self._reload()
+
+    def follow_contrast(self) -> None:
+        """The system wants more or less contrast: everything that has a colour of ours asks for it again."""
+        forget()
+        for widget in QApplication.allWidgets():
+            QApplication.sendEvent(widget, QEvent(QEvent.Type.PaletteChange))
+            widget.update()
 
     # ------------------------------------------------------------------ building
     def _make_actions(self) -> None:
@@ -324,6 +331,8 @@ class MainWindow(QMainWindow):
         self.settings.changed.connect(self._on_setting)
         self.settings.trouble.connect(self.sidebar.say)
         self.sidebar.set_shown(self.chat.conversation.id)
+        self._hints = QGuiApplication.styleHints()  # kept: what it hands out goes with it
+        self._hints.accessibility().contrastPreferenceChanged.connect(self.follow_contrast)
         if self._stays:
             QGuiApplication.instance().applicationStateChanged.connect(self._on_application_state)
 

@@ -100,6 +100,7 @@ class Question(MessageWidget):
 
     def __init__(self, message: Message, parent: QWidget | None = None):
         super().__init__(message, parent)
+        self.setAccessibleName(self.tr("Your message"))
         self.view = TextView()
         self.view.setPlainText(message.text)
         self.view.setAccessibleName(self.tr("You"))
@@ -275,6 +276,7 @@ class Answer(MessageWidget):
 
     def __init__(self, message: Message, parent: QWidget | None = None):
         super().__init__(message, parent)
+        self.setAccessibleName(self.tr("Answer"))
         self.body = AnswerBody()
         self.body.link_clicked.connect(self.link_clicked)
         self.body.hide()

@@ -24,6 +24,8 @@ from app import units
 from app.chat.buttons import IconButton
 from app.colours import colours
 from app.dialogs import tell
+from app.fields import can_be_cleared
+from app.focus import Ringed
 from app.labels import FIELD_MARGINS, Label, quiet
 from app.library.jobs import RUNNING, Job, Jobs, JobState
 from app.library.survey import STARTER, Row, Survey, for_repository, repository_in, survey, verify
@@ -240,6 +242,10 @@ class ModelRow(QFrame):
         QDesktopServices.openUrl(QUrl(page))
 
 
+class RowsArea(Ringed, QScrollArea):
+    """What the rows scroll in."""
+
+
 class LibraryWindow(QMainWindow):
     """Rows of models; a field that finds one, or any repository of the Hub by its name or link."""
 
@@ -259,7 +265,8 @@ class LibraryWindow(QMainWindow):
         self._worker = Worker("library", self)
         self._looking = QTimer(self, singleShot=True, interval=0)
         self._looking.timeout.connect(self._look)
-        self.field = QLineEdit(clearButtonEnabled=True)
+        self.field = QLineEdit()
+        can_be_cleared(self.field)
         self.field.setTextMargins(*FIELD_MARGINS)
         self.field.setPlaceholderText(self.tr("Find, or paste the name or link of a Hub repository"))
         self.field.setAccessibleName(self.tr("Find a model"))
@@ -402,7 +409,8 @@ class LibraryWindow(QMainWindow):
         self._list.setSpacing(0)
         self._list.addWidget(self.nothing)
         self._list.addStretch()
-        area = QScrollArea(widgetResizable=True)
+        area = RowsArea(widgetResizable=True)
+        area.setAccessibleName(self.tr("Models"))
         area.setFrameShape(QFrame.Shape.NoFrame)
         area.setBackgroundRole(QPalette.ColorRole.Base)
         area.setWidget(holder)

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QFrame, QMenu, QScrollArea, QVBoxLayout, QWidget
 
 from app import units
 from app.engine_host import EngineHost, ModelInfo, State
+from app.focus import Ringed
 from app.labels import SMALL, Label, quiet
 from app.language import tr
 from app.monitor.history import History
@@ -169,7 +170,7 @@ class NeuronsSection(Section):
         return f"{self.aside.text()}: {self.legend.text()}"
 
 
-class MonitorPanel(QScrollArea):
+class MonitorPanel(Ringed, QScrollArea):
     """The column at the right of the window. Costs nothing while it is hidden or nothing happens."""
 
     def __init__(self, host: EngineHost, parent: QWidget | None = None):

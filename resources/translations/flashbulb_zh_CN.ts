@@ -180,6 +180,10 @@
         <translation>关于 Flashbulb</translation>
     </message>
     <message>
+        <source>Flashbulb&apos;s icon</source>
+        <translation>Flashbulb 的图标</translation>
+    </message>
+    <message>
         <source>Chat with language models larger than memory, on this computer. The model&apos;s weights stay on flash; each token reads only the neurons that it needs, as described in “LLM in a flash” (arXiv 2312.11514). Nothing leaves this computer.</source>
         <translation>在这台电脑上与比内存更大的语言模型对话。模型权重留在闪存中，每个词元只读取它需要的神经元，方法见论文“LLM in a flash”（arXiv 2312.11514）。任何内容都不会离开这台电脑。</translation>
     </message>
@@ -423,9 +427,17 @@
         <source>Conversation</source>
         <translation>对话</translation>
     </message>
+    <message>
+        <source>Clear</source>
+        <translation>清除</translation>
+    </message>
 </context>
 <context>
     <name>Answer</name>
+    <message>
+        <source>Answer</source>
+        <translation>回答</translation>
+    </message>
     <message>
         <source>Reading your message…</source>
         <translation>正在阅读你的消息…</translation>
@@ -1704,6 +1716,10 @@
 </context>
 <context>
     <name>Question</name>
+    <message>
+        <source>Your message</source>
+        <translation>你的消息</translation>
+    </message>
     <message>
         <source>You</source>
         <translation>你</translation>

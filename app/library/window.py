@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
     QMessageBox,
     QPushButton,
     QScrollArea,
+    QSizePolicy,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -54,6 +55,7 @@ class ModelRow(QFrame):
     def __init__(self, row: Row, parent: QWidget | None = None):
         super().__init__(parent)
         self.row, self.job = row, None
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)  # few rows do not spread
         self.title = Label(row.title, weight=QFont.Weight.DemiBold)
         about = self.tr("Built in. Small talk, works offline.") if row.repo == STARTER else row.about
         self.facts = quiet(self._facts())

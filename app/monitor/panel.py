@@ -47,6 +47,14 @@ class MemorySection(Section):
         for widget in (self.bar, self.legend, self.caption, self.alarm):
             self.add(widget)
 
+    def clear(self) -> None:
+        """No model is loaded: nothing is known of one."""
+        for label in (self.aside, self.words, self.caption):
+            label.clear()
+        self.number.setText("–")
+        self.bar.set_parts([], 0)
+        self.legend.set_values(*("–" for _ in self.ITEMS))
+
     def refresh(self, model: ModelInfo, history: History) -> None:
         used = history.latest.footprint_bytes if history.latest else model.footprint_bytes
         budget = model.memory_budget or model.planned_bytes
@@ -204,6 +212,8 @@ class MonitorPanel(Ringed, QScrollArea):
         now, history = time.monotonic(), self._host.history
         if self._host.model:
             self.memory.refresh(self._host.model, history)
+        else:
+            self.memory.clear()
         self.flash.refresh(history, now)
         self.time.refresh(history)
         self.neurons.refresh(history)

@@ -4,7 +4,16 @@ import sys
 from pathlib import Path
 
 from PySide6.QtCore import QEvent, QSettings, QSize, Qt, QTimer
-from PySide6.QtGui import QAction, QCloseEvent, QFont, QGuiApplication, QKeySequence, QPalette
+from PySide6.QtGui import (
+    QAction,
+    QCloseEvent,
+    QDragEnterEvent,
+    QDropEvent,
+    QFont,
+    QGuiApplication,
+    QKeySequence,
+    QPalette,
+)
 from PySide6.QtWidgets import (
     QApplication,
     QFrame,
@@ -32,7 +41,7 @@ from app.icons import GRID, icon
 from app.labels import Label, quiet
 from app.library.proof import ProofWindow
 from app.library.survey import Row
-from app.library.window import LibraryWindow
+from app.library.window import LibraryWindow, dropped_folder
 from app.links import LICENCES, show_licences, show_releases
 from app.monitor.panel import MonitorPanel
 from app.notifications import Notifier
@@ -66,6 +75,7 @@ class MainWindow(QMainWindow):
         super().__init__()
         self.host, self._changing_model = host, False
         self._stays, self._quitting = stays, False
+        self.setAcceptDrops(True)
         self._place = QSettings(str(data_dir / "window.ini"), QSettings.Format.IniFormat) if data_dir else None
         language.use(language.SYSTEM)  # for what there may be to say about the settings
         self.settings = Settings(data_dir / FILE if data_dir else None, self)
@@ -148,10 +158,14 @@ class MainWindow(QMainWindow):
             self._colour_icons()
 
     def open_file(self, path: str) -> None:
-        """Open what was double-clicked or dropped on the application: exported conversations, or a prepared model,
-        which is loaded once an answer is stopped."""
+        """Open what was double-clicked or dropped on the application: exported conversations; a prepared model,
+        which is loaded once an answer is stopped; or a checkpoint, which is offered to be prepared."""
         if path.endswith(CHAT_SUFFIX):
             self.transfer.import_file(Path(path), self._on_imported)
+            return
+        if not (Path(path) / "manifest.json").is_file() and (Path(path) / "config.json").is_file():
+            self._show_library()
+            self.library.take(Path(path))
             return
         self._model = path
         self._changing_model = self.host.state in (State.ANSWERING, State.STOPPING)
@@ -166,6 +180,14 @@ class MainWindow(QMainWindow):
         for widget in QApplication.allWidgets():
             QApplication.sendEvent(widget, QEvent(QEvent.Type.PaletteChange))
             widget.update()
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if dropped_folder(event):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        if folder := dropped_folder(event):
+            self.open_file(str(folder))
 
     # ------------------------------------------------------------------ building
     def _make_actions(self) -> None:

@@ -29,7 +29,7 @@ from app.fields import can_be_cleared
 from app.focus import Ringed
 from app.labels import FIELD_MARGINS, Label, quiet
 from app.library.jobs import RUNNING, Job, Jobs, JobState
-from app.library.survey import STARTER, Row, Survey, for_repository, repository_in, survey, verify
+from app.library.survey import STARTER, Row, Survey, for_checkpoint, for_repository, repository_in, survey, verify
 from app.library.verdict import Kind, Verdict
 from app.progress import ThinBar
 from app.settings.registry import Settings
@@ -58,6 +58,7 @@ class ModelRow(QFrame):
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)  # few rows do not spread
         self.title = Label(row.title, weight=QFont.Weight.DemiBold)
         about = self.tr("Built in. Small talk, works offline.") if row.repo == STARTER else row.about
+        about = self.tr("From a folder") if row.checkpoint else about
         self.facts = quiet(self._facts())
         self.verdict, self.reason = Label(), quiet()
         self.reason.setWordWrap(True)
@@ -210,7 +211,9 @@ class ModelRow(QFrame):
         if self.row.folder:
             menu.addAction(self.tr("Show in Folder")).triggered.connect(self._on_reveal)
             menu.addAction(self.tr("Verify Files")).triggered.connect(self._on_verify)
-        if self.row.repo != STARTER:
+        if self.row.checkpoint:
+            menu.addAction(self.tr("Delete…")).triggered.connect(self._on_remove)
+        elif self.row.repo != STARTER:
             menu.addAction(self.tr("Open Page on the Hub")).triggered.connect(self._on_page)
             if self.row.folder or self.row.done:
                 menu.addAction(self.tr("Delete…")).triggered.connect(self._on_remove)
@@ -263,6 +266,7 @@ class LibraryWindow(QMainWindow):
         self._usual_folder = os.environ.get(FOLDER_VARIABLE)
         self._use_folder()
         self._survey: Survey | None = None
+        self._offered: dict[str, Row] = {}  # checkpoints on disk that are being prepared, by their path
         self.jobs = jobs or Jobs(parent=self)
         self._worker = Worker("library", self)
         self._looking = QTimer(self, singleShot=True, interval=0)
@@ -306,17 +310,17 @@ class LibraryWindow(QMainWindow):
     def _on_survey(self, found: Survey) -> None:
         self._survey = found
         self.foot.setText(
-            self.tr("{0} free in {1}. Drop the folder of a prepared model here to chat with it.").format(
-                units.size(found.free_bytes), found.folder
-            )
-        )
+            self.tr("{0} free in {1}. Drop the folder of a model here: a prepared one to chat with it, a checkpoint "
+                    "to prepare it.").format(units.size(found.free_bytes), found.folder)
+        )  # fmt: skip
         self._show_rows()
 
     def _show_rows(self) -> None:
         if self._survey is None:
             return
         words = self.field.text().casefold().split()
-        rows = [r for r in self._survey.rows if all(w in f"{r.repo} {r.title} {r.about}".casefold() for w in words)]
+        listed = (*self._offered.values(), *self._survey.rows)
+        rows = [r for r in listed if all(w in f"{r.repo} {r.title} {r.about}".casefold() for w in words)]
         repo = repository_in(self.field.text())
         if repo and repo not in {row.repo for row in self._survey.rows}:
             rows.insert(0, for_repository(repo))
@@ -347,6 +351,7 @@ class LibraryWindow(QMainWindow):
 
     def _on_finished(self, job: Job) -> None:
         self.jobs.forget(job.repo)
+        self._offered.pop(job.repo, None)
         self.refresh()
 
     def _on_setting(self, key: str, _value) -> None:
@@ -376,13 +381,15 @@ class LibraryWindow(QMainWindow):
         box.open()
 
     def _remove(self) -> None:
-        from engine.library import remove
+        from engine.library import give_up, remove
 
         repo = self._removing
         self.jobs.forget(repo)
-        self._worker.submit(lambda: remove(repo), self._on_removed, self._on_failed)
+        offered = self._offered.pop(repo, None)
+        call = partial(give_up, offered.checkpoint) if offered else partial(remove, repo)
+        self._worker.submit(call, self._on_removed, self._on_failed)
 
-    def _on_removed(self, _freed: int) -> None:
+    def _on_removed(self, _freed: int | None) -> None:
         self.refresh()
 
     def _verify(self, row: Row) -> None:
@@ -441,7 +448,49 @@ class LibraryWindow(QMainWindow):
 
     def dropEvent(self, event: QDropEvent) -> None:
         if folder := dropped_folder(event):
+            self.take(folder)
+
+    def take(self, folder: Path) -> None:
+        """A folder that was dropped: a prepared model is chatted with, a checkpoint is offered to be prepared."""
+        if (folder / "manifest.json").is_file():
             self.chat_asked.emit(str(folder))
+        else:
+            self._worker.submit(partial(_checkpoint, folder), self._offer, self._on_failed)
+
+    def _offer(self, row: Row | None) -> None:
+        if row is None:
+            tell(
+                self,
+                self.tr("This is no model"),
+                self.tr("It holds neither a prepared model nor a checkpoint (config.json with .safetensors or .bin "
+                        "files)."),
+            )  # fmt: skip
+            return
+        box = QMessageBox(
+            QMessageBox.Icon.NoIcon, self.tr("Prepare"), self.tr("Prepare {0}?").format(row.title), parent=self
+        )
+        box.setInformativeText(
+            self.tr("This folder holds a checkpoint. Flashbulb makes a prepared model of it in the models folder; the "
+                    "checkpoint stays as it is.")
+        )  # fmt: skip
+        prepare = box.addButton(self.tr("Prepare"), QMessageBox.ButtonRole.AcceptRole)
+        box.addButton(QMessageBox.StandardButton.Cancel)
+        box.setDefaultButton(prepare)
+        prepare.clicked.connect(partial(self._prepare, row))
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        box.open()
+
+    def _prepare(self, row: Row) -> None:
+        self._offered[row.repo] = row
+        self._show_rows()
+        self.jobs.start(row.repo)
+
+
+def _checkpoint(folder: Path) -> Row | None:
+    """A row for a checkpoint; None if the folder holds none."""
+    from engine.library import is_checkpoint
+
+    return for_checkpoint(folder) if is_checkpoint(folder) else None
 
 
 def dropped_folder(event: QDropEvent) -> Path | None:

@@ -875,8 +875,8 @@
         <translation>查找模型</translation>
     </message>
     <message>
-        <source>{0} free in {1}. Drop the folder of a prepared model here to chat with it.</source>
-        <translation>{1} 可用 {0}。将制备好的模型文件夹拖到此处即可对话。</translation>
+        <source>{0} free in {1}. Drop the folder of a model here: a prepared one to chat with it, a checkpoint to prepare it.</source>
+        <translation>{1} 中可用 {0}。把模型文件夹拖到这里：准备好的模型可直接对话，检查点则会进行准备。</translation>
     </message>
     <message>
         <source>Delete</source>
@@ -909,6 +909,26 @@
     <message>
         <source>No model of this name. Paste owner/name to get one from the Hub.</source>
         <translation>没有此名称的模型。粘贴“所有者/名称”可从 Hub 获取。</translation>
+    </message>
+    <message>
+        <source>This is no model</source>
+        <translation>这不是模型</translation>
+    </message>
+    <message>
+        <source>It holds neither a prepared model nor a checkpoint (config.json with .safetensors or .bin files).</source>
+        <translation>其中既没有准备好的模型，也没有检查点（config.json 及 .safetensors 或 .bin 文件）。</translation>
+    </message>
+    <message>
+        <source>Prepare</source>
+        <translation>准备</translation>
+    </message>
+    <message>
+        <source>Prepare {0}?</source>
+        <translation>要准备 {0} 吗？</translation>
+    </message>
+    <message>
+        <source>This folder holds a checkpoint. Flashbulb makes a prepared model of it in the models folder; the checkpoint stays as it is.</source>
+        <translation>此文件夹里是一个检查点。Flashbulb 会据此在模型文件夹中生成准备好的模型；检查点保持不变。</translation>
     </message>
 </context>
 <context>
@@ -1358,6 +1378,10 @@
     <message>
         <source>Built in. Small talk, works offline.</source>
         <translation>内置。日常闲聊，可离线使用。</translation>
+    </message>
+    <message>
+        <source>From a folder</source>
+        <translation>来自文件夹</translation>
     </message>
     <message>
         <source>Progress of {0}</source>

@@ -32,6 +32,7 @@ from app.history import FILE as HISTORY
 from app.history import Store
 from app.language import CHINESE, ENGLISH
 from app.library.jobs import Job, JobState
+from app.library.proof import ProofWindow
 from app.settings.registry import FILE as SETTINGS
 from app.settings.registry import Settings
 from app.window import MainWindow
@@ -242,6 +243,14 @@ def library(studio: Studio) -> None:
     size = streaming.row.size or 9_000_000_000
     streaming.refresh(Job(streaming.row.repo, JobState.FETCHING, round(0.62 * size), size, 61e6))
     studio.take("download", window)
+    window.row("starter").proof_asked.emit(window.row("starter").row)
+    proof = next(w for w in QApplication.topLevelWidgets() if isinstance(w, ProofWindow))
+    spin(400)
+    studio.take("proving", proof)
+    until(proof.bar.isHidden)
+    studio.take("proof", proof)
+    proof.close()
+    studio.wait()
     window.field.setText("https://huggingface.co/someone/some-model")
     spin(300)
     studio.take("repository", window)

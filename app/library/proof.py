@@ -8,14 +8,15 @@ from PySide6.QtWidgets import (
     QGridLayout,
     QLabel,
     QLayout,
-    QProgressBar,
     QVBoxLayout,
     QWidget,
 )
 
 from app import units
+from app.dialogs import plain_buttons
 from app.engine_host import EngineHost, State
 from app.labels import Label, quiet
+from app.progress import ThinBar
 
 WIDTH, MARGIN = 512, 24  # of the text, and around it
 FREE = (State.EMPTY, State.READY, State.FAILED)
@@ -33,9 +34,7 @@ class ProofWindow(QDialog):
         self.heading = Label(weight=QFont.Weight.DemiBold, factor=1.15)
         self.words = Label()
         self.words.setWordWrap(True)
-        self.bar = QProgressBar(textVisible=False, maximum=1000)
-        self.bar.setFixedHeight(6)
-        self.bar.setAccessibleName(self.tr("Progress of the proof"))
+        self.bar = ThinBar(self.tr("Progress of the proof"))
         self.table = QGridLayout()
         self.table.setHorizontalSpacing(24)
         self.table.setVerticalSpacing(6)
@@ -55,6 +54,7 @@ class ProofWindow(QDialog):
         layout.addStretch()
         layout.addWidget(self.buttons)
         self._begin()
+        plain_buttons(self)
         self.open()
 
     def done(self, result: int) -> None:
@@ -142,6 +142,7 @@ class ProofWindow(QDialog):
         _say(self.answers, "")
         self.bar.hide()
         self.buttons.setStandardButtons(QDialogButtonBox.StandardButton.Close)
+        plain_buttons(self)
 
 
 def _say(label: QLabel, text: str) -> None:

@@ -186,6 +186,7 @@ class ModelRow(QFrame):
         for column in (names, verdict, actions):
             column.setSpacing(2)
         buttons = QHBoxLayout()
+        buttons.setSpacing(6)
         buttons.addStretch()
         for widget in (self.prove, self.button, self.pause, self.more):
             buttons.addWidget(widget)

@@ -48,6 +48,7 @@ class ModelInfo:
     gave_back: whether the neuron pool shrank since loading, for a system short of memory.
     loss: the share by which perplexity is higher than with exact selection; None where it was not measured. outlook:
     the engine's, on what other settings would bring. drive_folder: on the drive that the model is read from.
+    longer_window: one in tokens that would be worth it, and the bytes that the budget lacks for it.
     """
 
     name: str
@@ -65,6 +66,7 @@ class ModelInfo:
     loss: float | None = None
     gave_back: bool = False
     outlook: object | None = None
+    longer_window: tuple[int, int] | None = None
     drive_folder: Path | None = None
 
     @property
@@ -301,6 +303,7 @@ def _describe(model) -> ModelInfo:
         threshold_shift=model.settings.threshold_shift,
         loss=_loss_with(model.prepared.manifest, model.settings),
         outlook=model.outlook,
+        longer_window=model.outlook.longer_window(model.settings),
         drive_folder=_drive_folder(model.prepared.folder),
     )
 

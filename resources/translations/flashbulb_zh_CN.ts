@@ -120,6 +120,14 @@
         <translation>每个词元都要读取全部神经元：改用预测选择会少读很多。</translation>
     </message>
     <message>
+        <source>A window of {0} would need {1} more memory and read less.</source>
+        <translation>窗口为 {0} 时需再多 {1} 内存，读取更少。</translation>
+    </message>
+    <message>
+        <source>A window of {0} fits the memory budget, and would read less.</source>
+        <translation>窗口为 {0} 时仍在内存预算之内，读取更少。</translation>
+    </message>
+    <message>
         <source>A larger window keeps more neurons in memory; with {0} more, nothing would be read any more.</source>
         <translation>更长的窗口能让更多神经元留在内存中；再多 {0} 内存，就完全不必读取了。</translation>
     </message>

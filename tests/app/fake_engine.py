@@ -114,6 +114,9 @@ class FakeOutlook:
     def full_budget(self, settings: Settings) -> int:
         return self.full
 
+    def longer_window(self, settings: Settings) -> tuple[int, int] | None:
+        return (8, 3 * MB) if self.profile else None
+
     def plan(self, settings: Settings) -> SimpleNamespace:
         items = {"resident": 5.2 * MB, "predictors": 0.6 * MB, "kv_cache": 1.0 * MB, "workspace": 0.5 * MB}
         ceiling = settings.memory_budget or 12.2 * MB

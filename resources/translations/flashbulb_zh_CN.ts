@@ -1276,6 +1276,14 @@
         <translation>立即重新载入</translation>
     </message>
     <message>
+        <source>All neurons are read for every token</source>
+        <translation>每个词元都读取全部神经元</translation>
+    </message>
+    <message>
+        <source>Measure the drive to see here how fast it would be</source>
+        <translation>测量磁盘后，此处会显示预计速度</translation>
+    </message>
+    <message>
         <source>about {0} tokens a second</source>
         <translation>约 {0} 词元/秒</translation>
     </message>

@@ -202,7 +202,7 @@ class MainWindow(QMainWindow):
         self.show_settings.setShortcut(QKeySequence("Ctrl+,"))
         self.show_settings.setMenuRole(QAction.MenuRole.PreferencesRole)
         self.close_window = self._action(self.tr("&Close Window"), "Ctrl+W", self.close)
-        self.quit_action = self._action(self.tr("&Quit Flashbulb"), keys.Quit, self.quit)
+        self.quit_action = self._action(self.tr("&Quit Flashbulb"), "Ctrl+Q", self.quit)
         self.quit_action.setMenuRole(QAction.MenuRole.QuitRole)
 
         self.copy_answer = self._action(self.tr("Copy &Last Answer"), "Ctrl+Shift+C", self._copy_answer)

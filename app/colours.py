@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from PySide6.QtGui import QColor, QPalette
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QColor, QGuiApplication, QPalette
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,12 @@ def is_dark(palette: QPalette) -> bool:
     return palette.window().color().lightness() < palette.windowText().color().lightness()
 
 
+def wants_contrast() -> bool:
+    """Whether the system is set to more contrast."""
+    hints = QGuiApplication.styleHints()
+    return hints.accessibility().contrastPreference() == Qt.ContrastPreference.HighContrast
+
+
 def colours(palette: QPalette) -> Colours:
     """The colours that go with `palette`. Cheap: ask again rather than keep them across a change of appearance."""
     key = palette.cacheKey()
@@ -53,16 +60,21 @@ def colours(palette: QPalette) -> Colours:
     return _known[key]
 
 
+def forget() -> None:
+    """What the system wants has changed without the palettes: derive the colours again."""
+    _known.clear()
+
+
 def _derived(palette: QPalette) -> Colours:
-    dark = is_dark(palette)
+    dark, sharp = is_dark(palette), wants_contrast()
     roles = (QPalette.ColorRole.Text, QPalette.ColorRole.Base, QPalette.ColorRole.Window, QPalette.ColorRole.Accent)
     # Of the active group always: a disabled button dims itself, and a window in the background keeps its colours.
     text, base, window, accent = (palette.color(QPalette.ColorGroup.Active, role) for role in roles)
     slate, mist, haze = ("#8b98b3", "#5f6b84", "#474f60") if dark else ("#5f6f8f", "#9aa8c0", "#c6cddb")
     return Colours(
         text=text,
-        quiet=mix(text, window, 0.36),
-        hairline=mix(text, window, 0.84),
+        quiet=mix(text, window, 0.15 if sharp else 0.36),
+        hairline=mix(text, window, 0.4 if sharp else 0.84),
         track=mix(text, window, 0.90),
         base=base,
         card=mix(text, base, 0.95),
@@ -78,7 +90,7 @@ def _derived(palette: QPalette) -> Colours:
         flash=accent,
         memory=QColor("#f0a23c" if dark else "#e8952a"),
         compute=QColor("#737c90" if dark else "#aab4c8"),
-        code_comment=mix(text, window, 0.42),
+        code_comment=mix(text, window, 0.15 if sharp else 0.42),
         code_keyword=QColor("#ff7ab2" if dark else "#9b2393"),
         code_string=QColor("#ff8170" if dark else "#b3201a"),
         code_number=QColor("#d9c97c" if dark else "#1c00cf"),

@@ -4,9 +4,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QFont
+from PySide6.QtGui import QFont, QIcon
 from PySide6.QtWidgets import (
     QDialog,
+    QDialogButtonBox,
     QFileDialog,
     QLabel,
     QLayout,
@@ -29,6 +30,7 @@ def show_about(parent: QWidget) -> QDialog:
     dialog = QDialog(parent)
     dialog.setWindowTitle(tr("About Flashbulb"))
     picture = QLabel(pixmap=application_icon().pixmap(ICON_SIZE, ICON_SIZE))
+    picture.setAccessibleName(tr("Flashbulb's icon"))
     name = Label("Flashbulb", factor=1.5, weight=QFont.Weight.DemiBold)
     about = quiet(
         tr("Chat with language models larger than memory, on this computer. The model's weights stay on flash; each "
@@ -91,7 +93,15 @@ def tell(parent: QWidget, title: str, text: str) -> QMessageBox:
     return _show(box)
 
 
+def plain_buttons(dialog: QDialog) -> None:
+    """Take the icons away that some styles put on a dialog's buttons."""
+    for box in dialog.findChildren(QDialogButtonBox):
+        for button in box.buttons():
+            button.setIcon(QIcon())
+
+
 def _show(dialog: QDialog) -> QDialog:
+    plain_buttons(dialog)
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     dialog.open()
     return dialog

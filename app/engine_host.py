@@ -22,7 +22,7 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal
 from app.language import tr
 from app.monitor.history import History
 from engine.awake import awake
-from engine.errors import FlashbulbError
+from engine.errors import CancelledError, FlashbulbError
 
 DRAIN_MS = 40
 PATIENCE_S = 5.0  # for what has to be stored before an answer begins
@@ -48,6 +48,7 @@ class ModelInfo:
     gave_back: whether the neuron pool shrank since loading, for a system short of memory.
     loss: the share by which perplexity is higher than with exact selection; None where it was not measured. outlook:
     the engine's, on what other settings would bring. drive_folder: on the drive that the model is read from.
+    longer_window: one in tokens that would be worth it, and the bytes that the budget lacks for it.
     """
 
     name: str
@@ -65,6 +66,7 @@ class ModelInfo:
     loss: float | None = None
     gave_back: bool = False
     outlook: object | None = None
+    longer_window: tuple[int, int] | None = None
     drive_folder: Path | None = None
 
     @property
@@ -81,6 +83,9 @@ class EngineHost(QObject):
     text_arrived = Signal(str)
     finished = Signal(object)  # engine.statistics.Summary
     answer_failed = Signal(str, str)  # message, details
+    proving = Signal(float, str)  # share that is done, selection that runs
+    proved = Signal(object)  # engine.proof.Proof
+    proof_failed = Signal(str, str)  # message, details; an empty message if it was cancelled
     _reported = Signal(object)
 
     def __init__(self, engine, parent: QObject | None = None):
@@ -92,7 +97,7 @@ class EngineHost(QObject):
         self._loaded_model = None  # the engine's thread only
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._pieces: deque = deque()
-        self._cancelled = threading.Event()
+        self._cancelled, self._proof_cancelled = threading.Event(), threading.Event()
         self._last_load: Callable[[], None] | None = None
         self._drain_timer = QTimer(self, interval=DRAIN_MS)
         self._drain_timer.timeout.connect(self._drain)
@@ -108,6 +113,7 @@ class EngineHost(QObject):
 
     def reload(self) -> None:
         """Repeat the last load, for instance after it failed."""
+        self._proof_cancelled.set()
         self.model = None
         self._set_state(State.LOADING)
         self._calls.put(self._last_load)
@@ -123,6 +129,24 @@ class EngineHost(QObject):
         self._set_state(State.ANSWERING)
         self._drain_timer.start()
         self._calls.put(partial(self._generate, messages, options, self._cancelled, after))
+
+    def prove(self, model: str, **settings) -> None:
+        """Show of a prepared model that streaming changes nothing; then put back what was loaded before.
+
+        One model at a time is in memory, so that nothing else can be done meanwhile; loading another one cancels it.
+        """
+        if self.state not in (State.EMPTY, State.READY, State.FAILED):
+            raise RuntimeError(f"nothing can be proved while {self.state.name.lower()}")
+        self.model = None
+        self._proof_cancelled = threading.Event()
+        self._set_state(State.LOADING)
+        self._calls.put(partial(self._prove, model, settings, self._proof_cancelled))
+        if self._last_load:
+            self._calls.put(self._last_load)
+
+    def cancel_proof(self) -> None:
+        """End the proof soon."""
+        self._proof_cancelled.set()
 
     def renew_profile(self) -> None:
         """The drive was measured: what is said of the loaded model's speed follows from that now."""
@@ -145,6 +169,7 @@ class EngineHost(QObject):
         if self.state is State.CLOSED:
             return
         self._cancelled.set()
+        self._proof_cancelled.set()
         self._calls.put(None)
         self._drain_timer.stop()
         self._thread.join()
@@ -189,6 +214,18 @@ class EngineHost(QObject):
         self._end_answer()
         self.answer_failed.emit(message, details)
 
+    def _on_proved(self, proof) -> None:
+        self._end_proof()
+        self.proved.emit(proof)
+
+    def _on_proof_failed(self, message: str, details: str) -> None:
+        self._end_proof()
+        self.proof_failed.emit(message, details)
+
+    def _end_proof(self) -> None:
+        if self._last_load is None:
+            self._set_state(State.EMPTY)
+
     def _end_answer(self) -> None:
         self._drain_timer.stop()
         self._drain()
@@ -227,6 +264,18 @@ class EngineHost(QObject):
         except Exception as error:
             self._report(self._on_answer_failed, *_explain(error))
 
+    def _prove(self, model: str, settings: dict, cancelled: threading.Event) -> None:
+        try:
+            self._unload()
+            told = partial(self._report, self.proving.emit)
+            with awake("Proving a model"):
+                proof = self._engine.prove(model, self._engine.Settings(**settings), told, cancelled)
+            self._report(self._on_proved, proof)
+        except CancelledError:
+            self._report(self._on_proof_failed, "", "")
+        except Exception as error:
+            self._report(self._on_proof_failed, *_explain(error))
+
     def _unload(self) -> None:
         model, self._loaded_model = self._loaded_model, None
         if model is not None:
@@ -254,6 +303,7 @@ def _describe(model) -> ModelInfo:
         threshold_shift=model.settings.threshold_shift,
         loss=_loss_with(model.prepared.manifest, model.settings),
         outlook=model.outlook,
+        longer_window=model.outlook.longer_window(model.settings),
         drive_folder=_drive_folder(model.prepared.folder),
     )
 

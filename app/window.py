@@ -4,7 +4,16 @@ import sys
 from pathlib import Path
 
 from PySide6.QtCore import QEvent, QSettings, QSize, Qt, QTimer
-from PySide6.QtGui import QAction, QCloseEvent, QFont, QGuiApplication, QKeySequence, QPalette
+from PySide6.QtGui import (
+    QAction,
+    QCloseEvent,
+    QDragEnterEvent,
+    QDropEvent,
+    QFont,
+    QGuiApplication,
+    QKeySequence,
+    QPalette,
+)
 from PySide6.QtWidgets import (
     QApplication,
     QFrame,
@@ -22,7 +31,7 @@ from app import language, units
 from app.chat.sidebar import Sidebar
 from app.chat.text_size import set_text_size
 from app.chat.view import ChatView
-from app.colours import colours
+from app.colours import colours, forget
 from app.conversation import Conversation
 from app.diagnostics import Diagnostics
 from app.dialogs import show_about, show_shortcuts
@@ -30,7 +39,9 @@ from app.engine_host import EngineHost, ModelInfo, State
 from app.exchange import CHAT_SUFFIX
 from app.icons import GRID, icon
 from app.labels import Label, quiet
-from app.library.window import LibraryWindow
+from app.library.proof import ProofWindow
+from app.library.survey import Row
+from app.library.window import LibraryWindow, dropped_folder
 from app.links import LICENCES, show_licences, show_releases
 from app.monitor.panel import MonitorPanel
 from app.notifications import Notifier
@@ -64,6 +75,7 @@ class MainWindow(QMainWindow):
         super().__init__()
         self.host, self._changing_model = host, False
         self._stays, self._quitting = stays, False
+        self.setAcceptDrops(True)
         self._place = QSettings(str(data_dir / "window.ini"), QSettings.Format.IniFormat) if data_dir else None
         language.use(language.SYSTEM)  # for what there may be to say about the settings
         self.settings = Settings(data_dir / FILE if data_dir else None, self)
@@ -146,10 +158,14 @@ class MainWindow(QMainWindow):
             self._colour_icons()
 
     def open_file(self, path: str) -> None:
-        """Open what was double-clicked or dropped on the application: exported conversations, or a prepared model,
-        which is loaded once an answer is stopped."""
+        """Open what was double-clicked or dropped on the application: exported conversations; a prepared model,
+        which is loaded once an answer is stopped; or a checkpoint, which is offered to be prepared."""
         if path.endswith(CHAT_SUFFIX):
             self.transfer.import_file(Path(path), self._on_imported)
+            return
+        if not (Path(path) / "manifest.json").is_file() and (Path(path) / "config.json").is_file():
+            self._show_library()
+            self.library.take(Path(path))
             return
         self._model = path
         self._changing_model = self.host.state in (State.ANSWERING, State.STOPPING)
@@ -157,6 +173,21 @@ class MainWindow(QMainWindow):
             self.chat.stop()
         else:
             self._reload()
+
+    def follow_contrast(self) -> None:
+        """The system wants more or less contrast: everything that has a colour of ours asks for it again."""
+        forget()
+        for widget in QApplication.allWidgets():
+            QApplication.sendEvent(widget, QEvent(QEvent.Type.PaletteChange))
+            widget.update()
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if dropped_folder(event):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        if folder := dropped_folder(event):
+            self.open_file(str(folder))
 
     # ------------------------------------------------------------------ building
     def _make_actions(self) -> None:
@@ -171,7 +202,7 @@ class MainWindow(QMainWindow):
         self.show_settings.setShortcut(QKeySequence("Ctrl+,"))
         self.show_settings.setMenuRole(QAction.MenuRole.PreferencesRole)
         self.close_window = self._action(self.tr("&Close Window"), "Ctrl+W", self.close)
-        self.quit_action = self._action(self.tr("&Quit Flashbulb"), keys.Quit, self.quit)
+        self.quit_action = self._action(self.tr("&Quit Flashbulb"), "Ctrl+Q", self.quit)
         self.quit_action.setMenuRole(QAction.MenuRole.QuitRole)
 
         self.copy_answer = self._action(self.tr("Copy &Last Answer"), "Ctrl+Shift+C", self._copy_answer)
@@ -322,6 +353,8 @@ class MainWindow(QMainWindow):
         self.settings.changed.connect(self._on_setting)
         self.settings.trouble.connect(self.sidebar.say)
         self.sidebar.set_shown(self.chat.conversation.id)
+        self._hints = QGuiApplication.styleHints()  # kept: what it hands out goes with it
+        self._hints.accessibility().contrastPreferenceChanged.connect(self.follow_contrast)
         if self._stays:
             QGuiApplication.instance().applicationStateChanged.connect(self._on_application_state)
 
@@ -442,8 +475,14 @@ class MainWindow(QMainWindow):
         if self.library is None:
             self.library = LibraryWindow(self.settings, parent=self)
             self.library.chat_asked.connect(self._on_model_chosen)
+            self.library.proof_asked.connect(self._on_proof_asked)
             self.library.jobs.changed.connect(self.notifier.on_job)
         _bring_up(self.library)
+
+    def _on_proof_asked(self, row: Row) -> None:
+        memory = self.settings.section("memory")
+        settings = {"memory_budget": memory.pop("budget"), **memory}
+        ProofWindow(self.host, row.title, STARTER if row.repo == STARTER else str(row.folder), settings, self.library)
 
     def _on_model_chosen(self, model: str) -> None:
         self.load(model)

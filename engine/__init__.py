@@ -21,14 +21,16 @@ __all__ = [
     "ReadError",
     "Settings",
     "load",
+    "prove",
     "release",
 ]
+LAZY = {"load": "engine.loader", "release": "engine.loader", "prove": "engine.proof"}
 
 
 def __getattr__(name: str):
     # MLX and mlx-lm take seconds to import: only when a model is wanted, and on the thread that wants it.
-    if name in ("load", "release"):
+    if name in LAZY:
         import importlib
 
-        return getattr(importlib.import_module("engine.loader"), name)
+        return getattr(importlib.import_module(LAZY[name]), name)
     raise AttributeError(f"module 'engine' has no attribute {name!r}")

@@ -112,21 +112,30 @@ def _print_plan(plan, file=None) -> None:
 
 
 def _get_with_lines(args) -> None:
-    """For a program that runs us: a line of JSON for each step, the last with the folder or the error."""
+    """For a program that runs us: a line of JSON for each step, the last with the folder or the error.
+
+    An absolute path is that of a checkpoint which is on disk already, and only prepared.
+    """
     from engine import library
     from engine.errors import FlashbulbError, GatedError
 
     def say(**line) -> None:
         print(json.dumps(line), flush=True)
 
+    def preparing(stage: str, share: float) -> None:
+        say(stage="preparing", share=share, note=stage)
+
     options = {"calibration": args.calibration, "dtype": args.dtype}
     try:
-        folder = library.folder_of(args.repo) or library.get(
-            library.plan_for(args.repo, args.revision),
-            lambda p: say(stage=p.stage, done=p.done, total=p.total, rate=p.rate, note=p.note),
-            lambda stage, share: say(stage="preparing", share=share, note=stage),
-            **options,
-        )
+        if (path := Path(args.repo).expanduser()).is_absolute():
+            folder = library.add(path, preparing, **options)
+        else:
+            folder = library.folder_of(args.repo) or library.get(
+                library.plan_for(args.repo, args.revision),
+                lambda p: say(stage=p.stage, done=p.done, total=p.total, rate=p.rate, note=p.note),
+                preparing,
+                **options,
+            )
         say(stage="done", folder=str(folder))
     except FlashbulbError as error:
         say(stage="failed", error=str(error), page=error.page if isinstance(error, GatedError) else "")

@@ -6,6 +6,7 @@ models/.drives/                          how fast the drives are, by `flashbulb 
 """
 
 import json
+import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from engine.prepared import MANIFEST
 CATALOGUE = Path(__file__).parent.parent / "resources" / "catalogue.json"
 DOWNLOADS, PLAN, WHOLE = ".downloads", "plan.json", "download.json"
 PROFILES = ".drives"
+WEIGHTS = (".safetensors", ".bin")
 
 
 def profile_path(folder: Path) -> Path:
@@ -136,6 +138,37 @@ def get(
             return folder
         checkpoint = _fetch(plan, progress, stop, transfer)
         return _prepare(plan, checkpoint, preparing, stop, options)
+
+
+def is_checkpoint(folder: Path) -> bool:
+    """Whether a folder holds a model as it is published, which could be prepared."""
+    return (folder / "config.json").is_file() and any(any(folder.glob(f"*{suffix}")) for suffix in WEIGHTS)
+
+
+def add(checkpoint: Path, preparing: Callable[[str, float], None] = lambda *_: None, **options) -> Path:
+    """Prepare a checkpoint that is on disk already; returns the model's folder. The checkpoint stays as it is.
+
+    Call it again to go on with what was interrupted. Raises HubError, CheckpointError, FlashbulbError.
+    """
+    from engine.prepare.prepare import prepare
+
+    checkpoint = checkpoint.resolve()
+    folder = _added(checkpoint)
+    with _alone(folder.name):
+        if not (folder / MANIFEST).is_file():
+            prepare(checkpoint, folder, name=checkpoint.name, progress=preparing, **options)
+    return folder
+
+
+def give_up(checkpoint: Path) -> None:
+    """Delete what `add` has made so far of a checkpoint."""
+    folder = _added(checkpoint.resolve())
+    with _alone(folder.name):
+        shutil.rmtree(folder.with_name(f"{folder.name}.partial"), ignore_errors=True)
+
+
+def _added(checkpoint: Path) -> Path:
+    return models_folder() / (re.sub(r"[^\w.-]+", "-", checkpoint.name, flags=re.ASCII).lstrip(".-") or "model")
 
 
 def _fetch(plan: hub.Plan, progress, stop, transfer) -> Path:

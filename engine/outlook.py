@@ -15,6 +15,9 @@ from engine.planning import Sizes, plan_memory, selected_share
 from engine.prepared import PreparedModel
 from engine.settings import Settings
 
+WINDOWS = (8, 12, 16, 24, 32)  # tokens: those that are worth proposing
+WORTH = 0.8  # of a token's time: what a longer window should make of it
+
 
 @dataclass(frozen=True, eq=False)
 class Outlook:
@@ -59,6 +62,34 @@ class Outlook:
             else:
                 high = middle
         return high
+
+    def longer_window(self, settings: Settings) -> tuple[int, int] | None:
+        """A window with which a token would take at least a fifth less, and the bytes that the budget lacks for it.
+
+        None where no window does, or nothing can be predicted. Raises BudgetError.
+        """
+        present = self.predict(settings)
+        if present is None:
+            return None
+        full, ceiling = self.full_budget(settings), self.plan(settings).ceiling
+        for window in (w for w in WINDOWS if w > settings.window):
+            roomy = replace(settings, window=window, memory_budget=max(full, ceiling))
+            if self.predict(roomy).total_ms <= WORTH * present.total_ms:
+                return window, max(0, self._budget_for(roomy, ceiling) - ceiling)
+        return None
+
+    def _budget_for(self, roomy: Settings, ceiling: int) -> int:
+        """The smallest budget from `ceiling` on that has room for a window."""
+        low, high = ceiling, roomy.memory_budget
+        if self._holds(roomy, low):
+            return low
+        while high - low > high // 200:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self._holds(roomy, middle) else (middle, high)
+        return high
+
+    def _holds(self, settings: Settings, budget: int) -> bool:
+        return self.predict(replace(settings, memory_budget=budget)).window >= settings.window - 1e-6
 
     def _with_budget(self, settings: Settings, budget: int) -> MemoryBudget:
         return self.plan(replace(settings, memory_budget=budget))

@@ -32,6 +32,7 @@ from app.history import FILE as HISTORY
 from app.history import Store
 from app.language import CHINESE, ENGLISH
 from app.library.jobs import Job, JobState
+from app.library.proof import ProofWindow
 from app.settings.registry import FILE as SETTINGS
 from app.settings.registry import Settings
 from app.window import MainWindow
@@ -43,7 +44,7 @@ FONTS = ["Inter", "Noto Sans CJK SC"]  # those of a Mac, as nearly as Linux has 
 FONT_PIXELS = 13
 COLOURS = 256  # of a picture: enough for windows, and a third of the bytes
 PATIENCE_S = 120
-BUDGET, SEED = 70_000_000, 3
+BUDGET, SEED = 73_000_000, 3
 DAY_S = 86_400
 
 # Days ago, what is asked. The starter model answers; the last of these is open when the window is shown.
@@ -52,8 +53,9 @@ CHATS = (
     (4, ("My sister is visiting next week.",)),
     (1, ("I had a long day at work.", "Thanks, that is kind of you.")),
     (0, ("What is your favourite season?",)),
-    (0, ("Hi! How are you today?", "I just got a puppy.", "What do you like to do on weekends?")),
+    (0, ("Hi! How are you today?",)),
 )
+MORE = ("I just got a puppy.", "What do you like to do on weekends?", "That sounds like fun. Do you like music too?")
 FORMATTED = (
     "Why does a window of recent tokens save so many reads?",
     """Because neighbouring tokens wake up mostly the same neurons. If you keep what the last $k$ tokens used, only \
@@ -64,10 +66,11 @@ missing = active - window        # read these bundles
 window = (window | active) - stale
 ```
 
-| Window | Hit rate | Read a token |
-|---|---:|---:|
-| 1 token | 62 % | 38 MB |
-| 5 tokens | 91 % | 9 MB |
+| What | Where it lives | Read |
+|---|---|---:|
+| attention, predictors | memory | once |
+| neurons of the window | memory | once |
+| all other neurons | flash | when needed |
 
 1. The *predictor* names the active neurons, with $s_i > \\frac{1}{2}$.
 2. The *reader* joins neighbours into one read.
@@ -184,7 +187,8 @@ def first_start(studio: Studio) -> None:
 def main_window(studio: Studio) -> None:
     window = studio.window
     until(lambda: bool(window.chat.conversation.messages))
-    studio.say("That sounds like fun. Do you like music too?")
+    for message in MORE:
+        studio.say(message)
     studio.take("chat", window)
     answer = window.chat.transcript.messages()[-1]
     answer.detail_button.click()
@@ -203,8 +207,8 @@ def main_window(studio: Studio) -> None:
     studio.take("find", window)
     window.chat.find.close_button.click()
     window.search.trigger()
-    window.sidebar.field.setText("work")
-    until(lambda: len(window.sidebar.model.heads()) < len(CHATS))
+    window.sidebar.field.setText("great")
+    spin(600)
     studio.take("search", window)
     window.sidebar.field.clear()
     head = next(head for head in window.sidebar.model.heads() if head.pinned)
@@ -239,6 +243,14 @@ def library(studio: Studio) -> None:
     size = streaming.row.size or 9_000_000_000
     streaming.refresh(Job(streaming.row.repo, JobState.FETCHING, round(0.62 * size), size, 61e6))
     studio.take("download", window)
+    window.row("starter").proof_asked.emit(window.row("starter").row)
+    proof = next(w for w in QApplication.topLevelWidgets() if isinstance(w, ProofWindow))
+    spin(400)
+    studio.take("proving", proof)
+    until(proof.bar.isHidden)
+    studio.take("proof", proof)
+    proof.close()
+    studio.wait()
     window.field.setText("https://huggingface.co/someone/some-model")
     spin(300)
     studio.take("repository", window)

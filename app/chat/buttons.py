@@ -1,10 +1,11 @@
 """The small buttons beside messages."""
 
 from PySide6.QtCore import QEvent, QSize, Qt, QTimer
-from PySide6.QtGui import QHideEvent, QPaintEvent
+from PySide6.QtGui import QHideEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QStyleOptionToolButton, QToolButton, QWidget
 
 from app.colours import colours
+from app.focus import paint_ring
 from app.icons import GRID, icon
 
 CONFIRMED_MS = 1500
@@ -62,6 +63,8 @@ class IconButton(QToolButton):
     def paintEvent(self, event: QPaintEvent) -> None:
         if self._near or self.hasFocus():
             super().paintEvent(event)
+        if self.hasFocus():  # which only the keyboard brings here
+            paint_ring(QPainter(self), self)
 
     def _recolour(self) -> None:
         self.setIcon(icon(self._symbol, colours(self.palette()).quiet))

@@ -7,12 +7,13 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QVBoxLayout, 
 from app.chat.buttons import IconButton
 from app.chat.highlight import Highlighter
 from app.colours import colours
+from app.focus import Ringed
 from app.labels import quiet
 
 RADIUS, PADDING = 8, 10
 
 
-class CodeView(QPlainTextEdit):
+class CodeView(Ringed, QPlainTextEdit):
     """Read-only code, as tall as its lines; long lines scroll sideways."""
 
     def __init__(self, parent: QWidget | None = None):

@@ -12,6 +12,7 @@ from app.chat.message import MessageWidget
 from app.chat.transcript import Transcript
 from app.colours import colours
 from app.conversation import Message
+from app.fields import can_be_cleared
 from app.labels import FIELD_MARGINS, quiet
 
 FIELD_WIDTH = 260
@@ -63,7 +64,8 @@ class FindBar(QWidget):
         self._marked: list[TextField] = []
         self._timer = QTimer(self, singleShot=True, interval=REFRESH_MS)
         self._timer.timeout.connect(self._look_again)
-        self.field = FindField(clearButtonEnabled=True)
+        self.field = FindField()
+        can_be_cleared(self.field)
         self.field.setTextMargins(*FIELD_MARGINS)
         self.field.setPlaceholderText(self.tr("Find in this chat"))
         self.field.setAccessibleName(self.tr("Find in this chat"))

@@ -24,6 +24,7 @@ from PySide6.QtWidgets import QFrame, QSizePolicy, QTextBrowser, QWidget
 
 from app.chat.mathematics import legible
 from app.colours import colours
+from app.focus import Ringed
 
 FEATURES = QTextDocument.MarkdownFeature.MarkdownDialectGitHub | QTextDocument.MarkdownFeature.MarkdownNoHTML
 LINE_HEIGHT = 125  # per cent
@@ -109,7 +110,7 @@ def _presentable(text: str) -> str:
     return legible(text).replace("![", "[")
 
 
-class TextView(QTextBrowser):
+class TextView(Ringed, QTextBrowser):
     """Read-only text without a frame, always as tall as its content, that never fetches anything by itself."""
 
     link_clicked = Signal(QUrl)

@@ -1,6 +1,6 @@
 """One widget a message: the user's question in a bubble, the model's answer with what it cost."""
 
-from PySide6.QtCore import QEvent, QRectF, Qt, QUrl, Signal
+from PySide6.QtCore import QEvent, QRectF, QSize, Qt, QUrl, Signal
 from PySide6.QtGui import QEnterEvent, QGuiApplication, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QFormLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
@@ -72,6 +72,10 @@ class MessageWidget(QWidget):
         self.copy_button = IconButton("copy", self.tr("Copy message"), shy=True)
         self.copy_button.clicked.connect(self.copy)
 
+    def minimumSizeHint(self) -> QSize:
+        """Any width will do: one that followed from what it is now would lead the transcript round in circles."""
+        return QSize(0, super().minimumSizeHint().height())
+
     def copy(self) -> None:
         """Put the message on the clipboard, as it was written, and say so for a moment."""
         QGuiApplication.clipboard().setText(self.message.text.strip())
@@ -100,6 +104,7 @@ class Question(MessageWidget):
 
     def __init__(self, message: Message, parent: QWidget | None = None):
         super().__init__(message, parent)
+        self.setAccessibleName(self.tr("Your message"))
         self.view = TextView()
         self.view.setPlainText(message.text)
         self.view.setAccessibleName(self.tr("You"))
@@ -275,6 +280,7 @@ class Answer(MessageWidget):
 
     def __init__(self, message: Message, parent: QWidget | None = None):
         super().__init__(message, parent)
+        self.setAccessibleName(self.tr("Answer"))
         self.body = AnswerBody()
         self.body.link_clicked.connect(self.link_clicked)
         self.body.hide()

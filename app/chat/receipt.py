@@ -15,7 +15,8 @@ WELL = 0.9  # a hit rate that a larger pool would hardly raise
 class Receipt:
     """Taken from the engine's Summary and the model as it was loaded. Bytes and seconds; per_token: the engine's means.
 
-    pool_bytes: the neuron pool's; flash_bytes: of all FFN weights on flash.
+    pool_bytes: the neuron pool's; flash_bytes: of all FFN weights on flash. longer_window: one in tokens that would be
+    worth it by the cost model, 0 if none is known; longer_needs: bytes that the budget lacks for it.
     """
 
     model: str = ""
@@ -35,6 +36,8 @@ class Receipt:
     left_early: int = 0
     finish_reason: str = ""
     loss: float | None = None
+    longer_window: int = 0
+    longer_needs: int = 0
     per_token: dict[str, float] = field(default_factory=dict)
 
     @classmethod
@@ -52,6 +55,8 @@ class Receipt:
                 "context": model.context,
                 "tokens": len(summary.tokens),
                 "loss": model.loss,
+                "longer_window": (model.longer_window or (0, 0))[0],
+                "longer_needs": (model.longer_window or (0, 0))[1],
             }
         )
 
@@ -146,6 +151,14 @@ class Receipt:
         waiting = tr("Waiting for flash {0} of the time.").format(units.percent(io))
         if self.selection == "dense":
             return f"{waiting} " + tr("All neurons are read for every token: predicted selection reads far less.")
+        if self.longer_window and self.longer_needs:
+            return f"{waiting} " + tr("A window of {0} would need {1} more memory and read less.").format(
+                self.longer_window, units.size(self.longer_needs)
+            )
+        if self.longer_window:
+            return f"{waiting} " + tr("A window of {0} fits the memory budget, and would read less.").format(
+                self.longer_window
+            )
         missing = self.flash_bytes - self.pool_bytes
         if self.per_token.get("hit_rate", 0) < WELL and missing > 0:
             return f"{waiting} " + tr(

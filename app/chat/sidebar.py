@@ -34,6 +34,7 @@ from PySide6.QtWidgets import (
 from app.chat.notice import Notice
 from app.colours import colours, mix
 from app.conversation import Head
+from app.fields import can_be_cleared
 from app.history import Hit
 from app.icons import GRID, paint
 from app.labels import FIELD_MARGINS, SMALL, quiet, scaled
@@ -337,7 +338,8 @@ class Sidebar(QWidget):
         self._heads: list[Head] = []
         self._shown = ""
         self._deleted: list[str] = []
-        self.field = QLineEdit(clearButtonEnabled=True)
+        self.field = QLineEdit()
+        can_be_cleared(self.field)
         self.field.setTextMargins(*FIELD_MARGINS)
         self.field.setPlaceholderText(self.tr("Search"))
         self.field.setAccessibleName(self.tr("Search conversations"))

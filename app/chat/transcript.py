@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QAbstractButton, QFrame, QPlainTextEdit, QScrollAr
 from app.chat.message import Answer, Question
 from app.colours import colours
 from app.conversation import USER, Message
+from app.focus import Ringed
 from app.icons import GRID, paint
 
 COLUMN_WIDTH = 640
@@ -49,7 +50,7 @@ class JumpButton(QAbstractButton):
         paint(painter, "down", shades.text)
 
 
-class Transcript(QScrollArea):
+class Transcript(Ringed, QScrollArea):
     """A centred column of messages; `placeholder` shows while there are none.
 
     Of a long conversation only a part is made at first, the end or what is around a message that is gone to; the rest

@@ -24,7 +24,8 @@ REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 
 @dataclass(frozen=True)
 class Row:
-    """A model. folder: where it is, if it is ready. done, total: bytes of a download that was begun."""
+    """A model. folder: where it is, if it is ready; checkpoint: if it is
+    to be prepared, repo being its path. done, total: bytes of a download that was begun."""
 
     repo: str
     title: str
@@ -33,6 +34,7 @@ class Row:
     size: int = 0
     verdict: Verdict = field(default_factory=lambda: Verdict(Kind.IN_MEMORY, 0))
     folder: Path | None = None
+    checkpoint: Path | None = None
     done: int = 0
     total: int = 0
     estimated: bool = True
@@ -135,6 +137,16 @@ def _profile(folder: Path):
 def for_repository(repo: str) -> Row:
     """A row for a repository that the catalogue does not know: nothing is known of its size yet."""
     return _row(repo, None, 0, Verdict(Kind.STREAMS, 0))
+
+
+def for_checkpoint(folder: Path) -> Row:
+    """A row for a checkpoint on disk that is to be prepared. Raises CheckpointError, OSError, ValueError."""
+    from engine import library
+
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    size = sum(file.stat().st_size for suffix in library.WEIGHTS for file in folder.glob(f"*{suffix}"))
+    machine = _Machine(memory_available(), memory_total(), _profile(library.models_folder()), None, 5)
+    return _row(str(folder), None, size, _judged(machine, size, config, None), checkpoint=folder)
 
 
 def repository_in(text: str) -> str | None:

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
     QMessageBox,
     QPushButton,
     QScrollArea,
+    QSizePolicy,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -24,9 +25,11 @@ from app import units
 from app.chat.buttons import IconButton
 from app.colours import colours
 from app.dialogs import tell
+from app.fields import can_be_cleared
+from app.focus import Ringed
 from app.labels import FIELD_MARGINS, Label, quiet
 from app.library.jobs import RUNNING, Job, Jobs, JobState
-from app.library.survey import STARTER, Row, Survey, for_repository, repository_in, survey, verify
+from app.library.survey import STARTER, Row, Survey, for_checkpoint, for_repository, repository_in, survey, verify
 from app.library.verdict import Kind, Verdict
 from app.progress import ThinBar
 from app.settings.registry import Settings
@@ -47,12 +50,15 @@ class ModelRow(QFrame):
     pause_asked = Signal(str)
     remove_asked = Signal(str)
     verify_asked = Signal(object)  # Row
+    proof_asked = Signal(object)  # Row
 
     def __init__(self, row: Row, parent: QWidget | None = None):
         super().__init__(parent)
         self.row, self.job = row, None
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)  # few rows do not spread
         self.title = Label(row.title, weight=QFont.Weight.DemiBold)
         about = self.tr("Built in. Small talk, works offline.") if row.repo == STARTER else row.about
+        about = self.tr("From a folder") if row.checkpoint else about
         self.facts = quiet(self._facts())
         self.verdict, self.reason = Label(), quiet()
         self.reason.setWordWrap(True)
@@ -62,6 +68,11 @@ class ModelRow(QFrame):
         self.progress.setAlignment(Qt.AlignmentFlag.AlignRight)
         self.button = QPushButton()
         self.button.clicked.connect(self._on_button)
+        self.prove = QPushButton(self.tr("Prove It"))
+        self.prove.setAccessibleName(self.tr("Prove that {0} streams exactly").format(row.title))
+        self.prove.setToolTip(self.tr("Runs the model with all neurons and with those selected, and compares"))
+        self.prove.setVisible(bool(row.folder))
+        self.prove.clicked.connect(self._on_prove)
         self.pause = IconButton("pause", self.tr("Pause {0}").format(row.title))
         self.pause.clicked.connect(self._on_pause)
         self.more = IconButton("more", self.tr("More about {0}").format(row.title))
@@ -175,8 +186,9 @@ class ModelRow(QFrame):
         for column in (names, verdict, actions):
             column.setSpacing(2)
         buttons = QHBoxLayout()
+        buttons.setSpacing(6)
         buttons.addStretch()
-        for widget in (self.button, self.pause, self.more):
+        for widget in (self.prove, self.button, self.pause, self.more):
             buttons.addWidget(widget)
         actions.addStretch()
         actions.addWidget(self.bar)
@@ -200,7 +212,9 @@ class ModelRow(QFrame):
         if self.row.folder:
             menu.addAction(self.tr("Show in Folder")).triggered.connect(self._on_reveal)
             menu.addAction(self.tr("Verify Files")).triggered.connect(self._on_verify)
-        if self.row.repo != STARTER:
+        if self.row.checkpoint:
+            menu.addAction(self.tr("Delete…")).triggered.connect(self._on_remove)
+        elif self.row.repo != STARTER:
             menu.addAction(self.tr("Open Page on the Hub")).triggered.connect(self._on_page)
             if self.row.folder or self.row.done:
                 menu.addAction(self.tr("Delete…")).triggered.connect(self._on_remove)
@@ -221,6 +235,9 @@ class ModelRow(QFrame):
     def _on_verify(self) -> None:
         self.verify_asked.emit(self.row)
 
+    def _on_prove(self) -> None:
+        self.proof_asked.emit(self.row)
+
     def _on_reveal(self) -> None:
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.row.folder)))
 
@@ -231,10 +248,15 @@ class ModelRow(QFrame):
         QDesktopServices.openUrl(QUrl(page))
 
 
+class RowsArea(Ringed, QScrollArea):
+    """What the rows scroll in."""
+
+
 class LibraryWindow(QMainWindow):
     """Rows of models; a field that finds one, or any repository of the Hub by its name or link."""
 
     chat_asked = Signal(str)  # what to load
+    proof_asked = Signal(object)  # Row
 
     def __init__(self, settings: Settings, jobs: Jobs | None = None, parent: QWidget | None = None):
         super().__init__(parent, Qt.WindowType.Window)
@@ -245,11 +267,13 @@ class LibraryWindow(QMainWindow):
         self._usual_folder = os.environ.get(FOLDER_VARIABLE)
         self._use_folder()
         self._survey: Survey | None = None
+        self._offered: dict[str, Row] = {}  # checkpoints on disk that are being prepared, by their path
         self.jobs = jobs or Jobs(parent=self)
         self._worker = Worker("library", self)
         self._looking = QTimer(self, singleShot=True, interval=0)
         self._looking.timeout.connect(self._look)
-        self.field = QLineEdit(clearButtonEnabled=True)
+        self.field = QLineEdit()
+        can_be_cleared(self.field)
         self.field.setTextMargins(*FIELD_MARGINS)
         self.field.setPlaceholderText(self.tr("Find, or paste the name or link of a Hub repository"))
         self.field.setAccessibleName(self.tr("Find a model"))
@@ -287,17 +311,17 @@ class LibraryWindow(QMainWindow):
     def _on_survey(self, found: Survey) -> None:
         self._survey = found
         self.foot.setText(
-            self.tr("{0} free in {1}. Drop the folder of a prepared model here to chat with it.").format(
-                units.size(found.free_bytes), found.folder
-            )
-        )
+            self.tr("{0} free in {1}. Drop the folder of a model here: a prepared one to chat with it, a checkpoint "
+                    "to prepare it.").format(units.size(found.free_bytes), found.folder)
+        )  # fmt: skip
         self._show_rows()
 
     def _show_rows(self) -> None:
         if self._survey is None:
             return
         words = self.field.text().casefold().split()
-        rows = [r for r in self._survey.rows if all(w in f"{r.repo} {r.title} {r.about}".casefold() for w in words)]
+        listed = (*self._offered.values(), *self._survey.rows)
+        rows = [r for r in listed if all(w in f"{r.repo} {r.title} {r.about}".casefold() for w in words)]
         repo = repository_in(self.field.text())
         if repo and repo not in {row.repo for row in self._survey.rows}:
             rows.insert(0, for_repository(repo))
@@ -318,6 +342,7 @@ class LibraryWindow(QMainWindow):
         widget.pause_asked.connect(self.jobs.pause)
         widget.remove_asked.connect(self._ask_to_remove)
         widget.verify_asked.connect(self._verify)
+        widget.proof_asked.connect(self.proof_asked)
         self.rows.append(widget)
         self._list.insertWidget(self._list.count() - 1, widget)
 
@@ -327,6 +352,7 @@ class LibraryWindow(QMainWindow):
 
     def _on_finished(self, job: Job) -> None:
         self.jobs.forget(job.repo)
+        self._offered.pop(job.repo, None)
         self.refresh()
 
     def _on_setting(self, key: str, _value) -> None:
@@ -356,13 +382,15 @@ class LibraryWindow(QMainWindow):
         box.open()
 
     def _remove(self) -> None:
-        from engine.library import remove
+        from engine.library import give_up, remove
 
         repo = self._removing
         self.jobs.forget(repo)
-        self._worker.submit(lambda: remove(repo), self._on_removed, self._on_failed)
+        offered = self._offered.pop(repo, None)
+        call = partial(give_up, offered.checkpoint) if offered else partial(remove, repo)
+        self._worker.submit(call, self._on_removed, self._on_failed)
 
-    def _on_removed(self, _freed: int) -> None:
+    def _on_removed(self, _freed: int | None) -> None:
         self.refresh()
 
     def _verify(self, row: Row) -> None:
@@ -391,7 +419,8 @@ class LibraryWindow(QMainWindow):
         self._list.setSpacing(0)
         self._list.addWidget(self.nothing)
         self._list.addStretch()
-        area = QScrollArea(widgetResizable=True)
+        area = RowsArea(widgetResizable=True)
+        area.setAccessibleName(self.tr("Models"))
         area.setFrameShape(QFrame.Shape.NoFrame)
         area.setBackgroundRole(QPalette.ColorRole.Base)
         area.setWidget(holder)
@@ -420,7 +449,49 @@ class LibraryWindow(QMainWindow):
 
     def dropEvent(self, event: QDropEvent) -> None:
         if folder := dropped_folder(event):
+            self.take(folder)
+
+    def take(self, folder: Path) -> None:
+        """A folder that was dropped: a prepared model is chatted with, a checkpoint is offered to be prepared."""
+        if (folder / "manifest.json").is_file():
             self.chat_asked.emit(str(folder))
+        else:
+            self._worker.submit(partial(_checkpoint, folder), self._offer, self._on_failed)
+
+    def _offer(self, row: Row | None) -> None:
+        if row is None:
+            tell(
+                self,
+                self.tr("This is no model"),
+                self.tr("It holds neither a prepared model nor a checkpoint (config.json with .safetensors or .bin "
+                        "files)."),
+            )  # fmt: skip
+            return
+        box = QMessageBox(
+            QMessageBox.Icon.NoIcon, self.tr("Prepare"), self.tr("Prepare {0}?").format(row.title), parent=self
+        )
+        box.setInformativeText(
+            self.tr("This folder holds a checkpoint. Flashbulb makes a prepared model of it in the models folder; the "
+                    "checkpoint stays as it is.")
+        )  # fmt: skip
+        prepare = box.addButton(self.tr("Prepare"), QMessageBox.ButtonRole.AcceptRole)
+        box.addButton(QMessageBox.StandardButton.Cancel)
+        box.setDefaultButton(prepare)
+        prepare.clicked.connect(partial(self._prepare, row))
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        box.open()
+
+    def _prepare(self, row: Row) -> None:
+        self._offered[row.repo] = row
+        self._show_rows()
+        self.jobs.start(row.repo)
+
+
+def _checkpoint(folder: Path) -> Row | None:
+    """A row for a checkpoint; None if the folder holds none."""
+    from engine.library import is_checkpoint
+
+    return for_checkpoint(folder) if is_checkpoint(folder) else None
 
 
 def dropped_folder(event: QDropEvent) -> Path | None:

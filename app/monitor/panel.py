@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QFrame, QMenu, QScrollArea, QVBoxLayout, QWidget
 
 from app import units
 from app.engine_host import EngineHost, ModelInfo, State
+from app.focus import Ringed
 from app.labels import SMALL, Label, quiet
 from app.language import tr
 from app.monitor.history import History
@@ -45,6 +46,14 @@ class MemorySection(Section):
         self.alarm.hide()
         for widget in (self.bar, self.legend, self.caption, self.alarm):
             self.add(widget)
+
+    def clear(self) -> None:
+        """No model is loaded: nothing is known of one."""
+        for label in (self.aside, self.words, self.caption):
+            label.clear()
+        self.number.setText("–")
+        self.bar.set_parts([], 0)
+        self.legend.set_values(*("–" for _ in self.ITEMS))
 
     def refresh(self, model: ModelInfo, history: History) -> None:
         used = history.latest.footprint_bytes if history.latest else model.footprint_bytes
@@ -169,7 +178,7 @@ class NeuronsSection(Section):
         return f"{self.aside.text()}: {self.legend.text()}"
 
 
-class MonitorPanel(QScrollArea):
+class MonitorPanel(Ringed, QScrollArea):
     """The column at the right of the window. Costs nothing while it is hidden or nothing happens."""
 
     def __init__(self, host: EngineHost, parent: QWidget | None = None):
@@ -203,6 +212,8 @@ class MonitorPanel(QScrollArea):
         now, history = time.monotonic(), self._host.history
         if self._host.model:
             self.memory.refresh(self._host.model, history)
+        else:
+            self.memory.clear()
         self.flash.refresh(history, now)
         self.time.refresh(history)
         self.neurons.refresh(history)

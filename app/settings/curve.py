@@ -5,6 +5,7 @@ from PySide6.QtGui import QPainter, QPainterPath, QPen, QPolygonF
 from PySide6.QtWidgets import QWidget
 
 from app.colours import mix
+from app.labels import SMALL, scaled
 from app.monitor.plots import Plot
 
 HEIGHT = 46
@@ -18,10 +19,16 @@ class Curve(Plot):
 
     def __init__(self, parent: QWidget | None = None):
         super().__init__(HEIGHT, parent)
+        self._instead = ""
         self._points: list[tuple[float, float]] = []
         self._second: list[tuple[float, float]] = []
         self._chosen: tuple[float, float] | None = None
         self._measured: tuple[float, float] | None = None
+
+    def say_instead(self, words: str) -> None:
+        """Why there is no curve, where there is none."""
+        self._instead = words
+        self.update()
 
     def show_curve(
         self,
@@ -39,6 +46,9 @@ class Curve(Plot):
         floor = self.height() - 1
         painter.fillRect(QRectF(INSET, floor, self.width() - 2 * INSET, 1), self.shade("track"))
         if not self._points:
+            painter.setPen(self.shade("quiet"))
+            painter.setFont(scaled(self.font(), SMALL))
+            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, self._instead)
             return
         marks = [self._measured] if self._measured else []
         highest = HEADROOM * max(value for _, value in (*self._points, *marks))

@@ -191,6 +191,8 @@ class MemoryPane(Pane):
     # ------------------------------------------------------------------ showing
     def _show_values(self) -> None:
         self._showing = True
+        for curve in (self.budget.curve, self.window_size.curve):
+            curve.say_instead(self._why_no_curve())
         values, forecast = self._settings.section("memory"), self.forecast()
         self._show_budget(values["budget"], forecast)
         self._show_window(values["window"], forecast)
@@ -201,6 +203,13 @@ class MemoryPane(Pane):
         self._row.setVisible(self.needs_reload())
         self.reload.setEnabled(self._host.state in (State.READY, State.FAILED))
         self._showing = False
+
+    def _why_no_curve(self) -> str:
+        if self._host.model is None:
+            return ""
+        if self._settings["memory.selection"] == "dense":
+            return self.tr("All neurons are read for every token")
+        return self.tr("Measure the drive to see here how fast it would be")
 
     def _show_budget(self, budget: int | None, forecast: Forecast | None) -> None:
         smallest, largest = self.limits()

@@ -132,6 +132,7 @@ def _probabilistic_factors(activity: LayerActivity, training: np.ndarray, up, up
     """The best estimates of `up` x from `rank` numbers, given how the inputs are distributed."""
     mean, covariance = _moments(activity, training)
     root = np.linalg.cholesky(covariance)
+    del covariance
     pieces = [slice(start, start + PIECE) for start in range(0, len(up), PIECE)]
     # The right singular vectors of (up root) by variance explained; the eigenproblem is only hidden x hidden.
     gram = np.zeros_like(root)
@@ -158,9 +159,10 @@ def _moments(activity: LayerActivity, training: np.ndarray) -> tuple[np.ndarray,
         total += x.sum(axis=0)
         squares += x.T @ x
     mean = total / len(training)
-    covariance = (squares - len(training) * np.outer(mean, mean)) / max(len(training) - 1, 1)
-    covariance[np.diag_indices(width)] += 1e-4 * np.trace(covariance) / width + 1e-12
-    return mean.astype(np.float32), covariance.astype(np.float32)
+    squares -= np.outer(total, mean)
+    squares /= max(len(training) - 1, 1)
+    squares[np.diag_indices(width)] += 1e-4 * np.trace(squares) / width + 1e-12
+    return mean.astype(np.float32), squares.astype(np.float32)
 
 
 def _truncated(factors: _Factors, rank: int) -> list[np.ndarray]:

@@ -120,6 +120,14 @@
         <translation>每个词元都要读取全部神经元：改用预测选择会少读很多。</translation>
     </message>
     <message>
+        <source>A window of {0} would need {1} more memory and read less.</source>
+        <translation>窗口为 {0} 时需再多 {1} 内存，读取更少。</translation>
+    </message>
+    <message>
+        <source>A window of {0} fits the memory budget, and would read less.</source>
+        <translation>窗口为 {0} 时仍在内存预算之内，读取更少。</translation>
+    </message>
+    <message>
         <source>A larger window keeps more neurons in memory; with {0} more, nothing would be read any more.</source>
         <translation>更长的窗口能让更多神经元留在内存中；再多 {0} 内存，就完全不必读取了。</translation>
     </message>
@@ -178,6 +186,10 @@
     <message>
         <source>About Flashbulb</source>
         <translation>关于 Flashbulb</translation>
+    </message>
+    <message>
+        <source>Flashbulb&apos;s icon</source>
+        <translation>Flashbulb 的图标</translation>
     </message>
     <message>
         <source>Chat with language models larger than memory, on this computer. The model&apos;s weights stay on flash; each token reads only the neurons that it needs, as described in “LLM in a flash” (arXiv 2312.11514). Nothing leaves this computer.</source>
@@ -423,9 +435,17 @@
         <source>Conversation</source>
         <translation>对话</translation>
     </message>
+    <message>
+        <source>Clear</source>
+        <translation>清除</translation>
+    </message>
 </context>
 <context>
     <name>Answer</name>
+    <message>
+        <source>Answer</source>
+        <translation>回答</translation>
+    </message>
     <message>
         <source>Reading your message…</source>
         <translation>正在阅读你的消息…</translation>
@@ -863,8 +883,8 @@
         <translation>查找模型</translation>
     </message>
     <message>
-        <source>{0} free in {1}. Drop the folder of a prepared model here to chat with it.</source>
-        <translation>{1} 可用 {0}。将制备好的模型文件夹拖到此处即可对话。</translation>
+        <source>{0} free in {1}. Drop the folder of a model here: a prepared one to chat with it, a checkpoint to prepare it.</source>
+        <translation>{1} 中可用 {0}。把模型文件夹拖到这里：准备好的模型可直接对话，检查点则会进行准备。</translation>
     </message>
     <message>
         <source>Delete</source>
@@ -897,6 +917,26 @@
     <message>
         <source>No model of this name. Paste owner/name to get one from the Hub.</source>
         <translation>没有此名称的模型。粘贴“所有者/名称”可从 Hub 获取。</translation>
+    </message>
+    <message>
+        <source>This is no model</source>
+        <translation>这不是模型</translation>
+    </message>
+    <message>
+        <source>It holds neither a prepared model nor a checkpoint (config.json with .safetensors or .bin files).</source>
+        <translation>其中既没有准备好的模型，也没有检查点（config.json 及 .safetensors 或 .bin 文件）。</translation>
+    </message>
+    <message>
+        <source>Prepare</source>
+        <translation>准备</translation>
+    </message>
+    <message>
+        <source>Prepare {0}?</source>
+        <translation>要准备 {0} 吗？</translation>
+    </message>
+    <message>
+        <source>This folder holds a checkpoint. Flashbulb makes a prepared model of it in the models folder; the checkpoint stays as it is.</source>
+        <translation>此文件夹里是一个检查点。Flashbulb 会据此在模型文件夹中生成准备好的模型；检查点保持不变。</translation>
     </message>
 </context>
 <context>
@@ -1236,6 +1276,14 @@
         <translation>立即重新载入</translation>
     </message>
     <message>
+        <source>All neurons are read for every token</source>
+        <translation>每个词元都读取全部神经元</translation>
+    </message>
+    <message>
+        <source>Measure the drive to see here how fast it would be</source>
+        <translation>测量磁盘后，此处会显示预计速度</translation>
+    </message>
+    <message>
         <source>about {0} tokens a second</source>
         <translation>约 {0} 词元/秒</translation>
     </message>
@@ -1348,8 +1396,24 @@
         <translation>内置。日常闲聊，可离线使用。</translation>
     </message>
     <message>
+        <source>From a folder</source>
+        <translation>来自文件夹</translation>
+    </message>
+    <message>
         <source>Progress of {0}</source>
         <translation>{0} 的进度</translation>
+    </message>
+    <message>
+        <source>Prove It</source>
+        <translation>验证一致性</translation>
+    </message>
+    <message>
+        <source>Prove that {0} streams exactly</source>
+        <translation>验证 {0} 的流式运行与完整运行一致</translation>
+    </message>
+    <message>
+        <source>Runs the model with all neurons and with those selected, and compares</source>
+        <translation>分别用全部神经元和所选神经元运行模型，并加以比较</translation>
     </message>
     <message>
         <source>Pause {0}</source>
@@ -1596,7 +1660,106 @@
     </message>
 </context>
 <context>
+    <name>ProofWindow</name>
+    <message>
+        <source>Prove {0}</source>
+        <translation>验证 {0}</translation>
+    </message>
+    <message>
+        <source>Progress of the proof</source>
+        <translation>验证进度</translation>
+    </message>
+    <message>
+        <source>The model is at work</source>
+        <translation>模型正在工作</translation>
+    </message>
+    <message>
+        <source>Prove it when the answer is written.</source>
+        <translation>请在回答写完后再验证。</translation>
+    </message>
+    <message>
+        <source>The same answers?</source>
+        <translation>回答是否相同？</translation>
+    </message>
+    <message>
+        <source>The model answers a few prompts with all neurons. Then it reads the same texts with the neurons that are selected. The chat waits, and has its model back afterwards.</source>
+        <translation>模型先用全部神经元回答几个提示，再用所选的神经元读同样的文本。其间对话暂停，完成后会重新载入原来的模型。</translation>
+    </message>
+    <message>
+        <source>Answering with all neurons…</source>
+        <translation>正在用全部神经元回答…</translation>
+    </message>
+    <message>
+        <source>Reading with exact selection…</source>
+        <translation>正在以精确选择读取…</translation>
+    </message>
+    <message>
+        <source>Reading with predicted selection…</source>
+        <translation>正在以预测选择读取…</translation>
+    </message>
+    <message>
+        <source>That did not work</source>
+        <translation>操作未成功</translation>
+    </message>
+    <message>
+        <source>It was stopped.</source>
+        <translation>已停止。</translation>
+    </message>
+    <message>
+        <source>Streaming gives the same answers</source>
+        <translation>流式运行给出相同的回答</translation>
+    </message>
+    <message>
+        <source>The answers differ</source>
+        <translation>回答有差异</translation>
+    </message>
+    <message>
+        <source>Exact selection chooses the same token as all neurons at each of {0} places; scores differ by rounding only.</source>
+        <translation>在全部 {0} 个位置上，精确选择与全部神经元选出的词元都相同；分数只有舍入误差。</translation>
+    </message>
+    <message>
+        <source>Exact selection chooses the same token as all neurons at {0} of {1} places. That should not be: verify the model&apos;s files.</source>
+        <translation>在 {1} 个位置中，精确选择只有 {0} 与全部神经元选出相同的词元。这不应发生：请校验模型文件。</translation>
+    </message>
+    <message>
+        <source>Predicted selection chooses the same at {0} of them, with {1} perplexity.</source>
+        <translation>预测选择在其中 {0} 的位置上选出相同的词元，困惑度变化 {1}。</translation>
+    </message>
+    <message>
+        <source>Same token</source>
+        <translation>相同词元</translation>
+    </message>
+    <message>
+        <source>Largest difference</source>
+        <translation>最大差异</translation>
+    </message>
+    <message>
+        <source>Perplexity</source>
+        <translation>困惑度</translation>
+    </message>
+    <message>
+        <source>Read a token</source>
+        <translation>每词元读取</translation>
+    </message>
+    <message>
+        <source>All neurons</source>
+        <translation>全部神经元</translation>
+    </message>
+    <message>
+        <source>Exact</source>
+        <translation>精确选择</translation>
+    </message>
+    <message>
+        <source>Predicted</source>
+        <translation>预测选择</translation>
+    </message>
+</context>
+<context>
     <name>Question</name>
+    <message>
+        <source>Your message</source>
+        <translation>你的消息</translation>
+    </message>
     <message>
         <source>You</source>
         <translation>你</translation>

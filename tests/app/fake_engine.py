@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 
+from engine.errors import CancelledError
 from engine.flash.cost import Prediction
 from engine.flash.profile import DriveProfile
 from engine.settings import GenerationOptions, Settings
@@ -113,6 +114,9 @@ class FakeOutlook:
     def full_budget(self, settings: Settings) -> int:
         return self.full
 
+    def longer_window(self, settings: Settings) -> tuple[int, int] | None:
+        return (8, 3 * MB) if self.profile else None
+
     def plan(self, settings: Settings) -> SimpleNamespace:
         items = {"resident": 5.2 * MB, "predictors": 0.6 * MB, "kv_cache": 1.0 * MB, "workspace": 0.5 * MB}
         ceiling = settings.memory_budget or 12.2 * MB
@@ -161,8 +165,9 @@ class FakeEngine:
     Settings = Settings
     GenerationOptions = GenerationOptions
 
-    def __init__(self, scripts=(), loads=(), profile=None):
+    def __init__(self, scripts=(), loads=(), profile=None, proofs=()):
         self.scripts, self.loads, self.profile = list(scripts), list(loads), profile
+        self.proofs = list(proofs)
         self.asked: list = []
         self.options: list[GenerationOptions] = []
         self.seen: list[str] = []
@@ -178,6 +183,21 @@ class FakeEngine:
         elif step is not None:
             raise step
         return FakeModel(self, settings)
+
+    def prove(self, model: str, settings: Settings, progress, cancelled: threading.Event):
+        """What `proofs` has: an exception, a Gate, or what is found."""
+        self.seen.append(f"prove {model}")
+        self.threads.add(threading.get_ident())
+        progress(0.5, "exact")
+        step = self.proofs.pop(0)
+        if isinstance(step, Gate):
+            step.reached.set()
+            while not (step.opened.is_set() or cancelled.is_set()):
+                time.sleep(0.001)
+            raise CancelledError("Stopped.")
+        if isinstance(step, Exception):
+            raise step
+        return step
 
     def release(self) -> None:
         self.seen.append("release")

@@ -11,7 +11,7 @@ from engine.memory.reuse import OPT
 from engine.outlook import Outlook
 from engine.prepared import PreparedModel
 from engine.settings import Settings
-from tests.engine.flash.test_cost import profile
+from tests.engine.flash.test_cost import FAST, profile
 
 STARTER = "starter"
 
@@ -80,6 +80,19 @@ def test_it_is_the_cost_model_with_the_model_s_own_sizes(outlook):
         fixed=plan.total - plan.items["neuron_pool"],
     )  # fmt: skip
     assert replace(outlook, reuse=OPT).predict(settings) == expected
+
+
+def test_a_longer_window_is_proposed_where_it_pays_with_what_it_needs(outlook):
+    drive_bound = replace(outlook, profile=profile(processor=FAST))
+    cramped = Settings(window=2, memory_budget=drive_bound.smallest_budget(Settings()))
+    window, more = drive_bound.longer_window(cramped)
+    assert window > 2
+    assert more > 0
+    enough = replace(cramped, window=window, memory_budget=cramped.memory_budget + more)
+    assert drive_bound.predict(enough).total_ms <= 0.8 * drive_bound.predict(cramped).total_ms
+    assert drive_bound.longer_window(replace(enough, memory_budget=2 * enough.memory_budget, window=2))[1] == 0
+    assert drive_bound.longer_window(replace(enough, window=32)) is None
+    assert replace(outlook, profile=None).longer_window(cramped) is None
 
 
 def test_what_cannot_be_predicted_is_not(outlook):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from app.chat.receipt import Receipt
@@ -99,6 +101,17 @@ def test_in_detail():
 )
 def test_the_hint_says_what_would_help(changes, words):
     assert words in receipt(**changes).hint().replace("\u00a0", " ")
+
+
+@pytest.mark.parametrize(
+    ("longer", "words"),
+    [((8, 900_000_000), "A window of 8 would need 900 MB more memory"), ((8, 0), "fits the memory budget")],
+)
+def test_the_hint_names_a_window_that_is_worth_it(longer, words):
+    summary = Summary(tokens=[1], per_token=COST | {"io_ms": 213.0, "compute_ms": 84.0, "hit_rate": 0.5})
+    found = Receipt.of(summary, replace(MODEL, longer_window=longer))
+    assert words in found.hint().replace("\u00a0", " ")
+    assert Receipt.from_json(found.to_json()) == found
 
 
 def test_it_is_stored_as_json_and_read_again():

@@ -196,6 +196,16 @@ def test_a_branch_in_the_part_that_is_not_made_yet(transcript):
     assert transcript.path() == path
 
 
+def test_however_narrow_it_is_its_messages_take_no_more_room(qtbot, transcript):
+    conversation = Conversation()
+    _, answer = conversation.ask("I just got a dog named Archibald!")
+    answer.text, answer.finish = "Oh, that's cool! I love dogs.", "stop"
+    transcript.show_path(conversation.path())
+    for width in range(500, 150, -7):
+        transcript.resize(width, 600)
+        qtbot.waitUntil(lambda: transcript.widget().width() == transcript.viewport().width())
+
+
 def test_any_message_can_be_gone_to(qtbot, transcript):
     conversation = talk(100)
     path = conversation.path()

@@ -133,13 +133,44 @@ def test_a_damaged_model_is_found_out(qtbot, installed, library):
     library.findChild(QMessageBox).close()
 
 
-def test_a_dropped_folder_is_loaded(qtbot, library, tmp_path):
+def drop(window, folder):
     data = QMimeData()
-    data.setUrls([QUrl.fromLocalFile(str(tmp_path))])
+    data.setUrls([QUrl.fromLocalFile(str(folder))])
     buttons = (Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier)
+    window.dropEvent(QDropEvent(QPointF(5, 5), Qt.DropAction.CopyAction, data, *buttons))
+
+
+def answer(qtbot, window, name):
+    qtbot.waitUntil(lambda: any(b.text() == name for b in buttons(window)), timeout=PATIENCE)
+    next(b for b in buttons(window) if b.text() == name).click()
+
+
+def test_a_dropped_prepared_model_is_loaded(qtbot, library, installed):
     with qtbot.waitSignal(library.chat_asked) as asked:
-        library.dropEvent(QDropEvent(QPointF(5, 5), Qt.DropAction.CopyAction, data, *buttons))
-    assert asked.args == [str(tmp_path)]
+        drop(library, installed)
+    assert asked.args == [str(installed)]
+
+
+def test_a_dropped_checkpoint_is_prepared_as_a_job_if_that_is_wished(qtbot, library, tmp_path):
+    checkpoint = tmp_path / "mine"
+    checkpoint.mkdir()
+    shutil.copy(STARTER_FOLDER / "config.json", checkpoint)
+    (checkpoint / "model.safetensors").write_bytes(bytes(1000))
+    drop(library, checkpoint)
+    answer(qtbot, library, "Prepare")
+    qtbot.waitUntil(lambda: library.row(str(checkpoint)) is not None)
+    assert library.row(str(checkpoint)).title.text() == "mine"
+    with qtbot.waitSignal(library.jobs.finished, timeout=PATIENCE) as finished:
+        pass
+    assert finished.args[0].repo == str(checkpoint)
+    qtbot.waitUntil(lambda: library.row(str(checkpoint)) is None, timeout=PATIENCE)
+
+
+def test_what_is_no_model_is_said(qtbot, library, tmp_path):
+    drop(library, tmp_path)
+    qtbot.waitUntil(lambda: library.findChild(QMessageBox) is not None, timeout=PATIENCE)
+    assert library.findChild(QMessageBox).text() == "This is no model"
+    library.findChild(QMessageBox).close()
 
 
 def test_another_folder_is_looked_into(qtbot, library, tmp_path):

@@ -5,6 +5,7 @@ from PySide6.QtCore import QTimer
 
 from app.engine_host import State
 from app.monitor.panel import MonitorPanel
+from engine.errors import FlashbulbError
 from engine.memory import pressure
 from tests.app.fake_engine import FakeEngine, Gate, token_statistics
 
@@ -45,6 +46,13 @@ def test_the_plan_is_shown_once_a_model_is_loaded(open_panel):
 def test_without_a_budget_it_says_so(open_panel):
     _, panel = open_panel(FakeEngine())
     assert "no budget set" in words(panel.memory)
+
+
+def test_nothing_is_told_of_a_model_that_is_gone(qtbot, open_panel):
+    host, panel = open_panel(FakeEngine(loads=[None, FlashbulbError("The drive is gone.")]))
+    with qtbot.waitSignal(host.load_failed):
+        host.reload()
+    assert not any(character.isdigit() for character in words(panel.memory))
 
 
 def test_the_figures_of_an_answer(qtbot, open_panel):

@@ -1,0 +1,79 @@
+"""Jobs as they are: the application's own processes, against a Hub on loopback, from a click to a model that loads."""
+
+import shutil
+import sys
+
+import pytest
+from PySide6.QtCore import Qt
+
+from app.library.jobs import COMMAND, Jobs
+from app.library.survey import STARTER
+from app.library.window import LibraryWindow
+from app.settings.registry import Settings
+from engine.prepared import PreparedModel
+from tests.checkpoints import write_text
+from tests.engine.hub_server import Hub, Storage
+
+LEFT = Qt.MouseButton.LeftButton
+PATIENCE = 240_000  # processes import the engine, and prepare
+
+
+@pytest.fixture
+def library(qtbot, tmp_path, monkeypatch):
+    monkeypatch.setenv("FLASHBULB_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")  # the Hub is on loopback
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    assert COMMAND[0] == sys.executable
+    text = write_text(tmp_path / "text.txt")
+    window = LibraryWindow(Settings(), Jobs((*COMMAND, "--calibration", str(text))))
+    window.show()
+    qtbot.waitUntil(lambda: window.row(STARTER) is not None, timeout=PATIENCE)
+    yield window
+    window.shutdown()
+    window.close()
+    window.deleteLater()
+
+
+def wait_for(qtbot, library, press):
+    stages = set()
+    library.jobs.changed.connect(lambda job: stages.add(job.state.name))
+    with qtbot.waitSignal(library.jobs.finished, timeout=PATIENCE) as finished:
+        press()
+    return finished.args[0], stages
+
+
+def test_a_repository_is_downloaded_and_prepared(qtbot, library, tiny_checkpoint, tmp_path, monkeypatch):
+    with Storage() as storage, Hub(storage, tiny_checkpoint) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        library.field.setText(f"{hub.url}/tiny/opt")
+        row = library.row("tiny/opt")
+        qtbot.waitUntil(lambda: row.button.height() > 10)
+        job, stages = wait_for(qtbot, library, lambda: qtbot.mouseClick(row.button, LEFT))
+    assert {"FETCHING", "PREPARING", "DONE"} <= stages
+    assert job.total > 100_000
+    assert (
+        PreparedModel.open(tmp_path / "models" / "tiny--opt", verify=True).manifest["source"]["repository"]
+        == "tiny/opt"
+    )
+    qtbot.waitUntil(
+        lambda: library.row("tiny/opt") and library.row("tiny/opt").button.text() == "Chat", timeout=PATIENCE
+    )
+
+
+def test_a_checkpoint_in_a_folder_is_prepared(qtbot, library, tiny_checkpoint, tmp_path):
+    checkpoint = shutil.copytree(tiny_checkpoint, tmp_path / "mine")
+    library.take(checkpoint)
+    qtbot.waitUntil(lambda: any(b.text() == "Prepare" for b in _buttons(library)), timeout=PATIENCE)
+    press = next(b for b in _buttons(library) if b.text() == "Prepare").click
+    _, stages = wait_for(qtbot, library, press)
+    assert {"PREPARING", "DONE"} <= stages
+    assert PreparedModel.open(tmp_path / "models" / "mine").name == "mine"
+    qtbot.waitUntil(lambda: library.row("mine") is not None, timeout=PATIENCE)
+
+
+def _buttons(library):
+    from PySide6.QtWidgets import QMessageBox
+
+    return [button for box in library.findChildren(QMessageBox) for button in box.buttons()]

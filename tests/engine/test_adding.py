@@ -1,0 +1,53 @@
+"""A checkpoint that is on disk already, on its way into the models folder."""
+
+import json
+import shutil
+
+import pytest
+
+from engine import library
+from engine.cli import main
+from engine.errors import CheckpointError
+from tests.checkpoints import write_text
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("FLASHBULB_MODELS", str(tmp_path / "models"))
+    return tmp_path / "models"
+
+
+def test_a_checkpoint_is_told_from_other_folders(tiny_checkpoint, tiny_model, tmp_path):
+    assert library.is_checkpoint(tiny_checkpoint)
+    assert not library.is_checkpoint(tmp_path)
+
+
+def test_it_is_prepared_in_lines_of_progress(capsys, folder, tiny_checkpoint, tmp_path):
+    mine = shutil.copytree(tiny_checkpoint, tmp_path / "my model")
+    arguments = ["models", "get", "--progress", str(mine), "--calibration", str(write_text(tmp_path / "text.txt"))]
+    assert main(arguments) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {line["stage"] for line in lines} == {"preparing", "done"}
+    assert lines[-1]["folder"] == str(folder / "my-model")
+    assert [model.folder for model in library.installed()] == [folder / "my-model"]
+    assert library.is_checkpoint(mine)
+    assert main(arguments) == 0  # it is there: nothing to be done
+
+
+def test_what_was_begun_can_be_given_up(folder, tiny_checkpoint, tmp_path):
+    def interrupted(stage, share):
+        if share > 0.5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        library.add(tiny_checkpoint, interrupted, calibration=write_text(tmp_path / "text.txt"))
+    assert list(folder.glob("*.partial"))
+    library.give_up(tiny_checkpoint)
+    assert not list(folder.glob("*.partial"))
+
+
+def test_what_cannot_be_prepared_says_so(folder, tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text('{"model_type": "gpt2"}')
+    with pytest.raises(CheckpointError):
+        library.add(tmp_path / "model")

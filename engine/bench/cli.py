@@ -9,12 +9,14 @@ from engine.memory.budget import readable
 
 HELD_OUT = Path(__file__).parents[2] / "resources" / "starter" / "heldout.jsonl.gz"
 DTYPES = ("float32", "bfloat16", "float16")
+LONG_ROWS = ("naive", "ours: + hot neurons")  # thousands of tokens of the others would say nothing more
 PARTS = (  # of the report: name of its file, title, and how it is measured
     ("drive", "The drive (paper, fig. 2b)"),
     ("table2-opt-6.7b", "Table 2: I/O of a token, OPT 6.7B"),
     ("table3-opt-1.3b-float32", "Table 3: OPT 1.3B, float32, in half of its memory"),
     ("table3-opt-1.3b-bfloat16", "Table 3: OPT 1.3B, bfloat16, in half of its memory"),
     ("table3-opt-2.7b-bfloat16", "Table 3: OPT 2.7B, bfloat16, in half of its memory"),
+    ("long-opt-125m-bfloat16", "A conversation of 2,000 tokens: OPT 125M, bfloat16"),
     ("table3-starter", "Table 3: the starter model"),
     ("window-starter", "Windows and budgets: the starter model (paper, figs. 4 and 7)"),
 )
@@ -31,7 +33,7 @@ def add_to(commands, bar, print_json, positive, size) -> None:
     drive.add_argument("--progress", action="store_true", help="a line of JSON for each step, for programs")
     drive.set_defaults(benchmark=_drive)
 
-    shapes = ("opt-1.3b", "opt-2.7b", "opt-6.7b", "falcon-7b", "llama-2-7b")
+    shapes = ("opt-125m", "opt-1.3b", "opt-2.7b", "opt-6.7b", "falcon-7b", "llama-2-7b")
     table2 = actions.add_parser("table2", help="I/O of a token as the paper's techniques are added")
     table2.add_argument("--shape", choices=shapes, default="opt-6.7b")
     table2.add_argument("--tokens", type=positive, default=8, metavar="N", help="of a run; there are three")
@@ -42,7 +44,7 @@ def add_to(commands, bar, print_json, positive, size) -> None:
     what.add_argument("model", nargs="?", metavar="MODEL", help="a prepared model's folder, or `starter`")
     what.add_argument("--shape", choices=shapes)
     table3.add_argument("--tokens", type=positive, default=32, metavar="N")
-    table3.add_argument("--context", type=positive, default=512, metavar="N", help="tokens, of a shape")
+    table3.add_argument("--context", type=positive, default=128, metavar="N", help="tokens, of a shape")
     table3.add_argument("--memory-budget", type=size, metavar="6GB", help="of a model")
     table3.add_argument("--no-cap", action="store_true", help="keep to the budget without a control group")
     table3.set_defaults(benchmark=_table3)
@@ -155,12 +157,13 @@ def _table2(args, progress):
 
 
 def _table3(args, progress):
-    from engine.bench.table3 import run_model, run_shape
+    from engine.bench.table3 import ROWS, run_model, run_shape
 
     profile, folder = _profile(args), _folder(args)
     if args.shape:
+        rows = getattr(args, "rows", tuple(name for name, _, _ in ROWS))
         return run_shape(args.shape, folder, profile, args.dtype, args.tokens, not args.no_cap, context=args.context,
-                         progress=progress)  # fmt: skip
+                         rows=rows, progress=progress)  # fmt: skip
     return run_model(args.model, folder, profile, text(args.model, args.text, 64), args.tokens, args.window,
                      args.memory_budget, progress)  # fmt: skip
 
@@ -203,13 +206,16 @@ def _part(name: str, args, progress):
     from argparse import Namespace
 
     common = {"folder": args.folder, "cached": args.cached, "text": None, "window": 5, "memory_budget": None}
-    common |= {"no_cap": False, "context": 512, "tokens": 32, "shape": None, "model": "starter"}
+    common |= {"no_cap": False, "context": 128, "tokens": 32, "shape": None, "model": "starter"}
     kind, _, rest = name.partition("-")
     shape, _, dtype = rest.rpartition("-")
     if kind == "drive":
         return _drive(Namespace(**common | {"quick": False}), progress)
     if kind == "table2":
         return _table2(Namespace(**common | {"shape": rest, "dtype": "bfloat16", "tokens": 8}), progress)
+    if kind == "long":
+        long = {"shape": shape, "dtype": dtype, "tokens": 2000, "context": 2048, "rows": LONG_ROWS}
+        return _table3(Namespace(**common | long), progress)
     if kind == "table3" and rest != "starter":
         return _table3(Namespace(**common | {"shape": shape, "dtype": dtype}), progress)
     return (_table3 if kind == "table3" else _window)(Namespace(**common), progress)

@@ -155,10 +155,12 @@ def _draw_drive(axes, result: dict) -> None:
 def _draw_table2(axes, result: dict) -> None:
     rows = [row for row in result["rows"] if "io_ms" in row and row["name"] != "+ overlap"]
     places = range(len(rows))
-    axes.barh([p - 0.2 for p in places], [r["io_ms"] for r in rows], 0.38, label="here")
+    here = axes.barh([p - 0.2 for p in places], [r["io_ms"] for r in rows], 0.38, label="here")
+    axes.bar_label(here, [f" {r['io_ms']:.0f}" for r in rows], fontsize=8)
     paper = [(p + 0.2, r["paper"]["io_ms"]) for p, r in zip(places, rows, strict=True) if r.get("paper")]
     if paper:
-        axes.barh(*zip(*paper, strict=True), 0.38, label="the paper, M1 Max", color="0.7")
+        bars = axes.barh(*zip(*paper, strict=True), 0.38, label="the paper, M1 Max", color="0.7")
+        axes.bar_label(bars, [f" {io:.0f}" for _, io in paper], fontsize=8, color="0.4")
     axes.set_yticks(list(places), [r["name"] for r in rows])
     axes.invert_yaxis()
     axes.set(xscale="log", xlabel="I/O of a token, ms", title=f"Table 2, {result['settings']['shape']}")
@@ -187,7 +189,8 @@ def _draw_curves(axes, result: dict) -> None:
     for kind, style in (("resident", "-"), ("loaded", "--")):
         for i, layer in enumerate(curves[kind]):
             shares = [100 * share for share in layer]
-            axes.plot(curves["windows"], shares, style, color=f"C{i % 10}", lw=1, label=f"layer {i}, {kind}")
+            label = f"layer {i}" if kind == "resident" else None
+            axes.plot(curves["windows"], shares, style, color=f"C{i % 10}", lw=1, label=label)
     axes.set(
         xlabel="window, tokens", ylabel="% of a layer's neurons", title="Resident (solid) and newly loaded (dashed)"
     )
@@ -195,13 +198,11 @@ def _draw_curves(axes, result: dict) -> None:
 
 
 def _draw_budgets(axes, result: dict) -> None:
-    for hot, label in ((False, "measured"), (True, "measured, hot neurons kept")):
-        found = [(b["budget_bytes"] / 1e6, b["measured_ms"]) for b in result["budgets"]
-                 if b["hot"] == hot and "measured_ms" in b]  # fmt: skip
-        axes.plot(*zip(*found, strict=True), marker="o", ms=4, label=label)
-    predicted = [(b["budget_bytes"] / 1e6, b["predicted_ms"]) for b in result["budgets"] if "predicted_ms" in b]
-    if predicted:
-        axes.plot(*zip(*predicted, strict=True), "--", color="0.4", label="predicted")
+    for hot, kept in ((False, "the window's neurons"), (True, "and hot neurons")):
+        for figure, style, label in (("measured_ms", "o-", "measured"), ("predicted_ms", "--", "predicted")):
+            found = [(b["budget_bytes"] / 1e6, b[figure]) for b in result["budgets"] if b["hot"] == hot and figure in b]
+            if found:
+                axes.plot(*zip(*found, strict=True), style, color=f"C{int(hot)}", ms=4, label=f"{kept}, {label}")
     axes.set(xlabel="memory budget, MB", ylabel="ms a token", title="Speed against the memory budget", ylim=(0, None))
     axes.legend(frameon=False)
 

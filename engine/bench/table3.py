@@ -1,5 +1,6 @@
 """`bench table3`: the paper's table 3 on this machine: a model end to end, token by token, within a memory budget."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,12 +47,13 @@ def run_shape(
     cap: bool = True,
     shape: Shape | None = None,
     context: int = CONTEXT,
+    rows: tuple[str, ...] = tuple(name for name, _, _ in ROWS),
     progress=lambda *_: None,
 ) -> Result:
     """The table of a named shape: random weights of the real size, the paper's active sets replayed.
 
     Memory is capped to half of the model and 300 MB, by the system where it allows that (`cap`). Writes the model to
-    `folder`, and removes it. Raises FlashbulbError if there is no room.
+    `folder`, and removes it. rows: of the table, by name. Raises FlashbulbError if there is no room.
     """
     shape = shape or SHAPES[name]
     limit = sum(model_bytes(shape.config, dtype)[:2]) // 2 + ROOM
@@ -66,9 +68,10 @@ def run_shape(
         )
         if not cap:
             base = replace(base, settings=common | {"memory_budget": limit})
-        rows, runs = _rows(base, place, shape.table3, profile, shape.reuse, progress)
+        wanted = [row for row in ROWS if row[0] in rows]
+        found, runs = _rows(wanted, base, place, shape.table3, profile, shape.reuse, progress)
     settings = {"shape": name, "dtype": dtype, "window": shape.window, "tokens": tokens, "context": context}
-    return _result(folder, rows, runs, settings | {"limit_bytes": limit})
+    return _result(folder, found, runs, settings | {"limit_bytes": limit})
 
 
 def run_model(
@@ -89,21 +92,38 @@ def run_model(
     settings = {"window": window, "memory_budget": budget}
     with scratch(folder, 1_000_000) as place:
         base = Specification(str(find(model)), settings, prompt, tokens, WARM)
-        rows, runs = _rows(base, place, {}, profile, None, progress)
+        rows, runs = _rows(ROWS, base, place, {}, profile, None, progress, _half(model))
     shown = {"model": model, "window": window, "tokens": tokens, "prompt_tokens": len(prompt), "budget_bytes": budget}
     return _result(folder, rows, runs, shown)
 
 
+def _half(model: str) -> int:
+    """The budget with which half of a model's FFN stays in memory, and the other half is read for every token."""
+    loaded = load(model, Settings(selection="dense"))
+    try:
+        return loaded.budget.smallest + loaded.flash_bytes // 2
+    finally:
+        loaded.close()
+
+
 def _rows(
-    base: Specification, place: Path, paper: dict, profile: DriveProfile | None, reuse: Reuse | None, progress
+    wanted: Sequence[tuple[str, dict, bool]],
+    base: Specification,
+    place: Path,
+    paper: dict,
+    profile: DriveProfile | None,
+    reuse: Reuse | None,
+    progress,
+    half: int | None = None,
 ) -> tuple[list[Row], dict[str, dict]]:
+    """wanted: of `ROWS`. half: hybrid's budget; None where what there is is half of the model anyway."""
     rows, runs = [], {}
-    for i, (name, settings, reread) in enumerate(ROWS):
-        progress(0.1 + 0.9 * i / len(ROWS), name)
+    for i, (name, settings, reread) in enumerate(wanted):
+        progress(0.1 + 0.9 * i / len(wanted), name)
         dense = settings["selection"] == "dense"
         specification = replace(
             base,
-            settings=base.settings | settings,
+            settings=base.settings | settings | ({"memory_budget": half} if half and name == "hybrid" else {}),
             tokens=min(base.tokens, NAIVE_TOKENS) if dense else base.tokens,
             warm=1 if dense else base.warm,
             reuse=None if dense else base.reuse,

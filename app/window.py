@@ -21,7 +21,6 @@ from PySide6.QtWidgets import (
     QMainWindow,
     QMenu,
     QSizePolicy,
-    QToolBar,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -48,6 +47,7 @@ from app.notifications import Notifier
 from app.settings.registry import BY_KEY, FILE, Settings
 from app.settings.window import SettingsWindow
 from app.storage import Storage
+from app.toolbar import ToolBar
 from app.transfer import Transfer
 
 STARTER = "starter"
@@ -301,9 +301,7 @@ class MainWindow(QMainWindow):
         return actions
 
     def _make_toolbar(self) -> None:
-        bar = QToolBar(self.tr("Toolbar"))
-        bar.setMovable(False)
-        bar.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
+        bar = ToolBar(self.tr("Toolbar"))
         self.setUnifiedTitleAndToolBarOnMac(True)
         self.sidebar_button = _tool_button("", self.show_sidebar.toggle)
         self.models_button = _tool_button(self.tr("Models"), self.models.trigger)

@@ -79,6 +79,7 @@ class EngineHost(QObject):
 
     state_changed = Signal(State)
     loaded = Signal(ModelInfo)
+    gave_back = Signal(ModelInfo)  # the loaded model holds less from now on
     load_failed = Signal(str, str)  # message, details
     text_arrived = Signal(str)
     finished = Signal(object)  # engine.statistics.Summary
@@ -201,6 +202,7 @@ class EngineHost(QObject):
 
     def _on_gave_back(self, planned: dict[str, int]) -> None:
         self.model = replace(self.model, planned=planned, gave_back=True)
+        self.gave_back.emit(self.model)
 
     def _on_load_failed(self, message: str, details: str) -> None:
         self._set_state(State.FAILED)

@@ -21,7 +21,6 @@ from PySide6.QtWidgets import (
     QMainWindow,
     QMenu,
     QSizePolicy,
-    QToolBar,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -48,6 +47,7 @@ from app.notifications import Notifier
 from app.settings.registry import BY_KEY, FILE, Settings
 from app.settings.window import SettingsWindow
 from app.storage import Storage
+from app.toolbar import ToolBar
 from app.transfer import Transfer
 
 STARTER = "starter"
@@ -114,8 +114,12 @@ class MainWindow(QMainWindow):
             self.chat.welcome.guide.show_it()
 
     def load(self, model: str) -> None:
-        """Load a model as the settings say."""
+        """Load a model as the settings say, once an answer that is being written is stopped."""
         self._model = model
+        self._changing_model = self.host.state in (State.ANSWERING, State.STOPPING)
+        if self._changing_model:
+            self.chat.stop()
+            return
         memory = self.settings.section("memory")
         self.host.load(model, memory_budget=memory.pop("budget"), **memory)
 
@@ -158,8 +162,8 @@ class MainWindow(QMainWindow):
             self._colour_icons()
 
     def open_file(self, path: str) -> None:
-        """Open what was double-clicked or dropped on the application: exported conversations; a prepared model,
-        which is loaded once an answer is stopped; or a checkpoint, which is offered to be prepared."""
+        """Open what was double-clicked or dropped on the application: exported conversations; a prepared model, which
+        is loaded; or a checkpoint, which is offered to be prepared."""
         if path.endswith(CHAT_SUFFIX):
             self.transfer.import_file(Path(path), self._on_imported)
             return
@@ -167,12 +171,7 @@ class MainWindow(QMainWindow):
             self._show_library()
             self.library.take(Path(path))
             return
-        self._model = path
-        self._changing_model = self.host.state in (State.ANSWERING, State.STOPPING)
-        if self._changing_model:
-            self.chat.stop()
-        else:
-            self._reload()
+        self.load(path)
 
     def follow_contrast(self) -> None:
         """The system wants more or less contrast: everything that has a colour of ours asks for it again."""
@@ -301,9 +300,7 @@ class MainWindow(QMainWindow):
         return actions
 
     def _make_toolbar(self) -> None:
-        bar = QToolBar(self.tr("Toolbar"))
-        bar.setMovable(False)
-        bar.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
+        bar = ToolBar(self.tr("Toolbar"))
         self.setUnifiedTitleAndToolBarOnMac(True)
         self.sidebar_button = _tool_button("", self.show_sidebar.toggle)
         self.models_button = _tool_button(self.tr("Models"), self.models.trigger)
@@ -343,6 +340,7 @@ class MainWindow(QMainWindow):
     def _connect(self) -> None:
         self.host.state_changed.connect(self._on_state)
         self.host.loaded.connect(self._on_loaded)
+        self.host.gave_back.connect(self._name_model)
         self.host.state_changed.connect(self.notifier.on_state)
         self.chat.answered.connect(self.notifier.on_answered)
         self.chat.shown.connect(self.sidebar.set_shown)
@@ -384,9 +382,12 @@ class MainWindow(QMainWindow):
             QTimer.singleShot(0, self._reload)  # after the answer's end is told to everybody
 
     def _on_loaded(self, model: ModelInfo) -> None:
+        self._name_model(model)
+        self.settings["models.last"] = self._model
+
+    def _name_model(self, model: ModelInfo) -> None:
         held, whole = units.size(model.planned_bytes), units.size(model.model_bytes)
         self._set_title(model.name, self.tr("{0} model, {1} in memory").format(whole, held))
-        self.settings["models.last"] = self._model
 
     def _on_application_state(self, state: Qt.ApplicationState) -> None:
         """A click on the application's icon brings a closed window back."""

@@ -15,7 +15,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import gettempdir
 
 os.environ.setdefault("QT_QPA_PLATFORMTHEME", "gnome")
 
@@ -67,7 +67,7 @@ window = (window | active) - stale
 ```
 
 | What | Where it lives | Read |
-|---|---|---:|
+|---|---|---|
 | attention, predictors | memory | once |
 | neurons of the window | memory | once |
 | all other neurons | flash | when needed |
@@ -132,20 +132,21 @@ def main() -> None:
     wanted = sys.argv[1:]
     if not wanted:
         shutil.rmtree(PICTURES, ignore_errors=True)
-    with TemporaryDirectory() as temporary:
-        home = Path(temporary)
-        os.environ["FLASHBULB_MODELS"] = str(home / "models")
-        chat(home / "chats")
-        for language in LANGUAGES:
-            first_start(Studio(home / f"new-{language}", language, wanted))
-            data = home / language
-            shutil.copytree(home / "chats", data)
-            studio = Studio(data, language, wanted)
-            main_window(studio)
-            settings(studio)
-            library(studio)
-            dialogs(studio)
-            studio.close()
+    home = Path(gettempdir(), "Flashbulb")  # pictures show it, so it has a name that says nothing
+    shutil.rmtree(home, ignore_errors=True)
+    os.environ["FLASHBULB_MODELS"] = str(home / "models")
+    chat(home / "chats")
+    for language in LANGUAGES:
+        first_start(Studio(home / f"new-{language}", language, wanted))
+        data = home / language
+        shutil.copytree(home / "chats", data)
+        studio = Studio(data, language, wanted)
+        main_window(studio)
+        settings(studio)
+        library(studio)
+        dialogs(studio)
+        studio.close()
+    shutil.rmtree(home)
 
 
 def chat(data: Path) -> None:

@@ -205,7 +205,8 @@ class MonitorPanel(Ringed, QScrollArea):
         self._described = 0.0
         self._timer = QTimer(self)
         self._timer.timeout.connect(self.refresh)
-        host.state_changed.connect(self._on_state)
+        host.state_changed.connect(self._on_change)
+        host.gave_back.connect(self._on_change)
 
     def refresh(self) -> None:
         """Show the host's figures as they are now."""
@@ -242,7 +243,7 @@ class MonitorPanel(Ringed, QScrollArea):
         self._timer.stop()
         super().hideEvent(event)
 
-    def _on_state(self, _state: State) -> None:
+    def _on_change(self) -> None:
         if self.isVisible():
             self.refresh()
 

@@ -165,6 +165,7 @@ class MemoryPane(Pane):
         self._host.text_arrived.connect(self._on_text)
         self._settings.changed.connect(self._show_values)
         self._host.state_changed.connect(self._show_values)
+        self._host.gave_back.connect(self._show_values)
 
     # ------------------------------------------------------------------ what would be
     def forecast(self) -> Forecast | None:

@@ -2,13 +2,14 @@
 
 from PySide6.QtCore import QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QPainter, QPaintEvent, QShowEvent
-from PySide6.QtWidgets import QMainWindow, QSizePolicy, QStackedWidget, QToolBar, QToolButton, QWidget
+from PySide6.QtWidgets import QMainWindow, QSizePolicy, QStackedWidget, QToolButton, QWidget
 
 from app.colours import colours, mix
 from app.engine_host import EngineHost
 from app.settings.memory_pane import MemoryPane
 from app.settings.panes import ChatPane, GeneralPane, ModelsPane
 from app.settings.registry import Settings
+from app.toolbar import ToolBar
 
 WIDTH = 680
 TAB_PADDING = (14, 7)
@@ -91,9 +92,7 @@ class SettingsWindow(QMainWindow):
         super().closeEvent(event)
 
     def _make_toolbar(self) -> None:
-        bar = QToolBar(self.tr("Panes"))
-        bar.setMovable(False)
-        bar.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
+        bar = ToolBar(self.tr("Panes"))
         bar.addWidget(_spring())
         group = QActionGroup(self)
         self._actions = []

@@ -788,7 +788,7 @@
     </message>
     <message>
         <source>An answer, or a model that was got and prepared. Only while Flashbulb is in the background.</source>
-        <translation>回答完成，或模型获取并制备完毕。仅当 Flashbulb 在后台时。</translation>
+        <translation>回答完成，或模型获取并准备完毕。仅当 Flashbulb 在后台时。</translation>
     </message>
 </context>
 <context>
@@ -908,7 +908,7 @@
     </message>
     <message>
         <source>Every file has the checksum it was made with.</source>
-        <translation>每个文件的校验和都与制备时一致。</translation>
+        <translation>每个文件的校验和都与准备时一致。</translation>
     </message>
     <message>
         <source>That did not work</source>
@@ -1327,11 +1327,11 @@
     </message>
     <message>
         <source>As set while the model was prepared: {0} perplexity against exact selection, measured then.</source>
-        <translation>制备模型时设定：当时测得困惑度相对精确选择为 {0}。</translation>
+        <translation>准备模型时设定：当时测得困惑度相对精确选择为 {0}。</translation>
     </message>
     <message>
         <source>As set while the model was prepared.</source>
-        <translation>制备模型时设定。</translation>
+        <translation>准备模型时设定。</translation>
     </message>
     <message>
         <source>Automatic ({0})</source>
@@ -1513,7 +1513,7 @@
     </message>
     <message>
         <source>preparing: {0}</source>
-        <translation>正在制备：{0}</translation>
+        <translation>正在准备：{0}</translation>
     </message>
     <message>
         <source>asking the Hub…</source>

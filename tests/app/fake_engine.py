@@ -152,6 +152,11 @@ class FakeModel:
         script = self._engine.scripts.pop(0) if self._engine.scripts else ["Hello", " there", "."]
         return Generation(script, messages, cancelled)
 
+    def give_back(self) -> None:
+        """What the engine does between two tokens when the system is critically short of memory."""
+        items = self.budget.items | {"neuron_pool": 2.5 * MB}
+        self.budget = SimpleNamespace(items=items, total=sum(items.values()), smallest=9 * MB)
+
     def close(self) -> None:
         self._engine.seen.append("close")
 
@@ -171,6 +176,7 @@ class FakeEngine:
         self.asked: list = []
         self.options: list[GenerationOptions] = []
         self.seen: list[str] = []
+        self.model: FakeModel | None = None
         self.threads: set[int] = set()
 
     def load(self, path: str, settings: Settings) -> FakeModel:
@@ -182,7 +188,8 @@ class FakeEngine:
             step.opened.wait()
         elif step is not None:
             raise step
-        return FakeModel(self, settings)
+        self.model = FakeModel(self, settings)
+        return self.model
 
     def prove(self, model: str, settings: Settings, progress, cancelled: threading.Event):
         """What `proofs` has: an exception, a Gate, or what is found."""

@@ -3,12 +3,13 @@
 import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QMessageBox
 
 from app.chat.notice import Notice
 from app.chat.welcome import EXAMPLES
 from app.engine_host import State
 from engine.errors import PreparedModelError, ReadError
+from tests.app.dropping import checkpoint_in, drop
 from tests.app.fake_engine import FakeEngine, Gate
 
 
@@ -205,6 +206,82 @@ def test_the_title_says_what_is_loaded(open_window):
     assert window.title.text() == "Starter"
     assert window.subtitle.text() == "24.0\u00a0MB model, 12.2\u00a0MB in memory"
     assert window.windowTitle() == "Starter – Flashbulb"
+
+
+def test_the_title_follows_what_a_system_short_of_memory_took(qtbot, open_window):
+    gate = Gate()
+    engine = FakeEngine(scripts=[["One", gate, " two"]])
+    window = open_window(engine)
+    type_and_send(qtbot, window, "Count")
+    qtbot.waitUntil(gate.reached.is_set)
+    engine.model.give_back()
+    gate.opened.set()
+    wait_until_ready(qtbot, window)
+    assert window.subtitle.text() == "24.0\u00a0MB model, 9.8\u00a0MB in memory"
+    window.reload.trigger()
+    wait_until_ready(qtbot, window)
+    assert window.subtitle.text() == "24.0\u00a0MB model, 12.2\u00a0MB in memory"
+
+
+def places(window):
+    return window, window.chat.transcript.viewport(), window.chat.composer.entry.viewport(), window.sidebar
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_a_prepared_model_is_dropped_anywhere_on_the_window(qtbot, open_window, tmp_path, place):
+    (tmp_path / "manifest.json").write_text("{}")
+    engine = FakeEngine()
+    window = open_window(engine)
+    assert drop(places(window)[place], tmp_path)
+    qtbot.waitUntil(lambda: engine.seen[-1] == f"load {tmp_path}")
+    wait_until_ready(qtbot, window)
+    assert window.chat.composer.entry.toPlainText() == ""
+
+
+def test_a_model_that_is_dropped_in_the_middle_of_an_answer_stops_it_first(qtbot, open_window, tmp_path):
+    (tmp_path / "manifest.json").write_text("{}")
+    engine = FakeEngine(scripts=[["One", Gate(), " two"]])
+    window = open_window(engine)
+    type_and_send(qtbot, window, "Count")
+    qtbot.waitUntil(lambda: last_answer(window).text == "One")
+    assert drop(window, tmp_path)
+    qtbot.waitUntil(lambda: engine.seen[-1] == f"load {tmp_path}")
+    wait_until_ready(qtbot, window)
+    assert last_answer(window).receipt.text().endswith("stopped")
+
+
+def test_a_checkpoint_that_is_dropped_is_offered_to_be_prepared(qtbot, open_window, tmp_path, monkeypatch):
+    monkeypatch.setenv("FLASHBULB_MODELS", str(tmp_path / "models"))
+    engine = FakeEngine()
+    window = open_window(engine)
+    assert drop(window, checkpoint_in(tmp_path / "mine"))
+    qtbot.waitUntil(lambda: window.library.findChild(QMessageBox) is not None, timeout=60_000)
+    box = window.library.findChild(QMessageBox)
+    assert box.text() == "Prepare mine?"
+    box.close()
+    assert engine.seen == ["load starter"]
+
+
+def test_other_things_are_not_taken(open_window, tmp_path):
+    window = open_window()
+    file = tmp_path / "picture.png"
+    file.write_bytes(b"")
+    assert not drop(window, file)
+
+
+def test_a_model_that_is_chosen_in_the_middle_of_an_answer_stops_it_first(qtbot, open_window, tmp_path, monkeypatch):
+    monkeypatch.setenv("FLASHBULB_MODELS", str(tmp_path))
+    engine = FakeEngine(scripts=[["One", Gate(), " two"]])
+    window = open_window(engine)
+    window.models.trigger()
+    qtbot.waitUntil(lambda: window.library.row("starter") is not None, timeout=60_000)
+    type_and_send(qtbot, window, "Count")
+    qtbot.waitUntil(lambda: last_answer(window).text == "One")
+    window.library.row("starter").button.click()
+    qtbot.waitUntil(lambda: engine.seen == ["load starter", "generate", "close", "load starter"])
+    wait_until_ready(qtbot, window)
+    assert last_answer(window).receipt.text().endswith("stopped")
+    assert window.host.model is not None
 
 
 def test_an_example_is_a_question(qtbot, open_window):

@@ -5,14 +5,14 @@ import shutil
 import sys
 
 import pytest
-from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
-from PySide6.QtGui import QDropEvent
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QMessageBox
 
 from app.library.jobs import Jobs, JobState
 from app.library.survey import STARTER, STARTER_FOLDER
 from app.library.window import LibraryWindow
 from app.settings.registry import Settings
+from tests.app.dropping import checkpoint_in, drop
 from tests.app.library.test_jobs import PROGRAM
 
 LEFT = Qt.MouseButton.LeftButton
@@ -133,13 +133,6 @@ def test_a_damaged_model_is_found_out(qtbot, installed, library):
     library.findChild(QMessageBox).close()
 
 
-def drop(window, folder):
-    data = QMimeData()
-    data.setUrls([QUrl.fromLocalFile(str(folder))])
-    buttons = (Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier)
-    window.dropEvent(QDropEvent(QPointF(5, 5), Qt.DropAction.CopyAction, data, *buttons))
-
-
 def answer(qtbot, window, name):
     qtbot.waitUntil(lambda: any(b.text() == name for b in buttons(window)), timeout=PATIENCE)
     next(b for b in buttons(window) if b.text() == name).click()
@@ -152,10 +145,7 @@ def test_a_dropped_prepared_model_is_loaded(qtbot, library, installed):
 
 
 def test_a_dropped_checkpoint_is_prepared_as_a_job_if_that_is_wished(qtbot, library, tmp_path):
-    checkpoint = tmp_path / "mine"
-    checkpoint.mkdir()
-    shutil.copy(STARTER_FOLDER / "config.json", checkpoint)
-    (checkpoint / "model.safetensors").write_bytes(bytes(1000))
+    checkpoint = checkpoint_in(tmp_path / "mine")
     drop(library, checkpoint)
     answer(qtbot, library, "Prepare")
     qtbot.waitUntil(lambda: library.row(str(checkpoint)) is not None)

@@ -1,0 +1,30 @@
+"""What is dragged from a file manager and dropped on one of our windows."""
+
+import shutil
+from pathlib import Path
+
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QDragEnterEvent, QDropEvent
+from PySide6.QtWidgets import QApplication, QWidget
+
+from tests.conftest import STARTER
+
+
+def checkpoint_in(folder: Path) -> Path:
+    """A folder that looks like a checkpoint, though its weights are none."""
+    folder.mkdir()
+    shutil.copy(STARTER / "model" / "config.json", folder)
+    (folder / "model.safetensors").write_bytes(bytes(1000))
+    return folder
+
+
+def drop(widget: QWidget, path: Path) -> bool:
+    """Whether it was taken, by the widget or by what holds it, as Qt hands such events on."""
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(path))])
+    rest = (Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier)
+    entering = QDragEnterEvent(QPoint(5, 5), *rest)
+    QApplication.sendEvent(widget, entering)
+    if entering.isAccepted():
+        QApplication.sendEvent(widget, QDropEvent(QPointF(5, 5), *rest))
+    return entering.isAccepted()

@@ -105,8 +105,10 @@ class MainWindow(QMainWindow):
         """Load the model and what was open last. Apart from the constructor so that the window is up before."""
         self.load(self._model)
         self.storage.list_heads()
-        if self._place and (last := self._place.value("conversation", "")):
-            self.storage.open(str(last), self.chat.show_conversation, self._on_not_there)
+        last = self._place.value("conversation", "") if self._place else ""
+        self._remember(self.chat.conversation.id)
+        if last:
+            self.storage.open(str(last), self.chat.show_conversation, _let_be)
         if self.settings.notice:
             self.sidebar.say(self.settings.notice)
         if self._place and not self._place.value("welcomed", False, type=bool):
@@ -344,6 +346,7 @@ class MainWindow(QMainWindow):
         self.host.state_changed.connect(self.notifier.on_state)
         self.chat.answered.connect(self.notifier.on_answered)
         self.chat.shown.connect(self.sidebar.set_shown)
+        self.chat.shown.connect(self._remember)
         self.sidebar.opened.connect(self._open)
         self.sidebar.deleted.connect(self._on_deleted)
         self.sidebar.export_asked.connect(self.transfer.export)
@@ -566,7 +569,15 @@ class MainWindow(QMainWindow):
             self._place.setValue("geometry", self.saveGeometry())
             self._place.setValue("panel", self.panel.isChecked())
             self._place.setValue("sidebar", self.show_sidebar.isChecked())
-            self._place.setValue("conversation", self.chat.conversation.id)
+
+    def _remember(self, conversation: str) -> None:
+        """Where the user is, also for a start after a crash."""
+        if self._place:
+            self._place.setValue("conversation", conversation)
+
+
+def _let_be(_error: Exception) -> None:
+    """An empty conversation was left, of which nothing was kept: a new one is as good."""
 
 
 def _bring_up(window: QWidget) -> None:

@@ -228,6 +228,18 @@ def test_quitting_in_the_middle_of_an_answer_keeps_it(qtbot, open_window, tmp_pa
     qtbot.waitUntil(last_answer(again).continue_button.isVisible)
 
 
+def test_an_empty_chat_that_was_left_is_no_trouble_at_the_next_start(qtbot, open_window, tmp_path):
+    window = open_window(data_dir=tmp_path)
+    type_and_send(qtbot, window, "Hi")
+    wait_until_ready(qtbot, window)
+    window.new_chat.trigger()
+    window.quit()
+    again = open_window(data_dir=tmp_path)
+    qtbot.waitUntil(lambda: len(again.sidebar.model.heads()) == 1)
+    assert again.sidebar.notice is None
+    assert again.chat.welcome.isVisible()
+
+
 def test_the_partial_answer_is_on_disk_while_it_comes(qtbot, open_window, tmp_path):
     gate = Gate()
     window = open_window(FakeEngine(scripts=[["Half an", gate]]), data_dir=tmp_path)

@@ -9,7 +9,7 @@ from engine.errors import BudgetError
 from engine.flash.cost import Prediction, predict
 from engine.flash.profile import DriveProfile
 from engine.memory.budget import MemoryBudget
-from engine.memory.reuse import Reuse, like_opt
+from engine.memory.reuse import Reuse, curve, like_opt
 from engine.models import build
 from engine.planning import Sizes, plan_memory, selected_share
 from engine.prepared import PreparedModel
@@ -105,7 +105,7 @@ class Outlook:
             self.profile,
             plan.budget.ceiling,
             settings.window,
-            reuse=self.reuse or [like_opt(selected_share(r, settings.selection)) for r in prepared.layer_reports],
+            reuse=self.reuse or [_reuse(report, settings.selection) for report in prepared.layer_reports],
             dtype=prepared.manifest["dtype"],
             compute_dtype=str(plan.dtype).split(".")[-1],
             context=plan.context,
@@ -114,3 +114,11 @@ class Outlook:
             bundling=settings.bundling,
             hot_neurons=settings.hot_neurons,
         )
+
+
+def _reuse(report: dict, selection: str) -> Reuse:
+    """How a layer's neurons are used again, as was measured while preparing; false positives like the others."""
+    selected, use = selected_share(report, selection), report.get("use")
+    if use is None:
+        return like_opt(selected)
+    return curve(1 - report["sparsity"], use["resident"], use["loaded"], use["window"]).scaled(selected)

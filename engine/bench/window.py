@@ -11,7 +11,7 @@ from engine.flash.cost import Prediction
 from engine.flash.profile import DriveProfile
 from engine.loader import find, load
 from engine.memory.budget import readable
-from engine.memory.reuse import Reuse, like_opt
+from engine.memory.reuse import Reuse, curve
 from engine.outlook import Outlook
 from engine.prepared import PreparedModel
 from engine.settings import Settings
@@ -81,15 +81,8 @@ def record(name: str, tokens: list[int]) -> Trace:
 def fitted(found: TraceStatistics) -> list[Reuse]:
     """Each layer's curve, for the cost model."""
     column = found.windows.index(FITTED) if FITTED in found.windows else 0
-    curves = []
-    for selected, resident, loaded in zip(
-        found.selected, found.resident[:, column], found.loaded[:, column], strict=True
-    ):
-        try:
-            curves.append(Reuse.fit(selected, resident, loaded, found.windows[column]))
-        except (ValueError, ZeroDivisionError):
-            curves.append(like_opt(max(float(selected), 1e-6)))
-    return curves
+    shares = zip(found.selected, found.resident[:, column], found.loaded[:, column], strict=True)
+    return [curve(*map(float, layer), found.windows[column]) for layer in shares]
 
 
 def _plan(name: str) -> dict:

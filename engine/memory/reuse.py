@@ -57,6 +57,11 @@ class Reuse:
             low, high = high, 2 * high
         return _root(lambda window: self.aggregated(window) - share, low, high)
 
+    def scaled(self, selected: float) -> "Reuse":
+        """The same use of another share of the neurons."""
+        live = selected / self.mean
+        return Reuse(min(live, 1.0), self.mean if live <= 1 else selected, self.spread)
+
     def _unused(self, tokens: float) -> float:
         """Expected (1 - q) ** tokens, q a live neuron's probability."""
         return _unused(self.mean, self.spread, tokens)
@@ -125,5 +130,13 @@ FALCON = Reuse.fit(selected=0.14, resident=0.33, loaded=0.031, window=4)
 def like_opt(selected: float) -> Reuse:
     """The curve of a model of which only one token's share is known: used again as OPT's neurons are."""
     selected = min(selected, 1 - 1e-6)  # a neuron that always fires has no spread
-    live = selected / OPT.mean
-    return Reuse(min(live, 1.0), OPT.mean if live <= 1 else selected, OPT.spread)
+    return OPT.scaled(selected)
+
+
+@lru_cache  # a model's layers do not change, and are asked for as often as a slider moves
+def curve(selected: float, resident: float, loaded: float, window: int) -> Reuse:
+    """The curve of a layer's measured shares, see `Reuse.fit`; used again as OPT's neurons are, where there is none."""
+    try:
+        return Reuse.fit(selected, resident, loaded, window)
+    except (ValueError, ZeroDivisionError):
+        return like_opt(max(selected, 1e-6))

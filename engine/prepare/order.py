@@ -10,7 +10,7 @@ import numpy as np
 
 from engine.sparsity.training import LayerActivity
 
-TOKENS = 8192  # that co-activation is counted over
+COUNTED = 3e11  # products of two neurons' activity that are counted: half a minute of a laptop's time a layer
 WINDOW = 5  # tokens
 PARTNERS = 32  # candidates a neuron
 PIECE = 512  # neurons, and tokens, at a time
@@ -29,8 +29,9 @@ def _links(activity: LayerActivity) -> tuple[np.ndarray, np.ndarray]:
 
     Closeness is the Jaccard index, which no neuron gets for merely being active often.
     """
-    step = max(1, len(activity.active) // TOKENS)
-    tokens = _misses(activity.active)[::step][:TOKENS]
+    wanted = int(COUNTED / activity.neurons**2) + 1
+    step = max(1, len(activity.active) // wanted)
+    tokens = _misses(activity.active)[::step][:wanted]
     count = np.zeros(activity.neurons, np.float32)
     for block in _blocks(tokens, activity.neurons):
         count += block.sum(axis=0)
@@ -56,7 +57,7 @@ def _links(activity: LayerActivity) -> tuple[np.ndarray, np.ndarray]:
 def _misses(active: np.ndarray) -> np.ndarray:
     """Of the bits [tokens, neurons / 8], those that were not set for any of the tokens before, as far as a window."""
     recent = np.zeros_like(active)
-    for age in range(1, min(WINDOW, len(active))):
+    for age in range(1, min(WINDOW + 1, len(active))):
         recent[age:] |= active[:-age]
     return active & ~recent
 

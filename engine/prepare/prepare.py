@@ -34,8 +34,9 @@ from engine.sparsity.training import LayerActivity, TrainedPredictor, ranks_for,
 CALIBRATION = Path(__file__).parents[2] / "resources" / "calibration" / "dialogues.jsonl.gz"
 CALIBRATION_TOKENS = 24_000
 LAYERS = "model.layers."  # what the names of every model's layers begin with
+USED_WINDOW = 4  # tokens, for which it is measured how neurons are used again: the paper's
 PIECE_BYTES = 64_000_000  # of a tensor that is only copied
-METHOD = 2  # to be raised when layers would come out otherwise: what was begun before is then begun anew
+METHOD = 3  # to be raised when layers would come out otherwise: what was begun before is then begun anew
 WORK = "work"  # the folder of what is only needed until the model is prepared
 
 
@@ -206,7 +207,7 @@ class _Preparation:
         layer.update(tree_map(lambda w: w.astype(mx.float32) if w.ndim == 1 else w, layer.parameters()))
         activity = calibration.record(i, layer, ffn)
         trained, kind = self._learn(i, ffn, activity)
-        order, sparsity = neuron_order(activity), 1 - activity.density
+        order, sparsity, use = neuron_order(activity), 1 - activity.density, activity.use(USED_WINDOW)
         del activity  # what it maps and holds is as large as the layer
         stored = (mx.array(w).astype(self._dtype).astype(mx.float32) for w in (trained.down, trained.up, trained.bias))
         error = calibration.predict(i, layer, ffn, Predictor(*stored, trained.quality.threshold, trained.relu))
@@ -218,6 +219,7 @@ class _Preparation:
         return {
             "neurons": ffn.neurons,
             "sparsity": round(sparsity, 5),
+            "use": dict(zip(("window", "resident", "loaded"), (USED_WINDOW, *(round(u, 5) for u in use)), strict=True)),
             "predictor": kind,
             "rank": len(trained.down),
             "threshold": trained.quality.threshold,

@@ -49,6 +49,20 @@ class LayerActivity:
         active = sum(int(np.bitwise_count(self.active[i : i + BATCH]).sum()) for i in range(0, len(self.active), BATCH))
         return active / (len(self.active) * self.neurons)
 
+    def use(self, window: int) -> tuple[float, float]:
+        """Shares of the neurons: those that `window` consecutive tokens need together, and those that a token needs and
+        none of the `window` tokens before it did (paper, section 3.1)."""
+        together = newly = 0
+        for start in range(window, len(self.active), BATCH):
+            block = self.active[start - window : start + BATCH]
+            now, before = block[window:], block[: len(block) - window].copy()
+            for age in range(1, window):
+                before |= block[age : age + len(before)]
+            together += int(np.bitwise_count(before).sum())
+            newly += int(np.bitwise_count(now & ~before).sum())
+        scale = max(1, len(self.active) - window) * self.neurons
+        return together / scale, newly / scale
+
 
 @dataclass(frozen=True)
 class Quality:

@@ -98,3 +98,16 @@ def test_a_longer_window_is_proposed_where_it_pays_with_what_it_needs(outlook):
 def test_what_cannot_be_predicted_is_not(outlook):
     assert replace(outlook, profile=None).predict(Settings()) is None
     assert outlook.predict(Settings(selection="dense")) is None
+
+
+def test_how_neurons_are_used_again_is_the_model_s_own(outlook):
+    like_the_starter = outlook.predict(Settings(window=5, hot_neurons=False))
+    reports = [{**report, "use": None} for report in outlook.sizes.prepared.layer_reports]
+    manifest = {**outlook.sizes.prepared.manifest, "layers": reports}
+    without = replace(
+        outlook, sizes=replace(outlook.sizes, prepared=replace(outlook.sizes.prepared, manifest=manifest))
+    )
+    like_opt = without.predict(Settings(window=5, hot_neurons=False))
+    # On real text, a token of the starter newly needs a third of its neurons; one of OPT a fifth.
+    assert 0.6 < like_the_starter.hit_rate < 0.75
+    assert like_opt.hit_rate == pytest.approx(1 - OPT.loaded(5) / OPT.selected, abs=0.02)

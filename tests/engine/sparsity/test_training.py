@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from engine.sparsity.predictor import Predictor, load_predictors, weight_names
+from engine.sparsity.traces import Trace, statistics
 from engine.sparsity.training import LayerActivity, measure, ranks_for, train_predictor
 
 HIDDEN, NEURONS, TOKENS = 32, 256, 6000
@@ -32,6 +33,15 @@ def activity(layer):
 def trained(layer, activity):
     up, bias, _, _ = layer
     return train_predictor(activity, up, bias, [12])
+
+
+@pytest.mark.parametrize("window", [1, 4])
+def test_use_is_what_a_trace_of_the_same_tokens_says(activity, layer, window):
+    trace = Trace(NEURONS, [[np.flatnonzero(token).astype(np.int32)] for token in layer[3]])
+    _, resident, loaded = statistics(trace, (window,)).at(window)
+    together, newly = activity.use(window)
+    assert together == pytest.approx(resident, rel=1e-3)  # of windows that end one token earlier
+    assert newly == pytest.approx(loaded)
 
 
 def test_a_trained_predictor_recalls_what_was_asked_for(layer, trained):

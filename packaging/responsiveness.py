@@ -87,7 +87,7 @@ class Lateness(QObject):
 
 
 def spread(what: str, values_ms: list[float], p99: float = LATE_P99, worst: float = LATE_WORST) -> list[Figure]:
-    cuts = statistics.quantiles(values_ms, n=100)
+    cuts = statistics.quantiles(values_ms, n=100, method="inclusive")
     parts = (("p50", cuts[49], None), ("p99", cuts[98], p99), ("worst", max(values_ms), worst))
     return [Figure(f"{what}, {name}", value, "ms", aim) for name, value, aim in parts]
 

@@ -2,7 +2,7 @@
 
 from PySide6.QtCore import QEvent, QRectF, QSize, Qt, QUrl, Signal
 from PySide6.QtGui import QEnterEvent, QGuiApplication, QPainter, QPaintEvent, QResizeEvent
-from PySide6.QtWidgets import QFormLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFormLayout, QHBoxLayout, QPushButton, QSpacerItem, QVBoxLayout, QWidget
 
 from app.chat.body import AnswerBody
 from app.chat.buttons import IconButton
@@ -17,6 +17,7 @@ from app.labels import SMALL, Label, quiet
 
 BUBBLE_SHARE = 0.8  # of the column's width, at most
 BUBBLE_MARGINS = (13, 8, 13, 8)
+BUTTON_GAP = 4  # between a bubble and its buttons
 QUESTION_GAP = 12  # above a question, which belongs to the answer below it
 BUBBLE_RADIUS = 12
 UNFINISHED = ("cancelled", "length", "context", INTERRUPTED)
@@ -121,7 +122,8 @@ class Question(MessageWidget):
         layout.addStretch()
         for widget in self._buttons:
             layout.addWidget(widget, 0, Qt.AlignmentFlag.AlignBottom)
-        layout.addSpacing(4)
+        self._gap = QSpacerItem(BUTTON_GAP, 0)
+        layout.addItem(self._gap)
         layout.addLayout(self._bubble)
 
     @property
@@ -141,6 +143,7 @@ class Question(MessageWidget):
         self.editor.given_up.connect(self.end_edit)
         self.view.hide()
         self._show_buttons(False)
+        self._gap.changeSize(0, 0)
         self._bubble.setContentsMargins(0, 0, 0, 0)
         self._bubble.addWidget(self.editor)
         self.layout().setStretchFactor(self._bubble, 1)
@@ -158,6 +161,7 @@ class Question(MessageWidget):
             self.editor = None
         self.view.show()
         self._show_buttons(True)
+        self._gap.changeSize(BUTTON_GAP, 0)
         self.update()
 
     def _show_buttons(self, shown: bool) -> None:
@@ -173,7 +177,7 @@ class Question(MessageWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         left, _, right, _ = BUBBLE_MARGINS
         beside = sum(button.sizeHint().width() for button in self._buttons if not button.isHidden())
-        room = min(round(BUBBLE_SHARE * self.width()), self.width() - beside - 4) - left - right
+        room = min(round(BUBBLE_SHARE * self.width()), self.width() - beside - BUTTON_GAP) - left - right
         self.view.setFixedWidth(min(room, self.view.natural_width()))
         super().resizeEvent(event)
 

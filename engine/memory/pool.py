@@ -105,7 +105,8 @@ class NeuronPool:
         """
         excess = self.num_used + len(neurons) - self.capacity
         if excess > 0:
-            everyone = np.concatenate([self.last_k_active[: self.num_used], last_active])
+            # Of two as recent as each other, the one that is here stays: moving bundles takes time.
+            everyone = np.concatenate([2 * self.last_k_active[: self.num_used] + 1, 2 * last_active])
             leaving = np.argpartition(everyone, excess - 1)[:excess]
             self.left_early += excess
             self.remove(leaving[leaving < self.num_used].astype(np.int64))

@@ -9,7 +9,7 @@ from engine.memory.budget import readable
 
 HELD_OUT = Path(__file__).parents[2] / "resources" / "starter" / "heldout.jsonl.gz"
 DTYPES = ("float32", "bfloat16", "float16")
-LONG_ROWS = ("naive", "ours: + hot neurons")  # thousands of tokens of the others would say nothing more
+LONG_ROWS = ("naive", "+ coalescing and gap reads")  # with hot neurons, a trace this long would be in memory whole
 PARTS = (  # of the report: name of its file, title, and how it is measured
     ("drive", "The drive (paper, fig. 2b)"),
     ("table2-opt-6.7b", "Table 2: I/O of a token, OPT 6.7B"),

@@ -36,6 +36,7 @@ CALIBRATION_TOKENS = 24_000
 LAYERS = "model.layers."  # what the names of every model's layers begin with
 USED_WINDOW = 4  # tokens, for which it is measured how neurons are used again: the paper's
 PIECE_BYTES = 64_000_000  # of a tensor that is only copied
+HEAD_BYTES = 16_000_000  # of the head, beside which lie float32 copies of it and a block of logits
 METHOD = 3  # to be raised when layers would come out otherwise: what was begun before is then begun anew
 WORK = "work"  # the folder of what is only needed until the model is prepared
 
@@ -265,7 +266,7 @@ class _Preparation:
         """Rows [some tokens of the vocabulary, width] of the head, and their biases; float32."""
         head, start = self._stored[f"{self._model.head}.weight"], 0
         bias = self._stored.get(f"{self._model.head}.bias")
-        for piece in head.pieces(PIECE_BYTES):
+        for piece in head.pieces(HEAD_BYTES):
             rows, end = np.array(piece.astype(mx.float32)), start + len(piece)
             added = np.array(bias.read(slice(start, end)).astype(mx.float32)) if bias else np.zeros(len(rows))
             yield rows, added.astype(np.float32)

@@ -2,6 +2,7 @@
 
 models/facebook--opt-125m/               a prepared model
 models/.downloads/facebook--opt-125m/    one on its way: plan.json, checkpoint/, prepared/
+models/.adding/mine.json                 of which folder models/mine.partial/ is being prepared
 models/.drives/                          how fast the drives are, by `flashbulb bench drive`
 """
 
@@ -25,7 +26,7 @@ from engine.prepared import MANIFEST
 
 CATALOGUE = Path(__file__).parent.parent / "resources" / "catalogue.json"
 DOWNLOADS, PLAN, WHOLE = ".downloads", "plan.json", "download.json"
-PROFILES = ".drives"
+ADDING, PROFILES = ".adding", ".drives"
 WEIGHTS = (".safetensors", ".bin")
 
 
@@ -153,22 +154,52 @@ def add(checkpoint: Path, preparing: Callable[[str, float], None] = lambda *_: N
     from engine.prepare.prepare import prepare
 
     checkpoint = checkpoint.resolve()
-    folder = _added(checkpoint)
+    folder, note = _added(checkpoint), _note(checkpoint)
     with _alone(folder.name):
-        if not (folder / MANIFEST).is_file():
+        if (folder / MANIFEST).is_file():
+            return folder
+        _write(note, {"checkpoint": str(checkpoint)})
+        try:
             prepare(checkpoint, folder, name=checkpoint.name, progress=preparing, **options)
+        finally:
+            if not _partial(checkpoint).is_dir():  # it is whole, or nothing of it was kept
+                note.unlink()
     return folder
+
+
+def adding() -> list[Path]:
+    """Checkpoints on disk that `add` was interrupted with. They may be gone meanwhile."""
+    checkpoints = (_checkpoint_of(note) for note in sorted((models_folder() / ADDING).glob("*.json")))
+    return [checkpoint for checkpoint in checkpoints if checkpoint and _partial(checkpoint).is_dir()]
 
 
 def give_up(checkpoint: Path) -> None:
     """Delete what `add` has made so far of a checkpoint."""
-    folder = _added(checkpoint.resolve())
-    with _alone(folder.name):
-        shutil.rmtree(folder.with_name(f"{folder.name}.partial"), ignore_errors=True)
+    checkpoint = checkpoint.resolve()
+    with _alone(_added(checkpoint).name):
+        _note(checkpoint).unlink(missing_ok=True)
+        shutil.rmtree(_partial(checkpoint), ignore_errors=True)
 
 
 def _added(checkpoint: Path) -> Path:
     return models_folder() / (re.sub(r"[^\w.-]+", "-", checkpoint.name, flags=re.ASCII).lstrip(".-") or "model")
+
+
+def _partial(checkpoint: Path) -> Path:
+    """Where `prepare` works."""
+    folder = _added(checkpoint)
+    return folder.with_name(f"{folder.name}.partial")
+
+
+def _note(checkpoint: Path) -> Path:
+    return models_folder() / ADDING / f"{_added(checkpoint).name}.json"
+
+
+def _checkpoint_of(note: Path) -> Path | None:
+    try:
+        return Path(json.loads(note.read_text(encoding="utf-8"))["checkpoint"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _fetch(plan: hub.Plan, progress, stop, transfer) -> Path:

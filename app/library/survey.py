@@ -25,7 +25,7 @@ REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 @dataclass(frozen=True)
 class Row:
     """A model. folder: where it is, if it is ready; checkpoint: if it is
-    to be prepared, repo being its path. done, total: bytes of a download that was begun."""
+    being prepared, repo being its path. done, total: bytes of a download that was begun."""
 
     repo: str
     title: str
@@ -59,7 +59,7 @@ def survey(budget: int | None = None, window: int = 5) -> Survey:
     judged = partial(_judged, _Machine(memory_available(), memory_total(), _profile(folder), budget, window))
     entries = {entry["repo"]: entry for entry in library.catalogue()}
     begun = {u.repo: u for u in library.unfinished()}
-    rows = [_starter()]
+    rows = [_starter(), *(_begun(checkpoint, budget, window) for checkpoint in library.adding())]
     for model in library.installed():
         entry = entries.get(model.repo)
         config, sparsity, dtype = _prepared_facts(model.folder)
@@ -139,14 +139,24 @@ def for_repository(repo: str) -> Row:
     return _row(repo, None, 0, Verdict(Kind.STREAMS, 0))
 
 
-def for_checkpoint(folder: Path) -> Row:
+def for_checkpoint(folder: Path, budget: int | None = None, window: int = 5) -> Row:
     """A row for a checkpoint on disk that is to be prepared. Raises CheckpointError, OSError, ValueError."""
     from engine import library
 
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     size = sum(file.stat().st_size for suffix in library.WEIGHTS for file in folder.glob(f"*{suffix}"))
-    machine = _Machine(memory_available(), memory_total(), _profile(library.models_folder()), None, 5)
+    machine = _Machine(memory_available(), memory_total(), _profile(library.models_folder()), budget, window)
     return _row(str(folder), None, size, _judged(machine, size, config, None), checkpoint=folder)
+
+
+def _begun(folder: Path, budget: int | None, window: int) -> Row:
+    """A row for a checkpoint of which a part is prepared; it may be on a drive that is not there now."""
+    from engine.errors import CheckpointError
+
+    try:
+        return for_checkpoint(folder, budget, window)
+    except (CheckpointError, OSError, ValueError):
+        return _row(str(folder), None, 0, Verdict(Kind.STREAMS, 0), checkpoint=folder)
 
 
 def repository_in(text: str) -> str | None:

@@ -89,7 +89,8 @@ class ModelRow(QFrame):
         running = state in RUNNING
         self._show_verdict(job)
         self.bar.setVisible(running)
-        self.progress.setVisible(running or state in (JobState.QUEUED, JobState.PAUSED) or bool(self.row.done))
+        begun = bool(self.row.done or self.row.checkpoint)
+        self.progress.setVisible(begun or running or state in (JobState.QUEUED, JobState.PAUSED))
         self.pause.setVisible(running or state is JobState.QUEUED)
         self.button.setVisible(not running and state is not JobState.QUEUED and self._can_get())
         self.button.setText(self._button_text(state))
@@ -129,6 +130,10 @@ class ModelRow(QFrame):
             Kind.TOO_LARGE: self.tr("it would need about {0} of memory, as estimated").format(needed),
             Kind.UNSUPPORTED: self.tr("this Flashbulb does not know its architecture"),
         }
+        if not self.row.size and self.row.checkpoint:
+            self.verdict.setText(self.tr("Its folder is not there"))
+            self.reason.setText(str(self.row.checkpoint))
+            return
         if not self.row.size:
             self.verdict.setText(self.tr("From the Hub"))
             self.reason.setText(self.tr("its size and kind are looked up first"))
@@ -150,10 +155,13 @@ class ModelRow(QFrame):
             return self.tr("Chat")
         if state is JobState.FAILED:
             return self.tr("Try Again")
-        return self.tr("Go On") if state is JobState.PAUSED or self.row.done else self.tr("Get")
+        begun = state is JobState.PAUSED or self.row.done or self.row.checkpoint
+        return self.tr("Go On") if begun else self.tr("Get")
 
     def _progress_text(self, job: Job | None) -> str:
         if job is None or job.state in (JobState.PAUSED, JobState.FAILED):
+            if self.row.checkpoint:
+                return self.tr("preparing is paused")
             done, total = (job.done, job.total) if job and job.total else (self.row.done, self.row.total)
             return self.tr("paused at {0} of {1}").format(units.size(done), units.size(total)) if total else ""
         if job.state is JobState.QUEUED:
@@ -267,7 +275,7 @@ class LibraryWindow(QMainWindow):
         self._usual_folder = os.environ.get(FOLDER_VARIABLE)
         self._use_folder()
         self._survey: Survey | None = None
-        self._offered: dict[str, Row] = {}  # checkpoints on disk that are being prepared, by their path
+        self._offered: dict[str, Row] = {}  # checkpoints whose preparation was asked for here, by their path
         self.jobs = jobs or Jobs(parent=self)
         self._worker = Worker("library", self)
         self._looking = QTimer(self, singleShot=True, interval=0)
@@ -304,9 +312,12 @@ class LibraryWindow(QMainWindow):
 
     # ------------------------------------------------------------------ looking
     def _look(self) -> None:
+        self._worker.submit(partial(survey, **self._memory()), self._on_survey, self._on_failed)
+
+    def _memory(self) -> dict:
+        """What speeds are told for."""
         memory = self._settings.section("memory")
-        look = partial(survey, memory["budget"], memory["window"])
-        self._worker.submit(look, self._on_survey, self._on_failed)
+        return {"budget": memory["budget"], "window": memory["window"]}
 
     def _on_survey(self, found: Survey) -> None:
         self._survey = found
@@ -320,10 +331,11 @@ class LibraryWindow(QMainWindow):
         if self._survey is None:
             return
         words = self.field.text().casefold().split()
-        listed = (*self._offered.values(), *self._survey.rows)
+        known = {row.repo for row in self._survey.rows}
+        listed = (*(row for row in self._offered.values() if row.repo not in known), *self._survey.rows)
         rows = [r for r in listed if all(w in f"{r.repo} {r.title} {r.about}".casefold() for w in words)]
         repo = repository_in(self.field.text())
-        if repo and repo not in {row.repo for row in self._survey.rows}:
+        if repo and repo not in known:
             rows.insert(0, for_repository(repo))
         for old in self.rows:
             self._list.removeWidget(old)
@@ -372,22 +384,26 @@ class LibraryWindow(QMainWindow):
 
     # ------------------------------------------------------------------ what can be done with a model
     def _ask_to_remove(self, repo: str) -> None:
-        box = QMessageBox(QMessageBox.Icon.NoIcon, self.tr("Delete"), self.tr("Delete {0}?").format(repo), parent=self)
-        box.setInformativeText(self.tr("Its files are removed from the disk. It can be downloaded again."))
+        row = self.row(repo).row
+        name = row.title if row.checkpoint else repo
+        box = QMessageBox(QMessageBox.Icon.NoIcon, self.tr("Delete"), self.tr("Delete {0}?").format(name), parent=self)
+        box.setInformativeText(
+            self.tr("What is prepared of it so far is removed. The checkpoint stays as it is.")
+            if row.checkpoint
+            else self.tr("Its files are removed from the disk. It can be downloaded again.")
+        )
         delete = box.addButton(self.tr("Delete"), QMessageBox.ButtonRole.DestructiveRole)
         box.setDefaultButton(box.addButton(QMessageBox.StandardButton.Cancel))
-        delete.clicked.connect(self._remove)
+        delete.clicked.connect(partial(self._remove, row))
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self._removing = repo
         box.open()
 
-    def _remove(self) -> None:
+    def _remove(self, row: Row) -> None:
         from engine.library import give_up, remove
 
-        repo = self._removing
-        self.jobs.forget(repo)
-        offered = self._offered.pop(repo, None)
-        call = partial(give_up, offered.checkpoint) if offered else partial(remove, repo)
+        self.jobs.forget(row.repo)
+        self._offered.pop(row.repo, None)
+        call = partial(give_up, row.checkpoint) if row.checkpoint else partial(remove, row.repo)
         self._worker.submit(call, self._on_removed, self._on_failed)
 
     def _on_removed(self, _freed: int | None) -> None:
@@ -453,10 +469,11 @@ class LibraryWindow(QMainWindow):
 
     def take(self, folder: Path) -> None:
         """A folder that was dropped: a prepared model is chatted with, a checkpoint is offered to be prepared."""
+        folder = folder.resolve()  # as the engine calls it
         if (folder / "manifest.json").is_file():
             self.chat_asked.emit(str(folder))
         else:
-            self._worker.submit(partial(_checkpoint, folder), self._offer, self._on_failed)
+            self._worker.submit(partial(_checkpoint, folder, **self._memory()), self._offer, self._on_failed)
 
     def _offer(self, row: Row | None) -> None:
         if row is None:
@@ -487,11 +504,11 @@ class LibraryWindow(QMainWindow):
         self.jobs.start(row.repo)
 
 
-def _checkpoint(folder: Path) -> Row | None:
+def _checkpoint(folder: Path, **memory) -> Row | None:
     """A row for a checkpoint; None if the folder holds none."""
     from engine.library import is_checkpoint
 
-    return for_checkpoint(folder) if is_checkpoint(folder) else None
+    return for_checkpoint(folder, **memory) if is_checkpoint(folder) else None
 
 
 def dropped_folder(event: QDropEvent) -> Path | None:

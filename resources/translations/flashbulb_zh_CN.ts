@@ -895,6 +895,10 @@
         <translation>要删除 {0} 吗？</translation>
     </message>
     <message>
+        <source>What is prepared of it so far is removed. The checkpoint stays as it is.</source>
+        <translation>已准备好的部分将被移除，检查点保持原样。</translation>
+    </message>
+    <message>
         <source>Its files are removed from the disk. It can be downloaded again.</source>
         <translation>其文件将从磁盘移除。之后可以重新下载。</translation>
     </message>
@@ -1468,6 +1472,10 @@
         <translation>此版本尚不支持其架构</translation>
     </message>
     <message>
+        <source>Its folder is not there</source>
+        <translation>找不到其文件夹</translation>
+    </message>
+    <message>
         <source>From the Hub</source>
         <translation>来自 Hub</translation>
     </message>
@@ -1502,6 +1510,10 @@
     <message>
         <source>Get</source>
         <translation>获取</translation>
+    </message>
+    <message>
+        <source>preparing is paused</source>
+        <translation>准备已暂停</translation>
     </message>
     <message>
         <source>paused at {0} of {1}</source>

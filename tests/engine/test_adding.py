@@ -17,6 +17,19 @@ def folder(tmp_path, monkeypatch):
     return tmp_path / "models"
 
 
+def add_half(checkpoint, tmp_path):
+    """Interrupt adding it; returns the text that it is calibrated on."""
+
+    def interrupted(stage, share):
+        if share > 0.5:
+            raise KeyboardInterrupt
+
+    text = write_text(tmp_path / "text.txt")
+    with pytest.raises(KeyboardInterrupt):
+        library.add(checkpoint, interrupted, calibration=text)
+    return text
+
+
 def test_a_checkpoint_is_told_from_other_folders(tiny_checkpoint, tiny_model, tmp_path):
     assert library.is_checkpoint(tiny_checkpoint)
     assert not library.is_checkpoint(tmp_path)
@@ -34,16 +47,27 @@ def test_it_is_prepared_in_lines_of_progress(capsys, folder, tiny_checkpoint, tm
     assert main(arguments) == 0  # it is there: nothing to be done
 
 
-def test_what_was_begun_can_be_given_up(folder, tiny_checkpoint, tmp_path):
-    def interrupted(stage, share):
-        if share > 0.5:
-            raise KeyboardInterrupt
+def test_what_was_begun_is_known_and_goes_on(folder, tiny_checkpoint, tmp_path):
+    text = add_half(tiny_checkpoint, tmp_path)
+    assert library.adding() == [tiny_checkpoint]
+    assert library.installed() == []
+    library.add(tiny_checkpoint, calibration=text)
+    assert library.adding() == []
+    assert not list((folder / ".adding").iterdir())
 
-    with pytest.raises(KeyboardInterrupt):
-        library.add(tiny_checkpoint, interrupted, calibration=write_text(tmp_path / "text.txt"))
+
+def test_what_was_begun_can_be_given_up(folder, tiny_checkpoint, tmp_path):
+    add_half(tiny_checkpoint, tmp_path)
     assert list(folder.glob("*.partial"))
     library.give_up(tiny_checkpoint)
     assert not list(folder.glob("*.partial"))
+    assert library.adding() == []
+
+
+def test_a_note_that_is_damaged_is_none(folder, tiny_checkpoint, tmp_path):
+    add_half(tiny_checkpoint, tmp_path)
+    next((folder / ".adding").iterdir()).write_text('{"check')
+    assert library.adding() == []
 
 
 def test_what_cannot_be_prepared_says_so(folder, tmp_path):
@@ -51,3 +75,4 @@ def test_what_cannot_be_prepared_says_so(folder, tmp_path):
     (tmp_path / "model" / "config.json").write_text('{"model_type": "gpt2"}')
     with pytest.raises(CheckpointError):
         library.add(tmp_path / "model")
+    assert library.adding() == []

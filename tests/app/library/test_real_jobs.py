@@ -5,6 +5,7 @@ import sys
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QMessageBox
 
 from app.library.jobs import COMMAND, Jobs
 from app.library.survey import STARTER
@@ -13,6 +14,7 @@ from app.settings.registry import Settings
 from engine.prepared import PreparedModel
 from tests.checkpoints import write_text
 from tests.engine.hub_server import Hub, Storage
+from tests.engine.test_adding import add_half
 
 LEFT = Qt.MouseButton.LeftButton
 PATIENCE = 240_000  # processes import the engine, and prepare
@@ -73,7 +75,37 @@ def test_a_checkpoint_in_a_folder_is_prepared(qtbot, library, tiny_checkpoint, t
     qtbot.waitUntil(lambda: library.row("mine") is not None, timeout=PATIENCE)
 
 
-def _buttons(library):
-    from PySide6.QtWidgets import QMessageBox
+def test_a_preparation_that_was_interrupted_is_gone_on_with(qtbot, library, tiny_checkpoint, tmp_path):
+    checkpoint = shutil.copytree(tiny_checkpoint, tmp_path / "mine")
+    add_half(checkpoint, tmp_path)
+    library.refresh()  # as at the next start
+    qtbot.waitUntil(lambda: library.row(str(checkpoint)) is not None, timeout=PATIENCE)
+    row = library.row(str(checkpoint))
+    assert (row.title.text(), row.button.text()) == ("mine", "Go On")
+    assert row.progress.text() == "preparing is paused"
+    job, stages = wait_for(qtbot, library, row.button.click)
+    assert {"PREPARING", "DONE"} <= stages
+    assert job.folder == str(tmp_path / "models" / "mine")
+    qtbot.waitUntil(lambda: library.row("mine") is not None, timeout=PATIENCE)
+    assert library.row(str(checkpoint)) is None
 
+
+def test_a_preparation_that_was_interrupted_can_be_thrown_away(qtbot, library, tiny_checkpoint, tmp_path):
+    checkpoint = shutil.copytree(tiny_checkpoint, tmp_path / "mine")
+    add_half(checkpoint, tmp_path)
+    shutil.rmtree(checkpoint)  # the drive that it is on is unplugged
+    library.refresh()
+    qtbot.waitUntil(lambda: library.row(str(checkpoint)) is not None, timeout=PATIENCE)
+    row = library.row(str(checkpoint))
+    assert row.verdict.text() == "Its folder is not there"
+    next(action for action in row.more.menu().actions() if action.text() == "Delete…").trigger()
+    box = library.findChild(QMessageBox)
+    assert box.text() == "Delete mine?"
+    assert "so far" in box.informativeText()
+    next(b for b in _buttons(library) if b.text() == "Delete").click()
+    qtbot.waitUntil(lambda: library.row(str(checkpoint)) is None, timeout=PATIENCE)
+    assert not list((tmp_path / "models").glob("*.partial"))
+
+
+def _buttons(library):
     return [button for box in library.findChildren(QMessageBox) for button in box.buttons()]

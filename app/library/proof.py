@@ -122,7 +122,9 @@ class ProofWindow(QDialog):
         rows = [
             ("", self.tr("Same token"), self.tr("Largest difference"), self.tr("Perplexity"), self.tr("Read a token"))
         ]
-        rows.append((self.tr("All neurons"), "", "", units.decimal(proof.perplexity, 3), units.size(proof.bytes_read)))
+        # A budget that holds the whole model reads nothing when nothing is selected.
+        dense = units.size(proof.bytes_read) if proof.bytes_read else self.tr("all in memory")
+        rows.append((self.tr("All neurons"), "", "", units.decimal(proof.perplexity, 3), dense))
         for name, found in ((self.tr("Exact"), proof.exact), (self.tr("Predicted"), proof.predicted)):
             difference = f"{found.difference:.1e}" if found.agrees else units.percent(found.difference)
             rows.append(

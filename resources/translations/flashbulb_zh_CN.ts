@@ -1754,6 +1754,10 @@
         <translation>每词元读取</translation>
     </message>
     <message>
+        <source>all in memory</source>
+        <translation>全部在内存中</translation>
+    </message>
+    <message>
         <source>All neurons</source>
         <translation>全部神经元</translation>
     </message>

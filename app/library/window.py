@@ -28,7 +28,7 @@ from app.dialogs import tell
 from app.fields import can_be_cleared
 from app.focus import Ringed
 from app.labels import FIELD_MARGINS, Label, quiet
-from app.library.jobs import RUNNING, Job, Jobs, JobState
+from app.library.jobs import LOOK_UP, RUNNING, Job, Jobs, JobState
 from app.library.survey import STARTER, Row, Survey, for_checkpoint, for_repository, repository_in, survey, verify
 from app.library.verdict import Kind, Verdict
 from app.progress import ThinBar
@@ -47,6 +47,7 @@ class ModelRow(QFrame):
 
     chat_asked = Signal(str)  # folder or "starter"
     get_asked = Signal(str)  # repository
+    look_up_asked = Signal(str)  # repository
     pause_asked = Signal(str)
     remove_asked = Signal(str)
     verify_asked = Signal(object)  # Row
@@ -104,13 +105,22 @@ class ModelRow(QFrame):
         painter = QPainter(self)
         painter.fillRect(0, self.height() - 1, self.width(), 1, colours(self.palette()).hairline)
 
+    @property
+    def unknown(self) -> bool:
+        """Whether nobody has asked the Hub yet."""
+        return not self.row.size and self.row.checkpoint is None
+
     # ------------------------------------------------------------------ words
     def _facts(self) -> str:
         row = self.row
         sparse = self.tr("FFN {0} sparse").format(row.tags[0]) if row.tags else ""
         about = self.tr("about {0}") if row.estimated else "{0}"
         size = about.format(units.size(row.size)) if row.size else self.tr("size not known yet")
-        return " · ".join(part for part in (size, sparse) if part)
+        needed, lacking = units.size(row.disk), units.size(row.lacking)
+        disk = self.tr("needs {0} of disk").format(needed) if row.disk else ""
+        if row.lacking:
+            disk = self.tr("needs {0} of disk, {1} more than is free").format(needed, lacking)
+        return " · ".join(part for part in (size, sparse, disk) if part)
 
     def _show_verdict(self, job: Job | None) -> None:
         if job and job.error:
@@ -128,15 +138,15 @@ class ModelRow(QFrame):
             Kind.IN_MEMORY: self.tr("and shows streaming all the same"),
             Kind.STREAMS: self._streaming(verdict, needed),
             Kind.TOO_LARGE: self.tr("it would need about {0} of memory, as estimated").format(needed),
-            Kind.UNSUPPORTED: self.tr("this Flashbulb does not know its architecture"),
+            Kind.UNSUPPORTED: self.row.refused or self.tr("this Flashbulb does not know its architecture"),
         }
-        if not self.row.size and self.row.checkpoint:
-            self.verdict.setText(self.tr("Its folder is not there"))
-            self.reason.setText(str(self.row.checkpoint))
+        if self.unknown:
+            self.verdict.setText(self.tr("From the Hub"))
+            self.reason.setText(self.tr("its size, its licence and what would become of it here are looked up first"))
             return
         if not self.row.size:
-            self.verdict.setText(self.tr("From the Hub"))
-            self.reason.setText(self.tr("its size and kind are looked up first"))
+            self.verdict.setText(self.tr("Its folder is not there"))
+            self.reason.setText(str(self.row.checkpoint))
             return
         self.verdict.setText(names[verdict.kind])
         self.reason.setText(reasons[verdict.kind])
@@ -155,6 +165,8 @@ class ModelRow(QFrame):
             return self.tr("Chat")
         if state is JobState.FAILED:
             return self.tr("Try Again")
+        if self.unknown:
+            return self.tr("Look Up")
         begun = state is JobState.PAUSED or self.row.done or self.row.checkpoint
         return self.tr("Go On") if begun else self.tr("Get")
 
@@ -231,6 +243,8 @@ class ModelRow(QFrame):
     def _on_button(self) -> None:
         if self.row.folder:
             self.chat_asked.emit(STARTER if self.row.repo == STARTER else str(self.row.folder))
+        elif self.unknown:
+            self.look_up_asked.emit(self.row.repo)
         else:
             self.get_asked.emit(self.row.repo)
 
@@ -266,7 +280,13 @@ class LibraryWindow(QMainWindow):
     chat_asked = Signal(str)  # what to load
     proof_asked = Signal(object)  # Row
 
-    def __init__(self, settings: Settings, jobs: Jobs | None = None, parent: QWidget | None = None):
+    def __init__(
+        self,
+        settings: Settings,
+        jobs: Jobs | None = None,
+        look_ups: Jobs | None = None,
+        parent: QWidget | None = None,
+    ):
         super().__init__(parent, Qt.WindowType.Window)
         self.setWindowTitle(self.tr("Models"))
         self.resize(*SIZE)
@@ -276,7 +296,8 @@ class LibraryWindow(QMainWindow):
         self._use_folder()
         self._survey: Survey | None = None
         self._offered: dict[str, Row] = {}  # checkpoints whose preparation was asked for here, by their path
-        self.jobs = jobs or Jobs(parent=self)
+        self._looked_up: dict[str, dict] = {}  # what was found, by repository
+        self.jobs, self.look_ups = jobs or Jobs(parent=self), look_ups or Jobs(LOOK_UP, self)
         self._worker = Worker("library", self)
         self._looking = QTimer(self, singleShot=True, interval=0)
         self._looking.timeout.connect(self._look)
@@ -289,6 +310,9 @@ class LibraryWindow(QMainWindow):
         self.foot = quiet()
         self._compose()
         self.field.textChanged.connect(self._show_rows)
+        self.field.returnPressed.connect(self._on_return)
+        self.look_ups.changed.connect(self._on_job)
+        self.look_ups.finished.connect(self._on_looked_up)
         self.jobs.changed.connect(self._on_job)
         self.jobs.finished.connect(self._on_finished)
         settings.changed.connect(self._on_setting)
@@ -304,6 +328,7 @@ class LibraryWindow(QMainWindow):
     def shutdown(self) -> None:
         """Pause what is on its way, and end."""
         self._looking.stop()
+        self.look_ups.shutdown()
         self.jobs.shutdown()
         self._worker.shutdown()
 
@@ -312,7 +337,8 @@ class LibraryWindow(QMainWindow):
 
     # ------------------------------------------------------------------ looking
     def _look(self) -> None:
-        self._worker.submit(partial(survey, **self._memory()), self._on_survey, self._on_failed)
+        look = partial(survey, looked_up=tuple(self._looked_up.values()), **self._memory())
+        self._worker.submit(look, self._on_survey, self._on_failed)
 
     def _memory(self) -> dict:
         """What speeds are told for."""
@@ -330,11 +356,14 @@ class LibraryWindow(QMainWindow):
     def _show_rows(self) -> None:
         if self._survey is None:
             return
-        words = self.field.text().casefold().split()
+        words, repo = self.field.text().casefold().split(), repository_in(self.field.text())
         known = {row.repo for row in self._survey.rows}
         listed = (*(row for row in self._offered.values() if row.repo not in known), *self._survey.rows)
-        rows = [r for r in listed if all(w in f"{r.repo} {r.title} {r.about}".casefold() for w in words)]
-        repo = repository_in(self.field.text())
+        rows = [
+            row
+            for row in listed
+            if row.repo == repo or all(word in f"{row.repo} {row.title} {row.about}".casefold() for word in words)
+        ]
         if repo and repo not in known:
             rows.insert(0, for_repository(repo))
         for old in self.rows:
@@ -348,10 +377,12 @@ class LibraryWindow(QMainWindow):
 
     def _add(self, row: Row) -> None:
         widget = ModelRow(row)
-        widget.refresh(self.jobs.job(row.repo))
+        widget.refresh(self.jobs.job(row.repo) or self.look_ups.job(row.repo))
         widget.chat_asked.connect(self.chat_asked)
         widget.get_asked.connect(self.jobs.start)
+        widget.look_up_asked.connect(self.look_ups.start)
         widget.pause_asked.connect(self.jobs.pause)
+        widget.pause_asked.connect(self.look_ups.pause)
         widget.remove_asked.connect(self._ask_to_remove)
         widget.verify_asked.connect(self._verify)
         widget.proof_asked.connect(self.proof_asked)
@@ -361,6 +392,17 @@ class LibraryWindow(QMainWindow):
     def _on_job(self, job: Job) -> None:
         if row := self.row(job.repo):
             row.refresh(job)
+
+    def _on_return(self) -> None:
+        """A name or link that was pasted is looked up, as by the button of its row."""
+        row = self.row(repository_in(self.field.text()) or "")
+        if row and row.unknown and not row.button.isHidden():
+            row.button.click()
+
+    def _on_looked_up(self, job: Job) -> None:
+        self.look_ups.forget(job.repo)
+        self._looked_up[job.repo] = job.outcome
+        self.refresh()
 
     def _on_finished(self, job: Job) -> None:
         self.jobs.forget(job.repo)

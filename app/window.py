@@ -39,7 +39,7 @@ from app.exchange import CHAT_SUFFIX
 from app.icons import GRID, icon
 from app.labels import Label, quiet
 from app.library.proof import ProofWindow
-from app.library.survey import Row
+from app.library.survey import STARTER, Row
 from app.library.window import LibraryWindow, dropped_folder
 from app.links import LICENCES, show_licences, show_releases
 from app.monitor.panel import MonitorPanel
@@ -50,7 +50,6 @@ from app.storage import Storage
 from app.toolbar import ToolBar
 from app.transfer import Transfer
 
-STARTER = "starter"
 SIZE = (1240, 800)
 NARROW = 980  # pixels below which the sidebar is not shown by itself
 TOOL_SIZE = 32

@@ -61,7 +61,7 @@ def survey(budget: int | None = None, window: int = 5, looked_up: tuple[dict, ..
 
     folder = library.models_folder()
     free = free_bytes(folder)
-    judged = partial(_judged, _Machine(memory_available(), memory_total(), _profile(folder), budget, window))
+    judged = partial(_judged, _Machine(memory_available(), memory_total(), drive_profile(folder), budget, window))
     entries = {entry["repo"]: entry for entry in (*(_entry(found) for found in looked_up), *library.catalogue())}
     begun = {u.repo: u for u in library.unfinished()}
     rows = [_starter(), *(_begun(checkpoint, budget, window) for checkpoint in library.adding())]
@@ -160,8 +160,8 @@ def _prepared_facts(folder: Path) -> tuple[dict, float | None, str | None]:
         return _usual_config(size // 2, None), None, None
 
 
-def _profile(folder: Path):
-    """The drive's; None where it was not measured."""
+def drive_profile(folder: Path):
+    """That of the drive which holds a folder (engine.flash.profile.DriveProfile); None where it was not measured."""
     from engine.errors import FlashbulbError
     from engine.flash.profile import DriveProfile
     from engine.library import profile_path
@@ -183,7 +183,7 @@ def for_checkpoint(folder: Path, budget: int | None = None, window: int = 5) -> 
 
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     size = sum(file.stat().st_size for suffix in library.WEIGHTS for file in folder.glob(f"*{suffix}"))
-    machine = _Machine(memory_available(), memory_total(), _profile(library.models_folder()), budget, window)
+    machine = _Machine(memory_available(), memory_total(), drive_profile(library.models_folder()), budget, window)
     return _row(str(folder), None, size, _judged(machine, size, config, None), checkpoint=folder)
 
 

@@ -485,7 +485,7 @@ class MainWindow(QMainWindow):
     def _on_proof_asked(self, row: Row) -> None:
         memory = self.settings.section("memory")
         settings = {"memory_budget": memory.pop("budget"), **memory}
-        ProofWindow(self.host, row.title, STARTER if row.repo == STARTER else str(row.folder), settings, self.library)
+        ProofWindow(self.host, row.title, row.model, settings, self.library)
 
     def _on_model_chosen(self, model: str) -> None:
         self.load(model)

@@ -24,9 +24,9 @@ REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 
 @dataclass(frozen=True)
 class Row:
-    """A model. folder: where it is, if it is ready; checkpoint: if it is
-    being prepared, repo being its path. done, total: bytes of a download that was begun. disk: bytes that getting it
-    takes, of which `lacking` are not free. refused: why it cannot be prepared, where more is known than its kind."""
+    """A model. folder: where it is, if it is ready; checkpoint: where that is, if it is being prepared from one, repo
+    being its path. done, total: bytes of a download that was begun. disk: bytes that getting it takes, of which
+    `lacking` are not free. refused: why it cannot be prepared, where more is known than its kind."""
 
     repo: str
     title: str
@@ -42,6 +42,11 @@ class Row:
     lacking: int = 0
     refused: str = ""
     estimated: bool = True
+
+    @property
+    def model(self) -> str:
+        """What the engine is to load, of a model that is ready."""
+        return STARTER if self.repo == STARTER else str(self.folder)
 
 
 @dataclass(frozen=True)

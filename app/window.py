@@ -39,7 +39,7 @@ from app.exchange import CHAT_SUFFIX
 from app.icons import GRID, icon
 from app.labels import Label, quiet
 from app.library.proof import ProofWindow
-from app.library.survey import Row
+from app.library.survey import STARTER, Row
 from app.library.window import LibraryWindow, dropped_folder
 from app.links import LICENCES, show_licences, show_releases
 from app.monitor.panel import MonitorPanel
@@ -50,7 +50,6 @@ from app.storage import Storage
 from app.toolbar import ToolBar
 from app.transfer import Transfer
 
-STARTER = "starter"
 SIZE = (1240, 800)
 NARROW = 980  # pixels below which the sidebar is not shown by itself
 TOOL_SIZE = 32
@@ -486,7 +485,7 @@ class MainWindow(QMainWindow):
     def _on_proof_asked(self, row: Row) -> None:
         memory = self.settings.section("memory")
         settings = {"memory_budget": memory.pop("budget"), **memory}
-        ProofWindow(self.host, row.title, STARTER if row.repo == STARTER else str(row.folder), settings, self.library)
+        ProofWindow(self.host, row.title, row.model, settings, self.library)
 
     def _on_model_chosen(self, model: str) -> None:
         self.load(model)

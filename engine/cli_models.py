@@ -6,6 +6,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
+from engine.errors import CheckpointError, FlashbulbError, GatedError
 from engine.folders import free_bytes
 from engine.memory.budget import readable
 
@@ -26,10 +27,12 @@ def add_to(commands, bar, print_json) -> None:
     get.add_argument("repo", **repo)
     get.add_argument("--calibration", type=Path, metavar="FILE", help="as for `prepare`")
     get.add_argument("--dtype", choices=("float32", "float16", "bfloat16"))
-    get.add_argument("--progress", action="store_true", help="say on standard output how far it is, as lines of JSON")
     get.set_defaults(run=partial(_get, bar, print_json))
     for action in (show, get):
         action.add_argument("--revision", metavar="R", help="a branch, tag or commit, the main branch by default")
+        action.add_argument(
+            "--progress", action="store_true", help="say on standard output what happens, as lines of JSON"
+        )
 
     remove = actions.add_parser("remove", help="delete a model, and what was downloaded of it, from the disk")
     remove.add_argument("repo", **repo)
@@ -74,6 +77,9 @@ def _line(model: dict) -> str:
 def _show(print_json, args) -> None:
     from engine import library
 
+    if args.progress:
+        _in_lines(partial(_look_up, args.repo, args.revision))
+        return
     entry = next((model for model in library.catalogue() if model["repo"] == args.repo), None)
     plan = library.plan_for(args.repo, args.revision)
     folder = library.models_folder()
@@ -91,7 +97,8 @@ def _show(print_json, args) -> None:
 def _plan_report(plan) -> dict:
     from engine import library
 
-    return asdict(plan) | {"bytes": plan.bytes, "needed_bytes": plan.needed(library.checkpoint_folder(plan.repo))}
+    needed = plan.needed(library.checkpoint_folder(plan.repo))
+    return asdict(plan) | {"bytes": plan.bytes, "weight_bytes": plan.weight_bytes, "needed_bytes": needed}
 
 
 def _print_plan(plan, file=None) -> None:
@@ -111,32 +118,48 @@ def _print_plan(plan, file=None) -> None:
     )
 
 
-def _get_with_lines(args) -> None:
-    """For a program that runs us: a line of JSON for each step, the last with the folder or the error.
-
-    An absolute path is that of a checkpoint which is on disk already, and only prepared.
-    """
+def _look_up(repo: str, revision: str | None, _say) -> dict:
+    """What a repository is. config: as published, None where it may not be read. refused: why it cannot be prepared."""
     from engine import library
-    from engine.errors import FlashbulbError, GatedError
+    from engine.models import architecture
 
-    def say(**line) -> None:
-        print(json.dumps(line), flush=True)
+    plan = library.plan_for(repo, revision)
+    config, refused = library.config_of(plan), ""
+    try:
+        if config is not None:
+            architecture(config)
+    except CheckpointError as error:
+        refused = str(error)
+    return {"plan": _plan_report(plan), "config": config, "refused": refused}
+
+
+def _download_and_prepare(args, say) -> dict:
+    """An absolute path is that of a checkpoint which is on disk already, and only prepared."""
+    from engine import library
 
     def preparing(stage: str, share: float) -> None:
         say(stage="preparing", share=share, note=stage)
 
     options = {"calibration": args.calibration, "dtype": args.dtype}
+    if (path := Path(args.repo).expanduser()).is_absolute():
+        return {"folder": str(library.add(path, preparing, **options))}
+    folder = library.folder_of(args.repo) or library.get(
+        library.plan_for(args.repo, args.revision),
+        lambda p: say(stage=p.stage, done=p.done, total=p.total, rate=p.rate, note=p.note),
+        preparing,
+        **options,
+    )
+    return {"folder": str(folder)}
+
+
+def _in_lines(work) -> None:
+    """For a program that runs us: a line of JSON for each step, the last with what `work(say)` returns or the error."""
+
+    def say(**line) -> None:
+        print(json.dumps(line), flush=True)
+
     try:
-        if (path := Path(args.repo).expanduser()).is_absolute():
-            folder = library.add(path, preparing, **options)
-        else:
-            folder = library.folder_of(args.repo) or library.get(
-                library.plan_for(args.repo, args.revision),
-                lambda p: say(stage=p.stage, done=p.done, total=p.total, rate=p.rate, note=p.note),
-                preparing,
-                **options,
-            )
-        say(stage="done", folder=str(folder))
+        say(stage="done", **work(say))
     except FlashbulbError as error:
         say(stage="failed", error=str(error), page=error.page if isinstance(error, GatedError) else "")
         raise
@@ -147,7 +170,7 @@ def _get(bar, print_json, args) -> None:
     from engine.download import describe
 
     if args.progress:
-        _get_with_lines(args)
+        _in_lines(partial(_download_and_prepare, args))
         return
     if folder := library.folder_of(args.repo):
         print_json({"folder": str(folder)}) if args.json else print(f"{args.repo} is ready in {folder}.")

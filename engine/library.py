@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from engine import hub
 from engine.download import Progress, Transfer, download
@@ -120,6 +121,19 @@ def plan_for(repo: str, revision: str | None = None) -> hub.Plan:
     return begun if (checkpoint_folder(repo) / WHOLE).is_file() else hub.look_up(repo, begun.commit)
 
 
+def config_of(plan: hub.Plan) -> dict | None:
+    """A repository's config.json, asked of the Hub; None where its authors have not let us in.
+
+    Raises HubError, DownloadError.
+    """
+    with TemporaryDirectory() as folder:
+        try:
+            download([file for file in plan.files if file.name == "config.json"], Path(folder), hub.token())
+        except AccessError:
+            return None
+        return _config(plan, Path(folder))
+
+
 def get(
     plan: hub.Plan,
     progress: Callable[[Progress], None] = lambda _: None,
@@ -215,7 +229,7 @@ def _fetch(plan: hub.Plan, progress, stop, transfer) -> Path:
 
     def arrived(file) -> None:
         if file.name == "config.json":
-            _check_supported(plan, checkpoint)
+            architecture(_config(plan, checkpoint))  # a refusal comes before the weights
 
     try:
         download(plan.files, checkpoint, token, progress, stop, transfer, arrived)
@@ -225,13 +239,14 @@ def _fetch(plan: hub.Plan, progress, stop, transfer) -> Path:
     return checkpoint
 
 
-def _check_supported(plan: hub.Plan, checkpoint: Path) -> None:
-    """Before the weights are fetched. Raises CheckpointError."""
+def _config(plan: hub.Plan, folder: Path) -> dict:
     try:
-        config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except ValueError as error:
         raise HubError(f"config.json of {plan.repo} is no JSON: {error}.") from error
-    architecture(config)
+    if not isinstance(config, dict):
+        raise HubError(f"config.json of {plan.repo} holds no names and values.")
+    return config
 
 
 def _prepare(plan: hub.Plan, checkpoint: Path, preparing, stop: threading.Event, options: dict) -> Path:

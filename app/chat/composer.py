@@ -4,6 +4,7 @@ from PySide6.QtCore import QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QPainter, QPaintEvent, QPen, QTextCursor
 from PySide6.QtWidgets import QAbstractButton, QHBoxLayout, QVBoxLayout, QWidget
 
+from app.card import paint_card
 from app.chat.buttons import IconButton
 from app.chat.entry import Entry
 from app.chat.meter import ContextMeter
@@ -104,11 +105,7 @@ class Composer(QWidget):
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         shades = colours(self.palette())
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(QPen(shades.hairline, 1))
-        painter.setBrush(shades.card if is_dark(self.palette()) else shades.base)
-        painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), RADIUS, RADIUS)
+        paint_card(self, shades.hairline, shades.card if is_dark(self.palette()) else shades.base, RADIUS)
 
     def _set(self, reason: str, *, answering: bool) -> None:
         self._reason, self._answering = reason, answering

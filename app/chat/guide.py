@@ -2,15 +2,16 @@
 
 from dataclasses import dataclass
 
-from PySide6.QtCore import QRectF, Qt, Signal
-from PySide6.QtGui import QFont, QPainter, QPaintEvent
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QFont, QPaintEvent
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from app import units
+from app.card import paint_card
 from app.chat.buttons import IconButton
 from app.colours import colours
 from app.labels import Label, quiet
-from app.library.survey import survey
+from app.library.survey import drive_profile, survey
 from app.library.verdict import Kind
 from app.machine import memory_total
 from app.worker import Worker
@@ -31,15 +32,8 @@ class Capability:
 
 def look() -> Capability:
     """Look at memory, disk, drive and catalogue. Not for the GUI's thread: the engine takes a while to import."""
-    from engine.errors import FlashbulbError
-    from engine.flash.profile import DriveProfile
-    from engine.library import profile_path
-
     found = survey()
-    try:
-        profile = DriveProfile.load(profile_path(found.folder))
-    except FlashbulbError:  # damaged: as good as not measured
-        profile = None
+    profile = drive_profile(found.folder)
     models: dict[Kind, list[str]] = {kind: [] for kind in Kind}
     for row in sorted(found.rows, key=lambda row: row.size):
         models[row.verdict.kind].append(row.title)
@@ -85,11 +79,7 @@ class Guide(QWidget):
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         shades = colours(self.palette())
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(shades.hairline)
-        painter.setBrush(shades.card)
-        painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), RADIUS, RADIUS)
+        paint_card(self, shades.hairline, shades.card, RADIUS)
 
     # ------------------------------------------------------------------ what was found
     def _on_looked(self, found: Capability) -> None:

@@ -4,6 +4,7 @@ from PySide6.QtCore import QEvent, QRectF, QSize, Qt, QUrl, Signal
 from PySide6.QtGui import QEnterEvent, QGuiApplication, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QFormLayout, QHBoxLayout, QPushButton, QSpacerItem, QVBoxLayout, QWidget
 
+from app.card import paint_card
 from app.chat.body import AnswerBody
 from app.chat.buttons import IconButton
 from app.chat.code import CodeBlock, CodeView
@@ -231,11 +232,7 @@ class Editor(QWidget):
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         shades = colours(self.palette())
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(shades.accent)
-        painter.setBrush(shades.base)
-        painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), BUBBLE_RADIUS, BUBBLE_RADIUS)
+        paint_card(self, shades.accent, shades.base, BUBBLE_RADIUS)
 
     def _refresh(self) -> None:
         self.send.setEnabled(self._sendable and bool(self.entry.toPlainText().strip()))
@@ -313,7 +310,7 @@ class Answer(MessageWidget):
         self._finished = False
         self._show_buttons()
         if message.text:
-            self._grow(message.text)
+            self.append(message.text)
         if message.finish or message.error:
             self.finish()
 
@@ -327,7 +324,10 @@ class Answer(MessageWidget):
 
     def append(self, text: str) -> None:
         """Show more of the answer."""
-        self._grow(text)
+        self.body.append(text)
+        if self.body.isHidden() and self.text.strip():
+            self.body.show()
+            self.receipt.clear()
 
     def finish(self, details: str = "") -> None:
         """The answer is complete, was stopped, or broke off: what came so far stays, and `message` says why."""
@@ -357,12 +357,6 @@ class Answer(MessageWidget):
         self.continue_button.setEnabled(free)
         unfinished = self._finished and (self.message.finish in UNFINISHED or bool(self.message.error))
         self.continue_button.setVisible(last and unfinished and bool(self.text.strip()))
-
-    def _grow(self, text: str) -> None:
-        self.body.append(text)
-        if self.body.isHidden() and self.text.strip():
-            self.body.show()
-            self.receipt.clear()
 
     def _reason(self) -> str:
         return Receipt(finish_reason=self.message.finish).line()

@@ -1,7 +1,7 @@
 """How this conversation is answered: what differs from the defaults, beside the composer where it is needed."""
 
-from PySide6.QtCore import QRectF, Signal
-from PySide6.QtGui import QPainter, QPaintEvent
+from PySide6.QtCore import Signal
+from PySide6.QtGui import QPaintEvent
 from PySide6.QtWidgets import (
     QCheckBox,
     QDoubleSpinBox,
@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.card import paint_card
 from app.colours import colours, is_dark
 from app.labels import quiet
 from app.language import tr
@@ -22,6 +23,7 @@ from app.settings.registry import BY_KEY, Settings
 NUMBERS = ("temperature", "top_p", "top_k", "repetition_penalty", "max_tokens")
 STEPS = {"temperature": 0.05, "top_p": 0.05, "repetition_penalty": 0.05, "max_tokens": 64}
 PROMPT_LINES = 3
+RADIUS = 14
 
 
 def options_of(parameters: dict, settings: Settings) -> dict:
@@ -157,11 +159,7 @@ class ParametersPanel(QWidget):
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         shades = colours(self.palette())
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(shades.hairline)
-        painter.setBrush(shades.card if is_dark(self.palette()) else shades.base)
-        painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), 14, 14)
+        paint_card(self, shades.hairline, shades.card if is_dark(self.palette()) else shades.base, RADIUS)
 
     def _on_changed(self, name: str, value) -> None:
         if value == self._settings[f"chat.{name}"]:

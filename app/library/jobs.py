@@ -1,9 +1,10 @@
 """Models on their way: download and prepare as one job, in a process of its own, one after the other.
 
-What has arrived is kept by the engine, so a job goes on after a pause, a failure or a quit.
+What has arrived is kept by the engine, so a job goes on after a pause, a failure or a quit. What a repository holds is
+looked up in the same manner.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from PySide6.QtCore import QObject, Signal
@@ -11,6 +12,7 @@ from PySide6.QtCore import QObject, Signal
 from app.command import FLASHBULB, Command
 
 COMMAND = (*FLASHBULB, "models", "get", "--progress")
+LOOK_UP = (*FLASHBULB, "models", "show", "--progress")
 
 
 class JobState(Enum):
@@ -29,7 +31,10 @@ RUNNING = (JobState.FETCHING, JobState.PREPARING)
 
 @dataclass
 class Job:
-    """done, total, rate: bytes, bytes a second. share: of preparing. note: what it does. page: to visit, if gated."""
+    """done, total, rate: bytes, bytes a second. share: of preparing. note: what it does. page: to visit, if gated.
+
+    outcome: what the command said at last, empty until then.
+    """
 
     repo: str
     state: JobState = JobState.QUEUED
@@ -40,7 +45,12 @@ class Job:
     note: str = ""
     error: str = ""
     page: str = ""
-    folder: str = ""
+    outcome: dict = field(default_factory=dict)
+
+    @property
+    def folder(self) -> str:
+        """Of the prepared model."""
+        return str(self.outcome.get("folder", ""))
 
     @property
     def seconds_left(self) -> float | None:
@@ -124,7 +134,7 @@ class Jobs(QObject):
         if stage == "failed":
             job.error, job.page = str(line.get("error", "")), str(line.get("page", ""))
         elif stage == "done":
-            job.folder = str(line.get("folder", ""))
+            job.outcome = line
         elif stage == "preparing":
             job.share = float(line.get("share", 0.0))
             self._set(job, JobState.PREPARING)
@@ -138,7 +148,7 @@ class Jobs(QObject):
         self._running = self._process = None
         process.deleteLater()
         job.rate = 0.0
-        if job.folder:
+        if job.outcome:
             self._set(job, JobState.DONE)
             self.finished.emit(job)
         elif process.stopping:

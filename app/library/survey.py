@@ -24,8 +24,9 @@ REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 
 @dataclass(frozen=True)
 class Row:
-    """A model. folder: where it is, if it is ready; checkpoint: if it is
-    being prepared, repo being its path. done, total: bytes of a download that was begun."""
+    """A model. folder: where it is, if it is ready; checkpoint: where that is, if it is being prepared from one, repo
+    being its path. done, total: bytes of a download that was begun. disk: bytes that getting it takes, of which
+    `lacking` are not free. refused: why it cannot be prepared, where more is known than its kind."""
 
     repo: str
     title: str
@@ -37,7 +38,15 @@ class Row:
     checkpoint: Path | None = None
     done: int = 0
     total: int = 0
+    disk: int = 0
+    lacking: int = 0
+    refused: str = ""
     estimated: bool = True
+
+    @property
+    def model(self) -> str:
+        """What the engine is to load, of a model that is ready."""
+        return STARTER if self.repo == STARTER else str(self.folder)
 
 
 @dataclass(frozen=True)
@@ -49,15 +58,16 @@ class Survey:
     free_bytes: int
 
 
-def survey(budget: int | None = None, window: int = 5) -> Survey:
+def survey(budget: int | None = None, window: int = 5, looked_up: tuple[dict, ...] = ()) -> Survey:
     """Look. budget: the memory budget in bytes that speeds are told for, None for what is free up to half of the FFN;
-    window: tokens."""
+    window: tokens; looked_up: what `flashbulb models show` found of repositories."""
     from engine import library
     from engine.folders import free_bytes
 
     folder = library.models_folder()
-    judged = partial(_judged, _Machine(memory_available(), memory_total(), _profile(folder), budget, window))
-    entries = {entry["repo"]: entry for entry in library.catalogue()}
+    free = free_bytes(folder)
+    judged = partial(_judged, _Machine(memory_available(), memory_total(), drive_profile(folder), budget, window))
+    entries = {entry["repo"]: entry for entry in (*(_entry(found) for found in looked_up), *library.catalogue())}
     begun = {u.repo: u for u in library.unfinished()}
     rows = [_starter(), *(_begun(checkpoint, budget, window) for checkpoint in library.adding())]
     for model in library.installed():
@@ -71,12 +81,45 @@ def survey(budget: int | None = None, window: int = 5) -> Survey:
             continue
         entry, unfinished = entries.get(repo), begun.get(repo)
         size = weight_bytes(entry) if entry else unfinished.total
-        facts = entry or {"parameters": size // 2, "supported": True}
-        config = _usual_config(facts.get("parameters") or size // 2, facts.get("model_type"))
-        verdict = judged(size, config, facts.get("sparsity"), facts["supported"])
+        verdict = _verdict(judged, size, entry or {})
         parts = {"done": unfinished.done, "total": unfinished.total} if unfinished else {}
+        if entry and not unfinished and (needed := entry.get("needed_bytes", 0)):
+            parts |= {"disk": needed, "lacking": max(0, needed - free)}
         rows.append(_row(repo, entry, size, verdict, **parts))
-    return Survey(tuple(rows), folder, free_bytes(folder))
+    return Survey(tuple(rows), folder, free)
+
+
+def _entry(found: dict) -> dict:
+    """What was looked up, in the form of the catalogue's entries."""
+    from engine.models import ARCHITECTURES
+
+    plan, config = found["plan"], found["config"] or {}
+    family = ARCHITECTURES.get(plan["model_type"])
+    return {
+        "repo": plan["repo"],
+        "model_type": plan["model_type"],
+        "licence": plan["licence"] or tr("licence: see its page"),
+        "gated": plan["gated"],
+        "bytes": plan["weight_bytes"],
+        "needed_bytes": plan["needed_bytes"],
+        "config": config,
+        "supported": not found["refused"],
+        "refused": found["refused"],
+        "activation": str(config.get(family.key)) if family else None,
+    }
+
+
+def _verdict(judged, size: int, entry: dict) -> Verdict:
+    """Of a model that is not on disk; by its config, if that is known and makes sense."""
+    from engine.errors import CheckpointError
+
+    rest = (entry.get("sparsity"), entry.get("supported", True))
+    try:
+        if config := entry.get("config"):
+            return judged(size, config, *rest)
+    except (CheckpointError, ArithmeticError, TypeError, ValueError):
+        pass
+    return judged(size, _usual_config(entry.get("parameters") or size // 2, entry.get("model_type")), *rest)
 
 
 @dataclass(frozen=True)
@@ -122,8 +165,8 @@ def _prepared_facts(folder: Path) -> tuple[dict, float | None, str | None]:
         return _usual_config(size // 2, None), None, None
 
 
-def _profile(folder: Path):
-    """The drive's; None where it was not measured."""
+def drive_profile(folder: Path):
+    """That of the drive which holds a folder (engine.flash.profile.DriveProfile); None where it was not measured."""
     from engine.errors import FlashbulbError
     from engine.flash.profile import DriveProfile
     from engine.library import profile_path
@@ -145,7 +188,7 @@ def for_checkpoint(folder: Path, budget: int | None = None, window: int = 5) -> 
 
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     size = sum(file.stat().st_size for suffix in library.WEIGHTS for file in folder.glob(f"*{suffix}"))
-    machine = _Machine(memory_available(), memory_total(), _profile(library.models_folder()), budget, window)
+    machine = _Machine(memory_available(), memory_total(), drive_profile(library.models_folder()), budget, window)
     return _row(str(folder), None, size, _judged(machine, size, config, None), checkpoint=folder)
 
 
@@ -184,6 +227,8 @@ def _row(repo: str, entry: dict | None, size: int, verdict: Verdict, **parts) ->
     licence = (entry or {}).get("licence") or ""
     sparsity = (entry or {}).get("sparsity")
     tags = (f"{100 * sparsity:.3g} %",) if sparsity else ()
-    about = ", ".join(part for part in (owner, activation, licence) if part)
+    gated = tr("gated") if (entry or {}).get("gated") else ""
+    about = ", ".join(part for part in (owner, activation, licence, gated) if part)
     estimated = not (entry or {}).get("bytes") and parts.get("folder") is None
-    return Row(repo, name, about, tags, size, verdict, estimated=estimated, **parts)
+    refused = (entry or {}).get("refused", "")
+    return Row(repo, name, about, tags, size, verdict, refused=refused, estimated=estimated, **parts)

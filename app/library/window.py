@@ -4,256 +4,33 @@ import os
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import Qt, QTimer, QUrl, Signal
-from PySide6.QtGui import QAction, QDesktopServices, QDragEnterEvent, QDropEvent, QFont, QPainter, QPaintEvent, QPalette
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtGui import QAction, QDragEnterEvent, QDropEvent, QPalette
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLineEdit,
     QMainWindow,
-    QMenu,
     QMessageBox,
-    QPushButton,
     QScrollArea,
-    QSizePolicy,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
 from app import units
-from app.chat.buttons import IconButton
-from app.colours import colours
 from app.dialogs import tell
 from app.fields import can_be_cleared
 from app.focus import Ringed
 from app.labels import FIELD_MARGINS, Label, quiet
-from app.library.jobs import RUNNING, Job, Jobs, JobState
-from app.library.survey import STARTER, Row, Survey, for_checkpoint, for_repository, repository_in, survey, verify
-from app.library.verdict import Kind, Verdict
-from app.progress import ThinBar
+from app.library.jobs import LOOK_UP, Job, Jobs
+from app.library.row import ModelRow
+from app.library.survey import Row, Survey, for_checkpoint, for_repository, repository_in, survey, verify
 from app.settings.registry import Settings
 from app.worker import Worker
 
 SIZE = (880, 640)
-VERDICT_WIDTH, ACTION_WIDTH = 250, 190
-ETA_FROM = 10  # seconds left below which none is told
 SETTLED_MS = 500  # after a slider has moved, verdicts follow
 FOLDER_VARIABLE = "FLASHBULB_MODELS"
-
-
-class ModelRow(QFrame):
-    """One model, with a hairline below."""
-
-    chat_asked = Signal(str)  # folder or "starter"
-    get_asked = Signal(str)  # repository
-    pause_asked = Signal(str)
-    remove_asked = Signal(str)
-    verify_asked = Signal(object)  # Row
-    proof_asked = Signal(object)  # Row
-
-    def __init__(self, row: Row, parent: QWidget | None = None):
-        super().__init__(parent)
-        self.row, self.job = row, None
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)  # few rows do not spread
-        self.title = Label(row.title, weight=QFont.Weight.DemiBold)
-        about = self.tr("Built in. Small talk, works offline.") if row.repo == STARTER else row.about
-        about = self.tr("From a folder") if row.checkpoint else about
-        self.facts = quiet(self._facts())
-        self.verdict, self.reason = Label(), quiet()
-        self.reason.setWordWrap(True)
-        self.bar = ThinBar(self.tr("Progress of {0}").format(row.title))
-        self.progress = quiet()
-        self.progress.setWordWrap(True)
-        self.progress.setAlignment(Qt.AlignmentFlag.AlignRight)
-        self.button = QPushButton()
-        self.button.clicked.connect(self._on_button)
-        self.prove = QPushButton(self.tr("Prove It"))
-        self.prove.setAccessibleName(self.tr("Prove that {0} streams exactly").format(row.title))
-        self.prove.setToolTip(self.tr("Runs the model with all neurons and with those selected, and compares"))
-        self.prove.setVisible(bool(row.folder))
-        self.prove.clicked.connect(self._on_prove)
-        self.pause = IconButton("pause", self.tr("Pause {0}").format(row.title))
-        self.pause.clicked.connect(self._on_pause)
-        self.more = IconButton("more", self.tr("More about {0}").format(row.title))
-        self.more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        self.more.setMenu(self._menu())
-        self.setAccessibleName(row.title)
-        self._compose(quiet(about))
-        self.refresh(None)
-
-    def refresh(self, job: Job | None) -> None:
-        """Show where the model is."""
-        self.job = job
-        state = job.state if job else None
-        running = state in RUNNING
-        self._show_verdict(job)
-        self.bar.setVisible(running)
-        begun = bool(self.row.done or self.row.checkpoint)
-        self.progress.setVisible(begun or running or state in (JobState.QUEUED, JobState.PAUSED))
-        self.pause.setVisible(running or state is JobState.QUEUED)
-        self.button.setVisible(not running and state is not JobState.QUEUED and self._can_get())
-        self.button.setText(self._button_text(state))
-        self.button.setAccessibleName(f"{self.button.text()} {self.row.title}")
-        if running:
-            self.bar.setValue(self._share(job))
-        self.progress.setText(self._progress_text(job))
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        super().paintEvent(event)
-        painter = QPainter(self)
-        painter.fillRect(0, self.height() - 1, self.width(), 1, colours(self.palette()).hairline)
-
-    # ------------------------------------------------------------------ words
-    def _facts(self) -> str:
-        row = self.row
-        sparse = self.tr("FFN {0} sparse").format(row.tags[0]) if row.tags else ""
-        about = self.tr("about {0}") if row.estimated else "{0}"
-        size = about.format(units.size(row.size)) if row.size else self.tr("size not known yet")
-        return " · ".join(part for part in (size, sparse) if part)
-
-    def _show_verdict(self, job: Job | None) -> None:
-        if job and job.error:
-            self.verdict.setText(self.tr("That did not work"))
-            self.reason.setText(job.error)
-            return
-        names = {
-            Kind.IN_MEMORY: self.tr("Runs in memory"),
-            Kind.STREAMS: self.tr("Streams from flash"),
-            Kind.TOO_LARGE: self.tr("Too large"),
-            Kind.UNSUPPORTED: self.tr("Not yet"),
-        }
-        verdict, needed = self.row.verdict, units.size(self.row.verdict.needed_bytes)
-        reasons = {
-            Kind.IN_MEMORY: self.tr("and shows streaming all the same"),
-            Kind.STREAMS: self._streaming(verdict, needed),
-            Kind.TOO_LARGE: self.tr("it would need about {0} of memory, as estimated").format(needed),
-            Kind.UNSUPPORTED: self.tr("this Flashbulb does not know its architecture"),
-        }
-        if not self.row.size and self.row.checkpoint:
-            self.verdict.setText(self.tr("Its folder is not there"))
-            self.reason.setText(str(self.row.checkpoint))
-            return
-        if not self.row.size:
-            self.verdict.setText(self.tr("From the Hub"))
-            self.reason.setText(self.tr("its size and kind are looked up first"))
-            return
-        self.verdict.setText(names[verdict.kind])
-        self.reason.setText(reasons[verdict.kind])
-
-    def _streaming(self, verdict: Verdict, needed: str) -> str:
-        """How fast it would be, as far as that is known."""
-        if verdict.crowded:
-            return self.tr("needs about {0} of memory, and less is free now").format(needed)
-        if verdict.tokens_per_second is None:
-            return self.tr("in about {0} of memory; how fast, tells measuring the drive in Settings").format(needed)
-        speed = units.number(verdict.tokens_per_second)
-        return self.tr("about {0} tokens a second in {1}").format(speed, units.size(verdict.budget))
-
-    def _button_text(self, state: JobState | None) -> str:
-        if self.row.folder:
-            return self.tr("Chat")
-        if state is JobState.FAILED:
-            return self.tr("Try Again")
-        begun = state is JobState.PAUSED or self.row.done or self.row.checkpoint
-        return self.tr("Go On") if begun else self.tr("Get")
-
-    def _progress_text(self, job: Job | None) -> str:
-        if job is None or job.state in (JobState.PAUSED, JobState.FAILED):
-            if self.row.checkpoint:
-                return self.tr("preparing is paused")
-            done, total = (job.done, job.total) if job and job.total else (self.row.done, self.row.total)
-            return self.tr("paused at {0} of {1}").format(units.size(done), units.size(total)) if total else ""
-        if job.state is JobState.QUEUED:
-            return self.tr("waits for its turn")
-        if job.state is JobState.PREPARING:
-            return self.tr("preparing: {0}").format(job.note)
-        if not job.total:
-            return self.tr("asking the Hub…")
-        parts = [self.tr("{0} of {1}").format(units.size(job.done), units.size(job.total)), units.rate(job.rate)]
-        if (left := job.seconds_left) is not None and left >= ETA_FROM:
-            parts.append(self.tr("{0} left").format(units.duration(left)))
-        return ", ".join(parts) + (f". {job.note}" if job.note else "")
-
-    def _share(self, job: Job) -> int:
-        """One bar for both halves of the job, the download and preparing."""
-        if job.state is JobState.PREPARING:
-            return 500 + round(500 * job.share)
-        return round(500 * job.done / job.total) if job.total else 0
-
-    def _can_get(self) -> bool:
-        return self.row.folder is not None or self.row.verdict.kind is not Kind.UNSUPPORTED
-
-    # ------------------------------------------------------------------ building
-    def _compose(self, about: Label) -> None:
-        names, verdict, actions = QVBoxLayout(), QVBoxLayout(), QVBoxLayout()
-        for widget in (self.title, about, self.facts):
-            names.addWidget(widget)
-        for widget in (self.verdict, self.reason):
-            verdict.addWidget(widget)
-        for column in (names, verdict, actions):
-            column.setSpacing(2)
-        buttons = QHBoxLayout()
-        buttons.setSpacing(6)
-        buttons.addStretch()
-        for widget in (self.prove, self.button, self.pause, self.more):
-            buttons.addWidget(widget)
-        actions.addStretch()
-        actions.addWidget(self.bar)
-        actions.addWidget(self.progress)
-        actions.addLayout(buttons)
-        actions.addStretch()
-        verdict.addStretch()
-        row = QHBoxLayout(self)
-        row.setContentsMargins(24, 14, 18, 14)
-        row.setSpacing(18)
-        row.addLayout(names, 1)
-        for column, width in ((verdict, VERDICT_WIDTH), (actions, ACTION_WIDTH)):
-            holder = QWidget()
-            holder.setFixedWidth(width)
-            column.setContentsMargins(0, 0, 0, 0)
-            holder.setLayout(column)
-            row.addWidget(holder)
-
-    def _menu(self) -> QMenu:
-        menu = QMenu(self)
-        if self.row.folder:
-            menu.addAction(self.tr("Show in Folder")).triggered.connect(self._on_reveal)
-            menu.addAction(self.tr("Verify Files")).triggered.connect(self._on_verify)
-        if self.row.checkpoint:
-            menu.addAction(self.tr("Delete…")).triggered.connect(self._on_remove)
-        elif self.row.repo != STARTER:
-            menu.addAction(self.tr("Open Page on the Hub")).triggered.connect(self._on_page)
-            if self.row.folder or self.row.done:
-                menu.addAction(self.tr("Delete…")).triggered.connect(self._on_remove)
-        return menu
-
-    def _on_button(self) -> None:
-        if self.row.folder:
-            self.chat_asked.emit(STARTER if self.row.repo == STARTER else str(self.row.folder))
-        else:
-            self.get_asked.emit(self.row.repo)
-
-    def _on_pause(self) -> None:
-        self.pause_asked.emit(self.row.repo)
-
-    def _on_remove(self) -> None:
-        self.remove_asked.emit(self.row.repo)
-
-    def _on_verify(self) -> None:
-        self.verify_asked.emit(self.row)
-
-    def _on_prove(self) -> None:
-        self.proof_asked.emit(self.row)
-
-    def _on_reveal(self) -> None:
-        QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.row.folder)))
-
-    def _on_page(self) -> None:
-        from engine.hub import endpoint
-
-        page = self.job.page if self.job and self.job.page else f"{endpoint()}/{self.row.repo}"
-        QDesktopServices.openUrl(QUrl(page))
 
 
 class RowsArea(Ringed, QScrollArea):
@@ -266,7 +43,13 @@ class LibraryWindow(QMainWindow):
     chat_asked = Signal(str)  # what to load
     proof_asked = Signal(object)  # Row
 
-    def __init__(self, settings: Settings, jobs: Jobs | None = None, parent: QWidget | None = None):
+    def __init__(
+        self,
+        settings: Settings,
+        jobs: Jobs | None = None,
+        look_ups: Jobs | None = None,
+        parent: QWidget | None = None,
+    ):
         super().__init__(parent, Qt.WindowType.Window)
         self.setWindowTitle(self.tr("Models"))
         self.resize(*SIZE)
@@ -276,7 +59,8 @@ class LibraryWindow(QMainWindow):
         self._use_folder()
         self._survey: Survey | None = None
         self._offered: dict[str, Row] = {}  # checkpoints whose preparation was asked for here, by their path
-        self.jobs = jobs or Jobs(parent=self)
+        self._looked_up: dict[str, dict] = {}  # what was found, by repository
+        self.jobs, self.look_ups = jobs or Jobs(parent=self), look_ups or Jobs(LOOK_UP, self)
         self._worker = Worker("library", self)
         self._looking = QTimer(self, singleShot=True, interval=0)
         self._looking.timeout.connect(self._look)
@@ -289,6 +73,9 @@ class LibraryWindow(QMainWindow):
         self.foot = quiet()
         self._compose()
         self.field.textChanged.connect(self._show_rows)
+        self.field.returnPressed.connect(self._on_return)
+        self.look_ups.changed.connect(self._on_job)
+        self.look_ups.finished.connect(self._on_looked_up)
         self.jobs.changed.connect(self._on_job)
         self.jobs.finished.connect(self._on_finished)
         settings.changed.connect(self._on_setting)
@@ -304,6 +91,7 @@ class LibraryWindow(QMainWindow):
     def shutdown(self) -> None:
         """Pause what is on its way, and end."""
         self._looking.stop()
+        self.look_ups.shutdown()
         self.jobs.shutdown()
         self._worker.shutdown()
 
@@ -312,7 +100,8 @@ class LibraryWindow(QMainWindow):
 
     # ------------------------------------------------------------------ looking
     def _look(self) -> None:
-        self._worker.submit(partial(survey, **self._memory()), self._on_survey, self._on_failed)
+        look = partial(survey, looked_up=tuple(self._looked_up.values()), **self._memory())
+        self._worker.submit(look, self._on_survey, self._on_failed)
 
     def _memory(self) -> dict:
         """What speeds are told for."""
@@ -330,11 +119,14 @@ class LibraryWindow(QMainWindow):
     def _show_rows(self) -> None:
         if self._survey is None:
             return
-        words = self.field.text().casefold().split()
+        words, repo = self.field.text().casefold().split(), repository_in(self.field.text())
         known = {row.repo for row in self._survey.rows}
         listed = (*(row for row in self._offered.values() if row.repo not in known), *self._survey.rows)
-        rows = [r for r in listed if all(w in f"{r.repo} {r.title} {r.about}".casefold() for w in words)]
-        repo = repository_in(self.field.text())
+        rows = [
+            row
+            for row in listed
+            if row.repo == repo or all(word in f"{row.repo} {row.title} {row.about}".casefold() for word in words)
+        ]
         if repo and repo not in known:
             rows.insert(0, for_repository(repo))
         for old in self.rows:
@@ -348,10 +140,12 @@ class LibraryWindow(QMainWindow):
 
     def _add(self, row: Row) -> None:
         widget = ModelRow(row)
-        widget.refresh(self.jobs.job(row.repo))
+        widget.refresh(self.jobs.job(row.repo) or self.look_ups.job(row.repo))
         widget.chat_asked.connect(self.chat_asked)
         widget.get_asked.connect(self.jobs.start)
+        widget.look_up_asked.connect(self.look_ups.start)
         widget.pause_asked.connect(self.jobs.pause)
+        widget.pause_asked.connect(self.look_ups.pause)
         widget.remove_asked.connect(self._ask_to_remove)
         widget.verify_asked.connect(self._verify)
         widget.proof_asked.connect(self.proof_asked)
@@ -361,6 +155,17 @@ class LibraryWindow(QMainWindow):
     def _on_job(self, job: Job) -> None:
         if row := self.row(job.repo):
             row.refresh(job)
+
+    def _on_return(self) -> None:
+        """A name or link that was pasted is looked up, as by the button of its row."""
+        row = self.row(repository_in(self.field.text()) or "")
+        if row and row.unknown and not row.button.isHidden():
+            row.button.click()
+
+    def _on_looked_up(self, job: Job) -> None:
+        self.look_ups.forget(job.repo)
+        self._looked_up[job.repo] = job.outcome
+        self.refresh()
 
     def _on_finished(self, job: Job) -> None:
         self.jobs.forget(job.repo)

@@ -286,6 +286,14 @@
         <translation>平方 ReLU</translation>
     </message>
     <message>
+        <source>licence: see its page</source>
+        <translation>许可证见其页面</translation>
+    </message>
+    <message>
+        <source>gated</source>
+        <translation>需获授权</translation>
+    </message>
+    <message>
         <source>Resident</source>
         <translation>常驻权重</translation>
     </message>
@@ -1440,6 +1448,14 @@
         <translation>大小未知</translation>
     </message>
     <message>
+        <source>needs {0} of disk</source>
+        <translation>需硬盘空间 {0}</translation>
+    </message>
+    <message>
+        <source>needs {0} of disk, {1} more than is free</source>
+        <translation>需硬盘空间 {0}，比可用空间多 {1}</translation>
+    </message>
+    <message>
         <source>That did not work</source>
         <translation>操作未成功</translation>
     </message>
@@ -1472,16 +1488,16 @@
         <translation>此版本尚不支持其架构</translation>
     </message>
     <message>
+        <source>its size, its licence and what would become of it here are looked up first</source>
+        <translation>将先查询其大小、许可证及在本机的运行情况</translation>
+    </message>
+    <message>
         <source>Its folder is not there</source>
         <translation>找不到其文件夹</translation>
     </message>
     <message>
         <source>From the Hub</source>
         <translation>来自 Hub</translation>
-    </message>
-    <message>
-        <source>its size and kind are looked up first</source>
-        <translation>将先查询其大小与类型</translation>
     </message>
     <message>
         <source>needs about {0} of memory, and less is free now</source>
@@ -1502,6 +1518,10 @@
     <message>
         <source>Try Again</source>
         <translation>重试</translation>
+    </message>
+    <message>
+        <source>Look Up</source>
+        <translation>查询</translation>
     </message>
     <message>
         <source>Go On</source>

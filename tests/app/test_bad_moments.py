@@ -4,9 +4,11 @@ import errno
 import os
 import shutil
 import sqlite3
+import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -18,13 +20,17 @@ from app import transfer
 from app.chat.notice import Notice
 from app.engine_host import State
 from app.history import FILE
-from app.library.jobs import JobState
+from app.library.jobs import COMMAND, JobState
+from app.library.survey import STARTER
 from app.monitor.history import History
 from app.settings.registry import FILE as SETTINGS_FILE
 from engine.generate import Generation
+from tests.app.dropping import drop
 from tests.app.fake_engine import FakeEngine, Gate, token_statistics
 from tests.app.test_conversations import stored
 from tests.app.test_main_window import last_answer, shown_notice, type_and_send, wait_until_ready
+from tests.checkpoints import write_text
+from tests.engine.hub_server import Hub, Storage
 
 LEFT = Qt.MouseButton.LeftButton
 LONG_MS = 120_000  # MLX alone takes a while to import on a busy machine
@@ -160,14 +166,111 @@ def test_there_is_no_network(qtbot, open_window, tmp_path, monkeypatch):
     library.field.setText("owner/model")
     qtbot.waitUntil(lambda: library.row("owner/model") is not None, timeout=LONG_MS)
     qtbot.mouseClick(library.row("owner/model").button, LEFT)
-    qtbot.waitUntil(lambda: library.jobs.job("owner/model").state is JobState.FAILED, timeout=LONG_MS)
-    error = library.jobs.job("owner/model").error
-    assert "Traceback" not in error
-    assert "127.0.0.1:9" in error
     row = library.row("owner/model")
+    qtbot.waitUntil(lambda: row.job.state is JobState.FAILED, timeout=LONG_MS)
+    assert "Traceback" not in row.reason.text()
+    assert "127.0.0.1:9" in row.reason.text()
     assert row.button.text() == "Try Again"
     type_and_send(qtbot, window, "Hi")
     wait_until_ready(qtbot, window)
+
+
+class SmallDisk:
+    """A disk in memory, as full as a test wants it. Only root can have one."""
+
+    def __init__(self, folder):
+        folder.mkdir()
+        self.folder, self._ballast = folder, folder / "ballast"
+        arguments = ["-t", "tmpfs", "-o", "size=4m", "none", str(folder)]
+        self.mounted = not subprocess.run(["mount", *arguments], capture_output=True, check=False).returncode
+
+    def leave(self, count):
+        """Fill it but for so many bytes."""
+        with suppress(OSError):  # it is full even before
+            self._ballast.write_bytes(bytes(shutil.disk_usage(self.folder).free - count))
+
+    def make_room(self):
+        subprocess.run(["mount", "-o", "remount,size=64m", "none", str(self.folder)], check=True)
+        self._ballast.unlink(missing_ok=True)
+
+    def unmount(self):
+        subprocess.run(["umount", str(self.folder)], check=True)
+
+
+@pytest.fixture
+def disk(tmp_path, monkeypatch):
+    """Where models are kept."""
+    if not shutil.which("mount") or sys.platform == "darwin":
+        pytest.skip("disks are not mounted here as on Linux")
+    disk = SmallDisk(tmp_path / "disk")
+    if not disk.mounted:
+        pytest.skip("only root may mount a small disk")
+    monkeypatch.setenv("FLASHBULB_MODELS", str(disk.folder))
+    yield disk
+    disk.unmount()
+
+
+@pytest.fixture
+def open_library(qtbot, open_window, disk, tmp_path):
+    """The window's library, whose jobs calibrate on a text of our own."""
+
+    def make(repeats=40):
+        window = open_window()
+        window.models.trigger()
+        text = write_text(tmp_path / "text.txt", repeats)
+        window.library.jobs._command = (*COMMAND, "--calibration", str(text))
+        qtbot.waitUntil(lambda: window.library.row(STARTER) is not None, timeout=LONG_MS)
+        return window.library
+
+    return make
+
+
+def wait_for_state(qtbot, library, repo, state):
+    qtbot.waitUntil(lambda: library.jobs.job(repo).state is state, timeout=LONG_MS)
+
+
+def test_the_disk_is_full_while_a_model_is_downloaded(qtbot, disk, open_library, tiny_checkpoint, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")  # the Hub is on loopback
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with Storage() as storage, Hub(storage, tiny_checkpoint) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        library = open_library()
+        library.field.setText("tiny/opt")
+        qtbot.keyClick(library.field, Qt.Key.Key_Return)
+        qtbot.waitUntil(lambda: library.row("tiny/opt").button.text() == "Get", timeout=LONG_MS)
+        storage.faults.append("stall")
+        library.row("tiny/opt").button.click()
+        qtbot.waitUntil(storage.stalled.is_set, timeout=LONG_MS)
+        disk.leave(0)
+        storage.hold.set()
+        wait_for_state(qtbot, library, "tiny/opt", JobState.FAILED)
+        row = library.row("tiny/opt")
+        assert f"The disk of {disk.folder}" in row.reason.text()
+        assert "What has arrived is kept" in row.reason.text()
+        assert row.button.text() == "Try Again"
+        disk.make_room()
+        with qtbot.waitSignal(library.jobs.finished, timeout=LONG_MS):
+            row.button.click()
+    qtbot.waitUntil(lambda: library.row("tiny/opt").row.folder is not None, timeout=LONG_MS)
+
+
+def test_the_disk_is_full_while_a_model_is_prepared(qtbot, disk, open_library, tiny_checkpoint, tmp_path):
+    """There is room for what preparing leaves, as far as that is known before, but not for what it needs meanwhile."""
+    checkpoint = shutil.copytree(tiny_checkpoint, tmp_path / "mine")
+    library = open_library(repeats=1000)
+    disk.leave(sum(file.stat().st_size for file in checkpoint.glob("*.safetensors")) * 3 // 2)
+    assert drop(library, checkpoint)
+    qtbot.waitUntil(lambda: library.findChild(QMessageBox) is not None, timeout=LONG_MS)
+    next(b for b in library.findChild(QMessageBox).buttons() if b.text() == "Prepare").click()
+    repo = str(checkpoint)
+    wait_for_state(qtbot, library, repo, JobState.FAILED)
+    row = library.row(repo)
+    assert "Make room and prepare again: it goes on where it was" in row.reason.text()
+    assert row.button.text() == "Try Again"
+    disk.make_room()
+    with qtbot.waitSignal(library.jobs.finished, timeout=LONG_MS):
+        row.button.click()
+    qtbot.waitUntil(lambda: library.row("mine") is not None, timeout=LONG_MS)
 
 
 def test_the_machine_was_asleep_in_the_middle_of_an_answer(qtbot, open_window, monkeypatch):

@@ -289,6 +289,39 @@ def test_show_and_json(hub, capsys, text, quickly_prepared):
     assert hub.requests
 
 
+def looked_up(capsys):
+    status, out, _ = run(capsys, "show", "tiny/opt", "--progress")
+    return status, json.loads(out)
+
+
+def test_a_look_up_brings_the_config_and_nothing_else(hub, capsys):
+    status, line = looked_up(capsys)
+    assert (status, line["stage"], line["refused"]) == (0, "done", "")
+    assert line["config"] == json.loads(hub.files["config.json"])
+    assert line["plan"]["weight_bytes"] == len(hub.files["model.safetensors"])
+    assert {path.split("/")[-1] for path, *_ in hub.requests} == {"config.json"}
+    assert not library.models_folder().exists()
+
+
+def test_a_look_up_says_why_a_model_cannot_be_prepared(hub, capsys):
+    hub.files["config.json"] = b'{"model_type": "opt", "activation_function": "gelu"}'
+    assert "'gelu'" in looked_up(capsys)[1]["refused"]
+    hub.files["config.json"] = b"[]"
+    status, line = looked_up(capsys)
+    assert status == 1
+    assert "config.json of tiny/opt" in line["error"]
+
+
+def test_a_look_up_of_a_gated_model(hub, capsys, monkeypatch):
+    hub.gated = True
+    status, line = looked_up(capsys)
+    assert (status, line["page"]) == (1, f"{hub.url}/tiny/opt")
+    monkeypatch.setenv("HF_TOKEN", "hf_not_let_in_yet")
+    line = looked_up(capsys)[1]
+    assert line["plan"]["gated"]
+    assert line["config"] is None
+
+
 def test_too_little_room_is_refused_before_anything_is_fetched(hub, capsys, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: namedtuple("Usage", "total used free")(1, 1, 1000))
     status, _, err = run(capsys, "get", "tiny/opt")

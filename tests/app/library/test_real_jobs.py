@@ -50,8 +50,11 @@ def test_a_repository_is_downloaded_and_prepared(qtbot, library, tiny_checkpoint
     with Storage() as storage, Hub(storage, tiny_checkpoint) as hub:
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
         library.field.setText(f"{hub.url}/tiny/opt")
+        qtbot.waitUntil(lambda: library.row("tiny/opt").button.height() > 10)
+        qtbot.mouseClick(library.row("tiny/opt").button, LEFT)
+        qtbot.waitUntil(lambda: library.row("tiny/opt").button.text() == "Get", timeout=PATIENCE)
         row = library.row("tiny/opt")
-        qtbot.waitUntil(lambda: row.button.height() > 10)
+        assert row.verdict.text() == "Runs in memory"
         job, stages = wait_for(qtbot, library, lambda: qtbot.mouseClick(row.button, LEFT))
     assert {"FETCHING", "PREPARING", "DONE"} <= stages
     assert job.total > 100_000

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QMessageBox
+from PySide6.QtWidgets import QLabel, QMessageBox
 
 from app.library.jobs import Jobs, JobState
 from app.library.survey import STARTER, STARTER_FOLDER
@@ -16,6 +16,22 @@ from tests.app.dropping import checkpoint_in, drop
 from tests.app.library.test_jobs import PROGRAM
 
 LEFT = Qt.MouseButton.LeftButton
+LOOKS_UP = """
+import json, sys, time
+repo = sys.argv[1]
+if repo == "owner/gated":
+    print(json.dumps(dict(stage="failed", error="It is gated.", page="https://hub/owner/gated")), flush=True)
+    sys.exit(1)
+if repo == "owner/slow":
+    try: time.sleep(60)
+    except KeyboardInterrupt: sys.exit(130)
+config = dict(model_type="llama", hidden_size=4096, num_attention_heads=32, num_hidden_layers=32,
+              intermediate_size=11008, vocab_size=32000, torch_dtype="float16", hidden_act="relu")
+plan = dict(repo=repo, model_type="llama", licence="llama2", gated=True, weight_bytes=13_500_000_000,
+            needed_bytes=10**18)
+refused = "Its FFN uses silu." if repo == "owner/dense" else ""
+print(json.dumps(dict(stage="done", plan=plan, config=config, refused=refused)), flush=True)
+"""
 PATIENCE = 60_000  # the engine's parts are imported first
 
 
@@ -35,7 +51,8 @@ def installed(folder):
 
 @pytest.fixture
 def library(qtbot, folder):
-    window = LibraryWindow(Settings(), Jobs((sys.executable, "-S", "-c", PROGRAM)))
+    python = (sys.executable, "-S", "-c")
+    window = LibraryWindow(Settings(), Jobs((*python, PROGRAM)), Jobs((*python, LOOKS_UP)))
     window.show()
     qtbot.waitUntil(lambda: window.row(STARTER) is not None, timeout=PATIENCE)
     qtbot.waitUntil(lambda: window.rows[0].button.isVisible(), timeout=PATIENCE)
@@ -67,9 +84,69 @@ def test_the_catalogue_says_what_would_become_of_each_model(library):
     assert all(row.facts.text() and row.button.accessibleName() for row in library.rows)
 
 
-def test_a_repository_by_its_link_is_fetched_and_prepared(qtbot, library):
-    row = find(qtbot, library, "https://huggingface.co/owner/one", "owner/one")
+def look_up(qtbot, library, repo):
+    """Press what asks the Hub, and wait for what it says."""
+    row = find(qtbot, library, f"https://huggingface.co/{repo}", repo)
+    assert row.button.text() == "Look Up"
     assert row.verdict.text() == "From the Hub"
+    qtbot.mouseClick(row.button, LEFT)
+    qtbot.waitUntil(lambda: not library.row(repo).unknown, timeout=PATIENCE)
+    return library.row(repo)
+
+
+def test_what_would_become_of_a_repository_is_told_before_it_is_fetched(qtbot, library):
+    row = look_up(qtbot, library, "owner/one")
+    about = " ".join(label.text() for label in row.findChildren(QLabel)).replace("\u00a0", " ")
+    assert "owner, ReLU, llama2, gated" in about
+    assert "13.5 GB" in about
+    assert "of disk" in about
+    assert "more than is free" in about
+    assert row.verdict.text() in ("Runs in memory", "Streams from flash", "Too large")
+    assert row.reason.text()
+    assert row.button.text() == "Get"
+    assert library.jobs.job("owner/one") is None
+    library.field.clear()  # it stays among the others
+    assert library.row("owner/one").verdict.text() == row.verdict.text()
+
+
+def test_enter_looks_up_what_was_pasted(qtbot, library):
+    find(qtbot, library, "owner/one", "owner/one")
+    qtbot.keyClick(library.field, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: library.row("owner/one").button.text() == "Get", timeout=PATIENCE)
+    qtbot.keyClick(library.field, Qt.Key.Key_Return)
+    assert library.jobs.job("owner/one") is None  # that is for its button
+
+
+def test_what_cannot_be_prepared_says_why_and_is_not_offered(qtbot, library):
+    row = look_up(qtbot, library, "owner/dense")
+    assert (row.verdict.text(), row.reason.text()) == ("Not yet", "Its FFN uses silu.")
+    assert not row.button.isVisible()
+
+
+def test_a_look_up_that_fails_says_why(qtbot, library):
+    row = find(qtbot, library, "owner/gated", "owner/gated")
+    qtbot.mouseClick(row.button, LEFT)
+    qtbot.waitUntil(lambda: row.reason.text() == "It is gated.", timeout=PATIENCE)
+    assert row.job.page == "https://hub/owner/gated"
+    assert row.button.text() == "Try Again"
+
+
+def test_a_look_up_can_be_stopped(qtbot, library):
+    row = find(qtbot, library, "owner/slow", "owner/slow")
+    qtbot.mouseClick(row.button, LEFT)
+    assert row.progress.text() == "asking the Hub…"
+    qtbot.mouseClick(row.pause, LEFT)
+    qtbot.waitUntil(lambda: row.button.isVisible(), timeout=PATIENCE)
+    assert row.button.text() == "Look Up"
+
+
+def test_a_link_to_a_model_of_the_catalogue_finds_its_row(library):
+    library.field.setText("https://huggingface.co/facebook/opt-6.7b/tree/main")
+    assert [row.row.repo for row in library.rows] == ["facebook/opt-6.7b"]
+
+
+def test_a_repository_by_its_link_is_fetched_and_prepared(qtbot, library):
+    row = look_up(qtbot, library, "owner/one")
     qtbot.mouseClick(row.button, LEFT)
     with qtbot.waitSignal(library.jobs.finished, timeout=PATIENCE) as finished:
         pass
@@ -77,7 +154,7 @@ def test_a_repository_by_its_link_is_fetched_and_prepared(qtbot, library):
 
 
 def test_a_job_can_be_paused_and_gone_on_with(qtbot, library):
-    row = find(qtbot, library, "owner/waits", "owner/waits")
+    row = look_up(qtbot, library, "owner/waits")
     qtbot.mouseClick(row.button, LEFT)
     qtbot.waitUntil(lambda: row.bar.value() == 250, timeout=PATIENCE)
     assert not row.button.isVisible()
@@ -90,7 +167,7 @@ def test_a_job_can_be_paused_and_gone_on_with(qtbot, library):
 
 
 def test_a_failure_is_told_in_its_row(qtbot, library):
-    row = find(qtbot, library, "owner/fails", "owner/fails")
+    row = look_up(qtbot, library, "owner/fails")
     qtbot.mouseClick(row.button, LEFT)
     qtbot.waitUntil(lambda: row.reason.text() == "There is no model.", timeout=PATIENCE)
     assert row.button.text() == "Try Again"

@@ -174,8 +174,9 @@ class ModelRow(QFrame):
     # ------------------------------------------------------------------ building
     def _compose(self, about: Label) -> None:
         names, verdict, actions = QVBoxLayout(), QVBoxLayout(), QVBoxLayout()
-        for widget in (self.title, about, self.facts):
-            names.addWidget(widget)
+        for label in (self.title, about, self.facts):
+            label.setWordWrap(True)
+            names.addWidget(label)
         for widget in (self.verdict, self.reason):
             verdict.addWidget(widget)
         for column in (names, verdict, actions):

@@ -82,7 +82,7 @@ class Hub(Server):
             "sha": COMMIT,
             "gated": "auto" if self.gated else False,
             "cardData": {"license": "mit"},
-            "config": {"model_type": config.get("model_type")},
+            "config": {"model_type": config.get("model_type")} if isinstance(config, dict) else {},
             "tags": [],
             "siblings": siblings,
         }

@@ -104,6 +104,8 @@ def test_what_would_become_of_a_repository_is_told_before_it_is_fetched(qtbot, l
     assert row.verdict.text() in ("Runs in memory", "Streams from flash", "Too large")
     assert row.reason.text()
     assert row.button.text() == "Get"
+    words = row.facts.fontMetrics().horizontalAdvance(row.facts.text())
+    assert row.minimumSizeHint().width() < row.verdict.parentWidget().width() + words  # they wrap
     assert library.jobs.job("owner/one") is None
     library.field.clear()  # it stays among the others
     assert library.row("owner/one").verdict.text() == row.verdict.text()

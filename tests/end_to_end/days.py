@@ -185,6 +185,9 @@ def get_a_model(p: Person) -> Iterator[Condition]:
     yield lambda: library.rows
     p.type(REPOSITORY, library.field)
     yield lambda: library.row(REPOSITORY) and library.row(REPOSITORY).button.isVisible()
+    p.click(library.row(REPOSITORY).button)  # looks it up
+    yield lambda: (row := library.row(REPOSITORY)) and not row.unknown and row.button.isVisible()
+    p.seen["size"] = library.row(REPOSITORY).row.size
     p.click(library.row(REPOSITORY).button)
     yield there
     p.seen["stages"] = stages

@@ -70,6 +70,7 @@ def test_three_days(place):
     assert first["found"][0][1] == EDITED
     assert first["exported"].startswith("# I just got a puppy!\n")
     assert EDITED in first["exported"]
+    assert first["size"] > 0
     assert {"FETCHING", "PREPARING"} <= set(first["stages"])
     assert first["model"] == "opt"
     assert first["new model's answer"]["error"] == ""

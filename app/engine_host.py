@@ -5,6 +5,7 @@ threads. Requests go there as a queue of calls. What it has to say comes back as
 signal below is emitted on the GUI's thread. Tokens are not signals: they pile up in a buffer that a timer empties.
 """
 
+import gc
 import logging
 import queue
 import threading
@@ -244,6 +245,7 @@ class EngineHost(QObject):
         try:
             self._unload()
             self._loaded_model = self._engine.load(model, self._engine.Settings(**settings))
+            gc.freeze()  # looking for garbage among all that was loaded would hold the window up for 50 ms each time
             self._report(self._on_loaded, _describe(self._loaded_model))
         except Exception as error:
             self._report(self._on_load_failed, *_explain(error))
@@ -280,6 +282,7 @@ class EngineHost(QObject):
 
     def _unload(self) -> None:
         model, self._loaded_model = self._loaded_model, None
+        gc.unfreeze()
         if model is not None:
             model.close()
 

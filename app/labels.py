@@ -2,7 +2,7 @@
 
 from PySide6.QtCore import QEvent, Qt
 from PySide6.QtGui import QFont, QPalette
-from PySide6.QtWidgets import QLabel, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
 
 from app.colours import colours
 
@@ -57,3 +57,12 @@ class Label(QLabel):
 def quiet(text: str = "") -> Label:
     """Small and grey: everything that is not the one strong thing of its block."""
     return Label(text, colour="quiet", factor=SMALL)
+
+
+def at_both_ends(left: QWidget, right: QWidget) -> QHBoxLayout:
+    """A line of two: one where it begins, one where it ends."""
+    row = QHBoxLayout()
+    row.addWidget(left)
+    row.addStretch()
+    row.addWidget(right)
+    return row

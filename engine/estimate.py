@@ -7,12 +7,10 @@ from dataclasses import dataclass
 
 from engine.flash.cost import GATED, PREDICTOR_SHARE, WORKSPACE, ModelShape, predict
 from engine.flash.profile import DriveProfile
+from engine.memory.budget import FLOAT32_BELOW, SHARE_WITHOUT_BUDGET, SPARE_ROWS
 from engine.memory.reuse import like_opt
 
 USUAL_SPARSITY = 0.9  # where nobody has measured it
-SPARE_ROWS = 1.5  # a pool holds at least this many times a usual token's neurons
-HALF = 0.5  # of the FFN has room where no budget is given
-FLOAT32_BELOW = 256_000_000  # bytes of weights: smaller models are computed in float32
 VOCABULARY = {True: 32_000, False: 50_272}  # of gated models, and of others: what is usual
 FFN = {True: 2.6875, False: 4.0}  # neurons for each element of the width
 ASPECT = 128  # width for each layer
@@ -52,7 +50,7 @@ def estimate(
     smallest = fixed + int(min(1.0, SPARE_ROWS * selected) * shape.ffn_bytes)
     whole = fixed + shape.ffn_bytes
     if budget is None:
-        budget = max(smallest, fixed + int(HALF * shape.ffn_bytes))
+        budget = max(smallest, fixed + int(SHARE_WITHOUT_BUDGET * shape.ffn_bytes))
     budget = min(budget, whole)
     speed = None
     if profile and budget >= smallest:

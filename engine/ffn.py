@@ -166,16 +166,7 @@ class StreamedFFN:
         self.take_early()
         likely = self.selector.guess(x, self.look_ahead.shift)
         began = perf_counter()
-        current, admission = self.flash.current, self.pool.expect(likely, self.flash.window)
-        submitted = perf_counter()
-        current.memory_s += submitted - began
-        try:
-            tickets = self._submit(admission) if len(admission.neurons) else []
-        except BaseException:
-            self.pool.discard(admission)
-            raise
-        self._early = Loading(admission, tickets)
-        current.io_s += perf_counter() - submitted
+        self._early = self._start_reading(self.pool.expect(likely, self.flash.window), began)
 
     def take_early(self, active: np.ndarray | None = None) -> None:
         """Wait for what was read ahead, and learn from it if the active set is known. Only then may rows be reused."""
@@ -193,10 +184,13 @@ class StreamedFFN:
     def start_loading(self, active: np.ndarray) -> Loading:
         """Make room for an active set and start reading what is missing; `finish_loading` must follow."""
         began = perf_counter()
-        current = self.flash.current
         admission = self.pool.admit(active, self.flash.window)
-        current.loaded[self.layer] += len(admission.neurons)
-        submitted = perf_counter()
+        self.flash.current.loaded[self.layer] += len(admission.neurons)
+        return self._start_reading(admission, began)
+
+    def _start_reading(self, admission: Admission, began: float) -> Loading:
+        """Read into the rows that were made room for since `began`. If that cannot begin, the pool is as before."""
+        current, submitted = self.flash.current, perf_counter()
         current.memory_s += submitted - began
         try:
             tickets = self._submit(admission) if len(admission.neurons) else []

@@ -8,15 +8,12 @@ from mlx_lm.models.cache import KVCache
 from engine.activations import Activation
 from engine.dtypes import stored_dtype
 from engine.flash.stream import BUFFERS
-from engine.memory.budget import MemoryBudget, PoolDemand, plan
+from engine.memory.budget import FLOAT32_BELOW, SHARE_WITHOUT_BUDGET, SPARE_ROWS, MemoryBudget, PoolDemand, plan
 from engine.prepared import PREDICTOR, RESIDENT, PreparedModel
 from engine.settings import Settings
 
 PREFILL_TOKENS = 256  # a prompt is prefilled in blocks of this many tokens, each one reading every layer once
-FLOAT32_BELOW = 256_000_000  # bytes of weights: below, float32 costs little, and spares rounding errors
-SHARE_WITHOUT_BUDGET = 0.5  # of all neurons get a row when no budget is given: the paper's half
 OVERHEAD = 16_000_000  # bytes: reader threads, the interpreter's own growth, allocator slack
-SPARE_ROWS = 1.5  # the smallest pool holds this many times a usual token's active set
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from PySide6.QtGui import QFont, QPainter, QPaintEvent
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from app.colours import colours
-from app.labels import SMALL, Label, quiet
+from app.labels import SMALL, Label, at_both_ends, quiet
 
 STRONG = 1.6
 GAP = 10
@@ -25,7 +25,7 @@ class Section(QWidget):
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(7)
-        self._layout.addLayout(_row(heading, self.aside))
+        self._layout.addLayout(at_both_ends(heading, self.aside))
 
     def add_strong(self) -> tuple[Label, Label]:
         """The block's one strong number, and the small words after it."""
@@ -94,11 +94,3 @@ class _Swatch(QWidget):
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(getattr(colours(self.palette()), self._colour))
         painter.drawRoundedRect(QRectF(self.rect()), 2, 2)
-
-
-def _row(left: QWidget, right: QWidget) -> QHBoxLayout:
-    row = QHBoxLayout()
-    row.addWidget(left)
-    row.addStretch()
-    row.addWidget(right)
-    return row

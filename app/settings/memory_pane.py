@@ -6,7 +6,7 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QPushButton, QS
 
 from app import units
 from app.engine_host import EngineHost, State
-from app.labels import Label, quiet
+from app.labels import Label, at_both_ends, quiet
 from app.machine import memory_total
 from app.settings.curve import Curve
 from app.settings.drive_test import DriveTest
@@ -41,20 +41,12 @@ class ValueSlider(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(3)
-        layout.addLayout(_ends(self.value, self.outcome))
+        layout.addLayout(at_both_ends(self.value, self.outcome))
         if self.curve:
             layout.addWidget(self.curve)
         layout.addWidget(self.slider)
-        layout.addLayout(_ends(self.low, self.high))
+        layout.addLayout(at_both_ends(self.low, self.high))
         layout.addWidget(self.words)
-
-
-def _ends(left: QWidget, right: QWidget) -> QHBoxLayout:
-    row = QHBoxLayout()
-    row.addWidget(left)
-    row.addStretch()
-    row.addWidget(right)
-    return row
 
 
 class MemoryPane(Pane):

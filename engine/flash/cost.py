@@ -10,6 +10,7 @@ from engine.dtypes import DTYPES
 from engine.errors import CheckpointError
 from engine.flash.bundles import padded_row_bytes
 from engine.flash.profile import DriveProfile, pool_key
+from engine.memory.budget import SHARE_WITHOUT_BUDGET
 from engine.memory.pool import ROW_BOOKKEEPING
 from engine.memory.reuse import OPT, SEEN, Reuse
 
@@ -17,7 +18,6 @@ GATED = ("bamboo", "llama", "mistral", "sparsellama")
 PREDICTOR_SHARE = 0.024  # of the weights, where the predictors' size is not known (paper, B.3)
 WORKSPACE = 96_000_000  # bytes: stream buffers, activations, what MLX keeps, reader threads
 CONTEXT = 2048  # tokens, where nobody says
-DEFAULT_POOL = 0.5  # of the FFN, without a budget
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def predict(
         fixed = shape.resident_bytes + predictors + shape.kv_cache_bytes(context or shape.context) + workspace
     row = shape.row_bytes + ROW_BOOKKEEPING
     if budget is None:
-        budget = fixed + int(DEFAULT_POOL * shape.layers * shape.neurons * row)
+        budget = fixed + int(SHARE_WITHOUT_BUDGET * shape.layers * shape.neurons * row)
     room = max(0, budget - fixed) / (shape.layers * shape.neurons * row)  # share of all neurons that has a row
     busy = sum(r.selected for r in layers) / len(layers)
     shares = [min(1.0, room * r.selected / busy) for r in layers]  # busier layers have more rows

@@ -6,6 +6,10 @@ from dataclasses import dataclass, replace
 from engine.errors import BudgetError
 from engine.memory.pool import NEURON_BOOKKEEPING, ROW_BOOKKEEPING
 
+FLOAT32_BELOW = 256_000_000  # bytes of weights: below, computing in float32 costs little, and spares rounding errors
+SHARE_WITHOUT_BUDGET = 0.5  # of all neurons get a row when no budget is given: the paper's half
+SPARE_ROWS = 1.5  # the smallest pool holds this many times a usual token's active set
+
 
 def readable(count: float) -> str:
     """Bytes for people: 3 figures, decimal units."""

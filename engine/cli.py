@@ -119,7 +119,7 @@ def _eval(args) -> None:
     try:
         if args.text:
             if model.tokenizer is None:
-                raise FlashbulbError(f"{model.name} has no tokenizer: give it token ids with --tokens.")
+                raise FlashbulbError("{name} has no tokenizer: give it token ids with --tokens.", name=model.name)
             sequences = read_sequences(args.text, model.tokenizer)
         else:
             sequences = [_token_file(args.tokens, model.tokenizer, model.vocabulary)]
@@ -153,9 +153,13 @@ def _token_file(path: Path, tokenizer, vocabulary: int):
     try:
         tokens = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise FlashbulbError(f"{path} cannot be read as a JSON list of token ids: {error}") from error
+        raise FlashbulbError(
+            "{path} cannot be read as a JSON list of token ids: {error}", path=path, error=error
+        ) from error
     if not isinstance(tokens, list) or not tokens or not all(type(t) is int and 0 <= t < vocabulary for t in tokens):
-        raise FlashbulbError(f"{path} is no JSON list of token ids from 0 to {vocabulary - 1}.")
+        raise FlashbulbError(
+            "{path} is no JSON list of token ids from 0 to {largest}.", path=path, largest=vocabulary - 1
+        )
     return Sequence(tokens, text_bytes(tokens, tokenizer) if tokenizer else 0)
 
 
@@ -165,7 +169,7 @@ def _save_logits(path: Path, logits) -> None:
     try:
         save_file({"logits": logits}, path)
     except Exception as error:  # the library wraps the system's error in its own
-        raise FlashbulbError(f"The logits could not be written to {path}: {error}") from error
+        raise FlashbulbError("The logits could not be written to {path}: {error}", path=path, error=error) from error
 
 
 def _prepare(args) -> None:

@@ -1,6 +1,5 @@
 """`flashbulb models`: what there is, what is on disk, and getting and removing it."""
 
-import json
 import sys
 from dataclasses import asdict
 from functools import partial
@@ -9,6 +8,7 @@ from pathlib import Path
 from engine.errors import CheckpointError, FlashbulbError, GatedError
 from engine.folders import free_bytes
 from engine.memory.budget import readable
+from engine.text import text_of, to_line
 
 
 def add_to(commands, bar, print_json) -> None:
@@ -129,7 +129,7 @@ def _look_up(repo: str, revision: str | None, _say) -> dict:
         if config is not None:
             architecture(config)
     except CheckpointError as error:
-        refused = str(error)
+        refused = text_of(error)
     return {"plan": _plan_report(plan), "config": config, "refused": refused}
 
 
@@ -156,12 +156,12 @@ def _in_lines(work) -> None:
     """For a program that runs us: a line of JSON for each step, the last with what `work(say)` returns or the error."""
 
     def say(**line) -> None:
-        print(json.dumps(line), flush=True)
+        print(to_line(line), flush=True)
 
     try:
         say(stage="done", **work(say))
     except FlashbulbError as error:
-        say(stage="failed", error=str(error), page=error.page if isinstance(error, GatedError) else "")
+        say(stage="failed", error=text_of(error), page=error.page if isinstance(error, GatedError) else "")
         raise
 
 

@@ -30,10 +30,10 @@ def read_sequences(path: Path, tokenizer) -> list[Sequence]:
         else:
             texts = [tokenizer.encode(path.read_text(encoding="utf-8"))]
     except (OSError, EOFError, UnicodeDecodeError, ValueError, KeyError, TypeError) as error:
-        raise FlashbulbError(f"{path} cannot be read as a text: {error}") from error
+        raise FlashbulbError("{path} cannot be read as a text: {error}", path=path, error=error) from error
     sequences = [Sequence(tokens, text_bytes(tokens, tokenizer)) for tokens in texts if len(tokens) > 1]
     if not sequences:
-        raise FlashbulbError(f"{path} holds no text.")
+        raise FlashbulbError("{path} holds no text.", path=path)
     return sequences
 
 

@@ -23,8 +23,9 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx2
 
-from engine.errors import AccessError, CancelledError, DiskFullError, DownloadError
+from engine.errors import AccessError, CancelledError, DiskFullError, DownloadError, SaidError
 from engine.memory.budget import readable
+from engine.text import Text, text_of
 
 REDIRECTS = 5
 UNRANGED_ANSWERS = 3  # whole files in answer to a range, before we believe that the server knows no ranges
@@ -105,9 +106,12 @@ def download(
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFullError(
-                f"The disk of {folder} is full. What has arrived is kept: make room, and start it again to go on."
+                "The disk of {folder} is full. What has arrived is kept: make room, and start it again to go on.",
+                folder=folder,
             ) from error
-        raise DownloadError(f"{folder} cannot be written to ({error.strerror or error}).") from error
+        raise DownloadError(
+            "{folder} cannot be written to ({reason}).", folder=folder, reason=error.strerror or error
+        ) from error
 
 
 # --------------------------------------------------------------------------------------- a file on its way
@@ -205,11 +209,11 @@ def _read_record(file: RemoteFile, folder: Path) -> list[_Piece] | None:
 
 
 # ------------------------------------------------------------------------------------------------ the work
-class _TryAgainError(Exception):
+class _TryAgainError(SaidError):
     """What another try may cure. after: seconds that the server asks us to wait."""
 
-    def __init__(self, reason: str, after: float = 0.0):
-        super().__init__(reason)
+    def __init__(self, template: str, after: float = 0.0, /, **values):
+        super().__init__(template, **values)
         self.after = after
 
 
@@ -246,7 +250,9 @@ class _Download:
             if await self._checksum_is_right(partial):
                 return partial.finish()
             partial.discard()
-        raise DownloadError(f"{file.name} came twice with a wrong checksum, so it was thrown away. Try again later.")
+        raise DownloadError(
+            "{name} came twice with a wrong checksum, so it was thrown away. Try again later.", name=file.name
+        )
 
     async def _fill(self, partial: _Partial) -> None:
         """Fetch all pieces. The first task that fails stops the others."""
@@ -305,13 +311,16 @@ class _Download:
         reason = _reason(error, self._transfer.stall)
         if failures >= self._transfer.tries:
             raise DownloadError(
-                f"{file.name} does not come: {reason}, {failures} times in a row. What has arrived is kept: start it "
-                "again to go on."
+                "{name} does not come: {reason}, {failures} times in a row. What has arrived is kept: start it again "
+                "to go on.",
+                name=file.name,
+                reason=reason,
+                failures=failures,
             ) from error
         seconds = min(self._transfer.pause * 2 ** (failures - 1), self._transfer.longest_pause)
         seconds *= random.uniform(0.5, 1)  # so that connections that broke together do not come back together
         seconds = max(seconds, min(getattr(error, "after", 0.0), self._transfer.longest_pause))
-        self._note = f"{reason}; trying again"
+        self._note = Text("{reason}; trying again", reason=reason)
         await asyncio.sleep(seconds)
 
     async def _request(self, partial: _Partial, piece: _Piece) -> None:
@@ -371,13 +380,24 @@ def _check(response: httpx2.Response, partial: _Partial, piece: _Piece) -> None:
     elif status == 200:
         _check_whole(response, partial, piece)
     elif status == 429 or status >= 500 or status == 408:
-        raise _TryAgainError(f"the server is busy (status {status})", _retry_after(response))
+        raise _TryAgainError("the server is busy (status {status})", _retry_after(response), status=status)
     elif str(response.url) != file.url:
-        raise _TryAgainError(f"the link expired (status {status})")
+        raise _TryAgainError("the link expired (status {status})", status=status)
     elif status in (401, 403):
-        raise AccessError(f"{urlsplit(file.url).hostname} does not hand {file.name} out to us (status {status}).")
+        raise AccessError(
+            "{host} does not hand {name} out to us (status {status}).",
+            host=urlsplit(file.url).hostname,
+            name=file.name,
+            status=status,
+        )
     else:
-        raise DownloadError(f"{urlsplit(file.url).hostname} has no {file.name} at {file.url} (status {status}).")
+        raise DownloadError(
+            "{host} has no {name} at {url} (status {status}).",
+            host=urlsplit(file.url).hostname,
+            name=file.name,
+            url=file.url,
+            status=status,
+        )
 
 
 def _check_whole(response: httpx2.Response, partial: _Partial, piece: _Piece) -> None:
@@ -422,16 +442,18 @@ def _redirected(url: str, location: str) -> str:
     target = urljoin(url, location)
     schemes = urlsplit(url).scheme, urlsplit(target).scheme
     if schemes[1] not in ("http", "https") or schemes == ("https", "http"):
-        raise DownloadError(f"{urlsplit(url).hostname} redirects to {schemes[1]}, which is not safe.")
+        raise DownloadError(
+            "{host} redirects to {scheme}, which is not safe.", host=urlsplit(url).hostname, scheme=schemes[1]
+        )
     return target
 
 
 def _reason(error: Exception, stall: float) -> str:
     if isinstance(error, httpx2.ReadTimeout):
-        return f"nothing came for {stall:g} s"
+        return Text("nothing came for {seconds} s", seconds=f"{stall:g}")
     if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
-        return "the server cannot be reached"
-    return str(error) if isinstance(error, _TryAgainError) else "the connection broke"
+        return Text("the server cannot be reached")
+    return text_of(error) if isinstance(error, _TryAgainError) else Text("the connection broke")
 
 
 def describe(progress: Progress) -> str:

@@ -1,8 +1,24 @@
-"""What can go wrong for a user. Each message says what happened, to which file, and what to do."""
+"""What can go wrong for a user. Each message says what happened, to which file, and what to do.
+
+It is given as a template and the values for its {names}, and reads as English; `engine.text` says how it is translated.
+"""
+
+from engine.text import Text
 
 
-class FlashbulbError(Exception):
+class SaidError(Exception):
+    """Raised with a literal template, or with a text that is made already."""
+
+    def __init__(self, template: str, /, **values):
+        super().__init__(template if isinstance(template, Text) else Text(template, **values))
+
+
+class FlashbulbError(SaidError):
     """An error that a person can act on: shown as it is, without a traceback."""
+
+
+class FlawError(SaidError, ValueError):
+    """What is wrong with a file, as the end of a sentence that the error for a person begins."""
 
 
 class PreparedModelError(FlashbulbError):
@@ -16,8 +32,8 @@ class CheckpointError(FlashbulbError):
 class BudgetError(FlashbulbError):
     """A memory budget that is too small. `smallest` is the smallest one that works, in bytes."""
 
-    def __init__(self, message: str, smallest: int):
-        super().__init__(message)
+    def __init__(self, template: str, smallest: int, /, **values):
+        super().__init__(template, **values)
         self.smallest = smallest
 
 
@@ -40,8 +56,8 @@ class HubError(FlashbulbError):
 class GatedError(HubError):
     """A model whose authors ask for something first. `page` is the web page to visit."""
 
-    def __init__(self, message: str, page: str):
-        super().__init__(message)
+    def __init__(self, template: str, page: str, /, **values):
+        super().__init__(template, **values)
         self.page = page
 
 

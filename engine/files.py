@@ -31,5 +31,5 @@ def hold(path: Path, doing: str) -> TextIO:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         file.close()
-        raise FlashbulbError(f"Another Flashbulb is {doing}. Wait for it, or stop it.") from error
+        raise FlashbulbError("Another Flashbulb is {doing}. Wait for it, or stop it.", doing=doing) from error
     return file

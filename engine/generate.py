@@ -162,7 +162,9 @@ def encode(model, prompt, options: GenerationOptions) -> list[int]:
     Raises PromptError if there is nothing to answer, or no room for it.
     """
     if model.tokenizer is None:
-        raise PromptError(f"{model.name} has no tokenizer: its checkpoint came without one, so it cannot read text.")
+        raise PromptError(
+            "{name} has no tokenizer: its checkpoint came without one, so it cannot read text.", name=model.name
+        )
     if isinstance(prompt, str):
         if not prompt.strip():
             raise PromptError("The prompt is empty: write something to answer.")
@@ -220,8 +222,10 @@ def _fitting(model, tokens: list[int]) -> list[int]:
         raise PromptError("The prompt is empty: write something to answer.")
     if len(tokens) >= model.context:
         raise PromptError(
-            f"The prompt has {len(tokens)} tokens, and this model's context holds {model.context} together with the "
-            "answer. Shorten it."
+            "The prompt has {tokens} tokens, and this model's context holds {context} together with the answer. "
+            "Shorten it.",
+            tokens=len(tokens),
+            context=model.context,
         )
     return tokens
 

@@ -76,9 +76,13 @@ class Plan:
         needed, free = self.needed(folder), free_bytes(folder)
         if needed > free:
             raise HubError(
-                f"{self.repo} needs {readable(needed)} of disk to be downloaded and prepared, and {folder} has "
-                f"{readable(free)} free. Make room for {readable(needed - free)}, or name another disk's folder in "
-                "FLASHBULB_MODELS."
+                "{repo} needs {needed} of disk to be downloaded and prepared, and {folder} has {free} free. Make room "
+                "for {lacking}, or name another disk's folder in FLASHBULB_MODELS.",
+                repo=self.repo,
+                needed=readable(needed),
+                folder=folder,
+                free=readable(free),
+                lacking=readable(needed - free),
             )
 
 
@@ -150,26 +154,37 @@ def needed_files(repo: str, names) -> list[str]:
     from engine.prepare.checkpoint import COMPANIONS
 
     if "config.json" not in names:
-        raise HubError(f"{repo} has no config.json: it is no model in Hugging Face form.")
+        raise HubError("{repo} has no config.json: it is no model in Hugging Face form.", repo=repo)
     companions = [name for name in COMPANIONS if name in names]
     companions.sort(key=lambda name: name != "config.json")
     for name, shards in WEIGHTS:
         matching = sorted(n for n in names if shards and re.fullmatch(shards, n))
         if name in names and (matching or not shards):
             return [*companions, name, *matching]
-    raise HubError(f"{repo} has no weights that Flashbulb reads: model.safetensors or pytorch_model.bin, or shards.")
+    raise HubError(
+        "{repo} has no weights that Flashbulb reads: model.safetensors or pytorch_model.bin, or shards.", repo=repo
+    )
 
 
 def gated(repo: str, known_token: str | None) -> GatedError:
     """The error that says which page to visit."""
     page = f"{endpoint()}/{repo}"
-    way = (
-        "with the account of the token that is in use, and wait for their answer if they give one by hand"
-        if known_token
-        else "and then give Flashbulb your token: in HF_TOKEN, by `hf auth login`, or in the system's keychain by "
-        f"`keyring set {' '.join(KEYRING)}`"
+    if known_token:
+        return GatedError(
+            "{repo} is gated: its authors ask you to accept their terms. Do so on {page} with the account of the token "
+            "that is in use, and wait for their answer if they give one by hand.",
+            page,
+            repo=repo,
+            page=page,
+        )
+    return GatedError(
+        "{repo} is gated: its authors ask you to accept their terms. Do so on {page} and then give Flashbulb your "
+        "token: in HF_TOKEN, by `hf auth login`, or in the system's keychain by `keyring set {keyring}`.",
+        page,
+        repo=repo,
+        page=page,
+        keyring=" ".join(KEYRING),
     )
-    return GatedError(f"{repo} is gated: its authors ask you to accept their terms. Do so on {page} {way}.", page)
 
 
 def _patiently(ask: Callable, pauses: tuple[float, ...]):
@@ -196,17 +211,25 @@ def _explained(error: Exception, repo: str, revision: str | None, known_token: s
     if isinstance(error, OfflineModeIsEnabled):
         return HubError("HF_HUB_OFFLINE is set, so the Hub is not asked. Unset it to download models.")
     if isinstance(error, HFValidationError):
-        return HubError(f"{repo!r} is no repository's name. Names look like facebook/opt-125m.")
+        return HubError("{repo} is no repository's name. Names look like facebook/opt-125m.", repo=repr(repo))
     if isinstance(error, GatedRepoError):
         return gated(repo, known_token)
     if isinstance(error, RevisionNotFoundError):
-        return HubError(f"{repo} has no revision {revision!r}.")
+        return HubError("{repo} has no revision {revision}.", repo=repo, revision=repr(revision))
     if isinstance(error, RepositoryNotFoundError) or status == 404 or (status == 401 and not known_token):
-        return HubError(f"There is no model {repo} on {hub}, or it is private and your token does not open it.")
+        return HubError(
+            "There is no model {repo} on {hub}, or it is private and your token does not open it.", repo=repo, hub=hub
+        )
     if status in (401, 403):
-        return HubError(f"{hub} refuses access (status {status}). A token in use (HF_TOKEN) may be wrong or too weak.")
+        return HubError(
+            "{hub} refuses access (status {status}). A token in use (HF_TOKEN) may be wrong or too weak.",
+            hub=hub,
+            status=status,
+        )
     if status is not None:
-        return HubError(f"{hub} answers with status {status}. Try again later.")
+        return HubError("{hub} answers with status {status}. Try again later.", hub=hub, status=status)
     if isinstance(error, httpx2.HTTPError):
-        return HubError(f"{hub} cannot be reached. Check the network, and HF_ENDPOINT if you set it.")
-    return HubError(f"{hub} gave an answer about {repo} that makes no sense ({error!r}).")
+        return HubError("{hub} cannot be reached. Check the network, and HF_ENDPOINT if you set it.", hub=hub)
+    return HubError(
+        "{hub} gave an answer about {repo} that makes no sense ({error}).", hub=hub, repo=repo, error=repr(error)
+    )

@@ -24,6 +24,7 @@ from engine.flash.profile import drive_of
 from engine.folders import models_folder
 from engine.models import ARCHITECTURES, architecture
 from engine.prepared import MANIFEST
+from engine.text import Text
 
 CATALOGUE = Path(__file__).parent.parent / "resources" / "catalogue.json"
 DOWNLOADS, PLAN, WHOLE = ".downloads", "plan.json", "download.json"
@@ -102,7 +103,7 @@ def remove(repo: str) -> int:
     found = [m for m in installed() if m.repo == repo]
     work = _work(repo)
     if not hub.is_repository(repo) or not (found or work.is_dir()):
-        raise HubError(f"{repo} is not on disk. `flashbulb models` lists what is.")
+        raise HubError("{repo} is not on disk. `flashbulb models` lists what is.", repo=repo)
     freed = sum(m.bytes for m in found) + sum(u.done for u in unfinished() if u.repo == repo)
     with _alone(repo):
         for model in found:
@@ -243,9 +244,9 @@ def _config(plan: hub.Plan, folder: Path) -> dict:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except ValueError as error:
-        raise HubError(f"config.json of {plan.repo} is no JSON: {error}.") from error
+        raise HubError("config.json of {repo} is no JSON: {error}.", repo=plan.repo, error=error) from error
     if not isinstance(config, dict):
-        raise HubError(f"config.json of {plan.repo} holds no names and values.")
+        raise HubError("config.json of {repo} holds no names and values.", repo=plan.repo)
     return config
 
 
@@ -264,7 +265,9 @@ def _prepare(plan: hub.Plan, checkpoint: Path, preparing, stop: threading.Event,
     try:
         prepared.rename(folder)
     except OSError as error:
-        raise HubError(f"{folder} is in the way ({error.strerror}). Move it elsewhere.") from error
+        raise HubError(
+            "{folder} is in the way ({reason}). Move it elsewhere.", folder=folder, reason=error.strerror
+        ) from error
     shutil.rmtree(_work(plan.repo), ignore_errors=True)
     return folder
 
@@ -297,10 +300,12 @@ def _alone(repo: str) -> Iterator[None]:
     lock = models_folder() / DOWNLOADS / f"{_name(repo)}.lock"
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
-        with hold(lock, f"at work on {repo}"):
+        with hold(lock, Text("at work on {repo}", repo=repo)):
             yield
     except OSError as error:
-        raise HubError(f"{models_folder()} cannot be changed ({error.strerror or error}).") from error
+        raise HubError(
+            "{folder} cannot be changed ({reason}).", folder=models_folder(), reason=error.strerror or error
+        ) from error
 
 
 def _read_plan(work: Path) -> hub.Plan | None:

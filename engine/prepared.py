@@ -13,6 +13,7 @@ from pathlib import Path
 from engine.errors import PreparedModelError
 from engine.files import write_whole
 from engine.flash.bundles import BundleFile
+from engine.text import Text
 
 FORMAT = "flashbulb"
 VERSION = 1
@@ -24,7 +25,7 @@ MANIFEST, BUNDLES, RESIDENT, PREDICTOR, ORDER = (
     "neuron_order.safetensors",
 )
 HASHED_AT_OPEN = 64_000_000  # bytes: larger files are checked for size at every start and hashed on demand
-AGAIN = "Prepare or download the model again."
+AGAIN = Text("Prepare or download the model again.")
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,18 @@ class PreparedModel:
 
 def _read_manifest(folder: Path) -> dict:
     if not folder.is_dir():
-        raise PreparedModelError(f"There is no folder {folder}. Give the folder of a prepared model, or `starter`.")
+        raise PreparedModelError(
+            "There is no folder {folder}. Give the folder of a prepared model, or `starter`.", folder=folder
+        )
     path = folder / MANIFEST
     if not path.is_file():
-        cure = "Run `flashbulb prepare` on it first." if (folder / "config.json").is_file() else AGAIN
-        raise PreparedModelError(f"{folder} is no complete prepared model: it has no {MANIFEST}. {cure}")
+        cure = Text("Run `flashbulb prepare` on it first.") if (folder / "config.json").is_file() else AGAIN
+        raise PreparedModelError(
+            "{folder} is no complete prepared model: it has no {manifest}. {cure}",
+            folder=folder,
+            manifest=MANIFEST,
+            cure=cure,
+        )
     try:
         manifest = json.loads(path.read_text())
         if manifest["format"] != FORMAT:
@@ -80,14 +88,24 @@ def _read_manifest(folder: Path) -> dict:
             if Path(name).name != name or not isinstance(entry["bytes"], int) or not isinstance(entry["sha256"], str):
                 raise ValueError(f"a strange entry for {name}")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise PreparedModelError(f"{path} is not the manifest of a prepared model ({error!r}). {AGAIN}") from error
+        raise PreparedModelError(
+            "{path} is not the manifest of a prepared model ({error}). {again}",
+            path=path,
+            error=repr(error),
+            again=AGAIN,
+        ) from error
     if version != VERSION:
         raise PreparedModelError(
-            f"{path} has format version {version}, this Flashbulb reads version {VERSION}. "
-            "Update Flashbulb, or prepare the model again with this one."
+            "{path} has format version {found}, this Flashbulb reads version {known}. Update Flashbulb, or prepare "
+            "the model again with this one.",
+            path=path,
+            found=version,
+            known=VERSION,
         )
     if missing := {"config.json", BUNDLES, RESIDENT, PREDICTOR} - files.keys():
-        raise PreparedModelError(f"{path} does not list {', '.join(sorted(missing))}. {AGAIN}")
+        raise PreparedModelError(
+            "{path} does not list {files}. {again}", path=path, files=", ".join(sorted(missing)), again=AGAIN
+        )
     return manifest
 
 
@@ -96,14 +114,22 @@ def _check(path: Path, expected: dict, hashed: bool) -> None:
         size = path.stat().st_size
         if size != expected["bytes"]:
             raise PreparedModelError(
-                f"{path} has {size} bytes instead of {expected['bytes']}: it is not whole. {AGAIN}"
+                "{path} has {size} bytes instead of {expected}: it is not whole. {again}",
+                path=path,
+                size=size,
+                expected=expected["bytes"],
+                again=AGAIN,
             )
         if hashed and sha256(path) != expected["sha256"]:
-            raise PreparedModelError(f"{path} was changed or damaged: its checksum is not the manifest's. {AGAIN}")
+            raise PreparedModelError(
+                "{path} was changed or damaged: its checksum is not the manifest's. {again}", path=path, again=AGAIN
+            )
     except FileNotFoundError as error:
-        raise PreparedModelError(f"{path} is missing. {AGAIN}") from error
+        raise PreparedModelError("{path} is missing. {again}", path=path, again=AGAIN) from error
     except OSError as error:
-        raise PreparedModelError(f"{path} cannot be read ({error.strerror}). {AGAIN}") from error
+        raise PreparedModelError(
+            "{path} cannot be read ({reason}). {again}", path=path, reason=error.strerror, again=AGAIN
+        ) from error
 
 
 def sha256(path: Path) -> str:

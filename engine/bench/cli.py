@@ -1,11 +1,11 @@
 """`flashbulb bench`: drive, table2, table3, window, report."""
 
-import json
 from functools import partial
 from pathlib import Path
 
 from engine.errors import FlashbulbError
 from engine.memory.budget import readable
+from engine.text import text_of, to_line
 
 HELD_OUT = Path(__file__).parents[2] / "resources" / "starter" / "heldout.jsonl.gz"
 DTYPES = ("float32", "bfloat16", "float16")
@@ -103,13 +103,13 @@ def _say_lines(args) -> None:
     """For a program that runs us: a line of JSON for each step, the last with the end or the error."""
 
     def say(**line) -> None:
-        print(json.dumps(line), flush=True)
+        print(to_line(line), flush=True)
 
     try:
         args.benchmark(args, lambda share, note: say(stage="measuring", share=share, note=note))
         say(stage="done")
     except FlashbulbError as error:
-        say(stage="failed", error=str(error))
+        say(stage="failed", error=text_of(error))
         raise
 
 
@@ -135,7 +135,9 @@ def _profile(args):
 
     profile = DriveProfile.load(profile_path(_folder(args)))
     if profile is None:
-        raise FlashbulbError(f"The drive of {_folder(args)} was not measured yet. Run `flashbulb bench drive` first.")
+        raise FlashbulbError(
+            "The drive of {folder} was not measured yet. Run `flashbulb bench drive` first.", folder=_folder(args)
+        )
     return profile
 
 
@@ -183,7 +185,7 @@ def text(model: str, path: Path | None, tokens: int) -> list[int]:
 
     tokenizer = tokenizer_of(PreparedModel.open(find(model)))
     if tokenizer is None:
-        raise FlashbulbError(f"{model} has no tokenizer, so it cannot read a text.")
+        raise FlashbulbError("{model} has no tokenizer, so it cannot read a text.", model=model)
     return [t for sequence in read_sequences(path or HELD_OUT, tokenizer) for t in sequence.tokens][:tokens]
 
 

@@ -80,8 +80,12 @@ def scratch(parent: Path, needed: int) -> Iterator[Path]:
     free = shutil.disk_usage(parent).free
     if free < needed + RESERVE:
         raise FlashbulbError(
-            f"This benchmark writes {readable(needed)} to {parent}, and leaves {readable(RESERVE)} free: "
-            f"{readable(free)} are free now. Make room, choose another folder with --folder, or a smaller shape."
+            "This benchmark writes {needed} to {parent}, and leaves {reserve} free: {free} are free now. Make room, "
+            "choose another folder with --folder, or a smaller shape.",
+            needed=readable(needed),
+            parent=parent,
+            reserve=readable(RESERVE),
+            free=readable(free),
         )
     folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=parent))
     try:
@@ -108,8 +112,9 @@ def open_direct(reader, path: Path, cached: bool):
     file = reader.open(path)
     if not file.direct and not cached:
         raise FlashbulbError(
-            f"The file system of {path.parent.parent} has no direct reads, so memory would be measured instead of the "
-            "drive. Choose a folder on the drive with --folder."
+            "The file system of {folder} has no direct reads, so memory would be measured instead of the drive. "
+            "Choose a folder on the drive with --folder.",
+            folder=path.parent.parent,
         )
     return file
 

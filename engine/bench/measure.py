@@ -75,7 +75,9 @@ def measure(specification: Specification, folder: Path) -> Measured:
         return Measured(**json.loads(done.stdout))
     if done.returncode == -9:
         return Measured(failed="ended by the system for the memory it used", capped=group is not None)
-    raise FlashbulbError(f"A measurement broke: {done.stderr.strip().splitlines()[-1:] or done.returncode}")
+    raise FlashbulbError(
+        "A measurement broke: {reason}", reason=done.stderr.strip().splitlines()[-1:] or done.returncode
+    )
 
 
 def main(argv: list[str]) -> None:

@@ -93,7 +93,9 @@ def write_random_checkpoint(folder: Path, config: dict, dtype: str, tokenizer: P
     try:
         folder.mkdir(parents=True)
     except OSError as error:
-        raise FlashbulbError(f"{folder} cannot be made ({error.strerror or error}). Give a new folder.") from error
+        raise FlashbulbError(
+            "{folder} cannot be made ({reason}). Give a new folder.", folder=folder, reason=error.strerror or error
+        ) from error
     for name in COMPANIONS:
         if (tokenizer / name).is_file():
             shutil.copyfile(tokenizer / name, folder / name)

@@ -33,7 +33,9 @@ def collect(folder: Path, parts: list[Part], again: bool = False) -> list[tuple[
         try:
             results.append((part, json.loads(path.read_text())))
         except ValueError as error:
-            raise FlashbulbError(f"{path} is damaged ({error}). Delete it and run the report again.") from error
+            raise FlashbulbError(
+                "{path} is damaged ({error}). Delete it and run the report again.", path=path, error=error
+            ) from error
     return results
 
 

@@ -152,7 +152,12 @@ def check(trace: Trace, shape: Shape) -> dict:
     shares = {n: {"trace": float(f), "paper": w} for n, f, w in zip(names, found.at(shape.window), wanted, strict=True)}
     for name, share in shares.items():
         if abs(share["trace"] / share["paper"] - 1) > TOLERANCE:
-            raise FlashbulbError(f"The trace's {name} share is {share['trace']:.4f}, the paper's {share['paper']:.4f}.")
+            raise FlashbulbError(
+                "The trace's {name} share is {share}, the paper's {paper}.",
+                name=name,
+                share=f"{share['trace']:.4f}",
+                paper=f"{share['paper']:.4f}",
+            )
     return shares | {"run": float(found.run)}
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.dtypes import DTYPES, stored_dtype
-from engine.errors import PreparedModelError
+from engine.errors import FlawError, PreparedModelError
 from engine.safetensors_writer import SafetensorsWriter
 
 DATA_ALIGNMENT = 16384  # a page on Apple silicon; a multiple of every drive's block
@@ -79,15 +79,20 @@ class BundleFile:
             for entry in entries:
                 (neurons, elements), (start, stop) = entry["shape"], entry["data_offsets"]
                 if dtypes or stop - start != neurons * elements * item or elements < width * len(parts) or start < 0:
-                    raise ValueError("shapes and offsets disagree")
+                    raise FlawError("shapes and offsets disagree")
                 layers.append(BundleLayer(data_start + start, neurons, elements * item))
         except (KeyError, ValueError, TypeError, IndexError) as error:
-            raise PreparedModelError(f"{path} is not a bundle file ({error}). Prepare the model again.") from error
+            raise PreparedModelError(
+                "{path} is not a bundle file ({error}). Prepare the model again.", path=path, error=error
+            ) from error
         end = max((layer.offset + layer.bytes for layer in layers), default=data_start)
         if path.stat().st_size != end:
             raise PreparedModelError(
-                f"{path} has {path.stat().st_size} bytes where its header says {end}: it is truncated or was changed. "
-                "Prepare or download the model again."
+                "{path} has {size} bytes where its header says {end}: it is truncated or was changed. Prepare or "
+                "download the model again.",
+                path=path,
+                size=path.stat().st_size,
+                end=end,
             )
         return cls(path, dtype, width, parts, tuple(layers))
 
@@ -97,14 +102,16 @@ def _read_header(path: Path) -> tuple[dict, int]:
         with path.open("rb") as file:
             size = struct.unpack("<Q", file.read(8))[0]
             if size > min(MAX_HEADER, path.stat().st_size - 8):
-                raise ValueError("its header is longer than the file")
+                raise FlawError("its header is longer than the file")
             header = json.loads(file.read(size))
         if not isinstance(header, dict):
-            raise ValueError("its header is no table")
+            raise FlawError("its header is no table")
     except FileNotFoundError as error:
-        raise PreparedModelError(f"{path} is missing. Prepare or download the model again.") from error
+        raise PreparedModelError("{path} is missing. Prepare or download the model again.", path=path) from error
     except (OSError, ValueError, struct.error) as error:
-        raise PreparedModelError(f"{path} cannot be read ({error}). Prepare or download the model again.") from error
+        raise PreparedModelError(
+            "{path} cannot be read ({error}). Prepare or download the model again.", path=path, error=error
+        ) from error
     return header, 8 + size
 
 

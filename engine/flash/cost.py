@@ -59,7 +59,9 @@ class ModelShape:
                 compute_dtype=compute_dtype or (dtype if dtype in DTYPES else "float16"),
             )
         except (KeyError, TypeError) as error:
-            raise CheckpointError(f"config.json does not say how large the model is: {error} is missing.") from error
+            raise CheckpointError(
+                "config.json does not say how large the model is: {error} is missing.", error=error
+            ) from error
 
     @property
     def row_bytes(self) -> int:

@@ -68,7 +68,7 @@ class PythonTicket:
         if self._error is not None:
             raise self._error
         if self._cancelled:
-            raise CancelledError(f"Reading {self._path} was cancelled.")
+            raise CancelledError("Reading {path} was cancelled.", path=self._path)
 
     def settle(self, timeout: float | None = None) -> bool:
         with self._condition:

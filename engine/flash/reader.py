@@ -23,6 +23,7 @@ import numpy as np
 
 import engine.flash
 from engine.errors import CancelledError, ReadError
+from engine.text import Text
 
 logger = logging.getLogger(__name__)
 
@@ -137,7 +138,7 @@ class Ticket:
         if self._result.error:
             raise read_error(self._path, self._result.error_offset, self._result.error)
         if self._result.cancelled:
-            raise CancelledError(f"Reading {self._path} was cancelled.")
+            raise CancelledError("Reading {path} was cancelled.", path=self._path)
 
     def settle(self, timeout: float | None = None) -> bool:
         """Wait until no thread writes into the destination, however the batch ended. False after `timeout` seconds."""
@@ -303,29 +304,35 @@ def refusal(code: int, file, offsets: np.ndarray, length: int, destination: np.n
 
 def open_error(path: Path, code: int) -> ReadError:
     """The ReadError for a file that could not be opened with errno `code`."""
-    return _error(f"{path} could not be opened: {os.strerror(code)}.{_advice(code)}", code)
+    return _error(Text("{path} could not be opened: {reason}.", path=path, reason=os.strerror(code)), code)
 
 
 def read_error(path: Path, offset: int, code: int) -> ReadError:
     """The ReadError for a read at byte `offset` that failed with errno `code`, or TRUNCATED."""
     if code == TRUNCATED:
         return ReadError(
-            f"{path} ends before the data at byte {offset}: it is shorter than its header says: "
-            "prepare or download it again."
+            "{path} ends before the data at byte {offset}: it is shorter than its header says: prepare or download it "
+            "again.",
+            path=path,
+            offset=offset,
         )
-    return _error(f"{path} could not be read at byte {offset}: {os.strerror(code)}.{_advice(code)}", code)
+    told = Text(
+        "{path} could not be read at byte {offset}: {reason}.", path=path, offset=offset, reason=os.strerror(code)
+    )
+    return _error(told, code)
 
 
-def _advice(code: int) -> str:
+def _advice(code: int) -> Text | None:
     if code in (errno.EIO, errno.ENODEV, errno.ENXIO):
-        return " The drive did not answer: is it still connected?"
+        return Text("The drive did not answer: is it still connected?")
     if code in (errno.ENOENT, errno.ESTALE):
-        return " It was moved, replaced or deleted: prepare or download it again."
-    return ""
+        return Text("It was moved, replaced or deleted: prepare or download it again.")
+    return None
 
 
-def _error(message: str, code: int) -> ReadError:
-    error = ReadError(message)
+def _error(told: Text, code: int) -> ReadError:
+    advice = _advice(code)
+    error = ReadError(Text("{told} {advice}", told=told, advice=advice) if advice else told)
     error.__cause__ = OSError(code, os.strerror(code))
     return error
 

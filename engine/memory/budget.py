@@ -5,10 +5,18 @@ from dataclasses import dataclass, replace
 
 from engine.errors import BudgetError
 from engine.memory.pool import NEURON_BOOKKEEPING, ROW_BOOKKEEPING
+from engine.text import Text, joined
 
 FLOAT32_BELOW = 256_000_000  # bytes of weights: below, computing in float32 costs little, and spares rounding errors
 SHARE_WITHOUT_BUDGET = 0.5  # of all neurons get a row when no budget is given: the paper's half
 SPARE_ROWS = 1.5  # the smallest pool holds this many times a usual token's active set
+ITEMS = {  # what has a fixed size, in words
+    "resident": Text("resident"),
+    "predictors": Text("predictors"),
+    "exact_selection": Text("exact selection"),
+    "kv_cache": Text("kv cache"),
+    "workspace": Text("workspace"),
+}
 
 
 def readable(count: float) -> str:
@@ -65,11 +73,15 @@ def plan(ceiling: int | None, fixed: dict[str, int], demands: list[PoolDemand], 
         rows = [max(d.minimum, round(default_share * d.neurons)) for d in demands]
         ceiling = sum(fixed.values()) + sum(d.bytes(r) for d, r in zip(demands, rows, strict=True))
     if ceiling < smallest:
-        parts = ", ".join(f"{name.replace('_', ' ')} {readable(size)}" for name, size in fixed.items())
+        parts = (Text("{item} {size}", item=ITEMS[name], size=readable(size)) for name, size in fixed.items())
         raise BudgetError(
-            f"A memory budget of {readable(ceiling)} is too small. The smallest that works is {readable(smallest)}: "
-            f"{parts}, neuron pool {readable(smallest - sum(fixed.values()))}.",
+            "A memory budget of {ceiling} is too small. The smallest that works is {smallest}: {parts}, neuron pool "
+            "{pool}.",
             smallest,
+            ceiling=readable(ceiling),
+            smallest=readable(smallest),
+            parts=joined("{before}, {next}", parts),
+            pool=readable(smallest - sum(fixed.values())),
         )
     capacities = _share(ceiling - sum(fixed.values()), demands)
     items = {**fixed, "neuron_pool": _pool_bytes(demands, capacities)}

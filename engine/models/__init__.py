@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from engine.errors import CheckpointError
+from engine.text import joined
 
 
 @dataclass(frozen=True)
@@ -40,16 +41,26 @@ def architecture(config: dict) -> ModuleType:
     model_type = config.get("model_type")
     if model_type not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
-        raise CheckpointError(f"Models of type {model_type!r} are not supported. Supported: {known}.")
+        raise CheckpointError(
+            "Models of type {model_type} are not supported. Supported: {known}.",
+            model_type=repr(model_type),
+            known=known,
+        )
     family = ARCHITECTURES[model_type]
     activation = config.get(family.key)
     if activation is None:
-        raise CheckpointError(f"config.json does not say which activation the FFN uses: {family.key} is missing.")
+        raise CheckpointError(
+            "config.json does not say which activation the FFN uses: {key} is missing.", key=family.key
+        )
     if activation not in family.activations:
         raise CheckpointError(
-            f"This model's FFN uses {activation!r}, which leaves no neuron exactly zero, so nothing could stay on "
-            f"flash. A model with ReLU activations is needed: a {model_type} one with {family.key} "
-            f"{' or '.join(family.activations)}, as relufied models such as ReluLLaMA and ProSparse have."
+            "This model's FFN uses {activation}, which leaves no neuron exactly zero, so nothing could stay on flash. "
+            "A model with ReLU activations is needed: a {model_type} one with {key} {activations}, as relufied models "
+            "such as ReluLLaMA and ProSparse have.",
+            activation=repr(activation),
+            model_type=model_type,
+            key=family.key,
+            activations=joined("{before} or {next}", family.activations),
         )
     return importlib.import_module(f"engine.models.{family.file}")
 
@@ -61,6 +72,8 @@ def build(config: dict):
         args = module.ModelArgs.from_dict(config)
     except (TypeError, ValueError) as error:
         raise CheckpointError(
-            f"config.json lacks what a model of type {config['model_type']} needs: {error}"
+            "config.json lacks what a model of type {model_type} needs: {error}",
+            model_type=config["model_type"],
+            error=error,
         ) from error
     return module.Model(args), args

@@ -12,6 +12,7 @@ import mlx.nn as nn
 from mlx_lm.models.base import BaseModelArgs
 
 from engine.activations import Activation
+from engine.errors import FlawError
 from engine.models.attention import attend
 from engine.models.base import CausalModel, Decoder
 from engine.models.ffn import DenseFFN
@@ -46,7 +47,7 @@ class ModelArgs(BaseModelArgs):
         if self.sliding_window:  # within its length attention is the full one, and longer contexts are not offered
             self.max_position_embeddings = min(self.max_position_embeddings, self.sliding_window)
         if self.hidden_act == "fatrelu" and self.hidden_act_param is None:
-            raise ValueError("hidden_act_param, the threshold of fatrelu")
+            raise FlawError("hidden_act_param, the threshold of fatrelu")
 
     @property
     def activation(self) -> Activation:

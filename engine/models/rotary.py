@@ -23,8 +23,10 @@ def rotary(args, share: float = 1.0) -> nn.Module:
     if kind not in SCALINGS or (kind != "default" and (unknown or not parameters.get("factor"))):
         scaling = {name: value for name, value in parameters.items() if not isinstance(value, list)}
         raise CheckpointError(
-            f"This model scales its rotary positions in a way that is not supported: {scaling}. "
-            f"Supported: {', '.join(SCALINGS)}, without attention_factor."
+            "This model scales its rotary positions in a way that is not supported: {scaling}. Supported: {scalings}, "
+            "without attention_factor.",
+            scaling=scaling,
+            scalings=", ".join(SCALINGS),
         )
     parameters.setdefault("original_max_position_embeddings", args.max_position_embeddings)
     if not (parameters.get("mscale") and parameters.get("mscale_all_dim")):

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.dtypes import DTYPES
-from engine.errors import CheckpointError
+from engine.errors import CheckpointError, FlawError
 from engine.prepare.safetensors_file import read_safetensors
 from engine.prepare.stored_tensor import StoredTensor, shown
 from engine.prepare.torch_file import read_torch
+from engine.text import Text, joined
 
 COMPANIONS = (
     "config.json",
@@ -64,7 +65,7 @@ class Checkpoint:
     def open(cls, folder: Path) -> "Checkpoint":
         """Read config and headers, and check both. Raises CheckpointError for what is no whole, honest checkpoint."""
         if not folder.is_dir():
-            raise CheckpointError(f"There is no folder {folder}.")
+            raise CheckpointError("There is no folder {folder}.", folder=folder)
         config = _read_json(folder / "config.json")
         _check_sizes(folder / "config.json", config)
         return cls(folder, config, _read_weights(folder))
@@ -81,30 +82,48 @@ class Checkpoint:
         fitted = {name: tensor for name, tensor in own if name is not None}
         twice = len(fitted) != sum(name is not None for name, _ in own)
         wrong = [name for name in fitted if name in shapes and fitted[name].shape != tuple(shapes[name])]
-        problems = [
-            ("missing", [name for name in shapes if name not in fitted]),
-            ("unknown", [name for name in fitted if name not in shapes]),
-            ("of another shape", [f"{name} {list(fitted[name].shape)}, not {list(shapes[name])}" for name in wrong]),
-            ("there twice", ["under an older and a newer name"] if twice else []),
-        ]
-        if told := "; ".join(f"{kind}: {_listed(names)}" for kind, names in problems if names):
-            raise CheckpointError(f"The weights in {self.folder} do not fit its config.json. {told}.")
+        missing = [name for name in shapes if name not in fitted]
+        unknown = [name for name in fitted if name not in shapes]
+        shaped = [f"{name} {list(fitted[name].shape)}, not {list(shapes[name])}" for name in wrong]
+        problems = (
+            missing and Text("missing: {names}", names=_listed(missing)),
+            unknown and Text("unknown: {names}", names=_listed(unknown)),
+            wrong and Text("of another shape: {names}", names=_listed(shaped)),
+            twice and Text("there twice: under an older and a newer name"),
+        )
+        if any(problems):
+            raise CheckpointError(
+                "The weights in {folder} do not fit its config.json. {problems}.",
+                folder=self.folder,
+                problems=joined("{before}; {next}", filter(None, problems)),
+            )
         return {name: fitted[name] for name in shapes}
 
 
 def _check_sizes(path: Path, config: dict) -> None:
     """Sizes decide what is allocated, so they are checked before anything is built."""
     if not isinstance(config.get("model_type"), str):
-        raise CheckpointError(f"{path} does not say which model_type it is.")
+        raise CheckpointError("{path} does not say which model_type it is.", path=path)
     for key in SIZES.keys() & config.keys():
         size = config[key]
         if size is None and key in MAY_BE_NULL:
             continue
         if type(size) is not int or not 1 <= size <= SIZES[key]:
-            raise CheckpointError(f"{path} has a {key} of {shown(size)}; a number from 1 to {SIZES[key]} is needed.")
+            raise CheckpointError(
+                "{path} has a {key} of {size}; a number from 1 to {largest} is needed.",
+                path=path,
+                key=key,
+                size=shown(size),
+                largest=SIZES[key],
+            )
     heads, width = config.get("num_attention_heads"), config.get("hidden_size")
     if heads and width and width % heads and not config.get("head_dim"):
-        raise CheckpointError(f"{path} has a hidden_size of {width}, which {heads} attention heads cannot share.")
+        raise CheckpointError(
+            "{path} has a hidden_size of {width}, which {heads} attention heads cannot share.",
+            path=path,
+            width=width,
+            heads=heads,
+        )
 
 
 def _read_weights(folder: Path) -> dict[str, StoredTensor]:
@@ -115,34 +134,51 @@ def _read_weights(folder: Path) -> dict[str, StoredTensor]:
         if (folder / whole).is_file():
             return read(folder / whole)
     others = sorted(path.name for path in folder.iterdir() if path.suffix in NOT_READ)
-    hint = f"{_listed(others)} cannot be read." if others else "Download the checkpoint again."
-    raise CheckpointError(f"{folder} lacks {' or '.join(READERS)}, whole or in shards with an index. {hint}")
+    hint = Text("Download the checkpoint again.")
+    if others:
+        hint = Text("{others} cannot be read.", others=_listed(others))
+    raise CheckpointError(
+        "{folder} lacks {files}, whole or in shards with an index. {hint}",
+        folder=folder,
+        files=joined("{before} or {next}", READERS),
+        hint=hint,
+    )
 
 
 def _read_shards(index: Path, suffix: str, read: Callable[[Path], dict[str, StoredTensor]]) -> dict[str, StoredTensor]:
     places = _read_json(index).get("weight_map")
     if not isinstance(places, dict) or not all(isinstance(file, str) for file in places.values()):
-        raise CheckpointError(f"{index} has no weight_map from names to files.")
+        raise CheckpointError("{index} has no weight_map from names to files.", index=index)
     files = sorted(set(places.values()))
     if strange := [file for file in files if Path(file).name != file or not file.endswith(suffix)]:
-        raise CheckpointError(f"{index} names files outside its folder or of another kind: {_listed(strange)}.")
+        raise CheckpointError(
+            "{index} names files outside its folder or of another kind: {strange}.",
+            index=index,
+            strange=_listed(strange),
+        )
     if missing := [file for file in files if not (index.parent / file).is_file()]:
-        raise CheckpointError(f"{index.parent} lacks {_listed(missing)}. Download the checkpoint again.")
+        raise CheckpointError(
+            "{folder} lacks {missing}. Download the checkpoint again.", folder=index.parent, missing=_listed(missing)
+        )
     weights: dict[str, StoredTensor] = {}
     for file in files:
         shard = read(index.parent / file)
         if twice := [name for name in shard if name in weights]:
-            raise CheckpointError(f"{index.parent / file} holds what another shard has too: {_listed(twice)}.")
+            raise CheckpointError(
+                "{path} holds what another shard has too: {twice}.", path=index.parent / file, twice=_listed(twice)
+            )
         weights |= shard
     if lost := [name for name, file in places.items() if name not in weights or weights[name].path.name != file]:
-        raise CheckpointError(f"{index} promises weights that are not in their shards: {_listed(lost)}.")
+        raise CheckpointError(
+            "{index} promises weights that are not in their shards: {lost}.", index=index, lost=_listed(lost)
+        )
     return weights
 
 
 def _listed(names: list[str]) -> str:
     """A few names in a message, and how many more there are."""
-    text = ", ".join(shown(name).strip("'\"") for name in names[:SHOWN])
-    return text if len(names) <= SHOWN else f"{text} and {len(names) - SHOWN} more"
+    few, more = ", ".join(shown(name).strip("'\"") for name in names[:SHOWN]), len(names) - SHOWN
+    return Text("{names} and {more} more", names=few, more=more) if more > 0 else few
 
 
 def _read_json(path: Path) -> dict:
@@ -150,14 +186,16 @@ def _read_json(path: Path) -> dict:
         with path.open(encoding="utf-8") as file:
             text = file.read(MAX_JSON + 1)
         if len(text) > MAX_JSON:
-            raise ValueError("it is absurdly large")
+            raise FlawError("it is absurdly large")
         content = json.loads(text)
     except FileNotFoundError as error:
-        raise CheckpointError(f"{path} is missing: {path.parent} is no checkpoint in Hugging Face form.") from error
+        raise CheckpointError(
+            "{path} is missing: {folder} is no checkpoint in Hugging Face form.", path=path, folder=path.parent
+        ) from error
     except RecursionError as error:
-        raise CheckpointError(f"{path} cannot be read: it is nested too deeply.") from error
+        raise CheckpointError("{path} cannot be read: it is nested too deeply.", path=path) from error
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}.") from error
+        raise CheckpointError("{path} cannot be read: {error}.", path=path, error=error) from error
     if not isinstance(content, dict):
-        raise CheckpointError(f"{path} is no JSON object.")
+        raise CheckpointError("{path} is no JSON object.", path=path)
     return content

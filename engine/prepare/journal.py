@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from engine.files import hold, write_whole
+from engine.text import Text
 
 JOURNAL, LOCK = "preparation.json", "preparation.lock"
 
@@ -20,7 +21,7 @@ class Journal:
     def __init__(self, folder: Path, purpose: dict):
         self.folder, self._purpose = folder, hashlib.sha256(json.dumps(purpose, sort_keys=True).encode()).hexdigest()
         folder.mkdir(parents=True, exist_ok=True)
-        self._lock = hold(folder / LOCK, f"preparing {folder.parent}")
+        self._lock = hold(folder / LOCK, Text("preparing {folder}", folder=folder.parent))
         self.layers = self._read()
         if self.layers is None:
             self._clear()

@@ -7,6 +7,7 @@ This one knows the few opcodes that such tables need and the few names that the 
 import pickletools
 from collections.abc import Callable, Mapping
 
+from engine.errors import FlawError
 from engine.prepare.stored_tensor import shown
 
 LITERALS = {"BININT", "BININT1", "BININT2", "LONG1", "BINUNICODE"}
@@ -27,7 +28,7 @@ def read_pickle(data: bytes, known: Mapping[str, object], persistent: Callable[[
             machine.step(opcode.name, argument)
         return machine.stack.pop()
     except (IndexError, KeyError, TypeError, OverflowError) as error:
-        raise ValueError(f"its pickle is malformed ({type(error).__name__})") from error
+        raise FlawError("its pickle is malformed ({error})", error=type(error).__name__) from error
 
 
 class _Machine:
@@ -63,7 +64,7 @@ class _Machine:
         elif opcode in self._operations:
             self._operations[opcode](argument)
         elif opcode not in ("PROTO", "STOP"):
-            raise ValueError(f"its pickle uses {opcode}, which tables of tensors do not need")
+            raise FlawError("its pickle uses {opcode}, which tables of tensors do not need", opcode=opcode)
 
     def _marked(self) -> list:
         """What was pushed since the last mark."""
@@ -75,7 +76,9 @@ class _Machine:
     def _global(self, argument: str) -> None:
         name = argument.replace(" ", ".", 1)
         if name not in self._known:
-            raise ValueError(f"its pickle asks for {shown(name)}, which has no place among weights; nothing was run")
+            raise FlawError(
+                "its pickle asks for {name}, which has no place among weights; nothing was run", name=shown(name)
+            )
         self.stack.append(self._known[name])
 
     def _reduce(self, _) -> None:

@@ -20,8 +20,11 @@ def find_predictors(folder: Path, layers: int) -> None:
     """Raises CheckpointError unless a folder has a predictor for each layer."""
     if missing := [i for i in range(layers) if not (folder / f"model_{i}.pt").is_file()]:
         raise CheckpointError(
-            f"{folder} lacks model_{missing[0]}.pt: a folder of published predictors has one for each of the "
-            f"{layers} layers. Without --predictors they are trained."
+            "{folder} lacks model_{number}.pt: a folder of published predictors has one for each of the {layers} "
+            "layers. Without --predictors they are trained.",
+            folder=folder,
+            number=missing[0],
+            layers=layers,
         )
 
 
@@ -34,8 +37,11 @@ def import_predictor(folder: Path, layer: int, activity: LayerActivity) -> Train
     rank = down.shape[0] if down and down.shape else 0
     if not up or not down or down.shape != (rank, width) or up.shape != (neurons, rank):
         raise CheckpointError(
-            f"{path} is no predictor for this model: fc1.weight [rank, {width}] and fc2.weight [{neurons}, rank] are "
-            "needed."
+            "{path} is no predictor for this model: fc1.weight [rank, {width}] and fc2.weight [{neurons}, rank] are "
+            "needed.",
+            path=path,
+            width=width,
+            neurons=neurons,
         )
     matrices = [np.array(tensor.read().astype(mx.float32)) for tensor in (down, up)]
     weights = [*matrices, np.zeros(neurons, np.float32)]

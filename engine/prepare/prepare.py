@@ -30,6 +30,7 @@ from engine.prepared import BUNDLES, ORDER, PREDICTOR, RESIDENT, write_manifest
 from engine.safetensors_writer import SafetensorsWriter
 from engine.sparsity.predictor import PARTS, Predictor, weight_shapes
 from engine.sparsity.training import LayerActivity, TrainedPredictor, ranks_for, train_predictor
+from engine.text import Text
 
 CALIBRATION = Path(__file__).parents[2] / "resources" / "calibration" / "dialogues.jsonl.gz"
 CALIBRATION_TOKENS = 24_000
@@ -59,7 +60,7 @@ def prepare(
     its last whole layer when it is called again. Raises CheckpointError, DiskFullError, FlashbulbError.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise FlashbulbError(f"{out} exists and is not empty. Give a new folder.")
+        raise FlashbulbError("{out} exists and is not empty. Give a new folder.", out=out)
     source = Checkpoint.open(checkpoint)
     partial = out.with_name(out.name + ".partial")
     calibration, dtype = calibration or CALIBRATION, dtype or source.dtype
@@ -111,17 +112,25 @@ def _check_room(needed: int, out: Path) -> None:
     folder, free = existing(out.absolute().parent), free_bytes(out.absolute().parent)
     if needed > free:
         raise DiskFullError(
-            f"The disk of {folder} has {readable(free)} free, and preparing needs about {readable(needed)}. Make room."
+            "The disk of {folder} has {free} free, and preparing needs about {needed}. Make room.",
+            folder=folder,
+            free=readable(free),
+            needed=readable(needed),
         )
 
 
 def _paused(error: OSError, source: Checkpoint, partial: Path, out: Path) -> FlashbulbError:
     if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return FlashbulbError(f"{out} could not be written: {error.strerror or error}.")
+        return FlashbulbError("{out} could not be written: {reason}.", out=out, reason=error.strerror or error)
     needed, free = max(_needed(source) - _written(partial), 0), free_bytes(partial)
     return DiskFullError(
-        f"{out} could not be written: {error.strerror}. About {readable(needed)} more are needed and {readable(free)} "
-        f"are free. Make room and prepare again: it goes on where it was. To give it up, delete {partial}."
+        "{out} could not be written: {reason}. About {needed} more are needed and {free} are free. Make room and "
+        "prepare again: it goes on where it was. To give it up, delete {partial}.",
+        out=out,
+        reason=error.strerror,
+        needed=readable(needed),
+        free=readable(free),
+        partial=partial,
     )
 
 
@@ -151,13 +160,13 @@ class _Preparation:
         runs = cut(sequences, self._args.max_position_embeddings, CALIBRATION_TOKENS)
         calibration = Calibration(self._journal.folder, runs, self._width)
         self._bundle_layers(calibration)
-        self._progress("writing what stays in memory", 0.96)
+        self._progress(Text("writing what stays in memory"), 0.96)
         self._save_resident()
         self._save_predictors()
         self._save_order()
-        self._progress("measuring the predictors", 0.98)
+        self._progress(Text("measuring the predictors"), 0.98)
         exact, predicted = perplexity(calibration.finished(self._layers, self._finish()), self._head_pieces)
-        self._progress("checksums", 0.99)
+        self._progress(Text("checksums"), 0.99)
         return {
             "source": {"checkpoint": self._source.folder.resolve().name},
             "architecture": self._source.config["model_type"],
@@ -185,14 +194,16 @@ class _Preparation:
     def _bundle_layers(self, calibration: Calibration) -> None:
         done = len(self._journal.layers)
         if not done:
-            self._progress("embedding the calibration text", 0.0)
+            self._progress(Text("embedding the calibration text"), 0.0)
             self._load([name for name in self._stored if not name.startswith((LAYERS, "lm_head."))])
             calibration.embed(self._model.embed)
             self._unload()
         dtype, names = self._dtype_name, self._activation.parts
         with BundleWriter(self._folder / BUNDLES, dtype, self._width, names, self._neurons, done) as bundles:
             for i in range(done, self._layers):
-                self._progress(f"layer {i + 1} of {self._layers}", 0.95 * i / self._layers)
+                self._progress(
+                    Text("layer {layer} of {layers}", layer=i + 1, layers=self._layers), 0.95 * i / self._layers
+                )
                 self._journal.add(self._layer(i, calibration, bundles))
                 calibration.forget(i)
                 self._model.layers[i] = None  # its memory is needed for the next
@@ -299,7 +310,7 @@ class _Preparation:
             for i in range(self._layers):
                 learned = self._learned(i)
                 for part in PARTS:
-                    file.write(self._cast(f"the predictor of layer {i}", mx.array(learned[part])))
+                    file.write(self._cast(Text("the predictor of layer {layer}", layer=i), mx.array(learned[part])))
 
     def _save_order(self) -> None:
         orders = {f"layers.{i}": self._learned(i)["order"] for i in range(self._layers)}
@@ -308,7 +319,9 @@ class _Preparation:
     def _cast(self, name: str, array: mx.array) -> mx.array:
         cast = array.astype(self._dtype)
         if self._dtype == mx.float16 and array.dtype != mx.float16 and mx.any(mx.isinf(cast)).item():
-            raise CheckpointError(f"Weights of {name} are too large for float16. Prepare it with --dtype bfloat16.")
+            raise CheckpointError(
+                "Weights of {name} are too large for float16. Prepare it with --dtype bfloat16.", name=name
+            )
         return cast
 
     def _learned_file(self, layer: int) -> Path:

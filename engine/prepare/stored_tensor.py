@@ -10,7 +10,7 @@ import mlx.core as mx
 import numpy as np
 
 from engine.dtypes import DTYPES
-from engine.errors import CheckpointError
+from engine.errors import CheckpointError, FlawError
 
 # The exponent's bits, all of which are set in an infinity and a NaN and in nothing else.
 EXPONENTS = {"float32": np.uint32(0x7F800000), "float16": np.uint16(0x7C00), "bfloat16": np.uint16(0x7F80)}
@@ -29,10 +29,10 @@ def shown(value: object) -> str:
 def checked_shape(shape: object) -> tuple[int, ...]:
     """A shape as a file gives it. Raises ValueError for what is none, or is empty or absurd."""
     if not isinstance(shape, list | tuple) or len(shape) > MAX_DIMENSIONS:
-        raise ValueError("a shape is no list of a few numbers")
+        raise FlawError("a shape is no list of a few numbers")
     for length in shape:
         if type(length) is not int or not 1 <= length <= MAX_LENGTH:
-            raise ValueError(f"a shape has the length {shown(length)}")
+            raise FlawError("a shape has the length {length}", length=shown(length))
     return tuple(shape)
 
 
@@ -90,9 +90,13 @@ class StoredTensor:
                 file.seek(self.offset + first * dtype.size)
                 whole = file.readinto(view) == len(view)
         except OSError as error:
-            raise CheckpointError(f"{self.path} cannot be read: {error.strerror or error}.") from error
+            raise CheckpointError(
+                "{path} cannot be read: {reason}.", path=self.path, reason=error.strerror or error
+            ) from error
         if not whole:
-            raise CheckpointError(f"{self.path} ends within {shown(self.name)}. Download it again.")
+            raise CheckpointError(
+                "{path} ends within {name}. Download it again.", path=self.path, name=shown(self.name)
+            )
         self._check_finite(view)
         return array
 
@@ -102,5 +106,7 @@ class StoredTensor:
         for start in range(0, len(items), CHECKED_AT_ONCE):  # in pieces, as the comparison needs memory of its own
             if (items[start : start + CHECKED_AT_ONCE] & exponent == exponent).any():
                 raise CheckpointError(
-                    f"{shown(self.name)} in {self.path} holds NaN or infinite weights: the checkpoint is damaged."
+                    "{name} in {path} holds NaN or infinite weights: the checkpoint is damaged.",
+                    name=shown(self.name),
+                    path=self.path,
                 )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from engine.errors import FlawError
 from engine.prepare.stored_tensor import shown
 
 END = struct.Struct("<4s4H2LH")  # signature, disk numbers, entries here and in all, directory, comment
@@ -41,9 +42,9 @@ def read_entries(path: Path) -> dict[str, Entry]:
             name, header, length, rest = _entry(rest)
             start = _data_start(file, header, name)
             if name in entries:
-                raise ValueError(f"it holds {shown(name)} twice")
+                raise FlawError("it holds {name} twice", name=shown(name))
             if start + length > offset:
-                raise ValueError(f"{shown(name)} lies outside the file")
+                raise FlawError("{name} lies outside the file", name=shown(name))
             entries[name] = Entry(start, length)
             spans.append((header, start + length, name))
     _check_apart(spans)
@@ -55,33 +56,33 @@ def _directory(file: BinaryIO, total: int) -> tuple[int, int, int]:
     place = total - END.size
     signature, _, _, _, count, size, offset, comment = END.unpack(_read(file, place, END.size))
     if signature != b"PK\5\6" or comment:
-        raise ValueError("it does not end as a zip archive does")
+        raise FlawError("it does not end as a zip archive does")
     if count == FULL_16 or FULL_32 in (size, offset):
         place -= LOCATOR.size
         signature, _, place, _ = LOCATOR.unpack(_read(file, place, LOCATOR.size))
         end = END_64.unpack(_read(file, place, END_64.size))
         if signature != b"PK\6\7" or end[0] != b"PK\6\6":
-            raise ValueError("its 64-bit directory is missing")
+            raise FlawError("its 64-bit directory is missing")
         count, size, offset = end[-3:]
     if size > MAX_DIRECTORY or offset + size > place:
-        raise ValueError("its directory lies outside the file or is absurdly large")
+        raise FlawError("its directory lies outside the file or is absurdly large")
     return count, size, offset
 
 
 def _entry(directory: memoryview) -> tuple[str, int, int, memoryview]:
     """The first entry's name, where its local header lies, its size; and the rest of the directory."""
     if len(directory) < ENTRY.size:
-        raise ValueError("its directory ends too early")
+        raise FlawError("its directory ends too early")
     fields = ENTRY.unpack_from(directory)
     flags, method = fields[3:5]
     packed, size, name_size, extra_size, comment_size = fields[8:13]
     stop = ENTRY.size + name_size + extra_size
     if fields[0] != b"PK\1\2" or stop + comment_size > len(directory):
-        raise ValueError("its directory is malformed")
+        raise FlawError("its directory is malformed")
     name = bytes(directory[ENTRY.size : ENTRY.size + name_size]).decode()
     size, packed, header = _wide(directory[ENTRY.size + name_size : stop], size, packed, fields[-1])
     if method or flags & ENCRYPTED or packed != size:
-        raise ValueError(f"{shown(name)} is compressed or encrypted, as PyTorch never does")
+        raise FlawError("{name} is compressed or encrypted, as PyTorch never does", name=shown(name))
     return name, header, size, directory[stop + comment_size :]
 
 
@@ -96,7 +97,7 @@ def _wide(extra: memoryview, *values: int) -> list[int]:
     present = iter(struct.unpack_from(f"<{len(wide) // 8}Q", wide))
     result = [next(present, None) if value == FULL_32 else value for value in values]
     if None in result:
-        raise ValueError("a 64-bit size is missing")
+        raise FlawError("a 64-bit size is missing")
     return result
 
 
@@ -105,7 +106,7 @@ def _data_start(file: BinaryIO, header: int, name: str) -> int:
     name_size, extra_size = fields[-2:]
     place = header + LOCAL.size
     if fields[0] != b"PK\3\4" or bytes(_read(file, place, name_size)) != name.encode():
-        raise ValueError(f"{shown(name)} is not where the directory says")
+        raise FlawError("{name} is not where the directory says", name=shown(name))
     return place + name_size + extra_size
 
 
@@ -113,16 +114,16 @@ def _check_apart(spans: list[tuple[int, int, str]]) -> None:
     end = 0
     for start, stop, name in sorted(spans):
         if start < end:
-            raise ValueError(f"{shown(name)} overlaps another entry")
+            raise FlawError("{name} overlaps another entry", name=shown(name))
         end = stop
 
 
 def _read(file: BinaryIO, offset: int, size: int) -> memoryview:
     """Exactly `size` bytes, which the caller has bounded."""
     if not 0 <= offset < 2**63:
-        raise ValueError("an offset lies outside the file")
+        raise FlawError("an offset lies outside the file")
     file.seek(offset)
     content = file.read(size)
     if len(content) != size:
-        raise ValueError("it is shorter than it says")
+        raise FlawError("it is shorter than it says")
     return memoryview(content)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.dtypes import DTYPES
-from engine.errors import CheckpointError
+from engine.errors import CheckpointError, FlawError
 from engine.prepare.pickle_reader import read_pickle
 from engine.prepare.stored_tensor import StoredTensor, checked_shape, shown
 from engine.prepare.stored_zip import Entry, read_entries
@@ -19,13 +19,13 @@ def read_torch(path: Path) -> dict[str, StoredTensor]:
     try:
         with path.open("rb") as file:
             if file.read(4) != b"PK\3\4":
-                raise ValueError(
-                    "it is no zip archive. Files from before PyTorch 1.6 are not read; "
-                    "save it again with a newer one, or as safetensors"
+                raise FlawError(
+                    "it is no zip archive. Files from before PyTorch 1.6 are not read; save it again with a newer "
+                    "one, or as safetensors"
                 )
         return _Archive(path).tensors()
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read as PyTorch weights: {error}.") from error
+        raise CheckpointError("{path} cannot be read as PyTorch weights: {error}.", path=path, error=error) from error
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,10 @@ class _Archive:
         self._path, self._entries = path, read_entries(path)
         roots = [name for name in self._entries if name.count("/") == 1 and name.endswith("/data.pkl")]
         if len(roots) != 1:
-            raise ValueError("it holds no table of tensors (data.pkl)")
+            raise FlawError("it holds no table of tensors (data.pkl)")
         self._root = roots[0].removesuffix("data.pkl")
         if self._content("byteorder", b"little") != b"little":
-            raise ValueError("it was written on a big-endian machine")
+            raise FlawError("it was written on a big-endian machine")
         self._known = {
             "collections.OrderedDict": _table,
             "torch._utils._rebuild_tensor_v2": self._tensor,
@@ -62,9 +62,9 @@ class _Archive:
     def tensors(self) -> dict[str, StoredTensor]:
         table = read_pickle(self._content("data.pkl"), self._known, self._storage)
         if not isinstance(table, dict):
-            raise ValueError("it holds no table of tensors")
+            raise FlawError("it holds no table of tensors")
         if strange := [name for name, value in table.items() if not isinstance(value, StoredTensor)]:
-            raise ValueError(f"{shown(strange[0])} is no tensor")
+            raise FlawError("{name} is no tensor", name=shown(strange[0]))
         return {name: replace(tensor, name=name) for name, tensor in table.items()}
 
     def _content(self, name: str, default: bytes | None = None) -> bytes:
@@ -73,7 +73,7 @@ class _Archive:
             return default
         entry = self._entries[self._root + name]
         if entry.size > MAX_PICKLE:
-            raise ValueError(f"its {name} is absurdly large")
+            raise FlawError("its {name} is absurdly large", name=name)
         with self._path.open("rb") as file:
             file.seek(entry.offset)
             return file.read(entry.size)
@@ -83,20 +83,20 @@ class _Archive:
             case ("storage", _StorageType() as kind, str(key), str(), int(items)):
                 pass
             case _:
-                raise ValueError("a storage is described as PyTorch never does")
+                raise FlawError("a storage is described as PyTorch never does")
         entry: Entry | None = self._entries.get(f"{self._root}data/{key}")
         if entry is None or not 0 <= items * DTYPES[kind.dtype].size <= entry.size:
-            raise ValueError(f"the storage {shown(key)} is missing or shorter than it should be")
+            raise FlawError("the storage {key} is missing or shorter than it should be", key=shown(key))
         return _Storage(kind.dtype, entry.offset, items)
 
     def _tensor(self, storage, offset, shape, stride, _requires_grad, _hooks) -> StoredTensor:
         """torch._utils._rebuild_tensor_v2: a view of a storage. Which one it is named comes later."""
         if not isinstance(storage, _Storage) or type(offset) is not int or not isinstance(stride, tuple):
-            raise ValueError("a tensor is described as PyTorch never does")
+            raise FlawError("a tensor is described as PyTorch never does")
         shape = checked_shape(shape)
         transposed = _transposed(shape, stride)
         if not 0 <= offset <= storage.items - math.prod(shape):
-            raise ValueError(f"a tensor of shape {shown(shape)} reaches beyond its storage")
+            raise FlawError("a tensor of shape {shape} reaches beyond its storage", shape=shown(shape))
         place = storage.offset + offset * DTYPES[storage.dtype].size
         return StoredTensor("", self._path, storage.dtype, shape, place, transposed)
 
@@ -121,4 +121,6 @@ def _transposed(shape: tuple[int, ...], stride: tuple) -> bool:
             length == 1 or step == right for length, step, right in zip(shape, stride, expected, strict=True)
         ):
             return expected is not rows
-    raise ValueError(f"a tensor of shape {shown(shape)} is a view that is neither whole rows nor a transpose")
+    raise FlawError(
+        "a tensor of shape {shape} is a view that is neither whole rows nor a transpose", shape=shown(shape)
+    )

@@ -1,0 +1,63 @@
+"""What the engine says to a person: English, and what a translation of it needs."""
+
+import json
+from collections.abc import Iterable
+from functools import reduce
+
+PARTS = "texts"  # of a line: by key, the parts of those of its values that are texts
+
+
+class Text(str):
+    """English, made of a template and the values that stand for its {names}; equal to the string that it reads as.
+
+    The template is a literal where it is written, so that it is found there and translated. A value is a string, or a
+    text itself, which a translation translates too.
+    """
+
+    __slots__ = ("template", "values")
+
+    def __new__(cls, template: str, /, **values):
+        kept = {name: text_of(value) for name, value in values.items()}
+        text = super().__new__(cls, template.format(**kept))
+        text.template, text.values = template, kept
+        return text
+
+    def __getnewargs_ex__(self):  # copies and pickles are made of the same parts
+        return (self.template,), self.values
+
+
+def text_of(said: object) -> str:
+    """A text, or the one that an error was raised with; of anything else, what it reads as."""
+    held = said.args[0] if isinstance(said, Exception) and said.args else said
+    return held if isinstance(held, Text) else str(said)
+
+
+def joined(template: str, texts: Iterable[str]) -> str:
+    """Several as one. template: of two, such as "{before} or {next}"; at least one is needed."""
+    return reduce(lambda before, following: Text(template, before=before, next=following), texts)
+
+
+# --------------------------------------------------------------------------------------- to another process
+def to_line(line: dict) -> str:
+    """A line of JSON. Its texts are plain strings there, and their parts stand beside them."""
+    parts = {key: _packed(value) for key, value in line.items() if isinstance(value, Text)}
+    return json.dumps(line | {PARTS: parts} if parts else line)
+
+
+def from_line(line: str | bytes) -> object:
+    """What `to_line` was given. Raises ValueError for what is no JSON."""
+    found = json.loads(line)
+    if isinstance(found, dict) and isinstance(parts := found.pop(PARTS, None), dict):
+        found |= {key: _unpacked(packed) for key, packed in parts.items()}
+    return found
+
+
+def _packed(text: str) -> list | str:
+    return [text.template, {n: _packed(v) for n, v in text.values.items()}] if isinstance(text, Text) else text
+
+
+def _unpacked(packed: list | str) -> str:
+    if isinstance(packed, str):
+        return packed
+    template, values = packed
+    return Text(template, **{name: _unpacked(value) for name, value in values.items()})

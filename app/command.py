@@ -4,12 +4,13 @@ Such a process uses memory and computing time of its own, and can be stopped at 
 lines of JSON.
 """
 
-import json
 import os
 import signal
 import sys
 
 from PySide6.QtCore import QObject, QProcess, QTimer, Signal
+
+from engine.text import from_line
 
 PATIENCE_MS = 8000  # for a process to stop when it is asked to
 FLASHBULB = (sys.executable, "-m", "app")
@@ -18,7 +19,7 @@ FLASHBULB = (sys.executable, "-m", "app")
 class Command(QObject):
     """One run. `arguments`: the program and what it is given. Nothing is said any more once it has `ended`."""
 
-    said = Signal(dict)  # a line
+    said = Signal(object)  # a line: a dict, whose texts Qt would make strings of if it knew what it is
     ended = Signal(str)  # what it wrote to standard error, or why it could not be started
 
     def __init__(self, arguments: tuple[str, ...], parent: QObject | None = None):
@@ -55,7 +56,7 @@ class Command(QObject):
     def _read(self) -> None:
         while self._process.canReadLine():
             try:
-                line = json.loads(bytes(self._process.readLine().data()))
+                line = from_line(bytes(self._process.readLine().data()))
             except ValueError:
                 continue  # something else that was printed
             if isinstance(line, dict):

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
-from app.language import tr
+from app.language import spoken, tr
 from app.monitor.history import History
 from engine.awake import awake
 from engine.errors import CancelledError, FlashbulbError
@@ -339,7 +339,7 @@ def _explain(error: Exception) -> tuple[str, str]:
     """What to tell the user, and the details: the engine's own errors speak for themselves, others are bugs."""
     if isinstance(error, FlashbulbError):
         log.warning("%s", error)
-        return str(error), ""
+        return spoken(error), ""
     log.error("a bug: %r", error, exc_info=error)
     bug = tr("Something went wrong inside Flashbulb. The window goes on working; the details may help to report it.")
     return bug, "".join(traceback.format_exception(error))

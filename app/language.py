@@ -1,13 +1,17 @@
 """The language that the window speaks: English as it is written in the sources, or a translation of it.
 
-`packaging/translations.py` makes the files; what the engine says stays English.
+`packaging/translations.py` makes the files. What the engine says comes as templates and values, and is put together
+again in the present language.
 """
 
 from pathlib import Path
 
 from PySide6.QtCore import QCoreApplication, QLibraryInfo, QLocale, QTranslator
 
+from engine.text import Text, text_of
+
 SYSTEM, ENGLISH, CHINESE = "system", "en", "zh_CN"
+ENGINE = "engine"  # the context of what the engine says
 NAMES = {ENGLISH: "English", CHINESE: "简体中文"}  # each in itself, so that it is found by those who read it
 TRANSLATIONS = Path(__file__).parents[1] / "resources" / "translations"
 TRADITIONAL = ("Hant", "TW", "HK", "MO")
@@ -17,6 +21,15 @@ _installed: list[QTranslator] = []
 def tr(text: str, comment: str | None = None, n: int = -1) -> str:
     """`text` in the present language, for modules without widgets; `n` takes the place of %n. Literal texts only."""
     return QCoreApplication.translate("", text, comment, n)
+
+
+def spoken(said: object) -> str:
+    """What the engine says, a text or an error, in the present language; everything else as it reads."""
+    text = text_of(said)
+    if not isinstance(text, Text):
+        return text
+    template = QCoreApplication.translate(ENGINE, text.template)
+    return template.format(**{name: spoken(value) for name, value in text.values.items()})
 
 
 def use(choice: str) -> str:

@@ -11,6 +11,7 @@ from app.card import paint_card
 from app.chat.buttons import IconButton
 from app.colours import colours
 from app.labels import Label, quiet
+from app.language import spoken
 from app.library.survey import drive_profile, survey
 from app.library.verdict import Kind
 from app.machine import memory_total
@@ -97,7 +98,7 @@ class Guide(QWidget):
 
     def _on_failed(self, error: Exception) -> None:
         self.shutdown()
-        self.facts.setText(str(error))
+        self.facts.setText(spoken(error))
 
     def _names(self, titles: list[str]) -> str:
         if not titles:

@@ -10,6 +10,7 @@ from enum import Enum, auto
 from PySide6.QtCore import QObject, Signal
 
 from app.command import FLASHBULB, Command
+from app.language import spoken
 
 COMMAND = (*FLASHBULB, "models", "get", "--progress")
 LOOK_UP = (*FLASHBULB, "models", "show", "--progress")
@@ -130,9 +131,9 @@ class Jobs(QObject):
 
     def _take(self, job: Job, line: dict) -> None:
         stage = line.get("stage")
-        job.note = str(line.get("note", ""))
+        job.note = spoken(line.get("note", ""))
         if stage == "failed":
-            job.error, job.page = str(line.get("error", "")), str(line.get("page", ""))
+            job.error, job.page = spoken(line.get("error", "")), str(line.get("page", ""))
         elif stage == "done":
             job.outcome = line
         elif stage == "preparing":

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QT_TR_NOOP
 
-from app.language import tr
+from app.language import spoken, tr
 from app.library.verdict import Kind, Verdict, judge, weight_bytes
 from app.machine import memory_available, memory_total
 
@@ -104,7 +104,7 @@ def _entry(found: dict) -> dict:
         "needed_bytes": plan["needed_bytes"],
         "config": config,
         "supported": not found["refused"],
-        "refused": found["refused"],
+        "refused": spoken(found["refused"]),
         "activation": str(config.get(family.key)) if family else None,
     }
 

@@ -22,6 +22,7 @@ from app.dialogs import tell
 from app.fields import can_be_cleared
 from app.focus import Ringed
 from app.labels import FIELD_MARGINS, Label, quiet
+from app.language import spoken
 from app.library.jobs import LOOK_UP, Job, Jobs
 from app.library.row import ModelRow
 from app.library.survey import Row, Survey, for_checkpoint, for_repository, repository_in, survey, verify
@@ -224,7 +225,7 @@ class LibraryWindow(QMainWindow):
 
     def _on_failed(self, error: Exception) -> None:
         self.refresh()
-        tell(self, self.tr("That did not work"), str(error))
+        tell(self, self.tr("That did not work"), spoken(error))
 
     # ------------------------------------------------------------------ building
     def _compose(self) -> None:

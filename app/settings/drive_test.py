@@ -9,6 +9,7 @@ from app import units
 from app.command import FLASHBULB, Command
 from app.engine_host import EngineHost, State
 from app.labels import quiet
+from app.language import spoken
 from app.progress import ThinBar
 
 COMMAND = (*FLASHBULB, "bench", "drive", "--quick", "--progress")
@@ -100,7 +101,7 @@ class DriveTest(QWidget):
 
     def _on_line(self, line: dict) -> None:
         if line.get("stage") == "failed":
-            self._failed = str(line.get("error", ""))
+            self._failed = spoken(line.get("error", ""))
         self.bar.setValue(round(1000 * float(line.get("share", 0.0))))
         if line.get("stage") == "done":
             self.bar.setValue(1000)

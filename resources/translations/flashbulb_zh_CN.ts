@@ -1972,4 +1972,751 @@
         <translation>一个为日常闲聊训练的小模型。任何内容都不会离开这台电脑。</translation>
     </message>
 </context>
+<context>
+    <name>engine</name>
+    <message>
+        <source>A measurement broke: {reason}</source>
+        <translation>一次测量中断：{reason}</translation>
+    </message>
+    <message>
+        <source>A memory budget of {ceiling} is too small. The smallest that works is {smallest}: {parts}, neuron pool {pool}.</source>
+        <translation>内存预算 {ceiling} 过小。至少需要 {smallest}：{parts}、神经元池 {pool}。</translation>
+    </message>
+    <message>
+        <source>Another Flashbulb is {doing}. Wait for it, or stop it.</source>
+        <translation>另一个 Flashbulb {doing}。请等它完成，或将其停止。</translation>
+    </message>
+    <message>
+        <source>Download the checkpoint again.</source>
+        <translation>请重新下载检查点。</translation>
+    </message>
+    <message>
+        <source>HF_HUB_OFFLINE is set, so the Hub is not asked. Unset it to download models.</source>
+        <translation>已设置 HF_HUB_OFFLINE，因此不会查询 Hub。要下载模型，请取消此设置。</translation>
+    </message>
+    <message>
+        <source>It was moved, replaced or deleted: prepare or download it again.</source>
+        <translation>它已被移动、替换或删除：请重新准备或下载。</translation>
+    </message>
+    <message>
+        <source>Models of type {model_type} are not supported. Supported: {known}.</source>
+        <translation>不支持 {model_type} 类型的模型。支持的类型：{known}。</translation>
+    </message>
+    <message>
+        <source>Naive loading gave no figures, so there is nothing to compare with.</source>
+        <translation>朴素加载未得出数据，因此无从比较。</translation>
+    </message>
+    <message>
+        <source>No thread could be started to read with. Close other applications and try again.</source>
+        <translation>无法启动用于读取的线程。请关闭其他应用后重试。</translation>
+    </message>
+    <message>
+        <source>Prepare or download the model again.</source>
+        <translation>请重新准备或下载此模型。</translation>
+    </message>
+    <message>
+        <source>Preparing was stopped. The download and the layers that are done are kept.</source>
+        <translation>准备已停止。已下载的内容和已完成的层会保留。</translation>
+    </message>
+    <message>
+        <source>Reading {path} was cancelled.</source>
+        <translation>已取消读取 {path}。</translation>
+    </message>
+    <message>
+        <source>Run `flashbulb prepare` on it first.</source>
+        <translation>请先对它运行 `flashbulb prepare`。</translation>
+    </message>
+    <message>
+        <source>Stopped.</source>
+        <translation>已停止。</translation>
+    </message>
+    <message>
+        <source>The disk of {folder} has {free} free, and preparing needs about {needed}. Make room.</source>
+        <translation>{folder} 所在的磁盘可用空间为 {free}，而准备约需 {needed}。请腾出空间。</translation>
+    </message>
+    <message>
+        <source>The disk of {folder} is full. What has arrived is kept: make room, and start it again to go on.</source>
+        <translation>{folder} 所在的磁盘已满。已下载的部分会保留：腾出空间后重新开始即可继续。</translation>
+    </message>
+    <message>
+        <source>The download was paused.</source>
+        <translation>下载已暂停。</translation>
+    </message>
+    <message>
+        <source>The drive did not answer: is it still connected?</source>
+        <translation>硬盘没有响应：它仍然连接着吗？</translation>
+    </message>
+    <message>
+        <source>The drive of {folder} was not measured yet. Run `flashbulb bench drive` first.</source>
+        <translation>{folder} 所在的硬盘尚未测量。请先运行 `flashbulb bench drive`。</translation>
+    </message>
+    <message>
+        <source>The file system of {folder} has no direct reads, so memory would be measured instead of the drive. Choose a folder on the drive with --folder.</source>
+        <translation>{folder} 的文件系统不支持直接读取，测到的会是内存而不是硬盘。请用 --folder 选取硬盘上的文件夹。</translation>
+    </message>
+    <message>
+        <source>The logits could not be written to {path}: {error}</source>
+        <translation>无法将 logit 写入 {path}：{error}</translation>
+    </message>
+    <message>
+        <source>The message is empty: write something to answer.</source>
+        <translation>消息为空：请先写些内容。</translation>
+    </message>
+    <message>
+        <source>The native flash reader is missing. Install Flashbulb again.</source>
+        <translation>缺少本机闪存读取器。请重新安装 Flashbulb。</translation>
+    </message>
+    <message>
+        <source>The prompt has {tokens} tokens, and this model&apos;s context holds {context} together with the answer. Shorten it.</source>
+        <translation>提示词有 {tokens} 个词元，而此模型的上下文连同回答只能容纳 {context} 个。请缩短提示词。</translation>
+    </message>
+    <message>
+        <source>The prompt is empty: write something to answer.</source>
+        <translation>提示词为空：请先写些内容。</translation>
+    </message>
+    <message>
+        <source>The report&apos;s plots need matplotlib: `pip install flashbulb[bench]`.</source>
+        <translation>报告中的图表需要 matplotlib：`pip install flashbulb[bench]`。</translation>
+    </message>
+    <message>
+        <source>The trace&apos;s {name} share is {share}, the paper&apos;s {paper}.</source>
+        <translation>记录中 {name} 的占比为 {share}，论文中为 {paper}。</translation>
+    </message>
+    <message>
+        <source>The weights in {folder} do not fit its config.json. {problems}.</source>
+        <translation>{folder} 中的权重与其 config.json 不符。{problems}。</translation>
+    </message>
+    <message>
+        <source>There is no folder {folder}.</source>
+        <translation>文件夹 {folder} 不存在。</translation>
+    </message>
+    <message>
+        <source>There is no folder {folder}. Give the folder of a prepared model, or `starter`.</source>
+        <translation>文件夹 {folder} 不存在。请指定准备好的模型的文件夹，或 `starter`。</translation>
+    </message>
+    <message>
+        <source>There is no model {repo} on {hub}, or it is private and your token does not open it.</source>
+        <translation>{hub} 上没有模型 {repo}，或者它是私有的，你的令牌无权访问。</translation>
+    </message>
+    <message>
+        <source>This Falcon has ALiBi positions (alibi), which are not supported; rotary ones are.</source>
+        <translation>此 Falcon 使用 ALiBi 位置编码（alibi），不受支持；仅支持旋转位置编码。</translation>
+    </message>
+    <message>
+        <source>This benchmark writes {needed} to {parent}, and leaves {reserve} free: {free} are free now. Make room, choose another folder with --folder, or a smaller shape.</source>
+        <translation>此基准测试会向 {parent} 写入 {needed}，并须留出 {reserve} 可用空间：现在可用 {free}。请腾出空间，用 --folder 选取其他文件夹，或选择更小的规格。</translation>
+    </message>
+    <message>
+        <source>This model scales its rotary positions in a way that is not supported: {scaling}. Supported: {scalings}, without attention_factor.</source>
+        <translation>此模型缩放旋转位置编码的方式不受支持：{scaling}。支持：{scalings}，且不含 attention_factor。</translation>
+    </message>
+    <message>
+        <source>This model&apos;s FFN uses {activation}, which leaves no neuron exactly zero, so nothing could stay on flash. A model with ReLU activations is needed: a {model_type} one with {key} {activations}, as relufied models such as ReluLLaMA and ProSparse have.</source>
+        <translation>此模型的 FFN 使用 {activation}，它不会让任何神经元恰好为零，因此没有权重可以留在闪存中。需要使用 ReLU 激活的模型：即 {key} 为 {activations} 的 {model_type} 模型，例如经 ReLU 化的 ReluLLaMA 和 ProSparse。</translation>
+    </message>
+    <message>
+        <source>This model&apos;s gated FFN has biases (mlp_bias), and bundles of gate, up and down are streamed without. A model with mlp_bias false is needed.</source>
+        <translation>此模型的门控 FFN 带有偏置（mlp_bias），而 gate、up、down 的捆绑数据在流式读取时不含偏置。需要 mlp_bias 为 false 的模型。</translation>
+    </message>
+    <message>
+        <source>Weights of {name} are too large for float16. Prepare it with --dtype bfloat16.</source>
+        <translation>{name} 的权重超出 float16 的范围。请用 --dtype bfloat16 准备。</translation>
+    </message>
+    <message>
+        <source>a 64-bit size is missing</source>
+        <translation>缺少一个 64 位大小值</translation>
+    </message>
+    <message>
+        <source>a shape has the length {length}</source>
+        <translation>有一个形状的长度为 {length}</translation>
+    </message>
+    <message>
+        <source>a shape is no list of a few numbers</source>
+        <translation>有一个形状不是由少量数字组成的列表</translation>
+    </message>
+    <message>
+        <source>a storage is described as PyTorch never does</source>
+        <translation>有一个存储区的描述方式并非出自 PyTorch</translation>
+    </message>
+    <message>
+        <source>a tensor is described as PyTorch never does</source>
+        <translation>有一个张量的描述方式并非出自 PyTorch</translation>
+    </message>
+    <message>
+        <source>a tensor of shape {shape} is a view that is neither whole rows nor a transpose</source>
+        <translation>有一个形状为 {shape} 的张量，其视图既不是完整的行，也不是转置</translation>
+    </message>
+    <message>
+        <source>a tensor of shape {shape} reaches beyond its storage</source>
+        <translation>有一个形状为 {shape} 的张量超出了其存储区</translation>
+    </message>
+    <message>
+        <source>an offset lies outside the file</source>
+        <translation>有一个偏移量超出文件范围</translation>
+    </message>
+    <message>
+        <source>at work on {repo}</source>
+        <translation>正在处理 {repo}</translation>
+    </message>
+    <message>
+        <source>checksums</source>
+        <translation>计算校验和</translation>
+    </message>
+    <message>
+        <source>config.json does not say how large the model is: {error} is missing.</source>
+        <translation>config.json 没有说明模型的大小：缺少 {error}。</translation>
+    </message>
+    <message>
+        <source>config.json does not say which activation the FFN uses: {key} is missing.</source>
+        <translation>config.json 没有说明 FFN 使用哪种激活函数：缺少 {key}。</translation>
+    </message>
+    <message>
+        <source>config.json lacks what a model of type {model_type} needs: {error}</source>
+        <translation>config.json 缺少 {model_type} 类型的模型所需的内容：{error}</translation>
+    </message>
+    <message>
+        <source>config.json of {repo} holds no names and values.</source>
+        <translation>{repo} 的 config.json 中没有名称和值。</translation>
+    </message>
+    <message>
+        <source>config.json of {repo} is no JSON: {error}.</source>
+        <translation>{repo} 的 config.json 不是 JSON：{error}。</translation>
+    </message>
+    <message>
+        <source>embedding the calibration text</source>
+        <translation>嵌入校准文本</translation>
+    </message>
+    <message>
+        <source>exact selection</source>
+        <translation>精确选择</translation>
+    </message>
+    <message>
+        <source>hidden_act_param, the threshold of fatrelu</source>
+        <translation>hidden_act_param，即 fatrelu 的阈值</translation>
+    </message>
+    <message>
+        <source>it does not end as a zip archive does</source>
+        <translation>它的结尾不像 zip 归档</translation>
+    </message>
+    <message>
+        <source>it holds no table of tensors</source>
+        <translation>其中没有张量表</translation>
+    </message>
+    <message>
+        <source>it holds no table of tensors (data.pkl)</source>
+        <translation>其中没有张量表（data.pkl）</translation>
+    </message>
+    <message>
+        <source>it holds {name} twice</source>
+        <translation>其中 {name} 出现了两次</translation>
+    </message>
+    <message>
+        <source>it is absurdly large</source>
+        <translation>它大得不合理</translation>
+    </message>
+    <message>
+        <source>it is no zip archive. Files from before PyTorch 1.6 are not read; save it again with a newer one, or as safetensors</source>
+        <translation>它不是 zip 归档。无法读取 PyTorch 1.6 之前的文件；请用较新的版本重新保存，或保存为 safetensors</translation>
+    </message>
+    <message>
+        <source>it is shorter than a header</source>
+        <translation>它比文件头还短</translation>
+    </message>
+    <message>
+        <source>it is shorter than it says</source>
+        <translation>它比自身标明的长度短</translation>
+    </message>
+    <message>
+        <source>it was written on a big-endian machine</source>
+        <translation>它是在大端序机器上写入的</translation>
+    </message>
+    <message>
+        <source>its 64-bit directory is missing</source>
+        <translation>它缺少 64 位目录</translation>
+    </message>
+    <message>
+        <source>its directory ends too early</source>
+        <translation>它的目录过早结束</translation>
+    </message>
+    <message>
+        <source>its directory is malformed</source>
+        <translation>它的目录格式有误</translation>
+    </message>
+    <message>
+        <source>its directory lies outside the file or is absurdly large</source>
+        <translation>它的目录超出文件范围或大得不合理</translation>
+    </message>
+    <message>
+        <source>its header holds a name twice</source>
+        <translation>它的文件头中有重复的名称</translation>
+    </message>
+    <message>
+        <source>its header is longer than the file</source>
+        <translation>它的文件头比文件还长</translation>
+    </message>
+    <message>
+        <source>its header is no table</source>
+        <translation>它的文件头不是表</translation>
+    </message>
+    <message>
+        <source>its header of {length} bytes is longer than the file or than is allowed</source>
+        <translation>它的文件头长 {length} 字节，超过了文件长度或允许的长度</translation>
+    </message>
+    <message>
+        <source>its pickle asks for {name}, which has no place among weights; nothing was run</source>
+        <translation>它的 pickle 要求使用 {name}，权重中不应有此内容；没有运行任何代码</translation>
+    </message>
+    <message>
+        <source>its pickle is malformed ({error})</source>
+        <translation>它的 pickle 格式有误（{error}）</translation>
+    </message>
+    <message>
+        <source>its pickle uses {opcode}, which tables of tensors do not need</source>
+        <translation>它的 pickle 使用了 {opcode}，张量表并不需要它</translation>
+    </message>
+    <message>
+        <source>its {name} is absurdly large</source>
+        <translation>它的 {name} 大得不合理</translation>
+    </message>
+    <message>
+        <source>kv cache</source>
+        <translation>KV 缓存</translation>
+    </message>
+    <message>
+        <source>layer {layer} of {layers}</source>
+        <translation>第 {layer} 层，共 {layers} 层</translation>
+    </message>
+    <message>
+        <source>measuring the predictors</source>
+        <translation>测量预测器</translation>
+    </message>
+    <message>
+        <source>missing: {names}</source>
+        <translation>缺少：{names}</translation>
+    </message>
+    <message>
+        <source>nothing came for {seconds} s</source>
+        <translation>{seconds} 秒内没有收到数据</translation>
+    </message>
+    <message>
+        <source>of another shape: {names}</source>
+        <translation>形状不同：{names}</translation>
+    </message>
+    <message>
+        <source>predictors</source>
+        <translation>预测器</translation>
+    </message>
+    <message>
+        <source>preparing {folder}</source>
+        <translation>正在准备 {folder}</translation>
+    </message>
+    <message>
+        <source>resident</source>
+        <translation>常驻权重</translation>
+    </message>
+    <message>
+        <source>shapes and offsets disagree</source>
+        <translation>形状与偏移量不一致</translation>
+    </message>
+    <message>
+        <source>the connection broke</source>
+        <translation>连接中断</translation>
+    </message>
+    <message>
+        <source>the entry of {name} is malformed</source>
+        <translation>{name} 的条目格式有误</translation>
+    </message>
+    <message>
+        <source>the link expired (status {status})</source>
+        <translation>链接已过期（状态 {status}）</translation>
+    </message>
+    <message>
+        <source>the predictor of layer {layer}</source>
+        <translation>第 {layer} 层的预测器</translation>
+    </message>
+    <message>
+        <source>the server cannot be reached</source>
+        <translation>无法连接服务器</translation>
+    </message>
+    <message>
+        <source>the server is busy (status {status})</source>
+        <translation>服务器繁忙（状态 {status}）</translation>
+    </message>
+    <message>
+        <source>the server redirects in circles</source>
+        <translation>服务器循环重定向</translation>
+    </message>
+    <message>
+        <source>the server sent another part of the file</source>
+        <translation>服务器发来了文件的另一部分</translation>
+    </message>
+    <message>
+        <source>the server sent less than it said</source>
+        <translation>服务器发来的数据少于其声明的长度</translation>
+    </message>
+    <message>
+        <source>the server sent something else of another length</source>
+        <translation>服务器发来了长度不同的其他内容</translation>
+    </message>
+    <message>
+        <source>the server sent the whole file instead of a part</source>
+        <translation>服务器发来了整个文件，而不是其中一部分</translation>
+    </message>
+    <message>
+        <source>the storage {key} is missing or shorter than it should be</source>
+        <translation>存储区 {key} 缺失或过短</translation>
+    </message>
+    <message>
+        <source>there twice: under an older and a newer name</source>
+        <translation>重复：新旧两种名称同时存在</translation>
+    </message>
+    <message>
+        <source>unknown: {names}</source>
+        <translation>未知：{names}</translation>
+    </message>
+    <message>
+        <source>workspace</source>
+        <translation>工作区</translation>
+    </message>
+    <message>
+        <source>writing what stays in memory</source>
+        <translation>写入常驻内存的权重</translation>
+    </message>
+    <message>
+        <source>{before} or {next}</source>
+        <translation>{before} 或 {next}</translation>
+    </message>
+    <message>
+        <source>{before}, {next}</source>
+        <translation>{before}、{next}</translation>
+    </message>
+    <message>
+        <source>{before}; {next}</source>
+        <translation>{before}；{next}</translation>
+    </message>
+    <message>
+        <source>{folder} cannot be changed ({reason}).</source>
+        <translation>无法更改 {folder}（{reason}）。</translation>
+    </message>
+    <message>
+        <source>{folder} cannot be made ({reason}). Give a new folder.</source>
+        <translation>无法创建 {folder}（{reason}）。请指定一个新文件夹。</translation>
+    </message>
+    <message>
+        <source>{folder} cannot be written to ({reason}).</source>
+        <translation>无法写入 {folder}（{reason}）。</translation>
+    </message>
+    <message>
+        <source>{folder} is in the way ({reason}). Move it elsewhere.</source>
+        <translation>{folder} 已占用此位置（{reason}）。请将它移到别处。</translation>
+    </message>
+    <message>
+        <source>{folder} is no complete prepared model: it has no {manifest}. {cure}</source>
+        <translation>{folder} 不是完整的准备好的模型：其中没有 {manifest}。{cure}</translation>
+    </message>
+    <message>
+        <source>{folder} lacks model_{number}.pt: a folder of published predictors has one for each of the {layers} layers. Without --predictors they are trained.</source>
+        <translation>{folder} 中缺少 model_{number}.pt：已发布预测器的文件夹应为 {layers} 层各含一个。不加 --predictors 则会自行训练。</translation>
+    </message>
+    <message>
+        <source>{folder} lacks {files}, whole or in shards with an index. {hint}</source>
+        <translation>{folder} 中缺少 {files}（完整的，或带索引的分片）。{hint}</translation>
+    </message>
+    <message>
+        <source>{folder} lacks {missing}. Download the checkpoint again.</source>
+        <translation>{folder} 中缺少 {missing}。请重新下载检查点。</translation>
+    </message>
+    <message>
+        <source>{host} does not hand {name} out to us (status {status}).</source>
+        <translation>{host} 拒绝提供 {name}（状态 {status}）。</translation>
+    </message>
+    <message>
+        <source>{host} has no {name} at {url} (status {status}).</source>
+        <translation>{host} 在 {url} 处没有 {name}（状态 {status}）。</translation>
+    </message>
+    <message>
+        <source>{host} redirects to {scheme}, which is not safe.</source>
+        <translation>{host} 重定向到 {scheme}，这不安全。</translation>
+    </message>
+    <message>
+        <source>{hub} answers with status {status}. Try again later.</source>
+        <translation>{hub} 返回状态 {status}。请稍后重试。</translation>
+    </message>
+    <message>
+        <source>{hub} cannot be reached. Check the network, and HF_ENDPOINT if you set it.</source>
+        <translation>无法连接 {hub}。请检查网络；如果设置了 HF_ENDPOINT，也请检查它。</translation>
+    </message>
+    <message>
+        <source>{hub} gave an answer about {repo} that makes no sense ({error}).</source>
+        <translation>{hub} 关于 {repo} 的答复无法理解（{error}）。</translation>
+    </message>
+    <message>
+        <source>{hub} refuses access (status {status}). A token in use (HF_TOKEN) may be wrong or too weak.</source>
+        <translation>{hub} 拒绝访问（状态 {status}）。所用的令牌（HF_TOKEN）可能有误或权限不足。</translation>
+    </message>
+    <message>
+        <source>{index} has no weight_map from names to files.</source>
+        <translation>{index} 中没有从名称到文件的 weight_map。</translation>
+    </message>
+    <message>
+        <source>{index} names files outside its folder or of another kind: {strange}.</source>
+        <translation>{index} 列出了其文件夹之外或其他类型的文件：{strange}。</translation>
+    </message>
+    <message>
+        <source>{index} promises weights that are not in their shards: {lost}.</source>
+        <translation>{index} 列出的权重不在相应的分片中：{lost}。</translation>
+    </message>
+    <message>
+        <source>{item} {size}</source>
+        <translation>{item} {size}</translation>
+    </message>
+    <message>
+        <source>{model} has no tokenizer, so it cannot read a text.</source>
+        <translation>{model} 没有分词器，因此无法读取文本。</translation>
+    </message>
+    <message>
+        <source>{names} and {more} more</source>
+        <translation>{names} 等，另有 {more} 个</translation>
+    </message>
+    <message>
+        <source>{name} came twice with a wrong checksum, so it was thrown away. Try again later.</source>
+        <translation>{name} 两次下载的校验和都不对，已丢弃。请稍后重试。</translation>
+    </message>
+    <message>
+        <source>{name} does not come: {reason}, {failures} times in a row. What has arrived is kept: start it again to go on.</source>
+        <translation>无法下载 {name}：{reason}，已连续 {failures} 次。已下载的部分会保留：重新开始即可继续。</translation>
+    </message>
+    <message>
+        <source>{name} has no tokenizer: give it token ids with --tokens.</source>
+        <translation>{name} 没有分词器：请用 --tokens 提供词元编号。</translation>
+    </message>
+    <message>
+        <source>{name} has no tokenizer: its checkpoint came without one, so it cannot read text.</source>
+        <translation>{name} 没有分词器：它的检查点不含分词器，因此无法读取文本。</translation>
+    </message>
+    <message>
+        <source>{name} has the dtype {dtype}, and only {dtypes} are read</source>
+        <translation>{name} 的数据类型为 {dtype}，而只能读取 {dtypes}</translation>
+    </message>
+    <message>
+        <source>{name} has {bytes} bytes where its shape needs {needed}</source>
+        <translation>{name} 有 {bytes} 字节，而其形状需要 {needed} 字节</translation>
+    </message>
+    <message>
+        <source>{name} in {path} holds NaN or infinite weights: the checkpoint is damaged.</source>
+        <translation>{path} 中的 {name} 含有 NaN 或无穷大的权重：检查点已损坏。</translation>
+    </message>
+    <message>
+        <source>{name} is compressed or encrypted, as PyTorch never does</source>
+        <translation>{name} 经过压缩或加密，PyTorch 从不这样做</translation>
+    </message>
+    <message>
+        <source>{name} is no tensor</source>
+        <translation>{name} 不是张量</translation>
+    </message>
+    <message>
+        <source>{name} is not where the directory says</source>
+        <translation>{name} 不在目录所指的位置</translation>
+    </message>
+    <message>
+        <source>{name} lies outside the file</source>
+        <translation>{name} 超出文件范围</translation>
+    </message>
+    <message>
+        <source>{name} overlaps another entry</source>
+        <translation>{name} 与另一个条目重叠</translation>
+    </message>
+    <message>
+        <source>{name} overlaps another tensor</source>
+        <translation>{name} 与另一个张量重叠</translation>
+    </message>
+    <message>
+        <source>{others} cannot be read.</source>
+        <translation>无法读取 {others}。</translation>
+    </message>
+    <message>
+        <source>{out} could not be written: {reason}.</source>
+        <translation>无法写入 {out}：{reason}。</translation>
+    </message>
+    <message>
+        <source>{out} could not be written: {reason}. About {needed} more are needed and {free} are free. Make room and prepare again: it goes on where it was. To give it up, delete {partial}.</source>
+        <translation>无法写入 {out}：{reason}。还需约 {needed}，可用空间为 {free}。请腾出空间后再次准备：会从中断处继续。要放弃，请删除 {partial}。</translation>
+    </message>
+    <message>
+        <source>{out} exists and is not empty. Give a new folder.</source>
+        <translation>{out} 已存在且不为空。请指定一个新文件夹。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be read ({error}). Prepare or download the model again.</source>
+        <translation>无法读取 {path}（{error}）。请重新准备或下载此模型。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be read ({reason}). {again}</source>
+        <translation>无法读取 {path}（{reason}）。{again}</translation>
+    </message>
+    <message>
+        <source>{path} cannot be read as PyTorch weights: {error}.</source>
+        <translation>无法将 {path} 读取为 PyTorch 权重：{error}。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be read as a JSON list of token ids: {error}</source>
+        <translation>无法将 {path} 读取为词元编号的 JSON 列表：{error}</translation>
+    </message>
+    <message>
+        <source>{path} cannot be read as a text: {error}</source>
+        <translation>无法将 {path} 读取为文本：{error}</translation>
+    </message>
+    <message>
+        <source>{path} cannot be read as safetensors: its header is nested too deeply.</source>
+        <translation>无法将 {path} 读取为 safetensors：它的文件头嵌套过深。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be read as safetensors: {error}. Download it again.</source>
+        <translation>无法将 {path} 读取为 safetensors：{error}。请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be read: it is nested too deeply.</source>
+        <translation>无法读取 {path}：嵌套过深。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be read: {error}.</source>
+        <translation>无法读取 {path}：{error}。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be read: {reason}.</source>
+        <translation>无法读取 {path}：{reason}。</translation>
+    </message>
+    <message>
+        <source>{path} could not be opened: {reason}.</source>
+        <translation>无法打开 {path}：{reason}。</translation>
+    </message>
+    <message>
+        <source>{path} could not be read at byte {offset}: {reason}.</source>
+        <translation>无法读取 {path} 的第 {offset} 字节处：{reason}。</translation>
+    </message>
+    <message>
+        <source>{path} does not list {files}. {again}</source>
+        <translation>{path} 中没有列出 {files}。{again}</translation>
+    </message>
+    <message>
+        <source>{path} does not say which model_type it is.</source>
+        <translation>{path} 没有说明 model_type。</translation>
+    </message>
+    <message>
+        <source>{path} ends before the data at byte {offset}: it is shorter than its header says: prepare or download it again.</source>
+        <translation>{path} 在第 {offset} 字节的数据之前就已结束，比文件头标明的短：请重新准备或下载。</translation>
+    </message>
+    <message>
+        <source>{path} ends within {name}. Download it again.</source>
+        <translation>{path} 在 {name} 中间就已结束。请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} has a hidden_size of {width}, which {heads} attention heads cannot share.</source>
+        <translation>{path} 中的 hidden_size 为 {width}，无法由 {heads} 个注意力头均分。</translation>
+    </message>
+    <message>
+        <source>{path} has a {key} of {size}; a number from 1 to {largest} is needed.</source>
+        <translation>{path} 中的 {key} 为 {size}；需要 1 到 {largest} 之间的数字。</translation>
+    </message>
+    <message>
+        <source>{path} has format version {found}, this Flashbulb reads version {known}. Update Flashbulb, or prepare the model again with this one.</source>
+        <translation>{path} 的格式版本为 {found}，而此 Flashbulb 读取版本 {known}。请更新 Flashbulb，或用此版本重新准备模型。</translation>
+    </message>
+    <message>
+        <source>{path} has {size} bytes instead of {expected}: it is not whole. {again}</source>
+        <translation>{path} 有 {size} 字节，应为 {expected} 字节：它不完整。{again}</translation>
+    </message>
+    <message>
+        <source>{path} has {size} bytes where its header says {end}: it is truncated or was changed. Prepare or download the model again.</source>
+        <translation>{path} 有 {size} 字节，而其文件头标明 {end} 字节：它被截断或更改过。请重新准备或下载此模型。</translation>
+    </message>
+    <message>
+        <source>{path} holds no text.</source>
+        <translation>{path} 中没有文本。</translation>
+    </message>
+    <message>
+        <source>{path} holds what another shard has too: {twice}.</source>
+        <translation>{path} 中有另一分片也有的内容：{twice}。</translation>
+    </message>
+    <message>
+        <source>{path} is damaged ({error}). Delete it and run the report again.</source>
+        <translation>{path} 已损坏（{error}）。请删除它并重新生成报告。</translation>
+    </message>
+    <message>
+        <source>{path} is missing. Prepare or download the model again.</source>
+        <translation>缺少 {path}。请重新准备或下载此模型。</translation>
+    </message>
+    <message>
+        <source>{path} is missing. {again}</source>
+        <translation>缺少 {path}。{again}</translation>
+    </message>
+    <message>
+        <source>{path} is missing: {folder} is no checkpoint in Hugging Face form.</source>
+        <translation>缺少 {path}：{folder} 不是 Hugging Face 格式的检查点。</translation>
+    </message>
+    <message>
+        <source>{path} is no JSON list of token ids from 0 to {largest}.</source>
+        <translation>{path} 不是由 0 到 {largest} 的词元编号组成的 JSON 列表。</translation>
+    </message>
+    <message>
+        <source>{path} is no JSON object.</source>
+        <translation>{path} 不是 JSON 对象。</translation>
+    </message>
+    <message>
+        <source>{path} is no predictor for this model: fc1.weight [rank, {width}] and fc2.weight [{neurons}, rank] are needed.</source>
+        <translation>{path} 不是适用于此模型的预测器：需要 fc1.weight [rank, {width}] 和 fc2.weight [{neurons}, rank]。</translation>
+    </message>
+    <message>
+        <source>{path} is not a bundle file ({error}). Prepare the model again.</source>
+        <translation>{path} 不是捆绑数据文件（{error}）。请重新准备此模型。</translation>
+    </message>
+    <message>
+        <source>{path} is not the manifest of a prepared model ({error}). {again}</source>
+        <translation>{path} 不是准备好的模型的清单（{error}）。{again}</translation>
+    </message>
+    <message>
+        <source>{path} was changed or damaged: its checksum is not the manifest&apos;s. {again}</source>
+        <translation>{path} 被更改或已损坏：校验和与清单不符。{again}</translation>
+    </message>
+    <message>
+        <source>{reason}; trying again</source>
+        <translation>{reason}；正在重试</translation>
+    </message>
+    <message>
+        <source>{repo} has no config.json: it is no model in Hugging Face form.</source>
+        <translation>{repo} 中没有 config.json：它不是 Hugging Face 格式的模型。</translation>
+    </message>
+    <message>
+        <source>{repo} has no revision {revision}.</source>
+        <translation>{repo} 没有修订版本 {revision}。</translation>
+    </message>
+    <message>
+        <source>{repo} has no weights that Flashbulb reads: model.safetensors or pytorch_model.bin, or shards.</source>
+        <translation>{repo} 中没有 Flashbulb 能读取的权重：model.safetensors 或 pytorch_model.bin，或其分片。</translation>
+    </message>
+    <message>
+        <source>{repo} is gated: its authors ask you to accept their terms. Do so on {page} and then give Flashbulb your token: in HF_TOKEN, by `hf auth login`, or in the system&apos;s keychain by `keyring set {keyring}`.</source>
+        <translation>{repo} 需获授权：作者要求你接受其条款。请在 {page} 上接受，然后将令牌提供给 Flashbulb：通过 HF_TOKEN、`hf auth login`，或用 `keyring set {keyring}` 存入系统钥匙串。</translation>
+    </message>
+    <message>
+        <source>{repo} is gated: its authors ask you to accept their terms. Do so on {page} with the account of the token that is in use, and wait for their answer if they give one by hand.</source>
+        <translation>{repo} 需获授权：作者要求你接受其条款。请用所用令牌的账户在 {page} 上接受；如果由作者人工审批，请等待答复。</translation>
+    </message>
+    <message>
+        <source>{repo} is no repository&apos;s name. Names look like facebook/opt-125m.</source>
+        <translation>{repo} 不是仓库名称。名称形如 facebook/opt-125m。</translation>
+    </message>
+    <message>
+        <source>{repo} is not on disk. `flashbulb models` lists what is.</source>
+        <translation>磁盘上没有 {repo}。`flashbulb models` 会列出已有的模型。</translation>
+    </message>
+    <message>
+        <source>{repo} needs {needed} of disk to be downloaded and prepared, and {folder} has {free} free. Make room for {lacking}, or name another disk&apos;s folder in FLASHBULB_MODELS.</source>
+        <translation>下载并准备 {repo} 需要 {needed} 磁盘空间，而 {folder} 可用 {free}。请腾出 {lacking}，或在 FLASHBULB_MODELS 中指定其他磁盘上的文件夹。</translation>
+    </message>
+    <message>
+        <source>{told} {advice}</source>
+        <translation>{told}{advice}</translation>
+    </message>
+</context>
 </TS>

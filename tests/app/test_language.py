@@ -1,14 +1,21 @@
 """The window's language: the system's or the chosen one, in words, numbers and Qt's own buttons."""
 
+import os
+import shutil
 from datetime import date
 
 import pytest
 from PySide6.QtCore import QLocale
 from PySide6.QtWidgets import QDialogButtonBox
 
+import engine
 from app import language, units
+from app.chat.notice import Notice
 from app.chat.sidebar import ConversationsModel
+from app.engine_host import State
 from app.settings.window import SettingsWindow
+from engine.errors import CheckpointError, FlawError
+from engine.text import Text
 
 
 @pytest.fixture
@@ -52,6 +59,33 @@ def test_a_chosen_language_is_kept_and_spoken_from_the_next_start(open_window, q
     window.quit()
     again = open_window(data_dir=tmp_path)
     assert again.models.text() == "模型…"
+
+
+def test_what_the_engine_says_is_spoken_with_all_that_is_in_it(chinese):
+    flaw = FlawError("it holds {name} twice", name="{x}")
+    error = CheckpointError("{path} cannot be read as PyTorch weights: {error}.", path="a.bin", error=flaw)
+    assert language.spoken(error) == "无法将 a.bin 读取为 PyTorch 权重：其中 {x} 出现了两次。"
+    assert str(error) == "a.bin cannot be read as PyTorch weights: it holds {x} twice."
+
+
+def test_what_has_no_translation_is_spoken_as_it_is(chinese):
+    assert language.spoken(Text("{a}, of which nobody heard", a=1)) == "1, of which nobody heard"
+    assert language.spoken(OSError(28, "No space left")) == "[Errno 28] No space left"
+    assert language.spoken("plain {text}") == "plain {text}"
+
+
+def test_what_the_engine_says_of_a_model_is_shown_in_chinese(qtbot, open_window, tiny_model, tmp_path, monkeypatch):
+    """The real engine, which finds a file of another length."""
+    monkeypatch.setattr(language, "system_languages", lambda: ["zh-Hans-CN"])
+    folder = shutil.copytree(tiny_model, tmp_path / "model")
+    size = (folder / "resident.safetensors").stat().st_size
+    os.truncate(folder / "resident.safetensors", 10)
+    window = open_window(engine, wait=False, model=str(folder))
+    qtbot.waitUntil(lambda: window.host.state is State.FAILED, timeout=120_000)
+    notice = next(n for n in window.chat.findChildren(Notice) if n.isVisible())
+    assert notice.message.text() == (
+        f"{folder}/resident.safetensors 有 10 字节，应为 {size} 字节：它不完整。请重新准备或下载此模型。"
+    )
 
 
 def test_qts_own_buttons_speak_it_too(qtbot, chinese):

@@ -6,15 +6,17 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from string import Formatter
 from xml.etree import ElementTree
 
 import pytest
 
 import translations
-from translations import LANGUAGES, TRANSLATIONS
+from translations import ENGINE, LANGUAGES, ROOT, TRANSLATIONS
 
-APP = translations.ROOT / "app"
+APP = ROOT / "app"
 SOURCES = sorted(APP.rglob("*.py"))
+SAYING = {path: calls for path, calls in translations.saying().items() if calls}
 SHOWN = {
     *("setText", "setToolTip", "setAccessibleName", "setAccessibleDescription", "setWindowTitle", "setPlaceholderText"),
     *("setInformativeText", "setStatusTip", "setWhatsThis", "addAction", "addMenu", "addItem", "addRow", "add_row"),
@@ -71,6 +73,24 @@ def test_what_a_person_reads_can_be_translated(path):
 def test_a_translation_has_the_placeholders_of_its_source(language):
     wrong = [t for t in texts(language) for f in t.forms if f and _placeholders(f) != _placeholders(t.source)]
     assert not wrong
+
+
+@pytest.mark.parametrize("path", SAYING, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_what_the_engine_says_is_found_and_has_its_values(path):
+    """A template that is put together would not be found; a value that lacks would be missed when it is too late."""
+    for call in SAYING[path]:
+        template, values = call.args[0], {keyword.arg for keyword in call.keywords}
+        assert not isinstance(template, ast.JoinedStr | ast.BinOp), f"line {call.lineno}: a literal template is needed"
+        if isinstance(template, ast.Constant) and _name(call) != "joined":
+            names = {name for _, name, _, _ in Formatter().parse(template.value) if name is not None}
+            assert names == values, f"line {call.lineno}"
+
+
+def test_all_that_the_engine_says_is_translated():
+    chinese = {text.source: text for text in texts("zh_CN") if text.context == ENGINE}
+    assert sorted(chinese) == translations.templates()
+    assert len(chinese) > 100
+    assert all(text.finished for text in chinese.values())
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

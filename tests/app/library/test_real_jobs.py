@@ -7,7 +7,8 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QMessageBox
 
-from app.library.jobs import COMMAND, Jobs
+from app import language
+from app.library.jobs import COMMAND, Jobs, JobState
 from app.library.survey import STARTER
 from app.library.window import LibraryWindow
 from app.settings.registry import Settings
@@ -108,6 +109,19 @@ def test_a_preparation_that_was_interrupted_can_be_thrown_away(qtbot, library, t
     next(b for b in _buttons(library) if b.text() == "Delete").click()
     qtbot.waitUntil(lambda: library.row(str(checkpoint)) is None, timeout=PATIENCE)
     assert not list((tmp_path / "models").glob("*.partial"))
+
+
+def test_what_went_wrong_comes_in_the_language_of_the_window(qtbot, library, tmp_path):
+    """From a process that speaks English."""
+    folder = tmp_path / "nowhere"
+    language.use(language.CHINESE)
+    try:
+        library.jobs.start(str(folder))
+        job = library.jobs.job(str(folder))
+        qtbot.waitUntil(lambda: job.state is JobState.FAILED, timeout=PATIENCE)
+    finally:
+        language.use(language.ENGLISH)
+    assert job.error == f"文件夹 {folder} 不存在。"
 
 
 def _buttons(library):

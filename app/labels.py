@@ -7,7 +7,6 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
 from app.colours import colours
 
 SMALL = 0.88
-FIELD_MARGINS = (3, 0, 0, 0)  # of text in a search field: some styles leave none
 
 
 def scaled(font: QFont, factor: float, weight: QFont.Weight | None = None) -> QFont:

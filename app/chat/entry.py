@@ -3,13 +3,15 @@
 import math
 
 from PySide6.QtCore import SIGNAL, QMimeData, QSizeF, Qt, Signal
-from PySide6.QtGui import QDragEnterEvent, QKeyEvent
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QFrame, QTextEdit, QWidget
+
+from app.fields import TakesText
 
 MOST_LINES = 8
 
 
-class Entry(QTextEdit):
+class Entry(TakesText, QTextEdit):
     """Plain text. Enter sends, Shift-Enter starts a new line, Tab leaves, Escape gives up."""
 
     sent = Signal()
@@ -36,12 +38,6 @@ class Entry(QTextEdit):
             self.left.emit()
         else:
             super().keyPressEvent(event)
-
-    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if any(url.isLocalFile() for url in event.mimeData().urls()):
-            event.ignore()  # a file or folder is no text: it is for the window
-        else:
-            super().dragEnterEvent(event)
 
     def insertFromMimeData(self, source: QMimeData) -> None:
         self.insertPlainText(source.text())

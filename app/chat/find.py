@@ -5,15 +5,15 @@ from dataclasses import dataclass
 import shiboken6
 from PySide6.QtCore import QEvent, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import QHideEvent, QKeyEvent, QPainter, QPaintEvent, QTextCursor, QTextDocument
-from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QPlainTextEdit, QTextEdit, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QTextEdit, QWidget
 
 from app.chat.buttons import IconButton
 from app.chat.message import MessageWidget
 from app.chat.transcript import Transcript
 from app.colours import colours
 from app.conversation import Message
-from app.fields import can_be_cleared
-from app.labels import FIELD_MARGINS, quiet
+from app.fields import SearchField
+from app.labels import quiet
 
 FIELD_WIDTH = 260
 REFRESH_MS = 120  # after the text has changed: an answer that streams in changes it often
@@ -30,7 +30,7 @@ class Found:
     cursor: QTextCursor | None = None
 
 
-class FindField(QLineEdit):
+class FindField(SearchField):
     """Enter goes on, Shift-Enter back, Escape closes, also while Escape would stop an answer."""
 
     stepped = Signal(int)  # 1 or -1
@@ -64,11 +64,7 @@ class FindBar(QWidget):
         self._marked: list[TextField] = []
         self._timer = QTimer(self, singleShot=True, interval=REFRESH_MS)
         self._timer.timeout.connect(self._look_again)
-        self.field = FindField()
-        can_be_cleared(self.field)
-        self.field.setTextMargins(*FIELD_MARGINS)
-        self.field.setPlaceholderText(self.tr("Find in this chat"))
-        self.field.setAccessibleName(self.tr("Find in this chat"))
+        self.field = FindField(self.tr("Find in this chat"))
         self.field.setMaximumWidth(FIELD_WIDTH)
         self.count = quiet()
         self.previous = IconButton("up", self.tr("Previous place"))

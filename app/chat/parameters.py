@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
 
 from app.card import paint_card
 from app.colours import colours, is_dark
+from app.fields import TakesText
 from app.labels import quiet
 from app.language import tr
 from app.settings.registry import BY_KEY, Settings
@@ -64,6 +65,10 @@ class NumberField(QWidget):
         self.changed.emit(self._name, round(value, 4) if isinstance(value, float) else value)
 
 
+class PromptField(TakesText, QPlainTextEdit):
+    """The system prompt."""
+
+
 class ParametersForm(QWidget):
     """System prompt and sampling. `changed` carries a name and its value."""
 
@@ -78,7 +83,7 @@ class ParametersForm(QWidget):
             "repetition_penalty": self.tr("Repetition penalty"),
             "max_tokens": self.tr("Longest answer (tokens)"),
         }
-        self.prompt = QPlainTextEdit(tabChangesFocus=True)
+        self.prompt = PromptField(tabChangesFocus=True)
         self.prompt.setPlaceholderText(self.tr("What the model is told before the conversation begins"))
         self.prompt.setAccessibleName(self.tr("System prompt"))
         self.prompt.setFixedHeight(PROMPT_LINES * self.prompt.fontMetrics().lineSpacing() + 14)

@@ -34,10 +34,10 @@ from PySide6.QtWidgets import (
 from app.chat.notice import Notice
 from app.colours import colours, mix
 from app.conversation import Head
-from app.fields import can_be_cleared
+from app.fields import SearchField, TakesText
 from app.history import Hit
 from app.icons import GRID, paint
-from app.labels import FIELD_MARGINS, SMALL, quiet, scaled
+from app.labels import SMALL, quiet, scaled
 from app.storage import Storage
 
 WIDTH = 236
@@ -162,6 +162,10 @@ def _identity(row: str | Head | Hit) -> tuple:
     return ("head", row.id) if isinstance(row, Head) else ("section", row)
 
 
+class TitleField(TakesText, QLineEdit):
+    """Where a title is changed."""
+
+
 class ConversationDelegate(QStyledItemDelegate):
     """A title and a line of text below it; sections are small and grey."""
 
@@ -196,8 +200,8 @@ class ConversationDelegate(QStyledItemDelegate):
                 painter.drawText(below, _LEFT, _elided(small, head.snippet, below.width()))
         painter.restore()
 
-    def createEditor(self, parent: QWidget, _option: QStyleOptionViewItem, _index: Index) -> QLineEdit:
-        editor = QLineEdit(parent)
+    def createEditor(self, parent: QWidget, _option: QStyleOptionViewItem, _index: Index) -> TitleField:
+        editor = TitleField(parent)
         editor.setAccessibleName(self.tr("Title"))
         return editor
 
@@ -338,11 +342,7 @@ class Sidebar(QWidget):
         self._heads: list[Head] = []
         self._shown = ""
         self._deleted: list[str] = []
-        self.field = QLineEdit()
-        can_be_cleared(self.field)
-        self.field.setTextMargins(*FIELD_MARGINS)
-        self.field.setPlaceholderText(self.tr("Search"))
-        self.field.setAccessibleName(self.tr("Search conversations"))
+        self.field = SearchField(self.tr("Search"), self.tr("Search conversations"))
         self.field.installEventFilter(self)
         self.model = ConversationsModel(self)
         self.list = ConversationList()

@@ -9,7 +9,6 @@ from PySide6.QtGui import QAction, QDragEnterEvent, QDropEvent, QPalette
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
-    QLineEdit,
     QMainWindow,
     QMessageBox,
     QScrollArea,
@@ -19,9 +18,9 @@ from PySide6.QtWidgets import (
 
 from app import units
 from app.dialogs import tell
-from app.fields import can_be_cleared
+from app.fields import SearchField
 from app.focus import Ringed
-from app.labels import FIELD_MARGINS, Label, quiet
+from app.labels import Label, quiet
 from app.language import spoken
 from app.library.jobs import LOOK_UP, Job, Jobs
 from app.library.row import ModelRow
@@ -65,11 +64,8 @@ class LibraryWindow(QMainWindow):
         self._worker = Worker("library", self)
         self._looking = QTimer(self, singleShot=True, interval=0)
         self._looking.timeout.connect(self._look)
-        self.field = QLineEdit()
-        can_be_cleared(self.field)
-        self.field.setTextMargins(*FIELD_MARGINS)
-        self.field.setPlaceholderText(self.tr("Find, or paste the name or link of a Hub repository"))
-        self.field.setAccessibleName(self.tr("Find a model"))
+        placeholder = self.tr("Find, or paste the name or link of a Hub repository")
+        self.field = SearchField(placeholder, self.tr("Find a model"))
         self.rows: list[ModelRow] = []
         self.foot = quiet()
         self._compose()

@@ -19,9 +19,15 @@ def checkpoint_in(folder: Path) -> Path:
 
 
 def drop(widget: QWidget, path: Path) -> bool:
-    """Whether it was taken, by the widget or by what holds it, as Qt hands such events on."""
+    """Whether a file or folder was taken, by the widget or by what holds it."""
     data = QMimeData()
     data.setUrls([QUrl.fromLocalFile(str(path))])
+    data.setText(data.urls()[0].toString())  # as file managers do, for what knows nothing of files
+    return drop_data(widget, data)
+
+
+def drop_data(widget: QWidget, data: QMimeData) -> bool:
+    """Drag over a widget, as Qt hands such events on to what holds it, and drop on what has taken it."""
     rest = (Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier)
     entering = QDragEnterEvent(QPoint(5, 5), *rest)
     QApplication.sendEvent(widget, entering)

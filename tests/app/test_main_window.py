@@ -1,15 +1,15 @@
 """The window as a user meets it, around a stand-in for the engine."""
 
 import pytest
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QMimeData, QPoint, Qt
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QApplication, QMessageBox
+from PySide6.QtWidgets import QApplication, QLineEdit, QMessageBox, QPlainTextEdit, QTextEdit, QWidget
 
 from app.chat.notice import Notice
 from app.chat.welcome import EXAMPLES
 from app.engine_host import State
 from engine.errors import PreparedModelError, ReadError
-from tests.app.dropping import checkpoint_in, drop
+from tests.app.dropping import checkpoint_in, drop, drop_data
 from tests.app.fake_engine import FakeEngine, Gate
 
 
@@ -236,6 +236,39 @@ def test_a_prepared_model_is_dropped_anywhere_on_the_window(qtbot, open_window, 
     qtbot.waitUntil(lambda: engine.seen[-1] == f"load {tmp_path}")
     wait_until_ready(qtbot, window)
     assert window.chat.composer.entry.toPlainText() == ""
+
+
+def test_a_folder_that_is_dropped_on_a_field_is_for_the_window(qtbot, open_window, tmp_path, monkeypatch):
+    """All that takes drops, whether it is shown or not; nothing is written into it."""
+    window = open_window()
+    type_and_send(qtbot, window, "Hi")
+    wait_until_ready(qtbot, window)
+    qtbot.waitUntil(lambda: bool(window.sidebar.model.heads()))
+    window.sidebar.rename(window.sidebar.model.heads()[0].id)
+    window.chat.transcript.messages()[0].edit_button.click()
+    opened = []
+    monkeypatch.setattr(window, "open_file", opened.append)
+    places = [w for w in window.findChildren(QWidget) if w.acceptDrops() and w.window() is window]
+    fields = [w for w in window.findChildren(QWidget) if isinstance(w, QLineEdit | QTextEdit | QPlainTextEdit)]
+    before = [words(field) for field in fields]
+    named = {field.accessibleName() for field in fields}
+    assert {"Search conversations", "Title", "Find in this chat", "System prompt", "Message"} <= named
+    for place in places:
+        assert drop(place, tmp_path), place
+    assert opened == [str(tmp_path)] * len(places)
+    assert [words(field) for field in fields] == before
+
+
+def words(field):
+    return field.text() if isinstance(field, QLineEdit) else field.toPlainText()
+
+
+def test_text_is_dropped_into_a_field(open_window):
+    window = open_window()
+    data = QMimeData()
+    data.setText("some words")
+    assert drop_data(window.sidebar.field, data)
+    assert window.sidebar.field.text() == "some words"
 
 
 def test_a_model_that_is_dropped_in_the_middle_of_an_answer_stops_it_first(qtbot, open_window, tmp_path):

@@ -217,10 +217,12 @@ def answer(qtbot, window, name):
     next(b for b in buttons(window) if b.text() == name).click()
 
 
-def test_a_dropped_prepared_model_is_loaded(qtbot, library, installed):
+@pytest.mark.parametrize("on_the_field", [False, True])
+def test_a_dropped_prepared_model_is_loaded(qtbot, library, installed, on_the_field):
     with qtbot.waitSignal(library.chat_asked) as asked:
-        drop(library, installed)
+        drop(library.field if on_the_field else library, installed)
     assert asked.args == [str(installed)]
+    assert library.field.text() == ""
 
 
 def test_a_dropped_checkpoint_is_prepared_as_a_job_if_that_is_wished(qtbot, library, tmp_path):

@@ -2,7 +2,7 @@
 
 models/facebook--opt-125m/               a prepared model
 models/.downloads/facebook--opt-125m/    one on its way: plan.json, checkpoint/, prepared/
-models/.adding/mine.json                 of which folder models/mine.partial/ is being prepared
+models/.adding/mine.json                 of which folder models/mine/ was prepared, or models/mine.partial/ is being
 models/.drives/                          how fast the drives are, by `flashbulb bench drive`
 """
 
@@ -13,6 +13,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import count
+from os.path import lexists
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -109,6 +111,7 @@ def remove(repo: str) -> int:
         for model in found:
             (model.folder / MANIFEST).unlink()  # first, so that nothing half deleted looks whole
             model.folder.unlink() if model.folder.is_symlink() else shutil.rmtree(model.folder)
+            _note(model.folder).unlink(missing_ok=True)
         shutil.rmtree(work, ignore_errors=True)
     return freed
 
@@ -164,57 +167,76 @@ def is_checkpoint(folder: Path) -> bool:
 def add(checkpoint: Path, preparing: Callable[[str, float], None] = lambda *_: None, **options) -> Path:
     """Prepare a checkpoint that is on disk already; returns the model's folder. The checkpoint stays as it is.
 
-    Call it again to go on with what was interrupted. Raises HubError, CheckpointError, FlashbulbError.
+    Call it again to go on with what was interrupted. Checkpoints of one name become models `mine`, `mine 2`.
+    Raises HubError, CheckpointError, FlashbulbError.
     """
     from engine.prepare.prepare import prepare
 
     checkpoint = checkpoint.resolve()
-    folder, note = _added(checkpoint), _note(checkpoint)
+    folder = _added(checkpoint)
+    number = folder.name.removeprefix(_plain_name(checkpoint)).replace("-", " ")
     with _alone(folder.name):
         if (folder / MANIFEST).is_file():
             return folder
-        _write(note, {"checkpoint": str(checkpoint)})
+        _write(_note(folder), {"checkpoint": str(checkpoint)})
         try:
-            prepare(checkpoint, folder, name=checkpoint.name, progress=preparing, **options)
+            prepare(checkpoint, folder, name=checkpoint.name + number, progress=preparing, **options)
         finally:
-            if not _partial(checkpoint).is_dir():  # it is whole, or nothing of it was kept
-                note.unlink()
+            if not folder.is_dir() and not _partial(folder).is_dir():  # nothing of it was kept
+                _note(folder).unlink()
     return folder
+
+
+def added(checkpoint: Path) -> Path | None:
+    """The model that `add` made of a checkpoint; None if there is none."""
+    folder = _added(checkpoint.resolve())
+    return folder if (folder / MANIFEST).is_file() else None
 
 
 def adding() -> list[Path]:
     """Checkpoints on disk that `add` was interrupted with. They may be gone meanwhile."""
-    checkpoints = (_checkpoint_of(note) for note in sorted((models_folder() / ADDING).glob("*.json")))
-    return [checkpoint for checkpoint in checkpoints if checkpoint and _partial(checkpoint).is_dir()]
+    return [checkpoint for checkpoint, folder in _noted() if _partial(folder).is_dir()]
 
 
 def give_up(checkpoint: Path) -> None:
     """Delete what `add` has made so far of a checkpoint."""
-    checkpoint = checkpoint.resolve()
-    with _alone(_added(checkpoint).name):
-        _note(checkpoint).unlink(missing_ok=True)
-        shutil.rmtree(_partial(checkpoint), ignore_errors=True)
+    folder = _added(checkpoint.resolve())
+    with _alone(folder.name):
+        shutil.rmtree(_partial(folder), ignore_errors=True)
+        if not folder.is_dir():
+            _note(folder).unlink(missing_ok=True)
 
 
 def _added(checkpoint: Path) -> Path:
-    return models_folder() / (re.sub(r"[^\w.-]+", "-", checkpoint.name, flags=re.ASCII).lstrip(".-") or "model")
+    """A checkpoint's folder among the models: the one that was begun for it, or else one that is free."""
+    known = (folder for noted, folder in _noted() if noted == checkpoint)
+    name = _plain_name(checkpoint)
+    numbered = (models_folder() / (f"{name}-{number}" if number > 1 else name) for number in count(1))
+    free = (folder for folder in numbered if not lexists(folder) and not _partial(folder).exists())
+    return next(known, None) or next(free)
 
 
-def _partial(checkpoint: Path) -> Path:
+def _plain_name(checkpoint: Path) -> str:
+    return re.sub(r"[^\w.-]+", "-", checkpoint.name, flags=re.ASCII).lstrip(".-") or "model"
+
+
+def _partial(folder: Path) -> Path:
     """Where `prepare` works."""
-    folder = _added(checkpoint)
     return folder.with_name(f"{folder.name}.partial")
 
 
-def _note(checkpoint: Path) -> Path:
-    return models_folder() / ADDING / f"{_added(checkpoint).name}.json"
+def _note(folder: Path) -> Path:
+    return models_folder() / ADDING / f"{folder.name}.json"
 
 
-def _checkpoint_of(note: Path) -> Path | None:
-    try:
-        return Path(json.loads(note.read_text(encoding="utf-8"))["checkpoint"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+def _noted() -> Iterator[tuple[Path, Path]]:
+    """Checkpoints, and the folders that are or were to be made of them."""
+    for note in sorted((models_folder() / ADDING).glob("*.json")):
+        try:
+            checkpoint = Path(json.loads(note.read_text(encoding="utf-8"))["checkpoint"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        yield checkpoint, models_folder() / note.stem
 
 
 def _fetch(plan: hub.Plan, progress, stop, transfer) -> Path:

@@ -24,8 +24,8 @@ REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 
 @dataclass(frozen=True)
 class Row:
-    """A model. folder: where it is, if it is ready; checkpoint: where that is, if it is being prepared from one, repo
-    being its path. done, total: bytes of a download that was begun. disk: bytes that getting it takes, of which
+    """A model. folder: where it is, if it is ready; checkpoint: where that is, if it is prepared from one, repo being
+    its path. done, total: bytes of a download that was begun. disk: bytes that getting it takes, of which
     `lacking` are not free. refused: why it cannot be prepared, where more is known than its kind."""
 
     repo: str
@@ -183,13 +183,14 @@ def for_repository(repo: str) -> Row:
 
 
 def for_checkpoint(folder: Path, budget: int | None = None, window: int = 5) -> Row:
-    """A row for a checkpoint on disk that is to be prepared. Raises CheckpointError, OSError, ValueError."""
+    """A row for a checkpoint on disk that is to be prepared, or was. Raises CheckpointError, OSError, ValueError."""
     from engine import library
 
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     size = sum(file.stat().st_size for suffix in library.WEIGHTS for file in folder.glob(f"*{suffix}"))
     machine = _Machine(memory_available(), memory_total(), drive_profile(library.models_folder()), budget, window)
-    return _row(str(folder), None, size, _judged(machine, size, config, None), checkpoint=folder)
+    verdict = _judged(machine, size, config, None)
+    return _row(str(folder), None, size, verdict, checkpoint=folder, folder=library.added(folder))
 
 
 def _begun(folder: Path, budget: int | None, window: int) -> Row:

@@ -270,7 +270,8 @@ class LibraryWindow(QMainWindow):
             self.take(folder)
 
     def take(self, folder: Path) -> None:
-        """A folder that was dropped: a prepared model is chatted with, a checkpoint is offered to be prepared."""
+        """A folder that was dropped: a prepared model is chatted with, a checkpoint is offered to be prepared if it is
+        not yet."""
         folder = folder.resolve()  # as the engine calls it
         if (folder / "manifest.json").is_file():
             self.chat_asked.emit(str(folder))
@@ -285,6 +286,9 @@ class LibraryWindow(QMainWindow):
                 self.tr("It holds neither a prepared model nor a checkpoint (config.json with .safetensors or .bin "
                         "files)."),
             )  # fmt: skip
+            return
+        if row.folder:
+            self.chat_asked.emit(row.model)
             return
         box = QMessageBox(
             QMessageBox.Icon.NoIcon, self.tr("Prepare"), self.tr("Prepare {0}?").format(row.title), parent=self

@@ -8,6 +8,7 @@ import pytest
 from engine import library
 from engine.cli import main
 from engine.errors import CheckpointError
+from engine.prepared import PreparedModel
 from tests.checkpoints import write_text
 
 
@@ -53,7 +54,29 @@ def test_what_was_begun_is_known_and_goes_on(folder, tiny_checkpoint, tmp_path):
     assert library.installed() == []
     library.add(tiny_checkpoint, calibration=text)
     assert library.adding() == []
-    assert not list((folder / ".adding").iterdir())
+    assert library.added(tiny_checkpoint) == folder / tiny_checkpoint.name
+
+
+def test_checkpoints_of_one_name_become_models_of_their_own(folder, tiny_checkpoint, tmp_path):
+    one, other = (shutil.copytree(tiny_checkpoint, tmp_path / place / "mine") for place in ("one", "other"))
+    text = add_half(one, tmp_path)
+    assert library.added(one) is None
+    assert library.add(other, calibration=text) == folder / "mine-2"
+    assert library.adding() == [one]
+    assert library.add(one, calibration=text) == folder / "mine"
+    assert [PreparedModel.open(model.folder).name for model in library.installed()] == ["mine", "mine 2"]
+    assert [library.added(checkpoint) for checkpoint in (one, other)] == [folder / "mine", folder / "mine-2"]
+    library.remove("mine")
+    assert library.added(one) is None
+    assert library.add(other) == folder / "mine-2"  # it is there: nothing to be done
+    assert library.add(one, calibration=text) == folder / "mine"
+
+
+def test_a_model_of_another_origin_is_left_alone(folder, tiny_checkpoint, tmp_path):
+    """Also a checkpoint that lies in the models folder itself."""
+    there = shutil.copytree(tiny_checkpoint, folder / "mine")
+    assert library.add(there, calibration=write_text(tmp_path / "text.txt")) == folder / "mine-2"
+    assert library.is_checkpoint(there)
 
 
 def test_what_was_begun_can_be_given_up(folder, tiny_checkpoint, tmp_path):
@@ -61,6 +84,7 @@ def test_what_was_begun_can_be_given_up(folder, tiny_checkpoint, tmp_path):
     assert list(folder.glob("*.partial"))
     library.give_up(tiny_checkpoint)
     assert not list(folder.glob("*.partial"))
+    assert not list((folder / ".adding").iterdir())
     assert library.adding() == []
 
 
@@ -76,3 +100,4 @@ def test_what_cannot_be_prepared_says_so(folder, tmp_path):
     with pytest.raises(CheckpointError):
         library.add(tmp_path / "model")
     assert library.adding() == []
+    assert not list((folder / ".adding").iterdir())

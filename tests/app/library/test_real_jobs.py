@@ -77,6 +77,9 @@ def test_a_checkpoint_in_a_folder_is_prepared(qtbot, library, tiny_checkpoint, t
     assert {"PREPARING", "DONE"} <= stages
     assert PreparedModel.open(tmp_path / "models" / "mine").name == "mine"
     qtbot.waitUntil(lambda: library.row("mine") is not None, timeout=PATIENCE)
+    with qtbot.waitSignal(library.chat_asked, timeout=PATIENCE) as asked:
+        library.take(checkpoint)
+    assert asked.args == [str(tmp_path / "models" / "mine")]
 
 
 def test_a_preparation_that_was_interrupted_is_gone_on_with(qtbot, library, tiny_checkpoint, tmp_path):

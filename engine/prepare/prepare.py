@@ -21,7 +21,7 @@ from engine.flash.bundles import BundleWriter
 from engine.folders import existing, free_bytes
 from engine.memory.budget import readable
 from engine.models import build
-from engine.prepare.calibration import BundledFFN, Calibration, cut, perplexity
+from engine.prepare.calibration import BATCH, BundledFFN, Calibration, cut, perplexity
 from engine.prepare.checkpoint import COMPANIONS, Checkpoint
 from engine.prepare.journal import Journal
 from engine.prepare.order import neuron_order
@@ -38,7 +38,7 @@ LAYERS = "model.layers."  # what the names of every model's layers begin with
 USED_WINDOW = 4  # tokens, for which it is measured how neurons are used again: the paper's
 PIECE_BYTES = 64_000_000  # of a tensor that is only copied
 HEAD_BYTES = 16_000_000  # of the head, beside which lie float32 copies of it and a block of logits
-METHOD = 3  # to be raised when layers would come out otherwise: what was begun before is then begun anew
+METHOD = 4  # to be raised when layers would come out otherwise: what was begun before is then begun anew
 WORK = "work"  # the folder of what is only needed until the model is prepared
 
 
@@ -134,6 +134,12 @@ def _paused(error: OSError, source: Checkpoint, partial: Path, out: Path) -> Fla
     )
 
 
+def _named(predictor: Predictor, inputs: np.ndarray) -> np.ndarray:
+    """Bits [tokens, neurons / 8]: the neurons that a predictor names for each of the inputs [tokens, width]."""
+    pieces = (mx.array(inputs[start : start + BATCH]) for start in range(0, len(inputs), BATCH))
+    return np.concatenate([np.packbits(np.array(predictor.active(piece)), axis=1) for piece in pieces])
+
+
 class _Preparation:
     """One run of `prepare`, which may go on where an earlier one ended."""
 
@@ -219,10 +225,12 @@ class _Preparation:
         layer.update(tree_map(lambda w: w.astype(mx.float32) if w.ndim == 1 else w, layer.parameters()))
         activity = calibration.record(i, layer, ffn)
         trained, kind = self._learn(i, ffn, activity)
-        order, sparsity, use = neuron_order(activity), 1 - activity.density, activity.use(USED_WINDOW)
-        del activity  # what it maps and holds is as large as the layer
         stored = (mx.array(w).astype(self._dtype).astype(mx.float32) for w in (trained.down, trained.up, trained.bias))
-        error = calibration.predict(i, layer, ffn, Predictor(*stored, trained.quality.threshold, trained.relu))
+        predictor = Predictor(*stored, trained.quality.threshold, trained.relu)
+        order = neuron_order(_named(predictor, activity.inputs), ffn.neurons)
+        sparsity, use = 1 - activity.density, activity.use(USED_WINDOW)
+        del activity  # what it maps and holds is as large as the layer
+        error = calibration.predict(i, layer, ffn, predictor)
         bundles.write(rows, order)
         learned = {"down": trained.down, "up": trained.up[order], "bias": trained.bias[order], "order": order}
         with self._learned_file(i).open("wb") as file:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.bench.orders import ALLOWED, RANDOM
 from engine.bench.results import Result, markdown
 from engine.errors import FlashbulbError
 from engine.files import write_whole
@@ -199,6 +200,20 @@ def _draw_curves(axes, result: dict) -> None:
     axes.legend(frameon=False, fontsize=6, ncols=2)
 
 
+def _draw_orders(axes, result: dict) -> None:
+    """Each order's reads and bytes, from no gap on, against those of a random order without gaps."""
+    unordered = result["orders"][RANDOM]
+    for name, order in result["orders"].items():
+        bytes_read = [bundles / unordered["bundles"][0] for bundles in order["bundles"]]
+        axes.plot(bytes_read, [reads / unordered["reads"][0] for reads in order["reads"]], "o-", ms=3, label=name)
+    axes.axvline(ALLOWED, color="0.6", lw=0.8)
+    axes.set(
+        xlabel="times the misses' bytes", ylabel="times a random order's reads", xlim=(0.95, 2.05),
+        title=f"Reads of a token as gaps are read through, window {result['settings']['window']}",
+    )  # fmt: skip
+    axes.legend(frameon=False)
+
+
 def _draw_budgets(axes, result: dict) -> None:
     for hot, kept in ((False, "the window's neurons"), (True, "and hot neurons")):
         for figure, style, label in (("measured_ms", "o-", "measured"), ("predicted_ms", "--", "predicted")):
@@ -213,5 +228,5 @@ _DRAWN = {
     "drive": {"": _draw_drive},
     "table2": {"": _draw_table2},
     "table3": {"": _draw_table3},
-    "window": {"-neurons": _draw_curves, "-budget": _draw_budgets},
+    "window": {"-neurons": _draw_curves, "-orders": _draw_orders, "-budget": _draw_budgets},
 }

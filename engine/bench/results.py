@@ -9,7 +9,8 @@ from engine.statistics import TokenStatistics
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table; what it lacks is None and left out. Figures are medians over tokens, of one token.
+    """One line of a table; what it lacks is None and left out. Figures are medians over tokens, of one token;
+    of an order of neurons, means.
 
     dram_bytes: weights held in memory. bytes_read, reads: asked of the drive; device_bytes: what the operating system
     counted. floor_ms: what the drive's profile gives for those reads. spread: by figure, its 10th and 90th percentile.

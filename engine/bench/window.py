@@ -1,4 +1,5 @@
-"""`bench window`: the paper's fig. 4, neurons against the window on real text; and fig. 7, speed against the budget."""
+"""`bench window`: neurons against the window on real text (the paper's fig. 4), what their order on flash saves, and
+speed against the budget (fig. 7)."""
 
 import statistics as stats
 from dataclasses import replace
@@ -6,6 +7,8 @@ from pathlib import Path
 
 from engine.bench.machine import describe, scratch
 from engine.bench.measure import Specification, measure
+from engine.bench.orders import reads_by_order
+from engine.bench.orders import rows as order_rows
 from engine.bench.results import Result, Row, summarise
 from engine.flash.cost import Prediction
 from engine.flash.profile import DriveProfile
@@ -43,6 +46,8 @@ def run(
         Row(f"window {k}", note=f"{100 * resident:.2f} % resident, {100 * loaded:.2f} % newly loaded")
         for k, (_, resident, loaded) in ((k, found.at(k)) for k in windows)
     ]
+    orders = reads_by_order(trace, window)
+    rows += order_rows(orders, PreparedModel.open(find(name)).bundles.layers[0].row_bytes)
     reuse = fitted(found)
     plan = _plan(name)
     by_budget, details = [], []
@@ -62,7 +67,9 @@ def run(
         "run": float(found.run),
     }
     settings = {"model": str(name), "text_tokens": len(tokens), "window": window, "tokens": measured}
-    return Result("window", describe(folder), rows + by_budget, settings, {"curves": curves, "budgets": details})
+    by_order = {order: {"reads": r.reads.tolist(), "bundles": r.bundles.tolist()} for order, r in orders.items()}
+    details = {"curves": curves, "orders": by_order, "budgets": details}
+    return Result("window", describe(folder), rows + by_budget, settings, details)
 
 
 def record(name: str, tokens: list[int]) -> Trace:

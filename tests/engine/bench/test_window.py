@@ -34,7 +34,9 @@ def test_more_window_means_more_resident_and_less_loaded(tiny_model, profile, tm
     assert hot["resident_neurons"] >= large["resident_neurons"]
     page = report.write(tmp_path, [(report.Part("window", "Windows", None), result.to_dict())]).read_text()
     assert "Predicted against measured" in page
-    for name in ("window-neurons.png", "window-budget.png"):
+    assert "| the model's order, gaps of 0 |" in page
+    assert "- a random order, gaps of 0: " in page
+    for name in ("window-neurons.png", "window-orders.png", "window-budget.png"):
         assert name in page
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
 

@@ -1,0 +1,73 @@
+"""What the order of neurons on flash saves: a trace's reads in the model's own order and in one that knows nothing."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.bench.results import Row
+from engine.sparsity.traces import NEVER, Trace
+
+ALLOWED = 1.35  # times the misses' bytes: what gaps may bring them to when they are read through
+GAPS = 16  # bundles of the largest gap that is looked at
+OWN, RANDOM = "the model's order", "a random order"
+
+
+@dataclass(frozen=True)
+class Reads:
+    """Means over tokens, of one token. reads, bundles [GAPS + 1]: reads, and bundles that they bring, when gaps of up
+    to so many bundles are read through."""
+
+    reads: np.ndarray
+    bundles: np.ndarray
+
+    @property
+    def widest(self) -> int:
+        """The largest gap at which no more is read than is allowed."""
+        return int(np.flatnonzero(self.bundles <= ALLOWED * self.bundles[0])[-1])
+
+
+def reads_by_order(trace: Trace, window: int, seed: int = 0) -> dict[str, Reads]:
+    """What a trace, whose ids are places in the model's own order, reads of what a full window does not hold."""
+    rng = np.random.default_rng(seed)
+    own = np.tile(np.arange(trace.neurons), (trace.layers, 1))
+    places = {OWN: own, RANDOM: rng.permuted(own, axis=1)}
+    last = np.full((trace.layers, trace.neurons), NEVER)
+    distances = {name: np.zeros(trace.neurons, np.int64) for name in places}
+    misses = 0
+    for t, layers in enumerate(trace.tokens):
+        for i, active in enumerate(layers):
+            missing = active[t - last[i, active] > window]
+            last[i, active] = t
+            if t < window:
+                continue
+            misses += len(missing)
+            for name, found in distances.items():
+                found += np.bincount(np.diff(np.sort(places[name][i, missing])), minlength=trace.neurons)
+    tokens = len(trace.tokens) - window
+    return {name: _reads(misses / tokens, found / tokens) for name, found in distances.items()}
+
+
+def _reads(misses: float, distances: np.ndarray) -> Reads:
+    """distances[d]: how many misses lie d places behind the one before."""
+    near = np.zeros(GAPS + 1)
+    near[: len(distances) - 1] = distances[1 : GAPS + 2]
+    return Reads(misses - near.cumsum(), misses + (near * np.arange(GAPS + 1)).cumsum())
+
+
+def rows(found: dict[str, Reads], bundle_bytes: int) -> list[Row]:
+    """For each order, without gaps and with the widest that is allowed."""
+    unordered, lines = found[RANDOM], []
+    for name, order in found.items():
+        for gap in sorted({0, order.widest}):
+            reads, bundles = order.reads[gap], order.bundles[gap]
+            note = (
+                f"{reads:.0f} reads and {bundles * bundle_bytes / 1e6:.3f} MB a token, "
+                f"{_times(reads, unordered.reads[0])} times a random order's reads at "
+                f"{_times(bundles, unordered.bundles[0])} times the misses' bytes"
+            )
+            lines.append(Row(f"{name}, gaps of {gap}", bytes_read=bundles * bundle_bytes, reads=reads, note=note))
+    return lines
+
+
+def _times(value: float, unit: float) -> str:
+    return f"{value / unit:.3f}" if unit else "0"

@@ -173,7 +173,7 @@ def _table3(args, progress):
 def _window(args, progress):
     from engine.bench.window import run
 
-    return run(args.model, _folder(args), _profile(args), text(args.model, args.text, 256), window=args.window,
+    return run(args.model, _folder(args), _profile(args), text(args.model, args.text, 512), window=args.window,
                progress=progress)  # fmt: skip
 
 

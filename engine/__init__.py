@@ -8,6 +8,11 @@
 MLX's streams belong to threads: load, use and close a model on one thread, and end that thread with `release()`.
 """
 
+import os
+
+# OpenBLAS's threads spin for a fortieth of a second after each product, and take that from those who read.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "16")
+
 from engine.errors import BudgetError, CancelledError, FlashbulbError, PreparedModelError, PromptError, ReadError
 from engine.settings import GenerationOptions, Settings
 

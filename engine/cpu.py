@@ -6,7 +6,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-SMALL = 1 << 18  # elements of a matrix below which one token is multiplied by MLX sooner than handed to numpy
+SMALL = 1 << 17  # elements of a matrix below which one token is multiplied by MLX sooner than handed to numpy
 BLOCK = 1 << 17  # elements that are converted at once: they stay in the processor's cache until they are used
 
 

@@ -1,6 +1,6 @@
 """The FFN whose weights stay on flash: select, admit, read the misses, multiply (paper, section 3)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from threading import Event
 from time import perf_counter
@@ -89,6 +89,15 @@ class Loading:
         return self.admission.rows
 
 
+@dataclass(frozen=True)
+class _Begun:
+    """A pass's active set. loading: None where it does not fit the pool."""
+
+    current: Pass
+    active: np.ndarray
+    loading: Loading | None
+
+
 class StreamedFFN:
     """Takes the place of a layer's dense FFN: `ffn(x)`, x and result [1, tokens, width].
 
@@ -110,9 +119,9 @@ class StreamedFFN:
         self.layer, self.place, self.pool, self.selector, self.flash = layer, place, pool, selector, flash
         self.activation = activation
         self.input_bias, self.down_bias = input_bias, down_bias
-        self.following: StreamedFFN | None = None  # of the next layer, if that is to be read ahead
-        self.look_ahead: LookAhead | None = None  # of this layer, if it is to be read ahead
+        self.look_ahead: LookAhead | None = None  # if this layer is to be read ahead
         self._early: Loading | None = None  # what was read ahead, until it is known what is needed
+        self._begun: _Begun | None = None  # what is known to be needed, until it is computed
 
     def __call__(self, x: mx.array) -> mx.array:
         current = self.flash.current
@@ -123,31 +132,65 @@ class StreamedFFN:
         current.resident[self.layer] = self.pool.num_used
         return y if self.down_bias is None else y + self.down_bias
 
-    def _active_set(self, x: mx.array) -> mx.array:
+    def anticipate(self, x: mx.array) -> None:
+        """Start reading what will probably be needed, while attention is computed.
+
+        x: what the input would be if attention added nothing. Reads that the real misses have to wait for are few: the
+        guesses learn to be right.
+        """
+        if self.look_ahead is None or self.flash.current.whole_layers or not self.flash.overlap.ahead:
+            return
+        self.settle()
+        likely = self.selector.guess(x, self.look_ahead.shift)
+        began = perf_counter()
+        self._early = self._start_reading(self.pool.expect(likely, self.flash.window), began)
+
+    def begin(self, x: mx.array) -> bool:
+        """Select, and start reading what is missing; `ffn(x)` must follow. Returns whether something is being read.
+
+        For layers whose attention and FFN have the same input: flash works while attention is computed.
+        """
         current = self.flash.current
-        active = self.selector.select(x)
-        current.active[self.layer] = len(active)
-        self.take_early(active)
-        if len(active) <= self.pool.capacity:
-            return self.around_reads(x, active)
+        if current.whole_layers or self.selector is None:
+            return False
+        if self._begun is None or self._begun.current is not current:
+            if self._begun is not None:  # of a pass that failed
+                self.settle()
+            active = self.selector.select(x)
+            current.active[self.layer] = len(active)
+            self._take_early(active)
+            fits = len(active) <= self.pool.capacity
+            self._begun = _Begun(current, active, self.start_loading(active) if fits else None)
+        return self._begun.loading is not None and bool(self._begun.loading.tickets)
+
+    def settle(self) -> None:
+        """Wait for reads that nobody has waited for yet: only then may rows be reused."""
+        begun, self._begun = self._begun, None
+        self._take_early()
+        if begun is not None and begun.loading is not None:
+            self.finish_loading(begun.loading)
+
+    def _active_set(self, x: mx.array) -> mx.array:
+        self.begin(x)
+        begun, self._begun = self._begun, None
+        if begun.loading is not None:
+            return self.around_reads(x, begun.loading)
         # A token that needs more neurons than the pool has rows is computed in rounds: slow, but the same sum.
         y = mx.zeros_like(x)
-        for start in range(0, len(active), self.pool.capacity):
+        for start in range(0, len(begun.active), self.pool.capacity):
             self.pool.clear()
-            self.load(active[start : start + self.pool.capacity])
+            self.load(begun.active[start : start + self.pool.capacity])
             y = y + self._over_pool(x)
             mx.eval(y)
         return y
 
-    def around_reads(self, x: mx.array, active: np.ndarray) -> mx.array:
-        """The FFN over an active set that fits the pool; what is in memory already is computed while the rest is read.
+    def around_reads(self, x: mx.array, reading: Loading) -> mx.array:
+        """The FFN over the pool; what is in memory already may be computed while the rest is read.
 
         The rows that are being read hold what was there before: finite, and multiplied by zero.
         """
-        reading = self.start_loading(active)
-        if self.following is not None and self.flash.overlap.active:
-            self.following.read_ahead(x)
-        if not self.flash.overlap.active or not reading.tickets or len(reading.rows) == self.pool.num_used:
+        beside = self.flash.overlap.beside and reading.tickets and len(reading.rows) < self.pool.num_used
+        if not beside:
             self.finish_loading(reading)
             return self._over_pool(x)
         try:
@@ -158,24 +201,15 @@ class StreamedFFN:
         rows = self.pool.matrix[mx.array(reading.rows)]
         return y + self._product(x, rows, self.pool.bias[reading.rows])
 
-    def read_ahead(self, x: mx.array) -> None:
-        """Start reading what this layer will probably need. x: the input of the FFN before. `take_early` must follow.
-
-        Reads that this layer's real misses would have to wait for are few: the guesses learn to be right.
-        """
-        self.take_early()
-        likely = self.selector.guess(x, self.look_ahead.shift)
-        began = perf_counter()
-        self._early = self._start_reading(self.pool.expect(likely, self.flash.window), began)
-
-    def take_early(self, active: np.ndarray | None = None) -> None:
-        """Wait for what was read ahead, and learn from it if the active set is known. Only then may rows be reused."""
+    def _take_early(self, active: np.ndarray | None = None) -> None:
+        """Wait for what was read ahead, and learn from it if the active set is known."""
         if self._early is None:
             return
         early, self._early = self._early, None
+        late = not all(ticket.done for ticket in early.tickets)
         self.finish_loading(early)
         if active is not None:
-            self.flash.current.loaded[self.layer] += self.look_ahead.learn(early.admission.neurons, active)
+            self.flash.current.loaded[self.layer] += self.look_ahead.learn(early.admission.neurons, active, late)
 
     def load(self, active: np.ndarray) -> None:
         """Bring an active set (sorted ids that fit the pool) into memory."""
@@ -183,21 +217,29 @@ class StreamedFFN:
 
     def start_loading(self, active: np.ndarray) -> Loading:
         """Make room for an active set and start reading what is missing; `finish_loading` must follow."""
-        began = perf_counter()
-        admission = self.pool.admit(active, self.flash.window)
+        pool, window, began = self.pool, self.flash.window, perf_counter()
+        admission = pool.make_room(active, window)
         self.flash.current.loaded[self.layer] += len(admission.neurons)
-        return self._start_reading(admission, began)
+        return self._start_reading(admission, began, lambda: pool.settle(admission, active, window))
 
-    def _start_reading(self, admission: Admission, began: float) -> Loading:
-        """Read into the rows that were made room for since `began`. If that cannot begin, the pool is as before."""
+    def _start_reading(self, admission: Admission, began: float, meanwhile: Callable = lambda: None) -> Loading:
+        """Read into the rows that were made room for since `began`. If that cannot begin, the pool is as before.
+
+        meanwhile: what is left to do for the admission. While flash works it takes no time of its own.
+        """
         current, submitted = self.flash.current, perf_counter()
         current.memory_s += submitted - began
         try:
             tickets = self._submit(admission) if len(admission.neurons) else []
         except BaseException:
+            meanwhile()
             self.pool.discard(admission)
             raise
-        current.io_s += perf_counter() - submitted
+        meanwhile()
+        if tickets:
+            current.io_s += perf_counter() - submitted
+        else:
+            current.memory_s += perf_counter() - submitted
         return Loading(admission, tickets)
 
     def finish_loading(self, loading: Loading) -> None:
@@ -272,7 +314,7 @@ class StreamedFFN:
     def _pieces(self) -> Iterator[Piece]:
         """All of the layer. Where nothing selects, its first neurons stay in memory, as many as the budget lets."""
         if self.selector is not None:
-            self.take_early()
+            self.settle()
             self.pool.clear()
         kept = self.flash.stream.first[self.layer] = self.pool.num_used
         if kept:

@@ -157,7 +157,7 @@ class LoadedModel:
         """Halve the neuron pools, for a system that is critically short of memory. Loading again restores them."""
         self.budget = self.budget.halved()
         for layer, capacity in zip(self._model.layers, self.budget.capacities, strict=True):
-            layer.ffn.take_early()
+            layer.ffn.settle()
             old = layer.ffn.pool
             if capacity == old.capacity:
                 continue
@@ -210,9 +210,8 @@ class LoadedModel:
             activation = layer.ffn.activation
             selector = self._selector(i, activation, input_bias, predictors)
             layer.ffn = StreamedFFN(i, place, pool, selector, activation, input_bias, down_bias, self.flash)
-            if i and self.settings.overlap and self.settings.selection == "predictor" and self.settings.window:
+            if self.settings.overlap and self.settings.selection == "predictor" and self.settings.window:
                 layer.ffn.look_ahead = LookAhead()
-                self._model.layers[i - 1].ffn.following = layer.ffn
             mx.eval(*(b for b in (down_bias,) if b is not None))
         self._model.load_weights(list(weights.items()), strict=True)
         use_fast_products(self._model)

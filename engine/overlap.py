@@ -1,32 +1,53 @@
-"""Whether to compute while flash is read (resident neurons, and the next layer's ahead): decided by trying, as drives
-and processors differ."""
+"""How a token uses the time that flash takes: decided by trying, as drives, processors and models differ."""
+
+from enum import Enum
 
 TRIES = 4  # tokens of each way before a choice
-EVERY = 64  # tokens after which the other way is tried again, for one token
+EVERY = 64  # tokens after which another way is tried again, for one token
 FADING = 0.8  # of what earlier tokens took
 
 
+class Way(Enum):
+    """NONE waits for what is read. AHEAD reads during attention what the layer will probably need. BOTH also computes
+    the neurons that are in memory while the others are read."""
+
+    NONE = 0
+    AHEAD = 1
+    BOTH = 2
+
+
 class Overlap:
-    """`active` says what the present token does. Without `wanted` it never is."""
+    """`way` is what the present token does. Without `wanted` it is always NONE."""
 
     def __init__(self, wanted: bool = False):
         self.wanted = wanted
-        self.active = wanted
-        self._seconds: dict[bool, float] = {}
+        self.way = Way.NONE
+        self._seconds: dict[Way, float] = {}
         self._token = 0
+
+    @property
+    def ahead(self) -> bool:
+        return self.way is not Way.NONE
+
+    @property
+    def beside(self) -> bool:
+        return self.way is Way.BOTH
 
     def begin(self) -> None:
         """A token begins: choose how it is computed."""
-        self._token += 1
         if not self.wanted:
             return
-        if self._token <= 2 * TRIES:
-            self.active = self._token % 2 == 1
-        else:
-            faster = self._seconds[True] <= self._seconds[False]
-            self.active = faster if self._token % EVERY else not faster
+        tried, ways = self._token, list(Way)
+        self._token += 1
+        if tried < TRIES * len(ways):
+            self.way = ways[tried % len(ways)]
+            return
+        self.way = fastest = min(self._seconds, key=self._seconds.get)
+        if tried % EVERY == 0:
+            others = [way for way in ways if way is not fastest]
+            self.way = others[tried // EVERY % len(others)]
 
     def end(self, seconds: float) -> None:
         """It is over, and took this long."""
-        before = self._seconds.get(self.active, seconds)
-        self._seconds[self.active] = FADING * before + (1 - FADING) * seconds
+        before = self._seconds.get(self.way, seconds)
+        self._seconds[self.way] = FADING * before + (1 - FADING) * seconds

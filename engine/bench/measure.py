@@ -24,9 +24,9 @@ class Specification:
     """settings: of `engine.Settings`. cap: bytes for the whole process, or None; without a budget, it is the budget.
 
     prompt: token ids, prefilled; then `warm` tokens are decoded greedily that are not counted, and `tokens` that are.
-    reuse: of a trace to be replayed, [live, mean, spread], or None for the model's own selection; its
-    guesses one layer ahead, [right, wrong]. reread: every token
-    reads the resident weights again, as naive loading does.
+    reuse: of a trace to be replayed, [live, mean, spread], or None for the model's own selection. agreement: of its
+    guesses, the fields of `traces.Agreement`. reread: every token reads the resident weights again, as naive loading
+    does.
     """
 
     model: str
@@ -35,7 +35,7 @@ class Specification:
     tokens: int
     warm: int = 0
     reuse: list[float] | None = None
-    agreement: list[float] | None = None
+    agreement: tuple[tuple[float, ...], ...] | None = None
     reread: bool = False
     cap: int | None = None
 
@@ -174,7 +174,7 @@ def _replay(model, specification: Specification) -> None:
 
     def replayed(layer, selector):
         tokens = [layers[layer] for layers in trace.tokens]
-        return selector and ReplayedSelection(selector, tokens, agreement=agreement)
+        return selector and ReplayedSelection(selector, tokens, agreement=agreement, window=model.settings.window)
 
     model.replace_selectors(replayed)
 

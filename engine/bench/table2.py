@@ -313,7 +313,7 @@ def _token(flash: Flash, ffns: list[StreamedFFN], layers: list[np.ndarray], x: m
     flash.current = current = Pass(len(ffns))
     for ffn, active in zip(ffns, layers, strict=True):
         if x is not None:
-            mx.eval(ffn.around_reads(x, active))
+            mx.eval(ffn.around_reads(x, ffn.start_loading(active)))
         else:
             ffn.load(active)
         current.active[ffn.layer], current.resident[ffn.layer] = len(active), ffn.pool.num_used

@@ -12,7 +12,8 @@ NEURON_BOOKKEEPING = 8 + 4  # bytes a neuron of the layer: row_of, and how often
 SLACK = 1 / 16  # of the rows in use: as many may belong to neurons that left the window
 FADING = 0.99  # of a use, from token to token: what counts is the last hundred tokens
 HEAVY = 1e6  # weight of a use at which all are scaled down
-SAMPLED = 4  # rows looked at for each that is given away: nearly as good as the least used of all, and much cheaper
+AHEAD = 5  # a pool's rows for each that may be filled with what is only likely to be needed
+SWEPT = 16  # rows looked at for each that is given away: nearly as good as the least used of all, and much cheaper
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ class NeuronPool:
         self.left_early = 0  # neurons of the window that had to leave because the pool was full
         self._all_bias = bias
         self._uses = np.zeros(len(bias), np.float32) if keep_hot else None  # of each neuron, later ones weigh more
-        self._weight, self._turn = 1.0, 0
+        self._weight, self._hand = 1.0, 0
+        self._tight = False  # whether the window did not fit, the last time that it was looked at
 
     def admit(self, active: np.ndarray, window: Window) -> Admission:
         """Make room for a token's active set (sorted integer ids, at most `capacity`) and forget what left the window.
@@ -57,12 +59,16 @@ class NeuronPool:
         many, the holes are closed with the last rows. The caller fills `rows` with the bundles of `neurons`, or calls
         `discard` if it cannot. Where the window does not fit, its oldest neurons leave first.
         """
+        admission = self.make_room(active, window)
+        self.settle(admission, active, window)
+        return admission
+
+    def make_room(self, active: np.ndarray, window: Window) -> Admission:
+        """The half of `admit` that says what to read where. The other half, `settle`, has time until that is read."""
         if len(active) > self.capacity:
             raise ValueError(f"{len(active)} active neurons do not fit {self.capacity} rows")
         if window.size == 0:
             self.clear()
-        if self._uses is not None:
-            self._count_uses(active)
         active = active.astype(np.int64, copy=False)
         rows = self.row_of[active]
         present = rows >= 0
@@ -77,21 +83,32 @@ class NeuronPool:
             self.num_used = end
         self.pointer[holes] = -1
         self._close(holes)
-        return self._place(missing, rows, window.token)
+        return Admission(missing, rows)
+
+    def settle(self, admission: Admission, active: np.ndarray, window: Window) -> None:
+        """Take in what `make_room` made room for."""
+        self._place(admission.neurons, admission.rows, window.token)
+        if self._uses is not None:
+            self._count_uses(active)
 
     def expect(self, likely: np.ndarray, window: Window) -> Admission:
-        """Make room for neurons that may be needed next (sorted ids): in free rows, and in those of neurons that the
-        window has left. What has no room is left out. Until they are admitted, they count as used by nobody.
+        """Make room for neurons that may be needed next (sorted ids): in free rows, in those of neurons that the window
+        has left, and, where it does not fit and its oldest have to leave anyway, in theirs. They become at most a fifth
+        of the pool; what has no room is left out. Until they are admitted, they count as used by nobody.
         """
         present = self.row_of[likely]
-        missing = likely.astype(np.int64, copy=False).compress(present < 0)
+        missing = likely.astype(np.int64, copy=False).compress(present < 0)[: self.capacity // AHEAD]
         free = self.capacity - self.num_used
-        left = self.last_k_active[: self.num_used] < window.oldest
-        left[present.compress(present >= 0)] = False
-        stale = np.flatnonzero(left)
-        wanted = min(max(0, len(missing) - free), len(stale))
-        rows = stale[:wanted] if self._uses is None else self._least_used(stale, wanted)
-        missing = missing[: free + wanted]
+        last = self.last_k_active[: self.num_used].copy()
+        last[present.compress(present >= 0)] = window.token  # these stay
+        rows = np.flatnonzero(last < window.oldest)
+        wanted = max(0, len(missing) - free)
+        if len(rows) < wanted and self._tight:
+            rows = np.argpartition(last, wanted)[:wanted]
+            self.left_early += int(np.count_nonzero(last[rows] >= window.oldest))
+        else:
+            rows = rows[:wanted] if self._uses is None else self._least_used(rows, wanted)
+        missing = missing[: free + len(rows)]
         self._forget(rows)
         end = self.num_used + len(missing) - len(rows)
         rows = np.concatenate([rows, np.arange(self.num_used, end, dtype=np.int64)])
@@ -141,11 +158,17 @@ class NeuronPool:
         self._close(rows)
 
     def _stale_rows(self, wanted: int, window: Window) -> np.ndarray:
-        """Rows that the window has left, and, where these and the free tail are fewer than wanted, its oldest rows."""
-        last = self.last_k_active[: self.num_used]
+        """Rows to give away: of what the window has left, and, where that and the free tail are fewer than wanted, of
+        its oldest."""
+        free, last = self.capacity - self.num_used, self.last_k_active[: self.num_used]
+        self._tight = False
+        if self._uses is not None:
+            rows = self._swept(max(0, wanted - free), window)
+            if rows is not None:
+                return rows
         stale = np.flatnonzero(last < window.oldest)
-        free = self.capacity - self.num_used
         short = wanted - len(stale) - free
+        self._tight = short > 0
         if short <= 0 and self._uses is not None:
             return self._least_used(stale, max(0, wanted - free))
         if short <= 0:
@@ -156,6 +179,17 @@ class NeuronPool:
         self.left_early += short
         return np.concatenate([stale, oldest])
 
+    def _swept(self, count: int, window: Window) -> np.ndarray | None:
+        """`count` rows that the window has left, the least used of those that the clock's hand comes across, as it moves
+        on from token to token; None if it comes across too few."""
+        length = SWEPT * count
+        start = self._hand if self._hand + length <= self.num_used else 0
+        stale = start + np.flatnonzero(self.last_k_active[start : min(start + length, self.num_used)] < window.oldest)
+        if len(stale) < count:
+            return None
+        self._hand = start + length
+        return self._least_used(stale, count)
+
     def _count_uses(self, active: np.ndarray) -> None:
         """Older uses fade by what later ones weigh more: nothing but the active neurons is touched."""
         self._weight /= FADING
@@ -165,12 +199,8 @@ class NeuronPool:
         self._uses[active] += self._weight
 
     def _least_used(self, rows: np.ndarray, count: int) -> np.ndarray:
-        """`count` of the rows, the least used of a sample that moves on from token to token."""
         if count >= len(rows):
             return rows
-        if SAMPLED * count < len(rows):
-            self._turn = (self._turn + SAMPLED * count) % (len(rows) - SAMPLED * count)
-            rows = rows[self._turn : self._turn + SAMPLED * count]
         return rows[np.argpartition(self._uses[self.pointer[rows]], count)[:count]]
 
     def _place(self, neurons: np.ndarray, rows: np.ndarray, last_active: int | np.ndarray) -> Admission:

@@ -14,7 +14,7 @@ from engine.activations import Activation
 from engine.errors import CheckpointError
 from engine.models.attention import attend
 from engine.models.base import CausalModel, Decoder
-from engine.models.ffn import DenseFFN
+from engine.models.ffn import DenseFFN, in_parallel
 from engine.models.rotary import rotary
 
 
@@ -94,10 +94,11 @@ class DecoderLayer(nn.Module):
 
     def __call__(self, x: mx.array, mask=None, cache=None) -> mx.array:
         normed = (self.ln_attn if self.two_norms else self.input_layernorm)(x)
-        attended = self.self_attention(normed, mask, cache)
         if self.parallel:
-            return x + attended + self.ffn(self.ln_mlp(x) if self.two_norms else normed)
-        x = x + attended
+            ffn_input = self.ln_mlp(x) if self.two_norms else normed
+            return in_parallel(x, lambda: self.self_attention(normed, mask, cache), self.ffn, ffn_input)
+        self.ffn.anticipate(self.post_attention_layernorm(x))
+        x = x + self.self_attention(normed, mask, cache)
         return x + self.ffn(self.post_attention_layernorm(x))
 
 

@@ -1,5 +1,7 @@
 """The dense FFN that all architectures share. A prepared model has a streamed one in its place."""
 
+from collections.abc import Callable
+
 import mlx.core as mx
 import mlx.nn as nn
 
@@ -7,7 +9,18 @@ from engine.activations import Activation
 from engine.errors import CheckpointError
 
 
-class DenseFFN(nn.Module):
+class Resident:
+    """An FFN that has nothing to read before it can compute."""
+
+    def anticipate(self, x: mx.array) -> None:
+        """Before attention, of a layer that has it before its FFN: what x would be if attention added nothing."""
+
+    def begin(self, x: mx.array) -> bool:
+        """Before attention, of a layer that has it beside its FFN: their input. Whether flash is at work for it."""
+        return False
+
+
+class DenseFFN(Resident, nn.Module):
     """down(f(up x)), or down(f(gate x) * (up x)): one linear layer for each part of a bundle, under the part's name."""
 
     def __init__(self, width: int, neurons: int, activation: Activation, bias: bool = False):
@@ -39,3 +52,12 @@ class DenseFFN(nn.Module):
 
     def _linears(self) -> list[nn.Linear]:
         return [self[part] for part in self.activation.parts]
+
+
+def in_parallel(x: mx.array, attend: Callable[[], mx.array], ffn: DenseFFN, normed: mx.array) -> mx.array:
+    """x + attend() + ffn(normed): flash works while attention is computed."""
+    reading = ffn.begin(normed)
+    attended = attend()
+    if reading:
+        mx.async_eval(attended)
+    return x + attended + ffn(normed)

@@ -56,6 +56,7 @@ class DecoderLayer(nn.Module):
         self.ffn = DenseFFN(args.hidden_size, args.intermediate_size, activation, args.mlp_bias)
 
     def __call__(self, x: mx.array, mask=None, cache=None) -> mx.array:
+        self.ffn.anticipate(self.post_attention_layernorm(x))
         x = x + self.self_attn(self.input_layernorm(x), mask, cache)
         return x + self.ffn(self.post_attention_layernorm(x))
 

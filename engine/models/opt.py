@@ -68,8 +68,10 @@ class DecoderLayer(nn.Module):
 
     def __call__(self, x: mx.array, mask=None, cache=None) -> mx.array:
         if self.norm_before:
+            self.ffn.anticipate(self.final_layer_norm(x))
             x = x + self.self_attn(self.self_attn_layer_norm(x), mask, cache)
             return x + self.ffn(self.final_layer_norm(x))
+        self.ffn.anticipate(self.self_attn_layer_norm(x))
         x = self.self_attn_layer_norm(x + self.self_attn(x, mask, cache))
         return self.final_layer_norm(x + self.ffn(x))
 

@@ -10,7 +10,7 @@ from mlx_lm.models.base import BaseModelArgs
 from engine.activations import Activation
 from engine.models.attention import attend
 from engine.models.base import CausalModel, Decoder
-from engine.models.ffn import DenseFFN
+from engine.models.ffn import DenseFFN, in_parallel
 from engine.models.rotary import rotary
 
 
@@ -76,7 +76,7 @@ class DecoderLayer(nn.Module):
 
     def __call__(self, x: mx.array, mask=None, cache=None) -> mx.array:
         normed = self.input_layernorm(x)
-        return x + self.self_attn(normed, mask, cache) + self.ffn(normed)
+        return in_parallel(x, lambda: self.self_attn(normed, mask, cache), self.ffn, normed)
 
 
 class Model(CausalModel):

@@ -16,6 +16,7 @@ import numpy as np
 from engine.activations import Activation
 from engine.corpus import Sequence
 from engine.cpu import as_float32
+from engine.models.ffn import Resident
 from engine.sparsity.predictor import Predictor
 from engine.sparsity.training import LayerActivity
 
@@ -223,7 +224,7 @@ class BundledFFN:
         return self.part(0, neurons)
 
 
-class _RealTokens:
+class _RealTokens(Resident):
     """A layer's `ffn(x)` for padded runs: only tokens that are `real`, bool [runs, tokens], are computed."""
 
     real: np.ndarray

@@ -11,9 +11,9 @@ from engine.sparsity.predictor import Predictor
 
 
 def _neurons(active: mx.array) -> np.ndarray:
-    """Sorted int32 ids of the neurons that any token of `active`, bool [..., neurons], needs."""
+    """Sorted int64 ids of the neurons that any token of `active`, bool [..., neurons], needs."""
     flags = np.array(active).reshape(-1, active.shape[-1])
-    return np.flatnonzero(flags.any(axis=0)).astype(np.int32)
+    return np.flatnonzero(flags.any(axis=0))
 
 
 @dataclass

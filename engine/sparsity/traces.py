@@ -12,7 +12,7 @@ NEVER = np.iinfo(np.int64).min // 2
 
 @dataclass(frozen=True)
 class Trace:
-    """neurons: of a layer. tokens[t][layer]: sorted int32 ids that token t needs there."""
+    """neurons: of a layer. tokens[t][layer]: sorted int64 ids that token t needs there."""
 
     neurons: int
     tokens: list[list[np.ndarray]]
@@ -84,7 +84,7 @@ def draw(reuse: Reuse, layers: int, neurons: int, tokens: int, run: float = 1.0,
             chance, p = np.take_along_axis(chance, group, 1), np.take_along_axis(probabilities, group, 1)
         else:
             p = probabilities
-        drawn.append([np.flatnonzero(row).astype(np.int32) for row in chance < p])
+        drawn.append([np.flatnonzero(row) for row in chance < p])
     return Trace(neurons, drawn)
 
 
@@ -122,25 +122,29 @@ class RecordedSelection:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How good guesses one layer ahead are, of the neurons that a token newly needs: the share that is guessed, and
-    how many others are guessed with them, for each."""
+    """How good guesses before attention are, by the shift of the predictor's threshold in logits: of the neurons that
+    have to be read, the share that is guessed, and how many others are guessed with them, for each. Equally long."""
 
-    right: float
-    wrong: float
+    shift: tuple[float, ...]
+    right: tuple[float, ...]
+    wrong: tuple[float, ...]
+
+    def at(self, shift: float) -> tuple[float, float]:
+        """right and wrong, linear between the shifts that are known."""
+        return float(np.interp(shift, self.shift, self.right)), float(np.interp(shift, self.shift, self.wrong))
 
 
-@dataclass
 class ReplayedSelection:
     """Selects what a trace says, token after token and from the start again at its end.
 
     selection: what would select without a trace; it is computed all the same, so that a token costs what it costs.
-    agreement: of guesses, which are drawn from what the trace will say.
+    agreement: of guesses, which are drawn from what the trace will say, with a `window` of tokens in memory.
     """
 
-    selection: object
-    tokens: list[np.ndarray]
-    at: int = 0
-    agreement: "Agreement | None" = None
+    def __init__(self, selection, tokens: list[np.ndarray], agreement: Agreement | None = None, window: int = 1):
+        self.selection, self.tokens, self.at = selection, tokens, 0
+        self._agreement = agreement
+        self._drawn = agreement and _draw_guesses(tokens, agreement, window)  # now: a token's time is measured later
 
     def active(self, x: mx.array) -> mx.array:
         return self.selection.active(x)
@@ -152,8 +156,18 @@ class ReplayedSelection:
 
     def guess(self, x: mx.array, shift: float) -> np.ndarray:
         self.selection.guess(x, shift)
-        rng, needed = np.random.default_rng(self.at), self.tokens[self.at % len(self.tokens)]
-        before = self.tokens[(self.at - 1) % len(self.tokens)]
-        new = np.count_nonzero(np.isin(needed, before, invert=True))
-        others = rng.integers(0, needed[-1] + 1, round(self.agreement.wrong * new))
-        return np.union1d(needed[rng.random(len(needed)) < self.agreement.right], others)
+        right, wrong = self._agreement.at(shift)
+        needed, (chance, new, others) = self.tokens[self.at % len(self.tokens)], self._drawn[self.at % len(self.tokens)]
+        return np.sort(np.concatenate([needed[chance < right], others[: round(wrong * new)]]))
+
+
+def _draw_guesses(tokens: list[np.ndarray], agreement: Agreement, window: int) -> list[tuple]:
+    """By token: a chance for each neuron that it needs, how many have to be read, and others to guess wrongly."""
+    rng, most, drawn = np.random.default_rng(0), max(agreement.wrong), []
+    for at, needed in enumerate(tokens):
+        recent = np.concatenate([tokens[(at - age) % len(tokens)] for age in range(1, window + 1)])
+        new = len(np.setdiff1d(needed, recent))
+        others = rng.integers(0, needed[-1] + 1, round(2 * most * new)).astype(needed.dtype)
+        others = np.setdiff1d(others, np.concatenate([recent, needed]))
+        drawn.append((rng.random(len(needed)), new, rng.permutation(others)))
+    return drawn

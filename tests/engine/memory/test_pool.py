@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.memory.pool import SLACK, NeuronPool
+from engine.memory.pool import AHEAD, SLACK, NeuronPool
 from engine.memory.window import Window
 
 NEURONS, ROW_BYTES = 40, 32
@@ -115,8 +115,9 @@ def test_hot_neurons_stay_until_their_row_is_needed(tokens, size, capacity):
     capacity=st.integers(12, NEURONS),
     hot=st.booleans(),
 )
-def test_what_is_expected_takes_no_live_row(tokens, size, capacity, hot):
+def test_what_is_expected_takes_live_rows_only_where_the_window_does_not_fit(tokens, size, capacity, hot):
     pool, window = NeuronPool(capacity, ROW_BYTES, "F32", np.arange(NEURONS, dtype=np.float32), hot), Window(size)
+    early = False  # whether the last token's active set made neurons of the window leave
     for active, likely in tokens:
         window.advance()
         before = check_structure(pool)
@@ -124,14 +125,21 @@ def test_what_is_expected_takes_no_live_row(tokens, size, capacity, hot):
         fill(pool, expected)
         held = check_structure(pool)
         live = {neuron for neuron, token in before.items() if token >= window.oldest}
-        assert live <= held.keys()
+        gone = before.keys() - held.keys()
+        assert live <= held.keys() or early
+        if gone & live:  # the oldest, and nothing that is expected
+            assert not gone & likely
+            assert max(before[n] for n in gone) <= min([before[n] for n in before.keys() - gone - likely], default=99)
         assert set(expected.neurons.tolist()) == (likely & held.keys()) - before.keys()
-        if capacity - len(live) >= len(likely):
+        assert len(expected.neurons) <= capacity // AHEAD
+        if capacity - len(live) >= len(likely) and len(likely - before.keys()) <= capacity // AHEAD:
             assert likely <= held.keys()
+        early = pool.left_early
         admission = pool.admit(np.array(sorted(active), np.int32), window)
         fill(pool, admission)
         assert active <= check_structure(pool).keys()
         assert set(admission.neurons.tolist()) == active - held.keys()
+        early = pool.left_early > early
 
 
 def test_the_most_used_of_the_neurons_that_left_the_window_stay():

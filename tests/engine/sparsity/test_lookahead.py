@@ -3,6 +3,7 @@
 import numpy as np
 
 from engine.loader import load
+from engine.overlap import Way
 from engine.settings import Settings
 from engine.sparsity.lookahead import FIRST_SHIFT, LookAhead
 
@@ -17,6 +18,14 @@ def test_wrong_guesses_make_it_stricter_and_right_ones_less():
     assert wrong.shift > FIRST_SHIFT + 2
     assert right.shift < FIRST_SHIFT
     assert (wrong.read, wrong.right, right.read, right.right) == (60, 0, 60, 60)
+
+
+def test_what_keeps_the_drive_from_real_misses_makes_it_stricter():
+    late, early = LookAhead(), LookAhead()
+    for _ in range(20):
+        late.learn(np.array([1, 2, 3, 4]), np.array([1, 2, 3]), late=True)
+        early.learn(np.array([1, 2, 3, 4]), np.array([1, 2, 3]))
+    assert late.shift > FIRST_SHIFT > early.shift
 
 
 def test_a_layer_that_guesses_nothing_tries_again_in_time():
@@ -34,15 +43,14 @@ def test_what_is_read_ahead_is_in_its_rows_and_counted(tiny_model):
     try:
         model.prefill(TOKENS[:8])
         for token in TOKENS[8:]:
-            model.flash.overlap._seconds = {True: 0.0, False: 1.0}  # always found to be faster
+            model.flash.overlap._seconds = {Way.AHEAD: 0.0, Way.NONE: 1.0, Way.BOTH: 2.0}
             _, current = model.decode(token)
             for ffn, rows in zip(_ffns(model), bundles, strict=True):
                 used = ffn.pool.num_used
                 assert np.array_equal(ffn.pool.view[:used], rows[ffn.pool.pointer[:used]])
                 assert current.loaded[ffn.layer] <= current.active[ffn.layer]
-        ahead = _ffns(model)[1].look_ahead
-        assert ahead.read >= ahead.right > 0
-        assert _ffns(model)[0].look_ahead is None
+        for ffn in _ffns(model):
+            assert ffn.look_ahead.read >= ffn.look_ahead.right > 0
     finally:
         model.close()
 

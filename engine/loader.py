@@ -12,6 +12,7 @@ from mlx_lm.tokenizer_utils import load as load_tokenizer
 
 from engine.activations import Activation
 from engine.cpu import use_fast_products
+from engine.errors import PromptError
 from engine.ffn import Flash, Pass, StreamedFFN
 from engine.flash.profile import DEFAULT_THREADS, DriveProfile
 from engine.flash.reader import open_reader
@@ -182,7 +183,18 @@ class LoadedModel:
         return self.flash.current
 
     def _forward(self, tokens: list[int], last_only: bool = True) -> mx.array:
-        """Evaluated float32 logits. If it fails, the context is as it was before."""
+        """Evaluated float32 logits. If it fails, the context is as it was before.
+
+        Raises PromptError for a token that the model does not have: its embedding would be any memory's.
+        """
+        if not (min(tokens) >= 0 and max(tokens) < self.vocabulary):
+            raise PromptError(
+                "{name} has {size} tokens and was given token {token}: its tokenizer is another model's. Download and "
+                "prepare the model again.",
+                name=self.name,
+                size=self.vocabulary,
+                token=max(tokens),
+            )
         self.flash.window.advance(len(tokens))
         try:
             logits = self._model(mx.array([tokens]), self._cache, last_only).astype(mx.float32)

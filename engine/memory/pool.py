@@ -180,8 +180,8 @@ class NeuronPool:
         return np.concatenate([stale, oldest])
 
     def _swept(self, count: int, window: Window) -> np.ndarray | None:
-        """`count` rows that the window has left, the least used of those that the clock's hand comes across, as it moves
-        on from token to token; None if it comes across too few."""
+        """`count` rows that the window has left, the least used of those that a clock's hand comes across from token to
+        token; None if these are too few."""
         length = SWEPT * count
         start = self._hand if self._hand + length <= self.num_used else 0
         stale = start + np.flatnonzero(self.last_k_active[start : min(start + length, self.num_used)] < window.oldest)

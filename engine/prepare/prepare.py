@@ -191,7 +191,16 @@ class _Preparation:
     def _sequences(self) -> tuple[list[Sequence], str]:
         """Sequences to calibrate on, and what they are."""
         if (self._folder / "tokenizer_config.json").is_file():
-            return read_sequences(self._text, load_tokenizer(self._folder)), self._text.name
+            sequences, size = read_sequences(self._text, load_tokenizer(self._folder)), self._args.vocab_size
+            if (largest := max(max(sequence.tokens) for sequence in sequences)) >= size:
+                raise CheckpointError(
+                    "The tokenizer in {folder} makes token {token}, but the model has only {size}: it is another "
+                    "model's. Download the checkpoint again.",
+                    folder=self._source.folder,
+                    token=largest,
+                    size=size,
+                )
+            return sequences, self._text.name
         # A checkpoint without a tokenizer can only be given token ids; those are all that is known of its texts.
         tokens = np.random.default_rng(0).integers(self._args.vocab_size, size=CALIBRATION_TOKENS // 4)
         return [Sequence(tokens.tolist(), 0)], "random tokens, as the checkpoint has no tokenizer"

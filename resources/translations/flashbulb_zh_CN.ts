@@ -2079,6 +2079,10 @@
         <translation>报告中的图表需要 matplotlib：`pip install flashbulb[bench]`。</translation>
     </message>
     <message>
+        <source>The tokenizer in {folder} makes token {token}, but the model has only {size}: it is another model&apos;s. Download the checkpoint again.</source>
+        <translation>{folder} 中的分词器会产生词元 {token}，而模型只有 {size} 个词元：它属于另一个模型。请重新下载检查点。</translation>
+    </message>
+    <message>
         <source>The trace&apos;s {name} share is {share}, the paper&apos;s {paper}.</source>
         <translation>记录中 {name} 的占比为 {share}，论文中为 {paper}。</translation>
     </message>
@@ -2501,6 +2505,10 @@
     <message>
         <source>{name} has {bytes} bytes where its shape needs {needed}</source>
         <translation>{name} 有 {bytes} 字节，而其形状需要 {needed} 字节</translation>
+    </message>
+    <message>
+        <source>{name} has {size} tokens and was given token {token}: its tokenizer is another model&apos;s. Download and prepare the model again.</source>
+        <translation>{name} 有 {size} 个词元，却收到了词元 {token}：它的分词器属于另一个模型。请重新下载并准备该模型。</translation>
     </message>
     <message>
         <source>{name} in {path} holds NaN or infinite weights: the checkpoint is damaged.</source>

@@ -90,6 +90,12 @@ def test_a_prompt_longer_than_the_context_is_refused(model):
         model.generate([{"role": "user", "content": "music " * 80}])
 
 
+@pytest.mark.parametrize("token", [320, -1])
+def test_a_token_that_the_model_does_not_have_is_refused(model, token):
+    with pytest.raises(PromptError, match=f"was given token {token}: its tokenizer is another model's"):
+        list(model.generate([3, token, 5] if token > 0 else [token]))
+
+
 def test_the_oldest_turns_of_a_long_conversation_are_left_out(model):
     turn = "I play the guitar on weekends."
     messages = [{"role": ("user", "assistant")[i % 2], "content": f"{turn} {i}"} for i in range(21)]

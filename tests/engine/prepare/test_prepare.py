@@ -72,6 +72,13 @@ def test_shards_are_one_checkpoint(tiny_model, tmp_path):
     assert (tmp_path / "out" / BUNDLES).read_bytes() == (tiny_model / BUNDLES).read_bytes()
 
 
+def test_the_tokenizer_of_another_model_is_refused(tmp_path):
+    checkpoint = write_opt(tmp_path / "checkpoint", vocab_size=100)
+    with pytest.raises(CheckpointError, match=r"makes token \d+, but the model has only 100"):
+        prepare(checkpoint, tmp_path / "out", write_text(tmp_path / "text"))
+    assert not list(tmp_path.glob("out*"))
+
+
 def test_a_checkpoint_without_a_tokenizer_is_calibrated_on_token_ids(tmp_path):
     content = prepare(write_opt(tmp_path / "bare", tokenizer=False), tmp_path / "out")
     assert "random tokens" in content["calibration"]["text"]

@@ -65,7 +65,8 @@ class Pass:
 class Flash:
     """What the FFNs of one model share: the open bundle file, its reader, the layer stream and the window.
 
-    bundling: whether a bundle is one read, or each of its parts one (paper, section 3.2).
+    bundling: whether a bundle is one read, or each of its parts one (paper, section 3.2). early_reads: whether FFNs
+    beside an attention begin before it.
     """
 
     reader: object
@@ -75,6 +76,7 @@ class Flash:
     current: Pass
     bundling: bool = True
     overlap: Overlap = field(default_factory=Overlap)
+    early_reads: bool = True
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,10 @@ class _Begun:
     current: Pass
     active: np.ndarray
     loading: Loading | None
+
+    @property
+    def tickets(self) -> list:
+        return self.loading.tickets if self.loading else []
 
 
 class StreamedFFN:
@@ -148,11 +154,14 @@ class StreamedFFN:
     def begin(self, x: mx.array) -> bool:
         """Select, and start reading what is missing; `ffn(x)` must follow. Returns whether something is being read.
 
-        For layers whose attention and FFN have the same input: flash works while attention is computed.
+        For layers whose attention and FFN are side by side: flash works while attention is computed.
         """
-        current = self.flash.current
-        if current.whole_layers or self.selector is None:
+        if self.flash.current.whole_layers or self.selector is None or not self.flash.early_reads:
             return False
+        return bool(self._begin(x).tickets)
+
+    def _begin(self, x: mx.array) -> _Begun:
+        current = self.flash.current
         if self._begun is None or self._begun.current is not current:
             if self._begun is not None:  # of a pass that failed
                 self.settle()
@@ -161,7 +170,7 @@ class StreamedFFN:
             self._take_early(active)
             fits = len(active) <= self.pool.capacity
             self._begun = _Begun(current, active, self.start_loading(active) if fits else None)
-        return self._begun.loading is not None and bool(self._begun.loading.tickets)
+        return self._begun
 
     def settle(self) -> None:
         """Wait for reads that nobody has waited for yet: only then may rows be reused."""
@@ -171,8 +180,7 @@ class StreamedFFN:
             self.finish_loading(begun.loading)
 
     def _active_set(self, x: mx.array) -> mx.array:
-        self.begin(x)
-        begun, self._begun = self._begun, None
+        begun, self._begun = self._begin(x), None
         if begun.loading is not None:
             return self.around_reads(x, begun.loading)
         # A token that needs more neurons than the pool has rows is computed in rounds: slow, but the same sum.

@@ -66,7 +66,7 @@ class LoadedModel:
             stream = LayerStream(self.reader, self._file, prepared.bundles, plan.piece_bytes)
             self.flash = Flash(
                 self.reader, self._file, stream, Window(settings.window), Pass(self.layers),
-                settings.bundling, Overlap(settings.overlap),
+                settings.bundling, Overlap(settings.overlap), settings.early_reads,
             )  # fmt: skip
             self._install(mx.load(str(prepared.folder / RESIDENT)))
             self.tokenizer = tokenizer_of(prepared)

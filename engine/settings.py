@@ -20,9 +20,11 @@ class Settings:
 
     How flash is read, each of which can be switched off. reader_threads: reads outstanding at once, and read_gap: bytes
     between two bundles that are read through (0 joins only neighbours, -1 nothing); None takes what the drive's profile
-    says. bundling: a neuron's parts are one read (3.2); without, each part is its own. overlap: resident neurons are
-    computed while the others are read, and what the next layer will probably need is read ahead, where that is found to
-    be faster; what is in memory is then as timing has it, and so is the order of sums: it is off unless asked for.
+    says. bundling: a neuron's parts are one read (3.2); without, each part is its own. overlap: what a layer will
+    probably need is read while its attention is computed, and resident neurons are computed while the others are read,
+    where that is found to be faster; what is in memory is then as timing has it, and so is the order of sums: it is off
+    unless asked for. early_reads: layers that have attention and FFN side by side read while attention is computed:
+    there the neurons are known by then, and nothing depends on timing.
     hot_neurons: rows that the window does not need keep the neurons that were used most often.
     """
 
@@ -36,6 +38,7 @@ class Settings:
     read_gap: int | None = None
     bundling: bool = True
     overlap: bool = False
+    early_reads: bool = True
     hot_neurons: bool = True
 
     def __post_init__(self):

@@ -15,6 +15,7 @@ PARTS = (  # of the report: name of its file, title, and how it is measured
     ("table2-opt-6.7b", "Table 2: I/O of a token, OPT 6.7B"),
     ("table3-opt-1.3b-float32", "Table 3: OPT 1.3B, float32, in half of its memory"),
     ("table3-opt-1.3b-bfloat16", "Table 3: OPT 1.3B, bfloat16, in half of its memory"),
+    ("table3-falcon-1.3b-float32", "Table 3: a Falcon of 1.3B, float32, in half of its memory"),
     ("table3-opt-2.7b-bfloat16", "Table 3: OPT 2.7B, bfloat16, in half of its memory"),
     ("long-opt-125m-bfloat16", "A conversation of 2,000 tokens: OPT 125M, bfloat16"),
     ("table3-starter", "Table 3: the starter model"),

@@ -26,7 +26,7 @@ class Specification:
     prompt: token ids, prefilled; then `warm` tokens are decoded greedily that are not counted, and `tokens` that are.
     reuse: of a trace to be replayed, [live, mean, spread], or None for the model's own selection. agreement: of its
     guesses, the fields of `traces.Agreement`. reread: every token reads the resident weights again, as naive loading
-    does.
+    does. stages: as many tokens again are decoded to see where the time goes.
     """
 
     model: str
@@ -37,13 +37,14 @@ class Specification:
     reuse: list[float] | None = None
     agreement: tuple[tuple[float, ...], ...] | None = None
     reread: bool = False
+    stages: bool = False
     cap: int | None = None
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What came of it. costs: of each decoded token, as `TokenStatistics` has them. capped: whether the cap was the
-    system's. failed: why there are no costs."""
+    """What came of it. costs: of each decoded token, as `TokenStatistics` has them. stages: ms of a token, by stage.
+    capped: whether the cap was the system's. failed: why there are no costs."""
 
     costs: list[dict] = field(default_factory=list)
     device_bytes: int | None = None
@@ -56,6 +57,7 @@ class Measured:
     prefill_bytes: int = 0
     time_to_first_token_s: float = 0.0
     window_cut: int = 0
+    stages: dict | None = None
     direct: bool = True
     capped: bool = False
     failed: str | None = None
@@ -128,23 +130,35 @@ def _run(specification: Specification) -> Measured:
             if count >= specification.warm:
                 costs.append(_cost(current.statistics(model.neurons)))
         after = device_bytes()
-        items = model.budget.items
+        items, peak, cut = model.budget.items, peak_footprint(), model.left_early
         return Measured(
             costs=costs,
+            stages=_stages(model, token, specification.tokens) if specification.stages else None,
             device_bytes=None if after is None else (after - before) // specification.tokens,
             dram_bytes=sum(size for name, size in items.items() if name not in ("kv_cache", "workspace")),
             budget_bytes=model.budget.ceiling,
             budget_items=items,
-            footprint_bytes=peak_footprint(),
+            footprint_bytes=peak,
             baseline_bytes=baseline,
             prefill_s=prefill_s,
             prefill_bytes=prefill_bytes,
             time_to_first_token_s=first_s,
-            window_cut=model.left_early,
+            window_cut=cut,
             direct=model.direct_io,
         )
     finally:
         model.close()
+
+
+def _stages(model, token: int, tokens: int) -> dict[str, float]:
+    import mlx.core as mx
+
+    from engine.bench.stages import Stopwatch
+
+    watch = Stopwatch(model)
+    for _ in range(min(tokens, model.context - len(model.cached_tokens) - 1)):
+        token = int(mx.argmax(watch.decode(token)[0, -1]).item())
+    return watch.milliseconds()
 
 
 class _Naive:

@@ -116,6 +116,10 @@ def _findings(result: dict) -> list[str]:
                 f"quarter of the tokens: I/O {' and '.join(f'{v:.1f}' for v in run['drift']['io_ms'])} ms, footprint "
                 f"{' and '.join(readable(v) for v in run['drift']['footprint_bytes'])}."
             )
+        if stages := run.get("stages_ms"):
+            total = sum(stages.values())
+            shares = ", ".join(f"{stage} {ms:.1f} ms ({100 * ms / total:.0f} %)" for stage, ms in stages.items())
+            lines.append(f"  Where a token's {total:.0f} ms go, each stage evaluated by itself: {shares}.")
     errors = [abs(b["predicted_ms"] / b["measured_ms"] - 1) for b in result.get("budgets", []) if "predicted_ms" in b]
     if errors:
         lines.append(f"Predicted against measured: within {100 * max(errors):.0f} % at every budget.")

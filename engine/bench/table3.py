@@ -29,16 +29,19 @@ AGREEMENT = (  # `traces.Agreement` of the starter's layers but the first, on he
 PROMPT = 32  # tokens; the weights are random, so are these
 
 DENSE = {"selection": "dense"}
-PAPER = {"selection": "predictor", "read_gap": -1, "hot_neurons": False}
-GAPS = {"selection": "predictor", "hot_neurons": False}
-OURS = {"selection": "predictor"}
+PAPER = {"selection": "predictor", "read_gap": -1, "hot_neurons": False, "early_reads": False}
+GAPS = {"selection": "predictor", "hot_neurons": False, "early_reads": False}
+OURS = {"selection": "predictor", "early_reads": False}
+EARLY = "+ reads during attention"  # of models that have attention and FFN side by side
+WATCHED = "ours: + hot neurons"  # the row that it is reported of where its time goes
 ROWS = (  # name, settings, whether the resident weights are read again, and whether with the model's window
     ("naive", DENSE | {"memory_budget": None}, True),
     ("hybrid", DENSE, False),
     ("paper", PAPER, False),
     ("+ coalescing and gap reads", GAPS, False),
-    ("ours: + hot neurons", OURS, False),
-    ("+ overlap", OURS | {"overlap": True}, False),
+    (WATCHED, OURS, False),
+    (EARLY, OURS | {"early_reads": True}, False),
+    ("+ overlap", OURS | {"early_reads": True, "overlap": True}, False),
 )
 
 
@@ -72,7 +75,7 @@ def run_shape(
         )
         if not cap:
             base = replace(base, settings=common | {"memory_budget": limit})
-        wanted = [row for row in ROWS if row[0] in rows]
+        wanted = [row for row in _rows_of(shape.parallel) if row[0] in rows]
         found, runs = _rows(wanted, base, place, shape.table3, profile, shape.reuse, progress)
     settings = {"shape": name, "dtype": dtype, "window": shape.window, "tokens": tokens, "context": context}
     return _result(folder, found, runs, settings | {"limit_bytes": limit})
@@ -96,9 +99,13 @@ def run_model(
     settings = {"window": window, "memory_budget": budget}
     with scratch(folder, 1_000_000) as place:
         base = Specification(str(find(model)), settings, prompt, tokens, WARM)
-        rows, runs = _rows(ROWS, base, place, {}, profile, None, progress, _half(model))
+        rows, runs = _rows(_rows_of(False), base, place, {}, profile, None, progress, _half(model))
     shown = {"model": model, "window": window, "tokens": tokens, "prompt_tokens": len(prompt), "budget_bytes": budget}
     return _result(folder, rows, runs, shown)
+
+
+def _rows_of(parallel: bool) -> list[tuple[str, dict, bool]]:
+    return [row for row in ROWS if parallel or row[0] != EARLY]
 
 
 def _half(model: str) -> int:
@@ -132,6 +139,7 @@ def _rows(
             warm=1 if dense else base.warm,
             reuse=None if dense else base.reuse,
             reread=reread,
+            stages=name == WATCHED,
         )
         measured = measure(specification, place)
         runs[name] = {
@@ -145,6 +153,7 @@ def _rows(
             "direct": measured.direct,
             "neurons_a_token": _means(measured),
             "drift": _drift(measured),
+            "stages_ms": measured.stages,
         }
         row = _row(name, measured, paper.get(name), profile)
         if profile and not dense and not measured.failed:

@@ -60,6 +60,19 @@ def test_reads_are_under_way_while_attention_is_computed(prepared):
         model.close()
 
 
+def test_without_early_reads_nothing_begins_before_attention(prepared):
+    model = load(prepared[0], Settings(selection="exact", window=1, hot_neurons=False, early_reads=False))
+    begun = []
+    try:
+        for layer in model._model.layers:
+            watch_attention(layer, lambda ffn=layer.ffn: begun.append(ffn._begun))
+        decoded(model, TOKENS)
+        assert len(begun) > 0
+        assert not any(begun)
+    finally:
+        model.close()
+
+
 def test_after_an_attention_that_failed_the_next_token_is_right(prepared):
     folder, _ = prepared
     expected, result = [], []

@@ -7,6 +7,7 @@ import pytest
 from engine.bench import table3
 from engine.bench.measure import Specification, measure
 from engine.bench.random_model import model_bytes
+from engine.bench.stages import REST, STAGES
 from engine.statistics import TokenStatistics
 
 NAMES = ["naive", "hybrid", "paper", "+ coalescing and gap reads", "ours: + hot neurons", "+ overlap"]
@@ -40,6 +41,17 @@ def test_a_shape(shape, profile, tmp_path, in_process):
     neurons = result.details["runs"]["paper"]["neurons_a_token"]
     assert neurons["active"] == pytest.approx(0.1 * 2 * 4096, rel=0.1)
     assert neurons["resident"] == pytest.approx(0.24 * 2 * 4096, rel=0.15)
+    runs = result.details["runs"]
+    assert [name for name in NAMES if runs[name]["stages_ms"]] == [table3.WATCHED]
+    assert runs[table3.WATCHED]["stages_ms"].keys() == {*STAGES, REST}
+
+
+def test_layers_with_attention_beside_the_ffn_have_a_row_of_their_own():
+    assert [name for name, _, _ in table3._rows_of(False)] == NAMES
+    parallel = table3._rows_of(True)
+    assert [name for name, _, _ in parallel] == [*NAMES[:-1], table3.EARLY, NAMES[-1]]
+    early = {name: settings.get("early_reads") for name, settings, _ in parallel if settings["selection"] != "dense"}
+    assert [name for name, on in early.items() if on] == [table3.EARLY, NAMES[-1]]
 
 
 def test_a_prepared_model(tiny_model, profile, tmp_path, in_process):

@@ -74,5 +74,6 @@ def test_tables_plot_too(shape, profile, tmp_path, in_process):
     page = report.write(tmp_path, list(zip(parts, shown, strict=True))).read_text()
     assert "| naive |" in page
     assert "Tokens a second over naive" in page
+    assert page.count("each stage evaluated by itself: embedding ") == 1
     assert (tmp_path / "table2.png").exists()
     assert (tmp_path / "table3.png").exists()

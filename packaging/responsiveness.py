@@ -8,6 +8,7 @@ the real window, the real starter model and a folder of data of its own. It want
 
 import argparse
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -43,10 +44,23 @@ PROSE = "The pool keeps the neurons that any of the **last tokens** used; what i
 LIST = "- one neuron's up row and its down column, side by side\n- a window of `5` tokens\n"
 CODE = "    for neuron in missing:  # in order of their offsets\n        pool.admit(neuron)\n"
 TABLE = "| layer | active | loaded |\n| --- | --- | --- |\n" + "| 3 | 212 | 17 |\n" * 4 + "\n"
+LONG_CELL = "a neuron's **up row** and its down column, side by side in one `bundle`"
+LENGTHS = (100, 1_000, 5_000)  # words
+UPDATES = 200  # at each length
+
+
+def rows_of(*cells: str) -> tuple[str, str]:
+    """A table's head, and a row of it."""
+    head = "".join(f"| {name} " for name in ("layer", "active", "loaded", *"abcdefgh")[: len(cells)])
+    return f"{head}|\n{'| --- ' * len(cells)}|\n", "".join(f"| {cell} " for cell in cells) + "|\n"
+
+
 KINDS = {"prose": ("", PROSE), "one paragraph": ("", PROSE.strip() + " "), "a list": ("", LIST),
-         "code": ("```python\n", CODE), "one table": (TABLE.strip() + "\n", "| 4 | 190 | 12 |\n")}  # fmt: skip
+         "code": ("```python\n", CODE), "a table of 3 columns": rows_of("4", "190", "12"),
+         "a table of 8 columns": rows_of(*map(str, range(100, 108))),
+         "a table of 3 long columns": rows_of("4", LONG_CELL, LONG_CELL),
+         "a table of 8 long columns": rows_of(*[LONG_CELL] * 8)}  # fmt: skip
 CONVERSATIONS = [1000, 400, *[10] * 198]  # messages of each
-LENGTHS = (100, 1_000, 10_000)  # words
 
 
 @dataclass(frozen=True)
@@ -264,15 +278,16 @@ def update(folder: Path) -> list[Figure]:
                 while len(widget.text.split()) < words:
                     widget.append(text * 10)
                     settle()
-                times = [_time_of_update(widget, piece) for piece in _pieces(text * 6)]
+                times = [_time_of_update(widget, piece) for piece in _pieces(text)]
                 found.append(Figure(f"update of {kind} at {words:,} words, median", statistics.median(times), "ms", 8))
-                found.append(Figure(f"update of {kind} at {words:,} words, worst", max(times), "ms"))
+                found.append(Figure(f"update of {kind} at {words:,} words, worst", max(times), "ms", 8))
             conversation.messages.clear()
     return found
 
 
 def _pieces(text: str) -> list[str]:
-    """As they come from the engine between two drains."""
+    """A text again and again, as it comes from the engine between two drains."""
+    text *= math.ceil(8 * UPDATES / len(text))
     return [text[i : i + 8] for i in range(0, len(text), 8)]
 
 

@@ -1,11 +1,15 @@
-"""The text of an answer: prose and code blocks, one under the other, growing as the answer streams."""
+"""The text of an answer: prose, code blocks and tables, one under the other, growing as the answer streams."""
 
-from PySide6.QtCore import QUrl, Signal
+from collections.abc import Iterable
+from itertools import groupby
+
+from PySide6.QtCore import Qt, QUrl, Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from app.chat.code import CodeBlock
-from app.chat.markdown import MarkdownView
-from app.chat.segments import Code, CodeBegins, CodeEnds, Prose, Segmenter
+from app.chat.code import CodeBlock, CodeView
+from app.chat.markdown import MarkdownView, TextView
+from app.chat.segments import Code, CodeBegins, CodeEnds, Piece, Prose, Rows, Segmenter, TableBegins, TableEnds
+from app.chat.table import Table
 
 SPACING = 8
 
@@ -17,9 +21,10 @@ class AnswerBody(QWidget):
 
     def __init__(self, parent: QWidget | None = None):
         super().__init__(parent)
+        self.setAttribute(Qt.WidgetAttribute.WA_StaticContents)
         self.source = ""
         self._segmenter = Segmenter()
-        self._open: MarkdownView | CodeBlock | None = None
+        self._open: MarkdownView | CodeBlock | Table | None = None
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(SPACING)
@@ -27,22 +32,32 @@ class AnswerBody(QWidget):
     def append(self, text: str) -> None:
         """Show more of the answer."""
         self.source += text
-        for piece in self._segmenter.feed(text):
-            self._add(piece)
+        self._add_all(self._segmenter.feed(text))
 
     def finish(self) -> None:
         """The answer is complete, for now: more can be appended to one that is continued."""
-        for piece in self._segmenter.finish():
-            self._add(piece)
+        self._add_all(self._segmenter.finish())
 
-    def blocks(self) -> list[MarkdownView | CodeBlock]:
+    def blocks(self) -> list[MarkdownView | CodeBlock | Table]:
         return [self._layout.itemAt(i).widget() for i in range(self._layout.count())]
+
+    def views(self) -> list[TextView | CodeView]:
+        """What shows its text, from the top."""
+        return [view for block in self.blocks() for view in block.views()]
 
     def plain_text(self) -> str:
         """What can be read, without marks."""
-        return "\n".join(b.text if isinstance(b, CodeBlock) else b.toPlainText() for b in self.blocks())
+        return "\n".join(view.toPlainText() for view in self.views())
 
-    def _add(self, piece) -> None:
+    def _add_all(self, pieces: Iterable[Piece]) -> None:
+        for kind, run in groupby(pieces, type):
+            if kind is Rows:  # all at once: they are laid out together
+                self._open.append("".join(rows.text for rows in run))
+            else:
+                for piece in run:
+                    self._add(piece)
+
+    def _add(self, piece: Piece) -> None:
         match piece:
             case Prose(text):
                 if self._open or text.strip():  # blank lines after code are no paragraph
@@ -54,6 +69,11 @@ class AnswerBody(QWidget):
             case CodeEnds():
                 self._open.close_block()
                 self._open = None
+            case TableBegins(head, delimiters):
+                self._take_back(head)
+                self._put_linked(Table(head + delimiters))
+            case TableEnds():
+                self._open = None
 
     def _append_prose(self, text: str) -> None:
         if isinstance(self._open, MarkdownView) and self._open.full:
@@ -61,10 +81,21 @@ class AnswerBody(QWidget):
         if not isinstance(self._open, MarkdownView):
             view = MarkdownView()
             view.setAccessibleName(self.tr("Answer"))
-            view.link_clicked.connect(self.link_clicked)
-            self._put(view)
+            self._put_linked(view)
         self._open.append_markdown(text)
 
-    def _put(self, block: MarkdownView | CodeBlock) -> None:
+    def _take_back(self, head: str) -> None:
+        """What was prose is a table's head."""
+        self._open.take_back(head)
+        if not self._open.source.strip():
+            self._layout.removeWidget(self._open)
+            self._open.hide()
+            self._open.deleteLater()
+
+    def _put_linked(self, block: MarkdownView | Table) -> None:
+        block.link_clicked.connect(self.link_clicked)
+        self._put(block)
+
+    def _put(self, block: MarkdownView | CodeBlock | Table) -> None:
         self._open = block
         self._layout.addWidget(block)

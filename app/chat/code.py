@@ -86,6 +86,10 @@ class CodeBlock(QWidget):
     def text(self) -> str:
         return self.view.toPlainText()
 
+    def views(self) -> list[CodeView]:
+        """What shows its text."""
+        return [self.view]
+
     def append(self, text: str) -> None:
         self.view.append_text(text)
 

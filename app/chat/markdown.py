@@ -32,14 +32,12 @@ CODE_PADDING = 10
 BAR = 3  # pixels
 INDENT = 22  # pixels a level, for lists and quotes
 LONGEST_TAIL = 1500  # characters that are parsed again with each piece
-MOST_BARS = 120  # between the cells of a table that is parsed again with each piece
 LONGEST_BLOCK = 8000  # characters of a paragraph that is laid out again with each piece
 LONG_LINE = 400  # characters that surely wrap
 QWIDGETSIZE_MAX = (1 << 24) - 1
 FULL, MOST_BLOCKS = 6000, 100  # characters, and paragraphs or cells, after which another view should follow
 FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 LIST_ITEM = re.compile(r"([-*+]|\d{1,9}[.)])(\s|$)")
-TABLE_HEAD = re.compile(r"(\s*\|.*\n\s*\|?[\s:|-]+\n)")
 INLINE_CODE = re.compile(r"(`+)(?:[^`]|(?!\1)`)*?\1(?!`)")
 
 
@@ -76,25 +74,16 @@ def _is_certain(line: str, whole: bool) -> bool:
     return whole or not re.fullmatch(r"[-*+]|\d{1,9}[.)]?", line)
 
 
-def is_long(tail: str) -> bool:
-    """Whether a block takes long to be parsed and laid out: a table does so by its cells, others by their text."""
-    return tail.count("|") > MOST_BARS if TABLE_HEAD.match(tail) else len(tail) > LONGEST_TAIL
-
-
-def long_tail_cut(tail: str) -> tuple[int, str, str | None]:
+def long_tail_cut(tail: str) -> tuple[int, str | None]:
     """Where to cut a block that grows too long to be parsed again and again.
 
-    Returns the length to finish, what to put before the rest, and what joins the rest to the same paragraph (None: it
-    is a block of its own).
+    Returns the length to finish, and what joins the rest to the same paragraph (None: it is a block of its own).
     """
-    if head := TABLE_HEAD.match(tail):
-        end = tail.rfind("\n") + 1
-        return (end, head[1], None) if end > head.end() else (0, "", None)
     items = [m.start() + 1 for m in re.finditer(r"\n(?=([-*+]|\d{1,9}[.)])\s)", tail)]
     if items:
-        return items[-1], "", None
+        return items[-1], None
     end = max(tail.rfind(" "), tail.rfind("\n")) + 1
-    return (end, "", " ") if end else (len(tail), "", "")
+    return (end, " ") if end else (len(tail), "")
 
 
 def presentable(markdown: str) -> str:
@@ -125,6 +114,8 @@ class TextView(Ringed, QTextBrowser):
         self.setOpenLinks(False)
         self.setTabChangesFocus(True)
         self.setUndoRedoEnabled(False)
+        for widget in (self, self.viewport()):  # what stands is not painted again when more comes below it
+            widget.setAttribute(Qt.WidgetAttribute.WA_StaticContents)
         self.document().setDocumentMargin(0)
         self.document().setIndentWidth(INDENT)
         self.document().documentLayout().documentSizeChanged.connect(self._fit)
@@ -175,13 +166,10 @@ class MarkdownView(TextView):
         cursor.beginEditBlock()  # one layout for all of it
         if done := finished_length(self._tail):
             self._finish_part(cursor, done)
-        while is_long(self._tail):
-            done, again, join = long_tail_cut(self._tail)
-            if not done:
-                break
+        while len(self._tail) > LONGEST_TAIL:
+            done, join = long_tail_cut(self._tail)
             self._finish_part(cursor, done)
-            short = self.document().lastBlock().length() < LONGEST_BLOCK
-            self._tail, self._join = again + self._tail, join if short else None
+            self._join = join if self.document().lastBlock().length() < LONGEST_BLOCK else None
         self._replace_tail(cursor, self._tail)
         cursor.endEditBlock()
 
@@ -193,10 +181,24 @@ class MarkdownView(TextView):
 
     def give_up_tail(self) -> str:
         """Take the tail away, for another view to show."""
-        self._replace_tail(QTextCursor(self.document()), "")
-        tail, self._tail = self._tail, ""
-        self.source = self.source.removesuffix(tail)
+        tail = self._tail
+        self.take_back(tail)
         return tail
+
+    def take_back(self, end: str) -> None:
+        """Take the end of the source away, for another view to show."""
+        self.source = self.source.removesuffix(end)
+        if self._tail.endswith(end):
+            self._tail = self._tail.removesuffix(end)
+            self._replace_tail(QTextCursor(self.document()), self._tail)
+        else:  # a part of it is finished
+            source, self.source, self._tail, self._tail_start, self._join = self.source, "", "", 0, None
+            self.clear()
+            self.append_markdown(source)
+
+    def views(self) -> list[TextView]:
+        """What shows its text."""
+        return [self]
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
@@ -266,7 +268,7 @@ class MarkdownView(TextView):
             cursor = QTextCursor(block)
             cursor.mergeBlockFormat(style)
             self._quotes = self._quotes or bool(_quote_level(block))
-            _colour_links(block, start, shades.accent)
+            colour_links(block, start, shades.accent)
             if (table := cursor.currentTable()) and table.firstPosition() >= block.position():
                 self._style_table(table)
             block = block.next()
@@ -288,7 +290,7 @@ def _quote_level(block: QTextBlock) -> int:
     return block.blockFormat().intProperty(QTextFormat.Property.BlockQuoteLevel)
 
 
-def _colour_links(block: QTextBlock, start: int, accent: QColor) -> None:
+def colour_links(block: QTextBlock, start: int, accent: QColor) -> None:
     """Qt takes the colour that links have at the moment: it would stay when the appearance changes."""
     pieces = block.begin()
     while not pieces.atEnd():

@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QFormLayout, QHBoxLayout, QPushButton, QSpacerItem
 from app.card import paint_card
 from app.chat.body import AnswerBody
 from app.chat.buttons import IconButton
-from app.chat.code import CodeBlock, CodeView
+from app.chat.code import CodeView
 from app.chat.entry import Entry
 from app.chat.markdown import TextView
 from app.chat.notice import Notice
@@ -282,6 +282,7 @@ class Answer(MessageWidget):
     def __init__(self, message: Message, parent: QWidget | None = None):
         super().__init__(message, parent)
         self.setAccessibleName(self.tr("Answer"))
+        self.setAttribute(Qt.WidgetAttribute.WA_StaticContents)
         self.body = AnswerBody()
         self.body.link_clicked.connect(self.link_clicked)
         self.body.hide()
@@ -320,7 +321,7 @@ class Answer(MessageWidget):
 
     def views(self) -> list[TextView | CodeView]:
         """What shows its text, from the top."""
-        return [block.view if isinstance(block, CodeBlock) else block for block in self.body.blocks()]
+        return self.body.views()
 
     def append(self, text: str) -> None:
         """Show more of the answer."""

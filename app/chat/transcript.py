@@ -57,7 +57,7 @@ class Transcript(Ringed, QScrollArea):
     comes as the reader scrolls there.
     """
 
-    column_moved = Signal(int, int)  # left and right margin, for what has to line up with the column
+    column_moved = Signal(int)  # its margin at either side, for what has to line up with the column
     added = Signal(object)  # a message's widget, new
 
     def __init__(self, placeholder: QWidget, parent: QWidget | None = None):
@@ -73,6 +73,7 @@ class Transcript(Ringed, QScrollArea):
         self._filling = False
         self._target: Callable[[], None] | None = None  # shows what was asked for, again when the column has grown
         self._column = QWidget()
+        self._column.setAttribute(Qt.WidgetAttribute.WA_StaticContents)
         self._column.setBackgroundRole(QPalette.ColorRole.Base)
         self._layout = QVBoxLayout(self._column)
         self._layout.setSpacing(TURN_SPACING)
@@ -147,13 +148,16 @@ class Transcript(Ringed, QScrollArea):
         return area
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
         width = self.viewport().width()
-        margin = max(COLUMN_MARGIN, (width - COLUMN_WIDTH) // 2)
-        self._layout.setContentsMargins(margin, COLUMN_MARGIN, margin, COLUMN_MARGIN)
+        bar = (
+            self.width() - width
+        )  # it stands in the margin: nothing moves, or is laid out again, when it comes or goes
+        margin = max(COLUMN_MARGIN, (self.width() - COLUMN_WIDTH) // 2)
+        self._layout.setContentsMargins(margin, COLUMN_MARGIN, margin - bar, COLUMN_MARGIN)
+        super().resizeEvent(event)
         corner = QPoint((width - self.jump.width()) // 2, self.viewport().height() - self.jump.height() - 8)
         self.jump.move(corner)
-        self.column_moved.emit(margin, self.width() - width + margin)
+        self.column_moved.emit(margin)
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         self._target = None

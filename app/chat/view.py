@@ -63,7 +63,7 @@ class ChatView(QWidget):
         layout.addWidget(self.find)
         layout.addWidget(self.transcript, 1)
         layout.addLayout(self._foot)
-        self._line_up(COLUMN_MARGIN, COLUMN_MARGIN)
+        self._line_up(COLUMN_MARGIN)
         self._connect()
         self.show_conversation(self.conversation)
 
@@ -197,8 +197,8 @@ class ChatView(QWidget):
             widget.continued.connect(self.continue_answer)
             widget.set_free(self._can_answer(), widget.message.id == self.conversation.leaf)
 
-    def _line_up(self, left: int, right: int) -> None:
-        self._foot.setContentsMargins(left, 4, right, 18)
+    def _line_up(self, margin: int) -> None:
+        self._foot.setContentsMargins(margin, 4, margin, 18)
 
     def _on_example(self, text: str) -> None:
         self.composer.set_draft(text)

@@ -115,23 +115,6 @@ def test_a_long_block_is_finished_in_parts_and_reads_the_same(view, source):
     assert view.document().blockCount() == plain_document(source).blockCount()
 
 
-def test_a_long_table_is_repeated_with_its_head(view):
-    head = "| number | square |\n|---|---|\n"
-    rows = [f"| {n} | {n * n} |\n" for n in range(200)]
-    for line in (head, *rows):
-        view.append_markdown(line)
-    text = view.toPlainText()
-    assert all(f"\n{n * n}\n" in f"{text}\n" for n in range(200))
-    assert 1 < text.count("square") < 10
-
-
-def test_a_table_too_wide_to_be_cut_is_shown_all_the_same(view):
-    cells = "| 1 " * 200 + "|\n"
-    for line in (cells, "| - " * 200 + "|\n", cells, cells):
-        view.append_markdown(line)
-    assert view.toPlainText().split().count("1") >= 600
-
-
 def test_pictures_become_links_and_formulas_legible(view):
     view.append_markdown("![a cat](https://example.org/cat.png) is $x^2$, not `$x^2$` and `![no](pic)`")
     assert view.toPlainText() == "a cat is x², not $x^2$ and ![no](pic)"

@@ -74,8 +74,22 @@ def test_scrolling_back_by_hand_follows_again(transcript):
 
 def test_the_column_is_centred_and_not_too_wide(transcript, answer):
     assert abs(answer.width() - COLUMN_WIDTH) <= 1
-    left = answer.mapTo(transcript.viewport(), answer.rect().topLeft()).x()
-    assert abs(left - (transcript.viewport().width() - COLUMN_WIDTH) // 2) <= 1
+    left = answer.mapTo(transcript, answer.rect().topLeft()).x()
+    assert abs(left - (transcript.width() - COLUMN_WIDTH) // 2) <= 1
+
+
+def test_nothing_moves_when_the_scroll_bar_comes(qtbot, transcript):
+    transcript.resize(420, 300)
+    conversation = Conversation()
+    conversation.ask("Hi", None)
+    transcript.show_path(conversation.path())
+    answer = transcript.messages()[-1]
+    qtbot.wait(20)
+    assert not transcript.verticalScrollBar().isVisible()
+    before = answer.x(), answer.width()
+    answer.append(LONG)
+    qtbot.waitUntil(transcript.verticalScrollBar().isVisible)
+    assert (answer.x(), answer.width()) == before
 
 
 def test_a_question_is_as_wide_as_its_text_and_wraps_when_long(qtbot, transcript):

@@ -7,7 +7,7 @@ from PySide6.QtCore import Qt, QUrl, Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app.chat.code import CodeBlock, CodeView
-from app.chat.markdown import MarkdownView, TextView
+from app.chat.markdown import MarkdownView, TextView, grow_at_once
 from app.chat.segments import Code, CodeBegins, CodeEnds, Piece, Prose, Rows, Segmenter, TableBegins, TableEnds
 from app.chat.table import Table
 
@@ -28,6 +28,7 @@ class AnswerBody(QWidget):
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(SPACING)
+        grow_at_once(self._layout)
 
     def append(self, text: str) -> None:
         """Show more of the answer."""

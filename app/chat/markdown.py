@@ -20,7 +20,7 @@ from PySide6.QtGui import (
     QTextTable,
     QWheelEvent,
 )
-from PySide6.QtWidgets import QFrame, QSizePolicy, QTextBrowser, QWidget
+from PySide6.QtWidgets import QFrame, QLayout, QSizePolicy, QTextBrowser, QWidget
 
 from app.chat.mathematics import legible
 from app.colours import colours
@@ -327,3 +327,8 @@ def _mend_first_block(cursor: QTextCursor, original: QTextBlock) -> None:
         cursor.setBlockFormat(original.blockFormat())
     elif not cursor.block().text():
         cursor.deleteChar()
+
+
+def grow_at_once(layout: QLayout) -> None:
+    """Let a widget become taller before what is in it is placed: else that is squeezed, and all of it painted twice."""
+    layout.setVerticalSizeConstraint(QLayout.SizeConstraint.SetMinimumSize)

@@ -9,7 +9,7 @@ from app.chat.body import AnswerBody
 from app.chat.buttons import IconButton
 from app.chat.code import CodeView
 from app.chat.entry import Entry
-from app.chat.markdown import TextView
+from app.chat.markdown import TextView, grow_at_once
 from app.chat.notice import Notice
 from app.chat.receipt import Receipt
 from app.colours import colours
@@ -306,6 +306,7 @@ class Answer(MessageWidget):
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(6)
+        grow_at_once(self._layout)
         self._layout.addWidget(self.body)
         self._layout.addLayout(row)
         self._finished = False

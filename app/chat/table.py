@@ -23,10 +23,11 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
-from app.chat.markdown import FEATURES, LINE_HEIGHT, TextView, colour_links, presentable
+from app.chat.markdown import FEATURES, LINE_HEIGHT, TextView, colour_links, grow_at_once, presentable
 from app.colours import colours
 
-MOST_CELLS = 48  # of a page: Qt lays all of a table out whenever one of its cells changes
+MOST_CELLS = 48  # of a page, about: Qt lays all of a table out whenever one of its cells changes
+LONG_CELL = 32  # characters that take as long again as a cell
 PADDING = 5  # pixels around a cell's text
 STEP = 8  # pixels by which columns widen, so that they do not move with each letter
 NARROWEST = 24  # pixels: a letter has room
@@ -44,6 +45,11 @@ class Cell:
     pieces: list[tuple[str, QTextCharFormat]]
     natural: float = 0
     least: float = 0
+
+    @property
+    def weight(self) -> float:
+        """What it takes to be laid out, in short cells."""
+        return 1 + sum(len(text) for text, _ in self.pieces) / LONG_CELL
 
 
 Row = list[Cell]
@@ -67,6 +73,7 @@ class Table(QWidget):
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(*MARGINS)
         self._layout.setSpacing(0)
+        grow_at_once(self._layout)
         self._begin()
 
     def append(self, text: str) -> None:
@@ -129,14 +136,11 @@ class Table(QWidget):
 
     def _place(self, rows: list[Row], over: bool = False) -> None:
         """Put rows at the end. over: the first of them in the place of the last one there."""
-        most = max(1, MOST_CELLS // len(self._natural))
         while rows:
-            if self._pages[-1].rows - over == most:
+            taken = self._pages[-1].put(rows, over, self._widths)
+            rows, over = rows[taken:], False
+            if rows:
                 self._add_page()
-            page = self._pages[-1]
-            here = most - page.rows + over
-            page.put(rows[:here], over, self._widths)
-            rows, over = rows[here:], False
         if any(page.widths != self._widths for page in self._pages):
             self._timer.start()
 
@@ -166,22 +170,29 @@ class Page(TextView):
 
     def __init__(self, parent: QWidget | None = None):
         super().__init__(parent)
-        self.rows = 0
+        self._weights: list[float] = []  # of each row, in cells
         self.widths: list[int] = []  # pixels a column, padding included
         self.goes_on = False  # on another page
         self._table: QTextTable | None = None
 
-    def put(self, rows: list[Row], over: bool, widths: list[int]) -> None:
-        """Add rows, or write the first of them over the last one, at the cost of one layout."""
+    def put(self, rows: list[Row], over: bool, widths: list[int]) -> int:
+        """Add rows, or write the first of them over the last one, at the cost of one layout.
+
+        Returns how many of them there was room for.
+        """
+        del self._weights[len(self._weights) - over :]
+        before = len(self._weights)
         cursor = QTextCursor(self.document())
         cursor.beginEditBlock()
         if self._table is None:
             self._table = cursor.insertTable(1, len(widths), _table_format())
-        self.rows -= over
         for row in rows:
+            if sum(self._weights) >= MOST_CELLS:
+                break
             self._write(row)
         self.set_widths(widths)
         cursor.endEditBlock()
+        return len(self._weights) - before
 
     def set_widths(self, widths: list[int]) -> None:
         if widths != self.widths:
@@ -214,15 +225,16 @@ class Page(TextView):
     def _tops(self) -> list[int]:
         """Where each row begins."""
         layout = self.document().documentLayout()
-        blocks = (self._table.cellAt(row, 0).firstCursorPosition().block() for row in range(self.rows))
+        blocks = (self._table.cellAt(row, 0).firstCursorPosition().block() for row in range(len(self._weights)))
         return [math.floor(layout.blockBoundingRect(block).top()) - PADDING for block in blocks]
 
     def _write(self, row: Row) -> None:
-        if self.rows == self._table.rows():
+        number = len(self._weights)
+        if number == self._table.rows():
             self._table.appendRows(1)
         accent = colours(self.palette()).accent
         for column, cell in enumerate(row):
-            place = self._table.cellAt(self.rows, column)
+            place = self._table.cellAt(number, column)
             cursor = place.firstCursorPosition()
             cursor.setPosition(place.lastPosition(), QTextCursor.MoveMode.KeepAnchor)
             cursor.removeSelectedText()
@@ -231,7 +243,7 @@ class Page(TextView):
                 if style.isAnchor():
                     style.setForeground(accent)
                 cursor.insertText(text, style)
-        self.rows += 1
+        self._weights.append(sum(cell.weight for cell in row))
 
 
 def parsed(markdown: str, font: QFont) -> list[Row]:

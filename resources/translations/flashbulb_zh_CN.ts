@@ -1913,6 +1913,13 @@
     </message>
 </context>
 <context>
+    <name>Table</name>
+    <message>
+        <source>Table</source>
+        <translation>表格</translation>
+    </message>
+</context>
+<context>
     <name>Transcript</name>
     <message>
         <source>Conversation</source>

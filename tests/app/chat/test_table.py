@@ -102,7 +102,7 @@ def test_a_long_table_stands_on_pages_with_one_head_and_the_same_columns(make, q
     rows = "".join(f"| {n} | {n * n} | {'x' * n} |\n" for n in range(50))
     pages = make(rows, 8).views()
     assert len(pages) > 1
-    assert all(page.rows * 3 <= MOST_CELLS for page in pages)
+    assert all(page.document().blockCount() <= MOST_CELLS + 5 for page in pages)
     assert [cell for page in pages for cell in cells(page.document())] == cells(qt_document(HEAD + rows))
     assert len({tuple(page.widths) for page in pages}) == 1
     qtbot.waitUntil(lambda: all(above.geometry().bottom() + 1 == below.y() for above, below in pairwise(pages)))

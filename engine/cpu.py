@@ -7,6 +7,7 @@ import mlx.nn as nn
 import numpy as np
 
 SMALL = 1 << 17  # elements of a matrix below which one token is multiplied by MLX sooner than handed to numpy
+SIGN_AND_HALF = np.int32(-0x70002000)  # of a float32's bits: its sign, and the 15 that a float16 has besides
 BLOCK = 1 << 17  # elements that are converted at once: they stay in the processor's cache until they are used
 
 
@@ -37,9 +38,17 @@ def float32_blocks(rows: mx.array) -> Iterator[tuple[int, np.ndarray]]:
 
 
 def as_float32(halves: np.ndarray) -> np.ndarray:
-    """float32 of float16, or of bfloat16 as uint16: numpy has none, but its bits are the upper half of a float32's."""
-    if halves.dtype != np.uint16:
-        return halves.astype(np.float32)
+    """float32 of finite float16, or of bfloat16 as uint16: numpy has none, but its bits are the upper half of a
+    float32's."""
+    if halves.dtype == np.float32:
+        return halves
+    if halves.dtype == np.float16:  # some four times as fast as numpy's conversion, which goes one by one
+        bits = halves.view(np.int16).astype(np.int32)
+        bits <<= 13
+        bits &= SIGN_AND_HALF
+        values = bits.view(np.float32)
+        values *= np.float32(2.0**112)  # the exponents count from 15 and from 127
+        return values
     bits = halves.astype(np.uint32)
     bits <<= 16
     return bits.view(np.float32)

@@ -9,7 +9,7 @@ from engine.memory.window import Window
 
 ROW_BOOKKEEPING = 8 + 4 + 8  # bytes a row: pointer, bias, last_k_active
 NEURON_BOOKKEEPING = 8 + 4  # bytes a neuron of the layer: row_of, and how often it was used
-SLACK = 1 / 16  # of the rows in use: as many may belong to neurons that left the window
+SLACK = 1 / 8  # of the rows in use: as many may belong to neurons that left the window
 FADING = 0.99  # of a use, from token to token: what counts is the last hundred tokens
 HEAVY = 1e6  # weight of a use at which all are scaled down
 AHEAD = 5  # a pool's rows for each that may be filled with what is only likely to be needed
@@ -29,9 +29,9 @@ class NeuronPool:
 
     matrix: MLX array [capacity, row], never written by MLX; view: the same memory, uint8 [capacity, row_bytes].
     pointer: int64 [capacity], the neuron in each row. bias: float32 [capacity], that neuron's bias.
-    last_k_active: int64 [capacity], the token at which that neuron was last active: the paper's list of the neurons of
-    the last k tokens, kept as one number a row. row_of: int64 [neurons], -1 for a neuron that is not in the pool.
-    All indices are int64, which numpy uses without converting them.
+    last_k_active: int64 [capacity + 1], the token at which that neuron was last active: the paper's list of the neurons
+    of the last k tokens, kept as one number a row; its last entry belongs to no row. row_of: int64 [neurons], -1 for a
+    neuron that is not in the pool. All indices are int64, which numpy uses without converting them.
     """
 
     def __init__(self, capacity: int, row_bytes: int, dtype: str, bias: np.ndarray, keep_hot: bool = False):
@@ -43,7 +43,7 @@ class NeuronPool:
         self.matrix, self.view = aligned_rows(capacity, row_bytes, dtype)
         self.pointer = np.full(capacity, -1, np.int64)
         self.bias = np.zeros(capacity, np.float32)
-        self.last_k_active = np.zeros(capacity, np.int64)
+        self.last_k_active = np.zeros(capacity + 1, np.int64)
         self.num_used = 0
         self.row_of = np.full(len(bias), -1, np.int64)
         self.left_early = 0  # neurons of the window that had to leave because the pool was full
@@ -70,10 +70,9 @@ class NeuronPool:
         if window.size == 0:
             self.clear()
         active = active.astype(np.int64, copy=False)
-        rows = self.row_of[active]
-        present = rows >= 0
-        self.last_k_active[rows.compress(present)] = window.token
-        missing = active.compress(~present)
+        rows = self.row_of.take(active)
+        self.last_k_active[rows] = window.token  # -1 is the spare entry
+        missing = active.compress(rows < 0)
         free = self._stale_rows(len(missing), window)
         rows, holes = free[: len(missing)], free[len(missing) :]
         self.row_of[self.pointer[free]] = -1

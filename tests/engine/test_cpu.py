@@ -20,3 +20,14 @@ def test_products_are_those_of_mlx(dtype, tokens, monkeypatch):
     blocks = list(cpu.float32_blocks(weight))
     assert np.array_equal(np.concatenate([block for _, block in blocks]), np.array(weight.astype(mx.float32)))
     assert [start for start, _ in blocks] == np.cumsum([0] + [len(block) for _, block in blocks[:-1]]).tolist()
+
+
+def test_every_finite_half_is_converted_to_the_bit():
+    halves = np.arange(1 << 16, dtype=np.uint32).astype(np.uint16).view(np.float16)
+    halves = halves[np.isfinite(halves)]
+    assert np.array_equal(cpu.as_float32(halves).view(np.uint32), halves.astype(np.float32).view(np.uint32))
+
+
+def test_every_bfloat16_is_the_upper_half_of_a_float32():
+    halves = np.arange(1 << 16, dtype=np.uint32).astype(np.uint16)
+    assert np.array_equal(cpu.as_float32(halves).view(np.uint32), halves.astype(np.uint32) << 16)

@@ -29,7 +29,7 @@ from engine.memory.buffers import aligned_rows
 from engine.memory.pool import NeuronPool
 from engine.memory.window import Window
 from engine.models import build
-from engine.overlap import Overlap
+from engine.overlap import Way
 from engine.sparsity.traces import Trace, draw, statistics
 
 TOKENS, RUNS = 8, 3
@@ -48,6 +48,7 @@ class Technique:
     window: int
     bundling: bool = False
     gap: int | None = -1
+    hot: bool = False
     overlap: bool = False
 
 
@@ -58,7 +59,8 @@ def techniques(window: int) -> list[Technique]:
         Technique("+ windowing", window),
         Technique("+ bundling", window, bundling=True),
         Technique("+ coalescing and gap reads", window, bundling=True, gap=None),
-        Technique("+ overlap", window, bundling=True, gap=None, overlap=True),
+        Technique("+ hot neurons", window, bundling=True, gap=None, hot=True),
+        Technique("+ overlap", window, bundling=True, gap=None, hot=True, overlap=True),
     ]
 
 
@@ -129,12 +131,12 @@ def run(
         )  # fmt: skip
         rows = [*_dense_rows(bench, place / "resident", progress)]
         for i, technique in enumerate(techniques(shape.window)):
-            progress(0.3 + 0.1 * i, technique.name)
+            progress(0.3 + 0.08 * i, technique.name)
             rows.append(_row(bench, technique, trace))
         progress(0.8, "duplication")
         rows.append(_duplication(bench))
         progress(0.9, "ordered")
-        ours = replace(techniques(shape.window)[3], name=ORDERED)
+        ours = Technique(ORDERED, shape.window, bundling=True, gap=None, hot=True)
         rows.append(_row(bench, ours, ordered))
         progress(1.0, "")
     rows = [replace(row, paper=shape.table2.get(row.name)) for row in rows]
@@ -251,8 +253,8 @@ def _row(bench: Bench, technique: Technique, trace: Trace) -> Row:
     tokens = min(COMPUTED, bench.tokens) if technique.overlap else bench.tokens
     with open_reader(bench.threads, bench.gap(technique.gap)) as reader:
         file = open_direct(reader, bench.bundles.path, bench.cached)
-        flash = Flash(reader, file, None, Window(technique.window), None, technique.bundling,
-                      Overlap(technique.overlap))  # fmt: skip
+        flash = Flash(reader, file, None, Window(technique.window), None, technique.bundling)
+        flash.overlap.way = Way.BOTH if technique.overlap else Way.NONE
         ffns = _ffns(bench, flash, technique, reader)
         x = random_input(bench.bundles.width, ffns[0].pool.matrix.dtype) if technique.overlap else None
         warm = technique.window + 1
@@ -301,7 +303,8 @@ def _ffns(bench: Bench, flash: Flash, technique: Technique, reader) -> list[Stre
     ffns = []
     for i, place in enumerate(bench.bundles.layers):
         capacity = min(place.neurons, int(SPARE * expected * place.neurons) + 64)
-        pool = NeuronPool(capacity, place.row_bytes, bench.bundles.dtype, np.zeros(place.neurons, np.float32))
+        bias = np.zeros(place.neurons, np.float32)
+        pool = NeuronPool(capacity, place.row_bytes, bench.bundles.dtype, bias, technique.hot)
         reader.register(pool.view)
         ffns.append(StreamedFFN(i, place, pool, None, bench.activation, None, None, flash))
     return ffns

@@ -13,7 +13,8 @@ SLACK = 1 / 8  # of the rows in use: as many may belong to neurons that left the
 FADING = 0.99  # of a use, from token to token: what counts is the last hundred tokens
 HEAVY = 1e6  # weight of a use at which all are scaled down
 AHEAD = 5  # a pool's rows for each that may be filled with what is only likely to be needed
-SWEPT = 16  # rows looked at for each that is given away: nearly as good as the least used of all, and much cheaper
+SAMPLED = 4  # rows looked at for each that is given away: nearly as good as the least used of all, and much cheaper
+MORE, LEAST = 2, 16  # rows kept ready for the next token: for each that this one took, and beside
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,9 @@ class NeuronPool:
         self.left_early = 0  # neurons of the window that had to leave because the pool was full
         self._all_bias = bias
         self._uses = np.zeros(len(bias), np.float32) if keep_hot else None  # of each neuron, later ones weigh more
-        self._weight, self._hand = 1.0, 0
+        self._weight, self._turn = 1.0, 0
+        self._leaving: np.ndarray | None = None  # rows that the window will have left once its oldest token is
+        self._leaving_before = 0  # this one
         self._tight = False  # whether the window did not fit, the last time that it was looked at
 
     def admit(self, active: np.ndarray, window: Window) -> Admission:
@@ -89,6 +92,7 @@ class NeuronPool:
         self._place(admission.neurons, admission.rows, window.token)
         if self._uses is not None:
             self._count_uses(active)
+        self._look_for_leaving(len(admission.neurons), window)
 
     def expect(self, likely: np.ndarray, window: Window) -> Admission:
         """Make room for neurons that may be needed next (sorted ids): in free rows, in those of neurons that the window
@@ -159,35 +163,38 @@ class NeuronPool:
     def _stale_rows(self, wanted: int, window: Window) -> np.ndarray:
         """Rows to give away: of what the window has left, and, where that and the free tail are fewer than wanted, of
         its oldest."""
-        free, last = self.capacity - self.num_used, self.last_k_active[: self.num_used]
-        self._tight = False
-        if self._uses is not None:
-            rows = self._swept(max(0, wanted - free), window)
-            if rows is not None:
-                return rows
-        stale = np.flatnonzero(last < window.oldest)
-        short = wanted - len(stale) - free
+        needed = max(0, wanted - (self.capacity - self.num_used))
+        stale, keep_hot = self._left(needed, window), self._uses is not None
+        short = needed - len(stale)
         self._tight = short > 0
-        if short <= 0 and self._uses is not None:
-            return self._least_used(stale, max(0, wanted - free))
+        if short <= 0 and keep_hot:
+            return stale[:needed]
         if short <= 0:
             # Moving bundles takes longer than multiplying a few too many: what nothing needs yet stays.
             return stale if len(stale) - wanted > SLACK * self.num_used else stale[: max(wanted, 0)]
+        last = self.last_k_active[: self.num_used]
         candidates = np.flatnonzero((last >= window.oldest) & (last < window.token))
         oldest = candidates[np.argpartition(last[candidates], short - 1)[:short]]
         self.left_early += short
         return np.concatenate([stale, oldest])
 
-    def _swept(self, count: int, window: Window) -> np.ndarray | None:
-        """`count` rows that the window has left, the least used of those that a clock's hand comes across from token to
-        token; None if these are too few."""
-        length = SWEPT * count
-        start = self._hand if self._hand + length <= self.num_used else 0
-        stale = start + np.flatnonzero(self.last_k_active[start : min(start + length, self.num_used)] < window.oldest)
-        if len(stale) < count:
-            return None
-        self._hand = start + length
-        return self._least_used(stale, count)
+    def _left(self, needed: int, window: Window) -> np.ndarray:
+        """Rows that the window has left; where the most used are to stay, not all, but those needed if there are."""
+        if self._leaving is not None and self._leaving_before == window.oldest:
+            rows = self._leaving.compress(self.last_k_active.take(self._leaving) < window.oldest)
+            if self._uses is None or len(rows) >= needed:
+                return rows
+        rows = np.flatnonzero(self.last_k_active[: self.num_used] < window.oldest)
+        return rows if self._uses is None else self._least_used(rows, needed)
+
+    def _look_for_leaving(self, count: int, window: Window) -> None:
+        """Find, while there is time, what the window will have left at the next token, unless that needs it."""
+        self._leaving_before = window.oldest + 1
+        rows = np.flatnonzero(self.last_k_active[: self.num_used] < self._leaving_before)
+        if self._uses is not None:
+            rows = self._least_used(rows, MORE * count + LEAST)
+            rows = rows[np.argsort(self._uses[self.pointer[rows]])]
+        self._leaving = rows
 
     def _count_uses(self, active: np.ndarray) -> None:
         """Older uses fade by what later ones weigh more: nothing but the active neurons is touched."""
@@ -198,11 +205,16 @@ class NeuronPool:
         self._uses[active] += self._weight
 
     def _least_used(self, rows: np.ndarray, count: int) -> np.ndarray:
+        """`count` of the rows, or all, the least used of a sample that moves on from token to token."""
         if count >= len(rows):
             return rows
+        if SAMPLED * count < len(rows):
+            self._turn = (self._turn + SAMPLED * count) % (len(rows) - SAMPLED * count)
+            rows = rows[self._turn : self._turn + SAMPLED * count]
         return rows[np.argpartition(self._uses[self.pointer[rows]], count)[:count]]
 
     def _place(self, neurons: np.ndarray, rows: np.ndarray, last_active: int | np.ndarray) -> Admission:
+        self._leaving = None
         self.pointer[rows] = neurons
         self.row_of[neurons] = rows
         self.bias[rows] = self._all_bias[neurons]
@@ -210,6 +222,7 @@ class NeuronPool:
         return Admission(neurons, rows)
 
     def _forget(self, rows: np.ndarray) -> None:
+        self._leaving = None
         self.row_of[self.pointer[rows]] = -1
         self.pointer[rows] = -1
 

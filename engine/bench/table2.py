@@ -312,6 +312,7 @@ def _ffns(bench: Bench, flash: Flash, technique: Technique, reader) -> list[Stre
 
 def _token(flash: Flash, ffns: list[StreamedFFN], layers: list[np.ndarray], x: mx.array | None) -> Pass:
     """Load a token's neurons, and compute them where there is an input."""
+    layers = [active.astype(np.int64) for active in layers]  # as selectors give them
     flash.window.advance()
     flash.current = current = Pass(len(ffns))
     for ffn, active in zip(ffns, layers, strict=True):

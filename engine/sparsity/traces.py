@@ -12,7 +12,7 @@ NEVER = np.iinfo(np.int64).min // 2
 
 @dataclass(frozen=True)
 class Trace:
-    """neurons: of a layer. tokens[t][layer]: sorted int64 ids that token t needs there."""
+    """neurons: of a layer. tokens[t][layer]: sorted int32 ids that token t needs there."""
 
     neurons: int
     tokens: list[list[np.ndarray]]
@@ -84,7 +84,7 @@ def draw(reuse: Reuse, layers: int, neurons: int, tokens: int, run: float = 1.0,
             chance, p = np.take_along_axis(chance, group, 1), np.take_along_axis(probabilities, group, 1)
         else:
             p = probabilities
-        drawn.append([np.flatnonzero(row) for row in chance < p])
+        drawn.append([np.flatnonzero(row).astype(np.int32) for row in chance < p])
     return Trace(neurons, drawn)
 
 
@@ -143,8 +143,8 @@ class ReplayedSelection:
 
     def __init__(self, selection, tokens: list[np.ndarray], agreement: Agreement | None = None, window: int = 1):
         self.selection, self.tokens, self.at = selection, tokens, 0
-        self._agreement = agreement
-        self._drawn = agreement and _draw_guesses(tokens, agreement, window)  # now: a token's time is measured later
+        self._agreement, self._window = agreement, window
+        self._drawn: list[tuple] | None = None
 
     def active(self, x: mx.array) -> mx.array:
         return self.selection.active(x)
@@ -152,10 +152,12 @@ class ReplayedSelection:
     def select(self, x: mx.array) -> np.ndarray:
         mx.eval(self.selection.active(x))
         self.at += 1
-        return self.tokens[(self.at - 1) % len(self.tokens)]
+        return self.tokens[(self.at - 1) % len(self.tokens)].astype(np.int64)
 
     def guess(self, x: mx.array, shift: float) -> np.ndarray:
         self.selection.guess(x, shift)
+        if self._drawn is None:  # all at once, for the first token: the others' time is measured
+            self._drawn = _draw_guesses(self.tokens, self._agreement, self._window)
         right, wrong = self._agreement.at(shift)
         needed, (chance, new, others) = self.tokens[self.at % len(self.tokens)], self._drawn[self.at % len(self.tokens)]
         return np.sort(np.concatenate([needed[chance < right], others[: round(wrong * new)]]))
@@ -169,5 +171,5 @@ def _draw_guesses(tokens: list[np.ndarray], agreement: Agreement, window: int) -
         new = len(np.setdiff1d(needed, recent))
         others = rng.integers(0, needed[-1] + 1, round(2 * most * new)).astype(needed.dtype)
         others = np.setdiff1d(others, np.concatenate([recent, needed]))
-        drawn.append((rng.random(len(needed)), new, rng.permutation(others)))
+        drawn.append((rng.random(len(needed), np.float32), new, rng.permutation(others)))
     return drawn

@@ -113,6 +113,7 @@ class Outlook:
             fixed=plan.budget.total - items["neuron_pool"],
             bundling=settings.bundling,
             hot_neurons=settings.hot_neurons,
+            early_reads=settings.early_reads,
         )
 
 

@@ -22,7 +22,8 @@ CONTEXT = 2048  # tokens, where nobody says
 
 @dataclass(frozen=True)
 class ModelShape:
-    """What a config says about size. parts: rows of a bundle. key_width: of a layer's keys, in elements."""
+    """What a config says about size. parts: rows of a bundle. key_width: of a layer's keys, in elements. parallel:
+    whether attention and FFN are side by side."""
 
     layers: int
     width: int
@@ -34,6 +35,7 @@ class ModelShape:
     context: int
     dtype: str
     compute_dtype: str
+    parallel: bool = False
 
     @classmethod
     def from_config(cls, config: dict, dtype: str | None = None, compute_dtype: str | None = None) -> "ModelShape":
@@ -57,6 +59,7 @@ class ModelShape:
                 context=min(config.get("max_position_embeddings") or CONTEXT, CONTEXT),
                 dtype=dtype if dtype in DTYPES else "float16",
                 compute_dtype=compute_dtype or (dtype if dtype in DTYPES else "float16"),
+                parallel=_parallel(config),
             )
         except (KeyError, TypeError) as error:
             raise CheckpointError(
@@ -97,6 +100,12 @@ class ModelShape:
 
     def kv_cache_bytes(self, context: int) -> int:
         return 2 * self.layers * context * self.key_width * self.item_bytes
+
+
+def _parallel(config: dict) -> bool:
+    if config["model_type"] == "falcon":
+        return bool(config.get("new_decoder_architecture") or config.get("parallel_attn", True))
+    return config["model_type"] == "phi"
 
 
 def _key_heads(config: dict, heads: int) -> int:
@@ -152,13 +161,14 @@ def predict(
     run: float = 1.0,
     bundling: bool = True,
     hot_neurons: bool = True,
+    early_reads: bool = True,
 ) -> Prediction:
     """What a decoded token costs.
 
     config: a Hugging Face config.json, parsed. budget: bytes of memory for everything, None for half of the FFN beside
     what must be resident. window: tokens. fixed: bytes of all but the neuron pools, where they are known. reuse: how
     the layers' neurons are used again, one for all or one a layer. run: mean number of bundles that one read brings.
-    bundling, hot_neurons: as in the engine's settings.
+    bundling, hot_neurons, early_reads: as in the engine's settings.
     Raises CheckpointError if the config does not say how large the model is.
     """
     shape = ModelShape.from_config(config, dtype, compute_dtype)
@@ -186,6 +196,8 @@ def predict(
     io = profile.seconds(reads, loaded * shape.row_bytes / max(reads, 1), shape.layers)
     cpu = profile.processor
     head = shape.embedding_bytes
+    if shape.parallel and early_reads:  # what attention hides is no wait
+        io = max(0.0, io - shape.attention_bytes / cpu.resident_bytes_per_s[shape.compute_dtype])
     compute = (
         (shape.attention_bytes + head + predictors) / cpu.resident_bytes_per_s[shape.compute_dtype]
         + used * shape.row_bytes / cpu.pool_bytes_per_s[pool_key(shape.dtype, shape.compute_dtype)]

@@ -122,6 +122,20 @@ def test_less_memory_means_a_smaller_window_and_more_reads():
     assert predict(config, profile(), None, 5).fits
 
 
+def test_attention_beside_the_ffn_hides_reads():
+    def io(name, processor=FAST, **settings):
+        return predict(SHAPES[name].config, profile(processor=processor), 6_000_000_000, 4, **settings).io_ms
+
+    shape = ModelShape.from_config(SHAPES["falcon-1.3b"].config)
+    attention_ms = 1e3 * shape.attention_bytes / 1e12
+    alone = io("falcon-1.3b", early_reads=False)
+    assert 0 < attention_ms < alone
+    assert io("falcon-1.3b") == pytest.approx(alone - attention_ms)
+    assert io("falcon-1.3b", PROCESSOR) == 0  # slow enough to hide all of it
+    assert io("opt-1.3b") == io("opt-1.3b", early_reads=False) > 0
+    assert not ModelShape.from_config(SHAPES["falcon-7b"].config | {"parallel_attn": False}).parallel
+
+
 def test_without_bundling_a_neuron_is_as_many_reads_as_it_has_parts():
     config = SHAPES["llama-2-7b"].config
     whole, parts = (predict(config, profile(), 10**11, 2, reuse=OPT, bundling=b) for b in (True, False))

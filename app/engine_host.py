@@ -25,7 +25,7 @@ from app.monitor.history import History
 from engine.awake import awake
 from engine.errors import CancelledError, FlashbulbError
 
-DRAIN_MS = 40
+DRAIN_MS = 60
 PATIENCE_S = 5.0  # for what has to be stored before an answer begins
 log = logging.getLogger(__name__)
 

@@ -31,13 +31,12 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 PATIENCE_S = 120
 TICK_MS = 5  # between two looks at the event loop
-DRAIN_MS, REFRESH_MS = 40, 125  # as text and figures come while an answer is written
 LATE_P99, LATE_WORST = 16, 50  # ms
 STARTS = 5
 IDLE_S = 10
 STREAM_S = 30  # of answers
 ANSWERS, SETTLED = 50, 10  # answers, and those after which memory should have settled
-ROUNDS, ROUND_S = 5, 3  # of reading with and without a window
+ROUNDS, ROUND_S = 15, 2  # of reading with and without a window
 WHEEL = 120  # a notch
 QUESTIONS = ("What do you like to do on weekends?", "I just got a puppy.", "Tell me about the place where you live.")
 PROSE = "The pool keeps the neurons that any of the **last tokens** used; what is missing is read from flash.\n\n"
@@ -439,10 +438,13 @@ class Painting(QObject):
 
     def __init__(self, window):
         super().__init__(window)
+        from app.engine_host import DRAIN_MS
+        from app.monitor.panel import BUSY_MS
+
         self._window = window
         self._text = QTimer(self, interval=DRAIN_MS)
         self._text.timeout.connect(self._append)
-        self._figures = QTimer(self, interval=REFRESH_MS)
+        self._figures = QTimer(self, interval=BUSY_MS)
         self._figures.timeout.connect(window.monitor.refresh)
 
     def __enter__(self) -> None:

@@ -18,6 +18,7 @@ class History:
         self.latest: TokenStatistics | None = None
         self._steps: deque[tuple[float, TokenStatistics]] = deque(maxlen=TOKENS)
         self._bytes: dict[int, float] = {}
+        self._means: dict[str, float] | None = None  # until the next token
 
     def add(self, time: float, statistics: TokenStatistics, prefill: bool = False) -> None:
         """Take what was finished at `time`. The prompt's cost counts as flash traffic, but is not that of a token."""
@@ -25,11 +26,14 @@ class History:
         self._steps.append((time, statistics))
         if not prefill:
             self.tokens.append(statistics)
+            self._means = None
         self._spread(time, statistics)
 
     def means(self) -> dict[str, float]:
         """Means over the recent tokens, as the engine defines them; empty before the first."""
-        return means(list(self.tokens))
+        if self._means is None:
+            self._means = means(list(self.tokens))
+        return self._means
 
     def rate(self, now: float) -> tuple[float, float]:
         """Bytes and reads a second over the last second or so of work; zeros when there was none lately."""

@@ -17,7 +17,7 @@ from app.monitor.section import Legend, Section
 from engine.memory import pressure
 
 WIDTH = 304
-BUSY_MS = 125
+BUSY_MS = 200  # as quick as figures can be read; each refresh takes time from the engine
 IDLE_MS = 1000  # the minute of flash traffic still runs out after an answer
 
 

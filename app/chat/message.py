@@ -1,7 +1,7 @@
 """One widget a message: the user's question in a bubble, the model's answer with what it cost."""
 
 from PySide6.QtCore import QEvent, QRectF, QSize, Qt, QUrl, Signal
-from PySide6.QtGui import QEnterEvent, QGuiApplication, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtGui import QEnterEvent, QGuiApplication, QPainter, QPaintEvent, QResizeEvent, QTextCursor
 from PySide6.QtWidgets import QFormLayout, QHBoxLayout, QPushButton, QSpacerItem, QVBoxLayout, QWidget
 
 from app.card import paint_card
@@ -210,6 +210,7 @@ class Editor(QWidget):
         self.entry = Entry()
         self.entry.setAccessibleName(self.tr("Message to send again"))
         self.entry.setPlainText(text)
+        self.entry.moveCursor(QTextCursor.MoveOperation.End)
         self.entry.sent.connect(self._send)
         self.entry.left.connect(self.given_up)
         self.entry.textChanged.connect(self._refresh)

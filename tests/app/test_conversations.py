@@ -77,6 +77,17 @@ def test_a_question_can_be_changed_and_sent_again(qtbot, open_window):
     assert shown(window) == ["Hi", "Hello.", "How are you?", "Fine."]
 
 
+def test_a_question_being_changed_takes_no_more_room_than_it_needs(qtbot, open_window):
+    window = open_window()
+    ask(qtbot, window, "Hi")
+    qtbot.mouseClick(window.chat.transcript.messages()[0].edit_button, LEFT)
+    editor = window.chat.transcript.messages()[0].editor
+    qtbot.waitUntil(lambda: 0 < editor.height() == editor.sizeHint().height())
+    lines = editor.height()
+    qtbot.keyClick(editor.entry, Qt.Key.Key_Return, Qt.KeyboardModifier.ShiftModifier)
+    qtbot.waitUntil(lambda: lines < editor.height() == editor.sizeHint().height())
+
+
 @pytest.mark.parametrize("way", ["escape", "button"])
 def test_changing_a_question_can_be_given_up(qtbot, open_window, way):
     window = open_window()
@@ -84,6 +95,7 @@ def test_changing_a_question_can_be_given_up(qtbot, open_window, way):
     window.edit_question.trigger()
     question = window.chat.transcript.messages()[0]
     qtbot.keyClicks(question.editor.entry, " there")
+    assert question.editor.entry.toPlainText() == "Hi there"
     if way == "escape":
         qtbot.keyClick(question.editor.entry, Qt.Key.Key_Escape)
     else:

@@ -13,6 +13,7 @@ from PySide6.QtGui import (
     QGuiApplication,
     QKeySequence,
     QPalette,
+    QResizeEvent,
 )
 from PySide6.QtWidgets import (
     QApplication,
@@ -46,12 +47,13 @@ from app.monitor.panel import MonitorPanel
 from app.notifications import Notifier
 from app.settings.registry import BY_KEY, FILE, Settings
 from app.settings.window import SettingsWindow
+from app.side_panes import SidePane, SidePanes
 from app.storage import Storage
 from app.toolbar import ToolBar
 from app.transfer import Transfer
 
 SIZE = (1240, 800)
-NARROW = 980  # pixels below which the sidebar is not shown by itself
+LEAST_SIZE = (640, 420)
 TOOL_SIZE = 32
 TEXT_STEP = 10  # per cent
 NUMBERED = 9  # conversations that have a shortcut
@@ -162,6 +164,10 @@ class MainWindow(QMainWindow):
         ):  # also comes while the window is built
             self._colour_icons()
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        self.side_panes.fit(event.size().width())
+        super().resizeEvent(event)
+
     def open_file(self, path: str) -> None:
         """Open what was double-clicked or dropped on the application: exported conversations; a prepared model, which
         is loaded; or a checkpoint, which is offered to be prepared."""
@@ -226,8 +232,8 @@ class MainWindow(QMainWindow):
         self.undelete = self._action(self.tr("&Undo Delete"), "Ctrl+Shift+Backspace", self._undelete)
         self.undelete.setEnabled(False)
 
-        self.show_sidebar = self._toggle(self.tr("&Sidebar"), "Ctrl+B", self._show_sidebar)
-        self.panel = self._toggle(self.tr("Live &Panel"), "Ctrl+Alt+I", self._show_panel)
+        self.show_sidebar = self._toggle(self.tr("&Sidebar"), "Ctrl+B")
+        self.panel = self._toggle(self.tr("Live &Panel"), "Ctrl+Alt+I")
         self.larger = self._action(self.tr("&Larger Text"), keys.ZoomIn, self._enlarge)
         self.larger.setShortcuts([*QKeySequence.keyBindings(keys.ZoomIn), QKeySequence("Ctrl+=")])
         self.smaller = self._action(self.tr("S&maller Text"), keys.ZoomOut, self._shrink)
@@ -255,11 +261,11 @@ class MainWindow(QMainWindow):
             action.triggered.connect(slot)
         return action
 
-    def _toggle(self, text: str, keys: str, slot) -> QAction:
+    def _toggle(self, text: str, keys: str) -> QAction:
         action = self._action(text, keys, None)
         action.setCheckable(True)
         action.setChecked(True)
-        action.toggled.connect(slot)
+        action.toggled.connect(self._colour_icons)
         return action
 
     def _make_menus(self) -> None:
@@ -327,15 +333,20 @@ class MainWindow(QMainWindow):
         return block
 
     def _compose(self) -> None:
-        self._lines = [_line(), _line()]
+        lines = [_line(), _line()]
         centre = QWidget()
         layout = QHBoxLayout(centre)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
-        for widget in (self.sidebar, self._lines[0], self.chat, self._lines[1], self.monitor):
+        for widget in (self.sidebar, lines[0], self.chat, lines[1], self.monitor):
             layout.addWidget(widget, int(widget is self.chat))
         self.setCentralWidget(centre)
-        self.setMinimumSize(640, 420)
+        self.setMinimumSize(*LEAST_SIZE)
+        self.side_panes = SidePanes(
+            SidePane(self.show_sidebar, self.sidebar, lines[0]),
+            SidePane(self.panel, self.monitor, lines[1]),
+            parent=self,
+        )
         self.chat.composer.setFocus()
 
     def _connect(self) -> None:
@@ -528,16 +539,6 @@ class MainWindow(QMainWindow):
         if BY_KEY["general.text_size"].accepts(percent):
             self.settings["general.text_size"] = percent
 
-    def _show_sidebar(self, shown: bool) -> None:
-        self.sidebar.setVisible(shown)
-        self._lines[0].setVisible(shown)
-        self._colour_icons()
-
-    def _show_panel(self, shown: bool) -> None:
-        self.monitor.setVisible(shown)
-        self._lines[1].setVisible(shown)
-        self._colour_icons()
-
     def _toggle_full_screen(self) -> None:
         self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
 
@@ -566,8 +567,8 @@ class MainWindow(QMainWindow):
     def _save_place(self) -> None:
         if self._place:
             self._place.setValue("geometry", self.saveGeometry())
-            self._place.setValue("panel", self.panel.isChecked())
-            self._place.setValue("sidebar", self.show_sidebar.isChecked())
+            self._place.setValue("panel", self.side_panes.wants(self.panel))
+            self._place.setValue("sidebar", self.side_panes.wants(self.show_sidebar))
 
     def _remember(self, conversation: str) -> None:
         """Where the user is, also for a start after a crash."""

@@ -354,6 +354,42 @@ def test_the_window_remembers_its_place(open_window, tmp_path):
     assert not again.monitor.isVisible()
 
 
+def test_side_panes_give_way_in_a_narrow_window_and_come_back(qtbot, open_window):
+    window = open_window()
+    for width, sidebar, panel in ((1000, True, True), (800, False, True), (660, False, False), (1000, True, True)):
+        window.resize(width, 500)
+        assert (window.sidebar.isVisible(), window.monitor.isVisible()) == (sidebar, panel)
+        assert (window.show_sidebar.isChecked(), window.panel.isChecked()) == (sidebar, panel)
+        assert window.chat.width() >= window.chat.minimumSizeHint().width()
+
+
+def test_in_a_narrow_window_the_pane_that_is_opened_stays_and_the_other_gives_way(qtbot, open_window):
+    window = open_window()
+    window.resize(640, 500)
+    left = Qt.MouseButton.LeftButton
+    qtbot.mouseClick(window.panel_button, left)
+    assert window.monitor.isVisible()
+    qtbot.mouseClick(window.sidebar_button, left)
+    assert (window.sidebar.isVisible(), window.monitor.isVisible()) == (True, False)
+    window.resize(650, 500)
+    assert window.sidebar.isVisible()
+    qtbot.mouseClick(window.sidebar_button, left)
+    assert (window.sidebar.isVisible(), window.monitor.isVisible()) == (False, False)
+    window.resize(1000, 500)
+    assert (window.sidebar.isVisible(), window.monitor.isVisible()) == (False, True)
+
+
+def test_a_pane_that_had_no_room_is_there_again_in_a_wide_window(open_window, tmp_path):
+    window = open_window(data_dir=tmp_path)
+    window.resize(640, 500)
+    window.close()
+    again = open_window(data_dir=tmp_path)
+    assert not again.sidebar.isVisible()
+    again.resize(1000, 500)
+    assert again.sidebar.isVisible()
+    assert again.monitor.isVisible()
+
+
 def test_the_clipboard_gets_the_answer_and_the_chat(qtbot, open_window):
     window = open_window()
     type_and_send(qtbot, window, "Hi")

@@ -1,0 +1,78 @@
+"""The panes beside the conversation: where the window is too narrow they give way, and come back with the room."""
+
+from dataclasses import dataclass
+
+from PySide6.QtCore import QObject
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QWidget
+
+COMFORT = 420  # pixels that the conversation keeps while there is a pane to give way
+
+
+@dataclass(eq=False)
+class SidePane:
+    """A pane of fixed width and the line beside it, shown while its action is checked.
+
+    folded: unchecked for want of room, not because anybody wanted it.
+    """
+
+    action: QAction
+    pane: QWidget
+    line: QWidget
+    folded: bool = False
+
+    @property
+    def wanted(self) -> bool:
+        return self.action.isChecked() or self.folded
+
+    @property
+    def width(self) -> int:
+        return self.pane.minimumWidth() + self.line.sizeHint().width()
+
+
+class SidePanes(QObject):
+    """In the order in which they give way. What a person opens stays, and the others give way to it."""
+
+    def __init__(self, *panes: SidePane, parent: QObject):
+        super().__init__(parent)
+        self._panes = list(panes)
+        self._opened: SidePane | None = None  # by a person, as the latest
+        self._width = 0
+        self._folding = False
+        for side in panes:
+            side.action.toggled.connect(self._on_toggled)
+
+    def fit(self, width: int) -> None:
+        """The window is so many pixels wide."""
+        self._width = width
+        kept = [side for side in self._panes if side.wanted]
+        while kept and kept != [self._opened] and width - sum(side.width for side in kept) < COMFORT:
+            kept.pop(0)
+        self._folding = True
+        for side in self._panes:
+            folded = side.wanted and side not in kept
+            if folded != side.folded:
+                side.folded = folded
+                side.action.setChecked(not folded)
+        self._folding = False
+
+    def wants(self, action: QAction) -> bool:
+        """Whether a person wants a pane, whether or not there is room."""
+        return self._of(action).wanted
+
+    def _of(self, action: QAction) -> SidePane:
+        return next(side for side in self._panes if side.action is action)
+
+    def _on_toggled(self, shown: bool) -> None:
+        side = self._of(self.sender())
+        side.pane.setVisible(shown)
+        side.line.setVisible(shown)
+        if self._folding:
+            return
+        side.folded = False
+        if shown:
+            self._opened = side
+            self._panes.sort(key=lambda other: other is side)
+            self.fit(self._width)
+        elif side is self._opened:
+            self._opened = None

@@ -8,6 +8,7 @@ from app.language import tr
 from engine.statistics import Summary
 
 MUCH = 0.5  # a share of a token's time that is worth a word
+EARLY = 0.1  # of the neurons that were read, that left early: more than a window that now and then overflows
 WELL = 0.9  # a hit rate that a larger pool would hardly raise
 
 
@@ -75,6 +76,11 @@ class Receipt:
         """What the conversation took of the context after this answer."""
         return self.prompt_tokens + self.tokens
 
+    @property
+    def _cramped(self) -> bool:
+        """Whether the neuron pool was too small for the window, by so much that it shows."""
+        return self.left_early > EARLY * self.per_token.get("loaded_neurons", 0) * self.tokens
+
     # ------------------------------------------------------------------ in words
     def line(self) -> str:
         """In one line. Figures that were not measured are left out."""
@@ -87,7 +93,7 @@ class Receipt:
             parts.append(tr("{0} from flash a token").format(units.size(self.per_token.get("bytes_read", 0))))
             parts.append(tr("{0} hits").format(units.percent(self.per_token.get("hit_rate", 0))))
             parts.append(self._selection())
-        if self.left_early:
+        if self._cramped:
             parts.append(tr("the window did not fit the neuron pool"))
         ended = {
             "cancelled": tr("stopped"),
@@ -132,7 +138,7 @@ class Receipt:
         if not total:
             return ""
         io, compute = (self.per_token.get(name, 0) / total for name in ("io_ms", "compute_ms"))
-        if self.left_early:
+        if self._cramped:
             return tr(
                 "The neuron pool was too small for a window of {0}: neurons had to leave it early. "
                 "A larger memory budget or a shorter window helps."

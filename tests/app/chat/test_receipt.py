@@ -65,6 +65,11 @@ def test_it_says_why_an_answer_is_not_complete(reason, words):
     assert line(finish_reason=reason).endswith(f" · {words}")
 
 
+def test_a_window_that_overflows_now_and_then_is_not_worth_a_word():
+    assert "did not fit" not in line(left_early=144)
+    assert line(left_early=145).endswith(" · the window did not fit the neuron pool")
+
+
 def test_what_was_not_measured_is_left_out():
     one_token = receipt(tokens=[1], tokens_per_second=0.0, per_token={})
     assert one_token.line().replace("\u00a0", " ") == "first token 1.8 s"
@@ -95,7 +100,8 @@ def test_in_detail():
         ({"cost": {"io_ms": 213.0, "compute_ms": 84.0, "hit_rate": 0.5}}, "Waiting for flash 71 % of the time."),
         ({"cost": {"io_ms": 213.0, "compute_ms": 84.0}}, "a faster drive would help"),
         ({"cost": {"io_ms": 213.0, "compute_ms": 84.0}, "selection": "dense"}, "predicted selection reads far less"),
-        ({"left_early": 12}, "too small for a window of 5"),
+        ({"left_early": 145}, "too small for a window of 5"),
+        ({"left_early": 144}, "Computing takes 79 %"),  # of 12 tokens that read 120 neurons each
         ({"cost": {"io_ms": 140.0, "compute_ms": 140.0}}, "The time is spread"),
     ],
 )

@@ -24,6 +24,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from app.chat.markdown import FEATURES, LINE_HEIGHT, TextView, colour_links, grow_at_once, presentable
+from app.chat.segments import MOST_COLUMNS
 from app.colours import colours
 
 MOST_CELLS = 48  # of a page, about: Qt lays all of a table out whenever one of its cells changes
@@ -104,11 +105,13 @@ class Table(QWidget):
         self._add_page()
         self._pages[0].restyled.connect(self._begin_again)
         self._font = self._pages[0].font()
-        head = parsed(self._head, self._font)
-        self._natural = self._least = [0.0] * len(head[0])
-        self._natural, self._least = self._wanted(head)
+        head, below = parsed(f"{self._head}{'|x' * MOST_COLUMNS}\n", self._font)
+        for cell, like in zip(head, below, strict=True):
+            cell.style.setAlignment(like.style.alignment())  # which Qt gives to the cells below only
+        self._natural = self._least = [0.0] * len(head)
+        self._natural, self._least = self._wanted([head])
         self._widths = self._fitted()
-        self._place(head)
+        self._place([head])
 
     def _begin_again(self) -> None:
         """All of it anew, if the font has changed: every width has."""
@@ -132,7 +135,7 @@ class Table(QWidget):
         return natural, least
 
     def _fitted(self, more: list[Row] = ()) -> list[int]:
-        return fitted(*self._wanted(more), self.width() - 1)
+        return fitted(*self._wanted(more), max(1, self.width() - 1))
 
     def _place(self, rows: list[Row], over: bool = False) -> None:
         """Put rows at the end. over: the first of them in the place of the last one there."""
@@ -293,24 +296,28 @@ def _width(block: QTextBlock | None) -> float:
 
 
 def fitted(natural: list[float], least: list[float], room: int) -> list[int]:
-    """Widths of columns, padding included: what they like if there is room; else the widest give way first.
+    """Widths of columns, padding included: what they like if there is room.
 
-    They give way down to their longest words, and if that is not enough, to almost nothing.
+    Else those that like no more than an even share keep it, and the others give way, each in proportion, so that all
+    wrap alike; down to their longest words, and if that is not enough, to almost nothing.
     """
     likes = [math.ceil((width + 2 * PADDING + 1) / STEP) * STEP for width in natural]
     needs = [min(like, math.ceil(width) + 2 * PADDING + 1) for like, width in zip(likes, least, strict=True)]
     if sum(likes) <= room:
         return likes
-    if sum(needs) <= room:
-        return _levelled(likes, needs, room)
+    likes = [max(need, min(like, room)) for like, need in zip(likes, needs, strict=True)]
+    modest = [like if like * len(likes) <= room else need for like, need in zip(likes, needs, strict=True)]
+    for floor in (modest, needs):
+        if sum(floor) <= room:
+            return _levelled(likes, floor, room)
     return _levelled(needs, [min(need, NARROWEST) for need in needs], room)
 
 
 def _levelled(most: list[int], least: list[int], room: int) -> list[int]:
-    """Widths that use up the room, the widest as wide as each other."""
+    """Widths that use up the room, each the same share of the most that it may be, if that is not too little."""
 
     def cut(level: int) -> list[int]:
-        return [min(high, max(low, level)) for high, low in zip(most, least, strict=True)]
+        return [max(low, high * level // room) for high, low in zip(most, least, strict=True)]
 
     return cut(max(0, bisect_right(range(room + 1), room, key=lambda level: sum(cut(level))) - 1))
 

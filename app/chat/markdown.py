@@ -35,6 +35,9 @@ LONGEST_TAIL = 1500  # characters that are parsed again with each piece
 LONGEST_BLOCK = 8000  # characters of a paragraph that is laid out again with each piece
 LONG_LINE = 400  # characters that surely wrap
 QWIDGETSIZE_MAX = (1 << 24) - 1
+RULE = QTextFormat.Property.UserProperty  # of a block that is a line from side to side
+RULE_MARGIN = 8  # pixels above and below it
+HEADING_MARGIN = 16  # pixels above one: it belongs to what follows
 FULL, MOST_BLOCKS = 6000, 100  # characters, and paragraphs or cells, after which another view should follow
 FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 LIST_ITEM = re.compile(r"([-*+]|\d{1,9}[.)])(\s|$)")
@@ -155,7 +158,7 @@ class MarkdownView(TextView):
         self.source = ""
         self._tail = ""
         self._tail_start = 0
-        self._quotes = False
+        self._marked = False  # with bars beside quotations, or rules
         self._join: str | None = None  # between what is finished and a tail that goes on in the same paragraph
 
     def append_markdown(self, text: str) -> None:
@@ -206,20 +209,22 @@ class MarkdownView(TextView):
             self._style(self.document().begin())
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        if self._quotes:
+        if self._marked:
             painter = QPainter(self.viewport())
-            for bar in self._quote_bars():
+            for bar in self._bars():
                 painter.fillRect(bar, colours(self.palette()).hairline)
             painter.end()
         super().paintEvent(event)
 
-    def _quote_bars(self) -> Iterator[QRectF]:
-        """A bar at the left of each quoted block."""
+    def _bars(self) -> Iterator[QRectF]:
+        """A bar at the left of each quoted block, and rules."""
         block = self.document().begin()
         while block.isValid():
-            if level := _quote_level(block):
+            level, rule = _quote_level(block), _is_rule(block)
+            if level or rule:
                 area = self.document().documentLayout().blockBoundingRect(block)
-                yield QRectF(INDENT * level, area.top(), BAR, area.height())
+                upright = QRectF(INDENT * level, area.top(), BAR, area.height())
+                yield QRectF(0, round(area.center().y()), self.viewport().width(), 1) if rule else upright
             block = block.next()
 
     def finish(self) -> None:
@@ -235,10 +240,11 @@ class MarkdownView(TextView):
 
     def _replace_tail(self, cursor: QTextCursor, markdown: str) -> None:
         cursor.setPosition(self._tail_start)
+        style = cursor.blockFormat()
         cursor.movePosition(QTextCursor.MoveOperation.End, QTextCursor.MoveMode.KeepAnchor)
         cursor.removeSelectedText()
-        if self._tail_start and not cursor.block().text():  # below a table: it would keep a removed list's format
-            cursor.setBlockFormat(QTextBlockFormat())
+        if self._tail_start and not cursor.block().text():  # a rule, or below a table: it took another's format
+            cursor.setBlockFormat(style)
         if not markdown.strip():
             return
         parsed = QTextDocument()
@@ -253,6 +259,7 @@ class MarkdownView(TextView):
         cursor.setPosition(start)
         if self._join is None:
             _mend_first_block(cursor, parsed.begin())
+        _mark_rules(self.document().lastBlock(), parsed.lastBlock())
         self._style(self.document().findBlock(start), start)
 
     def _style(self, block: QTextBlock, start: int = 0) -> None:
@@ -265,9 +272,11 @@ class MarkdownView(TextView):
                 style.setLeftMargin(max(CODE_PADDING, block.blockFormat().leftMargin()))
             elif not _is_hidden(block):
                 style.setLineHeight(LINE_HEIGHT, QTextBlockFormat.LineHeightTypes.ProportionalHeight.value)
+            if block.blockFormat().headingLevel() and block.previous().isValid():
+                style.setTopMargin(HEADING_MARGIN)
             cursor = QTextCursor(block)
             cursor.mergeBlockFormat(style)
-            self._quotes = self._quotes or bool(_quote_level(block))
+            self._marked = self._marked or bool(_quote_level(block)) or _is_rule(block)
             colour_links(block, start, shades.accent)
             if (table := cursor.currentTable()) and table.firstPosition() >= block.position():
                 self._style_table(table)
@@ -284,6 +293,22 @@ class MarkdownView(TextView):
         style.setTopMargin(4)
         style.setBottomMargin(8)
         table.setFormat(style)
+
+
+def _mark_rules(block: QTextBlock, original: QTextBlock) -> None:
+    """A fragment's rules are lost on their way; and Qt's own would be black on any ground. From the last block back."""
+    while original.isValid():
+        if original.blockFormat().hasProperty(QTextFormat.Property.BlockTrailingHorizontalRulerWidth):
+            style = QTextBlockFormat()
+            style.setProperty(RULE, True)
+            style.setTopMargin(RULE_MARGIN)
+            style.setBottomMargin(RULE_MARGIN)
+            QTextCursor(block).setBlockFormat(style)
+        block, original = block.previous(), original.previous()
+
+
+def _is_rule(block: QTextBlock) -> bool:
+    return block.blockFormat().hasProperty(RULE)
 
 
 def _quote_level(block: QTextBlock) -> int:
@@ -319,7 +344,8 @@ def _is_code(block: QTextBlock) -> bool:
 
 def _mend_first_block(cursor: QTextCursor, original: QTextBlock) -> None:
     """A fragment's first block loses its format to the block that it is put into, or, as a list, leaves that empty."""
-    if QTextCursor(original).currentTable():  # which leaves an empty line before itself
+    if QTextCursor(original).currentTable() or not (original.text() or original.textList()):
+        # a table or a rule, which leaves an empty line before itself
         style = QTextBlockFormat()
         style.setLineHeight(1, QTextBlockFormat.LineHeightTypes.FixedHeight.value)
         cursor.setBlockFormat(style)

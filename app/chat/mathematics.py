@@ -24,6 +24,7 @@ UPPER = dict(zip("0123456789+-=()nixyabcdefghjklmoprstuvwz", "⁰¹²³⁴⁵⁶
 LOWER = dict(zip("0123456789+-=()aehijklmnoprstuvx", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ", strict=True))
 GROUP = r"\{((?:[^{}]|\{[^{}]*\})*)\}"
 DEEPEST = 6  # levels of groups in groups
+INDENT = "\u2003\u2003"  # before a formula that stands on a line of its own
 
 
 def legible(markdown: str) -> str:
@@ -36,7 +37,7 @@ def legible(markdown: str) -> str:
 def _replacement(match: re.Match) -> str:
     formula = next(group for group in match.groups() if group is not None)
     text = _escaped(readable(formula))
-    return f"\n\n> {text}\n\n" if match[1] is not None or match[2] is not None else text
+    return f"\n\n{INDENT}{text}\n\n" if match[1] is not None or match[2] is not None else text
 
 
 def readable(formula: str) -> str:

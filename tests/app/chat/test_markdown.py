@@ -3,7 +3,8 @@ from PySide6.QtCore import QUrl
 from PySide6.QtGui import QDesktopServices, QGuiApplication, QTextDocument
 
 from app.chat.links import LinkQuestion, ask_to_open
-from app.chat.markdown import FEATURES, LONGEST_TAIL, MarkdownView, finished_length
+from app.chat.markdown import FEATURES, HEADING_MARGIN, LONGEST_TAIL, RULE_MARGIN, MarkdownView, finished_length
+from app.colours import colours
 
 SOURCE = """# A heading
 
@@ -118,6 +119,33 @@ def test_a_long_block_is_finished_in_parts_and_reads_the_same(view, source):
 def test_pictures_become_links_and_formulas_legible(view):
     view.append_markdown("![a cat](https://example.org/cat.png) is $x^2$, not `$x^2$` and `![no](pic)`")
     assert view.toPlainText() == "a cat is x², not $x^2$ and ![no](pic)"
+
+
+@pytest.mark.parametrize("step", [1, 3, 1000])
+@pytest.mark.parametrize(("source", "count"), [("Above\n\n---\n\nBelow", 1), ("---\n\nx\n\n***\n", 2), ("x\n---", 0)])
+def test_a_rule_is_a_line_from_side_to_side(view, source, count, step):
+    for start in range(0, len(source), step):
+        view.append_markdown(source[start : start + step])
+    view.finish()
+    view.show()
+    picture, line = view.grab().toImage(), colours(view.palette()).hairline
+    across = [y for y in range(picture.height()) if all(picture.pixelColor(x, y) == line for x in range(400))]
+    assert len(across) == count
+    assert all(y >= RULE_MARGIN for y in across)
+
+
+@pytest.mark.parametrize("step", [1, 1000])
+def test_a_heading_stands_nearer_to_what_follows(view, step):
+    source = "# One\n\nAbove\n\n## Two\n\nBelow"
+    for start in range(0, len(source), step):
+        view.append_markdown(source[start : start + step])
+    view.show()
+    layout = view.document().documentLayout()
+    first, above, heading, below = (
+        layout.blockBoundingRect(view.document().findBlockByNumber(n)) for n in range(view.document().blockCount())
+    )
+    assert first.top() < HEADING_MARGIN / 2
+    assert heading.top() - above.bottom() >= HEADING_MARGIN > below.top() - heading.bottom()
 
 
 def test_finished_blocks_are_left_alone(view):

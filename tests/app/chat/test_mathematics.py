@@ -1,6 +1,6 @@
 import pytest
 
-from app.chat.mathematics import legible, readable
+from app.chat.mathematics import INDENT, legible, readable
 
 
 @pytest.mark.parametrize(
@@ -33,8 +33,8 @@ def test_formulas_are_readable(formula, text):
         ("It costs $5 and $10.", "It costs $5 and $10."),
         ("from $HOME to $PATH", "from $HOME to $PATH"),
         (r"$a*b_c$ and *this*", r"a\*b\_c and *this*"),
-        ("$$E = mc^2$$", "\n\n> E = mc²\n\n"),
-        ("\\[\nx\n\\]", "\n\n> x\n\n"),
+        ("$$E = mc^2$$", f"\n\n{INDENT}E = mc²\n\n"),
+        ("\\[\nx\n\\]", f"\n\n{INDENT}x\n\n"),
         ("no formula \\* here", "no formula \\* here"),
     ],
 )

@@ -131,7 +131,7 @@ class ModelRow(QFrame):
         if verdict.crowded:
             return self.tr("needs about {0} of memory, and less is free now").format(needed)
         if verdict.tokens_per_second is None:
-            return self.tr("in about {0} of memory; how fast, tells measuring the drive in Settings").format(needed)
+            return self.tr("in about {0} of memory; measure the drive in Settings to see how fast").format(needed)
         speed = units.number(verdict.tokens_per_second)
         return self.tr("about {0} tokens a second in {1}").format(speed, units.size(verdict.budget))
 

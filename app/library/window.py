@@ -68,6 +68,7 @@ class LibraryWindow(QMainWindow):
         self.field = SearchField(placeholder, self.tr("Find a model"))
         self.rows: list[ModelRow] = []
         self.foot = quiet()
+        self.foot.setWordWrap(True)
         self._compose()
         self.field.textChanged.connect(self._show_rows)
         self.field.returnPressed.connect(self._on_return)

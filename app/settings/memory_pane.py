@@ -231,8 +231,9 @@ class MemoryPane(Pane):
         if prediction:
             parts.append(self.tr("about {0} tokens a second").format(units.number(prediction.tokens_per_second)))
         if measured:
+            speed = units.number(measured) if parts else self.tr("{0} tokens a second").format(units.number(measured))
             words = self.tr("{0} measured with what is loaded") if self.needs_reload() else self.tr("{0} measured")
-            parts.append(words.format(units.number(measured)))
+            parts.append(words.format(speed))
         self.budget.outcome.setText(", ".join(parts))
         points = [(share, p.tokens_per_second) for share, p in forecast.by_budget()] if prediction else []
         chosen = (self._share_of(budget), prediction.tokens_per_second) if prediction else None

@@ -1300,6 +1300,10 @@
         <translation>约 {0} 词元/秒</translation>
     </message>
     <message>
+        <source>{0} tokens a second</source>
+        <translation>{0} 词元/秒</translation>
+    </message>
+    <message>
         <source>{0} measured with what is loaded</source>
         <translation>当前载入实测 {0}</translation>
     </message>
@@ -1496,16 +1500,16 @@
         <translation>找不到其文件夹</translation>
     </message>
     <message>
+        <source>in about {0} of memory; measure the drive in Settings to see how fast</source>
+        <translation>约需内存 {0}；在“设置”中测量硬盘即可得知速度</translation>
+    </message>
+    <message>
         <source>From the Hub</source>
         <translation>来自 Hub</translation>
     </message>
     <message>
         <source>needs about {0} of memory, and less is free now</source>
         <translation>约需内存 {0}，目前可用内存不足</translation>
-    </message>
-    <message>
-        <source>in about {0} of memory; how fast, tells measuring the drive in Settings</source>
-        <translation>约需内存 {0}；在“设置”中测量硬盘即可得知速度</translation>
     </message>
     <message>
         <source>about {0} tokens a second in {1}</source>

@@ -69,6 +69,13 @@ def test_what_is_measured_is_marked_where_it_was_measured(qtbot, open_pane):
     assert "measured with what is loaded" in pane.budget.outcome.text()
 
 
+def test_what_is_measured_has_its_unit_where_nothing_can_be_predicted(qtbot, open_pane):
+    main, pane = open_pane(FakeEngine(scripts=[["a", "b", "c", "d"]]))
+    main.chat.send("Hello")
+    qtbot.waitUntil(lambda: main.host.state is State.READY and bool(pane.budget.outcome.text()))
+    assert pane.budget.outcome.text().endswith(" tokens a second measured")
+
+
 def test_nothing_is_promised_of_all_neurons_or_of_an_unknown_drive(open_pane):
     _, pane = open_pane(FakeEngine(profile=profile()))
     pane.selection.setCurrentIndex(pane.selection.findData("dense"))

@@ -41,7 +41,7 @@ PICTURES = Path(__file__).parents[1] / "resources" / "screenshots"
 LANGUAGES = (ENGLISH, CHINESE)
 SCHEMES = {"light": Qt.ColorScheme.Light, "dark": Qt.ColorScheme.Dark}
 FONTS = ["Inter", "Noto Sans CJK SC"]  # those of a Mac, as nearly as Linux has them
-FONT_PIXELS = 13
+FONT_POINTS = 9.75  # 13 pixels
 COLOURS = 256  # of a picture: enough for windows, and a third of the bytes
 PATIENCE_S = 120
 BUDGET, SEED = 73_000_000, 3
@@ -126,7 +126,7 @@ def main() -> None:
     application = Application([])
     if set(FONTS) <= set(QFontDatabase.families()):
         font = QFont(FONTS)
-        font.setPixelSize(FONT_PIXELS)
+        font.setPointSizeF(FONT_POINTS)  # as of every system: Qt takes the air between paragraphs from it
         application.setFont(font)
     application.setQuitOnLastWindowClosed(False)
     wanted = sys.argv[1:]

@@ -1,8 +1,9 @@
 """The flash reader: scattered rows of a file into memory, many at once and past the system's cache.
 
 The paper's section 3.1: flash reaches its throughput only with large chunks and many threads. A batch of rows is
-submitted at once, sorted, its neighbours joined into larger reads, and spread over a pool of native threads; Python and
-its lock are out of the way until the batch is complete. The native library is `native/reader.c`; where it is missing,
+submitted at once, sorted, its neighbours joined into larger reads, and spread over a pool of native threads, or, where
+Linux reads directly, over asynchronous reads, which take half of the processor time; Python and its lock are out of the
+way until the batch is complete. The native library is `native/reader.c`; where it is missing,
 `open_reader` gives the same interface in plain Python.
 """
 
@@ -165,11 +166,11 @@ class Ticket:
 class Reader:
     """A pool of native reading threads (paper, section 3.1). A context manager; used from any thread.
 
-    threads: how many reads are outstanding at once. gap: bytes between two rows that are cheaper to read through than
-    to skip, for this drive; at most 128 KiB; 0 joins only what is adjacent, -1 nothing. max_read: bytes of the largest
-    single read, a multiple of 16 KiB.
+    threads: how many reads are outstanding at once; where Linux reads directly, two threads are enough for that. gap:
+    bytes between two rows that are cheaper to read through than to skip, for this drive; at most 128 KiB; 0 joins only
+    what is adjacent, -1 nothing. max_read: bytes of the largest single read, a multiple of 16 KiB.
 
-    `library`, `read` (a `READ_FUNCTION` in the place of preadv) and `scatter_alignment` are for tests.
+    For tests: `library`, `read` (a `READ_FUNCTION` in the place of preadv, one thread a read) and `scatter_alignment`.
     Raises ReadError if the native library is missing or no thread can be started.
     """
 

@@ -12,11 +12,15 @@
  * joins nothing: every request is a read of its own, as in the paper. The plan is a
  * *ticket*, which waits in a queue until its last run is taken, and which the caller waits for.
  *
- * Direct I/O wants aligned offsets, lengths and addresses. A batch that has them is read straight into its destination.
- * Any other is read, block by block, into a buffer of the reading thread and copied from there.
+ * A *worker* is a thread that takes runs from a queue and reads them: one after the other, so that there are as many
+ * workers as reads are to be outstanding, or, where Linux reads directly, many at once through the kernel's
+ * asynchronous I/O. That reads no faster, but takes half of the processor time, which a model needs for its sums.
  *
- * One mutex guards everything that changes: queue, tickets, references, regions, counters. It is held for a few
- * instructions a run, and never during a read. Reading threads allocate nothing but, once, that buffer. Readers, files
+ * Direct I/O wants aligned offsets, lengths and addresses. A batch that has them is read straight into its destination.
+ * Any other is read, block by block, into a buffer of the *slot* that it is read in and copied from there.
+ *
+ * One mutex guards everything that changes: queues, tickets, references, regions, counters. It is held for a few
+ * instructions a run, and never during a read. Workers allocate nothing but, once a slot, that buffer. Readers, files
  * and tickets count their references, so that they may be let go in any order.
  */
 
@@ -40,7 +44,9 @@
 #include <sys/resource.h>
 #include <sys/sysctl.h>
 #else
+#include <linux/aio_abi.h>
 #include <linux/magic.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #endif
 
@@ -49,11 +55,13 @@
 enum {
     VERSION = 3,                /* of this interface; the wrapper refuses any other */
     MAX_PIECES = 128,           /* in a run; with the gaps between them far below IOV_MAX */
-    MAX_BOUNCE = 128 << 10,     /* bytes of a thread's buffer: 32 threads must not cost the user much memory */
+    MAX_BOUNCE = 128 << 10,     /* bytes of a slot's buffer: 32 of them must not cost the user much memory */
     MIN_BOUNCE = 16 << 10,
     MAX_ALIGNMENT = 16 << 10,   /* a file that asks for more is read through the cache */
     USUAL_ALIGNMENT = 4096,
     STACK_BYTES = 256 << 10,
+    ASYNCHRONOUS_WORKERS = 2,   /* one is busy with submitting while the other learns what is complete */
+    MAX_DEPTH = 128,            /* slots of a worker */
     BUCKETS = 496               /* of latencies: 8 for every power of two nanoseconds */
 };
 
@@ -76,6 +84,7 @@ struct fb_result {
 
 struct fb_file {
     struct fb_reader *reader;
+    struct queue *queue;        /* of the workers that read it */
     int fd, cached_fd;          /* the same where alignment is advice (macOS) or where there is no direct I/O */
     bool direct;
     int64_t size;
@@ -87,7 +96,7 @@ struct fb_file {
 struct fb_ticket {
     struct fb_reader *reader;
     struct fb_file *file;
-    struct fb_ticket *next;     /* in the queue */
+    struct fb_ticket *next;     /* in the file's queue */
     struct piece *pieces;
     size_t *runs;               /* run i is pieces[runs[i]] up to, not including, pieces[runs[i + 1]] */
     size_t run_count, next_run, unfinished;
@@ -98,19 +107,48 @@ struct fb_ticket {
     struct fb_result result;
 };
 
-struct worker {
-    struct fb_reader *reader;
-    pthread_t thread;
+/* What one run came to. */
+struct outcome { int64_t bytes, device_bytes, error_offset; double began, seconds; int error; };
+
+/* A run that is being read: bytes from `offset` on go to `parts`, of which only the first `needed` must exist. */
+struct slot {
+    struct fb_ticket *ticket;
+    const struct piece *first, *last;
+    int64_t offset, needed;
+    struct iovec whole[2 * MAX_PIECES], *parts; /* what is left of it */
+    int part_count;
+    bool bounced;               /* the pieces are copied from the buffer once it is filled */
     char *bounce;
     int64_t bounce_bytes;
+    struct outcome outcome;
+#ifndef __APPLE__
+    struct iocb control;
+#endif
+};
+
+struct worker {
+    struct fb_reader *reader;
+    struct queue *queue;
+    pthread_t thread;
+    struct slot *slots, **idle;
+    int idle_count, under_way;  /* slots without a run, and with one that the system is reading */
+#ifndef __APPLE__
+    aio_context_t context;      /* 0: reads block */
+#endif
+};
+
+struct queue {
+    struct fb_ticket *first, **end;
+    pthread_cond_t work;
+    int workers, depth;         /* depth: slots of each */
 };
 
 struct fb_reader {
     pthread_mutex_t mutex;
-    pthread_cond_t work, done;
-    struct fb_ticket *queue, **queue_end;
+    pthread_cond_t done;
+    struct queue blocking, asynchronous;
     struct worker *workers;
-    int worker_count;
+    int worker_count;           /* of both queues */
     bool stopping, joined;
     int references;             /* the owner's, and one for each file and ticket */
     int64_t max_read, scatter_alignment;
@@ -121,9 +159,6 @@ struct fb_reader {
     double busy_since;
     uint64_t latencies[BUCKETS];
 };
-
-/* What one run came to. */
-struct outcome { int64_t bytes, device_bytes, error_offset; double seconds; int error; };
 
 static double now(void) {
     struct timespec t;
@@ -173,7 +208,8 @@ static void unlock_and_drop(struct fb_reader *r) {
     bool last = --r->references == 0;
     pthread_mutex_unlock(&r->mutex);
     if (!last) return;
-    pthread_cond_destroy(&r->work);
+    pthread_cond_destroy(&r->blocking.work);
+    pthread_cond_destroy(&r->asynchronous.work);
     pthread_cond_destroy(&r->done);
     pthread_mutex_destroy(&r->mutex);
     free(r->regions);
@@ -181,18 +217,30 @@ static void unlock_and_drop(struct fb_reader *r) {
     free(r);
 }
 
-/* ---- Tickets: the queue, and how they end. Under the mutex. ---- */
+/* ---- Tickets: their queues, and how they end. Under the mutex. ---- */
 
-static void enqueue(struct fb_reader *r, struct fb_ticket *t) {
-    *r->queue_end = t;
-    r->queue_end = &t->next;
+static void enqueue(struct fb_ticket *t) {
+    struct queue *q = t->file->queue;
+    *q->end = t;
+    q->end = &t->next;
 }
 
-static void dequeue(struct fb_reader *r, struct fb_ticket *t) {
-    struct fb_ticket **link = &r->queue;
+static void dequeue(struct fb_ticket *t) {
+    struct queue *q = t->file->queue;
+    struct fb_ticket **link = &q->first;
     while (*link != t) link = &(*link)->next;
     *link = t->next;
-    if (!t->next) r->queue_end = link;
+    if (!t->next) q->end = link;
+}
+
+/* The next run of the queue, into a slot. */
+static void take(struct queue *q, struct slot *s) {
+    struct fb_ticket *t = q->first;
+    size_t run = t->next_run++;
+    s->ticket = t;
+    s->first = t->pieces + t->runs[run];
+    s->last = t->pieces + t->runs[run + 1] - 1;
+    if (t->next_run == t->run_count) dequeue(t);
 }
 
 /* Counts `runs` of the ticket as over; the last one completes it. */
@@ -211,7 +259,7 @@ static void skip_rest(struct fb_ticket *t) {
     size_t left = t->run_count - t->next_run;
     if (!left) return;
     t->next_run = t->run_count;
-    dequeue(t->reader, t);
+    dequeue(t);
     retire(t, left, now());
 }
 
@@ -232,117 +280,209 @@ static void finish_run(struct fb_ticket *t, const struct outcome *o, double time
     retire(t, 1, time);
 }
 
-/* ---- Reading, on a worker's thread, without the mutex. ---- */
+/* ---- Reading a run, on a worker's thread, without the mutex. ---- */
 
-static bool need_bounce(struct worker *w, int64_t bytes, struct outcome *o) {
-    if (bytes <= w->bounce_bytes) return true;
+static bool need_bounce(struct slot *s, int64_t bytes) {
+    if (bytes <= s->bounce_bytes) return true;
     int64_t size = MIN_BOUNCE;
     while (size < bytes) size *= 2;
-    if (w->bounce) munmap(w->bounce, (size_t)w->bounce_bytes);
-    w->bounce_bytes = 0;
+    if (s->bounce) munmap(s->bounce, (size_t)s->bounce_bytes);
+    s->bounce_bytes = 0;
     /* Mapped, not allocated: pages are aligned, and malloc would give each thread an arena of its own. */
-    w->bounce = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0);
-    if (w->bounce == MAP_FAILED) {
-        w->bounce = NULL;
-        o->error = ENOMEM;
+    s->bounce = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0);
+    if (s->bounce == MAP_FAILED) {
+        s->bounce = NULL;
+        s->outcome.error = ENOMEM;
         return false;
     }
-    w->bounce_bytes = size;
+    s->bounce_bytes = size;
     return true;
 }
 
-static void advance(struct iovec **parts, int *count, size_t bytes) {
-    while (*count && bytes >= (*parts)->iov_len) {
-        bytes -= (*parts)->iov_len;
-        ++*parts, --*count;
-    }
-    if (*count) {
-        (*parts)->iov_base = (char *)(*parts)->iov_base + bytes;
-        (*parts)->iov_len -= bytes;
-    }
+static void add_part(struct slot *s, char *address, int64_t bytes) {
+    s->parts[s->part_count++] = (struct iovec){address, (size_t)bytes};
 }
 
-/* Fills the parts from `offset` on. Only the first `needed` bytes must exist: the file's end may cut the last block. */
-static void read_fully(struct fb_ticket *t, struct iovec *parts, int count, int64_t offset, int64_t needed,
-                       struct outcome *o) {
-    int fd = t->file->fd;
-    while (o->device_bytes < needed) {
-        ssize_t got = t->reader->read(fd, parts, count, (off_t)(offset + o->device_bytes));
-        if (got < 0 && errno == EINTR) continue;
-        if (got <= 0) {
-            o->error = got ? errno : TRUNCATED;
-            o->error_offset = offset + o->device_bytes;
-            return;
-        }
-        o->device_bytes += got;
-        advance(&parts, &count, (size_t)got);
-        fd = t->file->cached_fd; /* the rest of a short read starts anywhere, which direct I/O would refuse */
-    }
-}
-
-static void read_scattered(struct worker *w, struct fb_ticket *t, const struct piece *first, const struct piece *last,
-                           struct outcome *o) {
-    struct iovec parts[2 * MAX_PIECES];
-    int count = 0;
-    int64_t at = first->offset;
-    for (const struct piece *p = first; p <= last; at = end_of(p++)) {
+static void lay_out_scattered(struct slot *s) {
+    int64_t at = s->offset = s->first->offset;
+    for (const struct piece *p = s->first; p <= s->last; at = end_of(p++)) {
         if (p->offset > at) {   /* bytes of a gap all land in one place, and nobody looks at them */
-            if (!need_bounce(w, t->gap, o)) return;
-            parts[count++] = (struct iovec){w->bounce, (size_t)(p->offset - at)};
+            if (!need_bounce(s, s->ticket->gap)) return;
+            add_part(s, s->bounce, p->offset - at);
         }
-        parts[count++] = (struct iovec){p->address, (size_t)p->length};
+        add_part(s, p->address, p->length);
     }
-    read_fully(t, parts, count, first->offset, at - first->offset, o);
+    s->needed = at - s->offset;
 }
 
-static void read_bounced(struct worker *w, struct fb_ticket *t, const struct piece *first, const struct piece *last,
-                         struct outcome *o) {
-    int64_t unit = t->file->alignment;
-    int64_t start = first->offset / unit * unit;
-    int64_t bytes = round_up(end_of(last), unit) - start;
-    if (!need_bounce(w, bytes, o)) return;
-    struct iovec whole = {w->bounce, (size_t)bytes};
-    read_fully(t, &whole, 1, start, end_of(last) - start, o);
-    if (o->error) return;
-    for (const struct piece *p = first; p <= last; p++)
-        memcpy(p->address, w->bounce + (p->offset - start), (size_t)p->length);
+static void lay_out_bounced(struct slot *s) {
+    int64_t unit = s->ticket->file->alignment;
+    s->offset = s->first->offset / unit * unit;
+    s->needed = end_of(s->last) - s->offset;
+    int64_t bytes = round_up(end_of(s->last), unit) - s->offset;
+    if (need_bounce(s, bytes)) add_part(s, s->bounce, bytes);
 }
 
-static struct outcome read_run(struct worker *w, struct fb_ticket *t, size_t run) {
-    const struct piece *first = t->pieces + t->runs[run], *last = t->pieces + t->runs[run + 1] - 1;
-    struct outcome o = {.error_offset = first->offset};
-    double began = now();
-    if (t->scatter || (t->direct && first == last))
-        read_scattered(w, t, first, last, &o);
+/* Decides where the bytes of a slot's run go. */
+static void lay_out(struct slot *s) {
+    struct fb_ticket *t = s->ticket;
+    s->outcome = (struct outcome){.error_offset = s->first->offset, .began = now()};
+    s->parts = s->whole, s->part_count = 0;
+    s->bounced = !t->scatter && !(t->direct && s->first == s->last);
+    if (s->bounced)
+        lay_out_bounced(s);
     else
-        read_bounced(w, t, first, last, &o);
-    o.seconds = now() - began;
-    for (const struct piece *p = first; p <= last && !o.error; p++) o.bytes += p->length;
-    return o;
+        lay_out_scattered(s);
+}
+
+/* Counts what one call to the system brought: bytes, 0 at the end of the file, or a negative errno. */
+static void arrived(struct slot *s, int64_t got) {
+    if (got == -EINTR) return;
+    if (got <= 0) {
+        s->outcome.error = got ? (int)-got : TRUNCATED;
+        s->outcome.error_offset = s->offset + s->outcome.device_bytes;
+        return;
+    }
+    s->outcome.device_bytes += got;
+    while (s->part_count && (size_t)got >= s->parts->iov_len) {
+        got -= (int64_t)s->parts->iov_len;
+        s->parts++, s->part_count--;
+    }
+    if (s->part_count) {
+        s->parts->iov_base = (char *)s->parts->iov_base + got;
+        s->parts->iov_len -= (size_t)got;
+    }
+}
+
+/* Reads what is missing yet. */
+static void read_rest(struct slot *s) {
+    struct fb_file *f = s->ticket->file;
+    while (!s->outcome.error && s->outcome.device_bytes < s->needed) {
+        /* The rest of a short read starts anywhere, which direct I/O would refuse. */
+        int fd = s->outcome.device_bytes ? f->cached_fd : f->fd;
+        off_t from = (off_t)(s->offset + s->outcome.device_bytes);
+        ssize_t got = s->ticket->reader->read(fd, s->parts, s->part_count, from);
+        arrived(s, got < 0 ? -errno : got);
+    }
+}
+
+/* Completes a run of which a first call has brought something, or nothing yet. */
+static void complete(struct slot *s) {
+    read_rest(s);
+    for (const struct piece *p = s->first; p <= s->last && !s->outcome.error; p++) {
+        if (s->bounced) memcpy(p->address, s->bounce + (p->offset - s->offset), (size_t)p->length);
+        s->outcome.bytes += p->length;
+    }
+    s->outcome.seconds = now() - s->outcome.began;
+}
+
+/* ---- Workers. ---- */
+
+#ifndef __APPLE__
+
+/* Hands `count` slots to the system and waits until it has read one or more. `slots` are then those that have ended, and
+ * those that it would not take: their number is returned. */
+static int read_asynchronously(struct worker *w, struct slot **slots, int count) {
+    struct iocb *controls[MAX_DEPTH];
+    struct io_event events[MAX_DEPTH];
+    int begun = 0, ended = 0;
+    for (int i = 0; i < count; i++) {
+        struct slot *s = slots[i];
+        s->control = (struct iocb){
+            .aio_data = (uintptr_t)s, .aio_lio_opcode = IOCB_CMD_PREADV, .aio_fildes = (uint32_t)s->ticket->file->fd,
+            .aio_buf = (uintptr_t)s->parts, .aio_nbytes = (uint64_t)s->part_count, .aio_offset = s->offset};
+        if (s->outcome.error)
+            slots[ended++] = s;
+        else
+            controls[begun++] = &s->control;
+    }
+    for (int i = 0; i < begun;) {
+        long taken = syscall(SYS_io_submit, w->context, (long)(begun - i), controls + i);
+        if (taken > 0)
+            i += (int)taken, w->under_way += (int)taken;
+        else
+            slots[ended++] = (struct slot *)(uintptr_t)controls[i++]->aio_data; /* a plain read says what is wrong */
+    }
+    if (!w->under_way) return ended;
+    long arrivals = syscall(SYS_io_getevents, w->context, ended ? 0L : 1L, (long)MAX_DEPTH, events, NULL);
+    for (long i = 0; i < arrivals; i++, w->under_way--) {
+        slots[ended] = (struct slot *)(uintptr_t)events[i].data;
+        arrived(slots[ended++], events[i].res);
+    }
+    return ended;
+}
+
+#endif
+
+/* Reads the runs of `count` slots, or begins to. `slots` are then those that are complete; their number is returned. */
+static int read_slots(struct worker *w, struct slot **slots, int count) {
+    for (int i = 0; i < count; i++) lay_out(slots[i]);
+#ifdef __APPLE__
+    (void)w;
+#else
+    if (w->context) count = read_asynchronously(w, slots, count);
+#endif
+    for (int i = 0; i < count; i++) complete(slots[i]);
+    return count;
+}
+
+static void free_worker(struct worker *w) {
+#ifndef __APPLE__
+    if (w->context) syscall(SYS_io_destroy, w->context);
+#endif
+    for (struct slot *s = w->slots; s && s < w->slots + w->queue->depth; s++)
+        if (s->bounce) munmap(s->bounce, (size_t)s->bounce_bytes);
+    free(w->slots);
+    free(w->idle);
 }
 
 static void *work(void *argument) {
     struct worker *w = argument;
     struct fb_reader *r = w->reader;
+    struct queue *q = w->queue;
+    struct slot *slots[MAX_DEPTH];
 #ifdef __APPLE__
     pthread_set_qos_class_self_np(QOS_CLASS_USER_INITIATED, 0); /* lower classes have their I/O throttled */
 #endif
     pthread_mutex_lock(&r->mutex);
     for (;;) {
-        while (!r->queue && !r->stopping) pthread_cond_wait(&r->work, &r->mutex);
-        struct fb_ticket *t = r->queue;
-        if (!t) break;          /* stopping, and everything submitted is taken */
-        size_t run = t->next_run++;
-        if (t->next_run == t->run_count) dequeue(r, t);
+        while (!q->first && !w->under_way && !r->stopping) pthread_cond_wait(&q->work, &r->mutex);
+        if (!q->first && !w->under_way) break; /* stopping, and everything submitted is read */
+        int count = 0;
+        for (; q->first && w->idle_count; count++) take(q, slots[count] = w->idle[--w->idle_count]);
         pthread_mutex_unlock(&r->mutex);
-        struct outcome o = read_run(w, t, run);
+        count = read_slots(w, slots, count);
         double time = now();
         pthread_mutex_lock(&r->mutex);
-        finish_run(t, &o, time);
+        for (int i = 0; i < count; i++) {
+            finish_run(slots[i]->ticket, &slots[i]->outcome, time);
+            w->idle[w->idle_count++] = slots[i];
+        }
     }
     pthread_mutex_unlock(&r->mutex);
-    if (w->bounce) munmap(w->bounce, (size_t)w->bounce_bytes);
+    free_worker(w);
     return NULL;
+}
+
+static bool start_worker(struct fb_reader *r, struct queue *q) {
+    struct worker *w = r->workers + r->worker_count;
+    *w = (struct worker){.reader = r, .queue = q, .idle_count = q->depth};
+    w->slots = calloc((size_t)q->depth, sizeof *w->slots);
+    w->idle = calloc((size_t)q->depth, sizeof(struct slot *));
+    bool ready = w->slots && w->idle;
+    for (int i = 0; ready && i < q->depth; i++) w->idle[i] = w->slots + i;
+#ifndef __APPLE__
+    if (ready && q == &r->asynchronous) ready = syscall(SYS_io_setup, q->depth, &w->context) == 0;
+#endif
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK_BYTES);
+    ready = ready && pthread_create(&w->thread, &attributes, work, w) == 0;
+    pthread_attr_destroy(&attributes);
+    if (!ready) free_worker(w);
+    r->worker_count += ready;
+    q->workers += ready;
+    return ready;
 }
 
 /* ---- Planning, on the caller's thread, without the mutex. ---- */
@@ -529,7 +669,8 @@ API void fb_reader_stop(struct fb_reader *r) {
     pthread_mutex_lock(&r->mutex);
     bool join = !r->joined;
     r->stopping = r->joined = true;
-    pthread_cond_broadcast(&r->work);
+    pthread_cond_broadcast(&r->blocking.work);
+    pthread_cond_broadcast(&r->asynchronous.work);
     pthread_mutex_unlock(&r->mutex);
     for (int i = 0; join && i < r->worker_count; i++) pthread_join(r->workers[i].thread, NULL);
 }
@@ -547,31 +688,31 @@ static void init_locks(struct fb_reader *r) {
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 #endif
     pthread_mutex_init(&r->mutex, NULL);
-    pthread_cond_init(&r->work, NULL);
+    pthread_cond_init(&r->blocking.work, NULL);
+    pthread_cond_init(&r->asynchronous.work, NULL);
     pthread_cond_init(&r->done, &attributes);
     pthread_condattr_destroy(&attributes);
 }
 
-/* NULL if no thread could be started. scatter_alignment: below it the system reads the pieces of a run one by one. */
+/* NULL if no thread could be started. threads: how many reads are outstanding. scatter_alignment: below it the system
+ * reads the pieces of a run one by one. */
 API struct fb_reader *fb_reader_new(int threads, int64_t max_read, int64_t scatter_alignment, read_function read) {
     struct fb_reader *r = calloc(1, sizeof *r);
     if (!r) return NULL;
     init_locks(r);
     r->references = 1;
-    r->queue_end = &r->queue;
     r->max_read = max_read, r->scatter_alignment = scatter_alignment;
     r->read = read ? read : preadv;
-    r->workers = calloc((size_t)threads, sizeof *r->workers);
-    pthread_attr_t attributes;
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    for (int i = 0; r->workers && i < threads; i++) {
-        r->workers[i].reader = r;
-        if (pthread_create(&r->workers[i].thread, &attributes, work, r->workers + i) != 0) break;
-        r->worker_count++;
-    }
-    pthread_attr_destroy(&attributes);
-    if (r->worker_count) return r;
+    r->blocking = (struct queue){.end = &r->blocking.first, .depth = 1};
+    r->asynchronous = (struct queue){.end = &r->asynchronous.first};
+    r->workers = calloc((size_t)threads + ASYNCHRONOUS_WORKERS, sizeof *r->workers);
+    while (r->workers && r->blocking.workers < threads && start_worker(r, &r->blocking)) {}
+#ifndef __APPLE__
+    int workers = threads < ASYNCHRONOUS_WORKERS ? threads : ASYNCHRONOUS_WORKERS;
+    r->asynchronous.depth = (int)smaller((threads + workers - 1) / workers, MAX_DEPTH);
+    while (!read && r->asynchronous.workers < workers && start_worker(r, &r->asynchronous)) {}
+#endif
+    if (r->blocking.workers) return r;
     fb_reader_release(r);
     return NULL;
 }
@@ -592,6 +733,7 @@ API int fb_file_open(struct fb_reader *r, const char *path, int direct, struct f
     f->reader = r, f->size = s.st_size, f->references = 1;
     if (direct) open_direct(f, path);
     if (!f->direct) f->alignment = f->address_alignment = 1;
+    f->queue = f->direct && r->asynchronous.workers ? &r->asynchronous : &r->blocking;
     pthread_mutex_lock(&r->mutex);
     r->references++;
     pthread_mutex_unlock(&r->mutex);
@@ -654,13 +796,14 @@ API int fb_submit(struct fb_file *f, const int64_t *offsets, const int64_t *rows
     if (t->run_count) {
         if (!r->statistics.in_flight) r->busy_since = t->submitted;
         r->statistics.in_flight += (int64_t)t->run_count;
-        enqueue(r, t);
+        enqueue(t);
     } else {
         retire(t, 0, t->submitted); /* an empty batch is complete at once */
     }
-    int64_t wanted = smaller((int64_t)t->run_count, r->worker_count);
+    struct queue *q = f->queue;
+    int64_t wanted = smaller(((int64_t)t->run_count + q->depth - 1) / q->depth, q->workers);
     pthread_mutex_unlock(&r->mutex); /* first: whoever is woken needs it */
-    while (wanted--) pthread_cond_signal(&r->work);
+    while (wanted--) pthread_cond_signal(&q->work);
     *out = t;
     return 0;
 }

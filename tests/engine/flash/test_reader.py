@@ -1,10 +1,12 @@
 """Both readers against plain files: every byte, every failure, and how few reads the native one makes."""
 
+import contextlib
 import ctypes
 import errno
 import gc
 import importlib.util
 import os
+import platform
 import subprocess
 import sys
 import threading
@@ -647,6 +649,39 @@ def test_many_callers_at_once(make, path):
         caller.join()
     assert not problems
     assert reader.statistics().bytes == 6 * 20 * 16 * BLOCK
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asynchronous reads are Linux's")
+def test_without_asynchronous_reads_threads_read(path):
+    """Whether the system's places for asynchronous reads are taken, which is all processes' together, or free."""
+
+    def threads_of_a_reader():
+        before = len(os.listdir("/proc/self/task"))  # noqa: PTH208
+        with native_reader(threads=8) as reader:
+            read_all(reader, reader.open(path), scattered(16), BLOCK, aligned(16, BLOCK), range(16))
+            return len(os.listdir("/proc/self/task")) - before  # noqa: PTH208
+
+    assert threads_of_a_reader() == 8 + 2
+    with no_asynchronous_reads():
+        assert threads_of_a_reader() == 8
+
+
+@contextlib.contextmanager
+def no_asynchronous_reads():
+    """Takes as many as the system has."""
+    library, contexts, size = ctypes.CDLL(None), [], 1 << 16
+    io_setup, io_destroy = {"x86_64": (206, 207)}.get(platform.machine(), (0, 1))  # numbers of system calls
+    while size:
+        context = ctypes.c_ulong(0)
+        if library.syscall(io_setup, size, ctypes.byref(context)) == 0:
+            contexts.append(context)
+        else:
+            size //= 2
+    try:
+        yield
+    finally:
+        for context in contexts:
+            library.syscall(io_destroy, context)
 
 
 def test_nothing_is_leaked(path):

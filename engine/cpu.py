@@ -19,11 +19,15 @@ def product(x: mx.array, weight: mx.array) -> mx.array:
     one_is_soonest = x.shape[-2] == 1 and weight.size < SMALL
     if mx.metal.is_available() or one_is_soonest or x.dtype not in (weight.dtype, mx.float32):
         return x @ weight.T
-    tokens = np.array(x.astype(mx.float32))
-    y = np.empty((*tokens.shape[:-1], len(weight)), np.float32)
+    return mx.array(numpy_product(np.array(x.astype(mx.float32)), weight)).astype(x.dtype)
+
+
+def numpy_product(x: np.ndarray, weight: mx.array) -> np.ndarray:
+    """x @ weight.T for float32 x [..., in] and weight [out, in] of any dtype."""
+    y = np.empty((*x.shape[:-1], len(weight)), np.float32)
     for start, block in float32_blocks(weight):
-        np.matmul(tokens, block.T, out=y[..., start : start + len(block)])
-    return mx.array(y).astype(x.dtype)
+        np.matmul(x, block.T, out=y[..., start : start + len(block)])
+    return y
 
 
 def float32_blocks(rows: mx.array) -> Iterator[tuple[int, np.ndarray]]:

@@ -66,7 +66,7 @@ class Activity:
         selector = self._model.selector(layer)
         if selector is not None and self._model.settings.selection == "predictor":
             self.measured_predictor = True
-            said = selector.active(x)[..., piece.start : piece.stop]
+            said = mx.array(selector.active(x)[..., piece.start : piece.stop])
             self._missed[layer] += mx.sum(active & ~said).item()
             self._extra[layer] += mx.sum(said & ~active).item()
 

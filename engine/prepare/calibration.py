@@ -272,7 +272,7 @@ class _Masked(_RealTokens):
         return math.sqrt(self._missing / self._whole) if self._whole else 0.0
 
     def _compute(self, x: np.ndarray) -> np.ndarray:
-        said = np.array(self._predictor.active(mx.array(x)))
+        said = self._predictor.active(mx.array(x))
         both = self._ffn(x, lambda neurons, hidden: np.concatenate([hidden * said[:, neurons], hidden]))
         predicted, exact = both[: len(x)], both[len(x) :]
         self._missing += float(np.square(exact - predicted).sum())

@@ -137,7 +137,7 @@ def _paused(error: OSError, source: Checkpoint, partial: Path, out: Path) -> Fla
 def _named(predictor: Predictor, inputs: np.ndarray) -> np.ndarray:
     """Bits [tokens, neurons / 8]: the neurons that a predictor names for each of the inputs [tokens, width]."""
     pieces = (mx.array(inputs[start : start + BATCH]) for start in range(0, len(inputs), BATCH))
-    return np.concatenate([np.packbits(np.array(predictor.active(piece)), axis=1) for piece in pieces])
+    return np.concatenate([np.packbits(predictor.active(piece), axis=1) for piece in pieces])
 
 
 class _Preparation:

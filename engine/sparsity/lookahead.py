@@ -8,9 +8,9 @@ How bold to be differs from layer to layer and from drive to drive, and is learn
 
 import numpy as np
 
-RIGHT = 0.6  # share of what is read ahead that should be needed,
-LATE = 0.4  # and this much more where the drive is still at it when the layer's own misses come
+RIGHT = 0.6  # share of what is read ahead that should be needed; all, where the layer's own misses have to wait for it
 FIRST_SHIFT, STEP = 2.0, 0.25  # logits: to begin with, and for each token that was all wrong
+LATE_STEP = 1.0  # instead, where the drive was still at it when the layer's own misses came
 RETRY = 0.02  # logits a token by which a layer that guesses nothing becomes bolder
 
 
@@ -30,6 +30,11 @@ class LookAhead:
         places = np.searchsorted(active, read)
         right = int(np.count_nonzero(active.take(places, mode="clip") == read)) if len(active) else 0
         self.read, self.right = self.read + len(read), self.right + right
-        self.shift += STEP * (RIGHT + LATE * late - right / len(read)) if len(read) else -RETRY
+        if not len(read):
+            self.shift -= RETRY
+        elif late:
+            self.shift += LATE_STEP * (1 - right / len(read))
+        else:
+            self.shift += STEP * (RIGHT - right / len(read))
         self.shift = max(0.0, self.shift)
         return right

@@ -9,7 +9,7 @@ from pathlib import Path
 import mlx.core as mx
 import numpy as np
 
-from engine.cpu import product
+from engine.cpu import numpy_product
 
 PARTS = ("down", "up", "bias")
 
@@ -33,11 +33,22 @@ class Predictor:
     def rank(self) -> int:
         return self.down.shape[0]
 
-    def active(self, x: mx.array, shift: float = 0.0) -> mx.array:
-        """bool [..., neurons] for x [..., hidden]. shift: added to the predictor's own."""
+    def active(self, x: mx.array, shift: float = 0.0) -> np.ndarray:
+        """bool [..., neurons] for x [..., hidden], evaluated. shift: added to the predictor's own."""
         logit = float(np.log(self.threshold / (1 - self.threshold))) + self.shift + shift
-        inner = product(x, self.down)
-        return product(mx.maximum(inner, 0) if self.relu else inner, self.up) + self.bias > logit
+        if not mx.metal.is_available():
+            return self._scores_numpy(np.array(x.astype(mx.float32))) > logit
+        inner = x @ self.down.T
+        return np.array((mx.maximum(inner, 0) if self.relu else inner) @ self.up.T + self.bias > logit)
+
+    def _scores_numpy(self, x: np.ndarray) -> np.ndarray:
+        """Without a GPU: it takes a third of the time when nothing goes back to MLX in between."""
+        inner = numpy_product(x, self.down)
+        if self.relu:
+            np.maximum(inner, 0, out=inner)
+        scores = numpy_product(inner, self.up)
+        scores += np.array(self.bias.astype(mx.float32))
+        return scores
 
 
 def load_predictors(path: Path, reports: list[dict], dtype: mx.Dtype, shift: float = 0.0) -> list[Predictor]:

@@ -10,10 +10,9 @@ from engine.cpu import product
 from engine.sparsity.predictor import Predictor
 
 
-def _neurons(active: mx.array) -> np.ndarray:
+def _neurons(active: np.ndarray) -> np.ndarray:
     """Sorted int64 ids of the neurons that any token of `active`, bool [..., neurons], needs."""
-    flags = np.array(active).reshape(-1, active.shape[-1])
-    return np.flatnonzero(flags.any(axis=0))
+    return np.flatnonzero(active.reshape(-1, active.shape[-1]).any(axis=0))
 
 
 @dataclass
@@ -27,10 +26,10 @@ class ExactSelection:
     inputs: list[mx.array]
     bias: mx.array
 
-    def active(self, x: mx.array) -> mx.array:
-        """bool [..., neurons] for x [..., hidden]."""
+    def active(self, x: mx.array) -> np.ndarray:
+        """bool [..., neurons] for x [..., hidden], evaluated."""
         first, *others = (product(x, part) for part in self.inputs)
-        return self.activation.active(first + self.bias, *others)
+        return np.array(self.activation.active(first + self.bias, *others))
 
     def select(self, x: mx.array) -> np.ndarray:
         return _neurons(self.active(x))
@@ -46,7 +45,7 @@ class PredictedSelection:
         """Sorted ids that x may need, with the threshold shifted by so many logits."""
         return _neurons(self.predictor.active(x, shift))
 
-    def active(self, x: mx.array) -> mx.array:
+    def active(self, x: mx.array) -> np.ndarray:
         return self.predictor.active(x)
 
     def select(self, x: mx.array) -> np.ndarray:

@@ -50,7 +50,7 @@ def test_a_trained_predictor_recalls_what_was_asked_for(layer, trained):
     assert trained.quality.recall >= 0.97
     assert trained.quality.false_positives < 0.06
     weights = (mx.array(w) for w in (trained.down, trained.up, trained.bias))
-    said = np.array(Predictor(*weights, trained.quality.threshold).active(mx.array(x)))
+    said = Predictor(*weights, trained.quality.threshold).active(mx.array(x))
     assert said[active].mean() == pytest.approx(trained.quality.recall, abs=0.02)
     assert said[~active].mean() == pytest.approx(trained.quality.false_positives, abs=0.02)
 
@@ -117,5 +117,5 @@ def test_predictors_survive_their_file(tmp_path, kind):
     for weights, loaded in zip(saved, load_predictors(tmp_path / "p.safetensors", reports, mx.float32), strict=True):
         inner = np.array(x @ weights[0].T)
         score = (np.maximum(inner, 0) if kind == "imported" else inner) @ np.array(weights[1]).T + np.array(weights[2])
-        assert np.array_equal(np.array(loaded.active(x)), score > 0)
+        assert np.array_equal(loaded.active(x), score > 0)
         assert loaded.rank == 4

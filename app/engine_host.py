@@ -12,7 +12,8 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from functools import partial
@@ -244,8 +245,8 @@ class EngineHost(QObject):
     def _load(self, model: str, settings: dict) -> None:
         try:
             self._unload()
-            self._loaded_model = self._engine.load(model, self._engine.Settings(**settings))
-            gc.freeze()  # looking for garbage among all that was loaded would hold the window up for 50 ms each time
+            with _no_looking_for_garbage():
+                self._loaded_model = self._engine.load(model, self._engine.Settings(**settings))
             self._report(self._on_loaded, _describe(self._loaded_model))
         except Exception as error:
             self._report(self._on_load_failed, *_explain(error))
@@ -288,6 +289,17 @@ class EngineHost(QObject):
 
     def _report(self, handler: Callable, *arguments) -> None:
         self._reported.emit(partial(handler, *arguments))
+
+
+@contextmanager
+def _no_looking_for_garbage() -> Iterator[None]:
+    """Nor among what is made meanwhile, ever after: among all of MLX and mlx-lm it holds the window up for 50 ms."""
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        gc.enable()
 
 
 def _describe(model) -> ModelInfo:

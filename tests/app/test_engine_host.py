@@ -1,5 +1,6 @@
 """Where Qt meets the engine: threads, order, and what reaches the window."""
 
+import gc
 import threading
 
 import pytest
@@ -53,6 +54,30 @@ def test_settings_and_options_are_passed_on(qtbot, make_host):
     with qtbot.waitSignal(host.finished):
         host.generate(HELLO, max_tokens=7)
     assert engine.options[0].max_tokens == 7
+
+
+@pytest.mark.parametrize("outcome", [None, PreparedModelError("No such folder.")])
+def test_nobody_looks_for_garbage_while_a_model_is_loaded(qtbot, make_host, outcome):
+    gate, done = Gate(), []
+    engine = FakeEngine(loads=[outcome])
+    load = engine.load
+
+    def load_slowly(*arguments):
+        gate.reached.set()
+        gate.opened.wait()
+        return load(*arguments)
+
+    engine.load = load_slowly
+    host = make_host(engine)
+    host.loaded.connect(done.append)
+    host.load_failed.connect(lambda message, _details: done.append(message))
+    host.load("starter")
+    qtbot.waitUntil(gate.reached.is_set)
+    looking = gc.isenabled()
+    gate.opened.set()
+    qtbot.waitUntil(lambda: len(done) == 1)
+    assert not looking
+    assert gc.isenabled()
 
 
 def test_wrong_settings_are_reported_like_any_other_failure(qtbot, make_host):

@@ -21,7 +21,7 @@ os.environ.setdefault("QT_QPA_PLATFORMTHEME", "gnome")
 
 from PIL import Image, ImageQt
 from PySide6.QtCore import QEvent, QEventLoop, Qt, QTimer
-from PySide6.QtGui import QFont, QFontDatabase
+from PySide6.QtGui import QCursor, QFont, QFontDatabase
 from PySide6.QtWidgets import QApplication, QDialog, QWidget
 
 import engine
@@ -129,6 +129,7 @@ def main() -> None:
         font.setPointSizeF(FONT_POINTS)  # as of every system: Qt takes the air between paragraphs from it
         application.setFont(font)
     application.setQuitOnLastWindowClosed(False)
+    QCursor.setPos(0, 0)  # over nothing that answers to it
     wanted = sys.argv[1:]
     if not wanted:
         shutil.rmtree(PICTURES, ignore_errors=True)

@@ -312,10 +312,10 @@ def _ffns(bench: Bench, flash: Flash, technique: Technique, reader) -> list[Stre
 
 def _token(flash: Flash, ffns: list[StreamedFFN], layers: list[np.ndarray], x: mx.array | None) -> Pass:
     """Load a token's neurons, and compute them where there is an input."""
-    layers = [active.astype(np.int64) for active in layers]  # as selectors give them
     flash.window.advance()
     flash.current = current = Pass(len(ffns))
-    for ffn, active in zip(ffns, layers, strict=True):
+    for ffn, ids in zip(ffns, layers, strict=True):
+        active = ids.astype(np.int64)  # as selectors give them, just before they are needed
         if x is not None:
             mx.eval(ffn.around_reads(x, ffn.start_loading(active)))
         else:
@@ -346,7 +346,7 @@ def _duplication(bench: Bench) -> Row:
             if t == window + 1:
                 before = device_bytes()
             for i, (pool, active) in enumerate(zip(pools, layers, strict=True)):
-                missing = pool.admit(active, clock).neurons
+                missing = pool.admit(active.astype(np.int64), clock).neurons
                 read = _without_friends(missing, friends[i])
                 place = bench.bundles.layers[i]
                 at = np.minimum(place.offsets(read), place.offset + place.bytes - length)

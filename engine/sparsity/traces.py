@@ -160,7 +160,7 @@ class ReplayedSelection:
             self._drawn = _draw_guesses(self.tokens, self._agreement, self._window)
         right, wrong = self._agreement.at(shift)
         needed, (chance, new, others) = self.tokens[self.at % len(self.tokens)], self._drawn[self.at % len(self.tokens)]
-        return np.sort(np.concatenate([needed[chance < right], others[: round(wrong * new)]]))
+        return np.sort(np.concatenate([needed[chance < right], others[: round(wrong * new)]])).astype(np.int64)
 
 
 def _draw_guesses(tokens: list[np.ndarray], agreement: Agreement, window: int) -> list[tuple]:

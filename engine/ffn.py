@@ -321,10 +321,10 @@ class StreamedFFN:
 
     def _pieces(self) -> Iterator[Piece]:
         """All of the layer. Where nothing selects, its first neurons stay in memory, as many as the budget lets."""
-        if self.selector is not None:
-            self.settle()
+        self.settle()
+        if self.selector is not None and not self.pool.keeps_hot:
             self.pool.clear()
-        kept = self.flash.stream.first[self.layer] = self.pool.num_used
+        kept = self.flash.stream.first[self.layer] = self.pool.num_used if self.selector is None else 0
         if kept:
             yield Piece(0, kept, self.pool.matrix[:kept], self.pool.view[:kept], 0.0, 0, 0)
         yield from self.flash.stream.pieces(self.layer)
@@ -335,7 +335,7 @@ class StreamedFFN:
         room = self.pool.capacity - self.pool.num_used
         if piece.start == self.pool.num_used and room:
             neurons = np.arange(piece.start, min(piece.stop, piece.start + room))
-            admission = self.pool.seed(neurons, np.zeros(len(neurons), np.int64))
+            admission = self.pool.seed(neurons, np.zeros(len(neurons), np.int64), self.flash.window)
             self.pool.view[admission.rows] = piece.view[: len(neurons)]
         self.flash.current.memory_s += perf_counter() - began
 
@@ -345,7 +345,7 @@ class StreamedFFN:
         recent = np.array(hidden[0, -self.flash.window.size :] != 0)
         age = np.argmax(recent[::-1], axis=0)  # tokens since each neuron was last active
         used = np.flatnonzero(recent.any(axis=0)).astype(np.int64)
-        admission = self.pool.seed(used + piece.start, self.flash.window.token - age[used])
+        admission = self.pool.seed(used + piece.start, self.flash.window.token - age[used], self.flash.window)
         self.pool.view[admission.rows] = piece.view[admission.neurons - piece.start]
         self.flash.current.memory_s += perf_counter() - began
 

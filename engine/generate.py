@@ -68,6 +68,7 @@ class Generation:
         options, model = self._options, self._model
         if options.seed is not None:
             mx.random.seed(options.seed)
+            model.forget()
         sample = self._sampler()
         text = StoppingText(model.tokenizer, options.stop, self._prompt[-SEEN_BEFORE:] if self._continued else ())
         logits, current = self._prefill()

@@ -144,6 +144,16 @@ class LoadedModel:
             cache.trim(cache.offset - tokens)
         del self.cached_tokens[tokens:]
 
+    def forget(self) -> None:
+        """Give up the context and what is in the neuron pools, so that the next answer is the same whatever came before.
+
+        Where a predictor selects, what happens to be in memory beside the selected neurons counts as well.
+        """
+        self.trim(0)
+        for layer in self._model.layers:
+            layer.ffn.settle()
+            layer.ffn.pool.forget()
+
     def keep_within_budget(self, footprint_bytes: int) -> None:
         """Give back what MLX keeps for reuse when the process has grown beyond the budget all the same, and part of the
         neuron pools when the system is critically short of memory. Between two tokens."""

@@ -110,22 +110,23 @@ class NeuronPool:
         missing = missing[: free + len(rows)]
         return self._place(missing, self._append(rows, len(missing)), window.oldest - 1)
 
-    def seed(self, neurons: np.ndarray, last_active: np.ndarray) -> Admission:
-        """Add neurons that a prompt's last tokens used, keeping the most recent where they do not all fit.
+    def seed(self, neurons: np.ndarray, last_active: np.ndarray, window: Window) -> Admission:
+        """Take in neurons that a prompt's last tokens used; returns those that were not here. What the window has left
+        makes room for them, the least used first, and where that is too little, the least recent of all.
 
-        neurons: int64 ids, none in the pool. last_active: int64, token at which each was last active.
+        neurons: int64 ids. last_active: int64, token at which each was last active.
         """
-        excess = self.num_used + len(neurons) - self.capacity
+        new = self.absent[neurons]
+        self.last_k_active[neurons[~new]] = last_active[~new]
+        neurons, last_active = neurons[new], last_active[new]
+        rows, excess = NO_ROWS, self.num_used + len(neurons) - self.capacity
         if excess > 0:
-            # Of two as recent as each other, the one that is here stays: moving bundles takes time.
-            everyone = np.concatenate([2 * self.last_k_active[self.pointer[: self.num_used]] + 1, 2 * last_active])
-            leaving = np.argpartition(everyone, excess - 1)[:excess]
-            self.left_early += excess
-            self.remove(leaving[leaving < self.num_used].astype(np.int64))
-            staying = np.ones(len(neurons), bool)
-            staying[leaving[leaving >= len(everyone) - len(neurons)] - (len(everyone) - len(neurons))] = False
-            neurons, last_active = neurons[staying], last_active[staying]
-        return self._place(neurons, self._append(NO_ROWS, len(neurons)), last_active)
+            rows = np.flatnonzero(self.last_k_active[self.pointer[: self.num_used]] < window.oldest)
+            rows = rows[:excess] if self._uses is None else self._least_used(rows, excess)
+            if len(rows) < excess:
+                self.remove(rows)
+                rows, (neurons, last_active) = NO_ROWS, self._most_recent(neurons, last_active)
+        return self._place(neurons, self._append(rows, len(neurons)), last_active)
 
     def discard(self, admission: Admission) -> None:
         """Take back an admission whose bundles could not be read."""
@@ -137,9 +138,20 @@ class NeuronPool:
         pool.left_early, pool._uses, pool._weight = self.left_early, self._uses, self._weight
         last = self.last_k_active[self.pointer[: self.num_used]]
         kept = np.argsort(-last, kind="stable")[:capacity]
-        rows = pool.seed(self.pointer[kept], last[kept]).rows
+        rows = pool._place(self.pointer[kept], pool._append(NO_ROWS, len(kept)), last[kept]).rows
         pool.view[rows] = self.view[kept]
         return pool
+
+    def forget(self) -> None:
+        """Empty all rows, and know no more which neurons are hot: as if the pool were new."""
+        self.clear()
+        if self.keeps_hot:
+            self._uses.fill(0)
+            self._weight, self._turn = 1.0, 0
+
+    @property
+    def keeps_hot(self) -> bool:
+        return self._uses is not None
 
     def clear(self) -> None:
         """Empty all rows."""
@@ -152,6 +164,18 @@ class NeuronPool:
         """Empty these rows (integers, any order) and close the holes."""
         self._forget(rows)
         self._close(rows)
+
+    def _most_recent(self, neurons: np.ndarray, last_active: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of these and the neurons in the pool, the least recent go, until the others fit: what stays of these."""
+        used, excess = self.num_used, self.num_used + len(neurons) - self.capacity
+        # Of two as recent as each other, the one that is here stays: moving bundles takes time.
+        everyone = np.concatenate([2 * self.last_k_active[self.pointer[:used]] + 1, 2 * last_active])
+        leaving = np.argpartition(everyone, excess - 1)[:excess]
+        self.left_early += excess
+        self.remove(leaving[leaving < used])
+        staying = np.ones(len(neurons), bool)
+        staying[leaving[leaving >= used] - used] = False
+        return neurons[staying], last_active[staying]
 
     def _rows_for(self, count: int, active: np.ndarray, window: Window) -> np.ndarray:
         """That many rows for what is missing of the active set: of what the window has left, then, where that and the

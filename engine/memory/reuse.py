@@ -11,7 +11,7 @@ from math import exp, inf, lgamma
 
 import numpy as np
 
-SEEN = 32  # tokens since a prompt, with which the pools begin anew: the middle of a usual answer
+SEEN = 32  # tokens since the first prompt, before which nothing is known of hot neurons: the middle of a usual answer
 
 
 @dataclass(frozen=True)

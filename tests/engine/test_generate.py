@@ -46,6 +46,24 @@ def test_a_seed_repeats_an_answer_and_another_seed_does_not(model):
     assert len({tuple(answer(seed)) for seed in range(4)}) > 1
 
 
+def test_a_seed_repeats_an_answer_whatever_was_answered_before(tiny_model):
+    """To the byte that is read, although hot neurons stay from answer to answer."""
+    loaded = load(tiny_model, Settings(selection="predictor", window=2))
+
+    def answer(prompt, seed):
+        generation = loaded.generate(prompt, options(temperature=1.5, top_p=1.0, seed=seed))
+        return [(piece.token, piece.statistics.reads, piece.statistics.resident) for piece in generation]
+
+    try:
+        first = answer("The weather", 1)
+        later = answer("The weather", None)
+        answer("Do you like music? The weather", None)
+        assert answer("The weather", 1) == first
+        assert [resident for *_, resident in later] != [resident for *_, resident in first]
+    finally:
+        loaded.close()
+
+
 def test_a_stop_string_ends_the_answer_before_it(model):
     full = model.generate("I have two dogs", options())
     list(full)

@@ -183,7 +183,7 @@ def test_seeding_keeps_the_most_recent(resident, incoming, capacity):
     window.advance(5)
     fill(pool, pool.admit(np.array(sorted(resident), np.int64), window))
     neurons = np.array(sorted(incoming), np.int64)
-    fill(pool, pool.seed(neurons, np.array([incoming[int(n)] for n in neurons], np.int64)))
+    fill(pool, pool.seed(neurons, np.array([incoming[int(n)] for n in neurons], np.int64), window))
     held = check_structure(pool)
     everyone = dict.fromkeys(resident, 5) | incoming
     assert len(held) == min(capacity, len(everyone))
@@ -191,6 +191,51 @@ def test_seeding_keeps_the_most_recent(resident, incoming, capacity):
     assert pool.left_early == len(gone)
     if gone:
         assert max(everyone[n] for n in gone) <= min(held.values())
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    tokens=active_sets,
+    incoming=st.dictionaries(st.integers(0, NEURONS - 1), st.integers(0, 2), max_size=18),
+    capacity=st.integers(12, NEURONS),
+    prompt=st.integers(1, 4),
+)
+def test_seeding_leaves_hot_neurons_where_they_are(tokens, incoming, capacity, prompt):
+    pool, window = NeuronPool(capacity, ROW_BYTES, "F32", np.arange(NEURONS, dtype=np.float32), True), Window(3)
+    for active in tokens:
+        window.advance()
+        fill(pool, pool.admit(np.array(sorted(active), np.int64), window))
+    window.advance(prompt)
+    before, early = check_structure(pool), pool.left_early
+    last = {neuron: window.token - age for neuron, age in incoming.items()}
+    neurons = np.array(sorted(last), np.int64)
+    seeded = pool.seed(neurons, np.array([last[int(n)] for n in neurons], np.int64), window)
+    fill(pool, seeded)
+    held = check_structure(pool)
+    live = {neuron: token for neuron, token in (before | last).items() if token >= window.oldest}
+    assert set(seeded.neurons.tolist()) == (last.keys() - before.keys()) & held.keys()
+    assert len(held) == min(capacity, len(before.keys() | last.keys()))  # nobody leaves without need
+    assert held.items() <= (before | last).items()
+    if len(live) <= capacity:
+        assert live.items() <= held.items()
+        assert pool.left_early == early
+    else:
+        assert max(live[n] for n in live.keys() - held.keys()) <= min(held.values())
+
+
+def test_a_pool_that_forgot_is_as_new():
+    pool, window = NeuronPool(4, ROW_BYTES, "F32", np.zeros(NEURONS, np.float32), True), Window(1)
+    for active in ([7], [7, 1], [7, 2]):
+        window.advance()
+        pool.admit(np.array(active, np.int64), window)
+    pool.forget()
+    assert check_structure(pool) == {}
+    for active in ([1], [1, 7], [2, 3], [3]):  # 1 is the hot one now
+        window.advance()
+        fill(pool, pool.admit(np.array(active, np.int64), window))
+    window.advance()
+    pool.admit(np.array([5, 6], np.int64), window)
+    assert set(pool.pointer[: pool.num_used].tolist()) == {1, 3, 5, 6}
 
 
 def test_an_admission_that_could_not_be_read_leaves_no_trace():

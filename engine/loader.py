@@ -145,7 +145,7 @@ class LoadedModel:
         del self.cached_tokens[tokens:]
 
     def forget(self) -> None:
-        """Give up the context and what is in the neuron pools, so that the next answer is the same whatever came before.
+        """Give up the context and what is in the neuron pools: the next answer is the same whatever came before.
 
         Where a predictor selects, what happens to be in memory beside the selected neurons counts as well.
         """

@@ -1,10 +1,12 @@
 """How a token uses the time that flash takes: decided by trying, as drives, processors and models differ."""
 
+from collections import deque
 from enum import Enum
+from statistics import median
 
 TRIES = 4  # tokens of each way before a choice
-EVERY = 64  # tokens after which another way is tried again, for one token
-FADING = 0.8  # of what earlier tokens took
+EVERY = 16  # tokens after which another way is tried again, for one token
+LAST = 5  # tokens of a way whose median counts: one that something else held up must not decide
 
 
 class Way(Enum):
@@ -22,7 +24,7 @@ class Overlap:
     def __init__(self, wanted: bool = False):
         self.wanted = wanted
         self.way = Way.NONE
-        self._seconds: dict[Way, float] = {}
+        self._seconds = {way: deque(maxlen=LAST) for way in Way}
         self._token = 0
 
     @property
@@ -42,12 +44,11 @@ class Overlap:
         if tried < TRIES * len(ways):
             self.way = ways[tried % len(ways)]
             return
-        self.way = fastest = min(self._seconds, key=self._seconds.get)
+        self.way = fastest = min(ways, key=lambda way: median(self._seconds[way] or [0.0]))
         if tried % EVERY == 0:
             others = [way for way in ways if way is not fastest]
             self.way = others[tried // EVERY % len(others)]
 
     def end(self, seconds: float) -> None:
         """It is over, and took this long."""
-        before = self._seconds.get(self.way, seconds)
-        self._seconds[self.way] = FADING * before + (1 - FADING) * seconds
+        self._seconds[self.way].append(seconds)

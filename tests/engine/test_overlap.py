@@ -31,6 +31,25 @@ def test_a_drive_that_becomes_slow_is_noticed():
     assert run(overlap, 6 * EVERY, {Way.NONE: 9.0, Way.AHEAD: 1.5, Way.BOTH: 2.0})[-2] is Way.AHEAD
 
 
+def test_tokens_that_something_else_held_up_do_not_decide():
+    overlap = Overlap(True)
+    seconds = {Way.NONE: 1.0, Way.AHEAD: 1.1, Way.BOTH: 1.2}
+    for token in range(TRIED + 1):
+        overlap.begin()
+        overlap.end(seconds[overlap.way] + 8 * (token == 0))
+    assert overlap.way is Way.NONE
+
+
+def test_a_way_that_never_came_to_its_end_is_tried():
+    overlap = Overlap(True)
+    for _ in range(TRIED):
+        overlap.begin()
+        if overlap.way is not Way.BOTH:
+            overlap.end(1.0)
+    overlap.begin()
+    assert overlap.way is Way.BOTH
+
+
 def test_what_is_not_wanted_is_not_tried():
     assert run(Overlap(False), 30, {Way.NONE: 1.0}) == [Way.NONE] * 30
 

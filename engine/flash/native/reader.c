@@ -709,7 +709,9 @@ API struct fb_reader *fb_reader_new(int threads, int64_t max_read, int64_t scatt
     while (r->workers && r->blocking.workers < threads && start_worker(r, &r->blocking)) {}
 #ifndef __APPLE__
     int workers = threads < ASYNCHRONOUS_WORKERS ? threads : ASYNCHRONOUS_WORKERS;
-    r->asynchronous.depth = (int)smaller((threads + workers - 1) / workers, MAX_DEPTH);
+    /* Half as many again: as long as a worker takes what is complete and submits anew, fewer are outstanding. */
+    int slots = threads < ASYNCHRONOUS_WORKERS ? threads : threads + threads / 2;
+    r->asynchronous.depth = (int)smaller((slots + workers - 1) / workers, MAX_DEPTH);
     while (!read && r->asynchronous.workers < workers && start_worker(r, &r->asynchronous)) {}
 #endif
     if (r->blocking.workers) return r;

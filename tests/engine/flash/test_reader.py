@@ -655,15 +655,18 @@ def test_many_callers_at_once(make, path):
 def test_without_asynchronous_reads_threads_read(path):
     """Whether the system's places for asynchronous reads are taken, which is all processes' together, or free."""
 
-    def threads_of_a_reader():
-        before = len(os.listdir("/proc/self/task"))  # noqa: PTH208
+    def threads():
+        return set(os.listdir("/proc/self/task"))  # noqa: PTH208
+
+    def new_threads():
+        before = threads()
         with native_reader(threads=8) as reader:
             read_all(reader, reader.open(path), scattered(16), BLOCK, aligned(16, BLOCK), range(16))
-            return len(os.listdir("/proc/self/task")) - before  # noqa: PTH208
+            return len(threads() - before)
 
-    assert threads_of_a_reader() == 8 + 2
+    assert new_threads() == 8 + 2
     with no_asynchronous_reads():
-        assert threads_of_a_reader() == 8
+        assert new_threads() == 8
 
 
 @contextlib.contextmanager

@@ -71,6 +71,7 @@ def test_the_drive_with_the_model_goes_in_the_middle_of_an_answer(
     folder.rename(tmp_path / "elsewhere")
     window.reload.trigger()
     qtbot.waitUntil(lambda: window.host.state is State.FAILED, timeout=LONG_MS)
+    qtbot.waitUntil(lambda: any(n.action.isVisible() for n in window.chat.findChildren(Notice)))
     notice = next(n for n in window.chat.findChildren(Notice) if n.action.isVisible())
     assert str(folder) in notice.message.text()
     shutil.copytree(tiny_model, folder)

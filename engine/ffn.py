@@ -322,7 +322,7 @@ class StreamedFFN:
     def _pieces(self) -> Iterator[Piece]:
         """All of the layer. Where nothing selects, its first neurons stay in memory, as many as the budget lets."""
         self.settle()
-        if self.selector is not None and not self.pool.keeps_hot:
+        if self.selector is not None and not self.pool.keep_hot:
             self.pool.clear()
         kept = self.flash.stream.first[self.layer] = self.pool.num_used if self.selector is None else 0
         if kept:

@@ -43,7 +43,7 @@ class NeuronPool:
 
         keep_hot: neurons that left the window stay while nothing else needs their row, the most used ones longest.
         """
-        self.capacity, self._dtype = capacity, dtype
+        self.capacity, self.keep_hot, self._dtype = capacity, keep_hot, dtype
         self.matrix, self.view = aligned_rows(capacity, row_bytes, dtype)
         self.pointer = np.full(capacity, -1, np.int64)
         self.bias = np.zeros(capacity, np.float32)
@@ -86,7 +86,7 @@ class NeuronPool:
         self._idle[active] = True
         self._place(admission.neurons, admission.rows, window.token)
         self.last_k_active[active] = window.token
-        if self._uses is not None:
+        if self.keep_hot:
             self._count_uses(active)
         self._look_for_leaving(len(admission.neurons), window)
 
@@ -106,7 +106,7 @@ class NeuronPool:
             rows = np.argpartition(last, wanted)[:wanted]
             self.left_early += int(np.count_nonzero(last[rows] >= window.oldest))
         else:
-            rows = rows[:wanted] if self._uses is None else self._least_used(rows, wanted)
+            rows = self._least_used(rows, wanted)
         missing = missing[: free + len(rows)]
         return self._place(missing, self._append(rows, len(missing)), window.oldest - 1)
 
@@ -121,8 +121,7 @@ class NeuronPool:
         neurons, last_active = neurons[new], last_active[new]
         rows, excess = NO_ROWS, self.num_used + len(neurons) - self.capacity
         if excess > 0:
-            rows = np.flatnonzero(self.last_k_active[self.pointer[: self.num_used]] < window.oldest)
-            rows = rows[:excess] if self._uses is None else self._least_used(rows, excess)
+            rows = self._least_used(np.flatnonzero(self._last() < window.oldest), excess)
             if len(rows) < excess:
                 self.remove(rows)
                 rows, (neurons, last_active) = NO_ROWS, self._most_recent(neurons, last_active)
@@ -134,9 +133,9 @@ class NeuronPool:
 
     def smaller(self, capacity: int) -> "NeuronPool":
         """A pool of fewer rows with the neurons that were active last. This one must not be used any more."""
-        pool = NeuronPool(capacity, self.view.shape[1], self._dtype, self._all_bias, self._uses is not None)
+        pool = NeuronPool(capacity, self.view.shape[1], self._dtype, self._all_bias, self.keep_hot)
         pool.left_early, pool._uses, pool._weight = self.left_early, self._uses, self._weight
-        last = self.last_k_active[self.pointer[: self.num_used]]
+        last = self._last()
         kept = np.argsort(-last, kind="stable")[:capacity]
         rows = pool._place(self.pointer[kept], pool._append(NO_ROWS, len(kept)), last[kept]).rows
         pool.view[rows] = self.view[kept]
@@ -145,13 +144,9 @@ class NeuronPool:
     def forget(self) -> None:
         """Empty all rows, and know no more which neurons are hot: as if the pool were new."""
         self.clear()
-        if self.keeps_hot:
+        if self.keep_hot:
             self._uses.fill(0)
             self._weight, self._turn = 1.0, 0
-
-    @property
-    def keeps_hot(self) -> bool:
-        return self._uses is not None
 
     def clear(self) -> None:
         """Empty all rows."""
@@ -162,14 +157,14 @@ class NeuronPool:
 
     def remove(self, rows: np.ndarray) -> None:
         """Empty these rows (integers, any order) and close the holes."""
-        self._forget(rows)
+        self._empty(rows)
         self._close(rows)
 
     def _most_recent(self, neurons: np.ndarray, last_active: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Of these and the neurons in the pool, the least recent go, until the others fit: what stays of these."""
         used, excess = self.num_used, self.num_used + len(neurons) - self.capacity
         # Of two as recent as each other, the one that is here stays: moving bundles takes time.
-        everyone = np.concatenate([2 * self.last_k_active[self.pointer[:used]] + 1, 2 * last_active])
+        everyone = np.concatenate([2 * self._last() + 1, 2 * last_active])
         leaving = np.argpartition(everyone, excess - 1)[:excess]
         self.left_early += excess
         self.remove(leaving[leaving < used])
@@ -185,7 +180,7 @@ class NeuronPool:
         self._tight = len(stale) < needed
         if self._tight:
             stale = np.concatenate([stale, self._oldest(needed - len(stale), active, window)])
-        elif self._uses is not None:
+        elif self.keep_hot:
             stale = stale[:needed]
         elif len(stale) - count > SLACK * self.num_used:
             # Moving bundles takes longer than multiplying a few too many: those that nothing needs yet stay.
@@ -197,14 +192,16 @@ class NeuronPool:
         if self._leaving is not None and self._leaving_before == window.oldest:
             self._idle[active] = False
             rows = self._leaving.rows[self._idle[self._leaving.neurons]]
-            if self._uses is None or len(rows) >= needed:
+            if not self.keep_hot or len(rows) >= needed:
                 return rows
-        rows = np.flatnonzero(self._last(active, window) < window.oldest)
-        return rows if self._uses is None else self._least_used(rows, needed)
+        self.last_k_active[active] = window.token
+        rows = np.flatnonzero(self._last() < window.oldest)
+        return self._least_used(rows, needed) if self.keep_hot else rows
 
     def _oldest(self, count: int, active: np.ndarray, window: Window) -> np.ndarray:
         """That many rows of neurons of the window which were active longest ago."""
-        last = self._last(active, window)
+        self.last_k_active[active] = window.token
+        last = self._last()
         candidates = np.flatnonzero((last >= window.oldest) & (last < window.token))
         self.left_early += count
         return candidates[np.argpartition(last[candidates], count - 1)[:count]]
@@ -212,15 +209,14 @@ class NeuronPool:
     def _look_for_leaving(self, count: int, window: Window) -> None:
         """Find, while there is time, what the window will have left at the next token, unless that needs it."""
         self._leaving_before = window.oldest + 1
-        rows = np.flatnonzero(self.last_k_active[self.pointer[: self.num_used]] < self._leaving_before)
-        if self._uses is not None:
+        rows = np.flatnonzero(self._last() < self._leaving_before)
+        if self.keep_hot:
             rows = self._least_used(rows, MORE * count + LEAST)
             rows = rows[np.argsort(self._uses[self.pointer[rows]])]
         self._leaving = Admission(self.pointer[rows], rows)
 
-    def _last(self, active: np.ndarray, window: Window) -> np.ndarray:
-        """The token at which the neuron of each row in use was last active, once these are."""
-        self.last_k_active[active] = window.token
+    def _last(self) -> np.ndarray:
+        """The token at which the neuron of each row in use was last active: int32 [num_used]."""
         return self.last_k_active[self.pointer[: self.num_used]]
 
     def _count_uses(self, active: np.ndarray) -> None:
@@ -232,9 +228,10 @@ class NeuronPool:
         self._uses[active] += self._weight
 
     def _least_used(self, rows: np.ndarray, count: int) -> np.ndarray:
-        """`count` of the rows, or all, the least used of a sample that moves on from token to token."""
-        if count >= len(rows):
-            return rows
+        """`count` of the rows, or all: the least used of a sample that moves on from token to token, where uses are
+        counted."""
+        if count >= len(rows) or not self.keep_hot:
+            return rows[:count]
         if SAMPLED * count < len(rows):
             self._turn = (self._turn + SAMPLED * count) % (len(rows) - SAMPLED * count)
             rows = rows[self._turn : self._turn + SAMPLED * count]
@@ -258,7 +255,8 @@ class NeuronPool:
         self.last_k_active[neurons] = last_active
         return Admission(neurons, rows)
 
-    def _forget(self, rows: np.ndarray) -> None:
+    def _empty(self, rows: np.ndarray) -> None:
+        """Whoever is in these rows is absent from now on, and nobody is in them."""
         self._leaving = None
         self.absent[self.pointer[rows]] = True
         self.pointer[rows] = -1

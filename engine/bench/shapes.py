@@ -9,13 +9,12 @@ RIPPLE_RUN = 3.12  # bundles: mean run of OPT 6.7B's neurons once ordered by co-
 
 @dataclass(frozen=True)
 class Shape:
-    """config: as on the Hub. reuse, window: how neurons are used again, and the paper's window. parallel: whether its
-    layers have attention and FFN side by side. table2, table3: the paper's, by the name of a row."""
+    """config: as on the Hub. reuse, window: how neurons are used again, and the paper's window. table2, table3: the
+    paper's, by the name of a row."""
 
     config: dict
     reuse: Reuse
     window: int = 4
-    parallel: bool = False
     table2: dict[str, dict] = field(default_factory=dict)
     table3: dict[str, dict] = field(default_factory=dict)
 
@@ -103,14 +102,12 @@ SHAPES = {
     "falcon-7b": Shape(
         FALCON_7B,
         FALCON,
-        parallel=True,
         table3=_table3(naive=(2295, 0, 800, 3095), hybrid=(1147, 0, 800, 1947), paper=(161, 92, 453, 706)),
     ),
     # Of OPT 1.3B's size, to compare with: no such Falcon was published.
     "falcon-1.3b": Shape(
         FALCON_7B | {"hidden_size": 2048, "num_hidden_layers": 24, "num_attention_heads": 32, "vocab_size": 50304},
         FALCON,
-        parallel=True,
     ),
     # The paper's window of 2; that a token selects 24 % is of ProSparse's predictors, the rest follows from table 3.
     "llama-2-7b": Shape(

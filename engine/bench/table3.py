@@ -11,6 +11,7 @@ from engine.bench.results import Result, Row, quantile, summarise
 from engine.bench.shapes import SHAPES, Shape
 from engine.bench.window import predicted_cost
 from engine.errors import FlashbulbError
+from engine.flash.cost import ModelShape
 from engine.flash.profile import DriveProfile
 from engine.loader import find, load
 from engine.memory.reuse import Reuse
@@ -75,7 +76,7 @@ def run_shape(
         )
         if not cap:
             base = replace(base, settings=common | {"memory_budget": limit})
-        wanted = [row for row in _rows_of(shape.parallel) if row[0] in rows]
+        wanted = [row for row in _rows_of(ModelShape.from_config(shape.config).parallel) if row[0] in rows]
         found, runs = _rows(wanted, base, place, shape.table3, profile, shape.reuse, progress)
     settings = {"shape": name, "dtype": dtype, "window": shape.window, "tokens": tokens, "context": context}
     return _result(folder, found, runs, settings | {"limit_bytes": limit})

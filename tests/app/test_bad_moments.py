@@ -17,7 +17,6 @@ from PySide6.QtWidgets import QFileDialog, QMessageBox
 
 import engine
 from app import transfer
-from app.chat.notice import Notice
 from app.engine_host import State
 from app.history import FILE
 from app.library.jobs import COMMAND, JobState
@@ -71,8 +70,8 @@ def test_the_drive_with_the_model_goes_in_the_middle_of_an_answer(
     folder.rename(tmp_path / "elsewhere")
     window.reload.trigger()
     qtbot.waitUntil(lambda: window.host.state is State.FAILED, timeout=LONG_MS)
-    qtbot.waitUntil(lambda: any(n.action.isVisible() for n in window.chat.findChildren(Notice)))
-    notice = next(n for n in window.chat.findChildren(Notice) if n.action.isVisible())
+    notice = shown_notice(qtbot, window.chat)
+    assert notice.action.isVisible()
     assert str(folder) in notice.message.text()
     shutil.copytree(tiny_model, folder)
     qtbot.mouseClick(notice.action, LEFT)

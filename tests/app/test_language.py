@@ -10,12 +10,12 @@ from PySide6.QtWidgets import QDialogButtonBox
 
 import engine
 from app import language, units
-from app.chat.notice import Notice
 from app.chat.sidebar import ConversationsModel
 from app.engine_host import State
 from app.settings.window import SettingsWindow
 from engine.errors import CheckpointError, FlawError
 from engine.text import Text
+from tests.app.test_main_window import shown_notice
 
 
 @pytest.fixture
@@ -82,9 +82,7 @@ def test_what_the_engine_says_of_a_model_is_shown_in_chinese(qtbot, open_window,
     os.truncate(folder / "resident.safetensors", 10)
     window = open_window(engine, wait=False, model=str(folder))
     qtbot.waitUntil(lambda: window.host.state is State.FAILED, timeout=120_000)
-    qtbot.waitUntil(lambda: any(n.isVisible() for n in window.chat.findChildren(Notice)))  # a layout shows it later
-    notice = next(n for n in window.chat.findChildren(Notice) if n.isVisible())
-    assert notice.message.text() == (
+    assert shown_notice(qtbot, window.chat).message.text() == (
         f"{folder}/resident.safetensors 有 10 字节，应为 {size} 字节：它不完整。请重新准备或下载此模型。"
     )
 

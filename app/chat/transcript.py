@@ -149,9 +149,7 @@ class Transcript(Ringed, QScrollArea):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         width = self.viewport().width()
-        bar = (
-            self.width() - width
-        )  # it stands in the margin: nothing moves, or is laid out again, when it comes or goes
+        bar = self.width() - width  # in the margin: nothing moves, or is laid out again, when it comes or goes
         margin = max(COLUMN_MARGIN, (self.width() - COLUMN_WIDTH) // 2)
         self._layout.setContentsMargins(margin, COLUMN_MARGIN, margin - bar, COLUMN_MARGIN)
         super().resizeEvent(event)

@@ -166,9 +166,10 @@ class Ticket:
 class Reader:
     """A pool of native reading threads (paper, section 3.1). A context manager; used from any thread.
 
-    threads: how many reads are outstanding at once; where Linux reads directly, two threads are enough for that. gap:
-    bytes between two rows that are cheaper to read through than to skip, for this drive; at most 128 KiB; 0 joins only
-    what is adjacent, -1 nothing. max_read: bytes of the largest single read, a multiple of 16 KiB.
+    threads: how many reads are outstanding at once, each a thread's; where Linux reads directly, two threads keep as
+    many going as those would. gap: bytes between two rows that are cheaper to read through than to skip, for this
+    drive; at most 128 KiB; 0 joins only what is adjacent, -1 nothing. max_read: bytes of the largest single read, a
+    multiple of 16 KiB.
 
     For tests: `library`, `read` (a `READ_FUNCTION` in the place of preadv, one thread a read) and `scatter_alignment`.
     Raises ReadError if the native library is missing or no thread can be started.

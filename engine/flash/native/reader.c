@@ -710,8 +710,7 @@ API struct fb_reader *fb_reader_new(int threads, int64_t max_read, int64_t scatt
 #ifndef __APPLE__
     int workers = threads < ASYNCHRONOUS_WORKERS ? threads : ASYNCHRONOUS_WORKERS;
     /* Half as many again: as long as a worker takes what is complete and submits anew, fewer are outstanding. */
-    int slots = threads < ASYNCHRONOUS_WORKERS ? threads : threads + threads / 2;
-    r->asynchronous.depth = (int)smaller((slots + workers - 1) / workers, MAX_DEPTH);
+    r->asynchronous.depth = (int)smaller((threads + threads / 2 + workers - 1) / workers, MAX_DEPTH);
     while (!read && r->asynchronous.workers < workers && start_worker(r, &r->asynchronous)) {}
 #endif
     if (r->blocking.workers) return r;

@@ -14,7 +14,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run Flashbulb; returns the exit code."""
     arguments = sys.argv[1:] if argv is None else argv
     if arguments and not arguments[0].startswith("-"):
-        from engine.cli import main as command_line
+        from engine.cli.main import main as command_line
 
         return command_line(arguments)
     options = _parser().parse_args(arguments)
@@ -44,11 +44,11 @@ def _run_window(model: str, data_dir: Path | None, smoke_test: bool = False) -> 
     from PySide6.QtCore import QStandardPaths, QTimer
 
     import engine
-    from app.application import Application
-    from app.engine_host import EngineHost
-    from app.icons import application_icon
-    from app.instance import Instance
-    from app.interrupt import Interrupt
+    from app.desktop.application import Application
+    from app.desktop.instance import Instance
+    from app.desktop.interrupt import Interrupt
+    from app.host.engine_host import EngineHost
+    from app.widgets.icons import application_icon
     from app.window import MainWindow
 
     application = Application(sys.argv[:1])

@@ -33,7 +33,7 @@ class SmokeTest(QObject):
     def _judge(self, summary) -> None:
         import mlx.core as mx
 
-        from engine.flash.reader import load_library
+        from engine.system.native_library import load_library
 
         if load_library() is None:
             self._fail("the native flash reader is missing")

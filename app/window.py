@@ -27,30 +27,30 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app import language, units
 from app.chat.sidebar import Sidebar
 from app.chat.text_size import set_text_size
+from app.chat.transfer import Transfer
 from app.chat.view import ChatView
-from app.colours import colours, forget
-from app.conversation import Conversation
-from app.diagnostics import Diagnostics
-from app.dialogs import show_about, show_shortcuts
-from app.engine_host import EngineHost, ModelInfo, State
-from app.exchange import CHAT_SUFFIX
-from app.icons import GRID, icon
-from app.labels import Label, quiet
+from app.conversations.conversation import Conversation
+from app.conversations.exchange import CHAT_SUFFIX
+from app.conversations.storage import Storage
+from app.desktop.diagnostics import Diagnostics
+from app.desktop.links import LICENCES, show_licences, show_releases
+from app.desktop.notifications import Notifier
+from app.host.engine_host import EngineHost, ModelInfo, State
 from app.library.proof import ProofWindow
 from app.library.survey import STARTER, Row
 from app.library.window import LibraryWindow, dropped_folder
-from app.links import LICENCES, show_licences, show_releases
 from app.monitor.panel import MonitorPanel
-from app.notifications import Notifier
 from app.settings.registry import BY_KEY, FILE, Settings
 from app.settings.window import SettingsWindow
-from app.side_panes import SidePane, SidePanes
-from app.storage import Storage
-from app.toolbar import ToolBar
-from app.transfer import Transfer
+from app.widgets import language, units
+from app.widgets.colours import colours, forget
+from app.widgets.dialogs import show_about, show_shortcuts
+from app.widgets.icons import GRID, icon
+from app.widgets.labels import Label, quiet
+from app.widgets.side_panes import SidePane, SidePanes
+from app.widgets.toolbar import ToolBar
 
 SIZE = (1240, 800)
 LEAST_SIZE = (640, 420)

@@ -30,7 +30,7 @@ __all__ = [
     "prove",
     "release",
 ]
-LAZY = {"load": "engine.loader", "release": "engine.loader", "prove": "engine.proof"}
+LAZY = {"load": "engine.inference.load", "release": "engine.inference.load", "prove": "engine.inference.proof"}
 
 
 def __getattr__(name: str):

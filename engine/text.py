@@ -61,3 +61,12 @@ def _unpacked(packed: list | str) -> str:
         return packed
     template, values = packed
     return Text(template, **{name: _unpacked(value) for name, value in values.items()})
+
+
+def readable(count: float) -> str:
+    """Bytes for people: 3 figures, decimal units."""
+    for unit in ("bytes", "KB", "MB", "GB"):
+        if count < 999.5 or unit == "GB":
+            break
+        count /= 1000
+    return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.3g} {unit}"

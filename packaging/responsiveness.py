@@ -135,7 +135,7 @@ def opened(folder: Path, *, loaded: bool = True) -> Iterator:
     """The window as the application makes it, shown, its model loaded."""
     import engine
     from app.__main__ import SWITCH_INTERVAL
-    from app.engine_host import EngineHost, State
+    from app.host.engine_host import EngineHost, State
     from app.window import MainWindow
 
     sys.setswitchinterval(SWITCH_INTERVAL)
@@ -151,7 +151,7 @@ def opened(folder: Path, *, loaded: bool = True) -> Iterator:
 
 def answers(window, count: int | None = None, seconds: float = PATIENCE_S) -> Iterator[None]:
     """Ask until there are so many answers, or for so long; now and then in a new chat."""
-    from app.engine_host import State
+    from app.host.engine_host import State
 
     ends, number = time.monotonic() + seconds, 0
     while time.monotonic() < ends and number != count:
@@ -165,8 +165,8 @@ def answers(window, count: int | None = None, seconds: float = PATIENCE_S) -> It
 
 def keep(folder: Path, conversations: list[int]) -> None:
     """Write conversations into the folder of data, the latest first, each of so many messages."""
-    from app.conversation import Conversation
-    from app.history import FILE, Store
+    from app.conversations.conversation import Conversation
+    from app.conversations.store import FILE, Store
 
     store = Store(folder / FILE)
     for number, messages in enumerate(conversations):
@@ -353,7 +353,7 @@ def _search(window) -> list[Figure]:
 
 def memory(folder: Path) -> list[Figure]:
     """What the process takes while it answers again and again."""
-    from engine.memory.footprint import footprint
+    from engine.system.footprint import footprint
 
     taken = []
     with opened(folder) as window:
@@ -397,7 +397,7 @@ class Reading:
     def __init__(self):
         import numpy as np
 
-        from engine.flash.reader import Reader
+        from engine.flash.native_reader import Reader
 
         path = Path(__file__).parents[1] / "resources" / "starter" / "model" / "bundles.safetensors"
         self._length, batch = 1024, 64
@@ -440,7 +440,7 @@ class Painting(QObject):
 
     def __init__(self, window):
         super().__init__(window)
-        from app.engine_host import DRAIN_MS
+        from app.host.engine_host import DRAIN_MS
         from app.monitor.panel import BUSY_MS
 
         self._window = window

@@ -25,16 +25,16 @@ from PySide6.QtGui import QCursor, QFont, QFontDatabase
 from PySide6.QtWidgets import QApplication, QDialog, QWidget
 
 import engine
-from app.application import Application
-from app.conversation import Conversation
-from app.engine_host import EngineHost, State
-from app.history import FILE as HISTORY
-from app.history import Store
-from app.language import CHINESE, ENGLISH
+from app.conversations.conversation import Conversation
+from app.conversations.store import FILE as HISTORY
+from app.conversations.store import Store
+from app.desktop.application import Application
+from app.host.engine_host import EngineHost, State
 from app.library.jobs import Job, JobState
 from app.library.proof import ProofWindow
 from app.settings.registry import FILE as SETTINGS
 from app.settings.registry import Settings
+from app.widgets.language import CHINESE, ENGLISH
 from app.window import MainWindow
 
 PICTURES = Path(__file__).parents[1] / "resources" / "screenshots"

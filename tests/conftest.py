@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.memory import pressure
+from engine.system import pressure
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -47,7 +47,7 @@ def nothing_left_running():
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tmp_path_factory) -> Path:
     """A random OPT of 2 layers, 24 wide, 96 neurons, mostly inactive, with a tokenizer and a chat template."""
-    from tests.checkpoints import write_opt
+    from tests.helpers.checkpoints import write_opt
 
     return write_opt(tmp_path_factory.mktemp("checkpoints") / "tiny-opt")
 
@@ -56,7 +56,7 @@ def tiny_checkpoint(tmp_path_factory) -> Path:
 def tiny_model(tiny_checkpoint, tmp_path_factory) -> Path:
     """`tiny_checkpoint`, prepared. Copy it before changing it."""
     from engine.prepare.prepare import prepare
-    from tests.checkpoints import write_text
+    from tests.helpers.checkpoints import write_text
 
     folder = tmp_path_factory.mktemp("prepared")
     prepare(tiny_checkpoint, folder / "tiny", calibration=write_text(folder / "text.txt"))

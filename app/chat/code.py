@@ -4,11 +4,11 @@ from PySide6.QtCore import QEvent, QRectF, Qt
 from PySide6.QtGui import QGuiApplication, QHideEvent, QPainter, QPaintEvent, QTextCursor, QWheelEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
 
-from app.chat.buttons import IconButton
 from app.chat.highlight import Highlighter
-from app.colours import colours
-from app.focus import Ringed
-from app.labels import quiet
+from app.widgets.buttons import IconButton
+from app.widgets.colours import colours
+from app.widgets.focus import Ringed
+from app.widgets.labels import quiet
 
 RADIUS, PADDING = 8, 10
 

@@ -4,12 +4,12 @@ from PySide6.QtCore import QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QPainter, QPaintEvent, QPen, QTextCursor
 from PySide6.QtWidgets import QAbstractButton, QHBoxLayout, QVBoxLayout, QWidget
 
-from app.card import paint_card
-from app.chat.buttons import IconButton
 from app.chat.entry import Entry
 from app.chat.meter import ContextMeter
-from app.colours import colours, is_dark, mix
-from app.icons import GRID, paint
+from app.widgets.buttons import IconButton
+from app.widgets.card import paint_card
+from app.widgets.colours import colours, is_dark, mix
+from app.widgets.icons import GRID, paint
 
 RADIUS = 14
 

@@ -6,7 +6,7 @@ from PySide6.QtCore import SIGNAL, QMimeData, QSizeF, Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QFrame, QSizePolicy, QTextEdit, QWidget
 
-from app.fields import TakesText
+from app.widgets.fields import TakesText
 
 MOST_LINES = 8
 

@@ -7,13 +7,13 @@ from PySide6.QtCore import QEvent, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import QHideEvent, QKeyEvent, QPainter, QPaintEvent, QTextCursor, QTextDocument
 from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QTextEdit, QWidget
 
-from app.chat.buttons import IconButton
 from app.chat.message import MessageWidget
 from app.chat.transcript import Transcript
-from app.colours import colours
-from app.conversation import Message
-from app.fields import SearchField
-from app.labels import quiet
+from app.conversations.conversation import Message
+from app.widgets.buttons import IconButton
+from app.widgets.colours import colours
+from app.widgets.fields import SearchField
+from app.widgets.labels import quiet
 
 FIELD_WIDTH = 260
 REFRESH_MS = 120  # after the text has changed: an answer that streams in changes it often

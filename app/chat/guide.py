@@ -6,16 +6,16 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QFont, QPaintEvent
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from app import units
-from app.card import paint_card
-from app.chat.buttons import IconButton
-from app.colours import colours
-from app.labels import Label, quiet
-from app.language import spoken
+from app.host.worker import Worker
 from app.library.survey import drive_profile, survey
 from app.library.verdict import Kind
-from app.machine import memory_total
-from app.worker import Worker
+from app.widgets import units
+from app.widgets.buttons import IconButton
+from app.widgets.card import paint_card
+from app.widgets.colours import colours
+from app.widgets.labels import Label, quiet
+from app.widgets.language import spoken
+from engine.system.machine import memory_total
 
 WIDTH, RADIUS = 520, 10
 NAMED = 5  # models of a kind that are called by their names

@@ -7,7 +7,7 @@ from functools import cache
 from PySide6.QtCore import QObject, QTimer
 from PySide6.QtGui import QColor, QPalette, QTextDocument, QTextLayout
 
-from app.colours import colours
+from app.widgets.colours import colours
 
 SLICE_S = 0.004
 KINDS = (  # the first that fits; the names are Pygments' own

@@ -23,8 +23,8 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QFrame, QLayout, QSizePolicy, QTextBrowser, QWidget
 
 from app.chat.mathematics import legible
-from app.colours import colours
-from app.focus import Ringed
+from app.widgets.colours import colours
+from app.widgets.focus import Ringed
 
 FEATURES = QTextDocument.MarkdownFeature.MarkdownDialectGitHub | QTextDocument.MarkdownFeature.MarkdownNoHTML
 LINE_HEIGHT = 125  # per cent

@@ -4,17 +4,17 @@ from PySide6.QtCore import QEvent, QRectF, QSize, Qt, QUrl, Signal
 from PySide6.QtGui import QEnterEvent, QGuiApplication, QPainter, QPaintEvent, QResizeEvent, QTextCursor
 from PySide6.QtWidgets import QFormLayout, QHBoxLayout, QPushButton, QSpacerItem, QVBoxLayout, QWidget
 
-from app.card import paint_card
 from app.chat.body import AnswerBody
-from app.chat.buttons import IconButton
 from app.chat.code import CodeView
 from app.chat.entry import Entry
 from app.chat.markdown import TextView, grow_at_once
 from app.chat.notice import Notice
 from app.chat.receipt import Receipt
-from app.colours import colours
-from app.conversation import INTERRUPTED, Message
-from app.labels import SMALL, Label, quiet
+from app.conversations.conversation import INTERRUPTED, Message
+from app.widgets.buttons import IconButton
+from app.widgets.card import paint_card
+from app.widgets.colours import colours
+from app.widgets.labels import SMALL, Label, quiet
 
 BUBBLE_SHARE = 0.8  # of the column's width, at most
 BUBBLE_MARGINS = (13, 8, 13, 8)

@@ -4,9 +4,9 @@ from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
 
-from app import units
-from app.colours import colours
-from app.labels import quiet
+from app.widgets import units
+from app.widgets.colours import colours
+from app.widgets.labels import quiet
 
 NEARLY_FULL = 0.75  # from here on the engine may leave out the oldest messages
 RING = 13

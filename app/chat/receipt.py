@@ -2,9 +2,9 @@
 
 from dataclasses import asdict, dataclass, field, fields
 
-from app import units
-from app.engine_host import ModelInfo
-from app.language import tr
+from app.host.engine_host import ModelInfo
+from app.widgets import units
+from app.widgets.language import tr
 from engine.statistics import Summary
 
 MUCH = 0.5  # a share of a token's time that is worth a word

@@ -32,13 +32,13 @@ from PySide6.QtWidgets import (
 )
 
 from app.chat.notice import Notice
-from app.colours import colours, mix
-from app.conversation import Head
-from app.fields import SearchField, TakesText
-from app.history import Hit
-from app.icons import GRID, paint
-from app.labels import SMALL, quiet, scaled
-from app.storage import Storage
+from app.conversations.conversation import Head
+from app.conversations.storage import Storage
+from app.conversations.store import Hit
+from app.widgets.colours import colours, mix
+from app.widgets.fields import SearchField, TakesText
+from app.widgets.icons import GRID, paint
+from app.widgets.labels import SMALL, quiet, scaled
 
 WIDTH = 236
 SEARCH_MS = 150  # after the last key

@@ -25,7 +25,7 @@ from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from app.chat.markdown import FEATURES, LINE_HEIGHT, TextView, colour_links, grow_at_once, presentable
 from app.chat.segments import MOST_COLUMNS
-from app.colours import colours
+from app.widgets.colours import colours
 
 MOST_CELLS = 48  # of a page, about: Qt lays all of a table out whenever one of its cells changes
 LONG_CELL = 32  # characters that take as long again as a cell

@@ -3,7 +3,7 @@
 from PySide6.QtGui import QFontDatabase
 from PySide6.QtWidgets import QApplication
 
-from app.labels import scaled
+from app.widgets.labels import scaled
 
 TEXT_FACTOR = 1.08  # of the system's font
 CODE_FACTOR = 1.0

@@ -9,10 +9,10 @@ from PySide6.QtGui import QPainter, QPaintEvent, QPalette, QResizeEvent, QTextCu
 from PySide6.QtWidgets import QAbstractButton, QFrame, QPlainTextEdit, QScrollArea, QTextEdit, QVBoxLayout, QWidget
 
 from app.chat.message import Answer, Question
-from app.colours import colours
-from app.conversation import USER, Message
-from app.focus import Ringed
-from app.icons import GRID, paint
+from app.conversations.conversation import USER, Message
+from app.widgets.colours import colours
+from app.widgets.focus import Ringed
+from app.widgets.icons import GRID, paint
 
 COLUMN_WIDTH = 640
 COLUMN_MARGIN = 24

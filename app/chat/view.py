@@ -11,14 +11,14 @@ from app.chat.find import FindBar
 from app.chat.links import ask_to_open
 from app.chat.message import Answer, Question
 from app.chat.notice import Notice
-from app.chat.parameters import ParametersPanel, options_of
 from app.chat.receipt import Receipt
 from app.chat.transcript import COLUMN_MARGIN, Transcript
 from app.chat.welcome import Welcome
-from app.conversation import ASSISTANT, INTERRUPTED, Conversation, Message
-from app.engine_host import EngineHost, ModelInfo, State
+from app.conversations.conversation import ASSISTANT, INTERRUPTED, Conversation, Message
+from app.conversations.storage import Storage
+from app.host.engine_host import EngineHost, ModelInfo, State
+from app.settings.parameters import ParametersPanel, options_of
 from app.settings.registry import Settings
-from app.storage import Storage
 from engine.statistics import Summary
 
 

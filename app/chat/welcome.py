@@ -5,7 +5,7 @@ from PySide6.QtGui import QFont, QHideEvent
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from app.chat.guide import Guide
-from app.labels import Label
+from app.widgets.labels import Label
 
 EXAMPLE_WIDTH, EXAMPLE_HEIGHT = 270, 30
 # The starter model knows English only, so these are not translated.

@@ -9,8 +9,8 @@ from enum import Enum, auto
 
 from PySide6.QtCore import QObject, Signal
 
-from app.command import FLASHBULB, Command
-from app.language import spoken
+from app.host.command import FLASHBULB, Command
+from app.widgets.language import spoken
 
 COMMAND = (*FLASHBULB, "models", "get", "--progress")
 LOOK_UP = (*FLASHBULB, "models", "show", "--progress")

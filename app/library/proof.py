@@ -12,11 +12,11 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app import units
-from app.dialogs import plain_buttons
-from app.engine_host import EngineHost, State
-from app.labels import Label, quiet
-from app.progress import ThinBar
+from app.host.engine_host import EngineHost, State
+from app.widgets import units
+from app.widgets.dialogs import plain_buttons
+from app.widgets.labels import Label, quiet
+from app.widgets.progress import ThinBar
 
 WIDTH, MARGIN = 512, 24  # of the text, and around it
 FREE = (State.EMPTY, State.READY, State.FAILED)

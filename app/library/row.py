@@ -4,14 +4,14 @@ from PySide6.QtCore import Qt, QUrl, Signal
 from PySide6.QtGui import QDesktopServices, QFont, QPainter, QPaintEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QPushButton, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
-from app import units
-from app.chat.buttons import IconButton
-from app.colours import colours
-from app.labels import Label, quiet
 from app.library.jobs import RUNNING, Job, JobState
 from app.library.survey import STARTER, Row
 from app.library.verdict import Kind, Verdict
-from app.progress import ThinBar
+from app.widgets import units
+from app.widgets.buttons import IconButton
+from app.widgets.colours import colours
+from app.widgets.labels import Label, quiet
+from app.widgets.progress import ThinBar
 
 VERDICT_WIDTH, ACTION_WIDTH = 250, 190
 ETA_FROM = 10  # seconds left below which none is told
@@ -240,7 +240,7 @@ class ModelRow(QFrame):
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.row.folder)))
 
     def _on_page(self) -> None:
-        from engine.hub import endpoint
+        from engine.library.hub import endpoint
 
         page = self.job.page if self.job and self.job.page else f"{endpoint()}/{self.row.repo}"
         QDesktopServices.openUrl(QUrl(page))

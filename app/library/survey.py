@@ -11,9 +11,9 @@ from pathlib import Path
 
 from PySide6.QtCore import QT_TR_NOOP
 
-from app.language import spoken, tr
 from app.library.verdict import Kind, Verdict, judge, weight_bytes
-from app.machine import memory_available, memory_total
+from app.widgets.language import spoken, tr
+from engine.system.machine import memory_available, memory_total
 
 STARTER = "starter"
 ACTIVATIONS = {"relu": "ReLU", "fatrelu": "FATReLU", "relu2": QT_TR_NOOP("squared ReLU")}
@@ -61,16 +61,19 @@ class Survey:
 def survey(budget: int | None = None, window: int = 5, looked_up: tuple[dict, ...] = ()) -> Survey:
     """Look. budget: the memory budget in bytes that speeds are told for, None for what is free up to half of the FFN;
     window: tokens; looked_up: what `flashbulb models show` found of repositories."""
-    from engine import library
-    from engine.folders import free_bytes
+    from engine.library.begun import unfinished
+    from engine.library.catalogue import catalogue
+    from engine.library.local import adding
+    from engine.store.installed import installed
+    from engine.system.folders import free_bytes, models_folder
 
-    folder = library.models_folder()
+    folder = models_folder()
     free = free_bytes(folder)
     judged = partial(_judged, _Machine(memory_available(), memory_total(), drive_profile(folder), budget, window))
-    entries = {entry["repo"]: entry for entry in (*(_entry(found) for found in looked_up), *library.catalogue())}
-    begun = {u.repo: u for u in library.unfinished()}
-    rows = [_starter(), *(_begun(checkpoint, budget, window) for checkpoint in library.adding())]
-    for model in library.installed():
+    entries = {entry["repo"]: entry for entry in (*(_entry(found) for found in looked_up), *catalogue())}
+    begun = {u.repo: u for u in unfinished()}
+    rows = [_starter(), *(_begun(checkpoint, budget, window) for checkpoint in adding())]
+    for model in installed():
         entry = entries.get(model.repo)
         config, sparsity, dtype = _prepared_facts(model.folder)
         verdict = judged(model.bytes, config, sparsity, dtype=dtype)
@@ -136,7 +139,7 @@ class _Machine:
 def _judged(
     machine: _Machine, size: int, config: dict, sparsity: float | None, supported: bool = True, dtype: str | None = None
 ) -> Verdict:
-    from engine.estimate import estimate
+    from engine.planning.estimate import estimate
 
     within = partial(estimate, config, sparsity, machine.profile, window=machine.window, dtype=dtype)
     expected = within(budget=machine.budget)
@@ -148,7 +151,7 @@ def _judged(
 
 
 def _usual_config(parameters: int, model_type: str | None) -> dict:
-    from engine.estimate import usual_config
+    from engine.planning.estimate import usual_config
 
     return usual_config(parameters, model_type or "")
 
@@ -168,8 +171,7 @@ def _prepared_facts(folder: Path) -> tuple[dict, float | None, str | None]:
 def drive_profile(folder: Path):
     """That of the drive which holds a folder (engine.flash.profile.DriveProfile); None where it was not measured."""
     from engine.errors import FlashbulbError
-    from engine.flash.profile import DriveProfile
-    from engine.library import profile_path
+    from engine.flash.profile import DriveProfile, profile_path
 
     try:
         return DriveProfile.load(profile_path(folder))
@@ -184,13 +186,14 @@ def for_repository(repo: str) -> Row:
 
 def for_checkpoint(folder: Path, budget: int | None = None, window: int = 5) -> Row:
     """A row for a checkpoint on disk that is to be prepared, or was. Raises CheckpointError, OSError, ValueError."""
-    from engine import library
+    from engine.library.local import WEIGHTS, added
+    from engine.system.folders import models_folder
 
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    size = sum(file.stat().st_size for suffix in library.WEIGHTS for file in folder.glob(f"*{suffix}"))
-    machine = _Machine(memory_available(), memory_total(), drive_profile(library.models_folder()), budget, window)
+    size = sum(file.stat().st_size for suffix in WEIGHTS for file in folder.glob(f"*{suffix}"))
+    machine = _Machine(memory_available(), memory_total(), drive_profile(models_folder()), budget, window)
     verdict = _judged(machine, size, config, None)
-    return _row(str(folder), None, size, verdict, checkpoint=folder, folder=library.added(folder))
+    return _row(str(folder), None, size, verdict, checkpoint=folder, folder=added(folder))
 
 
 def _begun(folder: Path, budget: int | None, window: int) -> Row:
@@ -212,7 +215,7 @@ def repository_in(text: str) -> str | None:
 
 def verify(folder: Path) -> None:
     """Check every file's checksum. Raises PreparedModelError."""
-    from engine.prepared import PreparedModel
+    from engine.store.manifest import PreparedModel
 
     PreparedModel.open(folder, verify=True)
 

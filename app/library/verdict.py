@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from engine.estimate import Estimate
+from engine.planning.estimate import Estimate
 
 ROOM = 1.15  # caches and buffers on top of weights
 MOST = 0.75  # of the machine's memory

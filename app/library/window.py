@@ -16,17 +16,17 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app import units
-from app.dialogs import tell
-from app.fields import SearchField
-from app.focus import Ringed
-from app.labels import Label, quiet
-from app.language import spoken
+from app.host.worker import Worker
 from app.library.jobs import LOOK_UP, Job, Jobs
 from app.library.row import ModelRow
 from app.library.survey import Row, Survey, for_checkpoint, for_repository, repository_in, survey, verify
 from app.settings.registry import Settings
-from app.worker import Worker
+from app.widgets import units
+from app.widgets.dialogs import tell
+from app.widgets.fields import SearchField
+from app.widgets.focus import Ringed
+from app.widgets.labels import Label, quiet
+from app.widgets.language import spoken
 
 SIZE = (880, 640)
 SETTLED_MS = 500  # after a slider has moved, verdicts follow
@@ -202,7 +202,8 @@ class LibraryWindow(QMainWindow):
         box.open()
 
     def _remove(self, row: Row) -> None:
-        from engine.library import give_up, remove
+        from engine.library.getting import remove
+        from engine.library.local import give_up
 
         self.jobs.forget(row.repo)
         self._offered.pop(row.repo, None)
@@ -313,7 +314,7 @@ class LibraryWindow(QMainWindow):
 
 def _checkpoint(folder: Path, **memory) -> Row | None:
     """A row for a checkpoint; None if the folder holds none."""
-    from engine.library import is_checkpoint
+    from engine.library.local import is_checkpoint
 
     return for_checkpoint(folder, **memory) if is_checkpoint(folder) else None
 

@@ -6,15 +6,15 @@ from PySide6.QtCore import QT_TR_NOOP, Qt, QTimer
 from PySide6.QtGui import QContextMenuEvent, QGuiApplication, QHideEvent, QPalette, QShowEvent
 from PySide6.QtWidgets import QFrame, QMenu, QScrollArea, QVBoxLayout, QWidget
 
-from app import units
-from app.engine_host import EngineHost, ModelInfo, State
-from app.focus import Ringed
-from app.labels import SMALL, Label, quiet
-from app.language import tr
-from app.monitor.history import History
+from app.host.engine_host import EngineHost, ModelInfo, State
+from app.host.history import History
 from app.monitor.plots import FilledLine, HeatMap, StackedBar, TokenBars
 from app.monitor.section import Legend, Section
-from engine.memory import pressure
+from app.widgets import units
+from app.widgets.focus import Ringed
+from app.widgets.labels import SMALL, Label, quiet
+from app.widgets.language import tr
+from engine.system import pressure
 
 WIDTH = 304
 BUSY_MS = 200  # as quick as figures can be read; each refresh takes time from the engine

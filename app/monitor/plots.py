@@ -6,8 +6,8 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QImage, QPainter, QPainterPath, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from app.colours import colours, mix
-from app.monitor.history import TOKENS
+from app.host.history import TOKENS
+from app.widgets.colours import colours, mix
 
 BAR_HEIGHT = 11
 LINE_HEIGHT = 52

@@ -6,8 +6,8 @@ from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QFont, QPainter, QPaintEvent
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
-from app.colours import colours
-from app.labels import SMALL, Label, at_both_ends, quiet
+from app.widgets.colours import colours
+from app.widgets.labels import SMALL, Label, at_both_ends, quiet
 
 STRONG = 1.6
 GAP = 10

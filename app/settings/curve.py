@@ -4,9 +4,9 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QPainter, QPainterPath, QPen, QPolygonF
 from PySide6.QtWidgets import QWidget
 
-from app.colours import mix
-from app.labels import SMALL, scaled
 from app.monitor.plots import Plot
+from app.widgets.colours import mix
+from app.widgets.labels import SMALL, scaled
 
 HEIGHT = 46
 INSET = 8  # pixels: half a slider's handle, so that the curve stands above or below it where it stands

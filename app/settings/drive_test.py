@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 from PySide6.QtCore import QLocale, Signal
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from app import units
-from app.command import FLASHBULB, Command
-from app.engine_host import EngineHost, State
-from app.labels import quiet
-from app.language import spoken
-from app.progress import ThinBar
+from app.host.command import FLASHBULB, Command
+from app.host.engine_host import EngineHost, State
+from app.widgets import units
+from app.widgets.labels import quiet
+from app.widgets.language import spoken
+from app.widgets.progress import ThinBar
 
 COMMAND = (*FLASHBULB, "bench", "drive", "--quick", "--progress")
 BUSY = (State.LOADING, State.ANSWERING, State.STOPPING)  # the model would disturb the measurement, and be disturbed
@@ -67,7 +67,7 @@ class DriveTest(QWidget):
     def start(self) -> None:
         if self.running or self._host.state in BUSY:
             return
-        from engine.folders import models_folder
+        from engine.system.folders import models_folder
 
         self._failed = self._interrupted = ""
         folder = self._host.model.drive_folder if self._host.model else models_folder()

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from app.engine_host import ModelInfo
-from engine.flash.cost import Prediction
+from app.host.engine_host import ModelInfo
+from engine.planning.cost import Prediction
 from engine.settings import Settings
 
 POINTS = 25  # of the budget's curve

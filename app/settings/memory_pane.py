@@ -4,16 +4,16 @@ from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QPushButton, QSlider, QSpinBox, QVBoxLayout, QWidget
 
-from app import units
-from app.engine_host import EngineHost, State
-from app.labels import Label, at_both_ends, quiet
-from app.machine import memory_total
+from app.host.engine_host import EngineHost, State
 from app.settings.curve import Curve
 from app.settings.drive_test import DriveTest
 from app.settings.forecast import Forecast
 from app.settings.panes import Pane
 from app.settings.registry import BY_KEY, Settings
+from app.widgets import units
+from app.widgets.labels import Label, at_both_ends, quiet
 from engine.settings import Settings as EngineSettings
+from engine.system.machine import memory_total
 
 STEPS = 1000  # of the budget's slider
 SHIFT_STEPS = 2  # of the threshold's slider, a unit of it

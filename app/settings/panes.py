@@ -16,12 +16,12 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app import language
-from app.chat.parameters import ParametersForm
-from app.dialogs import choose_folder
-from app.labels import quiet
+from app.settings.parameters import ParametersForm
 from app.settings.registry import BY_KEY, Settings
-from engine.folders import models_folder
+from app.widgets import language
+from app.widgets.dialogs import choose_folder
+from app.widgets.labels import quiet
+from engine.system.folders import models_folder
 
 MARGINS = (36, 20, 36, 20)
 LABEL_WIDTH = 120

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from PySide6.QtCore import QT_TR_NOOP, QObject, QTimer, Signal
 
-from app import language
-from engine.files import write_whole
+from app.widgets import language
+from engine.system.files import write_whole
 
 FILE, VERSION = "settings.json", 1
 WRITE_MS = 300  # after a change: a slider makes many

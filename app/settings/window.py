@@ -4,12 +4,12 @@ from PySide6.QtCore import QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QPainter, QPaintEvent, QShowEvent
 from PySide6.QtWidgets import QMainWindow, QSizePolicy, QStackedWidget, QToolButton, QWidget
 
-from app.colours import colours, mix
-from app.engine_host import EngineHost
+from app.host.engine_host import EngineHost
 from app.settings.memory_pane import MemoryPane
 from app.settings.panes import ChatPane, GeneralPane, ModelsPane
 from app.settings.registry import Settings
-from app.toolbar import ToolBar
+from app.widgets.colours import colours, mix
+from app.widgets.toolbar import ToolBar
 
 WIDTH = 680
 TAB_PADDING = (14, 7)

@@ -9,23 +9,23 @@ from time import perf_counter
 import mlx.core as mx
 import numpy as np
 
-from engine.activations import Activation
+from engine.arrays.aligned import aligned_rows
+from engine.arrays.dtypes import DTYPES, STORED
+from engine.arrays.products import product
 from engine.bench.machine import describe, device_bytes, open_direct, scratch, write_random
 from engine.bench.random_model import RandomNumbers, random_input, write_random_model
 from engine.bench.results import Result, Row
 from engine.bench.shapes import opt_config
-from engine.cpu import product
-from engine.dtypes import DTYPES, STORED
-from engine.ffn import StreamedFFN
+from engine.bench.traces import draw
+from engine.flash.native_reader import Reader
 from engine.flash.profile import DrivePoint, DriveProfile, Processor, drive_of, pool_key
-from engine.flash.reader import Reader
-from engine.loader import load
-from engine.memory.buffers import aligned_rows
+from engine.inference.load import load
 from engine.memory.pool import NeuronPool
-from engine.memory.reuse import OPT
 from engine.memory.window import Window
+from engine.models.activations import Activation
+from engine.planning.reuse import OPT
 from engine.settings import Settings
-from engine.sparsity.traces import draw
+from engine.streaming.neurons import StreamedFFN
 
 SIZES = tuple(4096 << i for i in range(11))  # 4 KiB ... 4 MiB
 THREADS = (1, 2, 4, 8, 16, 32, 64)

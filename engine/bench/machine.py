@@ -17,7 +17,7 @@ import numpy as np
 
 from engine.errors import FlashbulbError
 from engine.flash.profile import drive_of
-from engine.memory.budget import readable
+from engine.text import readable
 
 PREFIX = "flashbulb-bench-"
 RESERVE = 2_000_000_000  # bytes of the disk that a benchmark leaves free

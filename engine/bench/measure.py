@@ -87,7 +87,7 @@ def main(argv: list[str]) -> None:
     specification = Specification(**{f.name: content[f.name] for f in fields(Specification)})
     if len(argv) > 1:
         (Path(argv[1]) / "cgroup.procs").write_text(str(os.getpid()))
-    from engine.loader import release  # only now: what that imports belongs to the capped memory
+    from engine.inference.load import release  # only now: what that imports belongs to the capped memory
 
     try:
         result = _run(specification)
@@ -101,9 +101,9 @@ def _run(specification: Specification) -> Measured:
     import mlx.core as mx
 
     from engine.bench.machine import device_bytes
-    from engine.loader import load
-    from engine.memory.footprint import footprint, peak_footprint
+    from engine.inference.load import load
     from engine.settings import Settings
+    from engine.system.footprint import footprint, peak_footprint
 
     settings = dict(specification.settings)
     if specification.cap is not None and "memory_budget" not in settings:
@@ -165,7 +165,7 @@ class _Naive:
     """Reads the resident weights into a scratch buffer, and adds that to a token's I/O."""
 
     def __init__(self, model):
-        from engine.prepared import RESIDENT
+        from engine.store.manifest import RESIDENT
 
         self._reader = model.reader
         self._file = model.reader.open(model.prepared.folder / RESIDENT)
@@ -180,8 +180,8 @@ class _Naive:
 
 def _replay(model, specification: Specification) -> None:
     """Let every layer select what a trace says, beside what its predictor computes."""
-    from engine.memory.reuse import Reuse
-    from engine.sparsity.traces import Agreement, ReplayedSelection, draw
+    from engine.bench.traces import Agreement, ReplayedSelection, draw
+    from engine.planning.reuse import Reuse
 
     agreement = specification.agreement and Agreement(*specification.agreement)
     trace = draw(Reuse(*specification.reuse), model.layers, model.neurons, specification.warm + specification.tokens)
@@ -204,7 +204,7 @@ def _private_bytes() -> int:
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("RssAnon:"):
                 return int(line.split()[1]) * 1024
-    from engine.memory.footprint import footprint
+    from engine.system.footprint import footprint
 
     return footprint()
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.bench.results import Row
-from engine.sparsity.traces import NEVER, Trace
+from engine.bench.traces import NEVER, Trace
 
 ALLOWED = 1.35  # times the misses' bytes: what gaps may bring them to when they are read through
 GAPS = 16  # bundles of the largest gap that is looked at

@@ -10,14 +10,14 @@ import mlx.core as mx
 import numpy as np
 from mlx.utils import tree_flatten
 
-from engine.dtypes import DTYPES
+from engine.arrays.dtypes import DTYPES
 from engine.errors import FlashbulbError
-from engine.flash.bundles import BundleWriter, padded_row_bytes
 from engine.models import build
 from engine.prepare.checkpoint import COMPANIONS
-from engine.prepared import BUNDLES, PREDICTOR, RESIDENT, write_manifest
-from engine.safetensors_writer import SafetensorsWriter
 from engine.sparsity.predictor import weight_shapes
+from engine.store.layout import BundleWriter, padded_row_bytes
+from engine.store.manifest import BUNDLES, PREDICTOR, RESIDENT, write_manifest
+from engine.store.safetensors_writer import SafetensorsWriter
 
 BLOCK = 1 << 24  # random numbers, of which every tensor is made, each from another place
 SCALE = 0.02

@@ -8,8 +8,8 @@ from pathlib import Path
 from engine.bench.orders import ALLOWED, RANDOM
 from engine.bench.results import Result, markdown
 from engine.errors import FlashbulbError
-from engine.files import write_whole
-from engine.memory.budget import readable
+from engine.system.files import write_whole
+from engine.text import readable
 
 PAGE = "report.md"
 

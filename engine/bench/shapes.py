@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from engine.memory.reuse import FALCON, OPT, Reuse
+from engine.planning.reuse import FALCON, OPT, Reuse
 
 RIPPLE_RUN = 3.12  # bundles: mean run of OPT 6.7B's neurons once ordered by co-activation (arXiv 2410.19274)
 

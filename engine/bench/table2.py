@@ -12,25 +12,26 @@ from time import perf_counter
 import mlx.core as mx
 import numpy as np
 
-from engine.activations import Activation
+from engine.arrays.aligned import aligned_rows
+from engine.arrays.dtypes import NAMES
 from engine.bench.machine import describe, device_bytes, open_direct, scratch, write_random
 from engine.bench.random_model import model_bytes, random_input, write_bundles
 from engine.bench.results import Result, Row, summarise
 from engine.bench.shapes import RIPPLE_RUN, SHAPES, Shape
-from engine.dtypes import NAMES
+from engine.bench.traces import Trace, draw, statistics
 from engine.errors import FlashbulbError
-from engine.ffn import Flash, Pass, StreamedFFN
-from engine.flash.bundles import BundleFile
-from engine.flash.cost import predict
+from engine.flash.native_reader import Reader
 from engine.flash.profile import DEFAULT_THREADS, DriveProfile
-from engine.flash.reader import Reader, open_reader
-from engine.flash.stream import LayerStream
-from engine.memory.buffers import aligned_rows
+from engine.flash.reader import open_reader
 from engine.memory.pool import NeuronPool
 from engine.memory.window import Window
 from engine.models import build
-from engine.overlap import Way
-from engine.sparsity.traces import Trace, draw, statistics
+from engine.models.activations import Activation
+from engine.planning.cost import predict
+from engine.store.layout import BundleFile
+from engine.streaming.neurons import Flash, Pass, StreamedFFN
+from engine.streaming.overlap import Way
+from engine.streaming.whole_layers import LayerStream
 
 TOKENS, RUNS = 8, 3
 TOLERANCE = 0.05  # of the trace's shares from the paper's

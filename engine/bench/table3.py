@@ -11,10 +11,10 @@ from engine.bench.results import Result, Row, quantile, summarise
 from engine.bench.shapes import SHAPES, Shape
 from engine.bench.window import predicted_cost
 from engine.errors import FlashbulbError
-from engine.flash.cost import ModelShape
 from engine.flash.profile import DriveProfile
-from engine.loader import find, load
-from engine.memory.reuse import Reuse
+from engine.inference.load import find, load
+from engine.planning.reuse import Reuse
+from engine.planning.shape import ModelShape
 from engine.settings import Settings
 from engine.statistics import TokenStatistics
 

@@ -10,16 +10,16 @@ from engine.bench.measure import Specification, measure
 from engine.bench.orders import reads_by_order
 from engine.bench.orders import rows as order_rows
 from engine.bench.results import Result, Row, summarise
-from engine.flash.cost import Prediction
+from engine.bench.traces import RecordedSelection, Trace, TraceStatistics, statistics
 from engine.flash.profile import DriveProfile
-from engine.loader import find, load
-from engine.memory.budget import readable
-from engine.memory.reuse import Reuse, curve
-from engine.outlook import Outlook
-from engine.prepared import PreparedModel
+from engine.inference.load import find, load
+from engine.planning.cost import Prediction
+from engine.planning.outlook import Outlook
+from engine.planning.reuse import Reuse, curve
 from engine.settings import Settings
-from engine.sparsity.traces import RecordedSelection, Trace, TraceStatistics, statistics
 from engine.statistics import TokenStatistics
+from engine.store.manifest import PreparedModel
+from engine.text import readable
 
 WINDOWS = tuple(range(1, 33))
 BUDGETS = (0.0, 0.15, 0.4, 1.0)  # of the way from the smallest budget to one that holds the whole FFN

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.files import write_whole
-from engine.flash.reader import MAX_GAP
-from engine.folders import existing
+from engine.flash.batches import MAX_GAP
+from engine.system.files import write_whole
+from engine.system.folders import existing, models_folder
 
+PROFILES = ".drives"  # a folder among the models
 DEFAULT_THREADS = 32  # without a profile: the paper's
 NEARLY = 0.97  # of the best throughput: fewer threads that reach it are better, they cost memory and scheduling
 MAX_GAP_ROWS = 4
@@ -155,3 +156,8 @@ def drive_of(folder: Path) -> str:
         if block.exists():
             return block.resolve().name
     return f"device-{os.major(device)}-{os.minor(device)}"
+
+
+def profile_path(folder: Path) -> Path:
+    """Where the profile of the drive that holds `folder` is saved; `flashbulb bench drive` measures it."""
+    return models_folder() / PROFILES / f"{drive_of(folder)}.json"

@@ -1,7 +1,7 @@
 """The flash reader in plain Python: the fallback where the native library is missing, and the oracle of its tests.
 
 One `os.preadv` a row, through the system's cache, in a pool of threads. Slower: every read waits for Python's lock.
-Classes and methods are those of `engine.flash.reader`, where they are described.
+Classes and methods are those of `engine.flash.native_reader`, where they are described.
 """
 
 import errno
@@ -17,7 +17,23 @@ from time import perf_counter
 import numpy as np
 
 from engine.errors import CancelledError, ReadError
-from engine.flash import reader as native
+from engine.flash.batches import (
+    BAD_GAP,
+    BAD_LENGTH,
+    BAD_OFFSET,
+    BAD_ROW,
+    CLOSED,
+    MAX_GAP,
+    NOT_REGISTERED,
+    TRUNCATED,
+    ReaderStatistics,
+    check_batch,
+    check_destination,
+    find,
+    open_error,
+    read_error,
+    refusal,
+)
 
 
 class _Descriptor:
@@ -36,9 +52,9 @@ class PythonFile:
             self.descriptor: _Descriptor | None = _Descriptor(path)
             status = os.fstat(self.descriptor.number)
         except OSError as error:
-            raise native.open_error(path, error.errno) from error
+            raise open_error(path, error.errno) from error
         if not stat.S_ISREG(status.st_mode):
-            raise native.open_error(path, errno.EISDIR if stat.S_ISDIR(status.st_mode) else errno.EINVAL)
+            raise open_error(path, errno.EISDIR if stat.S_ISDIR(status.st_mode) else errno.EINVAL)
         self.reader, self.path, self.size = reader, path, status.st_size
 
     def close(self) -> None:
@@ -114,21 +130,21 @@ class PythonReader:
         return PythonFile(self, Path(path))
 
     def register(self, array: np.ndarray) -> None:
-        native.check_destination(array)
+        check_destination(array)
         self._registered.append(array)
 
     def unregister(self, array: np.ndarray) -> None:
-        del self._registered[native.find(self._registered, array)]
+        del self._registered[find(self._registered, array)]
 
     def submit(self, file: PythonFile, offsets, length: int, destination, rows, gap: int | None = None) -> PythonTicket:
-        offsets, rows = native.check_batch(offsets, rows)
-        native.check_destination(destination)
+        offsets, rows = check_batch(offsets, rows)
+        check_destination(destination)
         if file.reader is not self or file.descriptor is None:
             raise ValueError(f"{file.path} is closed, or was opened by another reader")
         gap = self.gap if gap is None else gap
         code = self._refuses(file, offsets, length, destination, rows, gap)
         if code:
-            raise native.refusal(code, file, offsets, length, destination, gap)
+            raise refusal(code, file, offsets, length, destination, gap)
         ticket = PythonTicket(self._condition, file.path, len(offsets) * length, len(offsets))
         with self._condition:
             if not self._in_flight:
@@ -139,11 +155,11 @@ class PythonReader:
             self._pool.submit(self._run, ticket, file.path, file.descriptor, offset, target)
         return ticket
 
-    def statistics(self) -> native.ReaderStatistics:
+    def statistics(self) -> ReaderStatistics:
         with self._condition:
             p50, p99 = np.quantile(self._latencies, (0.5, 0.99)) if self._latencies else (0.0, 0.0)
             busy = self._busy_s + (perf_counter() - self._busy_since if self._in_flight else 0.0)
-            return native.ReaderStatistics(
+            return ReaderStatistics(
                 self._bytes, self._device_bytes, self._reads, busy, float(p50), float(p99), self._in_flight
             )
 
@@ -156,20 +172,20 @@ class PythonReader:
         """Why a batch is refused, or 0."""
         capacity, stride = destination.shape
         if not 1 <= length <= stride:
-            return native.BAD_LENGTH
-        if not -1 <= gap <= native.MAX_GAP:
-            return native.BAD_GAP
+            return BAD_LENGTH
+        if not -1 <= gap <= MAX_GAP:
+            return BAD_GAP
         if (offsets < 0).any():
-            return native.BAD_OFFSET
+            return BAD_OFFSET
         if ((rows < 0) | (rows >= capacity)).any():
-            return native.BAD_ROW
+            return BAD_ROW
         if (offsets > file.size - length).any():
-            return native.TRUNCATED
+            return TRUNCATED
         if self._closed:
-            return native.CLOSED
+            return CLOSED
         start, stop = destination.ctypes.data, destination.ctypes.data + destination.nbytes
         known = ((other.ctypes.data, other.nbytes) for other in self._registered)
-        return 0 if any(first <= start and stop <= first + size for first, size in known) else native.NOT_REGISTERED
+        return 0 if any(first <= start and stop <= first + size for first, size in known) else NOT_REGISTERED
 
     def _run(self, ticket: PythonTicket, path: Path, descriptor: _Descriptor, offset: int, target: memoryview) -> None:
         began, got, error, seconds = perf_counter(), 0, None, None
@@ -196,8 +212,8 @@ class PythonReader:
             except InterruptedError:
                 continue
             except OSError as error:
-                return got, native.read_error(path, offset + got, error.errno)
+                return got, read_error(path, offset + got, error.errno)
             if count == 0:
-                return got, native.read_error(path, offset + got, native.TRUNCATED)
+                return got, read_error(path, offset + got, TRUNCATED)
             got += count
         return got, None

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from engine.errors import BudgetError
 from engine.memory.pool import NEURON_BOOKKEEPING, ROW_BOOKKEEPING
-from engine.text import Text, joined
+from engine.text import Text, joined, readable
 
 FLOAT32_BELOW = 256_000_000  # bytes of weights: below, computing in float32 costs little, and spares rounding errors
 SHARE_WITHOUT_BUDGET = 0.5  # of all neurons get a row when no budget is given: the paper's half
@@ -17,15 +17,6 @@ ITEMS = {  # what has a fixed size, in words
     "kv_cache": Text("kv cache"),
     "workspace": Text("workspace"),
 }
-
-
-def readable(count: float) -> str:
-    """Bytes for people: 3 figures, decimal units."""
-    for unit in ("bytes", "KB", "MB", "GB"):
-        if count < 999.5 or unit == "GB":
-            break
-        count /= 1000
-    return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.3g} {unit}"
 
 
 @dataclass(frozen=True)

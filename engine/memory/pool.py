@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.memory.buffers import aligned_rows
+from engine.arrays.aligned import aligned_rows
 from engine.memory.window import Window
 
 ROW_BOOKKEEPING = 8 + 4  # bytes a row: pointer, bias

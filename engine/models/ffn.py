@@ -5,8 +5,8 @@ from collections.abc import Callable
 import mlx.core as mx
 import mlx.nn as nn
 
-from engine.activations import Activation
 from engine.errors import CheckpointError
+from engine.models.activations import Activation
 
 
 class Resident:

@@ -7,7 +7,7 @@ import mlx.core as mx
 import mlx.nn as nn
 from mlx_lm.models.base import BaseModelArgs
 
-from engine.activations import Activation
+from engine.models.activations import Activation
 from engine.models.attention import attend
 from engine.models.base import CausalModel, Decoder
 from engine.models.ffn import DenseFFN

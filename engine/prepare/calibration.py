@@ -13,12 +13,12 @@ from pathlib import Path
 import mlx.core as mx
 import numpy as np
 
-from engine.activations import Activation
-from engine.corpus import Sequence
-from engine.cpu import as_float32
+from engine.arrays.products import as_float32
+from engine.models.activations import Activation
 from engine.models.ffn import Resident
 from engine.sparsity.predictor import Predictor
 from engine.sparsity.training import LayerActivity
+from engine.tokens.corpus import Sequence
 
 HELD_OUT = 5  # every fifth run of text is not trained on
 RUNS = 10  # a text is cut into at least so many, if it is not very short

@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.dtypes import DTYPES
+from engine.arrays.dtypes import DTYPES
 from engine.errors import CheckpointError, FlawError
-from engine.prepare.safetensors_file import read_safetensors
-from engine.prepare.stored_tensor import StoredTensor, shown
 from engine.prepare.torch_file import read_torch
+from engine.store.safetensors_file import read_safetensors
+from engine.store.stored_tensor import StoredTensor, shown
 from engine.text import Text, joined
 
 COMPANIONS = (

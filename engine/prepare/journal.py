@@ -5,7 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
-from engine.files import hold, write_whole
+from engine.system.files import hold, write_whole
 from engine.text import Text
 
 JOURNAL, LOCK = "preparation.json", "preparation.lock"

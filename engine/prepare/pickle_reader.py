@@ -8,7 +8,7 @@ import pickletools
 from collections.abc import Callable, Mapping
 
 from engine.errors import FlawError
-from engine.prepare.stored_tensor import shown
+from engine.store.stored_tensor import shown
 
 LITERALS = {"BININT", "BININT1", "BININT2", "LONG1", "BINUNICODE"}
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}

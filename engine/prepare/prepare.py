@@ -13,24 +13,23 @@ from mlx.utils import tree_flatten, tree_map
 from mlx_lm.tokenizer_utils import load as load_tokenizer
 from safetensors.numpy import save
 
-from engine.corpus import Sequence, read_sequences
-from engine.cpu import use_fast_products
-from engine.dtypes import DTYPES
+from engine.arrays.dtypes import DTYPES
+from engine.arrays.products import use_fast_products
 from engine.errors import CheckpointError, DiskFullError, FlashbulbError
-from engine.flash.bundles import BundleWriter
-from engine.folders import existing, free_bytes
-from engine.memory.budget import readable
 from engine.models import build
 from engine.prepare.calibration import BATCH, BundledFFN, Calibration, cut, perplexity
 from engine.prepare.checkpoint import COMPANIONS, Checkpoint
 from engine.prepare.journal import Journal
 from engine.prepare.order import neuron_order
 from engine.prepare.predictors import FACTORISED, IMPORTED, TRAINED, find_predictors, import_predictor
-from engine.prepared import BUNDLES, ORDER, PREDICTOR, RESIDENT, write_manifest
-from engine.safetensors_writer import SafetensorsWriter
 from engine.sparsity.predictor import PARTS, Predictor, weight_shapes
 from engine.sparsity.training import LayerActivity, TrainedPredictor, ranks_for, train_predictor
-from engine.text import Text
+from engine.store.layout import BundleWriter
+from engine.store.manifest import BUNDLES, ORDER, PREDICTOR, RESIDENT, write_manifest
+from engine.store.safetensors_writer import SafetensorsWriter
+from engine.system.folders import existing, free_bytes
+from engine.text import Text, readable
+from engine.tokens.corpus import Sequence, read_sequences
 
 CALIBRATION = Path(__file__).parents[2] / "resources" / "calibration" / "dialogues.jsonl.gz"
 CALIBRATION_TOKENS = 24_000

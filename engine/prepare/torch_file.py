@@ -4,11 +4,11 @@ import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engine.dtypes import DTYPES
+from engine.arrays.dtypes import DTYPES
 from engine.errors import CheckpointError, FlawError
 from engine.prepare.pickle_reader import read_pickle
-from engine.prepare.stored_tensor import StoredTensor, checked_shape, shown
 from engine.prepare.stored_zip import Entry, read_entries
+from engine.store.stored_tensor import StoredTensor, checked_shape, shown
 
 MAX_PICKLE = 4_000_000  # bytes: some ten thousand tensors
 STORAGES = {"FloatStorage": "float32", "HalfStorage": "float16", "BFloat16Storage": "bfloat16"}

@@ -9,7 +9,7 @@ from pathlib import Path
 import mlx.core as mx
 import numpy as np
 
-from engine.cpu import numpy_product
+from engine.arrays.products import numpy_product
 
 PARTS = ("down", "up", "bias")
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import mlx.core as mx
 import numpy as np
 
-from engine.activations import Activation
-from engine.cpu import product
+from engine.arrays.products import product
+from engine.models.activations import Activation
 from engine.sparsity.predictor import Predictor
 
 

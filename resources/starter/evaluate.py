@@ -10,8 +10,8 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import engine
-from engine.corpus import read_sequences
-from engine.evaluate import evaluate
+from engine.inference.evaluate import evaluate
+from engine.tokens.corpus import read_sequences
 
 HERE = Path(__file__).parent
 SAMPLE = 24

@@ -9,10 +9,10 @@ from PySide6.QtCore import QCoreApplication, QEvent, Qt, QTimer
 from PySide6.QtGui import QColor, QPalette
 from PySide6.QtWidgets import QApplication
 
-from app import language
-from app.engine_host import EngineHost, State
+from app.host.engine_host import EngineHost, State
+from app.widgets import language
 from app.window import MainWindow
-from tests.app.fake_engine import FakeEngine
+from tests.helpers.fake_engine import FakeEngine
 
 
 def pytest_collection_modifyitems(items):

@@ -5,10 +5,10 @@ from PySide6.QtCore import QPoint, QRect, Qt
 from PySide6.QtGui import QAccessible, QImage
 from PySide6.QtWidgets import QApplication, QComboBox, QWidget
 
-from app import colours as module
-from app.colours import colours
-from tests.app.fake_engine import FakeEngine
+from app.widgets import colours as module
+from app.widgets.colours import colours
 from tests.app.test_main_window import last_answer, type_and_send, wait_until_ready
+from tests.helpers.fake_engine import FakeEngine
 
 PATIENCE = 60_000  # the engine's parts are imported first
 Role = QAccessible.Role

@@ -16,20 +16,20 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog, QMessageBox
 
 import engine
-from app import transfer
-from app.engine_host import State
-from app.history import FILE
+from app.chat import transfer
+from app.conversations.store import FILE
+from app.host.engine_host import State
+from app.host.history import History
 from app.library.jobs import COMMAND, JobState
 from app.library.survey import STARTER
-from app.monitor.history import History
 from app.settings.registry import FILE as SETTINGS_FILE
-from engine.generate import Generation
-from tests.app.dropping import drop
-from tests.app.fake_engine import FakeEngine, Gate, token_statistics
-from tests.app.test_conversations import stored
+from engine.inference.generate import Generation
+from tests.app.chat.test_conversations import stored
 from tests.app.test_main_window import last_answer, shown_notice, type_and_send, wait_until_ready
-from tests.checkpoints import write_text
-from tests.engine.hub_server import Hub, Storage
+from tests.helpers.checkpoints import write_text
+from tests.helpers.dropping import drop
+from tests.helpers.fake_engine import FakeEngine, Gate, token_statistics
+from tests.helpers.hub_server import Hub, Storage
 
 LEFT = Qt.MouseButton.LeftButton
 LONG_MS = 120_000  # MLX alone takes a while to import on a busy machine

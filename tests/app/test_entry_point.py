@@ -6,14 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from app.interrupt import Interrupt
+from app.desktop.interrupt import Interrupt
 
 ROOT = Path(__file__).parents[2]
 COMMAND_LINE_WITHOUT_QT = """
 import sys, types
-cli = types.ModuleType("engine.cli")
+cli = types.ModuleType("engine.cli.main")
 cli.main = lambda arguments: print(arguments) or 3
-sys.modules["engine.cli"] = cli
+sys.modules["engine.cli.main"] = cli
 from app.__main__ import main
 code = main(["generate", "--prompt", "Hi"])
 assert not [name for name in sys.modules if name.startswith("PySide6")]
@@ -22,7 +22,7 @@ sys.exit(code)
 WINDOW = """
 import sys
 import engine
-from tests.app.fake_engine import FakeEngine
+from tests.helpers.fake_engine import FakeEngine
 fake = FakeEngine()
 def load(model, settings):
     print("loading", model, flush=True)

@@ -7,10 +7,10 @@ from PySide6.QtWidgets import QApplication, QLineEdit, QMessageBox, QPlainTextEd
 
 from app.chat.notice import Notice
 from app.chat.welcome import EXAMPLES
-from app.engine_host import State
+from app.host.engine_host import State
 from engine.errors import PreparedModelError, ReadError
-from tests.app.dropping import checkpoint_in, drop, drop_data
-from tests.app.fake_engine import FakeEngine, Gate
+from tests.helpers.dropping import checkpoint_in, drop, drop_data
+from tests.helpers.fake_engine import FakeEngine, Gate
 
 
 def type_and_send(qtbot, window, text):

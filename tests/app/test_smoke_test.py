@@ -9,12 +9,12 @@ import pytest
 
 from app import smoke_test
 from engine.errors import PreparedModelError, ReadError
-from tests.app.fake_engine import FakeEngine, Gate
+from tests.helpers.fake_engine import FakeEngine, Gate
 
 START = """
 import sys
 import engine
-from tests.app.fake_engine import FakeEngine
+from tests.helpers.fake_engine import FakeEngine
 fake = FakeEngine(scripts=[["Fine", ", thanks."]])
 engine.load, engine.release = fake.load, fake.release
 from app.__main__ import main
@@ -59,7 +59,7 @@ def test_what_went_wrong_is_said(qtbot, open_window, statuses, capsys, engine, r
 
 
 def test_without_the_native_reader_it_fails(qtbot, open_window, statuses, capsys, monkeypatch):
-    monkeypatch.setattr("engine.flash.reader.load_library", lambda: None)
+    monkeypatch.setattr("engine.system.native_library.load_library", lambda: None)
     smoke_test.SmokeTest(open_window(FakeEngine(scripts=[["Fine"]]), wait=False))
     qtbot.waitUntil(lambda: bool(statuses))
     assert statuses == [1]

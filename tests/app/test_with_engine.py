@@ -2,7 +2,7 @@
 
 import engine
 from app.chat.receipt import Receipt
-from app.engine_host import State
+from app.host.engine_host import State
 
 LONG_MS = 120_000  # MLX alone takes a while to import on a busy machine
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog, QLineEdit
 
-from app.history import FILE
+from app.conversations.store import FILE
 from app.settings.panes import ChatPane
 from app.settings.window import PaneButton
 from tests.end_to_end.person import COMMAND, SHIFT, Condition, Person

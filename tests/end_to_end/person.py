@@ -18,8 +18,8 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from app import __main__ as application
 from app.chat.message import Answer
-from app.conversation import Message
-from app.engine_host import State
+from app.conversations.conversation import Message
+from app.host.engine_host import State
 from app.window import MainWindow
 
 TICK_MS = 10

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.checkpoints import write_opt
 from tests.end_to_end.days import CONTEXT, EDITED, REPOSITORY
-from tests.engine.hub_server import Hub, Storage
+from tests.helpers.checkpoints import write_opt
+from tests.helpers.hub_server import Hub, Storage
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 240

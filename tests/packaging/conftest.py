@@ -7,7 +7,7 @@ import pytest
 
 import build_app
 import licences
-from tests.packaging.mach_o import EXECUTE, mach_o
+from tests.helpers.mach_o import EXECUTE, mach_o
 
 PYSIDE_MINIMUM = (15, 0)  # as stated by the real modules, whose wheels are tagged macosx_13_0
 

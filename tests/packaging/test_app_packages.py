@@ -7,8 +7,8 @@ import pytest
 from macholib.MachO import MachO
 
 import app_packages
+from tests.helpers.mach_o import ARM64, X86_64, mach_o, universal
 from tests.packaging.conftest import write
-from tests.packaging.mach_o import ARM64, X86_64, mach_o, universal
 
 QT = "@rpath/{0}.framework/Versions/A/{0}"
 

@@ -12,8 +12,8 @@ from icnsutil import IcnsFile
 import check_bundle
 import licences
 from check_bundle import check
+from tests.helpers.mach_o import ARM64, X86_64, mach_o, universal
 from tests.packaging.conftest import add_package, write
-from tests.packaging.mach_o import ARM64, X86_64, mach_o, universal
 
 PACKAGES = "Contents/Resources/app_packages"
 MLX = f"{PACKAGES}/mlx/lib/libmlx.dylib"

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from app.language import CHINESE, ENGLISH
+from app.widgets.language import CHINESE, ENGLISH
 from translations import ROOT
 
 PICTURES = ROOT / "resources" / "screenshots"

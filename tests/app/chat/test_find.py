@@ -4,10 +4,10 @@ import pytest
 from PySide6.QtCore import Qt
 
 from app.chat.transcript import PAGE
-from app.conversation import Conversation
-from app.engine_host import State
-from tests.app.fake_engine import FakeEngine, Gate
+from app.conversations.conversation import Conversation
+from app.host.engine_host import State
 from tests.app.test_main_window import last_answer, type_and_send, wait_until_ready
+from tests.helpers.fake_engine import FakeEngine, Gate
 
 CONTROL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
 ANSWER = ["Some **bread**, and\n\n```python\nbread = 1\n```\n\nmore: Brot, 麵包, BREAD."]

@@ -4,7 +4,7 @@ from PySide6.QtGui import QDesktopServices, QGuiApplication, QTextDocument
 
 from app.chat.links import LinkQuestion, ask_to_open
 from app.chat.markdown import FEATURES, HEADING_MARGIN, LONGEST_TAIL, RULE_MARGIN, MarkdownView, finished_length
-from app.colours import colours
+from app.widgets.colours import colours
 
 SOURCE = """# A heading
 

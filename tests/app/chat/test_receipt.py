@@ -3,9 +3,9 @@ from dataclasses import replace
 import pytest
 
 from app.chat.receipt import Receipt
-from app.engine_host import ModelInfo, _loss
+from app.host.engine_host import ModelInfo, _loss
 from engine.statistics import Summary, means
-from tests.app.fake_engine import token_statistics
+from tests.helpers.fake_engine import token_statistics
 
 COST = {
     "bytes_read": 201e6,

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 from app.chat.markdown import FEATURES
 from app.chat.table import MOST_CELLS, PADDING, STEP, Table, fitted
 from app.chat.text_size import set_text_size
-from app.colours import colours
+from app.widgets.colours import colours
 
 HEAD = "| plain | *middle* | right |\n|---|:-:|--:|\n"
 ROWS = (

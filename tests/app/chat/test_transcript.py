@@ -3,7 +3,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel
 
 from app.chat.transcript import COLUMN_MARGIN, COLUMN_WIDTH, MOST, PAGE, Transcript
-from app.conversation import Conversation
+from app.conversations.conversation import Conversation
 
 LONG = "A line of text.\n\n" * 40
 

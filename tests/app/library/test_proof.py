@@ -6,12 +6,12 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QDialogButtonBox, QLabel
 
-from app.engine_host import State
+from app.host.engine_host import State
 from app.library.proof import ProofWindow
 from app.library.survey import STARTER
 from engine.errors import BudgetError
-from engine.proof import Comparison, Proof
-from tests.app.fake_engine import FakeEngine, Gate
+from engine.inference.proof import Comparison, Proof
+from tests.helpers.fake_engine import FakeEngine, Gate
 
 LEFT = Qt.MouseButton.LeftButton
 PATIENCE = 60_000

@@ -7,15 +7,15 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QMessageBox
 
-from app import language
 from app.library.jobs import COMMAND, Jobs, JobState
 from app.library.survey import STARTER
 from app.library.window import LibraryWindow
 from app.settings.registry import Settings
-from engine.prepared import PreparedModel
-from tests.checkpoints import write_text
-from tests.engine.hub_server import Hub, Storage
-from tests.engine.test_adding import add_half
+from app.widgets import language
+from engine.store.manifest import PreparedModel
+from tests.engine.library.test_local import add_half
+from tests.helpers.checkpoints import write_text
+from tests.helpers.hub_server import Hub, Storage
 
 LEFT = Qt.MouseButton.LeftButton
 PATIENCE = 240_000  # processes import the engine, and prepare

@@ -5,7 +5,7 @@ import pytest
 from app.library import survey as module
 from app.library.survey import repository_in, survey
 from app.library.verdict import Kind
-from tests.engine.flash.test_cost import FAST, profile
+from tests.engine.planning.test_cost import FAST, profile
 
 GB = 1_000_000_000
 
@@ -29,7 +29,7 @@ def test_without_a_profile_no_speed_is_told(machine):
 
 
 def test_speeds_follow_the_drive_the_budget_and_what_is_free(machine):
-    from engine.library import profile_path
+    from engine.flash.profile import profile_path
 
     profile(processor=FAST).save(profile_path(machine))
     found = [v for v in streaming(survey()) if not v.crowded]

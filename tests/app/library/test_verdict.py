@@ -1,8 +1,8 @@
 import pytest
 
 from app.library.verdict import Kind, judge, weight_bytes
-from engine.estimate import estimate, usual_config
-from tests.engine.flash.test_cost import FAST, profile
+from engine.planning.estimate import estimate, usual_config
+from tests.engine.planning.test_cost import FAST, profile
 
 GB = 1_000_000_000
 

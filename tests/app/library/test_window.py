@@ -12,8 +12,8 @@ from app.library.jobs import Jobs, JobState
 from app.library.survey import STARTER, STARTER_FOLDER
 from app.library.window import LibraryWindow
 from app.settings.registry import Settings
-from tests.app.dropping import checkpoint_in, drop
 from tests.app.library.test_jobs import PROGRAM
+from tests.helpers.dropping import checkpoint_in, drop
 
 LEFT = Qt.MouseButton.LeftButton
 LOOKS_UP = """

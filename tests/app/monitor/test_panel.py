@@ -1,11 +1,11 @@
 import pytest
 from PySide6.QtCore import QTimer
 
-from app.engine_host import State
+from app.host.engine_host import State
 from app.monitor.panel import MonitorPanel
 from engine.errors import FlashbulbError
-from engine.memory import pressure
-from tests.app.fake_engine import FakeEngine, Gate, token_statistics
+from engine.system import pressure
+from tests.helpers.fake_engine import FakeEngine, Gate, token_statistics
 
 HELLO = [{"role": "user", "content": "Hello"}]
 

@@ -5,9 +5,9 @@ import sys
 import pytest
 from PySide6.QtCore import Qt
 
-from app.engine_host import State
-from tests.app.fake_engine import MB, FakeEngine, Gate
-from tests.engine.flash.test_cost import profile
+from app.host.engine_host import State
+from tests.engine.planning.test_cost import profile
+from tests.helpers.fake_engine import MB, FakeEngine, Gate
 
 LEFT = Qt.MouseButton.LeftButton
 PATIENCE = 30_000
@@ -90,7 +90,7 @@ def test_nothing_is_promised_of_all_neurons_or_of_an_unknown_drive(open_pane):
 def test_the_drive_is_measured_and_the_curve_appears(qtbot, monkeypatch, tmp_path, open_pane):
     monkeypatch.setenv("FLASHBULB_MODELS", str(tmp_path))
     main, pane = open_pane(FakeEngine())
-    from engine.library import profile_path
+    from engine.flash.profile import profile_path
 
     use(pane, MEASURES)
     profile().save(profile_path(main.host.model.drive_folder))  # which the program would have left

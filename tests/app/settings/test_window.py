@@ -4,8 +4,8 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QAbstractButton, QAbstractSlider, QAbstractSpinBox, QComboBox, QFileDialog
 
-from app.engine_host import State
-from tests.app.fake_engine import MB, FakeEngine, FakeOutlook
+from app.host.engine_host import State
+from tests.helpers.fake_engine import MB, FakeEngine, FakeOutlook
 
 LEFT = Qt.MouseButton.LeftButton
 

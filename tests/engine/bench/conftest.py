@@ -5,7 +5,7 @@ import pytest
 from engine.bench import measure as measuring
 from engine.bench.drive import measure_drive
 from engine.bench.shapes import SHAPES, Shape
-from engine.memory.reuse import OPT
+from engine.planning.reuse import OPT
 
 CONFIG = SHAPES["opt-6.7b"].config | {
     "vocab_size": 100, "hidden_size": 1024, "word_embed_proj_dim": 1024, "ffn_dim": 4096, "num_hidden_layers": 2,

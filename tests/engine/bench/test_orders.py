@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engine.bench.orders import ALLOWED, GAPS, OWN, RANDOM, reads_by_order, rows
-from engine.sparsity.traces import Trace
+from engine.bench.traces import Trace
 
 
 def as_trace(neurons: int, *tokens: list[list[int]]) -> Trace:

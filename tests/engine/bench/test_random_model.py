@@ -5,7 +5,7 @@ import pytest
 from engine.bench.random_model import write_random_checkpoint
 from engine.errors import FlashbulbError
 from engine.prepare.prepare import prepare
-from tests.checkpoints import OPT, write_text, write_tokenizer
+from tests.helpers.checkpoints import OPT, write_text, write_tokenizer
 
 CONFIG = OPT | {"hidden_size": 64, "word_embed_proj_dim": 64, "ffn_dim": 256}
 

@@ -6,7 +6,7 @@ import pytest
 
 from engine.bench import stages
 from engine.bench.stages import REST, STAGES, Stopwatch
-from engine.loader import load
+from engine.inference.load import load
 from engine.models.opt import Attention
 from engine.settings import Settings
 from engine.sparsity.selectors import PredictedSelection

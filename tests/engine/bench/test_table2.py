@@ -5,9 +5,9 @@ import pytest
 
 from engine.bench import table2
 from engine.bench.random_model import model_bytes
+from engine.bench.traces import Trace, draw, statistics
 from engine.errors import FlashbulbError
-from engine.memory.reuse import OPT, Reuse
-from engine.sparsity.traces import Trace, draw, statistics
+from engine.planning.reuse import OPT, Reuse
 
 ROW, NEURONS = 4096, 2 * 4096
 TOKENS, RUNS = 4, 2

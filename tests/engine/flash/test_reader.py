@@ -19,17 +19,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.errors import CancelledError, ReadError
-from engine.flash import reader as module
+from engine.flash.native_reader import MAX_READ, Reader
 from engine.flash.python_reader import PythonReader
-from engine.flash.reader import (
-    MAX_READ,
-    READ_FUNCTION,
-    Reader,
-    load_library,
-    memory_pressure,
-    native_footprint,
-    open_reader,
-)
+from engine.flash.reader import open_reader
+from engine.system import native_library
+from engine.system.native_library import READ_FUNCTION, load_library, memory_pressure, native_footprint, open_library
 
 BLOCK = 4096
 SIZE = 64 * BLOCK + 1234  # the last block is cut by the end of the file
@@ -717,7 +711,7 @@ def test_open_reader_prefers_the_native_library(monkeypatch, caplog):
     with open_reader(2, gap=512) as reader:
         assert isinstance(reader, Reader)
         assert (reader.threads, reader.gap) == (2, 512)
-    monkeypatch.setattr(module, "load_library", lambda: None)
+    monkeypatch.setattr(native_library, "load_library", lambda: None)
     with open_reader(2, gap=512) as reader:
         assert isinstance(reader, PythonReader)
     assert "Python threads" in caplog.text
@@ -728,7 +722,7 @@ def test_open_reader_prefers_the_native_library(monkeypatch, caplog):
 
 
 def test_a_library_of_another_version_is_not_used(tmp_path, caplog):
-    assert module.open_library(tmp_path / "none.so") is None
+    assert open_library(tmp_path / "none.so") is None
     assert "none.so" in caplog.text
 
 

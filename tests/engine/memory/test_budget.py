@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import BudgetError
-from engine.memory.budget import PoolDemand, plan, readable
+from engine.memory.budget import PoolDemand, plan
+from engine.text import readable
 
 demands = st.lists(
     st.builds(

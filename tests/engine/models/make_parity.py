@@ -19,7 +19,7 @@ from safetensors.numpy import load_file, save_file
 from torch import nn
 from transformers.activations import ACT2FN
 
-from tests.checkpoints import FAMILIES, write_family, write_opt
+from tests.helpers.checkpoints import FAMILIES, write_family, write_opt
 
 FOLDER = Path(__file__).parent / "parity"
 OPT_CASES = {

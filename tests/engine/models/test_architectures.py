@@ -7,8 +7,8 @@ from mlx_lm.models.cache import KVCache
 
 from engine.errors import CheckpointError
 from engine.models import ARCHITECTURES, build
-from engine.planning import key_width
-from tests.checkpoints import FAMILIES, OPT
+from engine.planning.memory import key_width
+from tests.helpers.checkpoints import FAMILIES, OPT
 
 TINY = {config["model_type"]: config for config in (*FAMILIES.values(), OPT)}
 

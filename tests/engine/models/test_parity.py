@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from engine.cli import main
-from engine.corpus import Sequence
-from engine.evaluate import evaluate
-from engine.loader import load
+from engine.cli.main import main
+from engine.inference.evaluate import evaluate
+from engine.inference.load import load
 from engine.prepare.prepare import prepare
 from engine.settings import Settings
+from engine.tokens.corpus import Sequence
 from tests.engine.prepare.test_checkpoint import as_bin
 
 CASES = sorted(folder for folder in (Path(__file__).parent / "parity").iterdir() if folder.is_dir())

@@ -4,7 +4,7 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
-from engine.activations import Activation
+from engine.models.activations import Activation
 from engine.prepare.calibration import BATCH, BundledFFN, _batches, _Masked, _through
 from engine.sparsity.predictor import Predictor
 

@@ -20,11 +20,11 @@ from engine.errors import CheckpointError
 from engine.prepare.checkpoint import Checkpoint
 from engine.prepare.pickle_reader import read_pickle
 from engine.prepare.prepare import prepare
-from engine.prepare.safetensors_file import read_safetensors
 from engine.prepare.torch_file import read_torch
-from engine.prepared import BUNDLES, PREDICTOR, RESIDENT
-from engine.safetensors_writer import SafetensorsWriter
-from tests.checkpoints import write_opt, write_text
+from engine.store.manifest import BUNDLES, PREDICTOR, RESIDENT
+from engine.store.safetensors_file import read_safetensors
+from engine.store.safetensors_writer import SafetensorsWriter
+from tests.helpers.checkpoints import write_opt, write_text
 
 REAL = Path(__file__).parent / "fixtures" / "torch_state_dict.bin"
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"

@@ -14,18 +14,18 @@ from mlx_lm.tokenizer_utils import load as load_tokenizer
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from engine.corpus import Sequence, read_sequences
 from engine.errors import CancelledError, CheckpointError, FlashbulbError
-from engine.evaluate import evaluate
-from engine.flash.bundles import BundleFile
-from engine.loader import load
+from engine.inference.evaluate import evaluate
+from engine.inference.load import load
 from engine.prepare.calibration import cut
 from engine.prepare.prepare import CALIBRATION_TOKENS, prepare
 from engine.prepare.torch_file import read_torch
-from engine.prepared import BUNDLES, ORDER, PREDICTOR, RESIDENT, PreparedModel
 from engine.settings import Settings
-from tests.checkpoints import OPT, SENTENCES, write_opt, write_text
+from engine.store.layout import BundleFile
+from engine.store.manifest import BUNDLES, ORDER, PREDICTOR, RESIDENT, PreparedModel
+from engine.tokens.corpus import Sequence, read_sequences
 from tests.engine.prepare.test_checkpoint import write_bin
+from tests.helpers.checkpoints import OPT, SENTENCES, write_opt, write_text
 
 
 def nothing_left(out) -> bool:
@@ -120,7 +120,7 @@ def test_being_killed_at_any_moment_costs_at_most_a_layer(tmp_path):
     checkpoint = write_opt(tmp_path / "checkpoint", num_hidden_layers=6)
     text, out, rng = write_text(tmp_path / "text"), tmp_path / "out", random.Random()
     prepare(checkpoint, tmp_path / "whole", text)
-    code = "import sys; from engine.cli import main; sys.exit(main(sys.argv[1:]))"
+    code = "import sys; from engine.cli.main import main; sys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", code, "prepare", str(checkpoint), str(out), "--calibration", str(text)]
     done = kills = 0
     while kills < 3 and not out.exists():
@@ -178,7 +178,7 @@ def test_a_full_disk_pauses(tiny_checkpoint, tiny_model, tmp_path, limit):
     # A limit on file size gives what a full disk gives, an error in the middle of a write, without a disk to fill.
     code = (
         "import resource, signal, sys\n"
-        "from engine.cli import main\n"
+        "from engine.cli.main import main\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
         "sys.exit(main(sys.argv[1:]))\n"

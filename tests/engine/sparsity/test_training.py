@@ -2,8 +2,8 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
+from engine.bench.traces import Trace, statistics
 from engine.sparsity.predictor import Predictor, load_predictors, weight_names
-from engine.sparsity.traces import Trace, statistics
 from engine.sparsity.training import LayerActivity, measure, ranks_for, train_predictor
 
 HIDDEN, NEURONS, TOKENS = 32, 256, 6000

@@ -1,0 +1,1 @@
+"""Conversations: trees of messages, their store, and keeping them saved. Without widgets."""

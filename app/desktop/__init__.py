@@ -1,0 +1,1 @@
+"""The application among others on this computer: one instance, notifications, reports, links."""

@@ -1,0 +1,191 @@
+"""A file that helps to find a fault: what this machine and this application are, and what went wrong lately.
+
+Nothing of any conversation, no token, no system prompt, and no home folder's name.
+"""
+
+import json
+import logging
+import os
+import platform
+import re
+import sys
+import time
+import traceback
+from collections import deque
+from dataclasses import asdict
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from PySide6.QtCore import QObject, QSysInfo, qVersion
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QWidget
+
+from app.host.engine_host import EngineHost
+from app.host.worker import Worker
+from app.settings.registry import BY_KEY, Settings
+from app.widgets.colours import is_dark
+from app.widgets.dialogs import choose_file_to_save, tell
+from engine.errors import FlashbulbError
+from engine.system.files import write_whole
+from engine.system.machine import memory_available, memory_total
+
+FORMAT_VERSION = 1
+LINES = 200
+OURS = ("app", "engine")  # what other packages log may hold anything
+PACKAGES = ("flashbulb", "mlx", "mlx-lm", "numpy", "PySide6-Essentials", "huggingface-hub", "tokenizers")
+PRIVATE = ("chat.system_prompt",)
+TOKEN = re.compile(r"hf_\w{6,}")
+
+
+class RecentLog(logging.Handler):
+    """The latest warnings and errors of ours. Of an error that is not ours only its kind and place are kept: its words
+    may quote what was being worked on."""
+
+    def __init__(self):
+        super().__init__(logging.WARNING)
+        self.lines: deque[str] = deque(maxlen=LINES)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name.partition(".")[0] not in OURS:
+            return
+        arguments = tuple(_words_of(a) if isinstance(a, BaseException) else a for a in record.args or ())
+        moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
+        self.lines.append(f"{moment} {record.levelname} {record.name}: {str(record.msg) % arguments}")
+        if record.exc_info and record.exc_info[1] is not None:
+            self.lines.extend(_places_of(record.exc_info[1]))
+
+
+class Diagnostics(QObject):
+    """Asks for a file, and writes it. `window`: what the dialogs belong to."""
+
+    def __init__(self, host: EngineHost, settings: Settings, window: QWidget):
+        super().__init__(window)
+        self._host, self._settings, self._window = host, settings, window
+        self._worker: Worker | None = None
+        self.log = RecentLog()
+        logging.getLogger().addHandler(self.log)
+
+    def export(self) -> None:
+        """What the Help menu does."""
+        name = f"flashbulb-diagnostics-{time.strftime('%Y-%m-%d')}.json"
+        choose_file_to_save(self._window, self.tr("Export Diagnostics"), name, ["JSON (*.json)"], self._on_where)
+
+    def shutdown(self) -> None:
+        """Finish what is being written, and end. Harmless when repeated."""
+        logging.getLogger().removeHandler(self.log)
+        if self._worker:
+            self._worker.shutdown()
+
+    def _on_where(self, path: str) -> None:
+        if self._worker is None:
+            self._worker = Worker("diagnostics", self)
+        self._worker.submit(partial(write, Path(path), self._of_the_window()), self._on_written, self._on_failed)
+
+    def _of_the_window(self) -> dict:
+        model = self._host.model
+        values = {key: self._settings[key] for key in BY_KEY if key not in PRIVATE}
+        screens = [
+            f"{s.size().width()} x {s.size().height()} at {s.devicePixelRatio()}" for s in QGuiApplication.screens()
+        ]
+        return {
+            "application": {
+                "packages": {name: _version(name) for name in PACKAGES},
+                "python": sys.version,
+                "qt": qVersion(),
+                "platform": QGuiApplication.platformName(),
+                "dark": is_dark(QGuiApplication.palette()),
+                "screens": screens,
+            },
+            "settings": values | {key: "set" if self._settings[key] else "not set" for key in PRIVATE},
+            "engine": {
+                "state": self._host.state.name,
+                "model": asdict(model) if model else None,
+                "recent_tokens": self._host.history.means(),
+            },
+            "log": list(self.log.lines),
+        }
+
+    def _on_written(self, path: Path) -> None:
+        words = self.tr("{0} holds nothing of your conversations, no tokens and no system prompt.").format(path)
+        tell(self._window, self.tr("Diagnostics were exported"), words)
+
+    def _on_failed(self, error: Exception) -> None:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        tell(
+            self._window, self.tr("That did not work"), self.tr("Diagnostics could not be written: {0}.").format(reason)
+        )
+
+
+def write(path: Path, of_the_window: dict) -> Path:
+    """Write all of it to a file. Not for the GUI's thread. Raises OSError."""
+    content = {"format": "flashbulb-diagnostics", "version": FORMAT_VERSION, **_of_the_machine(), **of_the_window}
+    write_whole(path, _without_names(json.dumps(content, indent=2, ensure_ascii=False, default=str)) + "\n")
+    return path
+
+
+def _of_the_machine() -> dict:
+    from engine.flash.profile import DriveProfile, profile_path
+    from engine.library.begun import unfinished
+    from engine.store.installed import installed
+    from engine.system import footprint, pressure
+    from engine.system.folders import free_bytes, models_folder
+
+    folder = models_folder()
+    return {
+        "written": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+        "machine": {
+            "system": QSysInfo.prettyProductName(),
+            "kernel": platform.release(),
+            "architecture": platform.machine(),
+            "cores": os.cpu_count(),
+            "memory_bytes": memory_total(),
+            "memory_available_bytes": memory_available(),
+            "memory_pressure": pressure.memory_pressure().name,
+            "footprint_bytes": footprint.footprint(),
+            "peak_footprint_bytes": footprint.peak_footprint(),
+        },
+        "drive": _drive(partial(DriveProfile.load, profile_path(folder))),
+        "models": {
+            "folder": str(folder),
+            "free_bytes": free_bytes(folder),
+            "installed": [{"repo": m.repo, "revision": m.revision, "bytes": m.bytes} for m in installed()],
+            "unfinished": [asdict(model) for model in unfinished()],
+        },
+    }
+
+
+def _drive(load) -> dict | str:
+    try:
+        profile = load()
+    except FlashbulbError as error:
+        return str(error)
+    return asdict(profile) if profile else "not measured"
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _without_names(text: str) -> str:
+    """The home folder's path as ~, and anything like a token left out."""
+    for home in {str(Path.home()), str(Path.home().resolve())} - {"/"}:
+        text = text.replace(home, "~")
+    return TOKEN.sub("hf_…", text)
+
+
+def _words_of(error: BaseException) -> str:
+    """Our own errors speak for themselves; of others, nothing that they may quote."""
+    if isinstance(error, FlashbulbError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{type(error).__name__} ({error.strerror})"
+    return type(error).__name__
+
+
+def _places_of(error: BaseException) -> list[str]:
+    frames = traceback.extract_tb(error.__traceback__)
+    return [f"    {Path(f.filename).name}:{f.lineno} {f.name}" for f in frames] + [f"    {_words_of(error)}"]

@@ -1,0 +1,67 @@
+"""Labels in the few weights of text that the window uses."""
+
+from PySide6.QtCore import QEvent, Qt
+from PySide6.QtGui import QFont, QPalette
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
+
+from app.widgets.colours import colours
+
+SMALL = 0.88
+
+
+def scaled(font: QFont, factor: float, weight: QFont.Weight | None = None) -> QFont:
+    """A copy of `font`, larger or smaller, in points or pixels as it came."""
+    font = QFont(font)
+    if font.pointSizeF() > 0:
+        font.setPointSizeF(font.pointSizeF() * factor)
+    else:
+        font.setPixelSize(round(font.pixelSize() * factor))
+    if weight is not None:
+        font.setWeight(weight)
+    return font
+
+
+class Label(QLabel):
+    """Plain text in one of our colours, which follow the system's appearance."""
+
+    def __init__(
+        self,
+        text: str = "",
+        *,
+        colour: str = "text",
+        factor: float = 1.0,
+        weight: QFont.Weight | None = None,
+        parent: QWidget | None = None,
+    ):
+        super().__init__(text, parent)
+        self._colour = colour
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setForegroundRole(QPalette.ColorRole.WindowText)  # also on a ground of another role
+        self.setFont(scaled(self.font(), factor, weight))
+        self._recolour()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:
+            self._recolour()
+
+    def _recolour(self) -> None:
+        wanted = getattr(colours(self.palette()), self._colour)
+        if self.palette().color(QPalette.ColorRole.WindowText) != wanted:  # else this would call itself for ever
+            palette = self.palette()
+            palette.setColor(QPalette.ColorRole.WindowText, wanted)
+            self.setPalette(palette)
+
+
+def quiet(text: str = "") -> Label:
+    """Small and grey: everything that is not the one strong thing of its block."""
+    return Label(text, colour="quiet", factor=SMALL)
+
+
+def at_both_ends(left: QWidget, right: QWidget) -> QHBoxLayout:
+    """A line of two: one where it begins, one where it ends."""
+    row = QHBoxLayout()
+    row.addWidget(left)
+    row.addStretch()
+    row.addWidget(right)
+    return row

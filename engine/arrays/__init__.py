@@ -1,0 +1,1 @@
+"""Arrays: dtypes, aligned memory, and products where there is no GPU."""

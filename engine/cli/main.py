@@ -1,0 +1,100 @@
+"""The command line: generate, eval, prepare, info, models, bench.
+
+With --json, one JSON object on standard output and nothing else. Errors are one line on standard error; exit status 2
+for bad use, 1 for a failure.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from engine.cli import bench, models
+from engine.cli.arguments import add_settings, not_negative, positive, share, size
+from engine.cli.evaluate import run_eval
+from engine.cli.generate import run_generate
+from engine.cli.output import Progress, print_json
+from engine.cli.prepare import run_info, run_prepare
+from engine.errors import FlashbulbError
+from engine.settings import SELECTIONS
+from engine.system.awake import awake
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = _parser().parse_args(argv)
+    try:
+        with awake("Working"):
+            args.run(args)
+    except FlashbulbError as error:
+        return _fail(str(error))
+    except BrokenPipeError:
+        # Whoever read our output is gone; nothing may be written at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _fail(message: str) -> int:
+    print(f"flashbulb: {' '.join(message.split())}", file=sys.stderr)
+    return 1
+
+
+# ---------------------------------------------------------------------------------------------- arguments
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="flashbulb", description="Language models larger than memory, from flash.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    model = {"help": "a prepared model's folder, or `starter`"}
+
+    generate = commands.add_parser("generate", help="answer a prompt")
+    generate.add_argument("model", **model)
+    generate.add_argument("--prompt", required=True, metavar="TEXT")
+    generate.add_argument("--raw", action="store_true", help="take the prompt as it is, without the chat template")
+    generate.add_argument("--max-tokens", type=positive, default=256, metavar="N")
+    generate.add_argument("--temperature", type=not_negative, default=0.7, metavar="T")
+    generate.add_argument("--top-p", type=share, default=0.9, metavar="P")
+    generate.add_argument("--top-k", type=int, default=0, metavar="K", help="sample from the K likeliest tokens")
+    generate.add_argument("--repetition-penalty", type=float, default=1.0, metavar="R")
+    generate.add_argument("--seed", type=int, metavar="S")
+    generate.add_argument("--stop", action="append", default=[], metavar="TEXT", help="end the answer before this text")
+    add_settings(generate)
+    generate.set_defaults(run=run_generate)
+
+    evaluate = commands.add_parser("eval", help="measure a model on a text")
+    evaluate.add_argument("model", **model)
+    source = evaluate.add_mutually_exclusive_group(required=True)
+    source.add_argument("--text", type=Path, metavar="FILE", help="plain text, or conversations as .jsonl or .jsonl.gz")
+    source.add_argument("--tokens", type=Path, metavar="FILE.json", help="a JSON list of token ids")
+    evaluate.add_argument("--prefill", action="store_true", help="stream whole layers instead of decoding")
+    evaluate.add_argument("--save-logits", type=Path, metavar="FILE.safetensors")
+    add_settings(evaluate)
+    evaluate.set_defaults(run=run_eval)
+
+    prepare = commands.add_parser("prepare", help="make a prepared model of a checkpoint")
+    prepare.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
+    prepare.add_argument("out", type=Path, metavar="OUT")
+    prepare.add_argument(
+        "--calibration", type=Path, metavar="FILE", help="a text that is typical of what will be asked"
+    )
+    prepare.add_argument("--dtype", choices=("float32", "float16", "bfloat16"))
+    prepare.add_argument("--name", help="what the model is called, the checkpoint's folder by default")
+    prepare.add_argument(
+        "--predictors",
+        default="trained",
+        metavar="trained|factorised|FOLDER",
+        help="train them; take the up projections' factorisations as they are; or import published model_*.pt files",
+    )
+    prepare.add_argument("--json", action="store_true")
+    prepare.set_defaults(run=run_prepare)
+
+    info = commands.add_parser("info", help="what a prepared model is and needs")
+    info.add_argument("model", **model)
+    info.add_argument("--selection", choices=SELECTIONS, default="predictor")
+    info.add_argument("--verify", action="store_true", help="check every byte against the manifest")
+    info.add_argument("--json", action="store_true")
+    info.set_defaults(run=run_info)
+
+    models.add_to(commands, Progress, print_json)
+    bench.add_to(commands, Progress, print_json, positive, size)
+    return parser

@@ -1,0 +1,1 @@
+"""Running a model: loading, prefill, decoding, answers, evaluation, proof."""

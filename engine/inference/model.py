@@ -1,0 +1,269 @@
+"""The loaded model: prefill, decode, trim, within its memory budget."""
+
+from time import monotonic, perf_counter
+
+import mlx.core as mx
+import numpy as np
+from mlx_lm.models.cache import KVCache
+
+from engine.arrays.products import use_fast_products
+from engine.errors import PromptError
+from engine.flash.profile import DEFAULT_THREADS, DriveProfile, profile_path
+from engine.flash.reader import open_reader
+from engine.inference.generate import Generation
+from engine.memory.pool import NeuronPool
+from engine.memory.window import Window
+from engine.models import build
+from engine.models.activations import Activation
+from engine.planning.memory import PREFILL_TOKENS, Sizes, plan_memory
+from engine.planning.outlook import Outlook
+from engine.settings import GenerationOptions, Settings
+from engine.sparsity.predictor import load_predictors
+from engine.sparsity.selectors import ExactSelection, PredictedSelection
+from engine.store.manifest import BUNDLES, PREDICTOR, RESIDENT, PreparedModel
+from engine.streaming.lookahead import LookAhead
+from engine.streaming.neurons import Flash, Pass, StreamedFFN
+from engine.streaming.overlap import Overlap
+from engine.streaming.whole_layers import LayerStream
+from engine.system import pressure
+from engine.system.footprint import footprint
+from engine.tokens.tokenizer import tokenizer_of
+
+LOOK_S = 2.0  # between two looks at how short of memory the system is
+
+
+class LoadedModel:
+    """A model in memory, its FFN weights on flash. One thread loads, runs and closes it.
+
+    settings: what was asked for. budget: what is held, by item. context: tokens. baseline_bytes: the process before
+    loading. cached_tokens: what the KV cache holds. outlook: what other settings would bring.
+    """
+
+    def __init__(self, prepared: PreparedModel, settings: Settings):
+        self.baseline_bytes = footprint()
+        self.prepared, self.settings = prepared, settings
+        self.name, self.model_bytes, self.flash_bytes = prepared.name, prepared.bytes, prepared.bundles.bytes
+        self._model, self._args = build(prepared.config)
+        sizes = Sizes.of(prepared, self._args, self._model.layers[0].ffn.activation)
+        plan = plan_memory(sizes, settings)
+        self.context, self.dtype, self.budget = plan.context, plan.dtype, plan.budget
+        mx.set_cache_limit(plan.cache_limit)
+        profile = DriveProfile.load(profile_path(prepared.folder))
+        self.outlook = Outlook(sizes, profile)
+        self.reader = open_reader(*reading(settings, profile, prepared.bundles.layers[0].row_bytes))
+        try:
+            self._file = self.reader.open(prepared.folder / BUNDLES)
+            stream = LayerStream(self.reader, self._file, prepared.bundles, plan.piece_bytes)
+            self.flash = Flash(
+                self.reader, self._file, stream, Window(settings.window), Pass(self.layers),
+                settings.bundling, Overlap(settings.overlap), settings.early_reads,
+            )  # fmt: skip
+            self._install(mx.load(str(prepared.folder / RESIDENT)))
+            self.tokenizer = tokenizer_of(prepared)
+        except BaseException:
+            self.reader.close()
+            raise
+        self.cached_tokens: list[int] = []
+        self._next_look = 0.0  # at how short of memory the system is
+        self._cache = [KVCache() for _ in range(self.layers)]
+
+    @property
+    def layers(self) -> int:
+        return len(self.prepared.bundles.layers)
+
+    @property
+    def neurons(self) -> int:
+        """FFN neurons of a layer."""
+        return self.prepared.bundles.layers[0].neurons
+
+    @property
+    def left_early(self) -> int:
+        """Neurons that had to leave the pool while still in the window, since loading."""
+        return sum(layer.ffn.pool.left_early for layer in self._model.layers)
+
+    @property
+    def vocabulary(self) -> int:
+        return self._args.vocab_size
+
+    @property
+    def direct_io(self) -> bool:
+        """Whether reads bypass the operating system's cache."""
+        return self._file.direct
+
+    def selector(self, layer: int):
+        """What selects a layer's neurons; None where all are streamed."""
+        return self._model.layers[layer].ffn.selector
+
+    def replace_selectors(self, replacement) -> None:
+        """Let `replacement(layer, selector)` select each layer's neurons: to record a trace, or to replay one."""
+        for i, layer in enumerate(self._model.layers):
+            layer.ffn.selector = replacement(i, layer.ffn.selector)
+
+    def generate(self, prompt, options: GenerationOptions | None = None, cancelled=None) -> Generation:
+        """An answer, as an iterator of pieces. prompt: text, a list of token ids, or chat messages.
+
+        cancelled: a threading.Event that stops within one layer. Raises PromptError.
+        """
+        return Generation(self, prompt, options or GenerationOptions(), cancelled)
+
+    def prefill(self, tokens: list[int], cancelled=None, observer=None) -> tuple[mx.array, Pass]:
+        """Append tokens to the context by streaming whole layers, exactly.
+
+        Returns logits [1, tokens, vocabulary], of the last token only unless observed, and the pass that was made.
+        """
+        dense = self.settings.selection == "dense"
+        current = self._begin(whole_layers=True, cancelled=cancelled, observer=observer)
+        logits = []
+        for start in range(0, len(tokens), PREFILL_TOKENS):
+            block = tokens[start : start + PREFILL_TOKENS]
+            current.seeding = not dense and start + PREFILL_TOKENS >= len(tokens)
+            logits.append(self._forward(block, last_only=observer is None))
+        return (mx.concatenate(logits, axis=1) if observer is not None else logits[-1]), current
+
+    def decode(self, token: int, cancelled=None, observer=None) -> tuple[mx.array, Pass]:
+        """Append one token to the context. Logits [1, 1, vocabulary] and the pass that was made."""
+        current = self._begin(cancelled=cancelled, observer=observer)
+        self.flash.overlap.begin()
+        logits = self._forward([token])
+        self.flash.overlap.end(perf_counter() - current.began)
+        return logits, current
+
+    def trim(self, tokens: int) -> None:
+        """Keep the first `tokens` tokens of the context."""
+        for cache in self._cache:
+            cache.trim(cache.offset - tokens)
+        del self.cached_tokens[tokens:]
+
+    def forget(self) -> None:
+        """Give up the context and what is in the neuron pools: the next answer is the same whatever came before.
+
+        Where a predictor selects, what happens to be in memory beside the selected neurons counts as well.
+        """
+        self.trim(0)
+        for layer in self._model.layers:
+            layer.ffn.settle()
+            layer.ffn.pool.forget()
+
+    def keep_within_budget(self, footprint_bytes: int) -> None:
+        """Give back what MLX keeps for reuse when the process has grown beyond the budget all the same, and part of the
+        neuron pools when the system is critically short of memory. Between two tokens."""
+        if footprint_bytes - self.baseline_bytes > self.budget.ceiling:
+            mx.clear_cache()
+        if monotonic() >= self._next_look:
+            self._next_look = monotonic() + LOOK_S
+            if pressure.memory_pressure() >= pressure.Pressure.CRITICAL:
+                self.give_back()
+
+    def give_back(self) -> None:
+        """Halve the neuron pools, for a system that is critically short of memory. Loading again restores them."""
+        self.budget = self.budget.halved()
+        for layer, capacity in zip(self._model.layers, self.budget.capacities, strict=True):
+            layer.ffn.settle()
+            old = layer.ffn.pool
+            if capacity == old.capacity:
+                continue
+            layer.ffn.pool = old.smaller(capacity)
+            self.reader.unregister(old.view)
+            self.reader.register(layer.ffn.pool.view)
+            del old
+            mx.clear_cache()  # layer by layer: there is no room for two of all
+        mx.clear_cache()
+
+    def close(self) -> None:
+        """Free memory and stop the reader. Harmless when repeated."""
+        if self._model is None:
+            return
+        self.flash.stream.close()
+        self.reader.close()
+        self._model = self._cache = self.flash = None
+        mx.clear_cache()
+
+    def _begin(self, **kind) -> Pass:
+        self.flash.current = Pass(self.layers, **kind)
+        return self.flash.current
+
+    def _forward(self, tokens: list[int], last_only: bool = True) -> mx.array:
+        """Evaluated float32 logits. If it fails, the context is as it was before.
+
+        Raises PromptError for a token that the model does not have: its embedding would be any memory's.
+        """
+        if not (min(tokens) >= 0 and max(tokens) < self.vocabulary):
+            raise PromptError(
+                "{name} has {size} tokens and was given token {token}: its tokenizer is another model's. Download and "
+                "prepare the model again.",
+                name=self.name,
+                size=self.vocabulary,
+                token=max(tokens),
+            )
+        self.flash.window.advance(len(tokens))
+        try:
+            logits = self._model(mx.array([tokens]), self._cache, last_only).astype(mx.float32)
+            mx.eval(logits)
+        except BaseException:
+            self.flash.stream.drop()
+            self.trim(len(self.cached_tokens))
+            raise
+        self.cached_tokens += tokens
+        return logits
+
+    def _install(self, weights: dict[str, mx.array]) -> None:
+        """Put streamed FFNs in the place of dense ones, before anything is evaluated, then load what is resident."""
+        weights = {name: weight.astype(self.dtype) for name, weight in weights.items()}
+        predictors = self._predictors()
+        for i, layer in enumerate(self._model.layers):
+            place = self.prepared.bundles.layers[i]
+            input_bias = weights.pop(f"ffn.{i}.input_bias", mx.zeros(place.neurons, self.dtype))
+            down_bias = weights.pop(f"ffn.{i}.down_bias", None)
+            mx.eval(input_bias)
+            bias = np.array(input_bias.astype(mx.float32))
+            capacity, dtype = self.budget.capacities[i], self.prepared.bundles.dtype
+            pool = NeuronPool(capacity, place.row_bytes, dtype, bias, self.settings.hot_neurons)
+            self.reader.register(pool.view)
+            activation = layer.ffn.activation
+            selector = self._selector(i, activation, input_bias, predictors)
+            layer.ffn = StreamedFFN(i, place, pool, selector, activation, input_bias, down_bias, self.flash)
+            if self.settings.overlap and self.settings.selection == "predictor" and self.settings.window:
+                layer.ffn.look_ahead = LookAhead()
+            mx.eval(*(b for b in (down_bias,) if b is not None))
+        self._model.load_weights(list(weights.items()), strict=True)
+        use_fast_products(self._model)
+        mx.eval(self._model.parameters())
+
+    def _predictors(self) -> list:
+        if self.settings.selection != "predictor":
+            return []
+        return load_predictors(
+            self.prepared.folder / PREDICTOR,
+            self.prepared.layer_reports,
+            self.dtype,
+            self.settings.threshold_shift,
+        )
+
+    def _selector(self, layer: int, activation: Activation, bias: mx.array, predictors: list):
+        if self.settings.selection == "dense":
+            return None
+        if self.settings.selection == "predictor":
+            predictor = predictors[layer]
+            mx.eval(predictor.down, predictor.up, predictor.bias)
+            return PredictedSelection(predictor)
+        width = self.prepared.bundles.width
+        parts = []
+        for piece in self.flash.stream.pieces(layer):
+            parts.append(
+                piece.rows[:, : activation.decisive * width].astype(self.dtype) + 0
+            )  # + 0: a copy, the buffer is used again
+            mx.eval(parts[-1])
+        together = mx.concatenate(parts)
+        inputs = [mx.contiguous(together[:, i * width : (i + 1) * width]) for i in range(activation.decisive)]
+        mx.eval(inputs)
+        return ExactSelection(activation, inputs, bias)
+
+
+def reading(settings: Settings, profile: DriveProfile | None, row_bytes: int) -> tuple[int, int]:
+    """Threads and gap to read bundles of `row_bytes` with: what is set, else the drive's profile's, else the usual."""
+    threads, gap = settings.reader_threads, settings.read_gap
+    if threads is None:
+        threads = profile.threads if profile else DEFAULT_THREADS
+    if gap is None:
+        gap = profile.gap(row_bytes) if profile else 0
+    return threads, gap

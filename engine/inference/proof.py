@@ -1,0 +1,141 @@
+"""Showing on this machine that streaming changes nothing: prompts answered by all neurons, and by those selected."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.errors import BudgetError, CancelledError
+from engine.inference.evaluate import evaluate
+from engine.inference.load import load
+from engine.inference.model import LoadedModel
+from engine.settings import GenerationOptions, Settings
+from engine.tokens.corpus import Sequence
+from engine.tokens.prompt import encode
+
+PROMPTS = ("Hi! How are you today?", "What do you like to do on weekends?", "Tell me something about the sea.")
+ANSWER = 12  # tokens
+ROUNDING = 1e-3  # of the logits' range: sums in another order differ by less
+SELECTIONS = ("exact", "predictor")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """With all neurons. same: share of tokens that the model would write alike. difference: the largest between two
+    logits, as a share of their range. perplexity: of the answers and their prompts. bytes_read: from flash, for a
+    token."""
+
+    same: float
+    difference: float
+    perplexity: float
+    bytes_read: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether nothing but rounding differs."""
+        return self.same == 1.0 and self.difference <= ROUNDING
+
+
+@dataclass(frozen=True)
+class Proof:
+    """answers: prompts and what all neurons answer, the likeliest token each time. tokens: compared. perplexity,
+    bytes_read: of all neurons, as in a comparison."""
+
+    answers: tuple[tuple[str, str], ...]
+    tokens: int
+    perplexity: float
+    bytes_read: float
+    exact: Comparison
+    predicted: Comparison
+
+
+def prove(
+    model: str,
+    settings: Settings,
+    progress: Callable[[float, str], None] = lambda *_: None,
+    cancelled: threading.Event | None = None,
+) -> Proof:
+    """Run a prepared model with all neurons, with exact and with predicted selection, one after the other.
+
+    settings: as it is used; a budget that is too small for one of the three is raised to what that needs. progress is
+    told the share that is done, and which of the three runs. Raises CancelledError, and what `load` raises.
+    """
+    cancelled = cancelled or threading.Event()
+    reported = _Progress(progress, cancelled)
+    dense = _loaded(model, settings, "dense")
+    try:
+        answers, sequences, read = _answer(dense, reported, cancelled)
+        logits, evaluation = _evaluate(dense, sequences, reported, "dense", prefill=True)
+    finally:
+        dense.close()
+    compared = {}
+    for selection in SELECTIONS:
+        loaded = _loaded(model, settings, selection)
+        try:
+            compared[selection] = _compare(logits, *_evaluate(loaded, sequences, reported, selection))
+        finally:
+            loaded.close()
+    perplexity = evaluation.report()["perplexity"]
+    return Proof(tuple(answers), len(logits), perplexity, read, compared["exact"], compared["predictor"])
+
+
+class _Progress:
+    """Three runs of equal length, as far as can be known. Raises CancelledError when that is wished."""
+
+    RUNS = ("dense", *SELECTIONS)
+
+    def __init__(self, told: Callable[[float, str], None], cancelled: threading.Event):
+        self._told, self._cancelled = told, cancelled
+
+    def __call__(self, run: str, share: float) -> None:
+        if self._cancelled.is_set():
+            raise CancelledError("Stopped.")
+        self._told((self.RUNS.index(run) + min(1.0, share)) / len(self.RUNS), run)
+
+
+def _loaded(model: str, settings: Settings, selection: str) -> LoadedModel:
+    wanted = {"window": settings.window, "selection": selection, "reader_threads": settings.reader_threads}
+    if selection == "predictor":
+        wanted["threshold_shift"] = settings.threshold_shift
+    try:
+        return load(model, Settings(**wanted, memory_budget=settings.memory_budget))
+    except BudgetError as error:
+        return load(model, Settings(**wanted, memory_budget=error.smallest))
+
+
+def _answer(
+    model: LoadedModel, progress: _Progress, cancelled: threading.Event
+) -> tuple[list[tuple[str, str]], list[Sequence], float]:
+    """Prompts with their answers, the tokens of both together, and bytes read for a token of an answer."""
+    options = GenerationOptions(max_tokens=ANSWER, temperature=0.0)
+    answers, sequences, read = [], [], []
+    for i, prompt in enumerate(PROMPTS):
+        messages = [{"role": "user", "content": prompt}]
+        generation = model.generate(messages, options, cancelled)
+        for j, piece in enumerate(generation):
+            if not piece.prefill:
+                read.append(piece.statistics.bytes_read)
+            progress("dense", (i + (j + 1) / ANSWER) / (len(PROMPTS) + 1))
+        progress("dense", (i + 1) / (len(PROMPTS) + 1))
+        answers.append((prompt, generation.summary.text.strip()))
+        tokens = [*encode(model, messages, options), *generation.summary.tokens]
+        sequences.append(Sequence(tokens[: model.context], 0))
+    return answers, sequences, float(np.mean(read)) if read else 0.0
+
+
+def _evaluate(model: LoadedModel, sequences: list[Sequence], progress: _Progress, run: str, prefill: bool = False):
+    def told(done: int, total: int) -> None:
+        progress(run, (len(PROMPTS) + done / total) / (len(PROMPTS) + 1) if prefill else done / total)
+
+    evaluation, logits = evaluate(model, sequences, prefill=prefill, keep_logits=True, progress=told)
+    return logits, evaluation
+
+
+def _compare(expected: np.ndarray, logits: np.ndarray, evaluation) -> Comparison:
+    return Comparison(
+        same=float((expected.argmax(axis=-1) == logits.argmax(axis=-1)).mean()),
+        difference=float(np.abs(expected - logits).max() / (expected.max() - expected.min())),
+        perplexity=evaluation.report()["perplexity"],
+        bytes_read=evaluation.bytes_read / max(evaluation.tokens, 1),
+    )

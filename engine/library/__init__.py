@@ -1,0 +1,1 @@
+"""The models a user can have: the catalogue, the Hub, downloads, and what is on disk."""

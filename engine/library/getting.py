@@ -1,0 +1,149 @@
+"""Getting a model: looked up, downloaded, prepared; and removing it."""
+
+import json
+import shutil
+import threading
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from engine.errors import AccessError, CancelledError, HubError
+from engine.library import hub
+from engine.library.begun import (
+    PLAN,
+    WHOLE,
+    alone,
+    checkpoint_folder,
+    folder_name,
+    read_plan,
+    unfinished,
+    work_folder,
+    write_json,
+)
+from engine.library.download import Progress, Transfer, download
+from engine.library.local import note
+from engine.models import architecture
+from engine.store.installed import folder_of, installed
+from engine.store.manifest import MANIFEST
+from engine.system.folders import models_folder
+
+
+def remove(repo: str) -> int:
+    """Delete a model and what was downloaded of it. Returns the bytes it had; raises HubError if there is nothing."""
+    found = [m for m in installed() if m.repo == repo]
+    work = work_folder(repo)
+    if not hub.is_repository(repo) or not (found or work.is_dir()):
+        raise HubError("{repo} is not on disk. `flashbulb models` lists what is.", repo=repo)
+    freed = sum(m.bytes for m in found) + sum(u.done for u in unfinished() if u.repo == repo)
+    with alone(repo):
+        for model in found:
+            (model.folder / MANIFEST).unlink()  # first, so that nothing half deleted looks whole
+            model.folder.unlink() if model.folder.is_symlink() else shutil.rmtree(model.folder)
+            note(model.folder).unlink(missing_ok=True)
+        shutil.rmtree(work, ignore_errors=True)
+    return freed
+
+
+# ------------------------------------------------------------------------------------------ getting a model
+def plan_for(repo: str, revision: str | None = None) -> hub.Plan:
+    """What `get` would fetch, asking the Hub. What was begun goes on with its commit; what is whole needs no Hub."""
+    begun = read_plan(work_folder(repo)) if hub.is_repository(repo) else None
+    if begun is None or revision not in (None, begun.commit):
+        return hub.look_up(repo, revision)
+    return begun if (checkpoint_folder(repo) / WHOLE).is_file() else hub.look_up(repo, begun.commit)
+
+
+def config_of(plan: hub.Plan) -> dict | None:
+    """A repository's config.json, asked of the Hub; None where its authors have not let us in.
+
+    Raises HubError, DownloadError.
+    """
+    with TemporaryDirectory() as folder:
+        try:
+            download([file for file in plan.files if file.name == "config.json"], Path(folder), hub.token())
+        except AccessError:
+            return None
+        return _config(plan, Path(folder))
+
+
+def get(
+    plan: hub.Plan,
+    progress: Callable[[Progress], None] = lambda _: None,
+    preparing: Callable[[str, float], None] = lambda *_: None,
+    stop: threading.Event | None = None,
+    transfer: Transfer | None = None,
+    **options,
+) -> Path:
+    """Download and prepare a model; returns its folder. Call it again to go on with what was interrupted.
+
+    preparing(stage, share): while it is prepared. options: calibration and dtype, as `prepare` takes them. stop pauses.
+    Raises HubError, GatedError, DownloadError, CheckpointError, CancelledError.
+    """
+    stop = stop or threading.Event()
+    with alone(plan.repo):
+        if folder := folder_of(plan.repo):
+            return folder
+        checkpoint = _fetch(plan, progress, stop, transfer)
+        return _prepare(plan, checkpoint, preparing, stop, options)
+
+
+def _fetch(plan: hub.Plan, progress, stop, transfer) -> Path:
+    """The whole checkpoint's folder. `download.json` in it is written last: with it, the download is whole."""
+    work = work_folder(plan.repo)
+    checkpoint = checkpoint_folder(plan.repo)
+    begun = read_plan(work)
+    if begun and begun.commit != plan.commit:
+        shutil.rmtree(work)  # files of two commits may not be mixed
+    plan.check_room(checkpoint)
+    write_json(work / PLAN, asdict(plan))
+    token = hub.token()
+
+    def arrived(file) -> None:
+        if file.name == "config.json":
+            architecture(_config(plan, checkpoint))  # a refusal comes before the weights
+
+    try:
+        download(plan.files, checkpoint, token, progress, stop, transfer, arrived)
+    except AccessError as error:
+        raise hub.gated(plan.repo, token) from error
+    write_json(checkpoint / WHOLE, {"repository": plan.repo, "revision": plan.commit, "files": asdict(plan)["files"]})
+    return checkpoint
+
+
+def _config(plan: hub.Plan, folder: Path) -> dict:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise HubError("config.json of {repo} is no JSON: {error}.", repo=plan.repo, error=error) from error
+    if not isinstance(config, dict):
+        raise HubError("config.json of {repo} holds no names and values.", repo=plan.repo)
+    return config
+
+
+def _prepare(plan: hub.Plan, checkpoint: Path, preparing, stop: threading.Event, options: dict) -> Path:
+    from engine.prepare.prepare import prepare
+
+    def report(stage: str, share: float) -> None:
+        if stop.is_set():
+            raise CancelledError("Preparing was stopped. The download and the layers that are done are kept.")
+        preparing(stage, share)
+
+    prepared, folder = work_folder(plan.repo) / "prepared", models_folder() / folder_name(plan.repo)
+    shutil.rmtree(prepared, ignore_errors=True)  # of a run that ended just before it could be moved
+    prepare(checkpoint, prepared, name=plan.repo.split("/")[-1], progress=report, **options)
+    _name_source(prepared / MANIFEST, plan)
+    try:
+        prepared.rename(folder)
+    except OSError as error:
+        raise HubError(
+            "{folder} is in the way ({reason}). Move it elsewhere.", folder=folder, reason=error.strerror
+        ) from error
+    shutil.rmtree(work_folder(plan.repo), ignore_errors=True)
+    return folder
+
+
+def _name_source(path: Path, plan: hub.Plan) -> None:
+    manifest = json.loads(path.read_text())
+    manifest["source"] = {"repository": plan.repo, "revision": plan.commit, "licence": plan.licence}
+    write_json(path, manifest)

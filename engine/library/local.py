@@ -1,0 +1,99 @@
+"""Models made of checkpoints that are on disk already.
+
+models/.adding/mine.json                 of which folder models/mine/ was prepared, or models/mine.partial/ is being
+"""
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from itertools import count
+from os.path import lexists
+from pathlib import Path
+
+from engine.library.begun import alone, write_json
+from engine.store.manifest import MANIFEST
+from engine.system.folders import models_folder
+
+ADDING = ".adding"
+WEIGHTS = (".safetensors", ".bin")
+
+
+def is_checkpoint(folder: Path) -> bool:
+    """Whether a folder holds a model as it is published, which could be prepared."""
+    return (folder / "config.json").is_file() and any(any(folder.glob(f"*{suffix}")) for suffix in WEIGHTS)
+
+
+def add(checkpoint: Path, preparing: Callable[[str, float], None] = lambda *_: None, **options) -> Path:
+    """Prepare a checkpoint that is on disk already; returns the model's folder. The checkpoint stays as it is.
+
+    Call it again to go on with what was interrupted. Checkpoints of one name become models `mine`, `mine 2`.
+    Raises HubError, CheckpointError, FlashbulbError.
+    """
+    from engine.prepare.prepare import prepare
+
+    checkpoint = checkpoint.resolve()
+    folder = _added(checkpoint)
+    number = folder.name.removeprefix(_plain_name(checkpoint)).replace("-", " ")
+    with alone(folder.name):
+        if (folder / MANIFEST).is_file():
+            return folder
+        write_json(note(folder), {"checkpoint": str(checkpoint)})
+        try:
+            prepare(checkpoint, folder, name=checkpoint.name + number, progress=preparing, **options)
+        finally:
+            if not folder.is_dir() and not _partial(folder).is_dir():  # nothing of it was kept
+                note(folder).unlink()
+    return folder
+
+
+def added(checkpoint: Path) -> Path | None:
+    """The model that `add` made of a checkpoint; None if there is none."""
+    folder = _added(checkpoint.resolve())
+    return folder if (folder / MANIFEST).is_file() else None
+
+
+def adding() -> list[Path]:
+    """Checkpoints on disk that `add` was interrupted with. They may be gone meanwhile."""
+    return [checkpoint for checkpoint, folder in _noted() if _partial(folder).is_dir()]
+
+
+def give_up(checkpoint: Path) -> None:
+    """Delete what `add` has made so far of a checkpoint."""
+    folder = _added(checkpoint.resolve())
+    with alone(folder.name):
+        shutil.rmtree(_partial(folder), ignore_errors=True)
+        if not folder.is_dir():
+            note(folder).unlink(missing_ok=True)
+
+
+def _added(checkpoint: Path) -> Path:
+    """A checkpoint's folder among the models: the one that was begun for it, or else one that is free."""
+    known = (folder for noted, folder in _noted() if noted == checkpoint)
+    name = _plain_name(checkpoint)
+    numbered = (models_folder() / (f"{name}-{number}" if number > 1 else name) for number in count(1))
+    free = (folder for folder in numbered if not lexists(folder) and not _partial(folder).exists())
+    return next(known, None) or next(free)
+
+
+def _plain_name(checkpoint: Path) -> str:
+    return re.sub(r"[^\w.-]+", "-", checkpoint.name, flags=re.ASCII).lstrip(".-") or "model"
+
+
+def _partial(folder: Path) -> Path:
+    """Where `prepare` works."""
+    return folder.with_name(f"{folder.name}.partial")
+
+
+def note(folder: Path) -> Path:
+    return models_folder() / ADDING / f"{folder.name}.json"
+
+
+def _noted() -> Iterator[tuple[Path, Path]]:
+    """Checkpoints, and the folders that are or were to be made of them."""
+    for note in sorted((models_folder() / ADDING).glob("*.json")):
+        try:
+            checkpoint = Path(json.loads(note.read_text(encoding="utf-8"))["checkpoint"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        yield checkpoint, models_folder() / note.stem

@@ -1,0 +1,78 @@
+"""What would become of a model on this machine, before anything of it is downloaded: the cost model on its config.
+
+Where even the config is not known, that of a usual transformer with as many parameters takes its place.
+"""
+
+from dataclasses import dataclass
+
+from engine.flash.profile import DriveProfile
+from engine.memory.budget import FLOAT32_BELOW, SHARE_WITHOUT_BUDGET, SPARE_ROWS
+from engine.planning.cost import PREDICTOR_SHARE, WORKSPACE, predict
+from engine.planning.reuse import like_opt
+from engine.planning.shape import GATED, ModelShape
+
+USUAL_SPARSITY = 0.9  # where nobody has measured it
+VOCABULARY = {True: 32_000, False: 50_272}  # of gated models, and of others: what is usual
+FFN = {True: 2.6875, False: 4.0}  # neurons for each element of the width
+ASPECT = 128  # width for each layer
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Bytes of memory: smallest and whole are the budgets below which it does not run, and with which nothing streams;
+    budget is the one assumed. tokens_per_second: None where the drive was not measured, or the budget is too small.
+    """
+
+    smallest: int
+    whole: int
+    budget: int
+    tokens_per_second: float | None
+
+
+def estimate(
+    config: dict,
+    sparsity: float | None,
+    profile: DriveProfile | None,
+    budget: int | None,
+    window: int,
+    dtype: str | None = None,
+) -> Estimate:
+    """config: a Hugging Face config.json, parsed, or a `usual_config`. sparsity: share of neurons that are zero for a
+    token. budget: bytes, None for what the engine takes by itself.
+
+    Raises CheckpointError if the config does not say how large the model is.
+    """
+    small = ModelShape.from_config(config, dtype).model_bytes < FLOAT32_BELOW
+    computed = "float32" if small else None
+    shape = ModelShape.from_config(config, dtype, computed)
+    selected = max(0.001, 1 - (USUAL_SPARSITY if sparsity is None else sparsity))
+    predictors = int(PREDICTOR_SHARE * shape.model_bytes)
+    fixed = shape.resident_bytes + predictors + shape.kv_cache_bytes(shape.context) + WORKSPACE
+    smallest = fixed + int(min(1.0, SPARE_ROWS * selected) * shape.ffn_bytes)
+    whole = fixed + shape.ffn_bytes
+    if budget is None:
+        budget = max(smallest, fixed + int(SHARE_WITHOUT_BUDGET * shape.ffn_bytes))
+    budget = min(budget, whole)
+    speed = None
+    if profile and budget >= smallest:
+        expected = predict(
+            config, profile, budget, window, reuse=like_opt(selected), dtype=dtype, compute_dtype=computed, fixed=fixed
+        )
+        speed = expected.tokens_per_second
+    return Estimate(smallest, whole, budget, speed)
+
+
+def usual_config(parameters: int, model_type: str) -> dict:
+    """A config like those of most transformers of that size."""
+    gated = model_type in GATED
+    width = max(64, round(ASPECT * (parameters / (12 * ASPECT**2)) ** (1 / 3) / 64) * 64)
+    embeddings = VOCABULARY[gated] * width * (2 if gated else 1)
+    return {
+        "model_type": model_type,
+        "hidden_size": width,
+        "num_attention_heads": width // 64,
+        "num_hidden_layers": max(1, round((parameters - embeddings) / (12 * width**2))),
+        "intermediate_size": round(FFN[gated] * width),
+        "vocab_size": VOCABULARY[gated],
+        "torch_dtype": "bfloat16",
+    }

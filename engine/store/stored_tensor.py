@@ -1,0 +1,112 @@
+"""A tensor that lies in a checkpoint file: known from the header, read only when it is asked for."""
+
+import math
+import reprlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlx.core as mx
+import numpy as np
+
+from engine.arrays.dtypes import DTYPES
+from engine.errors import CheckpointError, FlawError
+
+# The exponent's bits, all of which are set in an infinity and a NaN and in nothing else.
+EXPONENTS = {"float32": np.uint32(0x7F800000), "float16": np.uint16(0x7C00), "bfloat16": np.uint16(0x7F80)}
+CHECKED_AT_ONCE = 1 << 20  # items
+MAX_DIMENSIONS, MAX_LENGTH = 8, 2**31 - 1  # MLX counts in 32 bits
+
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = 120
+
+
+def shown(value: object) -> str:
+    """What a file says, quoted and cut to a length that fits a message."""
+    return _short.repr(value)
+
+
+def checked_shape(shape: object) -> tuple[int, ...]:
+    """A shape as a file gives it. Raises ValueError for what is none, or is empty or absurd."""
+    if not isinstance(shape, list | tuple) or len(shape) > MAX_DIMENSIONS:
+        raise FlawError("a shape is no list of a few numbers")
+    for length in shape:
+        if type(length) is not int or not 1 <= length <= MAX_LENGTH:
+            raise FlawError("a shape has the length {length}", length=shown(length))
+    return tuple(shape)
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """Where a tensor lies. dtype: float32, float16 or bfloat16. offset: bytes from the file's start.
+
+    transposed: a matrix whose columns, not rows, lie side by side.
+    """
+
+    name: str
+    path: Path
+    dtype: str
+    shape: tuple[int, ...]
+    offset: int
+    transposed: bool = False
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * DTYPES[self.dtype].size
+
+    def read(self, rows: slice = slice(None)) -> mx.array:
+        """Some rows `[rows, ...]`, all by default, in the stored dtype, evaluated; a scalar as `[1]`.
+
+        Raises CheckpointError for a file that changed or cannot be read, and for NaNs and infinities.
+        """
+        length, *rest = self.shape or (1,)
+        start, stop, _ = rows.indices(length)
+        if self.transposed:  # every row is spread over the whole tensor
+            columns = self._load(0, (*rest, length))
+            array = mx.contiguous(columns.T[start:stop])
+            mx.eval(array)
+            return array
+        return self._load(start * math.prod(rest), (stop - start, *rest))
+
+    def pieces(self, piece_bytes: int) -> Iterator[mx.array]:
+        """The rows in order, read in pieces of about `piece_bytes`."""
+        length = self.shape[0] if self.shape else 1
+        step = length if self.transposed else max(1, piece_bytes * length // self.nbytes)
+        for start in range(0, length, step):
+            yield self.read(slice(start, start + step))
+
+    def _load(self, first: int, shape: tuple[int, ...]) -> mx.array:
+        """Items from the `first` on, read into MLX's own memory, so that they exist once."""
+        dtype = DTYPES[self.dtype]
+        array = mx.zeros(shape, dtype)
+        mx.eval(array)
+        view = memoryview(array).cast("B")
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self.offset + first * dtype.size)
+                whole = file.readinto(view) == len(view)
+        except OSError as error:
+            raise CheckpointError(
+                "{path} cannot be read: {reason}.", path=self.path, reason=error.strerror or error
+            ) from error
+        if not whole:
+            raise CheckpointError(
+                "{path} ends within {name}. Download it again.", path=self.path, name=shown(self.name)
+            )
+        self._check_finite(view)
+        return array
+
+    def _check_finite(self, view: memoryview) -> None:
+        exponent = EXPONENTS[self.dtype]
+        items = np.frombuffer(view, exponent.dtype)
+        for start in range(0, len(items), CHECKED_AT_ONCE):  # in pieces, as the comparison needs memory of its own
+            if (items[start : start + CHECKED_AT_ONCE] & exponent == exponent).any():
+                raise CheckpointError(
+                    "{name} in {path} holds NaN or infinite weights: the checkpoint is damaged.",
+                    name=shown(self.name),
+                    path=self.path,
+                )

@@ -1,0 +1,98 @@
+"""The native library: finding it, loading it, and the signatures of its functions."""
+
+import ctypes
+import functools
+import logging
+import resource
+import sys
+import sysconfig
+from importlib.util import find_spec
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+VERSION = 3  # of the native interface
+
+
+def native_footprint() -> tuple[int, int]:
+    """Memory of this process now and at its highest, in bytes: physical footprint on macOS, resident set on Linux.
+
+    Without the native library both are the peak resident set: never too little.
+    """
+    library = load_library()
+    current, peak = ctypes.c_int64(), ctypes.c_int64()
+    if library is not None and library.fb_footprint(ctypes.byref(current), ctypes.byref(peak)) == 0:
+        return current.value, peak.value
+    unit = 1 if sys.platform == "darwin" else 1024
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return resident, resident
+
+
+def memory_pressure() -> int:
+    """How short of memory macOS is: 1 normal, 2 warning, 4 critical. Always 1 on Linux: see engine.system.pressure."""
+    library = load_library()
+    return 1 if library is None else library.fb_memory_pressure()
+
+
+# The native library.
+
+READ_FUNCTION = ctypes.CFUNCTYPE(
+    ctypes.c_ssize_t, ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_int64, use_errno=True
+)
+
+
+class Statistics(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int64) for name in ("bytes", "device_bytes", "reads", "in_flight")]
+    _fields_ += [(name, ctypes.c_double) for name in ("busy_s", "p50_s", "p99_s")]
+
+
+class Result(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int64) for name in ("bytes", "device_bytes", "reads", "error_offset")]
+    _fields_ += [(name, ctypes.c_double) for name in ("seconds", "max_latency_s")]
+    _fields_ += [(name, ctypes.c_int32) for name in ("error", "cancelled")]
+
+
+@functools.cache
+def load_library() -> ctypes.CDLL | None:
+    """The native library beside this package, installed or editable; None if it is missing or of another version."""
+    name = "_reader.dylib" if sys.platform == "darwin" else "_reader.so"
+    site = [Path(sysconfig.get_path(kind), "engine", "flash") for kind in ("platlib", "purelib")]
+    for folder in [*map(Path, find_spec("engine.flash").submodule_search_locations), *site]:
+        if (folder / name).is_file():
+            return open_library(folder / name)
+    return None
+
+
+def open_library(path: Path) -> ctypes.CDLL | None:
+    """A native library, its functions declared; None if it cannot be loaded or is of another version."""
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError as error:
+        logger.warning("%s cannot be loaded: %s", path, error)
+        return None
+    if library.fb_version() != VERSION:
+        return None
+    pointer, number, integer = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
+    signatures = {
+        "fb_reader_new": (pointer, integer, number, number, READ_FUNCTION),
+        "fb_reader_stop": (None, pointer),
+        "fb_reader_release": (None, pointer),
+        "fb_reader_statistics": (None, pointer, pointer),
+        "fb_file_open": (integer, pointer, ctypes.c_char_p, integer, pointer),
+        "fb_file_size": (number, pointer),
+        "fb_file_alignment": (number, pointer),
+        "fb_file_direct": (integer, pointer),
+        "fb_file_close": (None, pointer),
+        "fb_register": (integer, pointer, pointer, number),
+        "fb_unregister": (None, pointer, pointer, number),
+        "fb_submit": (integer, pointer, pointer, pointer, number, number, pointer, number, number, number, pointer),
+        "fb_wait": (integer, pointer, ctypes.c_double, pointer),
+        "fb_cancel": (None, pointer),
+        "fb_ticket_release": (None, pointer),
+        "fb_footprint": (integer, pointer, pointer),
+        "fb_memory_pressure": (integer,),
+    }
+    for name, (result, *arguments) in signatures.items():
+        function = getattr(library, name)
+        function.restype, function.argtypes = result, arguments
+    return library

@@ -1,0 +1,148 @@
+"""The storage: saved within a second, tried again when it fails, nothing lost at the end."""
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from app.conversations import store as history
+from app.conversations.conversation import Conversation
+from app.conversations.exchange import to_json
+from app.conversations.storage import Storage
+from app.conversations.store import FILE, Store
+from tests.app.conversations.test_store import save, talk
+
+
+@pytest.fixture
+def make_storage():
+    storages = []
+
+    def make(folder=None) -> Storage:
+        storages.append(Storage(folder))
+        return storages[-1]
+
+    yield make
+    for storage in storages:
+        storage.shutdown()
+        storage.deleteLater()
+
+
+def keep(storage, conversation):
+    storage.keep(conversation, *conversation.messages.values())
+
+
+def read(folder, id_):
+    store = Store(folder / FILE)
+    try:
+        return store.conversation(id_)
+    finally:
+        store.close()
+
+
+def test_what_is_kept_is_saved_without_being_asked(qtbot, make_storage, tmp_path):
+    storage = make_storage(tmp_path)
+    conversation = talk("Hi", "Hello")
+    with qtbot.waitSignal(storage.heads_changed) as changed:
+        keep(storage, conversation)
+    assert [head.title for head in changed.args[0]] == ["Hi"]
+    assert read(tmp_path, conversation.id) == conversation
+
+
+def test_saving_now_can_be_waited_for(make_storage, tmp_path):
+    storage = make_storage(tmp_path)
+    conversation = talk("Hi", "Hello")
+    keep(storage, conversation)
+    assert storage.save_now().done.wait(10)
+    assert read(tmp_path, conversation.id) == conversation
+    assert storage.save_now() is None
+
+
+def test_the_end_saves(make_storage, tmp_path):
+    storage = make_storage(tmp_path)
+    conversation = talk("Hi", "Hello")
+    keep(storage, conversation)
+    storage.shutdown()
+    assert read(tmp_path, conversation.id) == conversation
+
+
+def test_what_is_opened_has_what_was_just_typed(qtbot, make_storage, tmp_path):
+    storage = make_storage(tmp_path)
+    conversation = Conversation(draft="not yet sent")
+    keep(storage, conversation)
+    opened = []
+    storage.open(conversation.id, opened.append, opened.append)
+    qtbot.waitUntil(lambda: bool(opened))
+    assert opened == [conversation]
+
+
+def test_a_locked_file_is_tried_again_until_it_is_free(qtbot, make_storage, tmp_path, monkeypatch):
+    monkeypatch.setattr(history, "PATIENCE_S", 0.05)
+    monkeypatch.setattr("app.conversations.storage.SAVE_MS", 50)
+    Store(tmp_path / FILE).close()
+    storage = make_storage(tmp_path)
+    conversation = talk("Hi", "Hello")
+    with closing(sqlite3.connect(tmp_path / FILE)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with qtbot.waitSignal(storage.trouble) as trouble:
+            keep(storage, conversation)
+        assert "Another program holds" in trouble.args[0]
+        conversation.path()[-1].text = "Hello, later"
+        keep(storage, conversation)
+        other.rollback()
+    with qtbot.waitSignal(storage.trouble) as trouble:
+        pass
+    assert trouble.args == [""]
+    storage.shutdown()
+    assert read(tmp_path, conversation.id).path()[-1].text == "Hello, later"
+
+
+def test_a_damaged_file_is_told(qtbot, make_storage, tmp_path):
+    (tmp_path / FILE).write_bytes(b"garbage" * 1000)
+    storage = make_storage(tmp_path)
+    with qtbot.waitSignal(storage.rescued) as rescued:
+        storage.list_heads()
+    assert "damaged" in rescued.args[0]
+
+
+def test_deleted_conversations_come_back_or_go_for_good(qtbot, make_storage, tmp_path):
+    store = Store(tmp_path / FILE)
+    gone, back = save(store, talk("Gone", "Yes")), save(store, talk("Back", "Yes"))
+    store.close()
+    storage = make_storage(tmp_path)
+    heads = []
+    storage.heads_changed.connect(heads.append)
+    for conversation in (gone, back):
+        storage.delete(conversation.id)
+    storage.restore(back.id)
+    qtbot.waitUntil(lambda: len(heads) == 3)
+    assert [[head.title for head in seen] for seen in heads] == [["Back"], [], ["Back"]]
+    storage.shutdown()
+    make_storage(tmp_path).shutdown()
+    with closing(sqlite3.connect(tmp_path / FILE)) as db:
+        assert db.execute("SELECT title FROM conversations").fetchall() == [("Back",)]
+
+
+def test_import_adds_and_never_overwrites(qtbot, make_storage, tmp_path):
+    conversation = talk("Hi", "Hello")
+    file = tmp_path / "export.json"
+    file.write_text(to_json([conversation]), encoding="utf-8")
+    storage = make_storage(tmp_path / "data")
+    imported, failed, everything = [], [], []
+    for _ in range(2):
+        storage.import_file(file, imported.append, failed.append)
+    storage.open_all(everything.append, failed.append)
+    qtbot.waitUntil(lambda: bool(everything))
+    assert failed == []
+    assert [c.as_markdown() for c in everything[0]] == [conversation.as_markdown()] * 2
+    assert len({c.id for c in everything[0]}) == 2
+
+
+@pytest.mark.parametrize("content", [None, "not JSON"])
+def test_import_of_something_else_says_so(qtbot, make_storage, tmp_path, content):
+    file = tmp_path / "export.json"
+    if content is not None:
+        file.write_text(content)
+    failed = []
+    make_storage(tmp_path).import_file(file, failed.append, failed.append)
+    qtbot.waitUntil(lambda: bool(failed))
+    assert "export.json" in str(failed[0])

@@ -1,0 +1,175 @@
+"""The command line as a user's scripts see it: standard output, standard error, exit status."""
+
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from engine.cli.arguments import size as _size
+from engine.cli.main import main
+from engine.store.manifest import BUNDLES
+from tests.helpers.checkpoints import write_opt, write_text
+
+
+def run(capsys, *arguments) -> tuple[int, str, str]:
+    try:
+        status = main([str(a) for a in arguments])
+    except SystemExit as error:
+        status = error.code
+    return (status, *capsys.readouterr())
+
+
+def test_generate_prints_one_json_object(capsys, tiny_model):
+    status, out, _ = run(
+        capsys, "generate", tiny_model, "--prompt", "Do you like music?", "--max-tokens", 5, "--seed", 1, "--json"
+    )
+    report = json.loads(out)
+    assert status == 0
+    assert {"text", "prompt_tokens", "tokens", "time_to_first_token_s", "tokens_per_second"} <= report.keys()
+    assert {"footprint_bytes", "budget_bytes", "model_bytes", "flash_bytes"} <= report.keys()
+    assert report["prefill"].keys() == {"seconds", "bytes_read"}
+    assert {
+        "io_ms", "memory_ms", "compute_ms", "total_ms", "bytes_read", "reads", "hit_rate", "active_neurons",
+        "resident_neurons",
+    } <= report["per_token"].keys()  # fmt: skip
+    assert 1 <= len(report["tokens"]) <= 5
+    assert report["flash_bytes"] < report["model_bytes"]
+
+
+def test_generate_for_people_ends_with_its_cost(capsys, tiny_model):
+    status, out, err = run(capsys, "generate", tiny_model, "--prompt", "Hello", "--max-tokens", 4, "--raw")
+    assert status == 0
+    assert out.endswith("\n")
+    assert "tokens/s, first token" in err
+
+
+def test_a_window_that_does_not_fit_is_told(capsys, tiny_model):
+    _, _, refusal = run(capsys, "generate", tiny_model, "--prompt", "Hi", "--memory-budget", "1KB")
+    smallest = json.loads(run(capsys, "info", tiny_model, "--json")[1])["smallest_budget_bytes"]
+    assert "smallest that works is" in refusal
+    arguments = ["--memory-budget", smallest, "--window", 32, "--max-tokens", 40, "--temperature", 0]
+    status, _, err = run(capsys, "generate", tiny_model, "--prompt", "Do you like music?", *arguments)
+    assert status == 0
+    assert "did not fit the neuron pool" in err
+
+
+def test_eval_reports_and_saves_logits(capsys, tiny_model, tmp_path):
+    tokens = np.random.default_rng(0).integers(3, 320, 30).tolist()
+    (tmp_path / "tokens.json").write_text(json.dumps(tokens))
+    saved = tmp_path / "logits.safetensors"
+    status, out, _ = run(
+        capsys, "eval", tiny_model, "--tokens", tmp_path / "tokens.json", "--save-logits", saved, "--json"
+    )
+    report, logits = json.loads(out), load_file(saved)["logits"]
+    assert status == 0
+    assert (logits.shape, logits.dtype) == ((30, 320), np.float32)
+    log_probabilities = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+    nats = -np.mean([log_probabilities[i, tokens[i + 1]] for i in range(29)])
+    assert report["nats_per_token"] == pytest.approx(nats, rel=1e-4)
+    assert report["perplexity"] == pytest.approx(math.exp(report["nats_per_token"]))
+    assert len(report["sparsity"]) == 2
+
+
+def test_eval_of_a_text_counts_its_bytes(capsys, tiny_model, tmp_path):
+    text = write_text(tmp_path / "text.txt", repeats=1)
+    status, out, _ = run(capsys, "eval", tiny_model, "--text", text, "--prefill", "--json")
+    report = json.loads(out)
+    bits = report["nats_per_token"] * (report["tokens"] - 1) / math.log(2)
+    assert status == 0
+    assert report["bits_per_byte"] == pytest.approx(bits / text.stat().st_size, rel=0.03)
+    assert len(report["false_negatives"]) == len(report["false_positives"]) == 2
+
+
+def test_info_tells_what_stays_in_memory(capsys, tiny_model):
+    status, out, _ = run(capsys, "info", tiny_model)
+    assert status == 0
+    assert "stay on flash" in out
+    assert "Smallest memory budget" in out
+    assert run(capsys, "info", tiny_model, "--verify")[0] == 0
+
+
+def test_prepare_makes_what_generate_takes(capsys, tmp_path):
+    write_opt(tmp_path / "checkpoint")
+    text = write_text(tmp_path / "text")
+    status, out, _ = run(
+        capsys, "prepare", tmp_path / "checkpoint", tmp_path / "out", "--calibration", text, "--name", "Tiny",
+        "--dtype", "bfloat16", "--json",
+    )  # fmt: skip
+    assert status == 0
+    assert json.loads(out)["dtype"] == "bfloat16"
+    assert json.loads(run(capsys, "info", tmp_path / "out", "--json")[1])["name"] == "Tiny"
+    assert run(capsys, "generate", tmp_path / "out", "--prompt", "Hi", "--max-tokens", 2)[0] == 0
+
+
+def test_no_network_is_asked_for_anything(tiny_model):
+    code = (
+        "import socket, sys\n"
+        "def refuse(self, address): sys.exit(f'connected to {address}')\n"
+        "socket.socket.connect = socket.socket.connect_ex = refuse\n"
+        "from engine.cli.main import main\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
+    command = [sys.executable, "-c", code, "generate", str(tiny_model), "--prompt", "Hello", "--max-tokens", "3"]
+    result = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_failure_is_one_line_and_status_1(capsys, tiny_model, tmp_path):
+    broken = shutil.copytree(tiny_model, tmp_path / "broken")
+    (broken / BUNDLES).unlink()
+    for arguments in (
+        ["generate", tmp_path / "nowhere", "--prompt", "Hi"],
+        ["generate", broken, "--prompt", "Hi"],
+        ["generate", tiny_model, "--prompt", "  "],
+        ["generate", tiny_model, "--prompt", "music " * 100],
+        ["eval", tiny_model, "--text", tmp_path / "nothing.txt"],
+        ["eval", tiny_model, "--tokens", tmp_path / "nothing.json"],
+        ["prepare", tmp_path / "nowhere", tmp_path / "out"],
+    ):
+        status, out, err = run(capsys, *arguments)
+        assert (status, out) == (1, "")
+        assert err.startswith("flashbulb: ")
+        assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "[1, 2.5]", "[999]", "[true]", "[", '["a"]'])
+def test_token_files_are_checked(capsys, tiny_model, tmp_path, content):
+    (tmp_path / "tokens.json").write_text(content)
+    status, _, err = run(capsys, "eval", tiny_model, "--tokens", tmp_path / "tokens.json")
+    assert status == 1
+    assert "JSON list of token ids" in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["dance"],
+        ["generate", "starter"],
+        ["generate", "starter", "--prompt", "x", "--window", "0"],
+        ["generate", "starter", "--prompt", "x", "--memory-budget", "much"],
+        ["generate", "starter", "--prompt", "x", "--selection", "all"],
+        ["generate", "starter", "--prompt", "x", "--top-p", "0"],
+        ["generate", "starter", "--prompt", "x", "--temperature", "-1"],
+        ["eval", "starter"],
+        ["eval", "starter", "--text", "a", "--tokens", "b"],
+    ],
+)
+def test_bad_use_is_status_2(capsys, arguments):
+    status, out, err = run(capsys, *arguments)
+    assert (status, out) == (2, "")
+    assert "usage: flashbulb" in err
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("6GB", 6 * 10**9), ("512 MB", 512 * 10**6), ("1.5GiB", 3 * 2**29), ("1000", 1000), ("2k", 2000)]
+)
+def test_sizes(text, size):
+    assert _size(text) == size

@@ -1,0 +1,280 @@
+"""A loaded model: streamed equals dense, whatever the window and the budget; and what happens when flash fails."""
+
+import shutil
+import threading
+
+import numpy as np
+import pytest
+
+import engine
+from engine.errors import BudgetError, CancelledError, ReadError
+from engine.inference.evaluate import evaluate
+from engine.inference.load import load
+from engine.memory.budget import PoolDemand
+from engine.settings import GenerationOptions, Settings
+from engine.store.manifest import BUNDLES
+from engine.system import pressure
+from engine.tokens.corpus import Sequence
+
+TOKENS = np.random.default_rng(1).integers(3, 320, size=40).tolist()
+
+
+def logits(folder, prefill=False, **settings) -> np.ndarray:
+    model = load(folder, Settings(**settings))
+    try:
+        return evaluate(model, [Sequence(TOKENS, 0)], prefill=prefill, keep_logits=True)[1]
+    finally:
+        model.close()
+
+
+def assert_equal_to_rounding(first: np.ndarray, second: np.ndarray) -> None:
+    assert np.abs(first - second).max() <= 1e-3 * (first.max() - first.min())
+
+
+@pytest.fixture(scope="module")
+def dense(tiny_model):
+    return logits(tiny_model, selection="dense")
+
+
+@pytest.mark.parametrize("window", [1, 2, 5, 32])
+def test_exact_selection_equals_dense_whatever_the_window(tiny_model, dense, window):
+    assert_equal_to_rounding(dense, logits(tiny_model, selection="exact", window=window))
+
+
+@pytest.mark.parametrize("selection", ["dense", "exact", "predictor"])
+def test_prefill_is_exact(tiny_model, dense, selection):
+    assert_equal_to_rounding(dense, logits(tiny_model, prefill=True, selection=selection))
+
+
+def test_exact_selection_equals_dense_in_the_smallest_budget(tiny_model, dense):
+    with pytest.raises(BudgetError, match="smallest that works") as refused:
+        load(tiny_model, Settings(selection="exact", memory_budget=1000))
+    smallest = logits(tiny_model, selection="exact", window=32, memory_budget=refused.value.smallest)
+    assert_equal_to_rounding(dense, smallest)
+
+
+@pytest.mark.parametrize("off", [{"bundling": False}, {"overlap": True}, {"read_gap": -1}, {"hot_neurons": True}])
+def test_the_logits_are_the_same_with_each_technique_on_and_off(tiny_model, dense, off):
+    assert_equal_to_rounding(dense, logits(tiny_model, selection="exact", **off))
+
+
+def test_a_window_of_nothing_reads_every_active_neuron_of_every_token(tiny_model, dense):
+    assert_equal_to_rounding(dense, logits(tiny_model, selection="exact", window=0))
+    model = load(tiny_model, Settings(selection="exact", window=0))
+    try:
+        result = evaluate(model, [Sequence(TOKENS, 0)])[0]
+        assert result.hits == 0 < result.wanted
+    finally:
+        model.close()
+
+
+def test_dense_selection_keeps_what_the_budget_lets_and_reads_only_the_rest(tiny_model, dense):
+    budget = load_and_close(tiny_model, selection="dense").budget.smallest
+    row = 96 * 2 * 24 * 4  # bytes of a layer's bundles
+    kept = logits(tiny_model, selection="dense", memory_budget=budget + row)
+    assert_equal_to_rounding(dense, kept)
+
+    def read(extra):
+        model = load(tiny_model, Settings(selection="dense", memory_budget=budget + extra))
+        try:
+            return evaluate(model, [Sequence(TOKENS[:5], 0)])[0].bytes_read
+        finally:
+            model.close()
+
+    assert 0 == read(10 * row) - 2 * row < read(row) - 2 * row < read(0) - 2 * row
+
+
+def load_and_close(folder, **settings):
+    model = load(folder, Settings(**settings))
+    model.close()
+    return model
+
+
+def test_without_bundling_each_part_is_a_read_of_its_own(tiny_model):
+    def reads(**settings):
+        model = load(tiny_model, Settings(selection="exact", window=0, read_gap=-1, **settings))
+        try:
+            model.prefill(TOKENS[:3])
+            return model.decode(TOKENS[3])[1].reads
+        finally:
+            model.close()
+
+    assert reads(bundling=False) == 2 * reads(bundling=True) > 0
+
+
+def test_a_token_that_needs_more_than_the_pool_is_computed_in_rounds(tiny_model, dense, monkeypatch):
+    def three_rows(prepared, settings, layer):
+        place = prepared.bundles.layers[layer]
+        return PoolDemand(place.row_bytes, 3, 3, 0.1)
+
+    monkeypatch.setattr("engine.planning.memory._demand", three_rows)
+    assert_equal_to_rounding(dense, logits(tiny_model, selection="exact"))
+
+
+def test_bfloat16_and_float16_models_run(tiny_checkpoint, tmp_path, dense):
+    from engine.prepare.prepare import prepare
+    from tests.helpers.checkpoints import write_text
+
+    for dtype in ("float16", "bfloat16"):
+        prepare(tiny_checkpoint, tmp_path / dtype, write_text(tmp_path / "text"), dtype)
+        halved = logits(tmp_path / dtype, selection="exact")
+        assert_equal_to_rounding(logits(tmp_path / dtype, selection="dense"), halved)
+        assert 0 < np.abs(dense - halved).max() < 0.1 * (dense.max() - dense.min())
+
+
+def test_weights_in_their_own_dtype_run(tiny_model, dense, monkeypatch):
+    monkeypatch.setattr("engine.planning.memory.FLOAT32_BELOW", 0)
+    assert_equal_to_rounding(dense, logits(tiny_model, selection="exact"))
+
+
+def test_a_larger_window_reads_less(tiny_model):
+    def read(window):
+        model = load(
+            tiny_model, Settings(selection="exact", window=window, memory_budget=100_000_000, hot_neurons=False)
+        )
+        try:
+            return evaluate(model, [Sequence(TOKENS, 0)])[0].bytes_read
+        finally:
+            model.close()
+
+    assert read(1) > read(4) > read(32)
+
+
+def test_a_lower_threshold_misses_fewer_neurons_until_none_is_missed(tiny_model, dense):
+    missed, read, settings = [], [], {"memory_budget": 100_000_000, "window": 0}
+    for shift in (2.0, 0.0, -2.0):
+        model = load(tiny_model, Settings(threshold_shift=shift, **settings))
+        missed.append(sum(evaluate(model, [Sequence(TOKENS, 0)], prefill=True)[0].false_negatives))
+        read.append(evaluate(model, [Sequence(TOKENS, 0)])[0].bytes_read)
+        model.close()
+    assert missed == sorted(missed, reverse=True)
+    assert missed[0] > missed[-1]
+    assert read == sorted(set(read))
+    assert_equal_to_rounding(dense, logits(tiny_model, threshold_shift=-1000.0, **settings))
+    with pytest.raises(ValueError, match="threshold"):
+        Settings(threshold_shift=float("nan"))
+
+
+def test_a_second_turn_prefills_only_what_is_new(tiny_model):
+    model = load(tiny_model, Settings(selection="exact"))
+    try:
+        messages = [{"role": "user", "content": "Do you like music?"}]
+        first = model.generate(messages, GenerationOptions(max_tokens=6, temperature=0))
+        list(first)
+        known = len(model.cached_tokens)
+        prompt = [*model.cached_tokens, 5, 6, 7]
+        second = model.generate(prompt, GenerationOptions(max_tokens=6, temperature=0))
+        list(second)
+        assert (second.summary.prompt_tokens, second.summary.cached_tokens) == (known + 3, known)
+        fresh = load(tiny_model, Settings(selection="exact"))
+        again = fresh.generate(prompt, GenerationOptions(max_tokens=6, temperature=0))
+        list(again)
+        fresh.close()
+        assert again.summary.tokens == second.summary.tokens
+    finally:
+        model.close()
+
+
+def test_cancelling_stops_within_a_layer_and_leaves_the_context_usable(tiny_model):
+    model = load(tiny_model, Settings(selection="exact"))
+    try:
+        expected = [int(np.argmax(model.prefill(TOKENS[:9])[0])), *model.cached_tokens]
+        model.trim(5)
+        cancelled = threading.Event()
+        cancelled.set()
+        with pytest.raises(CancelledError):
+            model.prefill(TOKENS[5:9], cancelled)
+        with pytest.raises(CancelledError):
+            model.decode(TOKENS[5], cancelled)
+        assert model.cached_tokens == TOKENS[:5]
+        assert [int(np.argmax(model.prefill(TOKENS[5:9])[0])), *model.cached_tokens] == expected
+    finally:
+        model.close()
+
+
+def test_a_bundle_file_cut_short_while_in_use_is_a_clear_error_and_the_model_lives(tiny_model, tmp_path, dense):
+    folder = shutil.copytree(tiny_model, tmp_path / "model")
+    model = load(folder, Settings(selection="exact", window=1))
+    try:
+        content = (folder / BUNDLES).read_bytes()
+        model.prefill(TOKENS[:3])
+        with (folder / BUNDLES).open("r+b") as file:
+            file.truncate(20_000)
+        with pytest.raises(ReadError, match=BUNDLES):
+            for token in TOKENS[3:]:
+                model.decode(token)
+        (folder / BUNDLES).write_bytes(content)
+        model.trim(0)
+        result = evaluate(model, [Sequence(TOKENS, 0)], keep_logits=True)[1]
+        assert_equal_to_rounding(dense, result)
+    finally:
+        model.close()
+
+
+def test_a_model_removed_while_in_use_goes_on(tiny_model, tmp_path, dense):
+    folder = shutil.copytree(tiny_model, tmp_path / "model")
+    model = load(folder, Settings(selection="exact"))
+    try:
+        shutil.rmtree(folder)
+        assert_equal_to_rounding(dense, evaluate(model, [Sequence(TOKENS, 0)], keep_logits=True)[1])
+    finally:
+        model.close()
+
+
+def test_closing_twice_is_harmless_and_memory_is_given_back(tiny_model):
+    model = load(tiny_model)
+    model.close()
+    model.close()
+
+
+def test_statistics_add_up(tiny_model):
+    model = load(tiny_model, Settings(selection="exact"))
+    try:
+        model.prefill(TOKENS[:10])
+        _, current = model.decode(TOKENS[10])
+        statistics = current.statistics(model.neurons)
+        row = model.prepared.bundles.layers[0].row_bytes
+        assert statistics.bytes_read == sum(statistics.loaded) * row
+        assert all(loaded <= active <= resident for loaded, active, resident in zip(
+            statistics.loaded, statistics.active, statistics.resident, strict=True))  # fmt: skip
+        assert 0 <= statistics.hit_rate <= 1
+        parts = statistics.io_ms + statistics.memory_ms + statistics.compute_ms
+        assert statistics.total_ms == pytest.approx(parts)
+        assert min(statistics.io_ms, statistics.memory_ms, statistics.compute_ms) >= 0
+        assert statistics.footprint_bytes > 1_000_000
+    finally:
+        model.close()
+
+
+def test_importing_the_engine_is_light():
+    import subprocess
+    import sys
+
+    code = "import engine, sys; assert not {'mlx', 'mlx_lm', 'PySide6', 'transformers'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert engine.load is load
+
+
+def test_a_system_short_of_memory_gets_half_of_the_pools_and_the_answer_goes_on(tiny_model, monkeypatch):
+    options = GenerationOptions(max_tokens=12, temperature=0.0)
+    model = load(tiny_model, Settings(selection="exact"))
+    try:
+        usual = [piece.token for piece in model.generate([5, 6, 7], options)]
+    finally:
+        model.close()
+    levels = iter([pressure.Pressure.WARNING, *[pressure.Pressure.CRITICAL] * 3])
+    monkeypatch.setattr(pressure, "memory_pressure", lambda: next(levels, pressure.Pressure.NORMAL))
+    monkeypatch.setattr("engine.inference.model.LOOK_S", 0.0)
+    model = load(tiny_model, Settings(selection="exact"))
+    try:
+        before, totals, tokens = model.budget, [], []
+        for piece in model.generate([5, 6, 7], options):
+            tokens.append(piece.token)
+            totals.append(model.budget.total)
+        assert tokens == usual
+        assert totals[0] == before.total > totals[1]
+        assert totals[-1] >= before.smallest
+        assert model.budget.capacities == before.halved().halved().halved().capacities
+        assert [layer.ffn.pool.capacity for layer in model._model.layers] == list(model.budget.capacities)
+    finally:
+        model.close()

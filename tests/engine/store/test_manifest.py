@@ -1,0 +1,83 @@
+"""Damaged prepared models: each is refused with a message that names the file and the cure."""
+
+import json
+import shutil
+
+import pytest
+
+from engine.errors import PreparedModelError
+from engine.store.manifest import BUNDLES, MANIFEST, PREDICTOR, RESIDENT, PreparedModel
+
+
+@pytest.fixture
+def model(tiny_model, tmp_path):
+    return shutil.copytree(tiny_model, tmp_path / "model")
+
+
+def test_a_whole_model_opens(model):
+    prepared = PreparedModel.open(model, verify=True)
+    assert prepared.name == "tiny-opt"
+    assert prepared.bytes == sum((model / name).stat().st_size for name in (BUNDLES, RESIDENT, PREDICTOR))
+    assert len(prepared.layer_reports) == len(prepared.bundles.layers) == 2
+
+
+@pytest.mark.parametrize("name", [BUNDLES, RESIDENT, PREDICTOR, "config.json", "tokenizer.json"])
+def test_a_missing_file_is_named(model, name):
+    (model / name).unlink()
+    with pytest.raises(PreparedModelError, match=rf"{name} is missing\. Prepare or download"):
+        PreparedModel.open(model)
+
+
+@pytest.mark.parametrize("name", [BUNDLES, RESIDENT, PREDICTOR, "config.json"])
+@pytest.mark.parametrize("where", [0.0, 0.5, 0.999])
+def test_a_flipped_byte_is_found(model, name, where):
+    content = bytearray((model / name).read_bytes())
+    content[int(where * len(content))] ^= 1
+    (model / name).write_bytes(content)
+    with pytest.raises(PreparedModelError, match=rf"{name} was changed or damaged.*Prepare or download"):
+        PreparedModel.open(model)
+
+
+def test_a_truncated_bundle_file_is_found(model):
+    (model / BUNDLES).write_bytes((model / BUNDLES).read_bytes()[:-512])
+    with pytest.raises(PreparedModelError, match=rf"{BUNDLES} has \d+ bytes instead of"):
+        PreparedModel.open(model)
+
+
+def test_large_files_are_hashed_on_demand(model, monkeypatch):
+    monkeypatch.setattr("engine.store.manifest.HASHED_AT_OPEN", 100)
+    content = bytearray((model / BUNDLES).read_bytes())
+    content[-1] ^= 1
+    (model / BUNDLES).write_bytes(content)
+    PreparedModel.open(model)
+    with pytest.raises(PreparedModelError, match="damaged"):
+        PreparedModel.open(model, verify=True)
+
+
+def test_another_format_version_is_refused(model):
+    manifest = json.loads((model / MANIFEST).read_text())
+    (model / MANIFEST).write_text(json.dumps(manifest | {"version": 99}))
+    with pytest.raises(PreparedModelError, match=r"format version 99, this Flashbulb reads version 1\. Update"):
+        PreparedModel.open(model)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": "other"}', '{"format": "flashbulb", "version": 1}'])
+def test_what_is_no_manifest_is_refused(model, content):
+    (model / MANIFEST).write_text(content)
+    with pytest.raises(PreparedModelError, match="is not the manifest"):
+        PreparedModel.open(model)
+
+
+def test_a_manifest_cannot_name_files_elsewhere(model):
+    manifest = json.loads((model / MANIFEST).read_text())
+    manifest["files"]["../secret"] = {"bytes": 1, "sha256": ""}
+    (model / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(PreparedModelError, match="strange entry"):
+        PreparedModel.open(model)
+
+
+def test_a_checkpoint_is_told_from_a_prepared_model(tiny_checkpoint, tmp_path):
+    with pytest.raises(PreparedModelError, match="Run `flashbulb prepare`"):
+        PreparedModel.open(tiny_checkpoint)
+    with pytest.raises(PreparedModelError, match="There is no folder"):
+        PreparedModel.open(tmp_path / "nowhere")

@@ -1,0 +1,64 @@
+"""Guesses one layer ahead: they become as strict as they have to be, and what is read for them is never wrong."""
+
+import numpy as np
+
+from engine.inference.load import load
+from engine.settings import Settings
+from engine.streaming.lookahead import FIRST_SHIFT, LookAhead
+from engine.streaming.overlap import Way
+
+TOKENS = np.random.default_rng(3).integers(3, 320, size=60).tolist()
+
+
+def test_wrong_guesses_make_it_stricter_and_right_ones_less():
+    wrong, right = LookAhead(), LookAhead()
+    for _ in range(20):
+        assert wrong.learn(np.array([1, 2, 3]), np.array([7, 8])) == 0
+        assert right.learn(np.array([1, 2, 3]), np.array([1, 2, 3, 9])) == 3
+    assert wrong.shift > FIRST_SHIFT + 2
+    assert right.shift < FIRST_SHIFT
+    assert (wrong.read, wrong.right, right.read, right.right) == (60, 0, 60, 60)
+
+
+def test_what_keeps_the_drive_from_real_misses_makes_it_stricter():
+    late, early = LookAhead(), LookAhead()
+    for _ in range(20):
+        late.learn(np.array([1, 2, 3, 4]), np.array([1, 2, 3]), late=True)
+        early.learn(np.array([1, 2, 3, 4]), np.array([1, 2, 3]))
+    assert late.shift > FIRST_SHIFT > early.shift
+
+
+def test_a_layer_that_guesses_nothing_tries_again_in_time():
+    ahead = LookAhead()
+    ahead.learn(np.array([1, 2]), np.array([3]))
+    strict = ahead.shift
+    for _ in range(200):
+        ahead.learn(np.array([], np.int64), np.array([3]))
+    assert 0 <= ahead.shift < strict
+
+
+def test_what_is_read_ahead_is_in_its_rows_and_counted(tiny_model):
+    model = load(tiny_model, Settings(window=2, overlap=True))
+    bundles = [_whole_layer(model, layer) for layer in range(model.layers)]
+    try:
+        model.flash.overlap.begin = lambda: None
+        model.flash.overlap.way = Way.AHEAD
+        model.prefill(TOKENS[:8])
+        for token in TOKENS[8:]:
+            _, current = model.decode(token)
+            for ffn, rows in zip(_ffns(model), bundles, strict=True):
+                used = ffn.pool.num_used
+                assert np.array_equal(ffn.pool.view[:used], rows[ffn.pool.pointer[:used]])
+                assert current.loaded[ffn.layer] <= current.active[ffn.layer]
+        for ffn in _ffns(model):
+            assert ffn.look_ahead.read >= ffn.look_ahead.right > 0
+    finally:
+        model.close()
+
+
+def _ffns(model):
+    return [layer.ffn for layer in model._model.layers]
+
+
+def _whole_layer(model, layer: int) -> np.ndarray:
+    return np.concatenate([piece.view.copy() for piece in model.flash.stream.pieces(layer)])

@@ -1,0 +1,117 @@
+"""Reads begin before attention: exactly where the FFN has the same input, as a guess where attention comes first."""
+
+import numpy as np
+import pytest
+
+from engine.inference.load import load
+from engine.prepare.prepare import prepare
+from engine.settings import Settings
+from engine.streaming.overlap import Way
+from tests.helpers.checkpoints import write_family, write_opt
+
+TOKENS = np.random.default_rng(5).integers(3, 60, size=24).tolist()
+PARALLEL = ["falcon-7b", "falcon-40b", "phi"]
+
+
+@pytest.fixture(scope="module", params=[*PARALLEL, "opt"])
+def prepared(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("early")
+    checkpoint = folder / "checkpoint"  # without a tokenizer: tokens are as random as the weights
+    written = write_opt(checkpoint, False) if request.param == "opt" else write_family(checkpoint, request.param, False)
+    prepare(written, folder / "model")
+    return folder / "model", request.param
+
+
+def decoded(model, tokens, way=Way.NONE) -> np.ndarray:
+    """Logits of each token after the first four."""
+    model.flash.overlap.begin = lambda: None
+    model.flash.overlap.way = way
+    model.prefill(tokens[:4])
+    return np.concatenate([np.array(model.decode(token)[0][0]) for token in tokens[4:]])
+
+
+@pytest.mark.parametrize("way", list(Way))
+def test_every_way_gives_the_dense_logits(prepared, way):
+    results = []
+    for settings in ({"selection": "dense"}, {"selection": "exact", "overlap": True, "window": 2}):
+        model = load(prepared[0], Settings(**settings))
+        results.append(decoded(model, TOKENS, way))
+        model.close()
+    dense, streamed = results
+    assert np.abs(dense - streamed).max() <= 1e-5 * np.abs(dense).max()
+
+
+def test_reads_are_under_way_while_attention_is_computed(prepared):
+    folder, family = prepared
+    model = load(folder, Settings(selection="predictor", overlap=True, window=1, hot_neurons=False))
+    begun, ahead = [], []
+    try:
+        for layer in model._model.layers:
+            watch_attention(layer, lambda ffn=layer.ffn: (begun.append(ffn._begun), ahead.append(ffn._early)))
+        decoded(model, TOKENS, Way.AHEAD)
+        if family in PARALLEL:
+            assert any(b is not None and b.loading.tickets for b in begun)
+            assert not any(ahead)
+        else:
+            assert any(early is not None and early.tickets for early in ahead)
+            assert not any(begun)
+        assert all(layer.ffn._begun is None and layer.ffn._early is None for layer in model._model.layers)
+    finally:
+        model.close()
+
+
+def test_without_early_reads_nothing_begins_before_attention(prepared):
+    model = load(prepared[0], Settings(selection="exact", window=1, hot_neurons=False, early_reads=False))
+    begun = []
+    try:
+        for layer in model._model.layers:
+            watch_attention(layer, lambda ffn=layer.ffn: begun.append(ffn._begun))
+        decoded(model, TOKENS)
+        assert len(begun) > 0
+        assert not any(begun)
+    finally:
+        model.close()
+
+
+def test_after_an_attention_that_failed_the_next_token_is_right(prepared):
+    folder, _ = prepared
+    expected, result = [], []
+    for fails, logits in ((False, expected), (True, result)):
+        model = load(folder, Settings(selection="exact", overlap=True, window=1))
+        logits.append(decoded(model, TOKENS[:12], Way.AHEAD))
+        if fails:
+            watch_attention(model._model.layers[-1], broken := Broken())
+            with pytest.raises(Broken.Error):
+                model.decode(TOKENS[12])
+            broken.mended = True
+        logits += [np.array(model.decode(token)[0][0]) for token in TOKENS[12:]]
+        model.close()
+    expected, result = np.concatenate(expected), np.concatenate(result)
+    assert np.abs(expected - result).max() <= 1e-5 * np.abs(expected).max()
+
+
+class Broken:
+    """Fails until it is mended."""
+
+    class Error(Exception):
+        pass
+
+    mended = False
+
+    def __call__(self):
+        if not self.mended:
+            raise self.Error
+
+
+def watch_attention(layer, see) -> None:
+    """Call see() whenever the layer's attention is computed for a token that is decoded."""
+    name = "self_attention" if "self_attention" in layer else "self_attn"
+    attention = layer[name]
+
+    class Watched(type(attention)):
+        def __call__(self, x, *others):
+            if x.shape[1] == 1:
+                see()
+            return super().__call__(x, *others)
+
+    attention.__class__ = Watched

@@ -1,0 +1,64 @@
+"""Each way of overlapping is tried, and the fastest kept."""
+
+import pytest
+
+from engine.streaming.overlap import EVERY, TRIES, Overlap, Way
+
+TRIED = TRIES * len(Way)
+
+
+def run(overlap: Overlap, tokens: int, seconds: dict[Way, float]) -> list[Way]:
+    chosen = []
+    for _ in range(tokens):
+        overlap.begin()
+        overlap.end(seconds[overlap.way])
+        chosen.append(overlap.way)
+    return chosen
+
+
+@pytest.mark.parametrize("fastest", list(Way))
+def test_the_fastest_way_is_chosen_and_the_others_tried_again_now_and_then(fastest):
+    chosen = run(Overlap(True), 4 * EVERY + 1, {way: 1.0 if way is fastest else 1.5 for way in Way})
+    assert all(chosen[:TRIED].count(way) == TRIES for way in Way)
+    others = [way for way in chosen[TRIED:] if way is not fastest]
+    assert len(others) == 4
+    assert set(others) == set(Way) - {fastest}
+
+
+def test_a_drive_that_becomes_slow_is_noticed():
+    overlap = Overlap(True)
+    assert run(overlap, 20, {Way.NONE: 1.0, Way.AHEAD: 1.5, Way.BOTH: 2.0})[-1] is Way.NONE
+    assert run(overlap, 6 * EVERY, {Way.NONE: 9.0, Way.AHEAD: 1.5, Way.BOTH: 2.0})[-2] is Way.AHEAD
+
+
+def test_tokens_that_something_else_held_up_do_not_decide():
+    overlap = Overlap(True)
+    seconds = {Way.NONE: 1.0, Way.AHEAD: 1.1, Way.BOTH: 1.2}
+    for token in range(TRIED + 1):
+        overlap.begin()
+        overlap.end(seconds[overlap.way] + 8 * (token == 0))
+    assert overlap.way is Way.NONE
+
+
+def test_a_way_that_never_came_to_its_end_is_tried():
+    overlap = Overlap(True)
+    for _ in range(TRIED):
+        overlap.begin()
+        if overlap.way is not Way.BOTH:
+            overlap.end(1.0)
+    overlap.begin()
+    assert overlap.way is Way.BOTH
+
+
+def test_what_is_not_wanted_is_not_tried():
+    assert run(Overlap(False), 30, {Way.NONE: 1.0}) == [Way.NONE] * 30
+
+
+def test_only_both_computes_beside_what_is_read():
+    overlap = Overlap(True)
+    seen = {}
+    for _ in range(TRIED):
+        overlap.begin()
+        seen[overlap.way] = (overlap.ahead, overlap.beside)
+        overlap.end(1.0)
+    assert seen == {Way.NONE: (False, False), Way.AHEAD: (True, False), Way.BOTH: (True, True)}

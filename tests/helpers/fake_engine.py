@@ -1,0 +1,211 @@
+"""A stand-in for the `engine` module that replays a script: text, pauses, gates, errors. Needs no model and no MLX."""
+
+import math
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+
+from engine.errors import CancelledError
+from engine.flash.profile import DriveProfile
+from engine.planning.cost import Prediction
+from engine.settings import GenerationOptions, Settings
+from engine.statistics import Summary, TokenStatistics, means
+
+LAYERS, NEURONS = 8, 3072
+MB = 1_000_000
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Wait, or until the answer is cancelled."""
+
+    seconds: float
+
+
+@dataclass
+class Gate:
+    """Wait until `opened` is set, or until the answer is cancelled. `reached`: the engine stands before it."""
+
+    opened: threading.Event = field(default_factory=threading.Event)
+    reached: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(frozen=True)
+class Piece:
+    text: str
+    statistics: TokenStatistics
+    prefill: bool = False
+
+
+def token_statistics(index: int = 1, *, prefill: bool = False) -> TokenStatistics:
+    """Plausible costs that vary with `index` and are the same on every run."""
+    wave = 0.5 + 0.5 * math.sin(index / 3)
+    shares = [0.06 + 0.02 * layer * (0.6 + 0.4 * math.sin(index + layer)) for layer in range(LAYERS)]
+    active = tuple(round(NEURONS * share) for share in shares)
+    loaded = tuple(NEURONS if prefill else round(n * (0.05 + 0.08 * wave)) for n in active)
+    return TokenStatistics(
+        io_ms=400.0 if prefill else 9 + 5 * wave,
+        memory_ms=0.4 + 0.2 * wave,
+        compute_ms=18 + 2 * math.sin(index / 2),
+        bytes_read=12 * MB if prefill else 2048 * sum(loaded),
+        reads=LAYERS if prefill else sum(loaded) // 2,
+        active=active,
+        loaded=loaded,
+        resident=tuple(min(NEURONS, 2 * n) for n in active),
+        neurons=NEURONS,
+        footprint_bytes=312 * MB,
+    )
+
+
+class Generation:
+    """Replays a script once. Strings are tokens; see Pause and Gate; an exception is raised."""
+
+    def __init__(self, script, messages, cancelled: threading.Event):
+        self.summary = Summary(prompt_tokens=4 * len(messages))
+        self._script, self._cancelled = script, cancelled
+        self._costs: list[TokenStatistics] = []
+
+    def __iter__(self):
+        for item in self._script:
+            if isinstance(item, Exception):
+                raise item
+            if isinstance(item, str):
+                yield self._piece(item)
+            else:
+                self._wait(item)
+            if self._cancelled.is_set():
+                break
+        self.summary.finish_reason = "cancelled" if self._cancelled.is_set() else "stop"
+
+    def _piece(self, text: str) -> Piece:
+        index = len(self.summary.tokens)
+        statistics = token_statistics(index, prefill=not index)
+        self.summary.tokens.append(index)
+        self.summary.text += text
+        self.summary.time_to_first_token_s = 0.42
+        if index:
+            self._costs.append(statistics)
+            self.summary.per_token = means(self._costs)
+            self.summary.tokens_per_second = 1000 / self.summary.per_token["total_ms"]
+        return Piece(text, statistics, prefill=not index)
+
+    def _wait(self, item: Pause | Gate) -> None:
+        if isinstance(item, Pause):
+            self._cancelled.wait(item.seconds)
+            return
+        item.reached.set()
+        while not (item.opened.is_set() or self._cancelled.is_set()):
+            time.sleep(0.001)
+
+
+@dataclass(frozen=True, eq=False)
+class FakeOutlook:
+    """Room for every neuron at 27 MB; each token of the window makes it a little faster, while a MB is left for it."""
+
+    profile: DriveProfile | None = None
+    smallest: int = 9 * MB
+    full: int = 27 * MB
+
+    def smallest_budget(self, settings: Settings) -> int:
+        return self.smallest
+
+    def full_budget(self, settings: Settings) -> int:
+        return self.full
+
+    def longer_window(self, settings: Settings) -> tuple[int, int] | None:
+        return (8, 3 * MB) if self.profile else None
+
+    def plan(self, settings: Settings) -> SimpleNamespace:
+        items = {"resident": 5.2 * MB, "predictors": 0.6 * MB, "kv_cache": 1.0 * MB, "workspace": 0.5 * MB}
+        ceiling = settings.memory_budget or 12.2 * MB
+        return SimpleNamespace(items=items | {"neuron_pool": min(19 * MB, ceiling - sum(items.values()))})
+
+    def predict(self, settings: Settings) -> Prediction | None:
+        if self.profile is None or settings.selection == "dense":
+            return None
+        pool = self.plan(settings).items["neuron_pool"]
+        window = min(settings.window, pool / MB)
+        io = 20 / (1 + window)
+        return Prediction(
+            True, 0, window, int(7 * MB + window * MB), int(window * MB), 1e6 / window, 100, 0.9, io, 1, 9
+        )
+
+
+class FakeModel:
+    def __init__(self, engine: "FakeEngine", settings: Settings):
+        self._engine = engine
+        self.settings = settings
+        self.name = "Starter"
+        self.prepared = SimpleNamespace(manifest={}, folder=Path("/"))
+        self.outlook = FakeOutlook(engine.profile)
+        self.model_bytes, self.flash_bytes, self.context = 24 * MB, 19 * MB, 512
+        items = {"resident": 5.2 * MB, "predictors": 0.6 * MB, "neuron_pool": 4.9 * MB, "kv_cache": 1.0 * MB}
+        items["workspace"] = 0.5 * MB
+        self.budget = SimpleNamespace(items=items, total=sum(items.values()), smallest=9 * MB)
+
+    def generate(self, messages, options: GenerationOptions, cancelled: threading.Event) -> Generation:
+        self._engine.seen.append("generate")
+        self._engine.asked.append(messages)
+        self._engine.options.append(options)
+        script = self._engine.scripts.pop(0) if self._engine.scripts else ["Hello", " there", "."]
+        return Generation(script, messages, cancelled)
+
+    def give_back(self) -> None:
+        """What the engine does between two tokens when the system is critically short of memory."""
+        items = self.budget.items | {"neuron_pool": 2.5 * MB}
+        self.budget = SimpleNamespace(items=items, total=sum(items.values()), smallest=9 * MB)
+
+    def close(self) -> None:
+        self._engine.seen.append("close")
+
+
+class FakeEngine:
+    """Takes the place of the module `engine`. `scripts`: one an answer; `loads`: an exception or a Gate for each load.
+
+    `seen` records the calls in their order, `threads` the threads that they came on.
+    """
+
+    Settings = Settings
+    GenerationOptions = GenerationOptions
+
+    def __init__(self, scripts=(), loads=(), profile=None, proofs=()):
+        self.scripts, self.loads, self.profile = list(scripts), list(loads), profile
+        self.proofs = list(proofs)
+        self.asked: list = []
+        self.options: list[GenerationOptions] = []
+        self.seen: list[str] = []
+        self.model: FakeModel | None = None
+        self.threads: set[int] = set()
+
+    def load(self, path: str, settings: Settings) -> FakeModel:
+        self.seen.append(f"load {path}")
+        self.threads.add(threading.get_ident())
+        step = self.loads.pop(0) if self.loads else None
+        if isinstance(step, Gate):
+            step.reached.set()
+            step.opened.wait()
+        elif step is not None:
+            raise step
+        self.model = FakeModel(self, settings)
+        return self.model
+
+    def prove(self, model: str, settings: Settings, progress, cancelled: threading.Event):
+        """What `proofs` has: an exception, a Gate, or what is found."""
+        self.seen.append(f"prove {model}")
+        self.threads.add(threading.get_ident())
+        progress(0.5, "exact")
+        step = self.proofs.pop(0)
+        if isinstance(step, Gate):
+            step.reached.set()
+            while not (step.opened.is_set() or cancelled.is_set()):
+                time.sleep(0.001)
+            raise CancelledError("Stopped.")
+        if isinstance(step, Exception):
+            raise step
+        return step
+
+    def release(self) -> None:
+        self.seen.append("release")
+        self.threads.add(threading.get_ident())

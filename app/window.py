@@ -33,7 +33,7 @@ from app.chat.transfer import Transfer
 from app.chat.view import ChatView
 from app.conversations.conversation import Conversation
 from app.conversations.exchange import CHAT_SUFFIX
-from app.conversations.storage import Storage
+from app.conversations.keeper import ConversationKeeper
 from app.desktop.diagnostics import Diagnostics
 from app.desktop.links import LICENCES, show_licences, show_releases
 from app.desktop.notifications import Notifier
@@ -42,7 +42,7 @@ from app.library.proof import ProofWindow
 from app.library.survey import STARTER, Row
 from app.library.window import LibraryWindow, dropped_folder
 from app.monitor.panel import MonitorPanel
-from app.settings.registry import BY_KEY, FILE, Settings
+from app.settings.registry import BY_KEY, FILE, Preferences
 from app.settings.window import SettingsWindow
 from app.widgets import language, units
 from app.widgets.colours import colours, forget
@@ -79,10 +79,10 @@ class MainWindow(QMainWindow):
         self.setAcceptDrops(True)
         self._place = QSettings(str(data_dir / "window.ini"), QSettings.Format.IniFormat) if data_dir else None
         language.use(language.SYSTEM)  # for what there may be to say about the settings
-        self.settings = Settings(data_dir / FILE if data_dir else None, self)
+        self.settings = Preferences(data_dir / FILE if data_dir else None, self)
         language.use(self.settings["general.language"])
         self._model = model or self.settings["models.last"]
-        self.storage = Storage(data_dir, self)
+        self.storage = ConversationKeeper(data_dir, self)
         set_text_size(self.settings["general.text_size"])
         self.chat = ChatView(host, self.storage, self.settings, starter=self._model == STARTER)
         self.sidebar = Sidebar(self.storage)

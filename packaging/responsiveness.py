@@ -166,9 +166,9 @@ def answers(window, count: int | None = None, seconds: float = PATIENCE_S) -> It
 def keep(folder: Path, conversations: list[int]) -> None:
     """Write conversations into the folder of data, the latest first, each of so many messages."""
     from app.conversations.conversation import Conversation
-    from app.conversations.store import FILE, Store
+    from app.conversations.store import FILE, ConversationStore
 
-    store = Store(folder / FILE)
+    store = ConversationStore(folder / FILE)
     for number, messages in enumerate(conversations):
         conversation, parent, tree = Conversation(), None, []
         for turn in range(messages // 2):
@@ -458,7 +458,7 @@ class Painting(QObject):
         self._figures.stop()
 
     def _append(self) -> None:
-        history = self._window.host.history
+        history = self._window.host.recent_tokens
         history.add(time.monotonic(), history.latest)
         self._window.chat.transcript.messages()[-1].append("and then some more ")
 

@@ -27,13 +27,13 @@ from PySide6.QtWidgets import QApplication, QDialog, QWidget
 import engine
 from app.conversations.conversation import Conversation
 from app.conversations.store import FILE as HISTORY
-from app.conversations.store import Store
+from app.conversations.store import ConversationStore
 from app.desktop.application import Application
 from app.host.engine_host import EngineHost, State
 from app.library.jobs import Job, JobState
 from app.library.proof import ProofWindow
 from app.settings.registry import FILE as SETTINGS
-from app.settings.registry import Settings
+from app.settings.registry import Preferences
 from app.widgets.language import CHINESE, ENGLISH
 from app.window import MainWindow
 
@@ -84,7 +84,7 @@ class Studio:
 
     def __init__(self, data: Path, language: str, wanted: list[str]):
         self._language, self._wanted = language, wanted
-        settings = Settings(data / SETTINGS)
+        settings = Preferences(data / SETTINGS)
         settings["general.language"] = language
         settings["memory.budget"] = BUDGET
         settings["chat.seed"] = SEED
@@ -165,7 +165,7 @@ def chat(data: Path) -> None:
             studio.say(message)
         spread.append((studio.window.chat.conversation.id, days))
     studio.close()
-    store = Store(data / HISTORY)
+    store = ConversationStore(data / HISTORY)
     for id_, days in spread:
         conversation = store.conversation(id_)
         conversation.updated -= days * DAY_S

@@ -33,7 +33,7 @@ from PySide6.QtWidgets import (
 
 from app.chat.notice import Notice
 from app.conversations.conversation import Head
-from app.conversations.storage import Storage
+from app.conversations.keeper import ConversationKeeper
 from app.conversations.store import Hit
 from app.widgets.colours import colours, mix
 from app.widgets.fields import SearchField, TakesText
@@ -336,7 +336,7 @@ class Sidebar(QWidget):
     deleted = Signal(str)
     export_asked = Signal(str)
 
-    def __init__(self, storage: Storage, parent: QWidget | None = None):
+    def __init__(self, storage: ConversationKeeper, parent: QWidget | None = None):
         super().__init__(parent)
         self._storage = storage
         self._heads: list[Head] = []

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QWidget
 
 from app.conversations.conversation import Conversation
 from app.conversations.exchange import CHAT_SUFFIX, to_json
-from app.conversations.storage import Storage
+from app.conversations.keeper import ConversationKeeper
 from app.widgets.dialogs import choose_file_to_open, choose_file_to_save, tell
 from app.widgets.language import tr
 from engine.system.files import write_whole
@@ -23,7 +23,7 @@ SAFE = " -_.,()&+'"  # of a title's characters, beside letters and digits, those
 class Transfer(QObject):
     """Asks for files, and says what went wrong. `window`: what the dialogs belong to."""
 
-    def __init__(self, storage: Storage, window: QWidget):
+    def __init__(self, storage: ConversationKeeper, window: QWidget):
         super().__init__(window)
         self._storage, self._window = storage, window
 

@@ -15,10 +15,10 @@ from app.chat.receipt import Receipt
 from app.chat.transcript import COLUMN_MARGIN, Transcript
 from app.chat.welcome import Welcome
 from app.conversations.conversation import ASSISTANT, INTERRUPTED, Conversation, Message
-from app.conversations.storage import Storage
+from app.conversations.keeper import ConversationKeeper
 from app.host.engine_host import EngineHost, ModelInfo, State
 from app.settings.parameters import ParametersPanel, options_of
-from app.settings.registry import Settings
+from app.settings.registry import Preferences
 from engine.statistics import Summary
 
 
@@ -37,7 +37,13 @@ class ChatView(QWidget):
     answered = Signal(object, object)  # Conversation, Message: an answer has ended
 
     def __init__(
-        self, host: EngineHost, storage: Storage, settings: Settings, *, starter: bool, parent: QWidget | None = None
+        self,
+        host: EngineHost,
+        storage: ConversationKeeper,
+        settings: Preferences,
+        *,
+        starter: bool,
+        parent: QWidget | None = None,
     ):
         super().__init__(parent)
         self.setBackgroundRole(QPalette.ColorRole.Base)

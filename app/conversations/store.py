@@ -59,7 +59,7 @@ class Hit:
     after: str
 
 
-class Store:
+class ConversationStore:
     """The conversations in one file; None keeps them in memory.
 
     rescued: what to tell the user if the file was damaged. Raises StoreError.

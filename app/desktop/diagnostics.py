@@ -23,7 +23,7 @@ from PySide6.QtWidgets import QWidget
 
 from app.host.engine_host import EngineHost
 from app.host.worker import Worker
-from app.settings.registry import BY_KEY, Settings
+from app.settings.registry import BY_KEY, Preferences
 from app.widgets.colours import is_dark
 from app.widgets.dialogs import choose_file_to_save, tell
 from engine.errors import FlashbulbError
@@ -59,7 +59,7 @@ class RecentLog(logging.Handler):
 class Diagnostics(QObject):
     """Asks for a file, and writes it. `window`: what the dialogs belong to."""
 
-    def __init__(self, host: EngineHost, settings: Settings, window: QWidget):
+    def __init__(self, host: EngineHost, settings: Preferences, window: QWidget):
         super().__init__(window)
         self._host, self._settings, self._window = host, settings, window
         self._worker: Worker | None = None
@@ -101,7 +101,7 @@ class Diagnostics(QObject):
             "engine": {
                 "state": self._host.state.name,
                 "model": asdict(model) if model else None,
-                "recent_tokens": self._host.history.means(),
+                "recent_tokens": self._host.recent_tokens.means(),
             },
             "log": list(self.log.lines),
         }

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QApplication, QSystemTrayIcon, QWidget
 from app.conversations.conversation import INTERRUPTED, Conversation, Message
 from app.host.engine_host import State
 from app.library.jobs import Job, JobState
-from app.settings.registry import Settings
+from app.settings.registry import Preferences
 from app.widgets.icons import application_icon
 
 LONG_S = 8.0  # an answer that takes this long is not waited for
@@ -22,7 +22,7 @@ class Notifier(QObject):
     A notification needs an icon in the menu bar (on Linux in the tray), which goes when the application is looked at.
     """
 
-    def __init__(self, window: QWidget, settings: Settings):
+    def __init__(self, window: QWidget, settings: Preferences):
         super().__init__(window)
         self._window, self._settings = window, settings
         self._began = 0.0

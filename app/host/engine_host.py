@@ -21,7 +21,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
-from app.host.history import History
+from app.host.recent_tokens import RecentTokens
 from app.widgets.language import spoken, tr
 from engine.errors import CancelledError, FlashbulbError
 from engine.system.awake import awake
@@ -95,7 +95,7 @@ class EngineHost(QObject):
         super().__init__(parent)
         self.state = State.EMPTY
         self.model: ModelInfo | None = None
-        self.history = History()
+        self.recent_tokens = RecentTokens()
         self._engine = engine
         self._loaded_model = None  # the engine's thread only
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -190,14 +190,14 @@ class EngineHost(QObject):
         text = []
         while self._pieces:
             moment, piece = self._pieces.popleft()
-            self.history.add(moment, piece.statistics, piece.prefill)
+            self.recent_tokens.add(moment, piece.statistics, piece.prefill)
             text.append(piece.text)
         if joined := "".join(text):
             self.text_arrived.emit(joined)
 
     def _on_loaded(self, model: ModelInfo) -> None:
         self.model = model
-        self.history = History()
+        self.recent_tokens = RecentTokens()
         self._set_state(State.READY)
         self.loaded.emit(model)
 

@@ -20,7 +20,7 @@ from app.host.worker import Worker
 from app.library.jobs import LOOK_UP, Job, Jobs
 from app.library.row import ModelRow
 from app.library.survey import Row, Survey, for_checkpoint, for_repository, repository_in, survey, verify
-from app.settings.registry import Settings
+from app.settings.registry import Preferences
 from app.widgets import units
 from app.widgets.dialogs import tell
 from app.widgets.fields import SearchField
@@ -45,7 +45,7 @@ class LibraryWindow(QMainWindow):
 
     def __init__(
         self,
-        settings: Settings,
+        settings: Preferences,
         jobs: Jobs | None = None,
         look_ups: Jobs | None = None,
         parent: QWidget | None = None,

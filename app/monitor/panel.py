@@ -7,7 +7,7 @@ from PySide6.QtGui import QContextMenuEvent, QGuiApplication, QHideEvent, QPalet
 from PySide6.QtWidgets import QFrame, QMenu, QScrollArea, QVBoxLayout, QWidget
 
 from app.host.engine_host import EngineHost, ModelInfo, State
-from app.host.history import History
+from app.host.recent_tokens import RecentTokens
 from app.monitor.plots import FilledLine, HeatMap, StackedBar, TokenBars
 from app.monitor.section import Legend, Section
 from app.widgets import units
@@ -55,7 +55,7 @@ class MemorySection(Section):
         self.bar.set_parts([], 0)
         self.legend.set_values(*("–" for _ in self.ITEMS))
 
-    def refresh(self, model: ModelInfo, history: History) -> None:
+    def refresh(self, model: ModelInfo, history: RecentTokens) -> None:
         used = history.latest.footprint_bytes if history.latest else model.footprint_bytes
         budget = model.memory_budget or model.planned_bytes
         self.aside.setText(tr("model {0}").format(units.size(model.model_bytes)))
@@ -102,7 +102,7 @@ class FlashSection(Section):
         self.add(self.line)
         self.add(self.caption)
 
-    def refresh(self, history: History, now: float) -> None:
+    def refresh(self, history: RecentTokens, now: float) -> None:
         rate, reads = history.rate(now)
         traffic = history.traffic(now)
         self.number.setText(units.rate(rate))
@@ -134,7 +134,7 @@ class TimeSection(Section):
         self.add(self.bars)
         self.add(self.legend)
 
-    def refresh(self, history: History) -> None:
+    def refresh(self, history: RecentTokens) -> None:
         means = history.means()
         fields = [field for _, _, field in self.PARTS]
         self.bars.set_bars([tuple(getattr(token, field) for field in fields) for token in history.tokens])
@@ -161,7 +161,7 @@ class NeuronsSection(Section):
         self.add(self.map)
         self.add(self.legend)
 
-    def refresh(self, history: History) -> None:
+    def refresh(self, history: RecentTokens) -> None:
         tokens = history.tokens
         self.map.set_columns([[active / token.neurons for active in token.active] for token in tokens])
         if not tokens:
@@ -210,7 +210,7 @@ class MonitorPanel(Ringed, QScrollArea):
 
     def refresh(self) -> None:
         """Show the host's figures as they are now."""
-        now, history = time.monotonic(), self._host.history
+        now, history = time.monotonic(), self._host.recent_tokens
         if self._host.model:
             self.memory.refresh(self._host.model, history)
         else:
@@ -252,7 +252,7 @@ class MonitorPanel(Ringed, QScrollArea):
         all."""
         if self._host.state in (State.ANSWERING, State.STOPPING):
             self._timer.start(BUSY_MS)
-        elif self._host.state is State.CLOSED or (self._host.history.quiet(now) and not self.memory.pressed):
+        elif self._host.state is State.CLOSED or (self._host.recent_tokens.quiet(now) and not self.memory.pressed):
             self._timer.stop()
         else:
             self._timer.start(IDLE_MS)

@@ -6,7 +6,7 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QImage, QPainter, QPainterPath, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from app.host.history import TOKENS
+from app.host.recent_tokens import TOKENS
 from app.widgets.colours import colours, mix
 
 BAR_HEIGHT = 11

@@ -9,7 +9,7 @@ from app.settings.curve import Curve
 from app.settings.drive_test import DriveTest
 from app.settings.forecast import Forecast
 from app.settings.panes import Pane
-from app.settings.registry import BY_KEY, Settings
+from app.settings.registry import BY_KEY, Preferences
 from app.widgets import units
 from app.widgets.labels import Label, at_both_ends, quiet
 from engine.settings import Settings as EngineSettings
@@ -54,7 +54,7 @@ class MemoryPane(Pane):
 
     reload_asked = Signal()
 
-    def __init__(self, settings: Settings, host: EngineHost, parent: QWidget | None = None):
+    def __init__(self, settings: Preferences, host: EngineHost, parent: QWidget | None = None):
         super().__init__(settings, parent)
         self._host = host
         self._showing = False
@@ -329,7 +329,7 @@ class MemoryPane(Pane):
 
     def _measured(self) -> float | None:
         """Tokens a second of the recent tokens, as they were with what is loaded."""
-        total = self._host.history.means().get("total_ms")
+        total = self._host.recent_tokens.means().get("total_ms")
         return 1000 / total if total and self._host.model else None
 
     def needs_reload(self) -> bool:

@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.settings.parameters import ParametersForm
-from app.settings.registry import BY_KEY, Settings
+from app.settings.registry import BY_KEY, Preferences
 from app.widgets import language
 from app.widgets.dialogs import choose_folder
 from app.widgets.labels import quiet
@@ -30,7 +30,7 @@ LABEL_WIDTH = 120
 class Pane(QWidget):
     """Rows, the names at the left."""
 
-    def __init__(self, settings: Settings, parent: QWidget | None = None):
+    def __init__(self, settings: Preferences, parent: QWidget | None = None):
         super().__init__(parent)
         self._settings = settings
         self.form = QGridLayout()  # a form layout squeezes fields that hold wrapped text
@@ -73,7 +73,7 @@ def _first_of(control: QWidget) -> QWidget:
 
 
 class GeneralPane(Pane):
-    def __init__(self, settings: Settings, parent: QWidget | None = None):
+    def __init__(self, settings: Preferences, parent: QWidget | None = None):
         super().__init__(settings, parent)
         size = BY_KEY["general.text_size"]
         self.text_size = QSpinBox(minimum=int(size.minimum), maximum=int(size.maximum), singleStep=10, suffix=" %")
@@ -114,7 +114,7 @@ class GeneralPane(Pane):
 
 
 class ModelsPane(Pane):
-    def __init__(self, settings: Settings, parent: QWidget | None = None):
+    def __init__(self, settings: Preferences, parent: QWidget | None = None):
         super().__init__(settings, parent)
         self.folder = QLineEdit(readOnly=True)
         self.folder.setAccessibleName(self.tr("Models folder"))
@@ -157,7 +157,7 @@ class ModelsPane(Pane):
 
 
 class ChatPane(Pane):
-    def __init__(self, settings: Settings, parent: QWidget | None = None):
+    def __init__(self, settings: Preferences, parent: QWidget | None = None):
         super().__init__(settings, parent)
         self.parameters = ParametersForm(columns=2)
         self.parameters.changed.connect(self._on_changed)

@@ -14,7 +14,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.settings.registry import BY_KEY, Settings
+from app.settings.registry import BY_KEY, Preferences
 from app.widgets.card import paint_card
 from app.widgets.colours import colours, is_dark
 from app.widgets.fields import TakesText
@@ -27,7 +27,7 @@ PROMPT_LINES = 3
 RADIUS = 14
 
 
-def options_of(parameters: dict, settings: Settings) -> dict:
+def options_of(parameters: dict, settings: Preferences) -> dict:
     """What a conversation's answers are made with: its own values where it has valid ones, else the defaults."""
     defaults = settings.section("chat")
     own = {k: v for k, v in parameters.items() if k in defaults and BY_KEY[f"chat.{k}"].accepts(v)}
@@ -140,7 +140,7 @@ class ParametersPanel(QWidget):
 
     changed = Signal()
 
-    def __init__(self, settings: Settings, parent: QWidget | None = None):
+    def __init__(self, settings: Preferences, parent: QWidget | None = None):
         super().__init__(parent)
         self._settings = settings
         self._parameters: dict = {}

@@ -121,7 +121,7 @@ BY_KEY = {setting.key: setting for setting in TABLE}
 UPGRADES: dict[int, Callable[[dict], dict]] = {}
 
 
-class Settings(QObject):
+class Preferences(QObject):
     """The values. `path`: their file; None keeps them in memory.
 
     notice: what to tell the user if the file could not be used. An unknown key is a KeyError, a wrong value a

@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QMainWindow, QSizePolicy, QStackedWidget, QToolBut
 from app.host.engine_host import EngineHost
 from app.settings.memory_pane import MemoryPane
 from app.settings.panes import ChatPane, GeneralPane, ModelsPane
-from app.settings.registry import Settings
+from app.settings.registry import Preferences
 from app.widgets.colours import colours, mix
 from app.widgets.toolbar import ToolBar
 
@@ -46,7 +46,7 @@ class SettingsWindow(QMainWindow):
 
     reload_asked = Signal()
 
-    def __init__(self, settings: Settings, host: EngineHost, parent: QWidget | None = None):
+    def __init__(self, settings: Preferences, host: EngineHost, parent: QWidget | None = None):
         super().__init__(parent, Qt.WindowType.Window)
         # A settings window has no use for being minimised or for filling the screen.
         self.setWindowFlags(

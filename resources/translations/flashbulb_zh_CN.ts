@@ -601,6 +601,17 @@
     </message>
 </context>
 <context>
+    <name>ConversationKeeper</name>
+    <message>
+        <source>{0} cannot be read ({1}).</source>
+        <translation>无法读取 {0}（{1}）。</translation>
+    </message>
+    <message>
+        <source>{0} was not imported. {1}</source>
+        <translation>未导入 {0}。{1}</translation>
+    </message>
+</context>
+<context>
     <name>ConversationList</name>
     <message>
         <source>Conversations</source>
@@ -1696,6 +1707,25 @@
     </message>
 </context>
 <context>
+    <name>Preferences</name>
+    <message>
+        <source>Settings cannot be written to {0} ({1}).</source>
+        <translation>无法将设置写入 {0}（{1}）。</translation>
+    </message>
+    <message>
+        <source>{0} cannot be read ({1}): default settings are used.</source>
+        <translation>无法读取 {0}（{1}）：将使用默认设置。</translation>
+    </message>
+    <message>
+        <source>The settings file was damaged. Default settings are used; the file is kept as {0}.</source>
+        <translation>设置文件已损坏。将使用默认设置；原文件保留为 {0}。</translation>
+    </message>
+    <message>
+        <source>{0} is damaged and cannot be put aside ({1}).</source>
+        <translation>{0} 已损坏且无法移开（{1}）。</translation>
+    </message>
+</context>
+<context>
     <name>ProofWindow</name>
     <message>
         <source>Prove {0}</source>
@@ -1810,25 +1840,6 @@
     </message>
 </context>
 <context>
-    <name>Settings</name>
-    <message>
-        <source>Settings cannot be written to {0} ({1}).</source>
-        <translation>无法将设置写入 {0}（{1}）。</translation>
-    </message>
-    <message>
-        <source>{0} cannot be read ({1}): default settings are used.</source>
-        <translation>无法读取 {0}（{1}）：将使用默认设置。</translation>
-    </message>
-    <message>
-        <source>The settings file was damaged. Default settings are used; the file is kept as {0}.</source>
-        <translation>设置文件已损坏。将使用默认设置；原文件保留为 {0}。</translation>
-    </message>
-    <message>
-        <source>{0} is damaged and cannot be put aside ({1}).</source>
-        <translation>{0} 已损坏且无法移开（{1}）。</translation>
-    </message>
-</context>
-<context>
     <name>SettingsWindow</name>
     <message>
         <source>General</source>
@@ -1888,17 +1899,6 @@
     <message>
         <source>Delete</source>
         <translation>删除</translation>
-    </message>
-</context>
-<context>
-    <name>Storage</name>
-    <message>
-        <source>{0} cannot be read ({1}).</source>
-        <translation>无法读取 {0}（{1}）。</translation>
-    </message>
-    <message>
-        <source>{0} was not imported. {1}</source>
-        <translation>未导入 {0}。{1}</translation>
     </message>
 </context>
 <context>

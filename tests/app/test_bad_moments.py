@@ -19,7 +19,7 @@ import engine
 from app.chat import transfer
 from app.conversations.store import FILE
 from app.host.engine_host import State
-from app.host.history import History
+from app.host.recent_tokens import RecentTokens
 from app.library.jobs import COMMAND, JobState
 from app.library.survey import STARTER
 from app.settings.registry import FILE as SETTINGS_FILE
@@ -288,7 +288,7 @@ def test_the_machine_was_asleep_in_the_middle_of_an_answer(qtbot, open_window, m
 
 
 def test_a_token_that_took_a_night_costs_the_panel_nothing():
-    history, night = History(), 8 * 3600
+    history, night = RecentTokens(), 8 * 3600
     history.add(100.0, token_statistics(1))
     history.add(100.0 + night, replace(token_statistics(2), compute_ms=1e3 * night))
     assert len(history.traffic(100.0 + night)) == 120

@@ -8,7 +8,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFileDialog, QLineEdit, QMessageBox
 
 from app.conversations.conversation import INTERRUPTED
-from app.conversations.store import FILE, Store
+from app.conversations.store import FILE, ConversationStore
 from app.host.engine_host import State
 from engine.errors import ReadError
 from tests.app.conversations.test_store import save, talk
@@ -35,7 +35,7 @@ def titles(window):
 
 def stored(folder):
     """All conversations on disk, the latest first."""
-    store = Store(folder / FILE)
+    store = ConversationStore(folder / FILE)
     try:
         return [store.conversation(head.id) for head in store.heads()]
     finally:
@@ -284,7 +284,7 @@ def test_a_damaged_file_is_told_and_the_window_works(qtbot, open_window, tmp_pat
 @pytest.fixture
 def three(tmp_path):
     """A folder with three conversations."""
-    store = Store(tmp_path / FILE)
+    store = ConversationStore(tmp_path / FILE)
     for number, (asked, said) in enumerate(
         (("Bread", "Mix at eight"), ("Lisbon", "Three days"), ("Sky", "Blue light"))
     ):

@@ -11,7 +11,7 @@ import pytest
 
 from app.conversations import store as history
 from app.conversations.conversation import Conversation
-from app.conversations.store import MIGRATIONS, Store, StoreError, fold
+from app.conversations.store import MIGRATIONS, ConversationStore, StoreError, fold
 
 FIRST_VERSION = Path(__file__).with_name("history_v1.sql")
 
@@ -26,8 +26,8 @@ def open_store(path):
     """`open_store()`: a store of `path`, closed at the end of the test."""
     stores = []
 
-    def make() -> Store:
-        stores.append(Store(path))
+    def make() -> ConversationStore:
+        stores.append(ConversationStore(path))
         return stores[-1]
 
     yield make
@@ -178,23 +178,23 @@ def test_the_first_version_is_brought_up_to_date(open_store, path):
 
 
 def test_a_migration_that_fails_changes_nothing(path, monkeypatch):
-    Store(path).close()
+    ConversationStore(path).close()
     broken = (*MIGRATIONS, "CREATE TABLE half (x); CREATE TABLE half (x);")
     monkeypatch.setattr(history, "MIGRATIONS", broken)
     with pytest.raises(StoreError, match="already exists"):
-        Store(path)
+        ConversationStore(path)
     monkeypatch.undo()
-    Store(path).close()
+    ConversationStore(path).close()
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'half'").fetchone() == (0,)
 
 
 def test_a_newer_version_is_left_alone(path):
-    Store(path).close()
+    ConversationStore(path).close()
     with closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA user_version = 99")
     with pytest.raises(StoreError, match="newer Flashbulb"):
-        Store(path)
+        ConversationStore(path)
 
 
 # ---------------------------------------------------------------------------- bad moments
@@ -281,11 +281,11 @@ def test_a_full_disk_is_said_to_be_full(open_store):
 def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StoreError, match="cannot be written"):
-        Store(tmp_path / "file" / "conversations.sqlite")
+        ConversationStore(tmp_path / "file" / "conversations.sqlite")
 
 
 def _write_and_die(path):
-    store = Store(path)
+    store = ConversationStore(path)
     saved = Conversation("c")
     _, answer = saved.ask("Hi")
     answer.text = "Half an"

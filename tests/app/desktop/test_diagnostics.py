@@ -44,7 +44,7 @@ def test_it_says_what_is_there_and_nothing_that_was_said(qtbot, open_window, tmp
     for text in (f"Remember: {SECRET} and {TOKEN}", SECRET, "Again"):
         type_and_send(qtbot, window, text)
         wait_until_ready(qtbot, window)
-    logging.getLogger("app.conversations.storage").error(
+    logging.getLogger("app.conversations.keeper").error(
         "conversations: %r", UnicodeEncodeError("utf-8", SECRET, 0, 1, SECRET)
     )
     box = export(qtbot, window, tmp_path / "report.json")

@@ -126,7 +126,7 @@ def test_what_tokens_cost_is_kept_apart_from_the_prompt(qtbot, ready):
     host = ready(FakeEngine(scripts=[["a", "b", "c"]]))
     with qtbot.waitSignal(host.finished):
         host.generate(HELLO)
-    assert len(host.history.tokens) == 2
+    assert len(host.recent_tokens.tokens) == 2
 
 
 def test_shutting_down_twice_is_harmless(make_host):

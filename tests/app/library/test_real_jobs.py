@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QMessageBox
 from app.library.jobs import COMMAND, Jobs, JobState
 from app.library.survey import STARTER
 from app.library.window import LibraryWindow
-from app.settings.registry import Settings
+from app.settings.registry import Preferences
 from app.widgets import language
 from engine.store.manifest import PreparedModel
 from tests.engine.library.test_local import add_half
@@ -30,7 +30,7 @@ def library(qtbot, tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     assert COMMAND[0] == sys.executable
     text = write_text(tmp_path / "text.txt")
-    window = LibraryWindow(Settings(), Jobs((*COMMAND, "--calibration", str(text))))
+    window = LibraryWindow(Preferences(), Jobs((*COMMAND, "--calibration", str(text))))
     window.show()
     qtbot.waitUntil(lambda: window.row(STARTER) is not None, timeout=PATIENCE)
     yield window

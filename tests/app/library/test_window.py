@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QLabel, QMessageBox
 from app.library.jobs import Jobs, JobState
 from app.library.survey import STARTER, STARTER_FOLDER
 from app.library.window import LibraryWindow
-from app.settings.registry import Settings
+from app.settings.registry import Preferences
 from tests.app.library.test_jobs import PROGRAM
 from tests.helpers.dropping import checkpoint_in, drop
 
@@ -52,7 +52,7 @@ def installed(folder):
 @pytest.fixture
 def library(qtbot, folder):
     python = (sys.executable, "-S", "-c")
-    window = LibraryWindow(Settings(), Jobs((*python, PROGRAM)), Jobs((*python, LOOKS_UP)))
+    window = LibraryWindow(Preferences(), Jobs((*python, PROGRAM)), Jobs((*python, LOOKS_UP)))
     window.show()
     qtbot.waitUntil(lambda: window.row(STARTER) is not None, timeout=PATIENCE)
     qtbot.waitUntil(lambda: window.rows[0].button.isVisible(), timeout=PATIENCE)

@@ -61,7 +61,7 @@ def test_what_is_measured_is_marked_where_it_was_measured(qtbot, open_pane):
     assert pane.budget.curve._measured is None
     main.chat.send("Hello")
     qtbot.waitUntil(lambda: main.host.state is State.READY and pane.budget.curve._measured is not None)
-    speed = 1000 / main.host.history.means()["total_ms"]
+    speed = 1000 / main.host.recent_tokens.means()["total_ms"]
     share = (12.2 * MB - 9 * MB) / (18 * MB)
     assert pane.budget.curve._measured == (pytest.approx(share, abs=1e-3), pytest.approx(speed))
     assert f"{speed:.0f} measured" in pane.budget.outcome.text()

@@ -3,15 +3,15 @@ import json
 import pytest
 
 from app.settings import registry
-from app.settings.registry import TABLE, Settings
+from app.settings.registry import TABLE, Preferences
 
 
 @pytest.fixture
 def make_settings():
     made = []
 
-    def make(path=None) -> Settings:
-        made.append(Settings(path))
+    def make(path=None) -> Preferences:
+        made.append(Preferences(path))
         return made[-1]
 
     yield make

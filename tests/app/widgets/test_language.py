@@ -113,9 +113,9 @@ def test_english_tells_one_from_many(qapp, count, text):
 
 
 def test_every_pane_of_the_settings_opens_in_chinese(qtbot, make_host, chinese):
-    from app.settings.registry import Settings
+    from app.settings.registry import Preferences
     from tests.helpers.fake_engine import FakeEngine
 
-    window = SettingsWindow(Settings(), make_host(FakeEngine()))
+    window = SettingsWindow(Preferences(), make_host(FakeEngine()))
     qtbot.addWidget(window)
     assert window.panes[0][1] == "通用"

@@ -14,14 +14,14 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.conversations.conversation import Conversation, Head, Message
 from app.conversations.exchange import from_json
-from app.conversations.store import FILE, Store, StoreError
+from app.conversations.store import FILE, ConversationStore, StoreError
 from app.host.worker import Task, Worker
 
 SAVE_MS = 900  # "at least each second"
 log = logging.getLogger(__name__)
 
 
-class Storage(QObject):
+class ConversationKeeper(QObject):
     """Conversations on disk, in `folder`; None keeps them only as long as the application runs."""
 
     heads_changed = Signal(object)  # list of Head, the latest first
@@ -31,7 +31,7 @@ class Storage(QObject):
     def __init__(self, folder: Path | None = None, parent: QObject | None = None):
         super().__init__(parent)
         self._path = folder / FILE if folder else None
-        self._store: Store | None = None  # the worker's thread only
+        self._store: ConversationStore | None = None  # the worker's thread only
         self._in_use: WeakValueDictionary[str, Conversation] = WeakValueDictionary()
         self._unsaved: dict[str, tuple[Conversation, dict[str, Message]]] = {}
         self._said = ""
@@ -112,7 +112,7 @@ class Storage(QObject):
         self.keep(conversation)
         self.save_now()
 
-    def _change(self, change: Callable[[Store], None]) -> None:
+    def _change(self, change: Callable[[ConversationStore], None]) -> None:
         self.save_now()
         self._worker.submit(lambda: self._changed(change), self.heads_changed.emit, self._on_failed)
 
@@ -140,9 +140,9 @@ class Storage(QObject):
             self.trouble.emit(trouble)
 
     # ------------------------------------------------------------------ the worker's thread
-    def _opened(self) -> Store:
+    def _opened(self) -> ConversationStore:
         if self._store is None:
-            self._store = Store(self._path)
+            self._store = ConversationStore(self._path)
             if self._store.rescued:
                 self._worker.tell(partial(self.rescued.emit, self._store.rescued))
         return self._store
@@ -153,7 +153,7 @@ class Storage(QObject):
     def _heads(self) -> list[Head]:
         return self._opened().heads()
 
-    def _changed(self, change: Callable[[Store], None]) -> list[Head]:
+    def _changed(self, change: Callable[[ConversationStore], None]) -> list[Head]:
         change(self._opened())
         return self._opened().heads()
 

@@ -8,8 +8,8 @@ import pytest
 from app.conversations import store as history
 from app.conversations.conversation import Conversation
 from app.conversations.exchange import to_json
-from app.conversations.storage import Storage
-from app.conversations.store import FILE, Store
+from app.conversations.keeper import ConversationKeeper
+from app.conversations.store import FILE, ConversationStore
 from tests.app.conversations.test_store import save, talk
 
 
@@ -17,8 +17,8 @@ from tests.app.conversations.test_store import save, talk
 def make_storage():
     storages = []
 
-    def make(folder=None) -> Storage:
-        storages.append(Storage(folder))
+    def make(folder=None) -> ConversationKeeper:
+        storages.append(ConversationKeeper(folder))
         return storages[-1]
 
     yield make
@@ -32,7 +32,7 @@ def keep(storage, conversation):
 
 
 def read(folder, id_):
-    store = Store(folder / FILE)
+    store = ConversationStore(folder / FILE)
     try:
         return store.conversation(id_)
     finally:
@@ -77,8 +77,8 @@ def test_what_is_opened_has_what_was_just_typed(qtbot, make_storage, tmp_path):
 
 def test_a_locked_file_is_tried_again_until_it_is_free(qtbot, make_storage, tmp_path, monkeypatch):
     monkeypatch.setattr(history, "PATIENCE_S", 0.05)
-    monkeypatch.setattr("app.conversations.storage.SAVE_MS", 50)
-    Store(tmp_path / FILE).close()
+    monkeypatch.setattr("app.conversations.keeper.SAVE_MS", 50)
+    ConversationStore(tmp_path / FILE).close()
     storage = make_storage(tmp_path)
     conversation = talk("Hi", "Hello")
     with closing(sqlite3.connect(tmp_path / FILE)) as other:
@@ -105,7 +105,7 @@ def test_a_damaged_file_is_told(qtbot, make_storage, tmp_path):
 
 
 def test_deleted_conversations_come_back_or_go_for_good(qtbot, make_storage, tmp_path):
-    store = Store(tmp_path / FILE)
+    store = ConversationStore(tmp_path / FILE)
     gone, back = save(store, talk("Gone", "Yes")), save(store, talk("Back", "Yes"))
     store.close()
     storage = make_storage(tmp_path)

@@ -10,7 +10,7 @@ BIN_SECONDS = 0.5
 BINS = round(SECONDS / BIN_SECONDS)
 
 
-class History:
+class RecentTokens:
     """Filled with the cost of each token as it comes, read by the panel. Times are seconds of one monotonic clock."""
 
     def __init__(self):

@@ -33,7 +33,7 @@ __all__ = [
 LAZY = {"load": "engine.inference.load", "release": "engine.inference.load", "prove": "engine.inference.proof"}
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> object:
     # MLX and mlx-lm take seconds to import: only when a model is wanted, and on the thread that wants it.
     if name in LAZY:
         import importlib

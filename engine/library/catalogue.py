@@ -2,13 +2,67 @@
 
 import json
 from pathlib import Path
+from typing import Literal, TypedDict
 
 from engine.models import ARCHITECTURES
+from engine.text import Text
 
 CATALOGUE = Path(__file__).parents[2] / "resources" / "catalogue.json"
+BYTES_A_PARAMETER = 2  # in a checkpoint of 16 bits, as nearly all are
+DESCRIPTIONS = {
+    "opt": Text("Meta's models of 2022, in eight sizes. They continue a text and do not answer questions. English."),
+    "minicpm": Text("A small model for phones. English and Chinese."),
+    "relullama": Text("Llama 2, trained on with ReLU. It continues a text and does not answer questions. English."),
+    "prosparse": Text("Llama 2, trained to leave nine of ten neurons unused. It continues a text. English."),
+    "relufalcon": Text("Falcon 40B, trained on with ReLU. It continues a text. English and European languages."),
+    "bamboo": Text("Mistral 7B, trained to leave most neurons unused. English."),
+    "turbosparse": Text("A Mistral model, trained to leave nine of ten neurons unused. English."),
+    "smallthinker": Text("A model of experts that was made for computers with little memory. English."),
+    "persimmon": Text("Adept's model of 2023, which reads long texts. English."),
+    "minitron": Text("NVIDIA's model, cut down from a larger one. It continues a text. English."),
+    "nemotron": Text("NVIDIA's small chat model, for role play and questions about a text. English."),
+    "afm": Text("Arcee's chat model of 2025, for everyday questions and tasks."),
+    "sparselm": Text("A research model, trained to use few neurons. It continues a text. English."),
+}
 
 
-def catalogue() -> list[dict]:
-    """The catalogue's models; `supported` tells whether this Flashbulb can prepare their architecture."""
-    models = json.loads(CATALOGUE.read_text(encoding="utf-8"))["models"]
-    return [model | {"supported": model["model_type"] in ARCHITECTURES} for model in models]
+class CatalogueModel(TypedDict):
+    """A model of the catalogue.
+
+    kind: `base` continues a text, `chat` was trained to answer. description: a sentence or two on what it is for.
+    activation: as its config names it. bytes: of the weights as they are downloaded, None where nobody published it;
+    download_bytes: the same, or 2 bytes a parameter where it is not known. sparsity: the share of FFN neurons that are
+    zero for a token. licence: as the Hub names it, None: see the model's page. needs: what it cannot do without.
+    sources: where each figure is from. supported: whether this Flashbulb can prepare its architecture.
+    """
+
+    repo: str
+    kind: Literal["base", "chat"]
+    family: str
+    description: Text
+    architecture: str | None
+    model_type: str | None
+    activation: str
+    parameters: int
+    bytes: int | None
+    download_bytes: int
+    sparsity: float | None
+    licence: str | None
+    needs: str | None
+    sources: dict[str, str]
+    supported: bool
+
+
+def catalogue() -> list[CatalogueModel]:
+    """The catalogue's models, by family, the smaller ones first."""
+    return [_complete(model) for model in json.loads(CATALOGUE.read_text(encoding="utf-8"))["models"]]
+
+
+def _complete(model: CatalogueModel) -> CatalogueModel:
+    """An entry of the file, with what follows from it."""
+    return {
+        **model,
+        "description": DESCRIPTIONS[model["family"]],
+        "download_bytes": model["bytes"] or BYTES_A_PARAMETER * model["parameters"],
+        "supported": model["model_type"] in ARCHITECTURES,
+    }

@@ -1986,6 +1986,10 @@
 <context>
     <name>engine</name>
     <message>
+        <source>A Mistral model, trained to leave nine of ten neurons unused. English.</source>
+        <translation>经过训练、十分之九的神经元都用不到的 Mistral 模型。英语。</translation>
+    </message>
+    <message>
         <source>A measurement broke: {reason}</source>
         <translation>一次测量中断：{reason}</translation>
     </message>
@@ -1994,8 +1998,24 @@
         <translation>内存预算 {ceiling} 过小。至少需要 {smallest}：{parts}、神经元池 {pool}。</translation>
     </message>
     <message>
+        <source>A model of experts that was made for computers with little memory. English.</source>
+        <translation>为内存较小的电脑设计的专家混合模型。英语。</translation>
+    </message>
+    <message>
+        <source>A small model for phones. English and Chinese.</source>
+        <translation>面向手机的小模型。英语和中文。</translation>
+    </message>
+    <message>
+        <source>Adept&apos;s model of 2023, which reads long texts. English.</source>
+        <translation>Adept 于 2023 年发布的模型，能读较长的文本。英语。</translation>
+    </message>
+    <message>
         <source>Another Flashbulb is {doing}. Wait for it, or stop it.</source>
         <translation>另一个 Flashbulb {doing}。请等它完成，或将其停止。</translation>
+    </message>
+    <message>
+        <source>Arcee&apos;s chat model of 2025, for everyday questions and tasks.</source>
+        <translation>Arcee 于 2025 年发布的聊天模型，适合日常问题和任务。</translation>
     </message>
     <message>
         <source>Download the checkpoint again.</source>
@@ -2010,8 +2030,40 @@
         <translation>它已被移动、替换或删除：请重新准备或下载。</translation>
     </message>
     <message>
+        <source>Mistral 7B, trained to leave most neurons unused. English.</source>
+        <translation>经过训练、大多数神经元都用不到的 Mistral 7B。英语。</translation>
+    </message>
+    <message>
         <source>Models of type {model_type} are not supported. Supported: {known}.</source>
         <translation>不支持 {model_type} 类型的模型。支持的类型：{known}。</translation>
+    </message>
+    <message>
+        <source>A research model, trained to use few neurons. It continues a text. English.</source>
+        <translation>只用少量神经元的研究模型。用于续写文本。英语。</translation>
+    </message>
+    <message>
+        <source>Falcon 40B, trained on with ReLU. It continues a text. English and European languages.</source>
+        <translation>用 ReLU 继续训练的 Falcon 40B。用于续写文本。英语和欧洲语言。</translation>
+    </message>
+    <message>
+        <source>Llama 2, trained on with ReLU. It continues a text and does not answer questions. English.</source>
+        <translation>用 ReLU 继续训练的 Llama 2。用于续写文本，不回答问题。英语。</translation>
+    </message>
+    <message>
+        <source>Llama 2, trained to leave nine of ten neurons unused. It continues a text. English.</source>
+        <translation>经过训练、十分之九的神经元都用不到的 Llama 2。用于续写文本。英语。</translation>
+    </message>
+    <message>
+        <source>Meta&apos;s models of 2022, in eight sizes. They continue a text and do not answer questions. English.</source>
+        <translation>Meta 于 2022 年发布的模型，共八种大小。用于续写文本，不回答问题。英语。</translation>
+    </message>
+    <message>
+        <source>NVIDIA&apos;s model, cut down from a larger one. It continues a text. English.</source>
+        <translation>NVIDIA 从更大的模型精简而来的模型。用于续写文本。英语。</translation>
+    </message>
+    <message>
+        <source>NVIDIA&apos;s small chat model, for role play and questions about a text. English.</source>
+        <translation>NVIDIA 的小型聊天模型，适合角色扮演和针对文本的提问。英语。</translation>
     </message>
     <message>
         <source>Naive loading gave no figures, so there is nothing to compare with.</source>

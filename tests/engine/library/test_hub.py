@@ -21,10 +21,8 @@ from engine.cli.main import main
 from engine.errors import FlashbulbError, GatedError, HubError
 from engine.library import hub as hub_module
 from engine.library.begun import unfinished
-from engine.library.catalogue import catalogue
 from engine.library.getting import get, plan_for
 from engine.library.hub import is_repository, look_up, needed_files
-from engine.models import ARCHITECTURES
 from engine.store.installed import folder_of, installed
 from engine.store.manifest import BUNDLES, PreparedModel
 from engine.system.folders import models_folder
@@ -458,14 +456,3 @@ def test_damaged_folders_are_not_models():
         (folder / name).mkdir(parents=True)
         (folder / name / "manifest.json").write_text(manifest)
     assert installed() == []
-
-
-def test_the_catalogue_names_the_source_of_each_figure():
-    models = catalogue()
-    assert len({model["repo"] for model in models}) == len(models)
-    for model in models:
-        assert is_repository(model["repo"])
-        assert model["supported"] == (model["model_type"] in ARCHITECTURES)
-        for figure in ("parameters", "bytes", "sparsity", "licence"):
-            assert (model[figure] is None) or model["sources"][figure]
-    assert next(model for model in models if model["repo"] == "facebook/opt-6.7b")["supported"]

@@ -397,11 +397,11 @@ class Reading:
     def __init__(self):
         import numpy as np
 
-        from engine.flash.native_reader import Reader
+        from engine.flash.native_reader import NativeReader
 
         path = Path(__file__).parents[1] / "resources" / "starter" / "model" / "bundles.safetensors"
         self._length, batch = 1024, 64
-        self._reader = Reader(threads=8)
+        self._reader = NativeReader(threads=8)
         self._file = self._reader.open(path)
         self._rows = np.zeros((batch, self._length), np.uint8)
         self._reader.register(self._rows)

@@ -17,7 +17,7 @@ from engine.bench.random_model import RandomNumbers, random_input, write_random_
 from engine.bench.results import Result, Row
 from engine.bench.shapes import opt_config
 from engine.bench.traces import draw
-from engine.flash.native_reader import Reader
+from engine.flash.native_reader import NativeReader
 from engine.flash.profile import DrivePoint, DriveProfile, Processor, drive_of, pool_key
 from engine.inference.load import load
 from engine.memory.pool import NeuronPool
@@ -94,7 +94,7 @@ class _Sample:
 
 def _sample(path: Path, size: int, threads: int, seconds: float, cached: bool, seed: int) -> _Sample:
     before = device_bytes()
-    with Reader(threads, gap=-1, max_read=max(size, 1 << 20) // 16384 * 16384) as reader:
+    with NativeReader(threads, gap=-1, max_read=max(size, 1 << 20) // 16384 * 16384) as reader:
         file = open_direct(reader, path, cached)
         count = max(2 * threads, min(BUFFER_BYTES // size, 4096))
         count = min(count, max(1, file.size // size // 2))
@@ -127,7 +127,7 @@ def _row(point: DrivePoint, samples: list[_Sample]) -> Row:
     )
 
 
-def _run(reader: Reader, file, buffer: np.ndarray, size: int, seconds: float, rng) -> tuple[float, int]:
+def _run(reader: NativeReader, file, buffer: np.ndarray, size: int, seconds: float, rng) -> tuple[float, int]:
     """Read at offsets none of which repeats, keeping two batches under way. Bytes a second, and bytes read."""
     offsets = rng.permutation(file.size // size) * size
     batch, at, tickets, read = max(reader.threads, 8), 0, [], 0

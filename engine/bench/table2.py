@@ -20,7 +20,7 @@ from engine.bench.results import Result, Row, summarise
 from engine.bench.shapes import RIPPLE_RUN, SHAPES, Shape
 from engine.bench.traces import Trace, draw, statistics
 from engine.errors import FlashbulbError
-from engine.flash.native_reader import Reader
+from engine.flash.native_reader import NativeReader
 from engine.flash.profile import DEFAULT_THREADS, DriveProfile
 from engine.flash.reader import open_reader
 from engine.memory.pool import NeuronPool
@@ -337,7 +337,7 @@ def _duplication(bench: Bench) -> Row:
     pools = [NeuronPool(neurons, 512, "F32", np.zeros(neurons, np.float32)) for _ in friends]
     clock, costs, before = Window(window), [], device_bytes()
     length = 2 * bench.row_bytes
-    with Reader(bench.threads, gap=-1) as reader:
+    with NativeReader(bench.threads, gap=-1) as reader:
         file = open_direct(reader, bench.bundles.path, bench.cached)
         _, buffer = aligned_rows(neurons // 4 + 64, length, "F32")
         reader.register(buffer)

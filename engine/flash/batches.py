@@ -2,23 +2,56 @@
 
 import errno
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.errors import ReadError
 from engine.text import Text
 
-MAX_GAP = 128 << 10
+MAX_GAP = 128 << 10  # bytes
 
 # What the native library answers instead of an errno.
-BAD_LENGTH, BAD_OFFSET, BAD_ROW, BAD_GAP, NOT_REGISTERED, CLOSED, TRUNCATED = range(-1, -8, -1)
+BAD_LENGTH, BAD_OFFSET, BAD_PLACE, BAD_GAP, NOT_REGISTERED, CLOSED, TRUNCATED = range(-1, -8, -1)
+
+
+Bytes: TypeAlias = NDArray[np.uint8]
+Integers: TypeAlias = Sequence[int] | NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """Ranges of a file and their places in a destination: byte offsets in the file, lengths in bytes, byte places in
+    the destination, int64 [n] each, in any order. Ranges of the file may repeat or overlap, places must not."""
+
+    offsets: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    places: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, offsets: Integers, lengths: Integers, places: Integers) -> "Ranges":
+        """The same as contiguous int64. Raises ValueError if they are no integers or differ in length."""
+        return cls(*checked_integers(offsets=offsets, lengths=lengths, places=places))
+
+    @classmethod
+    def of_rows(cls, offsets: Integers, length: int, destination: Bytes, rows: Integers) -> "Ranges":
+        """Ranges of one length that are rows of a destination. Raises ValueError for rows that it does not have."""
+        places, rows = checked_integers(offsets=offsets, rows=rows)
+        capacity, stride = check_destination(destination)
+        if not 1 <= length <= stride:
+            raise ValueError(f"a length of {length} is not between 1 and the destination's row of {stride} bytes")
+        if len(rows) and not (rows.min() >= 0 and rows.max() < capacity):
+            raise ValueError(f"a row is outside of the destination's {capacity} rows")
+        return cls(places, np.full(len(rows), length, np.int64), rows * stride)
 
 
 @dataclass(frozen=True)
 class ReaderStatistics:
-    """What a reader has done since it was made.
+    """The work of a reader since it was made.
 
     bytes: asked for and delivered. device_bytes: transferred for them, with the gaps read through and the rest of
     blocks. reads: calls to the system, several rows each where rows were neighbours. busy_seconds: wall time with at
@@ -37,32 +70,34 @@ class ReaderStatistics:
 # What both readers check and say.
 
 
-def check_destination(array: np.ndarray) -> tuple[int, int]:
+def check_destination(array: Bytes) -> tuple[int, int]:
     """(capacity, row_stride) of an array that can be read into. Raises ValueError for any other."""
     if array.dtype != np.uint8 or array.ndim != 2 or not array.flags.c_contiguous or not array.flags.writeable:
         raise ValueError("the destination must be a writable, C-contiguous uint8 array [rows, row_stride]")
-    return array.shape
+    capacity, stride = array.shape
+    return capacity, stride
 
 
-def check_batch(offsets: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both as contiguous int64 [n]. Raises ValueError if they are no integers or differ in length."""
-    offsets, rows = np.asarray(offsets), np.asarray(rows)
-    if offsets.ndim != 1 or offsets.shape != rows.shape:
-        raise ValueError(f"offsets {offsets.shape} and rows {rows.shape} must be one-dimensional and equally long")
-    if len(offsets) and not (offsets.dtype.kind in "iu" and rows.dtype.kind in "iu"):
-        raise ValueError(f"offsets ({offsets.dtype}) and rows ({rows.dtype}) must be integers")
-    return np.ascontiguousarray(offsets, np.int64), np.ascontiguousarray(rows, np.int64)
+def checked_integers(**named: Integers) -> list[NDArray[np.int64]]:
+    """All as contiguous int64 [n]. Raises ValueError if they are no integers or differ in length."""
+    arrays = {name: np.asarray(values) for name, values in named.items()}
+    if len({array.shape for array in arrays.values()}) > 1 or any(array.ndim != 1 for array in arrays.values()):
+        shapes = " and ".join(f"{name} {array.shape}" for name, array in arrays.items())
+        raise ValueError(f"{shapes} must be one-dimensional and equally long")
+    for name, array in arrays.items():
+        if len(array) and array.dtype.kind not in "iu":
+            raise ValueError(f"{name} ({array.dtype}) must be integers")
+    return [np.ascontiguousarray(array, np.int64) for array in arrays.values()]
 
 
-def refusal(code: int, file, offsets: np.ndarray, length: int, destination: np.ndarray, gap: int) -> Exception:
+def refusal(code: int, path: Path, ranges: Ranges, destination: Bytes, gap: int) -> Exception:
     """The error for a batch that was refused with `code`."""
-    capacity, stride = destination.shape
     if code == TRUNCATED:
-        return read_error(file.path, int(offsets.max()), code)
+        return read_error(path, int(ranges.offsets.max()), code)
     messages = {
-        BAD_LENGTH: f"a length of {length} is not between 1 and the destination's row of {stride} bytes",
+        BAD_LENGTH: f"a length is not between 1 and the destination's {destination.nbytes} bytes",
         BAD_OFFSET: "an offset is negative",
-        BAD_ROW: f"a row is outside of the destination's {capacity} rows",
+        BAD_PLACE: f"a place is outside of the destination's {destination.nbytes} bytes",
         BAD_GAP: f"a gap of {gap} bytes is not between -1 and {MAX_GAP}",
         NOT_REGISTERED: "the destination is not registered with this reader",
         CLOSED: "the reader is closed",
@@ -105,8 +140,8 @@ def _error(told: Text, code: int) -> ReadError:
     return error
 
 
-def find(arrays: list[np.ndarray], array: np.ndarray) -> int:
-    """Where `arrays` has the memory of `array`."""
+def find(arrays: list[Bytes], array: Bytes) -> int:
+    """The place in `arrays` of the same memory as `array`."""
     for place, other in enumerate(arrays):
         if other.ctypes.data == array.ctypes.data and other.nbytes == array.nbytes:
             return place

@@ -1,7 +1,7 @@
 """The flash reader in plain Python: the fallback where the native library is missing, and the oracle of its tests.
 
 One `os.preadv` a row, through the system's cache, in a pool of threads. Slower: every read waits for Python's lock.
-Classes and methods are those of `engine.flash.native_reader`, where they are described.
+Classes and methods are those of the Protocols in `engine.flash.reader`.
 """
 
 import errno
@@ -9,10 +9,12 @@ import os
 import stat
 import weakref
 from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Condition
 from time import perf_counter
+from typing import TypeAlias
 
 import numpy as np
 
@@ -21,19 +23,24 @@ from engine.flash.batches import (
     BAD_GAP,
     BAD_LENGTH,
     BAD_OFFSET,
-    BAD_ROW,
+    BAD_PLACE,
     CLOSED,
     MAX_GAP,
     NOT_REGISTERED,
     TRUNCATED,
+    Bytes,
+    Integers,
+    Ranges,
     ReaderStatistics,
-    check_batch,
     check_destination,
     find,
     open_error,
     read_error,
     refusal,
 )
+from engine.flash.reader import ReadFile
+
+Preadv: TypeAlias = Callable[[int, Sequence[memoryview], int], int]
 
 
 class _Descriptor:
@@ -52,7 +59,7 @@ class PythonFile:
             self.descriptor: _Descriptor | None = _Descriptor(path)
             status = os.fstat(self.descriptor.number)
         except OSError as error:
-            raise open_error(path, error.errno) from error
+            raise open_error(path, error.errno or errno.EIO) from error
         if not stat.S_ISREG(status.st_mode):
             raise open_error(path, errno.EISDIR if stat.S_ISDIR(status.st_mode) else errno.EINVAL)
         self.reader, self.path, self.size = reader, path, status.st_size
@@ -110,7 +117,7 @@ class PythonTicket:
 class PythonReader:
     """As `Reader`, except that neighbouring rows are not joined: `gap` has no use, and reads are counted by row."""
 
-    def __init__(self, threads: int = 32, gap: int = 0, *, read=os.preadv):
+    def __init__(self, threads: int = 32, gap: int = 0, *, read: Preadv = os.preadv):
         self.threads, self.gap, self._read = threads, gap, read
         self._pool = ThreadPoolExecutor(threads, "flash")
         self._condition = Condition()
@@ -123,7 +130,7 @@ class PythonReader:
     def __enter__(self) -> "PythonReader":
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
     def open(self, path: str | Path, direct: bool = True) -> PythonFile:  # noqa: ARG002 (never direct)
@@ -136,23 +143,35 @@ class PythonReader:
     def unregister(self, array: np.ndarray) -> None:
         del self._registered[find(self._registered, array)]
 
-    def submit(self, file: PythonFile, offsets, length: int, destination, rows, gap: int | None = None) -> PythonTicket:
-        offsets, rows = check_batch(offsets, rows)
+    def submit(
+        self,
+        file: ReadFile,
+        offsets: Integers,
+        length: int,
+        destination: Bytes,
+        rows: Integers,
+        gap: int | None = None,
+    ) -> PythonTicket:
+        return self.submit_ranges(file, Ranges.of_rows(offsets, length, destination, rows), destination, gap)
+
+    def submit_ranges(self, file: ReadFile, ranges: Ranges, destination: Bytes, gap: int | None = None) -> PythonTicket:
         check_destination(destination)
-        if file.reader is not self or file.descriptor is None:
+        descriptor = file.descriptor if isinstance(file, PythonFile) and file.reader is self else None
+        if descriptor is None:
             raise ValueError(f"{file.path} is closed, or was opened by another reader")
         gap = self.gap if gap is None else gap
-        code = self._refuses(file, offsets, length, destination, rows, gap)
+        code = self._refuses(file, ranges, destination, gap)
         if code:
-            raise refusal(code, file, offsets, length, destination, gap)
-        ticket = PythonTicket(self._condition, file.path, len(offsets) * length, len(offsets))
+            raise refusal(code, file.path, ranges, destination, gap)
+        count = len(ranges.offsets)
+        ticket = PythonTicket(self._condition, file.path, int(ranges.lengths.sum()), count)
         with self._condition:
             if not self._in_flight:
                 self._busy_since = perf_counter()
-            self._in_flight += len(offsets)
-        for offset, row in zip(offsets.tolist(), rows.tolist(), strict=True):
-            target = memoryview(destination[row, :length])
-            self._pool.submit(self._run, ticket, file.path, file.descriptor, offset, target)
+            self._in_flight += count
+        memory = destination.data.cast("B")
+        for offset, length, place in np.stack([ranges.offsets, ranges.lengths, ranges.places], 1).tolist():
+            self._pool.submit(self._run, ticket, file.path, descriptor, offset, memory[place : place + length])
         return ticket
 
     def statistics(self) -> ReaderStatistics:
@@ -168,18 +187,18 @@ class PythonReader:
         self._pool.shutdown()
         self._registered.clear()
 
-    def _refuses(self, file: PythonFile, offsets, length: int, destination, rows, gap: int) -> int:
-        """Why a batch is refused, or 0."""
-        capacity, stride = destination.shape
-        if not 1 <= length <= stride:
-            return BAD_LENGTH
+    def _refuses(self, file: ReadFile, ranges: Ranges, destination: Bytes, gap: int) -> int:
+        """The code of the reason for which a batch is refused, or 0."""
+        offsets, lengths, places = ranges.offsets, ranges.lengths, ranges.places
         if not -1 <= gap <= MAX_GAP:
             return BAD_GAP
+        if ((lengths < 1) | (lengths > destination.nbytes)).any():
+            return BAD_LENGTH
         if (offsets < 0).any():
             return BAD_OFFSET
-        if ((rows < 0) | (rows >= capacity)).any():
-            return BAD_ROW
-        if (offsets > file.size - length).any():
+        if ((places < 0) | (places > destination.nbytes - lengths)).any():
+            return BAD_PLACE
+        if (offsets > file.size - lengths).any():
             return TRUNCATED
         if self._closed:
             return CLOSED
@@ -212,7 +231,7 @@ class PythonReader:
             except InterruptedError:
                 continue
             except OSError as error:
-                return got, read_error(path, offset + got, error.errno)
+                return got, read_error(path, offset + got, error.errno or errno.EIO)
             if count == 0:
                 return got, read_error(path, offset + got, TRUNCATED)
             got += count

@@ -11,7 +11,7 @@ from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
-VERSION = 3  # of the native interface
+VERSION = 4  # of the native interface
 
 
 def native_footprint() -> tuple[int, int]:
@@ -85,7 +85,7 @@ def open_library(path: Path) -> ctypes.CDLL | None:
         "fb_file_close": (None, pointer),
         "fb_register": (integer, pointer, pointer, number),
         "fb_unregister": (None, pointer, pointer, number),
-        "fb_submit": (integer, pointer, pointer, pointer, number, number, pointer, number, number, number, pointer),
+        "fb_submit": (integer, pointer, pointer, pointer, pointer, number, pointer, number, number, pointer),
         "fb_wait": (integer, pointer, ctypes.c_double, pointer),
         "fb_cancel": (None, pointer),
         "fb_ticket_release": (None, pointer),

@@ -2,8 +2,8 @@
  * Reads scattered rows of a file into memory, with many threads and past the operating system's cache
  * ("LLM in a flash", section 3.1: flash is fast when many large chunks are asked for at once).
  *
- * A caller submits a batch: `length` bytes at each of many offsets, each into a row of registered memory. On the
- * caller's thread the batch is sorted by offset and planned:
+ * A caller submits a batch: ranges of a file, each with its place in registered memory. On the caller's thread the
+ * batch is sorted by offset and planned:
  *
  *     requests  --fuse-->  pieces  --group-->  runs
  *
@@ -16,8 +16,8 @@
  * workers as reads are to be outstanding, or, where Linux reads directly, many at once through the kernel's
  * asynchronous I/O. That reads no faster, but takes half of the processor time, which a model needs for its sums.
  *
- * Direct I/O wants aligned offsets, lengths and addresses. A batch that has them is read straight into its destination.
- * Any other is read, block by block, into a buffer of the *slot* that it is read in and copied from there.
+ * Direct I/O wants aligned offsets, lengths and addresses. A piece that has them is read straight into its destination.
+ * Any other is read, in whole blocks, into a buffer of the *slot* that it is read in and copied from there.
  *
  * One mutex guards everything that changes: queues, tickets, references, regions, counters. It is held for a few
  * instructions a run, and never during a read. Workers allocate nothing but, once a slot, that buffer. Readers, files
@@ -53,7 +53,7 @@
 #define API __attribute__((visibility("default")))
 
 enum {
-    VERSION = 3,                /* of this interface; the wrapper refuses any other */
+    VERSION = 4,                /* of this interface; the wrapper refuses any other */
     MAX_PIECES = 128,           /* in a run; with the gaps between them far below IOV_MAX */
     MAX_BOUNCE = 128 << 10,     /* bytes of a slot's buffer: 32 of them must not cost the user much memory */
     MIN_BOUNCE = 16 << 10,
@@ -66,11 +66,16 @@ enum {
 };
 
 /* What submit refuses, and an error that errno has no name for. */
-enum { BAD_LENGTH = -1, BAD_OFFSET = -2, BAD_ROW = -3, BAD_GAP = -4, NOT_REGISTERED = -5, CLOSED = -6, TRUNCATED = -7 };
+enum { BAD_LENGTH = -1, BAD_OFFSET = -2, BAD_PLACE = -3, BAD_GAP = -4, NOT_REGISTERED = -5, CLOSED = -6, TRUNCATED = -7 };
 
 typedef ssize_t (*read_function)(int fd, const struct iovec *parts, int count, off_t offset);
 
-struct piece { int64_t offset, length; char *address; };
+struct piece {
+    int64_t offset, length;
+    char *address;
+    bool direct;                /* aligned, or no need to be: alone in its run it goes straight to its destination */
+    bool scatter;               /* and so it does among others of its kind */
+};
 
 struct region { char *address; int64_t bytes; };
 
@@ -101,8 +106,6 @@ struct fb_ticket {
     size_t *runs;               /* run i is pieces[runs[i]] up to, not including, pieces[runs[i + 1]] */
     size_t run_count, next_run, unfinished;
     int64_t gap;
-    bool direct;                /* aligned, or no need to be: runs of one piece go straight to their destination */
-    bool scatter;               /* and so do runs of several */
     double submitted;
     struct fb_result result;
 };
@@ -323,12 +326,17 @@ static void lay_out_bounced(struct slot *s) {
     if (need_bounce(s, bytes)) add_part(s, s->bounce, bytes);
 }
 
+static bool all_scatter(const struct slot *s) {
+    for (const struct piece *p = s->first; p <= s->last; p++)
+        if (!p->scatter) return false;
+    return true;
+}
+
 /* Decides where the bytes of a slot's run go. */
 static void lay_out(struct slot *s) {
-    struct fb_ticket *t = s->ticket;
     s->outcome = (struct outcome){.error_offset = s->first->offset, .began = now()};
     s->parts = s->whole, s->part_count = 0;
-    s->bounced = !t->scatter && !(t->direct && s->first == s->last);
+    s->bounced = !(s->first == s->last ? s->first->direct : all_scatter(s));
     if (s->bounced)
         lay_out_bounced(s);
     else
@@ -510,56 +518,70 @@ static size_t cut(struct piece p, int64_t limit, int64_t unit, struct piece *out
     size_t count = 0;
     for (; p.length > 0; count++) {
         int64_t length = smaller(p.length, limit - p.offset % unit);
-        if (out) out[count] = (struct piece){p.offset, length, p.address};
-        p = (struct piece){p.offset + length, p.length - length, p.address + length};
+        if (out) {
+            out[count] = p;
+            out[count].length = length;
+        }
+        p.offset += length, p.length -= length, p.address += length;
     }
     return count;
 }
 
-static bool cut_all(struct fb_ticket *t, const struct piece *whole, size_t count, int64_t limit, size_t *parts) {
-    int64_t unit = t->file->alignment;
+/* Says of each request how it can be read. */
+static void classify(const struct fb_file *f, struct piece *requests, size_t count) {
+    for (struct piece *p = requests; p < requests + count; p++) {
+        uint64_t bytes = (uint64_t)(p->offset | p->length), address = (uint64_t)(uintptr_t)p->address;
+        /* A length or an address that is off its alignment shows in the union of all bits. */
+        p->direct = bytes % (uint64_t)f->alignment == 0 && address % (uint64_t)f->address_alignment == 0;
+        p->scatter = p->direct && (!f->direct || (bytes | address) % (uint64_t)f->reader->scatter_alignment == 0);
+    }
+}
+
+static int64_t bounce_limit(const struct fb_reader *r) { return smaller(MAX_BOUNCE, r->max_read); }
+
+static bool cut_all(struct fb_ticket *t, const struct piece *whole, size_t count, size_t *parts) {
+    int64_t unit = t->file->alignment, limits[] = {bounce_limit(t->reader), t->reader->max_read};
     *parts = 0;
-    for (size_t i = 0; i < count; i++) *parts += cut(whole[i], limit, unit, NULL);
+    for (size_t i = 0; i < count; i++) *parts += cut(whole[i], limits[whole[i].direct], unit, NULL);
     t->pieces = calloc(*parts + 1, sizeof *t->pieces);
     t->runs = calloc(*parts + 1, sizeof *t->runs);
     if (!t->pieces || !t->runs) return false;
     struct piece *out = t->pieces;
-    for (size_t i = 0; i < count; i++) out += cut(whole[i], limit, unit, out);
+    for (size_t i = 0; i < count; i++) out += cut(whole[i], limits[whole[i].direct], unit, out);
     return true;
 }
 
-/* Groups neighbouring pieces into runs of at most `limit` bytes, blocks and gaps included. */
-static void group(struct fb_ticket *t, size_t count, int64_t limit) {
+/* Groups neighbouring pieces into runs of limited bytes, blocks and gaps included; of fewer where they are copied. */
+static void group(struct fb_ticket *t, size_t count) {
+    int64_t limits[] = {bounce_limit(t->reader), t->reader->max_read};
     size_t first = 0;
+    bool scatter = count && t->pieces->scatter;
     for (size_t i = 1; i <= count; i++) {
+        const struct piece *p = t->pieces + i;
         if (i < count && i - first < MAX_PIECES) {
-            int64_t gap = t->pieces[i].offset - end_of(t->pieces + i - 1);
+            int64_t gap = p->offset - end_of(p - 1);
             int64_t start = t->pieces[first].offset;
             start -= start % t->file->alignment;
-            if (gap >= 0 && gap <= t->gap && end_of(t->pieces + i) - start <= limit) continue;
+            bool both = scatter && p->scatter;
+            if (gap >= 0 && gap <= t->gap && end_of(p) - start <= limits[both]) {
+                scatter = both;
+                continue;
+            }
         }
         t->runs[t->run_count++] = first;
         first = i;
+        scatter = i < count && p->scatter;
     }
     t->runs[t->run_count] = count;
 }
 
 static bool plan(struct fb_ticket *t, struct piece *requests, size_t count) {
-    struct fb_reader *r = t->reader;
-    int64_t bounce = smaller(MAX_BOUNCE, r->max_read);
     size_t parts;
     qsort(requests, count, sizeof *requests, by_offset);
     if (t->gap >= 0) count = fuse(requests, count);
-    /* An address or a length that is off its alignment shows in the union of all bits. */
-    uint64_t offsets = 0, addresses = 0;
-    for (size_t i = 0; i < count; i++) {
-        offsets |= (uint64_t)(requests[i].offset | requests[i].length);
-        addresses |= (uint64_t)(uintptr_t)requests[i].address;
-    }
-    t->direct = offsets % (uint64_t)t->file->alignment == 0 && addresses % (uint64_t)t->file->address_alignment == 0;
-    t->scatter = t->direct && (!t->file->direct || (offsets | addresses) % (uint64_t)r->scatter_alignment == 0);
-    if (!cut_all(t, requests, count, t->direct ? r->max_read : bounce, &parts)) return false;
-    group(t, parts, t->scatter ? r->max_read : bounce);
+    classify(t->file, requests, count);
+    if (!cut_all(t, requests, count, &parts)) return false;
+    group(t, parts);
     t->unfinished = t->run_count;
     return true;
 }
@@ -571,16 +593,17 @@ static void free_ticket(struct fb_ticket *t) {
     free(t);
 }
 
-static struct fb_ticket *new_ticket(struct fb_file *f, const int64_t *offsets, const int64_t *rows, size_t count,
-                                    int64_t length, char *destination, int64_t stride, int64_t gap) {
+static struct fb_ticket *new_ticket(struct fb_file *f, const int64_t *offsets, const int64_t *lengths,
+                                    const int64_t *places, size_t count, char *destination, int64_t gap) {
     struct fb_ticket *t = calloc(1, sizeof *t);
     struct piece *requests = calloc(count + 1, sizeof *requests);
     bool planned = false;
     if (t && requests) {
-        for (size_t i = 0; i < count; i++)
-            requests[i] = (struct piece){offsets[i], length, destination + rows[i] * stride};
         t->reader = f->reader, t->file = f, t->gap = gap;
-        t->result.bytes = (int64_t)count * length;
+        for (size_t i = 0; i < count; i++) {
+            requests[i] = (struct piece){offsets[i], lengths[i], destination + places[i], false, false};
+            t->result.bytes += lengths[i];
+        }
         planned = plan(t, requests, count);
     }
     free(requests);
@@ -589,15 +612,15 @@ static struct fb_ticket *new_ticket(struct fb_file *f, const int64_t *offsets, c
     return NULL;
 }
 
-static int check(const struct fb_file *f, const int64_t *offsets, const int64_t *rows, size_t count, int64_t length,
-                 int64_t capacity, int64_t stride, int64_t gap) {
-    if (length < 1 || length > stride) return BAD_LENGTH;
+static int check(const struct fb_file *f, const int64_t *offsets, const int64_t *lengths, const int64_t *places,
+                 size_t count, int64_t bytes, int64_t gap) {
     if (gap < -1 || gap > MAX_BOUNCE) return BAD_GAP;
     bool truncated = false;
     for (size_t i = 0; i < count; i++) {
+        if (lengths[i] < 1 || lengths[i] > bytes) return BAD_LENGTH;
         if (offsets[i] < 0) return BAD_OFFSET;
-        if (rows[i] < 0 || rows[i] >= capacity) return BAD_ROW;
-        truncated |= offsets[i] > f->size - length;
+        if (places[i] < 0 || places[i] > bytes - lengths[i]) return BAD_PLACE;
+        truncated |= offsets[i] > f->size - lengths[i];
     }
     return truncated ? TRUNCATED : 0;
 }
@@ -711,7 +734,7 @@ API struct fb_reader *fb_reader_new(int threads, int64_t max_read, int64_t scatt
     int workers = threads < ASYNCHRONOUS_WORKERS ? threads : ASYNCHRONOUS_WORKERS;
     /* Half as many again: as long as a worker takes what is complete and submits anew, fewer are outstanding. */
     r->asynchronous.depth = (int)smaller((threads + threads / 2 + workers - 1) / workers, MAX_DEPTH);
-    while (!read && r->asynchronous.workers < workers && start_worker(r, &r->asynchronous)) {}
+    while (r->workers && !read && r->asynchronous.workers < workers && start_worker(r, &r->asynchronous)) {}
 #endif
     if (r->blocking.workers) return r;
     fb_reader_release(r);
@@ -776,16 +799,17 @@ API void fb_unregister(struct fb_reader *r, const char *address, int64_t bytes) 
     pthread_mutex_unlock(&r->mutex);
 }
 
-/* Starts a batch. Returns 0, an errno, or one of the reasons above; nothing is read then. */
-API int fb_submit(struct fb_file *f, const int64_t *offsets, const int64_t *rows, int64_t count, int64_t length,
-                  char *destination, int64_t capacity, int64_t stride, int64_t gap, struct fb_ticket **out) {
+/* Starts a batch: `lengths[i]` bytes at `offsets[i]` of the file to byte `places[i]` of a destination of `bytes`.
+ * Returns 0, an errno, or one of the reasons above; nothing is read then. */
+API int fb_submit(struct fb_file *f, const int64_t *offsets, const int64_t *lengths, const int64_t *places,
+                  int64_t count, char *destination, int64_t bytes, int64_t gap, struct fb_ticket **out) {
     struct fb_reader *r = f->reader;
-    int refused = check(f, offsets, rows, (size_t)count, length, capacity, stride, gap);
+    int refused = check(f, offsets, lengths, places, (size_t)count, bytes, gap);
     if (refused) return refused;
-    struct fb_ticket *t = new_ticket(f, offsets, rows, (size_t)count, length, destination, stride, gap);
+    struct fb_ticket *t = new_ticket(f, offsets, lengths, places, (size_t)count, destination, gap);
     if (!t) return ENOMEM;
     pthread_mutex_lock(&r->mutex);
-    if (r->stopping || !registered(r, destination, capacity * stride)) {
+    if (r->stopping || !registered(r, destination, bytes)) {
         refused = r->stopping ? CLOSED : NOT_REGISTERED;
         pthread_mutex_unlock(&r->mutex);
         free_ticket(t);

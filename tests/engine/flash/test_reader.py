@@ -19,7 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.errors import CancelledError, ReadError
-from engine.flash.native_reader import MAX_READ, Reader
+from engine.flash.batches import Ranges
+from engine.flash.native_reader import MAX_READ, NativeReader
 from engine.flash.python_reader import PythonReader
 from engine.flash.reader import open_reader
 from engine.system import native_library
@@ -53,7 +54,7 @@ def as_native(read):
 
 
 def native_reader(threads=4, gap=0, read=None, **options):
-    return Reader(threads, gap, read=read and as_native(read), **options)
+    return NativeReader(threads, gap, read=read and as_native(read), **options)
 
 
 def python_reader(threads=4, gap=0, read=None):
@@ -184,6 +185,93 @@ def test_any_batch_reads_what_pread_reads(path, batch, threads, gap, direct, see
                 assert reader.statistics().bytes == ticket.bytes
                 assert reader.statistics().in_flight == 0
                 file.close()
+
+
+@st.composite
+def range_batches(draw):
+    """(offsets, lengths, places, bytes): ranges of a file, aligned or not, in places that do not overlap."""
+    unit = st.sampled_from([1, 8, 512, BLOCK])
+    offsets, lengths, places, end = [], [], [], 0
+    for _ in range(draw(st.integers(0, 8))):
+        step, size = draw(unit), draw(unit)
+        length = min(draw(st.integers(1, 4 * BLOCK // size)) * size, 9 * BLOCK)
+        offsets.append(draw(st.integers(0, (SIZE - length) // step)) * step)
+        lengths.append(length)
+        step = draw(unit)
+        end = -(-end // step) * step + draw(st.sampled_from([0, 0, 1, BLOCK]))
+        places.append(end)
+        end += length
+    return offsets, lengths, places, end + draw(st.sampled_from([1, BLOCK]))
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    batch=range_batches(),
+    threads=st.sampled_from([1, 8]),
+    gap=st.sampled_from([-1, 0, 700, 20000]),
+    direct=st.booleans(),
+    seed=st.none() | st.integers(0, 1000),
+    scatter_alignment=st.sampled_from([1, 16384]),
+    shift=st.sampled_from([0, 0, 8]),
+)
+def test_any_ranges_land_in_their_places(path, batch, threads, gap, direct, seed, scatter_alignment, shift):
+    offsets, lengths, places, size = batch
+    expected = np.zeros((1, size), np.uint8)
+    for offset, length, place in zip(offsets, lengths, places, strict=True):
+        expected[0, place : place + length] = np.frombuffer(CONTENT, np.uint8, length, offset)
+    with path.open("rb") as plain:
+        read = None if seed is None else disturbed(seed, plain.fileno)
+        native = native_reader(threads, gap, read, scatter_alignment=scatter_alignment)
+        for reader in (native, python_reader(threads, gap, read)):
+            with reader:
+                file, destination = reader.open(path, direct), aligned(1, size, shift)
+                reader.register(destination)
+                ticket = reader.submit_ranges(file, Ranges.of(offsets, lengths, places), destination)
+                ticket.wait(20)
+                np.testing.assert_array_equal(destination, expected)
+                assert ticket.bytes == sum(lengths)
+                file.close()
+
+
+def test_an_unaligned_range_does_not_keep_others_from_being_read_straight(native, path):
+    seen = []
+
+    def read(_descriptor, buffers, offset):
+        seen.append(sorted(map(len, buffers)))
+        return from_content(buffers, offset)
+
+    reader = native(read=read)
+    file = reader.open(path)
+    if not file.direct:
+        pytest.skip("the temporary folder's filesystem has no direct I/O")
+    destination = aligned(1, 60 * BLOCK)
+    reader.register(destination)
+    reader.submit_ranges(file, Ranges.of([0, 60 * BLOCK + 5], [50 * BLOCK, 100], [0, 50 * BLOCK]), destination).wait(20)
+    assert sorted(seen) == [[file.alignment], [50 * BLOCK]]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"offsets": [-1]}, "offset"),
+        ({"places": [-1]}, "place"),
+        ({"places": [BLOCK + 1]}, "place"),
+        ({"lengths": [0]}, "length"),
+        ({"lengths": [2 * BLOCK + 1]}, "length"),
+        ({"lengths": [1, 2]}, "equally long"),
+        ({"places": [0.5]}, "integers"),
+    ],
+)
+def test_ranges_out_of_range_are_refused(make, path, change, words):
+    reader = make()
+    destination = aligned(2, BLOCK)
+    reader.register(destination)
+    arguments = {"offsets": [0], "lengths": [BLOCK], "places": [0]} | change
+    with pytest.raises(ValueError, match=words):
+        reader.submit_ranges(reader.open(path), Ranges.of(**arguments), destination)
+    with pytest.raises(ReadError, match="shorter"):
+        reader.submit_ranges(reader.open(path), Ranges.of([SIZE - 1], [2], [0]), destination)
+    assert not destination.any()
 
 
 def test_rows_longer_than_a_read(native, path):
@@ -709,14 +797,14 @@ def test_nothing_is_leaked(path):
 
 def test_open_reader_prefers_the_native_library(monkeypatch, caplog):
     with open_reader(2, gap=512) as reader:
-        assert isinstance(reader, Reader)
+        assert isinstance(reader, NativeReader)
         assert (reader.threads, reader.gap) == (2, 512)
     monkeypatch.setattr(native_library, "load_library", lambda: None)
     with open_reader(2, gap=512) as reader:
         assert isinstance(reader, PythonReader)
     assert "Python threads" in caplog.text
     with pytest.raises(ReadError, match="missing"):
-        Reader()
+        NativeReader()
     assert native_footprint()[0] > 1 << 20
     assert memory_pressure() == 1
 
@@ -727,9 +815,9 @@ def test_a_library_of_another_version_is_not_used(tmp_path, caplog):
 
 
 def test_impossible_readers_are_refused():
-    for arguments in ({"threads": 0}, {"max_read": 1000}, {"max_read": 16384 + 1}):
+    for arguments in ({"threads": 0}, {"threads": 10**9}, {"max_read": 1000}, {"max_read": 16384 + 1}):
         with pytest.raises(ValueError, match="at least 1"):
-            Reader(**arguments)
+            NativeReader(**arguments)
 
 
 def test_footprint_and_memory_pressure():

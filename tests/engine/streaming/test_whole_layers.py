@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engine.errors import ReadError
-from engine.flash.native_reader import Reader
+from engine.flash.native_reader import NativeReader
 from engine.store.layout import BundleFile, BundleWriter
 from engine.streaming.whole_layers import BUFFERS, LayerStream
 
@@ -28,7 +28,7 @@ def path(tmp_path, layers):
 
 @pytest.fixture
 def stream(path):
-    with Reader(4, gap=-1) as reader:
+    with NativeReader(4, gap=-1) as reader:
         stream = LayerStream(reader, reader.open(path), BundleFile.open(path), 4 * ROW)
         yield stream
         stream.close()

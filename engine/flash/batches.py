@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -140,9 +141,31 @@ def _error(told: Text, code: int) -> ReadError:
     return error
 
 
-def find(arrays: list[Bytes], array: Bytes) -> int:
-    """The place in `arrays` of the same memory as `array`."""
-    for place, other in enumerate(arrays):
-        if other.ctypes.data == array.ctypes.data and other.nbytes == array.nbytes:
-            return place
-    raise ValueError("the array is not registered with this reader")
+class RegisteredMemory:
+    """Arrays that a reader may write into, kept alive. Used from any thread."""
+
+    def __init__(self) -> None:
+        self._lock, self._arrays = Lock(), list[Bytes]()
+
+    def add(self, array: Bytes) -> None:
+        with self._lock:
+            self._arrays.append(array)
+
+    def remove(self, array: Bytes) -> None:
+        """Let go of the memory of `array`. Raises ValueError if it is not registered."""
+        with self._lock:
+            for place, other in enumerate(self._arrays):
+                if other.ctypes.data == array.ctypes.data and other.nbytes == array.nbytes:
+                    del self._arrays[place]
+                    return
+        raise ValueError("the array is not registered with this reader")
+
+    def holds(self, array: Bytes) -> bool:
+        """True if all of `array` lies in registered memory."""
+        start, stop = array.ctypes.data, array.ctypes.data + array.nbytes
+        with self._lock:
+            return any(a.ctypes.data <= start and stop <= a.ctypes.data + a.nbytes for a in self._arrays)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._arrays.clear()

@@ -14,8 +14,8 @@ from engine.flash.batches import (
     Integers,
     Ranges,
     ReaderStatistics,
+    RegisteredMemory,
     check_destination,
-    find,
     open_error,
     read_error,
     refusal,
@@ -124,7 +124,7 @@ class NativeReader:
             raise ReadError("The native flash reader is missing. Install Flashbulb again.")
         self._library = found
         self.threads, self.gap = threads, gap
-        self._registered: list[Bytes] = []
+        self._registered = RegisteredMemory()
         read = read or READ_FUNCTION()
         self._handle = ctypes.c_void_p(self._library.fb_reader_new(threads, max_read, scatter_alignment, read))
         if not self._handle:
@@ -144,12 +144,11 @@ class NativeReader:
         check_destination(array)
         if self._library.fb_register(self._handle, array.ctypes.data, array.nbytes):
             raise MemoryError
-        self._registered.append(array)
+        self._registered.add(array)
 
     def unregister(self, array: Bytes) -> None:
-        place = find(self._registered, array)
+        self._registered.remove(array)
         self._library.fb_unregister(self._handle, array.ctypes.data, array.nbytes)
-        del self._registered[place]
 
     def submit(
         self,

@@ -32,8 +32,8 @@ from engine.flash.batches import (
     Integers,
     Ranges,
     ReaderStatistics,
+    RegisteredMemory,
     check_destination,
-    find,
     open_error,
     read_error,
     refusal,
@@ -121,7 +121,7 @@ class PythonReader:
         self.threads, self.gap, self._read = threads, gap, read
         self._pool = ThreadPoolExecutor(threads, "flash")
         self._condition = Condition()
-        self._registered: list[np.ndarray] = []
+        self._registered = RegisteredMemory()
         self._closed = False
         self._bytes = self._device_bytes = self._reads = self._in_flight = 0
         self._busy_s = self._busy_since = 0.0
@@ -138,10 +138,10 @@ class PythonReader:
 
     def register(self, array: np.ndarray) -> None:
         check_destination(array)
-        self._registered.append(array)
+        self._registered.add(array)
 
     def unregister(self, array: np.ndarray) -> None:
-        del self._registered[find(self._registered, array)]
+        self._registered.remove(array)
 
     def submit(
         self,
@@ -202,9 +202,7 @@ class PythonReader:
             return TRUNCATED
         if self._closed:
             return CLOSED
-        start, stop = destination.ctypes.data, destination.ctypes.data + destination.nbytes
-        known = ((other.ctypes.data, other.nbytes) for other in self._registered)
-        return 0 if any(first <= start and stop <= first + size for first, size in known) else NOT_REGISTERED
+        return 0 if self._registered.holds(destination) else NOT_REGISTERED
 
     def _run(self, ticket: PythonTicket, path: Path, descriptor: _Descriptor, offset: int, target: memoryview) -> None:
         began, got, error, seconds = perf_counter(), 0, None, None

@@ -10,3 +10,13 @@ NAMES = {stored: name for name, stored in STORED.items()}
 def stored_dtype(stored: str) -> mx.Dtype:
     """The dtype that safetensors calls F32, F16 or BF16."""
     return DTYPES[NAMES[stored]]
+
+
+UNSIGNED = {"U8": mx.uint8, "U16": mx.uint16, "U32": mx.uint32}  # packed weights, and scales of fp4 and fp8
+INTEGERS = {"I8": mx.int8, "I16": mx.int16, "I32": mx.int32, "I64": mx.int64, "U64": mx.uint64}
+BY_NAME = {**DTYPES, **{stored: DTYPES[name] for stored, name in NAMES.items()}, **UNSIGNED, **INTEGERS}
+
+
+def mlx_dtype(name: str) -> mx.Dtype:
+    """The dtype of MLX's or safetensors' name, float or integer. Raises KeyError for one that MLX has not."""
+    return BY_NAME[name]

@@ -15,7 +15,7 @@ from engine.errors import FlashbulbError
 from engine.models import build
 from engine.prepare.checkpoint import COMPANIONS
 from engine.sparsity.predictor import weight_shapes
-from engine.store.layout import BundleWriter, padded_row_bytes
+from engine.store.bundle_file import BundleWriter, padded_row_bytes
 from engine.store.manifest import BUNDLES, PREDICTOR, RESIDENT, write_manifest
 from engine.store.safetensors_writer import SafetensorsWriter
 

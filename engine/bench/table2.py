@@ -28,7 +28,7 @@ from engine.memory.window import Window
 from engine.models import build
 from engine.models.activations import Activation
 from engine.planning.cost import predict
-from engine.store.layout import BundleFile
+from engine.store.bundle_file import BundleFile
 from engine.streaming.neurons import Flash, Pass, StreamedFFN
 from engine.streaming.overlap import Way
 from engine.streaming.whole_layers import LayerStream

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from engine.arrays.dtypes import DTYPES
 from engine.errors import CheckpointError
-from engine.store.layout import padded_row_bytes
+from engine.store.bundle_file import padded_row_bytes
 
 CONTEXT = 2048  # tokens, where nobody says
 GATED = ("bamboo", "llama", "mistral", "sparsellama")

@@ -24,7 +24,7 @@ from engine.prepare.order import neuron_order
 from engine.prepare.predictors import FACTORISED, IMPORTED, TRAINED, find_predictors, import_predictor
 from engine.sparsity.predictor import PARTS, Predictor, weight_shapes
 from engine.sparsity.training import LayerActivity, TrainedPredictor, ranks_for, train_predictor
-from engine.store.layout import BundleWriter
+from engine.store.bundle_file import BundleWriter
 from engine.store.manifest import BUNDLES, ORDER, PREDICTOR, RESIDENT, write_manifest
 from engine.store.safetensors_writer import SafetensorsWriter
 from engine.system.folders import existing, free_bytes

@@ -1,152 +1,157 @@
-"""The bundle file: every neuron's up row and down column side by side on flash (paper, section 3.2).
+"""The layout of bundles in a checkpoint that is run as it is: their tensors, the bytes of each on flash, and its place in
+a slot.
 
-`bundles.safetensors` is an ordinary safetensors file, one tensor a layer, `[neurons, row]`, whose header is padded so
-that the data starts on a 16 KiB boundary and whose rows are padded to the read granularity. A row is one bundle,
-`[up | down]` or `[gate | up | down]`, then zeros.
+An expert of a stacked tensor `[experts, out, in]` is one range of a file, and so are a block of a linear's rows and a row
+of a table. A bundle is one such range of each of several tensors: weight, scales and biases of every matrix. They land in
+one slot, each at a place of its own, and are seen there as one strided view a tensor, `[slots, ...]`.
 """
 
-import json
-import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
+import mlx.core as mx
 import numpy as np
+from numpy.typing import NDArray
 
-from engine.arrays.dtypes import DTYPES, stored_dtype
-from engine.errors import FlawError, PreparedModelError
-from engine.store.safetensors_writer import SafetensorsWriter
+from engine.arrays.dtypes import mlx_dtype
+from engine.errors import FlawError
+from engine.flash.batches import Ranges
 
-DATA_ALIGNMENT = 16384  # a page on Apple silicon; a multiple of every drive's block
-GRANULARITIES = (16384, 4096, 512)  # what direct reads like, largest first
-MAX_PADDING = 1 / 8  # of a row: beyond it the padding costs more than the aligned read gains
-MAX_HEADER = 100_000_000  # safetensors' own limit
-WRITTEN_AT_ONCE = 1024  # rows
+SLOT_ALIGNMENT = 16384  # bytes: a page on Apple silicon
+BLOCK_BYTES = 4096  # that direct reads are multiples of
+VIEW_ALIGNMENT = 16  # bytes: what vector loads like
+MIN_BLOCKWISE_BYTES = 128 << 10  # of a range: below, the rest of its blocks would cost more than a copy
+
+Ids = NDArray[np.integer]
 
 
-def padded_row_bytes(bundle_bytes: int) -> int:
-    """Bytes of a row that holds a bundle of `bundle_bytes`, padded to the largest granularity that wastes little."""
-    for granularity in GRANULARITIES:
-        padded = -(-bundle_bytes // granularity) * granularity
-        if padded - bundle_bytes <= MAX_PADDING * bundle_bytes:
-            return padded
-    return bundle_bytes
+class Tensor(Protocol):
+    """A tensor in a file. dtype: MLX's name or safetensors'. offset: bytes from the file's start."""
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def dtype(self) -> str: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def nbytes(self) -> int: ...
 
 
 @dataclass(frozen=True)
-class BundleLayer:
-    """Where one layer's bundles lie: `neurons` rows of `row_bytes`, from byte `offset` of the file."""
+class SlotTensor:
+    """One tensor's share of a bundle. shape: of a whole bundle's. place: its first byte in a slot.
 
-    offset: int
-    neurons: int
-    row_bytes: int
-
-    def offsets(self, neurons: np.ndarray) -> np.ndarray:
-        """Byte offsets (int64) of the bundles of `neurons` (any integer array)."""
-        return self.offset + neurons.astype(np.int64) * self.row_bytes
-
-    @property
-    def bytes(self) -> int:
-        return self.neurons * self.row_bytes
-
-
-@dataclass(frozen=True)
-class BundleFile:
-    """A bundle file's header. dtype: safetensors' name (F32, F16, BF16). width: of each of the parts, in elements."""
-
-    path: Path
-    dtype: str
-    width: int
-    parts: tuple[str, ...]
-    layers: tuple[BundleLayer, ...]
-
-    @property
-    def bytes(self) -> int:
-        return sum(layer.bytes for layer in self.layers)
-
-    @classmethod
-    def open(cls, path: Path) -> "BundleFile":
-        """Read and check the header. Raises PreparedModelError for a file that is missing, truncated or malformed."""
-        header, data_start = _read_header(path)
-        try:
-            metadata = header.pop("__metadata__")
-            width, parts = int(metadata["width"]), tuple(metadata["bundle"].split("|"))
-            names = [f"layers.{i}" for i in range(len(header))]
-            entries = [header[name] for name in names]
-            dtypes = {entry["dtype"] for entry in entries}
-            dtype = dtypes.pop()
-            item = stored_dtype(dtype).size
-            layers = []
-            for entry in entries:
-                (neurons, elements), (start, stop) = entry["shape"], entry["data_offsets"]
-                if dtypes or stop - start != neurons * elements * item or elements < width * len(parts) or start < 0:
-                    raise FlawError("shapes and offsets disagree")
-                layers.append(BundleLayer(data_start + start, neurons, elements * item))
-        except (KeyError, ValueError, TypeError, IndexError) as error:
-            raise PreparedModelError(
-                "{path} is not a bundle file ({error}). Prepare the model again.", path=path, error=error
-            ) from error
-        end = max((layer.offset + layer.bytes for layer in layers), default=data_start)
-        if path.stat().st_size != end:
-            raise PreparedModelError(
-                "{path} has {size} bytes where its header says {end}: it is truncated or was changed. Prepare or "
-                "download the model again.",
-                path=path,
-                size=path.stat().st_size,
-                end=end,
-            )
-        return cls(path, dtype, width, parts, tuple(layers))
-
-
-def _read_header(path: Path) -> tuple[dict, int]:
-    try:
-        with path.open("rb") as file:
-            size = struct.unpack("<Q", file.read(8))[0]
-            if size > min(MAX_HEADER, path.stat().st_size - 8):
-                raise FlawError("its header is longer than the file")
-            header = json.loads(file.read(size))
-        if not isinstance(header, dict):
-            raise FlawError("its header is no table")
-    except FileNotFoundError as error:
-        raise PreparedModelError("{path} is missing. Prepare or download the model again.", path=path) from error
-    except (OSError, ValueError, struct.error) as error:
-        raise PreparedModelError(
-            "{path} cannot be read ({error}). Prepare or download the model again.", path=path, error=error
-        ) from error
-    return header, 8 + size
-
-
-class BundleWriter:
-    """Writes a bundle file one layer at a time; a context manager that leaves a whole file, or raises.
-
-    dtype: by MLX's name. width: of each of the parts. neurons: by layer. done: layers that an earlier writer left
-    whole. Raises OSError (a full disk) as it comes.
+    offset: the first bundle's byte in the file at `path`. stride: bytes from a bundle to the next. end: of the tensor.
+    blockwise: its first and its last block are read whole, for which the slot has room, so that nothing is copied.
     """
 
-    def __init__(self, path: Path, dtype: str, width: int, parts: tuple[str, ...], neurons: list[int], done: int = 0):
-        item = DTYPES[dtype].size
-        self._row = padded_row_bytes(len(parts) * width * item) // item
-        self._expected = list(neurons[done:])
-        shapes = {f"layers.{i}": (count, self._row) for i, count in enumerate(neurons)}
-        metadata = {"bundle": "|".join(parts), "width": str(width)}
-        self._file = SafetensorsWriter(path, dtype, shapes, metadata, DATA_ALIGNMENT, done)
+    path: Path
+    dtype: mx.Dtype
+    shape: tuple[int, ...]
+    offset: int
+    stride: int
+    end: int
+    file_bytes: int
+    place: int
+    blockwise: bool
 
-    def write(self, bundles: np.ndarray, order: np.ndarray | None = None) -> None:
-        """Append the next layer: `[neurons, parts * width]`, items of the dtype's size (bfloat16 as uint16).
+    @property
+    def head(self) -> int:
+        """Bytes before the tensor's own, that are read into the slot with it."""
+        return self.offset % BLOCK_BYTES if self.blockwise else 0
 
-        order: the neuron to put at each place. It is on the disk when this returns.
+    def ranges(self, ids: Ids, slots: Ids, slot_bytes: int) -> Ranges:
+        """The ranges of bundles `ids` [n], to their places in `slots` [n]."""
+        starts = self.offset + ids.astype(np.int64) * self.stride
+        stops = np.minimum(starts + self.stride, self.end)
+        if self.blockwise:
+            stops = np.minimum(-(-stops // BLOCK_BYTES) * BLOCK_BYTES, self.file_bytes)
+        starts = starts - self.head
+        return Ranges(starts, stops - starts, slots.astype(np.int64) * slot_bytes + self.place - self.head)
+
+    def view(self, slab: mx.array) -> mx.array:
+        """The tensor in all slots, [slots, *shape]. slab: uint32 [slots, slot_bytes / 4]."""
+        slots, slot_bytes = slab.shape[0], slab.shape[1] * slab.itemsize
+        typed = slab if self.dtype == slab.dtype else slab.view(self.dtype)
+        inner = [int(np.prod(self.shape[axis + 1 :])) for axis in range(len(self.shape))]
+        strides = (slot_bytes // self.dtype.size, *inner)
+        return mx.as_strided(typed, (slots, *self.shape), strides, self.place // self.dtype.size)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Bundles of one module. tensors: by their names in the module (gate_proj.weight). bundles: how many there are.
+    slot_bytes: of a slot, a multiple of 16 KiB."""
+
+    tensors: Mapping[str, SlotTensor]
+    bundles: int
+    slot_bytes: int
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor], rows: int = 1) -> "Layout":
+        """The layout of bundles that are `rows` rows of each tensor; the last bundle may have fewer. A single row loses
+        its axis: an expert of `[experts, out, in]` is `[out, in]`.
+
+        Raises FlawError if the tensors do not have the same number of bundles.
         """
-        if len(bundles) != self._expected.pop(0):
-            raise ValueError("this layer has another number of neurons than the header says")
-        order = np.arange(len(bundles)) if order is None else order
-        for start in range(0, len(order), WRITTEN_AT_ONCE):
-            chosen = bundles[order[start : start + WRITTEN_AT_ONCE]]
-            rows = np.zeros((len(chosen), self._row), bundles.dtype)
-            rows[:, : bundles.shape[1]] = chosen
-            self._file.write(rows)
-        self._file.sync()
+        bundles, place, placed = None, 0, {}
+        for name, tensor in tensors.items():
+            count = -(-tensor.shape[0] // rows)
+            if bundles not in (None, count):
+                raise FlawError("{name} has {count} bundles where others have {bundles}", name=name, count=count,
+                                bundles=bundles)  # fmt: skip
+            bundles = count
+            placed[name], place = _placed(tensor, rows, place)
+        return cls(placed, bundles or 0, -(-place // SLOT_ALIGNMENT) * SLOT_ALIGNMENT)
 
-    def __enter__(self) -> "BundleWriter":
-        return self
+    @cached_property
+    def bundle_bytes(self) -> int:
+        """Bytes of a whole bundle's tensors, as stored."""
+        return sum(tensor.stride for tensor in self.tensors.values())
 
-    def __exit__(self, *raised) -> None:
-        self._file.__exit__(*raised)
+    @cached_property
+    def paths(self) -> tuple[Path, ...]:
+        """The files that hold the bundles."""
+        return tuple(dict.fromkeys(tensor.path for tensor in self.tensors.values()))
+
+    def ranges(self, ids: Ids, slots: Ids) -> dict[Path, Ranges]:
+        """By file, the ranges that bring bundles `ids` [n] to `slots` [n]; places count from the start of the slab.
+
+        Raises ValueError for an id that there is not.
+        """
+        if len(ids) and not (ids.min() >= 0 and ids.max() < self.bundles):
+            raise ValueError(f"a bundle is not among {self.bundles}")
+        found = [(tensor.path, tensor.ranges(ids, slots, self.slot_bytes)) for tensor in self.tensors.values()]
+        return {path: _joined([ranges for at, ranges in found if at == path]) for path in self.paths}
+
+    def views(self, slab: mx.array) -> dict[str, mx.array]:
+        """Every tensor in all slots, by name: [slots, *shape], nothing copied. slab: uint32 [slots, slot_bytes / 4]."""
+        return {name: tensor.view(slab) for name, tensor in self.tensors.items()}
+
+
+def _placed(tensor: Tensor, rows: int, free: int) -> tuple[SlotTensor, int]:
+    """A tensor's share of a bundle, at or behind byte `free` of a slot, and the first byte that is free then."""
+    dtype, rest = mlx_dtype(tensor.dtype), tensor.shape[1:]
+    stride = rows * tensor.nbytes // tensor.shape[0]
+    shape = rest if rows == 1 else (rows, *rest)
+    head, whole = tensor.offset % BLOCK_BYTES, stride % BLOCK_BYTES == 0
+    blockwise = whole and stride >= MIN_BLOCKWISE_BYTES and head % dtype.size == 0
+    unit = BLOCK_BYTES if blockwise else VIEW_ALIGNMENT
+    place = -(-free // unit) * unit + (head if blockwise else 0)
+    stop = -(-(place + stride) // BLOCK_BYTES) * BLOCK_BYTES if blockwise else place + stride
+    end, file_bytes = tensor.offset + tensor.nbytes, tensor.path.stat().st_size
+    return SlotTensor(tensor.path, dtype, shape, tensor.offset, stride, end, file_bytes, place, blockwise), stop
+
+
+def _joined(ranges: list[Ranges]) -> Ranges:
+    return Ranges(
+        np.concatenate([r.offsets for r in ranges]),
+        np.concatenate([r.lengths for r in ranges]),
+        np.concatenate([r.places for r in ranges]),
+    )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import PreparedModelError
-from engine.store.layout import BundleFile
+from engine.store.bundle_file import BundleFile
 from engine.system.files import write_whole
 from engine.text import Text
 

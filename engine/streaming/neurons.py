@@ -14,7 +14,7 @@ from engine.memory.pool import Admission, NeuronPool
 from engine.memory.window import Window
 from engine.models.activations import Activation
 from engine.statistics import TokenStatistics
-from engine.store.layout import BundleLayer
+from engine.store.bundle_file import BundleLayer
 from engine.streaming.lookahead import LookAhead
 from engine.streaming.overlap import Overlap
 from engine.streaming.whole_layers import LayerStream, Piece

@@ -9,7 +9,7 @@ import mlx.core as mx
 import numpy as np
 
 from engine.arrays.aligned import aligned_rows
-from engine.store.layout import BundleFile
+from engine.store.bundle_file import BundleFile
 
 BUFFERS = 4  # one is computed on while the others are read: with two, the drive would idle at the end of each read
 

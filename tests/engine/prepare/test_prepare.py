@@ -21,7 +21,7 @@ from engine.prepare.calibration import cut
 from engine.prepare.prepare import CALIBRATION_TOKENS, prepare
 from engine.prepare.torch_file import read_torch
 from engine.settings import Settings
-from engine.store.layout import BundleFile
+from engine.store.bundle_file import BundleFile
 from engine.store.manifest import BUNDLES, ORDER, PREDICTOR, RESIDENT, PreparedModel
 from engine.tokens.corpus import Sequence, read_sequences
 from tests.engine.prepare.test_checkpoint import write_bin

@@ -1,100 +1,135 @@
-import json
-import struct
+"""Layouts: whatever a checkpoint's tensors are, a slot holds exactly its bundle, and every view shows it."""
 
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlx.core as mx
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from safetensors import safe_open
 
-from engine.errors import PreparedModelError
-from engine.store.layout import DATA_ALIGNMENT, BundleFile, BundleWriter, padded_row_bytes
-
-
-@pytest.fixture
-def written(tmp_path):
-    rng = np.random.default_rng(0)
-    layers = [rng.standard_normal((n, 20)).astype(np.float32) for n in (7, 9)]
-    with BundleWriter(tmp_path / "bundles.safetensors", "float32", 10, ("up", "down"), [7, 9]) as writer:
-        for layer in layers:
-            writer.write(layer)
-    return tmp_path / "bundles.safetensors", layers
+from engine.arrays.dtypes import mlx_dtype
+from engine.errors import FlawError
+from engine.flash.native_reader import NativeReader
+from engine.store.layout import SLOT_ALIGNMENT, Layout
 
 
-def test_bundles_lie_where_the_header_says(written):
-    path, layers = written
-    bundles, raw = BundleFile.open(path), path.read_bytes()
-    assert (bundles.dtype, bundles.width) == ("F32", 10)
-    for place, layer in zip(bundles.layers, layers, strict=True):
-        for neuron, offset in enumerate(place.offsets(np.arange(place.neurons))):
-            assert np.array_equal(np.frombuffer(raw, np.float32, 20, offset), layer[neuron])
+@dataclass(frozen=True)
+class Stored:
+    path: Path
+    dtype: str
+    shape: tuple[int, ...]
+    offset: int
+
+    @property
+    def nbytes(self) -> int:
+        return int(np.prod(self.shape)) * mlx_dtype(self.dtype).size
 
 
-def test_the_data_starts_on_a_page_and_any_safetensors_reader_reads_it(written):
-    path, layers = written
-    assert BundleFile.open(path).layers[0].offset % DATA_ALIGNMENT == 0
-    with safe_open(path, "np") as file:
-        assert np.array_equal(file.get_tensor("layers.1")[:, :20], layers[1])
-
-
-@given(st.integers(1, 200_000))
-def test_padding_never_wastes_more_than_an_eighth(size):
-    padded = padded_row_bytes(size)
-    assert size <= padded <= size * 1.125
-
-
-@pytest.mark.parametrize(("size", "padded"), [(16384, 16384), (8192, 8192), (1024, 1024), (18176, 18432), (100, 100)])
-def test_rows_are_padded_to_what_direct_reads_like(size, padded):
-    assert padded_row_bytes(size) == padded
-
-
-@pytest.mark.parametrize("cut", [1, 100, 1280])
-def test_a_truncated_file_is_named(written, cut):
-    path, _ = written
-    path.write_bytes(path.read_bytes()[:-cut])
-    with pytest.raises(PreparedModelError, match=r"bundles\.safetensors has .* truncated"):
-        BundleFile.open(path)
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"1234",
-        struct.pack("<Q", 2**60) + b"{}",
-        struct.pack("<Q", 2) + b"[]",
-        struct.pack("<Q", 9) + b"not json!",
-        struct.pack("<Q", 2) + b"{}",
-    ],
-)
-def test_what_is_no_bundle_file_is_refused(tmp_path, content):
-    path = tmp_path / "bundles.safetensors"
+def stored(path, kinds, headers, random):
+    """A file of tensors `(dtype, shape)`, each behind so many bytes of something else; what they are, and their bytes."""
+    content, tensors = b"", {}
+    for number, ((dtype, shape), header) in enumerate(zip(kinds, headers, strict=True)):
+        content += random.bytes(header)
+        tensors[f"tensor{number}"] = tensor = Stored(path, dtype, shape, len(content))
+        content += random.bytes(tensor.nbytes)
     path.write_bytes(content)
-    with pytest.raises(PreparedModelError, match=r"bundles\.safetensors"):
-        BundleFile.open(path)
+    return tensors, content
 
 
-@pytest.mark.parametrize(
-    "entry",
-    [
-        {"dtype": "F32", "shape": [1, 8], "data_offsets": [0, 999]},
-        {"dtype": "F32", "shape": [1, 8], "data_offsets": [-32, 0]},
-        {"dtype": "I64", "shape": [1, 4], "data_offsets": [0, 32]},
-        {"dtype": "F32", "shape": [8], "data_offsets": [0, 32]},
-        {"dtype": "F32", "shape": [2, 4], "data_offsets": [0, 32]},
-    ],
+def slab_of(layout, slots):
+    raw = mx.zeros((slots + 1, layout.slot_bytes // 4), mx.uint32)
+    mx.eval(raw)
+    everything = np.asarray(memoryview(raw).cast("B"))
+    skip = -everything.ctypes.data % SLOT_ALIGNMENT
+    view = everything[skip : skip + slots * layout.slot_bytes].reshape(slots, layout.slot_bytes)
+    return mx.as_strided(raw, (slots, layout.slot_bytes // 4), (layout.slot_bytes // 4, 1), skip // 4), view
+
+
+def read(layout, ids, slots, view):
+    with NativeReader(4) as reader:
+        files = {path: reader.open(path) for path in layout.paths}
+        reader.register(view)
+        tickets = [
+            reader.submit_ranges(files[path], ranges, view) for path, ranges in layout.ranges(ids, slots).items()
+        ]
+        for ticket in tickets:
+            ticket.wait(20)
+        for file in files.values():
+            file.close()
+
+
+def bytes_of(array):
+    array = mx.contiguous(array)
+    mx.eval(array)
+    return bytes(memoryview(array).cast("B"))
+
+
+kinds = st.tuples(
+    st.sampled_from(["U32", "BF16", "float16", "F32", "U8"]),
+    st.sampled_from([(8,), (64,), (3, 4), (256, 1024), (64, 512)]),
 )
-def test_offsets_that_lie_are_refused(tmp_path, entry):
-    header = json.dumps({"__metadata__": {"width": "4", "bundle": "up|down"}, "layers.0": entry}).encode()
-    path = tmp_path / "bundles.safetensors"
-    path.write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * 32)
-    with pytest.raises(PreparedModelError, match="not a bundle file"):
-        BundleFile.open(path)
 
 
-def test_a_writer_that_fails_leaves_the_error(tmp_path):
-    with (
-        pytest.raises(ValueError, match="more were announced than written"),
-        BundleWriter(tmp_path / "b", "float16", 4, ("up", "down"), [3]),
-    ):
-        pass
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    bundles=st.integers(1, 6),
+    kinds=st.lists(kinds, min_size=1, max_size=4),
+    header=st.sampled_from([8, 16, 4096, 5000, 7]),
+    seed=st.integers(0, 99),
+)
+def test_any_bundles_of_any_tensors_are_seen_in_their_slots(tmp_path, bundles, kinds, header, seed):
+    random = np.random.default_rng(seed)
+    shapes = [(dtype, (bundles, *rest)) for dtype, rest in kinds]
+    tensors, content = stored(tmp_path / "model.safetensors", shapes, [header] * len(kinds), random)
+    layout = Layout.of(tensors)
+    assert layout.bundle_bytes == sum(t.nbytes // bundles for t in tensors.values())
+    slab, view = slab_of(layout, bundles + 2)
+    ids = random.permutation(bundles)
+    slots = random.permutation(bundles + 2)[:bundles]
+    read(layout, ids, slots, view)
+    for name, shown in layout.views(slab).items():
+        tensor, size = tensors[name], tensors[name].nbytes // bundles
+        assert shown.shape == (bundles + 2, *tensor.shape[1:])
+        for bundle, slot in zip(ids, slots, strict=True):
+            start = tensor.offset + int(bundle) * size
+            assert bytes_of(shown[int(slot)]) == content[start : start + size]
+
+
+@pytest.mark.parametrize(("length", "rows"), [(64, 32), (70, 32), (5, 1)])
+def test_blocks_of_rows_are_bundles_too(tmp_path, length, rows):
+    random = np.random.default_rng(0)
+    tensors, content = stored(tmp_path / "model", [("F32", (length, 16))], [24], random)
+    layout = Layout.of(tensors, rows)
+    assert layout.bundles == -(-length // rows)
+    slab, view = slab_of(layout, layout.bundles)
+    read(layout, np.arange(layout.bundles), np.arange(layout.bundles), view)
+    shown = bytes_of(layout.views(slab)["tensor0"].reshape(-1, 16)[:length])
+    assert shown == content[24:]
+
+
+def test_large_ranges_are_read_without_a_copy_and_small_ones_waste_no_blocks(tmp_path):
+    shapes = [("U32", (4, 256, 1024)), ("BF16", (4, 256, 16))]
+    tensors, _ = stored(tmp_path / "model", shapes, [1000, 8], np.random.default_rng(0))
+    layout = Layout.of(tensors)
+    (ranges,) = layout.ranges(np.array([1]), np.array([0])).values()
+    large = ranges.lengths > 1 << 20
+    assert (ranges.offsets[large] % 4096 == 0).all()
+    assert (ranges.places[large] % 4096 == 0).all()
+    assert (ranges.lengths[large] % 4096 == 0).all()
+    assert ranges.lengths[~large].tolist() == [256 * 16 * 2]
+    assert layout.slot_bytes <= layout.bundle_bytes + 2 * 16384
+
+
+def test_tensors_that_do_not_fit_each_other_are_refused(tmp_path):
+    tensors, _ = stored(tmp_path / "m", [("F32", (4, 8)), ("F32", (5, 8))], [8, 8], np.random.default_rng(0))
+    with pytest.raises(FlawError, match="5 bundles where others have 4"):
+        Layout.of(tensors)
+
+
+def test_a_bundle_that_there_is_not_is_refused(tmp_path):
+    tensors, _ = stored(tmp_path / "m", [("F32", (4, 8))], [8], np.random.default_rng(0))
+    for wrong in (-1, 4):
+        with pytest.raises(ValueError, match="not among 4"):
+            Layout.of(tensors).ranges(np.array([wrong]), np.array([0]))

@@ -5,7 +5,7 @@ import pytest
 
 from engine.errors import ReadError
 from engine.flash.native_reader import NativeReader
-from engine.store.layout import BundleFile, BundleWriter
+from engine.store.bundle_file import BundleFile, BundleWriter
 from engine.streaming.whole_layers import BUFFERS, LayerStream
 
 NEURONS, WIDTH = (70, 9, 40), 8

@@ -1,0 +1,100 @@
+import json
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors import safe_open
+
+from engine.errors import PreparedModelError
+from engine.store.bundle_file import DATA_ALIGNMENT, BundleFile, BundleWriter, padded_row_bytes
+
+
+@pytest.fixture
+def written(tmp_path):
+    rng = np.random.default_rng(0)
+    layers = [rng.standard_normal((n, 20)).astype(np.float32) for n in (7, 9)]
+    with BundleWriter(tmp_path / "bundles.safetensors", "float32", 10, ("up", "down"), [7, 9]) as writer:
+        for layer in layers:
+            writer.write(layer)
+    return tmp_path / "bundles.safetensors", layers
+
+
+def test_bundles_lie_where_the_header_says(written):
+    path, layers = written
+    bundles, raw = BundleFile.open(path), path.read_bytes()
+    assert (bundles.dtype, bundles.width) == ("F32", 10)
+    for place, layer in zip(bundles.layers, layers, strict=True):
+        for neuron, offset in enumerate(place.offsets(np.arange(place.neurons))):
+            assert np.array_equal(np.frombuffer(raw, np.float32, 20, offset), layer[neuron])
+
+
+def test_the_data_starts_on_a_page_and_any_safetensors_reader_reads_it(written):
+    path, layers = written
+    assert BundleFile.open(path).layers[0].offset % DATA_ALIGNMENT == 0
+    with safe_open(path, "np") as file:
+        assert np.array_equal(file.get_tensor("layers.1")[:, :20], layers[1])
+
+
+@given(st.integers(1, 200_000))
+def test_padding_never_wastes_more_than_an_eighth(size):
+    padded = padded_row_bytes(size)
+    assert size <= padded <= size * 1.125
+
+
+@pytest.mark.parametrize(("size", "padded"), [(16384, 16384), (8192, 8192), (1024, 1024), (18176, 18432), (100, 100)])
+def test_rows_are_padded_to_what_direct_reads_like(size, padded):
+    assert padded_row_bytes(size) == padded
+
+
+@pytest.mark.parametrize("cut", [1, 100, 1280])
+def test_a_truncated_file_is_named(written, cut):
+    path, _ = written
+    path.write_bytes(path.read_bytes()[:-cut])
+    with pytest.raises(PreparedModelError, match=r"bundles\.safetensors has .* truncated"):
+        BundleFile.open(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"1234",
+        struct.pack("<Q", 2**60) + b"{}",
+        struct.pack("<Q", 2) + b"[]",
+        struct.pack("<Q", 9) + b"not json!",
+        struct.pack("<Q", 2) + b"{}",
+    ],
+)
+def test_what_is_no_bundle_file_is_refused(tmp_path, content):
+    path = tmp_path / "bundles.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(PreparedModelError, match=r"bundles\.safetensors"):
+        BundleFile.open(path)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"dtype": "F32", "shape": [1, 8], "data_offsets": [0, 999]},
+        {"dtype": "F32", "shape": [1, 8], "data_offsets": [-32, 0]},
+        {"dtype": "I64", "shape": [1, 4], "data_offsets": [0, 32]},
+        {"dtype": "F32", "shape": [8], "data_offsets": [0, 32]},
+        {"dtype": "F32", "shape": [2, 4], "data_offsets": [0, 32]},
+    ],
+)
+def test_offsets_that_lie_are_refused(tmp_path, entry):
+    header = json.dumps({"__metadata__": {"width": "4", "bundle": "up|down"}, "layers.0": entry}).encode()
+    path = tmp_path / "bundles.safetensors"
+    path.write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * 32)
+    with pytest.raises(PreparedModelError, match="not a bundle file"):
+        BundleFile.open(path)
+
+
+def test_a_writer_that_fails_leaves_the_error(tmp_path):
+    with (
+        pytest.raises(ValueError, match="more were announced than written"),
+        BundleWriter(tmp_path / "b", "float16", 4, ("up", "down"), [3]),
+    ):
+        pass

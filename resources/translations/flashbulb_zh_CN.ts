@@ -2570,6 +2570,10 @@
         <translation>{name} 有 {bytes} 字节，而其形状需要 {needed} 字节</translation>
     </message>
     <message>
+        <source>{name} has {count} bundles where others have {bundles}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>{name} has {size} tokens and was given token {token}: its tokenizer is another model&apos;s. Download and prepare the model again.</source>
         <translation>{name} 有 {size} 个词元，却收到了词元 {token}：它的分词器属于另一个模型。请重新下载并准备该模型。</translation>
     </message>

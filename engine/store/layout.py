@@ -1,9 +1,9 @@
-"""The layout of bundles in a checkpoint that is run as it is: their tensors, the bytes of each on flash, and its place in
-a slot.
+"""The layout of bundles in a checkpoint that is run as it is: their tensors, the bytes of each on flash, and its place
+in a slot.
 
-An expert of a stacked tensor `[experts, out, in]` is one range of a file, and so are a block of a linear's rows and a row
-of a table. A bundle is one such range of each of several tensors: weight, scales and biases of every matrix. They land in
-one slot, each at a place of its own, and are seen there as one strided view a tensor, `[slots, ...]`.
+An expert of a stacked tensor `[experts, out, in]` is one range of a file, and so are a block of a linear's rows and a
+row of a table. A bundle is one such range of each of several tensors: weight, scales and biases of every matrix. They
+land in one slot, each at a place of its own, and are seen there as one strided view a tensor, `[slots, ...]`.
 """
 
 from collections.abc import Mapping

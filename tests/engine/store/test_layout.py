@@ -51,11 +51,8 @@ def read(layout, ids, slots, view):
     with NativeReader(4) as reader:
         files = {path: reader.open(path) for path in layout.paths}
         reader.register(view)
-        tickets = [
-            reader.submit_ranges(files[path], ranges, view) for path, ranges in layout.ranges(ids, slots).items()
-        ]
-        for ticket in tickets:
-            ticket.wait(20)
+        for path, ranges in layout.ranges(ids, slots).items():
+            reader.submit_ranges(files[path], ranges, view).wait(20)
         for file in files.values():
             file.close()
 

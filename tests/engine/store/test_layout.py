@@ -28,7 +28,7 @@ class Stored:
 
 
 def stored(path, kinds, headers, random):
-    """A file of tensors `(dtype, shape)`, each behind so many bytes of something else; what they are, and their bytes."""
+    """A file of tensors `(dtype, shape)`, each behind some other bytes; the tensors, and all bytes."""
     content, tensors = b"", {}
     for number, ((dtype, shape), header) in enumerate(zip(kinds, headers, strict=True)):
         content += random.bytes(header)

@@ -1,0 +1,142 @@
+"""Checkpoints that other tools have put on this disk: used where they lie, never changed, never deleted by us.
+
+The Hub's cache (HF_HOME): models--owner--name/snapshots/COMMIT/, whose files are links. LM Studio: models/owner/name/.
+Folders that the user names: a checkpoint, or folders of checkpoints, at most two levels down.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+INDEX = "model.safetensors.index.json"
+MAX_CONFIG_BYTES = 4_000_000
+MAX_LEVELS = 2  # below a folder that the user names
+
+
+@dataclass(frozen=True)
+class OtherCheckpoint:
+    """A checkpoint in safetensors. name: as its tool calls it (owner/name). source: the tool, or the folder named.
+
+    bytes: of the weights that are there. missing: names of weight files that are not. bits: of its quantised weights,
+    None where they are not quantised.
+    """
+
+    name: str
+    folder: Path
+    source: str
+    model_type: str
+    bits: int | None
+    bytes: int
+    missing: tuple[str, ...]
+
+
+def other_checkpoints(named: Iterable[Path] = ()) -> list[OtherCheckpoint]:
+    """The checkpoints on this disk, by name. named: folders that the user named. A folder that cannot be read, or holds
+    anything else, is none."""
+    found = {}
+    for name, folder, source in chain(_in_hub_cache(), _in_lm_studio(), _in_folders(named)):
+        checkpoint = _checkpoint(name, folder, source)
+        if checkpoint is not None:
+            found.setdefault(folder.resolve(), checkpoint)
+    return sorted(found.values(), key=lambda checkpoint: checkpoint.name.lower())
+
+
+def hub_cache() -> Path:
+    """The folder of huggingface-hub's cache, as its environment variables say."""
+    if chosen := os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE"):
+        return Path(chosen).expanduser()
+    home = os.environ.get("HF_HOME")
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return (Path(home) if home else Path(cache) / "huggingface").expanduser() / "hub"
+
+
+def lm_studio_folders() -> tuple[Path, ...]:
+    """The folders in which LM Studio keeps models, of its present and its earlier versions."""
+    return tuple(Path(folder).expanduser() for folder in ("~/.lmstudio/models", "~/.cache/lm-studio/models"))
+
+
+def _in_hub_cache() -> Iterator[tuple[str, Path, str]]:
+    for repository in _folders(hub_cache()):
+        match = re.fullmatch(r"models--([\w.-]+?)--([\w.-]+)", repository.name)
+        snapshot = _snapshot(repository) if match else None
+        if match and snapshot:
+            yield f"{match[1]}/{match[2]}", snapshot, "Hugging Face"
+
+
+def _snapshot(repository: Path) -> Path | None:
+    """The snapshot that `main` is, or else the newest."""
+    snapshots = repository / "snapshots"
+    try:
+        commit = (repository / "refs" / "main").read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        commit = ""
+    if re.fullmatch(r"[0-9a-f]{40}", commit) and (snapshots / commit).is_dir():
+        return snapshots / commit
+    return max(_folders(snapshots), key=lambda folder: folder.stat().st_mtime, default=None)
+
+
+def _in_lm_studio() -> Iterator[tuple[str, Path, str]]:
+    for models in lm_studio_folders():
+        for owner in _folders(models):
+            for folder in _folders(owner):
+                yield f"{owner.name}/{folder.name}", folder, "LM Studio"
+
+
+def _in_folders(named: Iterable[Path]) -> Iterator[tuple[str, Path, str]]:
+    for root in named:
+        level = [root]
+        for _ in range(MAX_LEVELS + 1):
+            yield from ((folder.name, folder, str(root)) for folder in level)
+            level = [below for folder in level if not (folder / "config.json").is_file() for below in _folders(folder)]
+
+
+def _folders(folder: Path) -> list[Path]:
+    """The folders in a folder, by name; none if it cannot be read."""
+    try:
+        return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except OSError:
+        return []
+
+
+def _checkpoint(name: str, folder: Path, source: str) -> OtherCheckpoint | None:
+    try:
+        config = _table(folder / "config.json")
+        weights, missing = _weights(folder)
+        model_type = config.get("model_type")
+        if not isinstance(model_type, str) or not (weights or missing):
+            return None
+        size = sum(path.stat().st_size for path in weights)
+    except (OSError, ValueError, RecursionError):
+        return None
+    return OtherCheckpoint(name, folder, source, model_type, _bits(config), size, missing)
+
+
+def _weights(folder: Path) -> tuple[list[Path], tuple[str, ...]]:
+    """The weight files that are there, and the names of those that the index lists and are not."""
+    there = sorted(path for path in folder.glob("*.safetensors") if path.is_file() and not path.name.startswith("."))
+    if not (folder / INDEX).is_file():
+        return there, ()
+    places = _table(folder / INDEX).get("weight_map")
+    names = {name for name in places.values() if isinstance(name, str)} if isinstance(places, dict) else set()
+    return there, tuple(sorted(names - {path.name for path in there}))
+
+
+def _bits(config: dict[str, object]) -> int | None:
+    """The bits of MLX's own form of quantised weights."""
+    quantization = config.get("quantization")
+    bits = quantization.get("bits") if isinstance(quantization, dict) else None
+    return bits if isinstance(bits, int) else None
+
+
+def _table(path: Path) -> dict[str, object]:
+    """A JSON file's names and values. Raises OSError, ValueError, RecursionError."""
+    if path.stat().st_size > MAX_CONFIG_BYTES * (16 if path.name == INDEX else 1):
+        raise ValueError(f"{path} is no description of a model")
+    content = json.loads(path.read_text(encoding="utf-8-sig"))
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds no names and values")
+    return content

@@ -1,6 +1,6 @@
 """The text of an answer: prose, code blocks and tables, one under the other, growing as the answer streams."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from PySide6.QtCore import Qt, QUrl, Signal
@@ -8,21 +8,22 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app.chat.code import CodeBlock, CodeView
 from app.chat.markdown import MarkdownView, TextView, grow_at_once
-from app.chat.segments import Code, CodeBegins, CodeEnds, Piece, Prose, Rows, Segmenter, TableBegins, TableEnds
+from app.chat.segments import Code, CodeBegins, CodeEnds, Prose, Rows, Segment, Segmenter, TableBegins, TableEnds
 from app.chat.table import Table
 
 SPACING = 8
+PORTION_LETTERS, PORTION_LINES = 1400, 100  # of prose that is parsed at once, at most
 
 
 class AnswerBody(QWidget):
-    """Markdown that arrives in pieces; `source` is all of it."""
+    """Markdown that arrives in pieces; `markdown` is all of it."""
 
     link_clicked = Signal(QUrl)
 
     def __init__(self, parent: QWidget | None = None):
         super().__init__(parent)
         self.setAttribute(Qt.WidgetAttribute.WA_StaticContents)
-        self.source = ""
+        self.markdown = ""
         self._segmenter = Segmenter()
         self._open: MarkdownView | CodeBlock | Table | None = None
         self._layout = QVBoxLayout(self)
@@ -32,7 +33,7 @@ class AnswerBody(QWidget):
 
     def append(self, text: str) -> None:
         """Show more of the answer."""
-        self.source += text
+        self.markdown += text
         self._add_all(self._segmenter.feed(text))
 
     def finish(self) -> None:
@@ -50,19 +51,18 @@ class AnswerBody(QWidget):
         """What can be read, without marks."""
         return "\n".join(view.toPlainText() for view in self.views())
 
-    def _add_all(self, pieces: Iterable[Piece]) -> None:
-        for kind, run in groupby(pieces, type):
+    def _add_all(self, segments: Iterable[Segment]) -> None:
+        for kind, run in groupby(segments, type):
             if kind is Rows:  # all at once: they are laid out together
                 self._open.append("".join(rows.text for rows in run))
+            elif kind is Prose:
+                self._add_prose("".join(prose.text for prose in run))
             else:
-                for piece in run:
-                    self._add(piece)
+                for segment in run:
+                    self._add(segment)
 
-    def _add(self, piece: Piece) -> None:
-        match piece:
-            case Prose(text):
-                if self._open or text.strip():  # blank lines after code are no paragraph
-                    self._append_prose(text)
+    def _add(self, segment: Segment) -> None:
+        match segment:
             case CodeBegins(language):
                 self._put(CodeBlock(language))
             case Code(text):
@@ -76,6 +76,11 @@ class AnswerBody(QWidget):
             case TableEnds():
                 self._open = None
 
+    def _add_prose(self, text: str) -> None:
+        for portion in portions(text):
+            if self._open or portion.strip():  # blank lines after code are no paragraph
+                self._append_prose(portion)
+
     def _append_prose(self, text: str) -> None:
         if isinstance(self._open, MarkdownView) and self._open.full:
             text, self._open = self._open.give_up_tail() + text, None
@@ -88,7 +93,7 @@ class AnswerBody(QWidget):
     def _take_back(self, head: str) -> None:
         """What was prose is a table's head."""
         self._open.take_back(head)
-        if not self._open.source.strip():
+        if not self._open.markdown.strip():
             self._layout.removeWidget(self._open)
             self._open.hide()
             self._open.deleteLater()
@@ -100,3 +105,14 @@ class AnswerBody(QWidget):
     def _put(self, block: MarkdownView | CodeBlock | Table) -> None:
         self._open = block
         self._layout.addWidget(block)
+
+
+def portions(text: str) -> Iterator[str]:
+    """A text in pieces that are not too long to be parsed at once."""
+    start = 0
+    while start < len(text):
+        portion = text[start : start + PORTION_LETTERS]
+        *lines, rest = portion.split("\n", PORTION_LINES)
+        portion = portion.removesuffix(rest) if len(lines) == PORTION_LINES else portion
+        yield portion
+        start += len(portion)

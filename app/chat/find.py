@@ -1,15 +1,19 @@
 """Find in the conversation that is shown: a bar above the transcript, hits marked in the text, one after the other."""
 
+import re
+from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import shiboken6
 from PySide6.QtCore import QEvent, QRectF, Qt, QTimer, Signal
-from PySide6.QtGui import QHideEvent, QKeyEvent, QPainter, QPaintEvent, QTextCursor, QTextDocument
+from PySide6.QtGui import QHideEvent, QKeyEvent, QPainter, QPaintEvent, QTextCursor
 from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QTextEdit, QWidget
 
-from app.chat.message import MessageWidget
+from app.chat.message import Answer, Question
 from app.chat.transcript import Transcript
 from app.conversations.conversation import Message
+from app.widgets import units
 from app.widgets.buttons import IconButton
 from app.widgets.colours import colours
 from app.widgets.fields import SearchField
@@ -17,17 +21,28 @@ from app.widgets.labels import quiet
 
 FIELD_WIDTH = 260
 REFRESH_MS = 120  # after the text has changed: an answer that streams in changes it often
+MOST_MARKS = 1000
 TextField = QTextEdit | QPlainTextEdit
 
 
 @dataclass(frozen=True)
 class Found:
-    """A place in a message. view, cursor: where it is on screen; None while that message is not made yet."""
+    """A place in a message. view, start, end: where it is on screen; None while that message is not made yet."""
 
     message: Message
     number: int  # within its message
     view: TextField | None = None
-    cursor: QTextCursor | None = None
+    start: int = 0
+    end: int = 0
+
+    @property
+    def cursor(self) -> QTextCursor:
+        """Over what was found. Only of a message that is made."""
+        assert self.view is not None
+        cursor = QTextCursor(self.view.document())
+        cursor.setPosition(self.start)
+        cursor.setPosition(self.end, QTextCursor.MoveMode.KeepAnchor)
+        return cursor
 
 
 class FindField(SearchField):
@@ -169,10 +184,13 @@ class FindBar(QWidget):
     def _first_in_sight(self) -> int:
         """The first place that is not above what can be seen; else the last one."""
         top = self._transcript.verticalScrollBar().value()
-        for number, hit in enumerate(self._hits):
-            if hit.view is not None and self._transcript.position_of(hit.view, hit.cursor).bottom() >= top:
-                return number
-        return len(self._hits) - 1
+        made = [number for number, hit in enumerate(self._hits) if hit.view is not None]
+        first = bisect_left(made, top, key=lambda number: self._bottom(self._hits[number]))
+        return made[first] if first < len(made) else len(self._hits) - 1
+
+    def _bottom(self, hit: Found) -> int:
+        assert hit.view is not None
+        return self._transcript.position_of(hit.view, hit.cursor).bottom()
 
     # ------------------------------------------------------------------ showing
     def _go_back(self) -> None:
@@ -194,7 +212,11 @@ class FindBar(QWidget):
 
     def _show(self) -> None:
         self._mark()
-        words = self.tr("{0} of {1}").format(self._at + 1, len(self._hits)) if self._hits else self.tr("not found")
+        words = (
+            self.tr("{0} of {1}").format(*map(units.whole, (self._at + 1, len(self._hits))))
+            if self._hits
+            else self.tr("not found")
+        )
         self.count.setText(words if self.field.text() else "")
         self.field.setAccessibleDescription(self.count.text())
         for button in (self.previous, self.next):
@@ -203,8 +225,11 @@ class FindBar(QWidget):
     def _mark(self) -> None:
         """Every place on its ground; the one where we are on the accent's, and underlined: colour is not all."""
         shades = colours(self.palette())
-        marks: dict[TextField, list] = {view: [] for view in self._marked if shiboken6.isValid(view)}
-        for number, hit in enumerate(self._hits):
+        marks: dict[TextField, list[QTextEdit.ExtraSelection]] = {
+            view: [] for view in self._marked if shiboken6.isValid(view)
+        }
+        first = max(0, self._at - MOST_MARKS // 2)  # those around the place where we are: no screen shows more
+        for number, hit in enumerate(self._hits[first : first + MOST_MARKS], first):
             if hit.view is None:
                 continue
             mark = QTextEdit.ExtraSelection()
@@ -219,11 +244,28 @@ class FindBar(QWidget):
         self._marked = [view for view, selections in marks.items() if selections]
 
 
-def _places(widget: MessageWidget, words: str) -> list[Found]:
+def _places(widget: Question | Answer, words: str) -> list[Found]:
     """Where a message's widget shows these words, in any case of letters."""
     found: list[Found] = []
     for view in widget.views():
-        cursor = QTextCursor(view.document())
-        while not (cursor := view.document().find(words, cursor, QTextDocument.FindFlag(0))).isNull():
-            found.append(Found(widget.message, len(found), view, cursor))
+        for start, end in positions(view.toPlainText(), words):
+            found.append(Found(widget.message, len(found), view, start, end))
     return found
+
+
+def positions(text: str, words: str) -> Iterator[tuple[int, int]]:
+    """Where words stand in a text, in any case of letters, counted as Qt counts: in halves of UTF-16's pairs.
+
+    Not QTextDocument.find, which copies the whole paragraph for each place.
+    """
+    counted, wide = 0, 0
+    for match in re.finditer(re.escape(words), text, re.IGNORECASE):
+        wide += _pairs(text[counted : match.start()])
+        start = match.start() + wide
+        wide += _pairs(match[0])
+        counted = match.end()
+        yield start, match.end() + wide
+
+
+def _pairs(text: str) -> int:
+    return 0 if text.isascii() else sum(character > "\uffff" for character in text)

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from PySide6.QtCore import QEvent, QRectF, QSizeF, Qt, QUrl, Signal
 from PySide6.QtGui import (
-    QColor,
+    QFont,
+    QFontMetricsF,
     QPainter,
     QPaintEvent,
     QTextBlock,
@@ -17,13 +18,16 @@ from PySide6.QtGui import (
     QTextDocumentFragment,
     QTextFormat,
     QTextFrameFormat,
+    QTextOption,
     QTextTable,
     QWheelEvent,
 )
 from PySide6.QtWidgets import QFrame, QLayout, QSizePolicy, QTextBrowser, QWidget
 
+from app.chat.emphasis import MARK, marked
+from app.chat.inline import parts
 from app.chat.mathematics import legible
-from app.widgets.colours import colours
+from app.widgets.colours import Colours, colours
 from app.widgets.focus import Ringed
 
 FEATURES = QTextDocument.MarkdownFeature.MarkdownDialectGitHub | QTextDocument.MarkdownFeature.MarkdownNoHTML
@@ -41,7 +45,12 @@ HEADING_MARGIN = 16  # pixels above one: it belongs to what follows
 FULL, MOST_BLOCKS = 6000, 100  # characters, and paragraphs or cells, after which another view should follow
 FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 LIST_ITEM = re.compile(r"([-*+]|\d{1,9}[.)])(\s|$)")
-INLINE_CODE = re.compile(r"(`+)(?:[^`]|(?!\1)`)*?\1(?!`)")
+TASK = re.compile(r"\[[ xX]\]\s")
+BOUND = re.compile(  # a line's end after which another block begins: before an item or a heading, after that or a rule
+    r"\n(?=(?:[-*+]|\d{1,9}[.)]|#{1,6})\s)|^(?:#{1,6}\s.*|([-*_])(?:[ \t]*\1){2,}[ \t]*)\n", re.MULTILINE
+)
+DONE, TO_DO = "☑\u00a0", "☐\u00a0"
+BOXES = {QTextBlockFormat.MarkerType.Checked: DONE, QTextBlockFormat.MarkerType.Unchecked: TO_DO}
 
 
 def finished_length(source: str) -> int:
@@ -82,24 +91,56 @@ def long_tail_cut(tail: str) -> tuple[int, str | None]:
 
     Returns the length to finish, and what joins the rest to the same paragraph (None: it is a block of its own).
     """
-    items = [m.start() + 1 for m in re.finditer(r"\n(?=([-*+]|\d{1,9}[.)])\s)", tail)]
-    if items:
-        return items[-1], None
+    if bounds := [match.end() for match in BOUND.finditer(tail)]:
+        return bounds[-1], None
     end = max(tail.rfind(" "), tail.rfind("\n")) + 1
     return (end, " ") if end else (len(tail), "")
 
 
 def presentable(markdown: str) -> str:
-    """Markdown with legible formulas, and with pictures turned into links: nothing is ever fetched to be shown."""
-    pieces, end = [], 0
-    for match in INLINE_CODE.finditer(markdown):
-        pieces += [_presentable(markdown[end : match.start()]), match[0]]
-        end = match.end()
-    return "".join(pieces) + _presentable(markdown[end:])
+    """Markdown with legible formulas, emphasis that the parser sees beside every script, and pictures turned into
+    links: nothing is ever fetched to be shown."""
+    pieces = [(text if is_code else legible(text).replace("![", "["), is_code) for text, is_code in parts(markdown)]
+    shape = "".join(f"`{'x' * (len(text) - 2)}`" if is_code else text for text, is_code in pieces)
+    return marked("".join(text for text, _ in pieces), shape)
 
 
-def _presentable(text: str) -> str:
-    return legible(text).replace("![", "[")
+def parsed(markdown: str, font: QFont, wrapping: QTextOption | None = None) -> QTextDocument:
+    """A document of its own with what Markdown says."""
+    document = QTextDocument()
+    document.setDefaultFont(font)
+    if wrapping:
+        document.setDefaultTextOption(wrapping)
+    prepared = presentable(markdown)
+    document.setMarkdown(prepared, FEATURES)
+    if MARK in prepared and MARK not in markdown:
+        _take_out_marks(document)
+    if TASK.search(markdown):
+        _draw_boxes(document)
+    return document
+
+
+def _draw_boxes(document: QTextDocument) -> None:
+    """A done task with a tick: Qt's own cross reads as a failure. It takes the place of the item's bullet."""
+    block, width = document.begin(), QFontMetricsF(document.defaultFont()).horizontalAdvance(DONE)
+    while block.isValid():
+        if box := BOXES.get(block.blockFormat().marker()):
+            if items := block.textList():
+                items.remove(block)  # which keeps the indent
+            style = QTextBlockFormat()
+            style.setMarker(QTextBlockFormat.MarkerType.NoMarker)
+            style.setTextIndent(-width)
+            cursor = QTextCursor(block)
+            cursor.mergeBlockFormat(style)
+            cursor.insertText(box, QTextCharFormat())
+        block = block.next()
+
+
+def _take_out_marks(document: QTextDocument) -> None:
+    cursor = document.find(MARK)
+    while not cursor.isNull():
+        cursor.removeSelectedText()
+        cursor = document.find(MARK, cursor)
 
 
 class TextView(Ringed, QTextBrowser):
@@ -155,7 +196,7 @@ class MarkdownView(TextView):
 
     def __init__(self, parent: QWidget | None = None):
         super().__init__(parent)
-        self.source = ""
+        self.markdown = ""
         self._tail = ""
         self._tail_start = 0
         self._marked = False  # with bars beside quotations, or rules
@@ -163,7 +204,7 @@ class MarkdownView(TextView):
 
     def append_markdown(self, text: str) -> None:
         """Add text to the end of the source."""
-        self.source += text
+        self.markdown += text
         self._tail += text
         cursor = QTextCursor(self.document())
         cursor.beginEditBlock()  # one layout for all of it
@@ -180,7 +221,7 @@ class MarkdownView(TextView):
     def full(self) -> bool:
         """Whether another view should go on, from the tail on: what is long takes long to be laid out and painted."""
         blocks = self.document().findBlock(self._tail_start).blockNumber()
-        return self._join is None and (len(self.source) - len(self._tail) > FULL or blocks > MOST_BLOCKS)
+        return self._join is None and (len(self.markdown) - len(self._tail) > FULL or blocks > MOST_BLOCKS)
 
     def give_up_tail(self) -> str:
         """Take the tail away, for another view to show."""
@@ -190,14 +231,14 @@ class MarkdownView(TextView):
 
     def take_back(self, end: str) -> None:
         """Take the end of the source away, for another view to show."""
-        self.source = self.source.removesuffix(end)
+        self.markdown = self.markdown.removesuffix(end)
         if self._tail.endswith(end):
             self._tail = self._tail.removesuffix(end)
             self._replace_tail(QTextCursor(self.document()), self._tail)
         else:  # a part of it is finished
-            source, self.source, self._tail, self._tail_start, self._join = self.source, "", "", 0, None
+            markdown, self.markdown, self._tail, self._tail_start, self._join = self.markdown, "", "", 0, None
             self.clear()
-            self.append_markdown(source)
+            self.append_markdown(markdown)
 
     def views(self) -> list[TextView]:
         """What shows its text."""
@@ -247,19 +288,17 @@ class MarkdownView(TextView):
             cursor.setBlockFormat(style)
         if not markdown.strip():
             return
-        parsed = QTextDocument()
-        parsed.setDefaultFont(self.font())
-        parsed.setMarkdown(presentable(markdown), FEATURES)
+        original = parsed(markdown, self.font())
         if self._join is not None:
             cursor.insertText(self._join, QTextCharFormat())
         elif self._tail_start:
             cursor.insertBlock(QTextBlockFormat(), QTextCharFormat())
         start = cursor.position()
-        cursor.insertFragment(QTextDocumentFragment(parsed))
+        cursor.insertFragment(QTextDocumentFragment(original))
         cursor.setPosition(start)
         if self._join is None:
-            _mend_first_block(cursor, parsed.begin())
-        _mark_rules(self.document().lastBlock(), parsed.lastBlock())
+            _mend_first_block(cursor, original.begin())
+        _mark_rules(self.document().lastBlock(), original.lastBlock())
         self._style(self.document().findBlock(start), start)
 
     def _style(self, block: QTextBlock, start: int = 0) -> None:
@@ -277,7 +316,7 @@ class MarkdownView(TextView):
             cursor = QTextCursor(block)
             cursor.mergeBlockFormat(style)
             self._marked = self._marked or bool(_quote_level(block)) or _is_rule(block)
-            colour_links(block, start, shades.accent)
+            colour(block, start, shades)
             if (table := cursor.currentTable()) and table.firstPosition() >= block.position():
                 self._style_table(table)
             block = block.next()
@@ -315,23 +354,39 @@ def _quote_level(block: QTextBlock) -> int:
     return block.blockFormat().intProperty(QTextFormat.Property.BlockQuoteLevel)
 
 
-def colour_links(block: QTextBlock, start: int, accent: QColor) -> None:
-    """Qt takes the colour that links have at the moment: it would stay when the appearance changes."""
+def colour(block: QTextBlock, start: int, shades: Colours) -> None:
+    """Links in the accent's colour, code on a ground: Qt takes the colours that there are at the moment, and they would
+    stay when the appearance changes. From a position of a block on."""
+    for first, length, style in _coloured(block, start, shades):  # all found first: a change replaces the fragments
+        cursor = QTextCursor(block)
+        cursor.setPosition(first)
+        cursor.setPosition(first + length, QTextCursor.MoveMode.KeepAnchor)
+        cursor.mergeCharFormat(style)
+
+
+def _coloured(block: QTextBlock, start: int, shades: Colours) -> list[tuple[int, int, QTextCharFormat]]:
+    """Position, length and what is to change, where something is."""
+    found = []
     pieces = block.begin()
     while not pieces.atEnd():
         fragment = pieces.fragment()
-        if fragment.position() < start:
-            pieces += 1
-        elif fragment.charFormat().isAnchor() and fragment.charFormat().foreground().color() != accent:
-            cursor = QTextCursor(block)
-            cursor.setPosition(fragment.position())
-            cursor.setPosition(fragment.position() + fragment.length(), QTextCursor.MoveMode.KeepAnchor)
-            style = QTextCharFormat()
-            style.setForeground(accent)
-            cursor.mergeCharFormat(style)
-            pieces = block.begin()  # the change has replaced the fragments
-        else:
-            pieces += 1
+        style = coloured(fragment.charFormat(), shades)
+        if fragment.position() >= start and style is not None:
+            found.append((fragment.position(), fragment.length(), style))
+        pieces += 1
+    return found
+
+
+def coloured(present: QTextCharFormat, shades: Colours) -> QTextCharFormat | None:
+    """What has to change in a piece of text; None for nothing."""
+    style, changed = QTextCharFormat(), False
+    if present.isAnchor() and present.foreground().color() != shades.accent:
+        style.setForeground(shades.accent)
+        changed = True
+    if present.fontFixedPitch() and present.background().color() != shades.track:
+        style.setBackground(shades.track)
+        changed = True
+    return style if changed else None
 
 
 def _is_hidden(block: QTextBlock) -> bool:

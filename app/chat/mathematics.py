@@ -5,9 +5,11 @@ Not a typesetter: what it does not know stays as it was written, without the bac
 
 import re
 
-# $..$ only where it cannot be money: no space inside the signs, no digit after them.
-INLINE = r"\\\((.+?)\\\)|(?<![\w$\\])\$(?=\S)([^$\n]+?)(?<=\S)\$(?![\d\w$])"
-SPAN = re.compile(r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|" + INLINE, re.DOTALL)
+from app.chat.scripts import is_unspaced
+
+SIGN = re.compile(r"\$\$|\$|\\[()\[\]]|\\.", re.DOTALL)
+CLOSERS = {"$$": "$$", "$": "$", "\\(": "\\)", "\\[": "\\]"}
+DISPLAYED = ("$$", "\\[")
 TABLE = """
 alpha α beta β gamma γ delta δ epsilon ε zeta ζ eta η theta θ iota ι kappa κ lambda λ mu μ nu ν xi ξ pi π rho ρ sigma σ
 tau τ upsilon υ phi φ chi χ psi ψ omega ω Gamma Γ Delta Δ Theta Θ Lambda Λ Xi Ξ Pi Π Sigma Σ Phi Φ Psi Ψ Omega Ω
@@ -28,16 +30,56 @@ INDENT = "\u2003\u2003"  # before a formula that stands on a line of its own
 
 
 def legible(markdown: str) -> str:
-    """Markdown whose formulas are replaced by text that says the same."""
+    """Markdown whose formulas are replaced by text that says the same. One pass, however many signs have no end."""
     if "$" not in markdown and "\\" not in markdown:
         return markdown
-    return SPAN.sub(_replacement, markdown)
+    signs = list(SIGN.finditer(markdown))
+    later = _next_alike(signs)
+    pieces, done = [], 0
+    for number, sign in enumerate(signs):
+        close = signs[later[number]] if later[number] else None
+        if sign.start() < done or close is None or not _is_formula(markdown, sign, close):
+            continue
+        pieces += [markdown[done : sign.start()], _replacement(sign[0], markdown[sign.end() : close.start()])]
+        done = close.end()
+    return "".join([*pieces, markdown[done:]])
 
 
-def _replacement(match: re.Match) -> str:
-    formula = next(group for group in match.groups() if group is not None)
+def _next_alike(signs: list[re.Match[str]]) -> list[int]:
+    """The number of the sign that would close each; 0 for none."""
+    latest: dict[str, int] = {}
+    found = [0] * len(signs)
+    for number in range(len(signs) - 1, -1, -1):
+        found[number] = latest.get(CLOSERS.get(signs[number][0], ""), 0)
+        latest[signs[number][0]] = number
+    return found
+
+
+def _is_formula(text: str, sign: re.Match[str], close: re.Match[str]) -> bool:
+    """$..$ only where it cannot be money: no space inside the signs, and no word or digit that touches them outside.
+
+    Letters of a script without spaces touch everything; then what is inside must not be such words itself.
+    """
+    formula = text[sign.end() : close.start()]
+    if sign[0] != "$":
+        return bool(formula.strip())
+    before = text[max(0, sign.start() - 1) : sign.start()]
+    after = text[close.end() : close.end() + 1]
+    if not formula or formula[0].isspace() or formula[-1].isspace() or "\n" in formula or "$" in formula:
+        return False
+    if _is_word(before) or _is_word(after) or before == "$" or after == "$":
+        return False
+    touched = is_unspaced(before) or is_unspaced(after)
+    return not touched or "\\" in formula or not any(map(is_unspaced, formula))
+
+
+def _is_word(character: str) -> bool:
+    return (character.isalnum() or character == "_") and not is_unspaced(character)
+
+
+def _replacement(sign: str, formula: str) -> str:
     text = _escaped(readable(formula))
-    return f"\n\n{INDENT}{text}\n\n" if match[1] is not None or match[2] is not None else text
+    return f"\n\n{INDENT}{text}\n\n" if sign in DISPLAYED else text
 
 
 def readable(formula: str) -> str:
@@ -61,7 +103,7 @@ def readable(formula: str) -> str:
     return " ".join(re.sub(r"\\([{}%$#_&])", r"\1", re.sub(r"(?<!\\)[{}]", "", text)).split())
 
 
-def _fraction(match: re.Match) -> str:
+def _fraction(match: re.Match[str]) -> str:
     return f"{_wrapped(match[1])}/{_wrapped(match[2])}"
 
 

@@ -319,7 +319,7 @@ class Answer(MessageWidget):
 
     @property
     def text(self) -> str:
-        return self.body.source
+        return self.body.markdown
 
     def views(self) -> list[TextView | CodeView]:
         """What shows its text, from the top."""

@@ -52,7 +52,7 @@ class TableEnds:
     pass
 
 
-Piece = Prose | CodeBegins | Code | CodeEnds | TableBegins | Rows | TableEnds
+Segment = Prose | CodeBegins | Code | CodeEnds | TableBegins | Rows | TableEnds
 
 
 class Segmenter:
@@ -67,17 +67,17 @@ class Segmenter:
         self._above = ""  # the line before it, where that may be a table's head
         self._in_table = False
 
-    def feed(self, text: str) -> Iterator[Piece]:
+    def feed(self, text: str) -> Iterator[Segment]:
         """Take more text."""
         *lines, self._held = (self._held + text).split("\n")
         for line in lines:
             yield from self._line(line)
         if self._held and not (self._fresh and self._may_turn(self._held)):
-            yield self._piece(self._held)
+            yield self._segment(self._held)
             self._given += self._held
             self._held, self._fresh = "", False
 
-    def finish(self) -> Iterator[Piece]:
+    def finish(self) -> Iterator[Segment]:
         """There is no more text, for now."""
         held, self._held = self._held, ""
         if held and self._closes(held):
@@ -88,12 +88,12 @@ class Segmenter:
         elif held:
             if self._in_table and BLOCK.match(held):
                 yield from self._end_table()
-            yield self._piece(held)
+            yield self._segment(held)
             self._given, self._fresh = self._given + held, False
         if self._fence:
             yield self._end()
 
-    def _line(self, line: str) -> Iterator[Piece]:
+    def _line(self, line: str) -> Iterator[Segment]:
         """A line, or the rest of one, that has ended."""
         fresh, self._fresh = self._fresh, True
         whole, self._given = self._given + line, ""
@@ -109,7 +109,7 @@ class Segmenter:
         else:
             if fresh and self._in_table and (not line.strip() or BLOCK.match(line)):
                 yield from self._end_table()
-            yield self._piece(line + "\n")
+            yield self._segment(line + "\n")
             self._above = whole if self._may_be_head(whole) else ""
 
     def _end(self) -> CodeEnds:
@@ -125,7 +125,7 @@ class Segmenter:
             self._in_table = False
             yield TableEnds()
 
-    def _piece(self, text: str) -> Prose | Code | Rows:
+    def _segment(self, text: str) -> Prose | Code | Rows:
         if self._in_table:
             return Rows(text)
         if not self._fence:

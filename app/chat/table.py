@@ -15,7 +15,6 @@ from PySide6.QtGui import (
     QTextBlockFormat,
     QTextCharFormat,
     QTextCursor,
-    QTextDocument,
     QTextLength,
     QTextOption,
     QTextTable,
@@ -23,11 +22,13 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
-from app.chat.markdown import FEATURES, LINE_HEIGHT, TextView, colour_links, grow_at_once, presentable
+from app.chat.markdown import LINE_HEIGHT, TextView, colour, coloured, grow_at_once
+from app.chat.markdown import parsed as parsed_document
 from app.chat.segments import MOST_COLUMNS
 from app.widgets.colours import colours
 
 MOST_CELLS = 48  # of a page, about: Qt lays all of a table out whenever one of its cells changes
+ROWS_PARSED = 64  # at once: the time that Qt takes grows with the square of their number
 LONG_CELL = 32  # characters that take as long again as a cell
 PADDING = 5  # pixels around a cell's text
 STEP = 8  # pixels by which columns widen, so that they do not move with each letter
@@ -126,7 +127,11 @@ class Table(QWidget):
         self.append("\n".join(lines))
 
     def _parsed(self, lines: list[str]) -> list[Row]:
-        return parsed(self._head + "".join(map(_framed, lines)), self._font)[1:] if lines else []
+        rows: list[Row] = []
+        for start in range(0, len(lines), ROWS_PARSED):
+            some = lines[start : start + ROWS_PARSED]
+            rows += parsed(self._head + "".join(map(_framed, some)), self._font)[1:]
+        return rows
 
     def _wanted(self, rows: list[Row]) -> tuple[list[float], list[float]]:
         """What each column likes and needs, with these rows."""
@@ -209,7 +214,7 @@ class Page(TextView):
         if event.type() == QEvent.Type.PaletteChange:
             block = self.document().begin()
             while block.isValid():
-                colour_links(block, 0, colours(self.palette()).accent)
+                colour(block, 0, colours(self.palette()))
                 block = block.next()
         elif event.type() == QEvent.Type.FontChange:
             self.restyled.emit()
@@ -235,7 +240,7 @@ class Page(TextView):
         number = len(self._weights)
         if number == self._table.rows():
             self._table.appendRows(1)
-        accent = colours(self.palette()).accent
+        shades = colours(self.palette())
         for column, cell in enumerate(row):
             place = self._table.cellAt(number, column)
             cursor = place.firstCursorPosition()
@@ -243,18 +248,14 @@ class Page(TextView):
             cursor.removeSelectedText()
             cursor.setBlockFormat(cell.style)
             for text, style in cell.pieces:
-                if style.isAnchor():
-                    style.setForeground(accent)
+                style.merge(coloured(style, shades) or QTextCharFormat())
                 cursor.insertText(text, style)
         self._weights.append(sum(cell.weight for cell in row))
 
 
 def parsed(markdown: str, font: QFont) -> list[Row]:
     """The rows of a table."""
-    document = QTextDocument()
-    document.setDefaultFont(font)
-    document.setDefaultTextOption(WRAPPED)
-    document.setMarkdown(presentable(markdown), FEATURES)
+    document = parsed_document(markdown, font, WRAPPED)
     table = next(frame for frame in document.rootFrame().childFrames() if isinstance(frame, QTextTable))
     blocks = [[_block(table, row, column) for column in range(table.columns())] for row in range(table.rows())]
     rows = [[_cell(block) for block in row] for row in blocks]

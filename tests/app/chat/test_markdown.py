@@ -1,6 +1,7 @@
 import pytest
-from PySide6.QtCore import QUrl
+from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QDesktopServices, QGuiApplication, QTextDocument
+from PySide6.QtWidgets import QApplication
 
 from app.chat.links import LinkQuestion, ask_to_open
 from app.chat.markdown import FEATURES, HEADING_MARGIN, LONGEST_TAIL, RULE_MARGIN, MarkdownView, finished_length
@@ -81,7 +82,7 @@ def test_streamed_in_pieces_it_reads_like_the_whole(view, step):
     view.finish()
     assert view.toPlainText() == plain(SOURCE)
     assert _formats(view.document()) == streamed
-    assert view.source == SOURCE
+    assert view.markdown == SOURCE
 
 
 def test_a_list_that_streams_in_below_a_table_has_no_empty_item(view):
@@ -146,6 +147,33 @@ def test_a_heading_stands_nearer_to_what_follows(view, step):
     )
     assert first.top() < HEADING_MARGIN / 2
     assert heading.top() - above.bottom() >= HEADING_MARGIN > below.top() - heading.bottom()
+
+
+def test_a_done_task_has_a_tick(view):
+    view.append_markdown("- [x] done\n- [ ] to do\n- else\n")
+    assert view.toPlainText() == "☑\u00a0done\n☐\u00a0to do\nelse".replace("\u00a0", " ")
+    first, last = view.document().begin(), view.document().lastBlock()
+    assert first.textList() is None
+    assert last.textList() is not None
+
+
+def test_code_in_a_line_stands_on_a_ground_of_either_appearance(view, set_scheme):
+    view.append_markdown("Use `ls` here")
+    view.finish()
+    for scheme in (Qt.ColorScheme.Light, Qt.ColorScheme.Dark):
+        set_scheme(scheme)
+        QApplication.processEvents()
+        pieces = view.document().begin().begin()
+        pieces += 1
+        assert pieces.fragment().text() == "ls"
+        assert pieces.fragment().charFormat().background().color() == colours(view.palette()).track
+
+
+def test_headings_without_a_blank_line_stay_headings(view):
+    for _ in range(600):
+        view.append_markdown("# a\n")
+    levels = {view.document().findBlockByNumber(n).blockFormat().headingLevel() for n in range(600)}
+    assert levels == {1}
 
 
 def test_finished_blocks_are_left_alone(view):

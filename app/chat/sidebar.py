@@ -34,7 +34,7 @@ from PySide6.QtWidgets import (
 from app.chat.notice import Notice
 from app.conversations.conversation import Head
 from app.conversations.keeper import ConversationKeeper
-from app.conversations.store import Hit
+from app.conversations.search import Hit
 from app.widgets.colours import colours, mix
 from app.widgets.fields import SearchField, TakesText
 from app.widgets.icons import GRID, paint

@@ -7,12 +7,13 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 from app.widgets.language import tr
 
 USER, ASSISTANT = "user", "assistant"
 TITLE_LENGTH = 48
+NAMESPACE = uuid.UUID("6b0a2f7e-1f35-4f5e-9d5b-0c1f6a5c7d11")  # of ids that follow from what a conversation holds
 INTERRUPTED = "interrupted"  # why an answer ended that the application did not live to see the end of
 
 
@@ -22,7 +23,7 @@ def new_id() -> str:
 
 @dataclass
 class Message:
-    """What one side said. finish: why an answer ended, "" while it is written. receipt: what it cost, for JSON."""
+    """The words of one side. finish: why an answer ended, "" while it is written. receipt: what it cost, for JSON."""
 
     role: str
     text: str = ""
@@ -31,7 +32,7 @@ class Message:
     created: float = field(default_factory=time.time)
     finish: str = ""
     error: str = ""
-    receipt: dict = field(default_factory=dict)
+    receipt: dict[str, object] = field(default_factory=dict)
 
     def copy(self) -> "Message":
         """As it is now."""
@@ -40,7 +41,7 @@ class Message:
 
 @dataclass(frozen=True)
 class Head:
-    """What the list shows of a conversation. Times in seconds since the epoch; snippet: the end of what is shown."""
+    """A conversation as the list shows it. Times in seconds since the epoch; snippet: the end of what is shown."""
 
     id: str
     title: str
@@ -52,7 +53,11 @@ class Head:
 
 @dataclass
 class Conversation:
-    """messages by id; leaf: the last one shown; parameters: what differs from the defaults; draft: typed, not sent."""
+    """messages by id; leaf: the last one shown; parameters: what differs from the defaults; draft: typed, not sent.
+
+    edits: new words for messages, by their ids, typed and not sent; model: the one that is to answer here, as
+    `models.last` names it, "" for whichever is loaded.
+    """
 
     id: str = field(default_factory=new_id)
     title: str = ""
@@ -61,8 +66,10 @@ class Conversation:
     pinned: bool = False
     leaf: str | None = None
     draft: str = ""
-    parameters: dict = field(default_factory=dict)
+    parameters: dict[str, object] = field(default_factory=dict)
     messages: dict[str, Message] = field(default_factory=dict)
+    edits: dict[str, str] = field(default_factory=dict)
+    model: str = ""
 
     # ------------------------------------------------------------------ reading
     def path(self) -> list[Message]:
@@ -70,10 +77,11 @@ class Conversation:
         return self.path_to(self.messages.get(self.leaf)) if self.leaf else []
 
     def path_to(self, message: Message | None) -> list[Message]:
+        """The messages from the first one to this one."""
         found: dict[str, Message] = {}
         while message is not None and message.id not in found:  # a damaged tree may run in a circle
             found[message.id] = message
-            message = self.messages.get(message.parent)
+            message = self._parent(message)
         return list(found.values())[::-1]
 
     def siblings(self, message: Message) -> list[Message]:
@@ -88,24 +96,23 @@ class Conversation:
         return families
 
     def prompt(self, answer: Message) -> list[dict[str, str]]:
-        """What the model is given to write `answer`: roles alternate, and what it has of the answer comes last.
+        """The messages for a model that writes `answer`: roles alternate, and what there is of the answer comes last.
 
         A question that never got an answer is left out, with that empty answer.
         """
-        *before, question = self.path_to(self.messages.get(answer.parent)) or [None]
+        path = self.path_to(self._parent(answer))
         messages = []
-        for asked, said in _pairs(before):
-            if said.text.strip():
-                messages += [_as_prompt(asked), _as_prompt(said)]
-        messages += [_as_prompt(question)] if question else []
-        return messages + ([_as_prompt(answer)] if answer.text.strip() else [])
+        for asked, said in _pairs(path[:-1]):
+            messages += [_as_prompt(asked.role, asked.text), _as_prompt(ASSISTANT, said)]
+        messages += [_as_prompt(question.role, question.text) for question in path[-1:]]
+        return messages + ([_as_prompt(answer.role, answer.text)] if answer.text.strip() else [])
 
     def last_answer(self) -> Message | None:
         """The latest answer shown that says something."""
         return next((m for m in reversed(self.path()) if m.role == ASSISTANT and m.text.strip()), None)
 
     def as_markdown(self) -> str:
-        """What is shown, to copy or to keep."""
+        """The messages shown, to copy or to keep."""
         names = {USER: tr("You"), ASSISTANT: tr("Answer")}
         return "\n\n".join(f"**{names[m.role]}:** {m.text.strip()}" for m in self.path() if m.text.strip())
 
@@ -128,30 +135,55 @@ class Conversation:
         seen = set()
         while latest.id in children and latest.id not in seen:
             seen.add(latest.id)
-            latest = max(children[latest.id], key=lambda m: m.created)
+            latest = _latest(children[latest.id])
         self.leaf = latest.id
 
     def heal(self) -> None:
-        """After reading from disk: a leaf that is there, parents that are there, and no answer that is still being
-        written."""
+        """After reading from disk: a leaf that is there, parents that are there and lead to a first message, and no
+        answer that is still being written."""
         for message in self.messages.values():
-            if message.parent not in self.messages:
-                message.parent = None
             if message.role == ASSISTANT and not (message.finish or message.error):
                 message.finish = INTERRUPTED
+        self._break_circles()
         if self.leaf not in self.messages:
-            latest = max(self.messages.values(), key=lambda m: m.created, default=None)
-            self.leaf = latest.id if latest else None
+            self.leaf = _latest(list(self.messages.values())).id if self.messages else None
+
+    def _break_circles(self) -> None:
+        settled: set[str] = set()
+        for message in self.messages.values():
+            walked: set[str] = set()
+            step: Message | None = message
+            while step is not None and step.id not in settled:
+                walked.add(step.id)
+                parent = self._parent(step)
+                if parent is None or parent.id in walked:
+                    step.parent = parent = None
+                step = parent
+            settled |= walked
+
+    def holds(self, other: "Conversation") -> bool:
+        """Whether everything that is said in another one is said here, in the same place."""
+        if not other.messages:
+            return not self.messages and self.draft == other.draft
+        said = {(m.id, m.parent, m.role, m.text) for m in self.messages.values()}
+        return said.issuperset((m.id, m.parent, m.role, m.text) for m in other.messages.values())
 
     def without_messages(self) -> "Conversation":
         """A copy of its own fields, which later changes do not reach."""
-        return replace(self, parameters=dict(self.parameters), messages={})
+        return replace(self, parameters=dict(self.parameters), edits=dict(self.edits), messages={})
 
-    def with_new_ids(self) -> "Conversation":
-        """The same conversation as another one, to keep beside it."""
-        ids = {old: new_id() for old in self.messages}
-        messages = [replace(m, id=ids[m.id], parent=ids.get(m.parent)) for m in self.messages.values()]
-        return replace(self, id=new_id(), leaf=ids.get(self.leaf), messages={m.id: m for m in messages})
+    def with_ids_of(self, seed: str) -> "Conversation":
+        """The same conversation as another one, to keep beside it; the same seed makes the same ids."""
+        own = uuid.uuid5(NAMESPACE, seed)
+        ids = {old: uuid.uuid5(own, old).hex for old in self.messages}
+        parents = {m.id: ids.get(m.parent) if m.parent else None for m in self.messages.values()}
+        messages = {ids[m.id]: replace(m, id=ids[m.id], parent=parents[m.id]) for m in self.messages.values()}
+        edits = {ids[message]: text for message, text in self.edits.items() if message in ids}
+        leaf = ids.get(self.leaf) if self.leaf else None
+        return replace(self, id=own.hex, leaf=leaf, messages=messages, edits=edits)
+
+    def _parent(self, message: Message) -> Message | None:
+        return self.messages.get(message.parent) if message.parent else None
 
     def _add(self, message: Message) -> Message:
         self.messages[message.id] = message
@@ -175,11 +207,19 @@ def title_from(text: str) -> str:
     return (cut[: cut.rfind(" ")] if " " in cut[TITLE_LENGTH // 2 :] else cut).rstrip(" ,.;:") + "…"
 
 
-def _pairs(messages: list[Message]) -> Iterator[tuple[Message, Message]]:
-    for asked, said in pairwise(messages):
-        if asked.role == USER and said.role == ASSISTANT:
-            yield asked, said
+def _latest(messages: list[Message]) -> Message:
+    """The one that was made last; of several of the same moment, the last."""
+    return max(reversed(messages), key=lambda message: message.created)
 
 
-def _as_prompt(message: Message) -> dict[str, str]:
-    return {"role": message.role, "content": message.text}
+def _pairs(messages: list[Message]) -> Iterator[tuple[Message, str]]:
+    """Questions with what was answered, also in several messages one below the other."""
+    turns = [list(turn) for _, turn in groupby(messages, key=lambda message: message.role)]
+    for asked, answers in pairwise(turns):
+        said = "\n\n".join(message.text for message in answers if message.text.strip())
+        if asked[0].role == USER and said:
+            yield asked[-1], said
+
+
+def _as_prompt(role: str, text: str) -> dict[str, str]:
+    return {"role": role, "content": text}

@@ -1,23 +1,28 @@
-"""Where the window meets the history: keeps conversations saved, from a thread of its own.
+"""The window's side of the store: keeps conversations saved, from a thread of its own.
 
-What changes is handed over within a second, and at once where it matters. What could not be written is tried again with
-the next change, and each second, until it is written: nothing is lost while the application runs.
+Changes are handed over within a second, and at once where it matters. What could not be written is tried again with the
+next change, and each second, until it is written: nothing is lost while the application runs.
 """
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from weakref import WeakValueDictionary
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from app.conversations import exchange
 from app.conversations.conversation import Conversation, Head, Message
-from app.conversations.exchange import from_json
+from app.conversations.search import Hit
 from app.conversations.store import FILE, ConversationStore, StoreError
+from app.host.deadline import Deadline
 from app.host.worker import Task, Worker
 
 SAVE_MS = 900  # "at least each second"
+Failed = Callable[[Exception], None]
+Unsaved = dict[str, tuple[Conversation, dict[str, Message]]]
 log = logging.getLogger(__name__)
 
 
@@ -33,9 +38,9 @@ class ConversationKeeper(QObject):
         self._path = folder / FILE if folder else None
         self._store: ConversationStore | None = None  # the worker's thread only
         self._in_use: WeakValueDictionary[str, Conversation] = WeakValueDictionary()
-        self._unsaved: dict[str, tuple[Conversation, dict[str, Message]]] = {}
+        self._unsaved: Unsaved = {}
         self._said = ""
-        self._worker = Worker("history", self)
+        self._worker = Worker("conversations", self)
         self._timer = QTimer(self, interval=SAVE_MS)
         self._timer.timeout.connect(self.save_now)
         self._worker.submit(self._purge, None, self._on_failed)
@@ -56,7 +61,9 @@ class ConversationKeeper(QObject):
             return None
         unsaved, self._unsaved = self._unsaved, {}
         copies = [(c.without_messages(), [m.copy() for m in changed.values()]) for c, changed in unsaved.values()]
-        return self._worker.submit(partial(self._save, copies), self._on_saved, partial(self._on_save_failed, unsaved))
+        return self._worker.submit(
+            partial(self._save, copies), partial(self._on_saved, unsaved), partial(self._on_save_failed, unsaved)
+        )
 
     def delete(self, id_: str) -> None:
         """Hide a conversation until the application ends, and then remove it."""
@@ -66,23 +73,29 @@ class ConversationKeeper(QObject):
         """Bring back what was deleted."""
         self._change(lambda store: store.restore(id_))
 
-    def import_file(self, path: Path, done: Callable[[list[Conversation]], None], failed: Callable) -> None:
-        """Add the conversations of a file that was exported as JSON."""
+    def import_file(self, path: Path, done: Callable[[list[Conversation]], None], failed: Failed) -> None:
+        """Add the conversations of a file, all of them or none; those that are here already are not made twice."""
+        self.save_now()
         self._worker.submit(partial(self._import, path), partial(self._on_imported, done), failed)
 
-    def shutdown(self) -> None:
-        """Save what is unsaved, and end. The storage is of no use afterwards."""
+    def finish(self) -> None:
+        """Save what is unsaved, and nothing after that."""
         self.save_now()
         self._timer.stop()
         self._worker.submit(self._close)
-        self._worker.shutdown()
+        self._worker.finish()
+
+    def shutdown(self, deadline: Deadline | None = None) -> bool:
+        """Save what is unsaved, and end. Returns whether that was done in time. The keeper is of no use afterwards."""
+        self.finish()
+        return self._worker.shutdown(deadline)
 
     # ------------------------------------------------------------------ reading
     def list_heads(self) -> None:
         """Ask for `heads_changed`."""
         self._worker.submit(self._heads, self.heads_changed.emit, self._on_failed)
 
-    def open(self, id_: str, done: Callable[[Conversation], None], failed: Callable[[Exception], None]) -> None:
+    def open(self, id_: str, done: Callable[[Conversation], None], failed: Failed) -> None:
         """Read a conversation. One that is in use already is handed over at once, the same object."""
         if id_ in self._in_use:
             done(self._in_use[id_])
@@ -93,13 +106,13 @@ class ConversationKeeper(QObject):
         """Change a conversation, which need not be shown."""
         self.open(id_, partial(self._on_change, change), self._on_failed)
 
-    def open_all(self, done: Callable[[list[Conversation]], None], failed: Callable[[Exception], None]) -> None:
+    def open_all(self, done: Callable[[list[Conversation]], None], failed: Failed) -> None:
         """Read every conversation."""
         self.save_now()
         self._worker.submit(self._read_all, done, failed)
 
-    def search(self, query: str, done: Callable[[list], None]) -> None:
-        """Find conversations (`app.conversations.store.Hit`)."""
+    def search(self, query: str, done: Callable[[list[Hit]], None]) -> None:
+        """Find conversations."""
         self.save_now()
         self._worker.submit(lambda: self._opened().search(query), done, self._on_failed)
 
@@ -116,23 +129,31 @@ class ConversationKeeper(QObject):
         self.save_now()
         self._worker.submit(lambda: self._changed(change), self.heads_changed.emit, self._on_failed)
 
-    def _on_saved(self, heads: list[Head]) -> None:
-        self._say("")
-        self.heads_changed.emit(heads)
+    def _on_saved(self, unsaved: Unsaved, saved: "Saved") -> None:
+        for id_ in saved.failures:  # what changed meanwhile is in the same objects
+            conversation, changed = unsaved[id_]
+            self.keep(conversation, *changed.values())
+        if saved.failures:
+            self._on_failed(next(iter(saved.failures.values())))
+        else:
+            self._say("")
+        self.heads_changed.emit(saved.heads)
 
-    def _on_save_failed(self, unsaved: dict, error: Exception) -> None:
-        for conversation, changed in unsaved.values():  # what changed meanwhile is in the same objects
+    def _on_save_failed(self, unsaved: Unsaved, error: Exception) -> None:
+        for conversation, changed in unsaved.values():
             self.keep(conversation, *changed.values())
         self._on_failed(error)
 
-    def _on_imported(self, done: Callable, conversations: list[Conversation]) -> None:
+    def _on_imported(self, done: Callable[[list[Conversation]], None], conversations: list[Conversation]) -> None:
         self.list_heads()
         done(conversations)
 
     def _on_failed(self, error: Exception) -> None:
-        if not isinstance(error, StoreError):
-            log.error("conversations: %r", error, exc_info=error)
-        self._say(str(error))
+        if isinstance(error, StoreError):
+            self._say(str(error))
+            return
+        log.error("conversations: %r", error, exc_info=error)
+        self._say(self.tr("Conversations cannot be read or saved because of a mistake in Flashbulb."))
 
     def _say(self, trouble: str) -> None:
         if trouble != self._said:
@@ -143,8 +164,9 @@ class ConversationKeeper(QObject):
     def _opened(self) -> ConversationStore:
         if self._store is None:
             self._store = ConversationStore(self._path)
-            if self._store.rescued:
-                self._worker.tell(partial(self.rescued.emit, self._store.rescued))
+        if self._store.rescued:
+            self._worker.tell(partial(self.rescued.emit, self._store.rescued))
+            self._store.rescued = ""
         return self._store
 
     def _purge(self) -> None:
@@ -157,29 +179,31 @@ class ConversationKeeper(QObject):
         change(self._opened())
         return self._opened().heads()
 
-    def _save(self, copies: list[tuple[Conversation, list[Message]]]) -> list[Head]:
+    def _save(self, copies: list[tuple[Conversation, list[Message]]]) -> "Saved":
+        """One that cannot be saved keeps no other from it."""
+        store, failures = self._opened(), {}
         for conversation, messages in copies:
-            self._opened().save(conversation, messages)
-        return self._opened().heads()
+            try:
+                store.save(conversation, messages)
+            except Exception as error:
+                failures[conversation.id] = error
+        return Saved(store.heads(), failures)
 
     def _read_all(self) -> list[Conversation]:
         store = self._opened()
         return [store.conversation(head.id) for head in store.heads()]
 
     def _import(self, path: Path) -> list[Conversation]:
-        try:
-            conversations = from_json(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise StoreError(self.tr("{0} cannot be read ({1}).").format(path, error.strerror)) from error
-        except StoreError as error:
-            raise StoreError(self.tr("{0} was not imported. {1}").format(path.name, error)) from error
-        store = self._opened()
-        present = {head.id for head in store.heads()}
-        kept = [c.with_new_ids() if c.id in present else c for c in conversations]
-        for conversation in kept:
-            store.save(conversation, conversation.messages.values())
-        return kept
+        return self._opened().add(exchange.read(path))
 
     def _close(self) -> None:
         if self._store:
             self._store.close()
+
+
+@dataclass(frozen=True)
+class Saved:
+    """heads: of everything that is there now. failures: by the id of a conversation that could not be saved."""
+
+    heads: list[Head]
+    failures: dict[str, Exception]

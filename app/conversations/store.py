@@ -2,26 +2,40 @@
 store.
 
 Every write is one transaction in WAL mode, so a crash or a power cut loses at most what was not yet handed over. A row
-that cannot be read is passed over; a file that is damaged as a whole is put aside, and what can be read of it is kept.
+that makes no sense is mended or passed over; a file that is damaged as a whole is put aside, and what can be read of it
+is kept. A file that cannot be written to is still read.
 """
 
+import hashlib
 import json
 import sqlite3
 import time
-import unicodedata
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import asdict
+from itertools import count
 from pathlib import Path
+from typing import TypeVar
 
-from app.conversations.conversation import Conversation, Head, Message
+from app.conversations import values
+from app.conversations.conversation import USER, Conversation, Head, Message, new_id
+from app.conversations.rows import (
+    CONVERSATION,
+    DELETED,
+    MESSAGE,
+    Row,
+    conversation_of,
+    head_of,
+    message_of,
+    readable_conversations,
+)
+from app.conversations.search import SNIPPET_LENGTH, Hit, condition, fold, hit
 from app.widgets.language import tr
+from engine.system.files import make_private, make_private_folder
 
 FILE = "conversations.sqlite"
 PATIENCE_S = 3.0  # for another process that holds the file
-SNIPPET = 120  # characters
-MOST_HITS = 200
-BEFORE_HIT = 24  # characters shown before what was found
+HITS_LIMIT = 200
 
 # A step for each version of the schema; a step that has been released never changes.
 MIGRATIONS = (
@@ -41,22 +55,31 @@ MIGRATIONS = (
     CREATE VIRTUAL TABLE search USING fts5 (text, tokenize = 'trigram');
     INSERT INTO search (rowid, text) SELECT number, fold(text) FROM messages;
     """,
+    # Edits that were not sent, as JSON by message; the model that is to answer.
+    """
+    ALTER TABLE conversations ADD COLUMN edits TEXT NOT NULL DEFAULT '{}';
+    ALTER TABLE conversations ADD COLUMN model TEXT NOT NULL DEFAULT '';
+    """,
 )
+UNWRITABLE = (
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+)
+Written = TypeVar("Written")
+TABLES = ("conversations", "messages")
+NO_ID = "typeof({0}) != 'text' OR length({0}) NOT BETWEEN 1 AND 200 OR {0} GLOB '*[^ -~]*'"  # ours are 32 letters
+ORPHANS = """
+    INSERT INTO conversations (id, title, created, updated)
+    SELECT conversation, substr(text, 1, 48), min(created), max(created) FROM messages
+    WHERE conversation NOT IN (SELECT id FROM conversations) GROUP BY conversation
+"""
 
 
 class StoreError(Exception):
     """Conversations cannot be read or written: why, and what to do."""
-
-
-@dataclass(frozen=True)
-class Hit:
-    """A conversation that was found, with the text around what was found in it (in its title, if `message` is None)."""
-
-    head: Head
-    message: str | None
-    before: str
-    found: str
-    after: str
 
 
 class ConversationStore:
@@ -67,13 +90,9 @@ class ConversationStore:
 
     def __init__(self, path: Path | None):
         self._path = path
+        self._only_read: StoreError | None = None  # why nothing can be written
         self.rescued = ""
-        try:
-            if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            self._open()
-        except OSError as error:
-            raise StoreError(tr("{0} cannot be written to ({1}).").format(path.parent, error.strerror)) from error
+        self._open()
 
     def close(self) -> None:
         """Harmless when repeated."""
@@ -81,34 +100,20 @@ class ConversationStore:
 
     # ------------------------------------------------------------------ reading
     def heads(self) -> list[Head]:
-        """All conversations, the latest first."""
+        """All conversations that hold something, the latest first."""
         rows = self._rows(
             "SELECT c.id, c.title, c.created, c.updated, c.pinned, (SELECT substr(m.text, 1, ?) FROM messages m"
-            " WHERE m.id = c.leaf) FROM conversations c WHERE c.deleted IS NULL"
-            " AND (c.leaf IS NOT NULL OR c.draft != '') ORDER BY c.updated DESC",
-            (SNIPPET,),
+            f" WHERE m.id = c.leaf) FROM conversations c WHERE NOT {DELETED} AND (c.leaf IS NOT NULL OR c.draft != ''"
+            " OR EXISTS (SELECT 1 FROM messages m WHERE m.conversation = c.id))",
+            (SNIPPET_LENGTH,),
         )
-        return [head for row in rows if (head := _head(row))]
+        return sorted(map(head_of, rows), key=lambda head: head.updated, reverse=True)
 
     def conversation(self, id_: str) -> Conversation:
         """A whole conversation. Raises StoreError if it is not there."""
-        rows = self._rows(
-            "SELECT id, title, created, updated, pinned, leaf, draft, parameters FROM conversations WHERE id = ?",
-            (id_,),
-        )
-        if not rows:
+        conversation = self._find(id_)
+        if conversation is None:
             raise StoreError(tr("This conversation is not there any more."))
-        _, title, created, updated, pinned, leaf, draft, parameters = rows[0]
-        conversation = Conversation(
-            id_, _text(title), _number(created), _number(updated), bool(pinned), leaf, _text(draft), _object(parameters)
-        )
-        rows = self._rows(
-            "SELECT id, parent, role, text, created, finish, error, receipt FROM messages WHERE conversation = ?"
-            " ORDER BY number",
-            (id_,),
-        )
-        conversation.messages = {m.id: m for row in rows if (m := message_from(row))}
-        conversation.heal()
         return conversation
 
     def search(self, query: str) -> list[Hit]:
@@ -120,99 +125,96 @@ class ConversationStore:
         heads = {head.id: head for head in self.heads()}
         for head in heads.values():
             if all(word in fold(head.title) for word in words):
-                hits[head.id] = _hit(head, None, head.title, words)
+                hits[head.id] = hit(head, None, head.title, words)
         for id_, message, text in self._messages_with(words):
             if id_ in heads and id_ not in hits:
-                hits[id_] = _hit(heads[id_], message, text, words)
-        return sorted(hits.values(), key=lambda hit: hit.head.updated, reverse=True)
+                hits[id_] = hit(heads[id_], message, text, words)
+        return sorted(hits.values(), key=lambda found: found.head.updated, reverse=True)
+
+    def _find(self, id_: str) -> Conversation | None:
+        rows = self._rows(f"SELECT {CONVERSATION}, edits, model FROM conversations WHERE id = ?", (id_,))
+        if not rows:
+            return None
+        conversation = conversation_of(rows[0])
+        rows = self._rows(f"SELECT {MESSAGE} FROM messages WHERE conversation = ? ORDER BY number", (id_,))
+        messages = filter(None, map(message_of, rows))
+        conversation.messages = {message.id: message for message in messages}
+        conversation.heal()
+        return conversation
 
     def _messages_with(self, words: list[str]) -> list[tuple[str, str, str]]:
-        # The index knows three letters and more; shorter words are looked for in what is left.
-        clauses = ["s.text LIKE ? ESCAPE '\\'" if len(w) < 3 else "search MATCH ?" for w in words]
-        quoted = [f'"{w.replace(chr(34), chr(34) * 2)}"' for w in words if len(w) >= 3]
-        values = [f"%{_escaped(w)}%" for w in words if len(w) < 3]
-        clauses = [c for c in clauses if c.startswith("s.")]
-        if quoted:
-            clauses.insert(0, "search MATCH ?")
-            values.insert(0, " ".join(quoted))
-        return self._rows(
-            "SELECT m.conversation, m.id, m.text FROM search s JOIN messages m ON m.number = s.rowid WHERE "
-            + " AND ".join(clauses)
-            + " ORDER BY m.number DESC LIMIT ?",
-            (*values, MOST_HITS),
+        wanted, sought = condition(words)
+        rows = self._rows(
+            "SELECT m.conversation, m.id, m.text FROM search s JOIN messages m ON m.number = s.rowid"
+            f" WHERE {wanted} ORDER BY m.number DESC LIMIT ?",
+            (*sought, HITS_LIMIT),
         )
+        return [(values.text(id_), values.text(message), values.text(text)) for id_, message, text in rows]
 
     # ------------------------------------------------------------------ writing
     def save(self, conversation: Conversation, messages: Iterable[Message] = ()) -> None:
         """Write a conversation's own fields, and these messages of it. Raises StoreError; then nothing was written."""
-        with self._writing() as db:
-            db.execute(
-                "INSERT INTO conversations (id, title, created, updated, pinned, leaf, draft, parameters)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET title = excluded.title,"
-                " updated = excluded.updated, pinned = excluded.pinned, leaf = excluded.leaf, draft = excluded.draft,"
-                " parameters = excluded.parameters",
-                (
-                    conversation.id,
-                    _storable(conversation.title),
-                    conversation.created,
-                    conversation.updated,
-                    conversation.pinned,
-                    conversation.leaf,
-                    _storable(conversation.draft),
-                    json.dumps(conversation.parameters),
-                ),
-            )
-            for message in messages:
-                self._save_message(db, conversation.id, message)
+        changed = list(messages)
+        self._write(lambda db: _save(db, conversation, changed))
 
-    def _save_message(self, db: sqlite3.Connection, conversation: str, message: Message) -> None:
-        text = _storable(message.text)
-        row = (message.id, conversation, message.parent, message.role, text, message.created, message.finish)
-        ((number,),) = db.execute(
-            "INSERT INTO messages (id, conversation, parent, role, text, created, finish, error, receipt)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET text = excluded.text,"
-            " finish = excluded.finish, error = excluded.error, receipt = excluded.receipt RETURNING number",
-            (*row, _storable(message.error), json.dumps(message.receipt)),
-        ).fetchall()
-        if message.finish or message.error or message.role == "user":  # not what is still being written
-            db.execute("DELETE FROM search WHERE rowid = ?", (number,))
-            db.execute("INSERT INTO search (rowid, text) VALUES (?, ?)", (number, fold(text)))
+    def add(self, conversations: Iterable[Conversation]) -> list[Conversation]:
+        """Conversations that come from elsewhere, all of them or none: what is here already is not made twice, is
+        brought back if it was deleted, and is never changed. Returns them as they are here. Raises StoreError."""
+        arrived = list(conversations)
+        return self._write(lambda db: [self._added(db, conversation) for conversation in arrived])
 
     def delete(self, id_: str) -> None:
         """Hide a conversation: `restore` brings it back, until `purge`."""
-        with self._writing() as db:
-            db.execute("UPDATE conversations SET deleted = ? WHERE id = ?", (time.time(), id_))
+        self._write(lambda db: db.execute("UPDATE conversations SET deleted = ? WHERE id = ?", (time.time(), id_)))
 
     def restore(self, id_: str) -> None:
-        with self._writing() as db:
-            db.execute("UPDATE conversations SET deleted = NULL WHERE id = ?", (id_,))
+        """Show a deleted conversation again."""
+        self._write(lambda db: _restore(db, id_))
 
     def purge(self) -> None:
         """Remove for good what was deleted."""
-        with self._writing() as db:
-            of_deleted = "conversation IN (SELECT id FROM conversations WHERE deleted IS NOT NULL)"
-            db.execute(f"DELETE FROM search WHERE rowid IN (SELECT number FROM messages WHERE {of_deleted})")
-            db.execute(f"DELETE FROM messages WHERE {of_deleted}")
-            db.execute("DELETE FROM conversations WHERE deleted IS NOT NULL")
+        self._write(_purge)
+
+    def _added(self, db: sqlite3.Connection, conversation: Conversation) -> Conversation:
+        for candidate in _candidates(conversation):
+            present = self._find(candidate.id)
+            if present is not None and present.holds(candidate):
+                _restore(db, present.id)
+                return present
+            if present is None and not self._are_taken(candidate.messages):
+                _save(db, candidate, candidate.messages.values())
+                return candidate
+        raise AssertionError("there is no end of candidates")
+
+    def _are_taken(self, ids: Iterable[str]) -> bool:
+        return any(self._rows("SELECT 1 FROM messages WHERE id = ?", (id_,)) for id_ in ids)
 
     # ------------------------------------------------------------------ opening
     def _open(self) -> None:
         try:
+            if self._path is not None:
+                make_private_folder(self._path.parent)
+                make_private(self._path)
             self._connect()
-        except sqlite3.OperationalError as error:
-            raise self._explained(error) from error
-        except sqlite3.DatabaseError:  # no database at all, or one with holes in it
+        except (OSError, sqlite3.OperationalError) as error:
+            if isinstance(error, sqlite3.Error) and _code(error) not in UNWRITABLE:
+                raise self._explained(error) from error
+            self._open_to_read(self._explained(error))
+        except (sqlite3.DatabaseError, UnicodeDecodeError):  # no database at all, or one with holes in it
             self._rescue()
+        else:
+            self._only_read = None
 
     def _connect(self) -> None:
         self._db = sqlite3.connect(self._path or ":memory:", timeout=PATIENCE_S, isolation_level=None)
         try:
-            self._db.create_function("fold", 1, fold, deterministic=True)
+            _set_up(self._db)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")  # what was handed over survives a power cut
-            if self._db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
-                raise sqlite3.DatabaseError("quick_check failed")
+            _check(self._db, "quick_check(1)")
             self._migrate()
+            _check_tables(self._db)
+            _mend(self._db)
         except BaseException:
             self._db.close()
             raise
@@ -229,175 +231,253 @@ class ConversationStore:
         for number, script in enumerate(MIGRATIONS[version:], version + 1):
             self._db.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")
 
+    def _open_to_read(self, reason: StoreError) -> None:
+        """What is there can be read also where nothing can be written, unless a part of it stands in the log."""
+        log = self._path and self._path.with_name(f"{self._path.name}-wal")
+        try:
+            if self._path is None or not self._path.is_file() or (log and log.exists() and log.stat().st_size):
+                raise reason
+            self._db = sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+            _set_up(self._db)
+            self._db.execute(f"SELECT {CONVERSATION}, edits, model FROM conversations LIMIT 1").fetchall()
+        except (OSError, sqlite3.Error) as error:
+            raise reason from error
+        self._only_read = reason
+
     def _rescue(self) -> None:
         """Put the damaged file aside, and start a new one with everything that can still be read of it."""
-        aside = self._path.with_name(f"damaged-{time.strftime('%Y-%m-%d-%H%M%S')}-{self._path.name}")
-        for suffix in ("-wal", "-shm"):  # what the log holds belongs to the damaged file
-            extra = self._path.with_name(self._path.name + suffix)
-            if extra.exists():
-                extra.rename(aside.with_name(aside.name + suffix))
-        self._path.rename(aside)
+        assert self._path is not None
+        kept = readable_conversations(self._path)
+        fresh = self._path.with_name(f"rescued-{new_id()}.sqlite")
+        try:
+            _write_anew(fresh, kept)
+            aside = self._put_aside()
+            fresh.rename(self._path)
+        except OSError as error:
+            raise self._explained(error) from error
+        finally:
+            for file in _files_of(fresh):
+                with suppress(OSError):
+                    file.unlink(missing_ok=True)
         self._connect()
-        count = 0
-        for conversation in _readable_conversations(aside):
-            self.save(conversation, conversation.messages.values())
-            count += 1
         self.rescued = tr(
             "The file of your conversations was damaged. %n of them could be read and are here; the damaged file is "
             "kept as {0}.",
             None,
-            count,
+            len(kept),
         ).format(aside)
 
+    def _put_aside(self) -> Path:
+        assert self._path is not None
+        aside = self._path.with_name(f"damaged-{time.strftime('%Y-%m-%d-%H%M%S')}-{self._path.name}")
+        for file, other in zip(_files_of(self._path), _files_of(aside), strict=True):
+            if file.exists():  # what the log holds belongs to the damaged file
+                file.rename(other)
+        return aside
+
     # ------------------------------------------------------------------ SQLite
-    def _rows(self, statement: str, values: tuple = ()) -> list[tuple]:
+    def _rows(self, statement: str, sought: Row = ()) -> list[Row]:
         try:
-            return self._db.execute(statement, values).fetchall()
-        except sqlite3.Error as error:
-            raise self._explained(error) from error
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
             try:
-                yield self._db
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
+                return self._db.execute(statement, sought).fetchall()
+            except sqlite3.DatabaseError as error:
+                self._repair(error)
+                return self._db.execute(statement, sought).fetchall()
         except sqlite3.Error as error:
             raise self._explained(error) from error
 
-    def _explained(self, error: sqlite3.Error) -> StoreError:
-        reason, path = str(error), self._path
-        if "locked" in reason or "busy" in reason:
-            return StoreError(tr("Another program holds {0}, the file of your conversations. Close it.").format(path))
-        if "full" in reason:
-            return StoreError(tr("The disk of {0} is full, so conversations cannot be saved. Make room.").format(path))
-        if "readonly" in reason or "unable to open" in reason:
-            text = tr("{0}, the file of your conversations, cannot be written to ({1}).")
-            return StoreError(text.format(path, reason))
-        return StoreError(tr("{0}, the file of your conversations, fails ({1}).").format(path, reason))
+    def _repair(self, error: sqlite3.DatabaseError) -> None:
+        """After a damage that was not seen when the file was opened. Raises what it cannot repair."""
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_CORRUPT_VTAB:
+            self._write(_make_index)
+        elif _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) and self._path is not None:
+            self._db.close()
+            self._rescue()
+        else:
+            raise error
 
-
-def fold(text: str) -> str:
-    """Text as it is searched: without case and accents."""
-    return "".join(map(_folded, text))
-
-
-def _folded(character: str) -> str:
-    if character.isascii():
-        return character.lower()
-    parts = unicodedata.normalize("NFKD", character).casefold()
-    return "".join(part for part in parts if not unicodedata.combining(part))
-
-
-def _hit(head: Head, message: str | None, text: str, words: list[str]) -> Hit:
-    """What is around the first of the words that stands in the text."""
-    text = " ".join(text.split())
-    lengths = [len(_folded(character)) for character in text]
-    folded = fold(text)
-    at, word = min(((folded.find(w), w) for w in words if w in folded), default=(0, ""))
-    start = _position(lengths, at)
-    end = _position(lengths, at + len(word))
-    first = max(0, start - BEFORE_HIT)
-    before = ("…" if first else "") + text[first:start]
-    return Hit(head, message, before, text[start:end], text[end : end + SNIPPET])
-
-
-def _position(lengths: list[int], folded_position: int) -> int:
-    """Which character stands at a position of the folded text."""
-    passed = 0
-    for index, length in enumerate(lengths):
-        if passed >= folded_position:
-            return index
-        passed += length
-    return len(lengths)
-
-
-def _escaped(word: str) -> str:
-    return word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-
-
-# ---------------------------------------------------------------------------- rows that may be damaged
-def _head(row: tuple) -> Head | None:
-    id_, title, created, updated, pinned, snippet = row
-    if not isinstance(id_, str):
-        return None
-    words = " ".join(_text(snippet).split())
-    return Head(id_, _text(title), _number(created), _number(updated), bool(pinned), words)
-
-
-def message_from(row: tuple) -> Message | None:
-    id_, parent, role, text, created, finish, error, receipt = row
-    if not isinstance(id_, str) or role not in ("user", "assistant"):
-        return None
-    return Message(role, _text(text), parent, id_, _number(created), _text(finish), _text(error), _object(receipt))
-
-
-def _text(value) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else value if isinstance(value, str) else ""
-
-
-def _number(value) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0
-
-
-def _object(value) -> dict:
-    try:
-        content = json.loads(value)
-    except (TypeError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def _storable(text: str) -> str:
-    """Half a surrogate pair, as a keyboard may leave behind, is no character."""
-    return text.encode(errors="replace").decode()
-
-
-def _readable_conversations(path: Path) -> list[Conversation]:
-    """Whatever can still be read of a damaged file."""
-    try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
-            db.text_factory = bytes  # text with broken characters must not end the reading
-            heads = _readable_rows(
-                db, "conversations", "id, title, created, updated, pinned, leaf, draft, parameters, deleted"
-            )
-            rows = _readable_rows(
-                db, "messages", "id, conversation, parent, role, text, created, finish, error, receipt"
-            )
-    except sqlite3.Error:
-        return []
-    found: dict[str, Conversation] = {}
-    for row in heads:
-        id_, title, created, updated, pinned, leaf, draft, parameters, deleted = row
-        if id_ and deleted is None:
-            times = (_number(created), _number(updated))
-            kept = Conversation(_text(id_), _text(title), *times, bool(pinned), _text(leaf) or None, _text(draft))
-            kept.parameters = _object(parameters)
-            found[kept.id] = kept
-    for id_, owner, parent, role, text, created, finish, error, receipt in rows:
-        message = message_from((_text(id_), _text(parent) or None, _text(role), text, created, finish, error, receipt))
-        if message:
-            lost = Conversation(_text(owner), "", message.created, message.created)  # its own row could not be read
-            conversation = found.setdefault(_text(owner), lost)
-            conversation.messages[message.id] = message
-            conversation.title = conversation.title or message.text[:SNIPPET]
-    for conversation in found.values():
-        conversation.heal()
-    return list(found.values())
-
-
-def _readable_rows(db: sqlite3.Connection, table: str, columns: str) -> list[tuple]:
-    """Rows from the first on until one cannot be read, then from the last back."""
-    rows: dict[tuple, None] = {}
-    for order in ("ASC", "DESC"):
+    def _write(self, change: Callable[[sqlite3.Connection], Written]) -> Written:
+        """All of a change, or nothing of it. The index is made again where it is in the way."""
+        if self._only_read:
+            self._db.close()
+            self._open()
+        if self._only_read:
+            raise self._only_read
         try:
-            for row in db.execute(f"SELECT {columns} FROM {table} ORDER BY rowid {order}"):
-                rows[row] = None
-        except sqlite3.Error:
-            continue
-    return list(rows)
+            try:
+                return _in_transaction(self._db, change)
+            except sqlite3.OperationalError:
+                raise
+            except sqlite3.DatabaseError:
+                _in_transaction(self._db, _make_index)
+                return _in_transaction(self._db, change)
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+
+    def _explained(self, error: sqlite3.Error | OSError) -> StoreError:
+        """What happened, in words that quote nothing of any conversation."""
+        path = self._path
+        if isinstance(error, OSError):
+            return StoreError(tr("{0} cannot be written to ({1}).").format(path, error.strerror))
+        code = _code(error)
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return StoreError(tr("Another program holds {0}, the file of your conversations. Close it.").format(path))
+        if code == sqlite3.SQLITE_FULL:
+            return StoreError(tr("The disk of {0} is full, so conversations cannot be saved. Make room.").format(path))
+        name = getattr(error, "sqlite_errorname", type(error).__name__)
+        if code in UNWRITABLE:
+            text = tr("{0}, the file of your conversations, cannot be written to ({1}).")
+            return StoreError(text.format(path, name))
+        return StoreError(tr("{0}, the file of your conversations, fails ({1}).").format(path, name))
+
+
+# ---------------------------------------------------------------------------- a connection
+def _code(error: sqlite3.Error) -> int:
+    """SQLite's code of an error, without its details."""
+    return int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)) & 0xFF
+
+
+def _in_transaction(db: sqlite3.Connection, change: Callable[[sqlite3.Connection], Written]) -> Written:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        result = change(db)
+        db.execute("COMMIT")
+        return result
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def _set_up(db: sqlite3.Connection) -> None:
+    db.text_factory = values.text  # of bytes, also of those that are no characters
+    db.create_function("fold", 1, fold, deterministic=True)
+
+
+def _save(db: sqlite3.Connection, conversation: Conversation, messages: Iterable[Message]) -> None:
+    db.execute(
+        "INSERT INTO conversations (id, title, created, updated, pinned, leaf, draft, parameters, edits, model)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET title = excluded.title,"
+        " updated = excluded.updated, pinned = excluded.pinned, leaf = excluded.leaf, draft = excluded.draft,"
+        " parameters = excluded.parameters, edits = excluded.edits, model = excluded.model",
+        (
+            conversation.id,
+            values.text(conversation.title),
+            conversation.created,
+            conversation.updated,
+            conversation.pinned,
+            conversation.leaf,
+            values.text(conversation.draft),
+            json.dumps(conversation.parameters),
+            json.dumps(conversation.edits),
+            values.text(conversation.model),
+        ),
+    )
+    for message in messages:
+        _save_message(db, conversation.id, message)
+
+
+def _save_message(db: sqlite3.Connection, conversation: str, message: Message) -> None:
+    text = values.text(message.text)
+    row = (message.id, conversation, message.parent, message.role, text, message.created, message.finish)
+    saved = db.execute(
+        "INSERT INTO messages (id, conversation, parent, role, text, created, finish, error, receipt)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET text = excluded.text,"
+        " finish = excluded.finish, error = excluded.error, receipt = excluded.receipt"
+        " WHERE conversation = excluded.conversation RETURNING number",
+        (*row, values.text(message.error), json.dumps(message.receipt)),
+    ).fetchall()
+    if not saved:
+        raise StoreError(tr("A message of one conversation stands in another one, and is left there."))
+    if message.finish or message.error or message.role == USER:  # not what is still being written
+        db.execute("DELETE FROM search WHERE rowid = ?", saved[0])
+        db.execute("INSERT INTO search (rowid, text) VALUES (?, ?)", (*saved[0], fold(text)))
+
+
+def _make_index(db: sqlite3.Connection) -> None:
+    db.execute("DROP TABLE search")
+    db.execute("CREATE VIRTUAL TABLE search USING fts5 (text, tokenize = 'trigram')")
+    db.execute("INSERT INTO search (rowid, text) SELECT number, fold(text) FROM messages")
+
+
+def _purge(db: sqlite3.Connection) -> None:
+    of_deleted = f"conversation IN (SELECT id FROM conversations WHERE {DELETED})"
+    db.execute(f"DELETE FROM search WHERE rowid IN (SELECT number FROM messages WHERE {of_deleted})")
+    db.execute(f"DELETE FROM messages WHERE {of_deleted}")
+    db.execute(f"DELETE FROM conversations WHERE {DELETED}")
+
+
+def _restore(db: sqlite3.Connection, id_: str) -> None:
+    db.execute("UPDATE conversations SET deleted = NULL WHERE id = ?", (id_,))
+
+
+def _candidates(conversation: Conversation) -> Iterator[Conversation]:
+    """A conversation with its own ids, and with others that follow from what it holds."""
+    yield conversation
+    content = json.dumps(asdict(conversation), sort_keys=True)
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    for number in count():
+        yield conversation.with_ids_of(f"{digest} {number}")
+
+
+# ---------------------------------------------------------------------------- checks and mending
+def _check(db: sqlite3.Connection, pragma: str) -> None:
+    """Raises sqlite3.DatabaseError for what is damaged."""
+    if db.execute(f"PRAGMA {pragma}").fetchone() != ("ok",):
+        raise sqlite3.DatabaseError(f"{pragma} failed")
+
+
+def _check_tables(db: sqlite3.Connection) -> None:
+    """That they have our columns, and that their indexes name all rows, or do once they are made again."""
+    try:
+        db.execute(f"SELECT {CONVERSATION}, deleted, edits, model FROM conversations LIMIT 0")
+        db.execute(f"SELECT number, conversation, {MESSAGE} FROM messages LIMIT 0")
+    except sqlite3.OperationalError as error:
+        raise sqlite3.DatabaseError("other columns than ours") from error
+    for table in TABLES:
+        try:
+            _check(db, f"integrity_check({table})")
+        except sqlite3.DatabaseError:
+            db.execute("REINDEX")
+            _check(db, f"integrity_check({table})")
+
+
+def _mend(db: sqlite3.Connection) -> None:
+    """Give rows an id that have none, and messages a conversation. What cannot be mended is passed over."""
+    with suppress(sqlite3.Error):
+        _in_transaction(db, _mend_rows)
+
+
+def _mend_rows(db: sqlite3.Connection) -> None:
+    for (number,) in db.execute(f"SELECT rowid FROM conversations WHERE {NO_ID.format('id')}").fetchall():
+        _rename_conversation(db, number, new_id())
+    for (number,) in db.execute(f"SELECT number FROM messages WHERE {NO_ID.format('id')}").fetchall():
+        _rename_message(db, number, new_id())
+    db.execute(f"UPDATE messages SET conversation = ? WHERE {NO_ID.format('conversation')}", (new_id(),))
+    db.execute(ORPHANS)
+
+
+def _rename_conversation(db: sqlite3.Connection, number: int, id_: str) -> None:
+    old = "(SELECT id FROM conversations WHERE rowid = ?)"
+    db.execute(f"UPDATE messages SET conversation = ? WHERE conversation = {old}", (id_, number))
+    db.execute("UPDATE conversations SET id = ? WHERE rowid = ?", (id_, number))
+
+
+def _rename_message(db: sqlite3.Connection, number: int, id_: str) -> None:
+    old = "(SELECT id FROM messages WHERE number = ?)"
+    db.execute(f"UPDATE messages SET parent = ? WHERE parent = {old}", (id_, number))
+    db.execute(f"UPDATE conversations SET leaf = ? WHERE leaf = {old}", (id_, number))
+    db.execute("UPDATE messages SET id = ? WHERE number = ?", (id_, number))
+
+
+def _write_anew(path: Path, conversations: list[Conversation]) -> None:
+    store = ConversationStore(path)
+    try:
+        store.add(conversations)
+    finally:
+        store.close()
+
+
+def _files_of(path: Path) -> list[Path]:
+    """The file of a database, and those that SQLite keeps beside it."""
+    return [path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))]

@@ -5,22 +5,30 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from PySide6.QtCore import QObject, Qt, Signal
+
+from app.host.deadline import Deadline
+
+Outcome = Callable[[Any], object]
 
 
 @dataclass
 class Task:
     """A call on its way. `done` is set when it has ended, however it ended."""
 
-    call: Callable
-    succeeded: Callable | None
-    failed: Callable | None
+    call: Callable[[], object]
+    succeeded: Outcome | None
+    failed: Outcome | None
     done: threading.Event = field(default_factory=threading.Event)
 
 
 class Worker(QObject):
-    """A thread that does what it is given in order. Outcomes come back on the thread that made the worker."""
+    """A thread that does what it is given in order. Outcomes come back on the thread that made the worker.
+
+    What does not end in time is left behind: the thread does not keep the process alive.
+    """
 
     _reported = Signal(object)
 
@@ -29,10 +37,12 @@ class Worker(QObject):
         self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         self._open = True
         self._reported.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
-        self._thread = threading.Thread(target=self._run, name=name)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    def submit(self, call: Callable, succeeded: Callable | None = None, failed: Callable | None = None) -> Task:
+    def submit(
+        self, call: Callable[[], object], succeeded: Outcome | None = None, failed: Outcome | None = None
+    ) -> Task:
         """Do `call()`; then, on our own thread, `succeeded(result)` or `failed(error)`."""
         task = Task(call, succeeded, failed)
         if self._open:
@@ -45,20 +55,20 @@ class Worker(QObject):
         """From the worker's thread, between the ends of its calls: do this on ours."""
         self._reported.emit(outcome)
 
-    def shutdown(self) -> None:
-        """Finish what was given, and end. Outcomes are not told any more. Harmless when repeated."""
+    def finish(self) -> None:
+        """Do what was given, and nothing after that. Outcomes are not told any more. Harmless when repeated."""
         if self._open:
             self._open = False
             self._tasks.put(None)
-            self._thread.join()
+
+    def shutdown(self, deadline: Deadline | None = None) -> bool:
+        """Finish, and wait for it. Returns whether it has ended. Harmless when repeated."""
+        self.finish()
+        return (deadline or Deadline()).join(self._thread)
 
     def _run(self) -> None:
         while (task := self._tasks.get()) is not None:
-            try:
-                result = task.call()
-                outcome = partial(task.succeeded, result) if task.succeeded else None
-            except Exception as error:
-                outcome = partial(task.failed or _raise, error)
+            outcome = _outcome_of(task)
             task.done.set()
             if outcome is not None:
                 self._reported.emit(outcome)
@@ -68,6 +78,14 @@ class Worker(QObject):
             outcome()
 
 
-def _raise(error: Exception) -> None:
+def _outcome_of(task: Task) -> Callable[[], object] | None:
+    try:
+        result = task.call()
+    except BaseException as error:  # whatever it is: what waits for it must hear of it, and the thread goes on
+        return partial(task.failed or _raise, error)
+    return partial(task.succeeded, result) if task.succeeded else None
+
+
+def _raise(error: BaseException) -> None:
     """What nobody takes care of is a bug, and is seen as one."""
     raise error

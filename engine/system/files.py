@@ -2,16 +2,45 @@
 
 import fcntl
 import os
+import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
 from engine.errors import FlashbulbError
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file in one step: it is there whole, or as it was before."""
+PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700  # nothing for other users
+
+
+def make_private(path: Path) -> None:
+    """A file that only its user reads and writes, made if it is not there. Raises OSError if it cannot be made."""
+    os.close(os.open(path, os.O_RDONLY | os.O_CREAT, PRIVATE_FILE))
+    _close_to_others(path)
+
+
+def make_private_folder(folder: Path) -> None:
+    """A folder that only its user enters, made if it is not there; one that is shared, or a home, stays as it is.
+
+    Raises OSError if it cannot be made.
+    """
+    folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+    shared = folder.stat().st_mode & stat.S_ISVTX
+    if not shared and folder.resolve() not in (Path.home().resolve(), Path("/")):
+        _close_to_others(folder)
+
+
+def _close_to_others(path: Path) -> None:
+    with suppress(OSError):  # of somebody else, or on a drive that knows no users
+        path.chmod(stat.S_IMODE(path.stat().st_mode) & ~(stat.S_IRWXG | stat.S_IRWXO))
+
+
+def write_whole(path: Path, text: str, *, private: bool = False) -> None:
+    """Write a file in one step: it is there whole, or as it was before. private: only its user reads it."""
     fresh = path.with_name(f".{path.name}.new")
     try:
+        if private:
+            make_private(fresh)
         with fresh.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()

@@ -11,9 +11,9 @@ from app.conversations.conversation import INTERRUPTED
 from app.conversations.store import FILE, ConversationStore
 from app.host.engine_host import State
 from engine.errors import ReadError
-from tests.app.conversations.test_store import save, talk
 from tests.app.test_main_window import last_answer, type_and_send, wait_until_ready
 from tests.helpers.fake_engine import FakeEngine, Gate
+from tests.helpers.talks import save, talk
 
 LEFT = Qt.MouseButton.LeftButton
 

@@ -1,6 +1,7 @@
 """The storage: saved within a second, tried again when it fails, nothing lost at the end."""
 
 import sqlite3
+import threading
 from contextlib import closing
 
 import pytest
@@ -10,7 +11,8 @@ from app.conversations.conversation import Conversation
 from app.conversations.exchange import to_json
 from app.conversations.keeper import ConversationKeeper
 from app.conversations.store import FILE, ConversationStore
-from tests.app.conversations.test_store import save, talk
+from app.host.deadline import Deadline
+from tests.helpers.talks import save, talk
 
 
 @pytest.fixture
@@ -122,7 +124,7 @@ def test_deleted_conversations_come_back_or_go_for_good(qtbot, make_storage, tmp
         assert db.execute("SELECT title FROM conversations").fetchall() == [("Back",)]
 
 
-def test_import_adds_and_never_overwrites(qtbot, make_storage, tmp_path):
+def test_what_is_imported_twice_is_here_once(qtbot, make_storage, tmp_path):
     conversation = talk("Hi", "Hello")
     file = tmp_path / "export.json"
     file.write_text(to_json([conversation]), encoding="utf-8")
@@ -132,9 +134,49 @@ def test_import_adds_and_never_overwrites(qtbot, make_storage, tmp_path):
         storage.import_file(file, imported.append, failed.append)
     storage.open_all(everything.append, failed.append)
     qtbot.waitUntil(lambda: bool(everything))
-    assert failed == []
-    assert [c.as_markdown() for c in everything[0]] == [conversation.as_markdown()] * 2
-    assert len({c.id for c in everything[0]}) == 2
+    assert (failed, [chats[0].id for chats in imported]) == ([], [conversation.id] * 2)
+    assert everything == [[conversation]]
+
+
+def test_what_was_deleted_comes_back_with_an_import(qtbot, make_storage, tmp_path):
+    conversation = talk("Precious", "Yes")
+    file = tmp_path / "export.json"
+    file.write_text(to_json([conversation]), encoding="utf-8")
+    storage = make_storage(tmp_path)
+    keep(storage, conversation)
+    storage.delete(conversation.id)
+    imported = []
+    with qtbot.waitSignal(storage.heads_changed, check_params_cb=lambda heads: bool(heads) and bool(imported)):
+        storage.import_file(file, imported.append, imported.append)
+        qtbot.waitUntil(lambda: bool(imported))
+        storage.list_heads()
+    storage.shutdown()
+    make_storage(tmp_path).shutdown()  # purges what is deleted
+    assert read(tmp_path, conversation.id) == conversation
+
+
+def test_one_that_cannot_be_saved_keeps_no_other_from_it(qtbot, make_storage, tmp_path):
+    storage = make_storage(tmp_path)
+    bad, good = talk("Bad", "Yes"), talk("Good", "Yes")
+    bad.parameters = {"seed": object()}  # whatever the mistake is
+    keep(storage, bad)
+    keep(storage, good)
+    with qtbot.waitSignal(storage.trouble) as trouble:
+        storage.save_now()
+    assert "mistake in Flashbulb" in trouble.args[0]
+    assert read(tmp_path, good.id) == good
+    bad.parameters = {}
+    with qtbot.waitSignal(storage.trouble, check_params_cb=lambda words: not words):
+        storage.save_now()
+    assert read(tmp_path, bad.id) == bad
+
+
+def test_the_end_is_not_waited_for_longer_than_allowed(make_storage, tmp_path):
+    storage, gate = make_storage(tmp_path), threading.Event()
+    storage._worker.submit(gate.wait)
+    assert not storage.shutdown(Deadline(0.01))
+    gate.set()
+    assert storage.shutdown()
 
 
 @pytest.mark.parametrize("content", [None, "not JSON"])

@@ -11,7 +11,9 @@ import pytest
 
 from app.conversations import store as history
 from app.conversations.conversation import Conversation
-from app.conversations.store import MIGRATIONS, ConversationStore, StoreError, fold
+from app.conversations.search import fold
+from app.conversations.store import MIGRATIONS, ConversationStore, StoreError
+from tests.helpers.talks import save, talk
 
 FIRST_VERSION = Path(__file__).with_name("history_v1.sql")
 
@@ -33,20 +35,6 @@ def open_store(path):
     yield make
     for store in stores:
         store.close()
-
-
-def talk(*texts, title="") -> Conversation:
-    """A conversation in which questions and finished answers alternate."""
-    conversation = Conversation(title=title)
-    for asked, said in zip(texts[::2], texts[1::2], strict=True):
-        _, answer = conversation.ask(asked, conversation.leaf)
-        answer.text, answer.finish = said, "stop"
-    return conversation
-
-
-def save(store, conversation) -> Conversation:
-    store.save(conversation, conversation.messages.values())
-    return conversation
 
 
 def test_a_conversation_comes_back_as_it_was(open_store):
@@ -181,7 +169,7 @@ def test_a_migration_that_fails_changes_nothing(path, monkeypatch):
     ConversationStore(path).close()
     broken = (*MIGRATIONS, "CREATE TABLE half (x); CREATE TABLE half (x);")
     monkeypatch.setattr(history, "MIGRATIONS", broken)
-    with pytest.raises(StoreError, match="already exists"):
+    with pytest.raises(StoreError, match="fails"):
         ConversationStore(path)
     monkeypatch.undo()
     ConversationStore(path).close()

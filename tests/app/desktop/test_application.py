@@ -9,8 +9,8 @@ from PySide6.QtCore import QSize, Qt
 from app.conversations.exchange import CHAT_SUFFIX, to_json
 from app.host.engine_host import State
 from app.widgets.icons import application_icon
-from tests.app.conversations.test_store import talk
 from tests.helpers.fake_engine import FakeEngine, Gate
+from tests.helpers.talks import talk
 
 OPEN_EVENT = """
 from PySide6.QtGui import QFileOpenEvent

@@ -1,0 +1,78 @@
+"""Values of a row or a file that may hold anything, made what they should be: one that makes no sense hides no other.
+
+No widgets.
+"""
+
+import json
+from typing import TypeGuard
+
+LATEST_S = 7_258_118_400  # the year 2200, in seconds since the epoch: what is later is in another unit
+UNIT = 1000  # from seconds to milliseconds, to microseconds, to nanoseconds
+UNITS = 3
+LARGEST = 2**53  # of a figure: floats tell it from its neighbours, and so does everybody
+
+
+def text(value: object) -> str:
+    """A text that can be stored and shown: half a surrogate pair, as a keyboard may leave behind, is no character."""
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return value.encode(errors="replace").decode() if isinstance(value, str) else ""
+
+
+def time(value: object) -> float:
+    """Seconds since the epoch, also of a time in a smaller unit; 0 for what no calendar has."""
+    if not _is_number(value) or not 0 <= value <= LATEST_S * UNIT**UNITS:
+        return 0.0
+    seconds = float(value)
+    while seconds > LATEST_S:
+        seconds /= UNIT
+    return seconds
+
+
+def parameters(content: object) -> dict[str, object]:
+    """Values of settings by name; whoever uses one checks it."""
+    return {text(name): _plain(value) for name, value in _entries(content) if _is_plain(value)}
+
+
+def texts(content: object) -> dict[str, str]:
+    """Texts by name."""
+    return {text(name): text(value) for name, value in _entries(content) if isinstance(value, str)}
+
+
+def receipt(content: object) -> dict[str, object]:
+    """Figures and words by name; figures may stand together below a name of their own."""
+    groups = {text(name): value for name, value in _entries(content) if isinstance(value, dict)}
+    return parameters(content) | {name: figures(group) for name, group in groups.items()}
+
+
+def figures(content: object) -> dict[str, float]:
+    """Numbers by name that can be shown and added up."""
+    return {text(name): value for name, value in _entries(content) if _is_figure(value)}
+
+
+def parsed(value: object) -> object:
+    """A column of JSON; None where it is none."""
+    try:
+        return json.loads(text(value))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _entries(content: object) -> list[tuple[object, object]]:
+    return list(content.items()) if isinstance(content, dict) else []
+
+
+def _plain(value: object) -> object:
+    return text(value) if isinstance(value, str) else value
+
+
+def _is_plain(value: object) -> bool:
+    return value is None or isinstance(value, str | bool) or _is_figure(value)
+
+
+def _is_figure(value: object) -> TypeGuard[int | float]:
+    return _is_number(value) and -LARGEST <= value <= LARGEST  # neither is true of what is no number at all
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -240,14 +240,6 @@
         <translation>Flashbulb 内部出错。窗口仍可继续使用；报告问题时请附上详细信息。</translation>
     </message>
     <message>
-        <source>It was written by a newer Flashbulb (version {0}). Update Flashbulb.</source>
-        <translation>它由更新版本的 Flashbulb 写入（版本 {0}）。请更新 Flashbulb。</translation>
-    </message>
-    <message>
-        <source>It holds no conversations of Flashbulb ({0}).</source>
-        <translation>其中没有 Flashbulb 的对话（{0}）。</translation>
-    </message>
-    <message>
         <source>{0} cannot be written to ({1}).</source>
         <translation>无法写入 {0}（{1}）。</translation>
     </message>
@@ -280,6 +272,10 @@
     <message>
         <source>{0}, the file of your conversations, fails ({1}).</source>
         <translation>对话文件 {0} 出错（{1}）。</translation>
+    </message>
+    <message>
+        <source>A message of one conversation stands in another one, and is left there.</source>
+        <translation>一个对话的消息出现在另一个对话中，已保留在原处。</translation>
     </message>
     <message>
         <source>squared ReLU</source>
@@ -447,6 +443,46 @@
         <source>Clear</source>
         <translation>清除</translation>
     </message>
+    <message>
+        <source>It is larger than {0}.</source>
+        <translation>它大于 {0}。</translation>
+    </message>
+    <message>
+        <source>{0} cannot be read ({1}).</source>
+        <translation>无法读取 {0}（{1}）。</translation>
+    </message>
+    <message>
+        <source>{0} was not imported. {1}</source>
+        <translation>未导入 {0}。{1}</translation>
+    </message>
+    <message>
+        <source>It is an archive. Unpack it, and import the file with the chats that is in it.</source>
+        <translation>这是一个压缩包。请先解压，再导入其中的聊天文件。</translation>
+    </message>
+    <message>
+        <source>It is not a text file: a file of chats is JSON in UTF-8.</source>
+        <translation>它不是文本文件：聊天文件应为 UTF-8 编码的 JSON。</translation>
+    </message>
+    <message>
+        <source>It is not a file of chats: it holds no JSON, or only a part of it.</source>
+        <translation>它不是聊天文件：其中没有 JSON，或 JSON 不完整。</translation>
+    </message>
+    <message>
+        <source>It holds no chats of Flashbulb, nor any exported from ChatGPT.</source>
+        <translation>其中没有 Flashbulb 的聊天，也没有从 ChatGPT 导出的聊天。</translation>
+    </message>
+    <message>
+        <source>It was written by a newer Flashbulb. Update Flashbulb.</source>
+        <translation>它由更新版本的 Flashbulb 写入。请更新 Flashbulb。</translation>
+    </message>
+    <message>
+        <source>It is damaged: its chats are missing.</source>
+        <translation>它已损坏：其中缺少聊天。</translation>
+    </message>
+    <message>
+        <source>It is damaged: chat {0} in it makes no sense.</source>
+        <translation>它已损坏：其中第 {0} 个聊天无法读懂。</translation>
+    </message>
 </context>
 <context>
     <name>Answer</name>
@@ -603,12 +639,8 @@
 <context>
     <name>ConversationKeeper</name>
     <message>
-        <source>{0} cannot be read ({1}).</source>
-        <translation>无法读取 {0}（{1}）。</translation>
-    </message>
-    <message>
-        <source>{0} was not imported. {1}</source>
-        <translation>未导入 {0}。{1}</translation>
+        <source>Conversations cannot be read or saved because of a mistake in Flashbulb.</source>
+        <translation>由于 Flashbulb 的一个错误，无法读取或保存对话。</translation>
     </message>
 </context>
 <context>

@@ -9,7 +9,6 @@ from typing import TextIO
 
 from engine.errors import FlashbulbError
 
-
 PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700  # nothing for other users
 
 

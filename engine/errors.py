@@ -1,4 +1,4 @@
-"""What can go wrong for a user. Each message says what happened, to which file, and what to do.
+"""Errors that a person can act on. Each message says what happened, to which file, and what to do.
 
 It is given as a template and the values for its {names}, and reads as English; `engine.text` says how it is translated.
 """
@@ -9,7 +9,7 @@ from engine.text import Text
 class SaidError(Exception):
     """Raised with a literal template, or with a text that is made already."""
 
-    def __init__(self, template: str, /, **values):
+    def __init__(self, template: str, /, **values: object):
         super().__init__(template if isinstance(template, Text) else Text(template, **values))
 
 
@@ -18,7 +18,14 @@ class FlashbulbError(SaidError):
 
 
 class FlawError(SaidError, ValueError):
-    """What is wrong with a file, as the end of a sentence that the error for a person begins."""
+    """The flaw of a file, as the end of a sentence that the error for a person begins.
+
+    cure: what to do, where that is not what helps with any damaged file of its kind.
+    """
+
+    def __init__(self, template: str, /, cure: Text | None = None, **values: object):
+        super().__init__(template, **values)
+        self.cure = cure
 
 
 class PreparedModelError(FlashbulbError):
@@ -32,7 +39,7 @@ class CheckpointError(FlashbulbError):
 class BudgetError(FlashbulbError):
     """A memory budget that is too small. `smallest` is the smallest one that works, in bytes."""
 
-    def __init__(self, template: str, smallest: int, /, **values):
+    def __init__(self, template: str, smallest: int, /, **values: object):
         super().__init__(template, **values)
         self.smallest = smallest
 
@@ -56,7 +63,7 @@ class HubError(FlashbulbError):
 class GatedError(HubError):
     """A model whose authors ask for something first. `page` is the web page to visit."""
 
-    def __init__(self, template: str, page: str, /, **values):
+    def __init__(self, template: str, page: str, /, **values: object):
         super().__init__(template, **values)
         self.page = page
 

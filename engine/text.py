@@ -1,10 +1,14 @@
 """What the engine says to a person: English, and what a translation of it needs."""
 
 import json
+import reprlib
 from collections.abc import Iterable
 from functools import reduce
 
 PARTS = "texts"  # of a line: by key, the parts of those of its values that are texts
+
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = 120
 
 
 class Text(str):
@@ -70,3 +74,8 @@ def readable(count: float) -> str:
             break
         count /= 1000
     return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.3g} {unit}"
+
+
+def shown(value: object) -> str:
+    """Something that a file or a server says, quoted, its control characters escaped, cut to what fits a message."""
+    return _short.repr(value)

@@ -7,10 +7,17 @@ A model offers, beside mlx-lm's `layers`: `embed(tokens, offset)`, `logits(x)`, 
 
 import importlib
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import CheckpointError
-from engine.text import joined
+from engine.system.documents import parsing
+from engine.text import Text, joined, shown
+
+if TYPE_CHECKING:  # MLX takes long to import, and a look at a config does not need it
+    from engine.models.base import CausalModel
+    from engine.models.config import ModelArgs
 
 
 @dataclass(frozen=True)
@@ -36,17 +43,21 @@ ARCHITECTURES = {  # by a config's model_type
 }
 
 
-def architecture(config: dict) -> ModuleType:
+def architecture(config: dict[str, Any]) -> ModuleType:
     """The module with `Model` and `ModelArgs` for a Hugging Face config. Raises CheckpointError for others."""
     model_type = config.get("model_type")
-    if model_type not in ARCHITECTURES:
-        known = ", ".join(ARCHITECTURES)
+    if not isinstance(model_type, str) or model_type not in ARCHITECTURES:
         raise CheckpointError(
             "Models of type {model_type} are not supported. Supported: {known}.",
-            model_type=repr(model_type),
-            known=known,
+            model_type=shown(model_type),
+            known=", ".join(ARCHITECTURES),
         )
-    family = ARCHITECTURES[model_type]
+    _check_activation(config, ARCHITECTURES[model_type])
+    _check_weights_plain(config)
+    return importlib.import_module(f"engine.models.{ARCHITECTURES[model_type].file}")
+
+
+def _check_activation(config: dict[str, Any], family: Family) -> None:
     activation = config.get(family.key)
     if activation is None:
         raise CheckpointError(
@@ -57,23 +68,32 @@ def architecture(config: dict) -> ModuleType:
             "This model's FFN uses {activation}, which leaves no neuron exactly zero, so nothing could stay on flash. "
             "A model with ReLU activations is needed: a {model_type} one with {key} {activations}, as relufied models "
             "such as ReluLLaMA and ProSparse have.",
-            activation=repr(activation),
-            model_type=model_type,
+            activation=shown(activation),
+            model_type=config["model_type"],
             key=family.key,
             activations=joined("{before} or {next}", family.activations),
         )
-    return importlib.import_module(f"engine.models.{family.file}")
 
 
-def build(config: dict):
-    """A model with unevaluated random weights, and its ModelArgs."""
+def _check_weights_plain(config: dict[str, Any]) -> None:
+    """Neurons are taken out of matrices of numbers; MLX writes `quantization`, others `quantization_config`."""
+    quantised = config.get("quantization") or config.get("quantization_config")
+    if not quantised:
+        return
+    bits = quantised.get("bits") if isinstance(quantised, dict) else None
+    raise CheckpointError(
+        "This checkpoint is quantised ({bits}). Neurons are streamed from weights of 16 or 32 bits: get the original "
+        "model that it was made from.",
+        bits=Text("{bits} bits", bits=bits) if isinstance(bits, int) else Text("packed weights"),
+    )
+
+
+def build(config: dict[str, Any], path: Path = Path("config.json")) -> "tuple[CausalModel, ModelArgs]":
+    """A model with unevaluated random weights, and its ModelArgs. path: of the config, for errors.
+
+    Raises CheckpointError for a config of another architecture, or with values that no model of its has.
+    """
     module = architecture(config)
-    try:
-        args = module.ModelArgs.from_dict(config)
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(
-            "config.json lacks what a model of type {model_type} needs: {error}",
-            model_type=config["model_type"],
-            error=error,
-        ) from error
-    return module.Model(args), args
+    with parsing(path, CheckpointError, Text("Download the model again.")):
+        args = module.ModelArgs.parse(config)
+        return module.Model(args), args

@@ -8,48 +8,38 @@ from typing import ClassVar
 
 import mlx.core as mx
 import mlx.nn as nn
-from mlx_lm.models.base import BaseModelArgs
 
 from engine.errors import CheckpointError
 from engine.models.activations import Activation
 from engine.models.attention import attend
 from engine.models.base import CausalModel, Decoder
+from engine.models.config import Epsilon, Heads, Name, Neurons, RotaryArgs
 from engine.models.ffn import DenseFFN, in_parallel
 from engine.models.rotary import rotary
 
 
-@dataclass
-class ModelArgs(BaseModelArgs):
-    model_type: str
-    hidden_size: int
-    num_hidden_layers: int
-    num_attention_heads: int
-    vocab_size: int
-    activation: str
-    ffn_hidden_size: int = None
-    num_kv_heads: int = None
-    num_ln_in_parallel_attn: int = None
+@dataclass(kw_only=True)
+class ModelArgs(RotaryArgs):
+    """config.json of a Falcon."""
+
+    activation: Name
+    ffn_hidden_size: Neurons = 0
+    num_kv_heads: Heads = 0
+    num_ln_in_parallel_attn: int | None = None
     new_decoder_architecture: bool = False
     multi_query: bool = True
     parallel_attn: bool = True
     alibi: bool = False
     bias: bool = False
-    layer_norm_epsilon: float = 1e-5
-    max_position_embeddings: int = 2048
-    rope_theta: float = 10000.0
-    rope_scaling: dict = None
-    rope_parameters: dict = None
+    layer_norm_epsilon: Epsilon = 1e-5
     tie_word_embeddings: bool = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.ffn_hidden_size = self.ffn_hidden_size or 4 * self.hidden_size
         self.parallel_attn = self.parallel_attn or self.new_decoder_architecture
         if self.alibi:
             raise CheckpointError("This Falcon has ALiBi positions (alibi), which are not supported; rotary ones are.")
-
-    @property
-    def head_dim(self) -> int:
-        return self.hidden_size // self.num_attention_heads
 
     @property
     def num_key_value_heads(self) -> int:

@@ -9,52 +9,45 @@ from typing import ClassVar
 
 import mlx.core as mx
 import mlx.nn as nn
-from mlx_lm.models.base import BaseModelArgs
 
 from engine.errors import FlawError
 from engine.models.activations import Activation
 from engine.models.attention import attend
 from engine.models.base import CausalModel, Decoder
+from engine.models.config import Epsilon, Heads, HeadWidth, Name, Neurons, Positions, RotaryArgs, Threshold, shared
 from engine.models.ffn import DenseFFN
 from engine.models.rotary import rotary
 
 
-@dataclass
-class ModelArgs(BaseModelArgs):
-    model_type: str
-    hidden_size: int
-    intermediate_size: int
-    num_hidden_layers: int
-    num_attention_heads: int
-    vocab_size: int
-    hidden_act: str
-    hidden_act_param: float = None
-    num_key_value_heads: int = None
-    head_dim: int = None
-    max_position_embeddings: int = 2048
-    sliding_window: int = None
-    rms_norm_eps: float = 1e-6
-    rope_theta: float = 10000.0
-    rope_scaling: dict = None
-    rope_parameters: dict = None
+@dataclass(kw_only=True)
+class ModelArgs(RotaryArgs):
+    """config.json of a Llama. hidden_act_param: the threshold of fatrelu. sliding_window: tokens, 0 for all."""
+
+    intermediate_size: Neurons
+    hidden_act: Name
+    hidden_act_param: Threshold | None = None
+    num_key_value_heads: Heads = 0
+    head_dim: HeadWidth = 0
+    sliding_window: Positions = 0
+    rms_norm_eps: Epsilon = 1e-6
     attention_bias: bool = False
     mlp_bias: bool = False
-    tie_word_embeddings: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.num_key_value_heads = self.num_key_value_heads or self.num_attention_heads
-        self.head_dim = self.head_dim or self.hidden_size // self.num_attention_heads
+        self.head_dim = self.head_dim or shared(self.num_attention_heads, self.hidden_size)
+        super().__post_init__()
         if self.sliding_window:  # within its length attention is the full one, and longer contexts are not offered
             self.max_position_embeddings = min(self.max_position_embeddings, self.sliding_window)
         if self.hidden_act == "fatrelu" and self.hidden_act_param is None:
-            raise FlawError("hidden_act_param, the threshold of fatrelu")
+            raise FlawError("it lacks hidden_act_param, the threshold of fatrelu")
 
     @property
     def activation(self) -> Activation:
         if self.model_type == "bamboo":
             return Activation("drelu", gated=True)
-        threshold = self.hidden_act_param if self.hidden_act == "fatrelu" else 0.0
-        return Activation(self.hidden_act, gated=self.model_type != "arcee", threshold=threshold)
+        threshold = self.hidden_act_param if self.hidden_act == "fatrelu" else None
+        return Activation(self.hidden_act, gated=self.model_type != "arcee", threshold=threshold or 0.0)
 
 
 class Attention(nn.Module):

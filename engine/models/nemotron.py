@@ -5,38 +5,32 @@ from typing import ClassVar
 
 import mlx.core as mx
 import mlx.nn as nn
-from mlx_lm.models.base import BaseModelArgs
 
 from engine.models.activations import Activation
 from engine.models.base import CausalModel, Decoder
+from engine.models.config import Epsilon, Heads, HeadWidth, Name, Neurons, Positions, RotaryArgs, Share, shared
 from engine.models.ffn import DenseFFN
 from engine.models.llama import Attention
 
 
-@dataclass
-class ModelArgs(BaseModelArgs):
-    model_type: str
-    hidden_size: int
-    intermediate_size: int
-    num_hidden_layers: int
-    num_attention_heads: int
-    vocab_size: int
-    hidden_act: str
-    num_key_value_heads: int = None
-    head_dim: int = None
-    max_position_embeddings: int = 4096
-    norm_eps: float = 1e-5
-    partial_rotary_factor: float = 0.5
-    rope_theta: float = 10000.0
-    rope_scaling: dict = None
-    rope_parameters: dict = None
+@dataclass(kw_only=True)
+class ModelArgs(RotaryArgs):
+    """config.json of a Nemotron."""
+
+    intermediate_size: Neurons
+    hidden_act: Name
+    num_key_value_heads: Heads = 0
+    head_dim: HeadWidth = 0
+    max_position_embeddings: Positions = 4096
+    norm_eps: Epsilon = 1e-5
+    partial_rotary_factor: Share = 0.5
     attention_bias: bool = False
     mlp_bias: bool = False
-    tie_word_embeddings: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.num_key_value_heads = self.num_key_value_heads or self.num_attention_heads
-        self.head_dim = self.head_dim or self.hidden_size // self.num_attention_heads
+        self.head_dim = self.head_dim or shared(self.num_attention_heads, self.hidden_size)
+        super().__post_init__()
 
 
 class LayerNorm1P(nn.LayerNorm):

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import mlx.core as mx
 import mlx.nn as nn
-from mlx_lm.models.base import BaseModelArgs
 
+from engine.models import config
 from engine.models.activations import Activation
 from engine.models.attention import attend
 from engine.models.base import CausalModel
@@ -14,26 +14,22 @@ from engine.models.ffn import DenseFFN
 POSITION_OFFSET = 2
 
 
-@dataclass
-class ModelArgs(BaseModelArgs):
-    model_type: str
-    hidden_size: int
-    ffn_dim: int
-    num_hidden_layers: int
-    num_attention_heads: int
-    max_position_embeddings: int
-    vocab_size: int
-    word_embed_proj_dim: int = None
-    activation_function: str = "relu"
+@dataclass(kw_only=True)
+class ModelArgs(config.ModelArgs):
+    """config.json of an OPT. word_embed_proj_dim: the width of embeddings, where it is not that of the layers."""
+
+    ffn_dim: config.Neurons
+    word_embed_proj_dim: config.Width = 0
+    activation_function: config.Name = "relu"
     do_layer_norm_before: bool = True
     enable_bias: bool = True
     layer_norm_elementwise_affine: bool = True
     _remove_final_layer_norm: bool = False
     tie_word_embeddings: bool = True
 
-    def __post_init__(self):
-        if self.word_embed_proj_dim is None:
-            self.word_embed_proj_dim = self.hidden_size
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.word_embed_proj_dim = self.word_embed_proj_dim or self.hidden_size
 
 
 class Attention(nn.Module):

@@ -5,36 +5,26 @@ from typing import ClassVar
 
 import mlx.core as mx
 import mlx.nn as nn
-from mlx_lm.models.base import BaseModelArgs
 
 from engine.models.activations import Activation
 from engine.models.attention import attend
 from engine.models.base import CausalModel, Decoder
+from engine.models.config import Base, Epsilon, Name, Neurons, Positions, RotaryArgs, Share
 from engine.models.ffn import DenseFFN
 from engine.models.rotary import rotary
 
 
-@dataclass
-class ModelArgs(BaseModelArgs):
-    model_type: str
-    hidden_size: int
-    intermediate_size: int
-    num_hidden_layers: int
-    num_attention_heads: int
-    vocab_size: int
-    hidden_act: str
-    qk_layernorm: bool = True
-    layer_norm_eps: float = 1e-5
-    max_position_embeddings: int = 16384
-    partial_rotary_factor: float = 0.5
-    rope_theta: float = 25000.0
-    rope_scaling: dict = None
-    rope_parameters: dict = None
-    tie_word_embeddings: bool = False
+@dataclass(kw_only=True)
+class ModelArgs(RotaryArgs):
+    """config.json of a Persimmon."""
 
-    @property
-    def head_dim(self) -> int:
-        return self.hidden_size // self.num_attention_heads
+    intermediate_size: Neurons
+    hidden_act: Name
+    qk_layernorm: bool = True
+    layer_norm_eps: Epsilon = 1e-5
+    max_position_embeddings: Positions = 16384
+    partial_rotary_factor: Share = 0.5
+    rope_theta: Base = 25000.0
 
 
 class Attention(nn.Module):

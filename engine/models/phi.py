@@ -5,40 +5,29 @@ from typing import ClassVar
 
 import mlx.core as mx
 import mlx.nn as nn
-from mlx_lm.models.base import BaseModelArgs
 
 from engine.models.activations import Activation
 from engine.models.attention import attend
 from engine.models.base import CausalModel, Decoder
+from engine.models.config import Epsilon, Heads, Name, Neurons, RotaryArgs, Share
 from engine.models.ffn import DenseFFN, in_parallel
 from engine.models.rotary import rotary
 
 
-@dataclass
-class ModelArgs(BaseModelArgs):
-    model_type: str
-    hidden_size: int
-    intermediate_size: int
-    num_hidden_layers: int
-    num_attention_heads: int
-    vocab_size: int
-    hidden_act: str
-    num_key_value_heads: int = None
+@dataclass(kw_only=True)
+class ModelArgs(RotaryArgs):
+    """config.json of a Phi."""
+
+    intermediate_size: Neurons
+    hidden_act: Name
+    num_key_value_heads: Heads = 0
     qk_layernorm: bool = False
-    layer_norm_eps: float = 1e-5
-    max_position_embeddings: int = 2048
-    partial_rotary_factor: float = 0.5
-    rope_theta: float = 10000.0
-    rope_scaling: dict = None
-    rope_parameters: dict = None
-    tie_word_embeddings: bool = False
+    layer_norm_eps: Epsilon = 1e-5
+    partial_rotary_factor: Share = 0.5
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.num_key_value_heads = self.num_key_value_heads or self.num_attention_heads
-
-    @property
-    def head_dim(self) -> int:
-        return self.hidden_size // self.num_attention_heads
+        super().__post_init__()
 
 
 class Attention(nn.Module):

@@ -16,20 +16,26 @@ def rotary(args, share: float = 1.0) -> nn.Module:
     share: how much of a head is turned, from its start. Raises CheckpointError for scalings that are not computed here.
     """
     parameters = {"rope_theta": args.rope_theta, "partial_rotary_factor": share}
-    parameters |= (args.rope_scaling or {}) | (args.rope_parameters or {})
+    for scaling in (args.rope_scaling, args.rope_parameters):
+        parameters |= scaling.given() if scaling else {}
     kind = parameters["type"] = parameters.get("rope_type") or parameters.get("type") or "default"
     # mlx-lm takes no factor of attention and always rounds yarn's range of frequencies.
     unknown = parameters.get("attention_factor") is not None or parameters.get("truncate") is False
     if kind not in SCALINGS or (kind != "default" and (unknown or not parameters.get("factor"))):
-        scaling = {name: value for name, value in parameters.items() if not isinstance(value, list)}
         raise CheckpointError(
             "This model scales its rotary positions in a way that is not supported: {scaling}. Supported: {scalings}, "
             "without attention_factor.",
-            scaling=scaling,
+            scaling=parameters,
             scalings=", ".join(SCALINGS),
         )
     parameters.setdefault("original_max_position_embeddings", args.max_position_embeddings)
     if not (parameters.get("mscale") and parameters.get("mscale_all_dim")):
         parameters |= {"mscale": 1, "mscale_all_dim": 0}  # one without the other means nothing to transformers
     dims = int(args.head_dim * parameters["partial_rotary_factor"])
+    if dims < 2 or dims % 2:
+        raise CheckpointError(
+            "This model turns {dims} values of each attention head, which are no pairs: its config.json is damaged. "
+            "Download it again.",
+            dims=dims,
+        )
     return initialize_rope(dims, parameters["rope_theta"], False, parameters, args.max_position_embeddings)

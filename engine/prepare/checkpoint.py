@@ -9,8 +9,8 @@ from engine.arrays.dtypes import DTYPES
 from engine.errors import CheckpointError, FlawError
 from engine.prepare.torch_file import read_torch
 from engine.store.safetensors_file import read_safetensors
-from engine.store.stored_tensor import StoredTensor, shown
-from engine.text import Text, joined
+from engine.store.stored_tensor import StoredTensor
+from engine.text import Text, joined, shown
 
 COMPANIONS = (
     "config.json",

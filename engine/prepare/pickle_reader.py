@@ -8,7 +8,7 @@ import pickletools
 from collections.abc import Callable, Mapping
 
 from engine.errors import FlawError
-from engine.store.stored_tensor import shown
+from engine.text import shown
 
 LITERALS = {"BININT", "BININT1", "BININT2", "LONG1", "BINUNICODE"}
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}

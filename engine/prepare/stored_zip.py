@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from engine.errors import FlawError
-from engine.store.stored_tensor import shown
+from engine.text import shown
 
 END = struct.Struct("<4s4H2LH")  # signature, disk numbers, entries here and in all, directory, comment
 LOCATOR = struct.Struct("<4sLQL")  # of the 64-bit end

@@ -8,7 +8,8 @@ from engine.arrays.dtypes import DTYPES
 from engine.errors import CheckpointError, FlawError
 from engine.prepare.pickle_reader import read_pickle
 from engine.prepare.stored_zip import Entry, read_entries
-from engine.store.stored_tensor import StoredTensor, checked_shape, shown
+from engine.store.stored_tensor import StoredTensor, checked_shape
+from engine.text import shown
 
 MAX_PICKLE = 4_000_000  # bytes: some ten thousand tensors
 STORAGES = {"FloatStorage": "float32", "HalfStorage": "float16", "BFloat16Storage": "bfloat16"}

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from engine.arrays.dtypes import NAMES
 from engine.errors import CheckpointError, FlawError
-from engine.store.stored_tensor import StoredTensor, checked_shape, shown
+from engine.store.stored_tensor import StoredTensor, checked_shape
+from engine.text import shown
 
 MAX_HEADER = 100_000_000  # bytes: the format's own limit
 

@@ -1,7 +1,6 @@
 """A tensor that lies in a checkpoint file: known from the header, read only when it is asked for."""
 
 import math
-import reprlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,19 +10,12 @@ import numpy as np
 
 from engine.arrays.dtypes import DTYPES
 from engine.errors import CheckpointError, FlawError
+from engine.text import shown
 
 # The exponent's bits, all of which are set in an infinity and a NaN and in nothing else.
 EXPONENTS = {"float32": np.uint32(0x7F800000), "float16": np.uint16(0x7C00), "bfloat16": np.uint16(0x7F80)}
 CHECKED_AT_ONCE = 1 << 20  # items
 MAX_DIMENSIONS, MAX_LENGTH = 8, 2**31 - 1  # MLX counts in 32 bits
-
-_short = reprlib.Repr()
-_short.maxstring = _short.maxother = 120
-
-
-def shown(value: object) -> str:
-    """What a file says, quoted and cut to a length that fits a message."""
-    return _short.repr(value)
 
 
 def checked_shape(shape: object) -> tuple[int, ...]:

@@ -23,7 +23,7 @@ class FlawError(SaidError, ValueError):
     cure: what to do, where that is not what helps with any damaged file of its kind.
     """
 
-    def __init__(self, template: str, /, cure: Text | None = None, **values: object):
+    def __init__(self, template: str, cure: Text | None = None, /, **values: object):
         super().__init__(template, **values)
         self.cure = cure
 

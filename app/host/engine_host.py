@@ -317,7 +317,7 @@ def _describe(model) -> ModelInfo:
         smallest_budget=model.budget.smallest,
         reader_threads=model.settings.reader_threads,
         threshold_shift=model.settings.threshold_shift,
-        loss=_loss_with(model.prepared.manifest, model.settings),
+        loss=_loss_with(model.prepared, model.settings),
         outlook=model.outlook,
         longer_window=model.outlook.longer_window(model.settings),
         drive_folder=_drive_folder(model.prepared.folder),
@@ -332,18 +332,12 @@ def _drive_folder(model: Path) -> Path:
     return models_folder() if drive_of(models_folder()) == drive_of(model) else model.parent
 
 
-def _loss_with(manifest: dict, settings) -> float | None:
+def _loss_with(prepared, settings) -> float | None:
     """What predicting costs with these settings; None where it was not measured with them."""
     if settings.selection != "predictor":
         return 0.0
-    return None if settings.threshold_shift else _loss(manifest)
-
-
-def _loss(manifest: dict) -> float | None:
-    """How much perplexity predicting costs, as a share, measured while preparing; None where that was not measured."""
-    measured = manifest.get("calibration", {})
-    exact, predicted = (measured.get(f"{name}_perplexity") for name in ("exact", "predicted"))
-    return predicted / exact - 1 if exact and predicted else None
+    measured = prepared.manifest.calibration
+    return None if settings.threshold_shift or measured is None else measured.loss
 
 
 def _explain(error: Exception) -> tuple[str, str]:

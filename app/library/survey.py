@@ -158,14 +158,19 @@ def _usual_config(parameters: int, model_type: str | None) -> dict:
 
 def _prepared_facts(folder: Path) -> tuple[dict, float | None, str | None]:
     """Config, sparsity and dtype of a prepared model; a damaged one is as good as an unknown one."""
+    from engine.store.manifest import MANIFEST, Manifest
+    from engine.system.documents import read_json, try_read
+
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        layers = [layer["sparsity"] - layer["false_positives"] for layer in manifest["layers"]]
-        return config, sum(layers) / len(layers), manifest["dtype"]
-    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
+        config = read_json(folder / "config.json")
+    except (OSError, ValueError, RecursionError):
+        config = None
+    manifest = try_read(folder / MANIFEST, Manifest)
+    if config is None or manifest is None:
         size = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
         return _usual_config(size // 2, None), None, None
+    layers = [layer.sparsity - layer.false_positives for layer in manifest.layers]
+    return config, sum(layers) / len(layers), manifest.dtype
 
 
 def drive_profile(folder: Path):

@@ -9,6 +9,7 @@ from pathlib import Path
 import mlx.core as mx
 import numpy as np
 from mlx.utils import tree_flatten
+from msgspec import to_builtins
 
 from engine.arrays.dtypes import DTYPES
 from engine.errors import FlashbulbError
@@ -16,7 +17,9 @@ from engine.models import build
 from engine.prepare.checkpoint import COMPANIONS
 from engine.sparsity.predictor import weight_shapes
 from engine.store.bundle_file import BundleWriter, padded_row_bytes
+from engine.store.fitting import resident_shapes
 from engine.store.manifest import BUNDLES, PREDICTOR, RESIDENT, write_manifest
+from engine.store.reports import LayerReport
 from engine.store.safetensors_writer import SafetensorsWriter
 
 BLOCK = 1 << 24  # random numbers, of which every tensor is made, each from another place
@@ -49,7 +52,7 @@ def model_bytes(config: dict, dtype: str) -> tuple[int, int, int]:
     rows = padded_row_bytes(len(activation.parts) * width * item)
     resident, predictors = (
         sum(math.prod(shape) for shape in shapes.values())
-        for shapes in (_resident_shapes(model), weight_shapes(_layers(model), width))
+        for shapes in (resident_shapes(model), weight_shapes(_layers(model), width))
     )
     return len(model.layers) * neurons * rows, resident * item, predictors * item
 
@@ -67,18 +70,17 @@ def write_bundles(path: Path, config: dict, dtype: str) -> None:
 def write_random_model(folder: Path, name: str, config: dict, dtype: str, selected: float) -> None:
     """A prepared model. selected: share of neurons that its predictors are said to name."""
     model, _ = build(config)
-    numbers, layers = RandomNumbers(dtype, seed=1), _layers(model)
+    numbers, layers = RandomNumbers(dtype, seed=1), _layers(model, selected)
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(config))
     write_bundles(folder / BUNDLES, config, dtype)
     for file, shapes in (
-        (RESIDENT, _resident_shapes(model)),
+        (RESIDENT, resident_shapes(model)),
         (PREDICTOR, weight_shapes(layers, _ffn(model)[2])),
     ):
         _write(folder / file, dtype, shapes, lambda _, shape: numbers.take(math.prod(shape)))
-    report = {"sparsity": 1 - selected, "recall": 1.0, "false_positives": 0.0, "threshold": 0.5}
     content = {"name": name, "source": {}, "architecture": config["model_type"], "dtype": dtype}
-    content |= {"neuron_order": "checkpoint", "calibration": None, "layers": [report | layer for layer in layers]}
+    content |= {"neuron_order": "checkpoint", "calibration": None, "layers": to_builtins(layers)}
     write_manifest(folder, content)
 
 
@@ -126,22 +128,12 @@ def _ffn(model) -> tuple:
     return ffn.activation, neurons, width
 
 
-def _layers(model) -> list[dict]:
-    """Neurons and the predictor's rank, by layer."""
+def _layers(model, selected: float = 1.0) -> list[LayerReport]:
+    """Reports of layers whose predictors name just the share `selected` of the neurons."""
     layers, (_, neurons, width) = len(model.layers), _ffn(model)
     early = max(1, layers - LATE_LAYERS)
     ranks = [max(1, width // 32)] * early + [max(1, width // 4)] * (layers - early)
-    return [{"neurons": neurons, "rank": rank} for rank in ranks]
-
-
-def _resident_shapes(model) -> dict[str, tuple[int, ...]]:
-    """Shapes by name of what stays in memory, as `prepare` stores it."""
-    shapes = {n: w.shape for n, w in tree_flatten(model.parameters()) if ".ffn." not in n}
-    for i, layer in enumerate(model.layers):
-        for name, bias in zip(("input_bias", "down_bias"), layer.ffn.biases(), strict=True):
-            if bias is not None:
-                shapes[f"ffn.{i}.{name}"] = bias.shape
-    return shapes
+    return [LayerReport(neurons, 1 - selected, rank, threshold=0.5, recall=1.0, false_positives=0.0) for rank in ranks]
 
 
 def _write(path: Path, dtype: str, shapes: Mapping[str, tuple[int, ...]], values: Callable) -> None:

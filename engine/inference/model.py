@@ -13,13 +13,13 @@ from engine.flash.reader import open_reader
 from engine.inference.generate import Generation
 from engine.memory.pool import NeuronPool
 from engine.memory.window import Window
-from engine.models import build
 from engine.models.activations import Activation
 from engine.planning.memory import PREFILL_TOKENS, Sizes, plan_memory
 from engine.planning.outlook import Outlook
 from engine.settings import GenerationOptions, Settings
 from engine.sparsity.predictor import load_predictors
 from engine.sparsity.selectors import ExactSelection, PredictedSelection
+from engine.store.fitting import build_prepared
 from engine.store.manifest import BUNDLES, PREDICTOR, RESIDENT, PreparedModel
 from engine.streaming.lookahead import LookAhead
 from engine.streaming.neurons import Flash, Pass, StreamedFFN
@@ -43,7 +43,7 @@ class LoadedModel:
         self.baseline_bytes = footprint()
         self.prepared, self.settings = prepared, settings
         self.name, self.model_bytes, self.flash_bytes = prepared.name, prepared.bytes, prepared.bundles.bytes
-        self._model, self._args = build(prepared.config)
+        self._model, self._args = build_prepared(prepared)
         sizes = Sizes.of(prepared, self._args, self._model.layers[0].ffn.activation)
         plan = plan_memory(sizes, settings)
         self.context, self.dtype, self.budget = plan.context, plan.dtype, plan.budget

@@ -1,5 +1,6 @@
 """What a prepared model will hold in memory under given settings, before anything is loaded."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import mlx.core as mx
@@ -9,7 +10,9 @@ from engine.arrays.dtypes import stored_dtype
 from engine.memory.budget import FLOAT32_BELOW, SHARE_WITHOUT_BUDGET, SPARE_ROWS, MemoryBudget, PoolDemand, plan
 from engine.models.activations import Activation
 from engine.settings import Settings
-from engine.store.manifest import PREDICTOR, RESIDENT, PreparedModel
+from engine.store.manifest import PreparedModel
+from engine.store.reports import LayerReport
+from engine.store.stored_tensor import StoredTensor
 from engine.streaming.whole_layers import BUFFERS
 
 PREFILL_TOKENS = 256  # a prompt is prefilled in blocks of this many tokens, each one reading every layer once
@@ -49,20 +52,14 @@ class Sizes:
         """args: the architecture's ModelArgs."""
         return cls(
             prepared,
-            _elements(prepared, RESIDENT),
-            _elements(prepared, PREDICTOR),
-            key_width(args),
+            _elements(prepared.resident),
+            _elements(prepared.predictors),
+            args.key_width,
             args.max_position_embeddings,
             args.vocab_size,
             activation.decisive,
             sum(file.stat().st_size for file in prepared.folder.glob("*token*.json")),
         )
-
-
-def key_width(args) -> int:
-    """Elements of a layer's keys for one token, and of its values. args: the architecture's ModelArgs."""
-    heads = getattr(args, "num_key_value_heads", None) or args.num_attention_heads
-    return heads * (getattr(args, "head_dim", None) or args.hidden_size // args.num_attention_heads)
 
 
 def plan_memory(sizes: Sizes, settings: Settings) -> MemoryPlan:
@@ -102,14 +99,14 @@ def compute_dtype(prepared: PreparedModel, settings: Settings) -> mx.Dtype:
     return stored_dtype(prepared.bundles.dtype)
 
 
-def selected_share(report: dict, selection: str) -> float:
+def selected_share(report: LayerReport, selection: str) -> float:
     """Share of a layer's neurons that one token needs, by what was measured while preparing."""
-    density = max(0.01, 1 - report["sparsity"])
-    return min(1.0, density + (report["false_positives"] if selection == "predictor" else 0.0))
+    density = max(0.01, 1 - report.sparsity)
+    return min(1.0, density + (report.false_positives if selection == "predictor" else 0.0))
 
 
-def _elements(prepared: PreparedModel, name: str) -> int:
-    return sum(weight.size for weight in mx.load(str(prepared.folder / name)).values())
+def _elements(tensors: Mapping[str, StoredTensor]) -> int:
+    return sum(tensor.size for tensor in tensors.values())
 
 
 def _selector_bytes(sizes: Sizes, settings: Settings, dtype: mx.Dtype) -> dict[str, int]:

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from engine.errors import BudgetError
 from engine.flash.profile import DriveProfile
 from engine.memory.budget import MemoryBudget
-from engine.models import build
 from engine.planning.cost import Prediction, predict
 from engine.planning.memory import Sizes, plan_memory, selected_share
 from engine.planning.reuse import Reuse, curve, like_opt
 from engine.settings import Settings
+from engine.store.fitting import build_prepared
 from engine.store.manifest import PreparedModel
+from engine.store.reports import LayerReport
 
 WINDOWS = (8, 12, 16, 24, 32)  # tokens: those that are worth proposing
 WORTH = 0.8  # of a token's time: what a longer window should make of it
@@ -35,7 +36,7 @@ class Outlook:
         cls, prepared: PreparedModel, profile: DriveProfile | None, reuse: Reuse | list[Reuse] | None = None
     ) -> "Outlook":
         """Of a model that is not loaded."""
-        model, args = build(prepared.config)
+        model, args = build_prepared(prepared)
         return cls(Sizes.of(prepared, args, model.layers[0].ffn.activation), profile, reuse)
 
     def plan(self, settings: Settings) -> MemoryBudget:
@@ -106,7 +107,7 @@ class Outlook:
             plan.budget.ceiling,
             settings.window,
             reuse=self.reuse or [_reuse(report, settings.selection) for report in prepared.layer_reports],
-            dtype=prepared.manifest["dtype"],
+            dtype=prepared.manifest.dtype,
             compute_dtype=str(plan.dtype).split(".")[-1],
             context=plan.context,
             predictor_bytes=items.get("predictors", 0) + items.get("exact_selection", 0),
@@ -117,9 +118,9 @@ class Outlook:
         )
 
 
-def _reuse(report: dict, selection: str) -> Reuse:
+def _reuse(report: LayerReport, selection: str) -> Reuse:
     """How a layer's neurons are used again, as was measured while preparing; false positives like the others."""
-    selected, use = selected_share(report, selection), report.get("use")
+    selected, use = selected_share(report, selection), report.use
     if use is None:
         return like_opt(selected)
-    return curve(1 - report["sparsity"], use["resident"], use["loaded"], use["window"]).scaled(selected)
+    return curve(1 - report.sparsity, use.resident, use.loaded, use.window).scaled(selected)

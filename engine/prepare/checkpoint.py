@@ -1,15 +1,17 @@
 """Reading a Hugging Face checkpoint: config.json and its weights, one file or shards with an index."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from engine.arrays.dtypes import DTYPES
-from engine.errors import CheckpointError, FlawError
+from engine.errors import CheckpointError
+from engine.models import architecture
 from engine.prepare.torch_file import read_torch
 from engine.store.safetensors_file import read_safetensors
 from engine.store.stored_tensor import StoredTensor
+from engine.system.documents import parsing, read_json, read_typed
 from engine.text import Text, joined, shown
 
 COMPANIONS = (
@@ -25,24 +27,17 @@ COMPANIONS = (
     "chat_template.jinja",
 )
 READERS = {"model.safetensors": read_safetensors, "pytorch_model.bin": read_torch}  # what is preferred comes first
+INTEGERS = {"BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64"}
 NOT_READ = {".gguf", ".h5", ".msgpack", ".pt", ".pth", ".npz", ".ckpt", ".onnx"}
-MAX_JSON = 100_000_000  # bytes
-SHOWN = 3  # names in a message
-SIZES = {  # the largest that a config may ask for, some ten times what exists
-    "hidden_size": 1_000_000,
-    "word_embed_proj_dim": 1_000_000,
-    "ffn_dim": 1_000_000,
-    "ffn_hidden_size": 1_000_000,
-    "intermediate_size": 1_000_000,
-    "head_dim": 100_000,
-    "num_hidden_layers": 1_000,
-    "num_attention_heads": 10_000,
-    "num_key_value_heads": 10_000,
-    "num_kv_heads": 10_000,
-    "max_position_embeddings": 100_000_000,
-    "vocab_size": 10_000_000,
-}
-MAY_BE_NULL = {"word_embed_proj_dim", "ffn_hidden_size", "head_dim", "num_key_value_heads", "num_kv_heads"}
+MAX_SHOWN = 3  # names in a message
+DOWNLOAD_AGAIN = Text("Download the checkpoint again.")
+
+
+@dataclass(frozen=True)
+class Index:
+    """The index of a checkpoint in shards. weight_map: the file of each weight."""
+
+    weight_map: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -50,25 +45,22 @@ class Checkpoint:
     """A checkpoint's config and where its weights lie, by name. They are read when they are asked for."""
 
     folder: Path
-    config: dict
+    config: dict[str, Any]
     weights: dict[str, StoredTensor]
 
     @property
     def dtype(self) -> str:
-        """Name of the dtype that most weights have."""
+        """The name of the dtype that most weights have, of those that are read."""
         sizes = dict.fromkeys(DTYPES, 0)
         for tensor in self.weights.values():
-            sizes[tensor.dtype] += tensor.size
-        return max(sizes, key=sizes.get)
+            if tensor.dtype in sizes:
+                sizes[tensor.dtype] += tensor.size
+        return max(sizes, key=lambda name: sizes[name])
 
     @classmethod
     def open(cls, folder: Path) -> "Checkpoint":
         """Read config and headers, and check both. Raises CheckpointError for what is no whole, honest checkpoint."""
-        if not folder.is_dir():
-            raise CheckpointError("There is no folder {folder}.", folder=folder)
-        config = _read_json(folder / "config.json")
-        _check_sizes(folder / "config.json", config)
-        return cls(folder, config, _read_weights(folder))
+        return cls(folder, read_config(folder), _read_weights(folder))
 
     def fit(
         self, shapes: Mapping[str, tuple[int, ...]], rename: Callable[[str], str | None]
@@ -76,18 +68,22 @@ class Checkpoint:
         """The weights under a model's own names, in its order.
 
         shapes: of the model's parameters. rename: from a checkpoint's name to the model's; None for what it leaves out.
+        Buffers of integers are left out as well where the model has none of that name.
         Raises CheckpointError where one lacks or does not match what the other has.
         """
-        own = [(rename(name), tensor) for name, tensor in self.weights.items()]
+        renamed = ((rename(name), tensor) for name, tensor in self.weights.items())
+        own = [(name, tensor) for name, tensor in renamed if name in shapes or tensor.dtype not in INTEGERS]
         fitted = {name: tensor for name, tensor in own if name is not None}
         twice = len(fitted) != sum(name is not None for name, _ in own)
         wrong = [name for name in fitted if name in shapes and fitted[name].shape != tuple(shapes[name])]
         missing = [name for name in shapes if name not in fitted]
         unknown = [name for name in fitted if name not in shapes]
+        unread = [name for name in fitted if name in shapes and fitted[name].dtype not in DTYPES]
         shaped = [f"{name} {list(fitted[name].shape)}, not {list(shapes[name])}" for name in wrong]
         problems = (
             missing and Text("missing: {names}", names=_listed(missing)),
             unknown and Text("unknown: {names}", names=_listed(unknown)),
+            unread and Text("of a dtype that is not read: {names}", names=_listed(unread)),
             wrong and Text("of another shape: {names}", names=_listed(shaped)),
             twice and Text("there twice: under an older and a newer name"),
         )
@@ -100,32 +96,6 @@ class Checkpoint:
         return {name: fitted[name] for name in shapes}
 
 
-def _check_sizes(path: Path, config: dict) -> None:
-    """Sizes decide what is allocated, so they are checked before anything is built."""
-    if not isinstance(config.get("model_type"), str):
-        raise CheckpointError("{path} does not say which model_type it is.", path=path)
-    for key in SIZES.keys() & config.keys():
-        size = config[key]
-        if size is None and key in MAY_BE_NULL:
-            continue
-        if type(size) is not int or not 1 <= size <= SIZES[key]:
-            raise CheckpointError(
-                "{path} has a {key} of {size}; a number from 1 to {largest} is needed.",
-                path=path,
-                key=key,
-                size=shown(size),
-                largest=SIZES[key],
-            )
-    heads, width = config.get("num_attention_heads"), config.get("hidden_size")
-    if heads and width and width % heads and not config.get("head_dim"):
-        raise CheckpointError(
-            "{path} has a hidden_size of {width}, which {heads} attention heads cannot share.",
-            path=path,
-            width=width,
-            heads=heads,
-        )
-
-
 def _read_weights(folder: Path) -> dict[str, StoredTensor]:
     for whole, read in READERS.items():
         index = folder / f"{whole}.index.json"
@@ -134,9 +104,7 @@ def _read_weights(folder: Path) -> dict[str, StoredTensor]:
         if (folder / whole).is_file():
             return read(folder / whole)
     others = sorted(path.name for path in folder.iterdir() if path.suffix in NOT_READ)
-    hint = Text("Download the checkpoint again.")
-    if others:
-        hint = Text("{others} cannot be read.", others=_listed(others))
+    hint = Text("{others} cannot be read.", others=_listed(others)) if others else DOWNLOAD_AGAIN
     raise CheckpointError(
         "{folder} lacks {files}, whole or in shards with an index. {hint}",
         folder=folder,
@@ -146,9 +114,8 @@ def _read_weights(folder: Path) -> dict[str, StoredTensor]:
 
 
 def _read_shards(index: Path, suffix: str, read: Callable[[Path], dict[str, StoredTensor]]) -> dict[str, StoredTensor]:
-    places = _read_json(index).get("weight_map")
-    if not isinstance(places, dict) or not all(isinstance(file, str) for file in places.values()):
-        raise CheckpointError("{index} has no weight_map from names to files.", index=index)
+    with parsing(index, CheckpointError, DOWNLOAD_AGAIN):
+        places = read_typed(index, Index).weight_map
     files = sorted(set(places.values()))
     if strange := [file for file in files if Path(file).name != file or not file.endswith(suffix)]:
         raise CheckpointError(
@@ -177,25 +144,20 @@ def _read_shards(index: Path, suffix: str, read: Callable[[Path], dict[str, Stor
 
 def _listed(names: list[str]) -> str:
     """A few names in a message, and how many more there are."""
-    few, more = ", ".join(shown(name).strip("'\"") for name in names[:SHOWN]), len(names) - SHOWN
+    few, more = ", ".join(shown(name).strip("'\"") for name in names[:MAX_SHOWN]), len(names) - MAX_SHOWN
     return Text("{names} and {more} more", names=few, more=more) if more > 0 else few
 
 
-def _read_json(path: Path) -> dict:
-    try:
-        with path.open(encoding="utf-8") as file:
-            text = file.read(MAX_JSON + 1)
-        if len(text) > MAX_JSON:
-            raise FlawError("it is absurdly large")
-        content = json.loads(text)
-    except FileNotFoundError as error:
+def read_config(folder: Path) -> dict[str, Any]:
+    """A checkpoint's config.json, its sizes checked. Raises CheckpointError."""
+    path = folder / "config.json"
+    if not folder.is_dir():
+        raise CheckpointError("There is no folder {folder}.", folder=folder)
+    if not path.exists():
         raise CheckpointError(
-            "{path} is missing: {folder} is no checkpoint in Hugging Face form.", path=path, folder=path.parent
-        ) from error
-    except RecursionError as error:
-        raise CheckpointError("{path} cannot be read: it is nested too deeply.", path=path) from error
-    except (OSError, ValueError) as error:
-        raise CheckpointError("{path} cannot be read: {error}.", path=path, error=error) from error
-    if not isinstance(content, dict):
-        raise CheckpointError("{path} is no JSON object.", path=path)
-    return content
+            "{path} is missing: {folder} is no checkpoint in Hugging Face form.", path=path, folder=folder
+        )
+    with parsing(path, CheckpointError, DOWNLOAD_AGAIN):
+        config = read_json(path)
+        architecture(config).ModelArgs.parse(config)
+    return config

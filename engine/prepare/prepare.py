@@ -4,13 +4,13 @@ import errno
 import hashlib
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 import mlx.core as mx
 import numpy as np
 from mlx.utils import tree_flatten, tree_map
 from mlx_lm.tokenizer_utils import load as load_tokenizer
+from msgspec import to_builtins
 from safetensors.numpy import save
 
 from engine.arrays.dtypes import DTYPES
@@ -26,6 +26,7 @@ from engine.sparsity.predictor import PARTS, Predictor, weight_shapes
 from engine.sparsity.training import LayerActivity, TrainedPredictor, ranks_for, train_predictor
 from engine.store.bundle_file import BundleWriter
 from engine.store.manifest import BUNDLES, ORDER, PREDICTOR, RESIDENT, write_manifest
+from engine.store.reports import LayerReport, Use
 from engine.store.safetensors_writer import SafetensorsWriter
 from engine.system.folders import existing, free_bytes
 from engine.text import Text, readable
@@ -184,7 +185,7 @@ class _Preparation:
                 "exact_perplexity": round(exact, 5),
                 "predicted_perplexity": round(predicted, 5),
             },
-            "layers": self._journal.layers,
+            "layers": to_builtins(self._journal.layers),
         }
 
     def _sequences(self) -> tuple[list[Sequence], str]:
@@ -223,7 +224,7 @@ class _Preparation:
                 self._model.layers[i] = None  # its memory is needed for the next
                 mx.clear_cache()
 
-    def _layer(self, i: int, calibration: Calibration, bundles: BundleWriter) -> dict:
+    def _layer(self, i: int, calibration: Calibration, bundles: BundleWriter) -> LayerReport:
         """Bundle a layer; returns what is said of it in the manifest."""
         layer = self._model.layers[i]
         layer.load_weights(self._read(f"{LAYERS}{i}."), strict=True)
@@ -243,17 +244,18 @@ class _Preparation:
         learned = {"down": trained.down, "up": trained.up[order], "bias": trained.bias[order], "order": order}
         with self._learned_file(i).open("wb") as file:
             np.savez(file, **learned)
-        rounded = {name: round(value, 5) for name, value in asdict(trained.quality).items() if name != "threshold"}
-        return {
-            "neurons": ffn.neurons,
-            "sparsity": round(sparsity, 5),
-            "use": dict(zip(("window", "resident", "loaded"), (USED_WINDOW, *(round(u, 5) for u in use)), strict=True)),
-            "predictor": kind,
-            "rank": len(trained.down),
-            "threshold": trained.quality.threshold,
-            **rounded,
-            "output_error": round(error, 5),
-        }
+        quality, (resident, loaded) = trained.quality, use
+        return LayerReport(
+            neurons=ffn.neurons,
+            sparsity=round(sparsity, 5),
+            use=Use(USED_WINDOW, round(resident, 5), round(loaded, 5)),
+            predictor=kind,
+            rank=len(trained.down),
+            threshold=quality.threshold,
+            recall=round(quality.recall, 5),
+            false_positives=round(quality.false_positives, 5),
+            output_error=round(error, 5),
+        )
 
     def _learn(self, i: int, ffn: BundledFFN, activity: LayerActivity) -> tuple[TrainedPredictor, str]:
         if self._predictors in (TRAINED, FACTORISED):

@@ -4,34 +4,45 @@ import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engine.arrays.dtypes import DTYPES
 from engine.errors import CheckpointError, FlawError
 from engine.prepare.pickle_reader import read_pickle
 from engine.prepare.stored_zip import Entry, read_entries
-from engine.store.stored_tensor import StoredTensor, checked_shape
-from engine.text import shown
+from engine.store.stored_tensor import ITEM_BITS, StoredTensor, checked_shape
+from engine.system.documents import DOWNLOAD_AGAIN, check_whole, parsing
+from engine.text import Text, shown
 
 MAX_PICKLE = 4_000_000  # bytes: some ten thousand tensors
-STORAGES = {"FloatStorage": "float32", "HalfStorage": "float16", "BFloat16Storage": "bfloat16"}
+STORAGES = {
+    "FloatStorage": "float32",
+    "HalfStorage": "float16",
+    "BFloat16Storage": "bfloat16",
+    # What buffers beside the weights are made of; none of it is read.
+    "DoubleStorage": "F64",
+    "LongStorage": "I64",
+    "IntStorage": "I32",
+    "ShortStorage": "I16",
+    "CharStorage": "I8",
+    "ByteStorage": "U8",
+    "BoolStorage": "BOOL",
+}
 
 
 def read_torch(path: Path) -> dict[str, StoredTensor]:
     """A file's tensors by name; nothing in it is run, no weight is read. Raises CheckpointError."""
-    try:
+    with parsing(path, CheckpointError, DOWNLOAD_AGAIN):
+        check_whole(path)
         with path.open("rb") as file:
             if file.read(4) != b"PK\3\4":
                 raise FlawError(
-                    "it is no zip archive. Files from before PyTorch 1.6 are not read; save it again with a newer "
-                    "one, or as safetensors"
+                    "it is no zip archive, as PyTorch writes since version 1.6",
+                    Text("Save it again with a newer PyTorch, or as safetensors."),
                 )
         return _Archive(path).tensors()
-    except (OSError, ValueError) as error:
-        raise CheckpointError("{path} cannot be read as PyTorch weights: {error}.", path=path, error=error) from error
 
 
 @dataclass(frozen=True)
 class _StorageType:
-    """What a storage class stands for: callable it is not."""
+    """A storage class that a pickle names; it cannot be called."""
 
     dtype: str
 
@@ -86,7 +97,7 @@ class _Archive:
             case _:
                 raise FlawError("a storage is described as PyTorch never does")
         entry: Entry | None = self._entries.get(f"{self._root}data/{key}")
-        if entry is None or not 0 <= items * DTYPES[kind.dtype].size <= entry.size:
+        if entry is None or not 0 <= items * ITEM_BITS[kind.dtype] // 8 <= entry.size:
             raise FlawError("the storage {key} is missing or shorter than it should be", key=shown(key))
         return _Storage(kind.dtype, entry.offset, items)
 
@@ -98,7 +109,7 @@ class _Archive:
         transposed = _transposed(shape, stride)
         if not 0 <= offset <= storage.items - math.prod(shape):
             raise FlawError("a tensor of shape {shape} reaches beyond its storage", shape=shown(shape))
-        place = storage.offset + offset * DTYPES[storage.dtype].size
+        place = storage.offset + offset * ITEM_BITS[storage.dtype] // 8
         return StoredTensor("", self._path, storage.dtype, shape, place, transposed)
 
 
@@ -113,7 +124,7 @@ def _parameter(tensor, _requires_grad, _hooks) -> StoredTensor:
 
 
 def _transposed(shape: tuple[int, ...], stride: tuple) -> bool:
-    """Whether columns lie side by side instead of rows. Raises ValueError for any other view."""
+    """True where columns lie side by side instead of rows. Raises ValueError for any other view."""
     rows = tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
     columns = (1, shape[0]) if len(shape) == 2 else rows
     for expected in (rows, columns):

@@ -3,8 +3,10 @@
 Its input is the FFN's own input, that is the output of the same layer's attention, normed.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import mlx.core as mx
 import numpy as np
@@ -12,6 +14,19 @@ import numpy as np
 from engine.arrays.products import numpy_product
 
 PARTS = ("down", "up", "bias")
+
+
+class Report(Protocol):
+    """The part of a layer's report in the manifest that its predictor is described by."""
+
+    @property
+    def neurons(self) -> int: ...
+    @property
+    def rank(self) -> int: ...
+    @property
+    def threshold(self) -> float: ...
+    @property
+    def predictor(self) -> str: ...
 
 
 @dataclass
@@ -51,16 +66,14 @@ class Predictor:
         return scores
 
 
-def load_predictors(path: Path, reports: list[dict], dtype: mx.Dtype, shift: float = 0.0) -> list[Predictor]:
+def load_predictors(path: Path, reports: Sequence[Report], dtype: mx.Dtype, shift: float = 0.0) -> list[Predictor]:
     """Predictors by layer from predictor.safetensors, computed in `dtype`. reports: by layer, the manifest's.
 
     shift: added to every threshold, in logits.
     """
     weights = mx.load(str(path))
     return [
-        Predictor(
-            *(weights[name].astype(dtype) for name in weight_names(i)), report["threshold"], is_relu(report), shift
-        )
+        Predictor(*(weights[name].astype(dtype) for name in weight_names(i)), report.threshold, is_relu(report), shift)
         for i, report in enumerate(reports)
     ]
 
@@ -70,15 +83,15 @@ def weight_names(layer: int) -> tuple[str, ...]:
     return tuple(f"layers.{layer}.{part}" for part in PARTS)
 
 
-def weight_shapes(layers: list[dict], width: int) -> dict[str, tuple[int, ...]]:
+def weight_shapes(layers: Sequence[Report], width: int) -> dict[str, tuple[int, ...]]:
     """What predictor.safetensors holds, by name. layers: the manifest's reports, of which rank and neurons are used."""
     shapes = {}
     for i, report in enumerate(layers):
-        rank, neurons = report["rank"], report["neurons"]
-        shapes |= dict(zip(weight_names(i), ((rank, width), (neurons, rank), (neurons,)), strict=True))
+        of_parts = ((report.rank, width), (report.neurons, report.rank), (report.neurons,))
+        shapes |= dict(zip(weight_names(i), of_parts, strict=True))
     return shapes
 
 
-def is_relu(report: dict) -> bool:
+def is_relu(report: Report) -> bool:
     """Whether a layer's report in the manifest is of an imported predictor, whose kind has a ReLU."""
-    return report.get("predictor") == "imported"
+    return report.predictor == "imported"

@@ -5,22 +5,26 @@ that the data starts on a 16 KiB boundary and whose rows are padded to the read 
 `[up | down]` or `[gate | up | down]`, then zeros.
 """
 
-import json
-import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from msgspec import Meta
 
-from engine.arrays.dtypes import DTYPES, stored_dtype
+from engine.arrays.dtypes import DTYPES, STORED
 from engine.errors import FlawError, PreparedModelError
+from engine.store.safetensors_file import open_safetensors
 from engine.store.safetensors_writer import SafetensorsWriter
+from engine.store.stored_tensor import StoredTensor
+from engine.system.documents import PREPARE_AGAIN, parsing, typed
+from engine.text import shown
 
 DATA_ALIGNMENT = 16384  # a page on Apple silicon; a multiple of every drive's block
 GRANULARITIES = (16384, 4096, 512)  # what direct reads like, largest first
 MAX_PADDING = 1 / 8  # of a row: beyond it the padding costs more than the aligned read gains
-MAX_HEADER = 100_000_000  # safetensors' own limit
-WRITTEN_AT_ONCE = 1024  # rows
+WRITTEN_ROWS = 1024  # at once
 
 
 def padded_row_bytes(bundle_bytes: int) -> int:
@@ -50,6 +54,14 @@ class BundleLayer:
 
 
 @dataclass(frozen=True)
+class Metadata:
+    """The description of a bundle file's rows. bundle: the names of the parts, between bars. width: in digits."""
+
+    bundle: Annotated[str, Meta(pattern=r"^[a-z]{1,20}(\|[a-z]{1,20}){1,9}\Z")]
+    width: Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,6}\Z")]
+
+
+@dataclass(frozen=True)
 class BundleFile:
     """A bundle file's header. dtype: safetensors' name (F32, F16, BF16). width: of each of the parts, in elements."""
 
@@ -66,53 +78,35 @@ class BundleFile:
     @classmethod
     def open(cls, path: Path) -> "BundleFile":
         """Read and check the header. Raises PreparedModelError for a file that is missing, truncated or malformed."""
-        header, data_start = _read_header(path)
-        try:
-            metadata = header.pop("__metadata__")
-            width, parts = int(metadata["width"]), tuple(metadata["bundle"].split("|"))
-            names = [f"layers.{i}" for i in range(len(header))]
-            entries = [header[name] for name in names]
-            dtypes = {entry["dtype"] for entry in entries}
-            dtype = dtypes.pop()
-            item = stored_dtype(dtype).size
-            layers = []
-            for entry in entries:
-                (neurons, elements), (start, stop) = entry["shape"], entry["data_offsets"]
-                if dtypes or stop - start != neurons * elements * item or elements < width * len(parts) or start < 0:
-                    raise FlawError("shapes and offsets disagree")
-                layers.append(BundleLayer(data_start + start, neurons, elements * item))
-        except (KeyError, ValueError, TypeError, IndexError) as error:
-            raise PreparedModelError(
-                "{path} is not a bundle file ({error}). Prepare the model again.", path=path, error=error
-            ) from error
-        end = max((layer.offset + layer.bytes for layer in layers), default=data_start)
-        if path.stat().st_size != end:
+        file = open_safetensors(path, PreparedModelError, PREPARE_AGAIN)
+        with parsing(path, PreparedModelError, PREPARE_AGAIN):
+            described = typed(file.metadata, Metadata)
+            width, parts = int(described.width), tuple(described.bundle.split("|"))
+            tensors = _layers(file.tensors)
+            for tensor in tensors:
+                if tensor.dtype != tensors[0].dtype or tensor.shape[1:] < (width * len(parts),):
+                    raise FlawError("the shape or the dtype of {name} is no layer's", name=shown(tensor.name))
+        end = max(tensor.offset + tensor.nbytes for tensor in tensors)
+        if file.bytes != end:
             raise PreparedModelError(
                 "{path} has {size} bytes where its header says {end}: it is truncated or was changed. Prepare or "
                 "download the model again.",
                 path=path,
-                size=path.stat().st_size,
+                size=file.bytes,
                 end=end,
             )
-        return cls(path, dtype, width, parts, tuple(layers))
+        layers = (BundleLayer(t.offset, t.shape[0], t.nbytes // t.shape[0]) for t in tensors)
+        return cls(path, STORED[tensors[0].dtype], width, parts, tuple(layers))
 
 
-def _read_header(path: Path) -> tuple[dict, int]:
-    try:
-        with path.open("rb") as file:
-            size = struct.unpack("<Q", file.read(8))[0]
-            if size > min(MAX_HEADER, path.stat().st_size - 8):
-                raise FlawError("its header is longer than the file")
-            header = json.loads(file.read(size))
-        if not isinstance(header, dict):
-            raise FlawError("its header is no table")
-    except FileNotFoundError as error:
-        raise PreparedModelError("{path} is missing. Prepare or download the model again.", path=path) from error
-    except (OSError, ValueError, struct.error) as error:
-        raise PreparedModelError(
-            "{path} cannot be read ({error}). Prepare or download the model again.", path=path, error=error
-        ) from error
-    return header, 8 + size
+def _layers(tensors: Mapping[str, StoredTensor]) -> list[StoredTensor]:
+    """The layers' tensors in order, of two dimensions each."""
+    names = [f"layers.{i}" for i in range(len(tensors))]
+    if not names or tensors.keys() != set(names):
+        raise FlawError("it does not hold one tensor for each layer")
+    if odd := [tensor for tensor in tensors.values() if len(tensor.shape) != 2 or tensor.dtype not in STORED]:
+        raise FlawError("the shape or the dtype of {name} is no layer's", name=shown(odd[0].name))
+    return [tensors[name] for name in names]
 
 
 class BundleWriter:
@@ -138,8 +132,8 @@ class BundleWriter:
         if len(bundles) != self._expected.pop(0):
             raise ValueError("this layer has another number of neurons than the header says")
         order = np.arange(len(bundles)) if order is None else order
-        for start in range(0, len(order), WRITTEN_AT_ONCE):
-            chosen = bundles[order[start : start + WRITTEN_AT_ONCE]]
+        for start in range(0, len(order), WRITTEN_ROWS):
+            chosen = bundles[order[start : start + WRITTEN_ROWS]]
             rows = np.zeros((len(chosen), self._row), bundles.dtype)
             rows[:, : bundles.shape[1]] = chosen
             self._file.write(rows)

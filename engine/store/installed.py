@@ -3,15 +3,14 @@
 models/facebook--opt-125m/               a prepared model
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.store.manifest import MANIFEST
+from engine.store.manifest import MANIFEST, Contents
+from engine.system.documents import try_read
 from engine.system.folders import models_folder
 
 
-# ------------------------------------------------------------------------------------------------- on disk
 @dataclass(frozen=True)
 class Installed:
     """A prepared model in the models folder. bytes: of all its files."""
@@ -23,18 +22,22 @@ class Installed:
 
 
 def installed() -> list[Installed]:
-    """What is ready to load, by name. A folder without a readable manifest is none."""
-    models = []
-    for path in sorted(models_folder().glob(f"*/{MANIFEST}")):
-        try:
-            manifest = json.loads(path.read_text())
-            size = sum(entry["bytes"] for entry in manifest["files"].values())
-            source = manifest.get("source", {})
-            repo, revision = source.get("repository") or repository_name(path.parent.name), source.get("revision")
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            continue
-        models.append(Installed(repo, revision, path.parent, size))
-    return models
+    """The models that are ready to load, by name. A folder without a readable manifest is none."""
+    found = ((path.parent, try_read(path, Contents)) for path in _manifests())
+    return [
+        Installed(
+            contents.source.repository or repository_name(folder.name), contents.source.revision, folder, contents.bytes
+        )
+        for folder, contents in found
+        if contents is not None
+    ]
+
+
+def _manifests() -> list[Path]:
+    try:
+        return sorted(models_folder().glob(f"*/{MANIFEST}"))
+    except OSError:  # a folder that may not be entered
+        return []
 
 
 def folder_of(name: str) -> Path | None:
@@ -43,4 +46,5 @@ def folder_of(name: str) -> Path | None:
 
 
 def repository_name(name: str) -> str:
+    """The repository that a folder in the models folder is named after."""
     return name.replace("--", "/")

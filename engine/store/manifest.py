@@ -7,13 +7,20 @@ other file.
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from engine.errors import PreparedModelError
+from msgspec import Meta
+
+from engine.errors import FlawError, PreparedModelError
 from engine.store.bundle_file import BundleFile
+from engine.store.reports import CalibrationReport, LayerReport
+from engine.store.safetensors_file import open_safetensors
+from engine.store.stored_tensor import StoredTensor
+from engine.system.documents import PREPARE_AGAIN, Line, check_whole, parsing, read_json, typed
 from engine.system.files import write_whole
-from engine.text import Text
+from engine.text import Text, shown
 
 FORMAT = "flashbulb"
 VERSION = 1
@@ -24,125 +31,174 @@ MANIFEST, BUNDLES, RESIDENT, PREDICTOR, ORDER = (
     "predictor.safetensors",
     "neuron_order.safetensors",
 )
-HASHED_AT_OPEN = 64_000_000  # bytes: larger files are checked for size at every start and hashed on demand
-AGAIN = Text("Prepare or download the model again.")
+MAX_HASHED_BYTES = 64_000_000  # at open: larger files are checked for size at every start and hashed on demand
+Repository = Annotated[str, Meta(max_length=200, pattern=r"^[\w.-]+(/[\w.-]+)?$")]
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """The size and the checksum of a file."""
+
+    bytes: Annotated[int, Meta(ge=0, le=1 << 50)]
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a model came from: a folder that was prepared, or a repository of the Hub at a revision."""
+
+    checkpoint: Line | None = None
+    repository: Repository | None = None
+    revision: Line | None = None
+    licence: Line | None = None
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The part of a manifest that says what is there, whichever version it has."""
+
+    files: dict[Line, FileEntry]
+    source: Source = field(default_factory=Source)
+
+    @property
+    def bytes(self) -> int:
+        """The size of all its files."""
+        return sum(entry.bytes for entry in self.files.values())
+
+
+@dataclass(frozen=True)
+class Manifest(Contents):
+    """A whole manifest of this version. dtype: of bundles and resident weights."""
+
+    name: Line = field(kw_only=True)
+    architecture: Line = field(kw_only=True)
+    dtype: Literal["float32", "float16", "bfloat16"] = field(kw_only=True)
+    calibration: CalibrationReport | None = field(default=None, kw_only=True)
+    layers: Annotated[list[LayerReport], Meta(min_length=1, max_length=1000)] = field(kw_only=True)
+    neuron_order: Line | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
 class PreparedModel:
-    """A checked prepared model. `manifest` and `config` are the parsed JSON files."""
+    """A checked prepared model. config: the parsed config.json. resident, predictors: where their tensors lie."""
 
     folder: Path
-    manifest: dict
-    config: dict
+    manifest: Manifest
+    config: dict[str, Any]
     bundles: BundleFile
+    resident: dict[str, StoredTensor]
+    predictors: dict[str, StoredTensor]
 
     @property
     def name(self) -> str:
-        return self.manifest["name"]
+        """The name that people know it by."""
+        return self.manifest.name
 
     @property
     def bytes(self) -> int:
-        """Size of the weights on disk, predictors included."""
-        return sum(self.manifest["files"][name]["bytes"] for name in (RESIDENT, BUNDLES, PREDICTOR))
+        """The size of the weights on disk, predictors included."""
+        return sum(self.manifest.files[name].bytes for name in (RESIDENT, BUNDLES, PREDICTOR))
 
     @property
-    def layer_reports(self) -> list[dict]:
-        """By layer, what was measured while preparing: sparsity; the predictor's kind, rank, threshold and errors."""
-        return self.manifest["layers"]
+    def layer_reports(self) -> list[LayerReport]:
+        """The measurements of each layer that were made while preparing."""
+        return self.manifest.layers
 
     @classmethod
     def open(cls, folder: Path, verify: bool = False) -> "PreparedModel":
-        """Open a folder and check it: manifest, sizes, and the sha256 of small files (of all files with `verify`).
+        """Open a folder and check it: manifest, sizes, the sha256 of small files (of all files with `verify`), headers.
 
         Raises PreparedModelError, which names the file and the cure.
         """
         manifest = _read_manifest(folder)
-        for name, expected in manifest["files"].items():
-            _check(folder / name, expected, verify or expected["bytes"] <= HASHED_AT_OPEN)
-        return cls(
-            folder, manifest, json.loads((folder / "config.json").read_text()), BundleFile.open(folder / BUNDLES)
-        )
+        for name, expected in manifest.files.items():
+            if _of_the_system(name):  # which earlier versions listed
+                continue
+            _check(folder / name, expected, verify or expected.bytes <= MAX_HASHED_BYTES)
+        with parsing(folder / "config.json", PreparedModelError, PREPARE_AGAIN):
+            config = read_json(folder / "config.json")
+        weights = (open_safetensors(folder / name, PreparedModelError, PREPARE_AGAIN) for name in (RESIDENT, PREDICTOR))
+        resident, predictors = (file.tensors for file in weights)
+        return cls(folder, manifest, config, BundleFile.open(folder / BUNDLES), resident, predictors)
 
 
-def _read_manifest(folder: Path) -> dict:
+def _read_manifest(folder: Path) -> Manifest:
     if not folder.is_dir():
         raise PreparedModelError(
             "There is no folder {folder}. Give the folder of a prepared model, or `starter`.", folder=folder
         )
     path = folder / MANIFEST
     if not path.is_file():
-        cure = Text("Run `flashbulb prepare` on it first.") if (folder / "config.json").is_file() else AGAIN
+        cure = Text("Run `flashbulb prepare` on it first.") if (folder / "config.json").is_file() else PREPARE_AGAIN
         raise PreparedModelError(
             "{folder} is no complete prepared model: it has no {manifest}. {cure}",
             folder=folder,
             manifest=MANIFEST,
             cure=cure,
         )
-    try:
-        manifest = json.loads(path.read_text())
-        if manifest["format"] != FORMAT:
-            raise ValueError("another format")
-        version, files = manifest["version"], manifest["files"]
-        for name, entry in files.items():
-            if Path(name).name != name or not isinstance(entry["bytes"], int) or not isinstance(entry["sha256"], str):
-                raise ValueError(f"a strange entry for {name}")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise PreparedModelError(
-            "{path} is not the manifest of a prepared model ({error}). {again}",
-            path=path,
-            error=repr(error),
-            again=AGAIN,
-        ) from error
-    if version != VERSION:
+    with parsing(path, PreparedModelError, PREPARE_AGAIN):
+        content = read_json(path)
+        if content.get("format") != FORMAT:
+            raise FlawError("it is not the manifest of a prepared model")
+        _check_version(path, content.get("version"))
+        manifest = typed(content, Manifest)
+        if strange := [name for name in manifest.files if Path(name).name != name]:
+            raise FlawError("it names a file elsewhere: {name}", name=shown(strange[0]))
+        if missing := {"config.json", BUNDLES, RESIDENT, PREDICTOR} - manifest.files.keys():
+            raise FlawError("it does not list {files}", files=", ".join(sorted(missing)))
+    return manifest
+
+
+def _check_version(path: Path, version: object) -> None:
+    if type(version) is int and version != VERSION:
         raise PreparedModelError(
             "{path} has format version {found}, this Flashbulb reads version {known}. Update Flashbulb, or prepare "
             "the model again with this one.",
             path=path,
-            found=version,
+            found=shown(version),
             known=VERSION,
         )
-    if missing := {"config.json", BUNDLES, RESIDENT, PREDICTOR} - files.keys():
-        raise PreparedModelError(
-            "{path} does not list {files}. {again}", path=path, files=", ".join(sorted(missing)), again=AGAIN
-        )
-    return manifest
 
 
-def _check(path: Path, expected: dict, hashed: bool) -> None:
-    try:
+def _of_the_system(name: str) -> bool:
+    return name.startswith(".")
+
+
+def _check(path: Path, expected: FileEntry, hashed: bool) -> None:
+    with parsing(path, PreparedModelError, PREPARE_AGAIN):
         size = path.stat().st_size
-        if size != expected["bytes"]:
+        if size != expected.bytes or not path.is_file():
+            check_whole(path)
             raise PreparedModelError(
                 "{path} has {size} bytes instead of {expected}: it is not whole. {again}",
                 path=path,
                 size=size,
-                expected=expected["bytes"],
-                again=AGAIN,
+                expected=expected.bytes,
+                again=PREPARE_AGAIN,
             )
-        if hashed and sha256(path) != expected["sha256"]:
+        if hashed and sha256(path) != expected.sha256:
             raise PreparedModelError(
-                "{path} was changed or damaged: its checksum is not the manifest's. {again}", path=path, again=AGAIN
+                "{path} was changed or damaged: its checksum is not the manifest's. {again}",
+                path=path,
+                again=PREPARE_AGAIN,
             )
-    except FileNotFoundError as error:
-        raise PreparedModelError("{path} is missing. {again}", path=path, again=AGAIN) from error
-    except OSError as error:
-        raise PreparedModelError(
-            "{path} cannot be read ({reason}). {again}", path=path, reason=error.strerror, again=AGAIN
-        ) from error
 
 
 def sha256(path: Path) -> str:
+    """The checksum of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_manifest(folder: Path, content: dict) -> None:
-    """Describe every file in the folder, those of folders in it left out, and write the manifest in one step."""
+def write_manifest(folder: Path, content: dict[str, Any]) -> None:
+    """Describe every file in the folder, and write the manifest in one step.
+
+    Left out are folders, and the system's own files, such as Finder's, whose names begin with a dot.
+    """
     files = {
         path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)}
         for path in sorted(folder.iterdir())
-        if path.name != MANIFEST and path.is_file()
+        if path.name != MANIFEST and not _of_the_system(path.name) and path.is_file()
     }
     manifest = {"format": FORMAT, "version": VERSION, **content, "files": files}
     write_whole(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")

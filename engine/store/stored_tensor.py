@@ -8,13 +8,22 @@ from pathlib import Path
 import mlx.core as mx
 import numpy as np
 
-from engine.arrays.dtypes import DTYPES
+from engine.arrays.dtypes import DTYPES, STORED
 from engine.errors import CheckpointError, FlawError
 from engine.text import shown
 
 # The exponent's bits, all of which are set in an infinity and a NaN and in nothing else.
 EXPONENTS = {"float32": np.uint32(0x7F800000), "float16": np.uint16(0x7C00), "bfloat16": np.uint16(0x7F80)}
-CHECKED_AT_ONCE = 1 << 20  # items
+ITEM_BITS = {  # by safetensors' names of dtypes, and by ours of those that are read
+    **dict.fromkeys(("F4",), 4),
+    **dict.fromkeys(("F6_E2M3", "F6_E3M2"), 6),
+    **dict.fromkeys(("BOOL", "U8", "I8"), 8),
+    **dict.fromkeys(("F8_E5M2", "F8_E4M3", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ"), 8),
+    **dict.fromkeys(("I16", "U16", "F16", "BF16", "float16", "bfloat16"), 16),
+    **dict.fromkeys(("I32", "U32", "F32", "float32"), 32),
+    **dict.fromkeys(("F64", "I64", "U64", "C64"), 64),
+}
+CHECKED_ITEMS = 1 << 20  # at once
 MAX_DIMENSIONS, MAX_LENGTH = 8, 2**31 - 1  # MLX counts in 32 bits
 
 
@@ -30,9 +39,9 @@ def checked_shape(shape: object) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """Where a tensor lies. dtype: float32, float16 or bfloat16. offset: bytes from the file's start.
+    """The place of a tensor. dtype: float32, float16 or bfloat16, or safetensors' name of one that is not read.
 
-    transposed: a matrix whose columns, not rows, lie side by side.
+    offset: bytes from the file's start. transposed: a matrix whose columns, not rows, lie side by side.
     """
 
     name: str
@@ -48,13 +57,23 @@ class StoredTensor:
 
     @property
     def nbytes(self) -> int:
-        return self.size * DTYPES[self.dtype].size
+        return -(-self.size * ITEM_BITS[self.dtype] // 8)
 
     def read(self, rows: slice = slice(None)) -> mx.array:
         """Some rows `[rows, ...]`, all by default, in the stored dtype, evaluated; a scalar as `[1]`.
 
-        Raises CheckpointError for a file that changed or cannot be read, and for NaNs and infinities.
+        Raises CheckpointError for a file that changed or cannot be read, for NaNs and infinities, and for a dtype that
+        is not read.
         """
+        if self.dtype not in DTYPES:
+            raise CheckpointError(
+                "{name} in {path} has the dtype {dtype}, and only {dtypes} are read. Get the original model, in 16 or "
+                "32 bits.",
+                name=shown(self.name),
+                path=self.path,
+                dtype=self.dtype,
+                dtypes=", ".join(STORED.values()),
+            )
         length, *rest = self.shape or (1,)
         start, stop, _ = rows.indices(length)
         if self.transposed:  # every row is spread over the whole tensor
@@ -95,8 +114,8 @@ class StoredTensor:
     def _check_finite(self, view: memoryview) -> None:
         exponent = EXPONENTS[self.dtype]
         items = np.frombuffer(view, exponent.dtype)
-        for start in range(0, len(items), CHECKED_AT_ONCE):  # in pieces, as the comparison needs memory of its own
-            if (items[start : start + CHECKED_AT_ONCE] & exponent == exponent).any():
+        for start in range(0, len(items), CHECKED_ITEMS):  # in pieces, as the comparison needs memory of its own
+            if (items[start : start + CHECKED_ITEMS] & exponent == exponent).any():
                 raise CheckpointError(
                     "{name} in {path} holds NaN or infinite weights: the checkpoint is damaged.",
                     name=shown(self.name),

@@ -9,7 +9,9 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
+
+from msgspec import Meta, ValidationError, convert
 
 from engine.errors import CheckpointError, FlashbulbError, FlawError, PreparedModelError
 from engine.text import Text, shown
@@ -17,7 +19,12 @@ from engine.text import Text, shown
 MAX_JSON_BYTES = 16_000_000
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+DOWNLOAD_AGAIN = Text("Download it again.")
+PREPARE_AGAIN = Text("Prepare or download the model again.")
 LFS_CURE = Text("Run `git lfs pull` in its folder.")
+
+# Text of one line: no control character reaches a terminal, and nothing is in it that UTF-8 cannot say.
+Line = Annotated[str, Meta(max_length=1000, pattern=r"^[^\x00-\x1f\x7f-\x9f\ud800-\udfff]*\Z")]
 
 T = TypeVar("T")
 
@@ -47,7 +54,7 @@ def _of_the_file(raised: BaseException) -> bool:
     return isinstance(raised, Exception) or type(raised).__name__ == "PanicException"
 
 
-def reason(raised: BaseException) -> Text:
+def reason(raised: BaseException) -> str:
     """The end of a sentence that says why a file could not be read."""
     match raised:
         case RecursionError():
@@ -57,7 +64,7 @@ def reason(raised: BaseException) -> Text:
         case MemoryError():
             return Text("it needs more memory than there is")
         case OSError():
-            return Text("{reason}", reason=raised.strerror or type(raised).__name__)
+            return raised.strerror or type(raised).__name__
     return Text("it holds what it should not ({error})", error=shown(f"{type(raised).__name__}: {raised}"))
 
 
@@ -83,7 +90,7 @@ def check_whole(path: Path) -> None:
     if not start:
         raise FlawError("it is empty")
     if start == LFS_POINTER:
-        raise FlawError("it is a Git LFS pointer instead of the file itself", cure=LFS_CURE)
+        raise FlawError("it is a Git LFS pointer instead of the file itself", LFS_CURE)
 
 
 def read_json(path: Path, limit: int = MAX_JSON_BYTES) -> dict[str, object]:
@@ -119,8 +126,6 @@ def typed(content: object, kind: type[T]) -> T:
 
     Raises FlawError, which says what is missing or out of bounds and where.
     """
-    from msgspec import ValidationError, convert
-
     try:
         return convert(content, kind)
     except ValidationError as error:

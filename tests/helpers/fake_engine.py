@@ -138,7 +138,7 @@ class FakeModel:
         self._engine = engine
         self.settings = settings
         self.name = "Starter"
-        self.prepared = SimpleNamespace(manifest={}, folder=Path("/"))
+        self.prepared = SimpleNamespace(manifest=SimpleNamespace(calibration=None), folder=Path("/"))
         self.outlook = FakeOutlook(engine.profile)
         self.model_bytes, self.flash_bytes, self.context = 24 * MB, 19 * MB, 512
         items = {"resident": 5.2 * MB, "predictors": 0.6 * MB, "neuron_pool": 4.9 * MB, "kv_cache": 1.0 * MB}

@@ -30,7 +30,10 @@ def models(home, monkeypatch):
     """A model with a token in its manifest, in a folder below the home folder."""
     folder = home / "Models"
     (folder / "owner--small").mkdir(parents=True)
-    manifest = {"files": {"a": {"bytes": 5}}, "source": {"repository": "owner/small", "revision": TOKEN}}
+    manifest = {
+        "files": {"a": {"bytes": 5, "sha256": "0" * 64}},
+        "source": {"repository": "owner/small", "revision": TOKEN},
+    }
     (folder / "owner--small" / "manifest.json").write_text(json.dumps(manifest))
     monkeypatch.setenv("FLASHBULB_MODELS", str(folder))
     monkeypatch.setenv("HF_TOKEN", TOKEN)

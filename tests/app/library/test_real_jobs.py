@@ -59,10 +59,7 @@ def test_a_repository_is_downloaded_and_prepared(qtbot, library, tiny_checkpoint
         job, stages = wait_for(qtbot, library, lambda: qtbot.mouseClick(row.button, LEFT))
     assert {"FETCHING", "PREPARING", "DONE"} <= stages
     assert job.total > 100_000
-    assert (
-        PreparedModel.open(tmp_path / "models" / "tiny--opt", verify=True).manifest["source"]["repository"]
-        == "tiny/opt"
-    )
+    assert PreparedModel.open(tmp_path / "models" / "tiny--opt", verify=True).manifest.source.repository == "tiny/opt"
     qtbot.waitUntil(
         lambda: library.row("tiny/opt") and library.row("tiny/opt").button.text() == "Chat", timeout=PATIENCE
     )

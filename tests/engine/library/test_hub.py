@@ -24,7 +24,7 @@ from engine.library.begun import unfinished
 from engine.library.getting import get, plan_for
 from engine.library.hub import is_repository, look_up, needed_files
 from engine.store.installed import folder_of, installed
-from engine.store.manifest import BUNDLES, PreparedModel
+from engine.store.manifest import BUNDLES, PreparedModel, Source
 from engine.system.folders import models_folder
 from tests.engine.prepare.test_checkpoint import as_bin
 from tests.helpers.checkpoints import write_text
@@ -249,8 +249,8 @@ def test_get_list_and_remove(hub, capsys, text):
     assert "to download" in out
     assert out.endswith(f"tiny/opt is ready in {folder}.\n")
     manifest = PreparedModel.open(folder, verify=True).manifest
-    assert manifest["name"] == "opt"
-    assert manifest["source"] == {"repository": "tiny/opt", "revision": COMMIT, "licence": "mit"}
+    assert manifest.name == "opt"
+    assert manifest.source == Source(repository="tiny/opt", revision=COMMIT, licence="mit")
     assert folder_of("tiny/opt") == folder
     assert unfinished() == []
     assert re.search(r"tiny/opt +\d", run(capsys)[1])

@@ -7,7 +7,6 @@ from mlx_lm.models.cache import KVCache
 
 from engine.errors import CheckpointError
 from engine.models import ARCHITECTURES, build
-from engine.planning.memory import key_width
 from tests.helpers.checkpoints import FAMILIES, OPT
 
 TINY = {config["model_type"]: config for config in (*FAMILIES.values(), OPT)}
@@ -94,4 +93,4 @@ def test_the_planned_kv_cache_is_as_wide_as_the_real_one(name):
     cache = [KVCache() for _ in model.layers]
     mx.eval(model(mx.array([[3, 4, 5]]), cache))
     widths = {state.shape[1] * state.shape[3] for layer in cache for state in (layer.keys, layer.values)}
-    assert widths == {key_width(args)}
+    assert widths == {args.key_width}

@@ -30,10 +30,10 @@ def test_it_is_near_what_is_known_once_the_model_is_there():
     prepared = PreparedModel.open(STARTER)
     config = json.loads((STARTER / "config.json").read_text())
     # All but how its neurons are used again, which nobody can know before: they are taken to be used like OPT's.
-    layers = [{**report, "use": None} for report in prepared.layer_reports]
-    prepared = replace(prepared, manifest={**prepared.manifest, "layers": layers})
+    layers = [replace(report, use=None) for report in prepared.layer_reports]
+    prepared = replace(prepared, manifest=replace(prepared.manifest, layers=layers))
     known = Outlook.of(prepared, profile()).predict(Settings())
-    told = estimate(config, 0.9, profile(), None, 5, prepared.manifest["dtype"])
+    told = estimate(config, 0.9, profile(), None, 5, prepared.manifest.dtype)
     assert told.tokens_per_second == pytest.approx(known.tokens_per_second, rel=0.3)
 
 

@@ -75,7 +75,7 @@ def test_it_is_the_cost_model_with_the_model_s_own_sizes(outlook):
     settings, prepared = Settings(window=4), outlook.sizes.prepared
     plan = outlook.plan(settings)
     expected = predict(
-        prepared.config, outlook.profile, plan.ceiling, 4, reuse=OPT, dtype=prepared.manifest["dtype"],
+        prepared.config, outlook.profile, plan.ceiling, 4, reuse=OPT, dtype=prepared.manifest.dtype,
         compute_dtype="float32", predictor_bytes=plan.items["predictors"],
         fixed=plan.total - plan.items["neuron_pool"],
     )  # fmt: skip
@@ -102,8 +102,8 @@ def test_what_cannot_be_predicted_is_not(outlook):
 
 def test_how_neurons_are_used_again_is_the_model_s_own(outlook):
     like_the_starter = outlook.predict(Settings(window=5, hot_neurons=False))
-    reports = [{**report, "use": None} for report in outlook.sizes.prepared.layer_reports]
-    manifest = {**outlook.sizes.prepared.manifest, "layers": reports}
+    reports = [replace(report, use=None) for report in outlook.sizes.prepared.layer_reports]
+    manifest = replace(outlook.sizes.prepared.manifest, layers=reports)
     without = replace(
         outlook, sizes=replace(outlook.sizes, prepared=replace(outlook.sizes.prepared, manifest=manifest))
     )

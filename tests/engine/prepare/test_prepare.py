@@ -56,14 +56,14 @@ def test_what_is_resident_holds_no_ffn_matrix(tiny_model):
 
 def test_the_manifest_says_what_was_measured(tiny_model):
     prepared = PreparedModel.open(tiny_model, verify=True)
-    assert prepared.manifest["dtype"] == "float32"
-    assert prepared.manifest["calibration"]["tokens"] > 500
+    assert prepared.manifest.dtype == "float32"
+    assert prepared.manifest.calibration.tokens > 500
     for report in prepared.layer_reports:
-        assert 0.8 < report["sparsity"] < 1
-        assert report["recall"] >= 0.95
-        assert report["false_positives"] < 0.5
-        assert 0 < report["threshold"] < 1
-        assert 0 < report["output_error"] < 0.3
+        assert 0.8 < report.sparsity < 1
+        assert report.recall >= 0.95
+        assert report.false_positives < 0.5
+        assert 0 < report.threshold < 1
+        assert 0 < report.output_error < 0.3
 
 
 def test_shards_are_one_checkpoint(tiny_model, tmp_path):
@@ -224,11 +224,11 @@ def test_a_model_of_another_kind_is_refused(tiny_checkpoint, tmp_path, changes, 
     ("file", "content", "message"),
     [
         ("model.safetensors", None, "lacks model.safetensors"),
-        ("model.safetensors", b"", "cannot be read as safetensors"),
-        ("model.safetensors", b"\xff" * 40, "cannot be read as safetensors"),
+        ("model.safetensors", b"", "it is empty"),
+        ("model.safetensors", b"\xff" * 40, "longer than the file"),
         ("config.json", None, "is missing"),
         ("config.json", b"{", "cannot be read"),
-        ("config.json", b"[]", "is no JSON object"),
+        ("config.json", b"[]", "is no table of names"),
         ("model.safetensors.index.json", b'{"weight_map": {"a": "../model.safetensors"}}', "outside its folder"),
         ("model.safetensors.index.json", b'{"weight_map": {"a": "gone.safetensors"}}', "lacks gone.safetensors"),
     ],
@@ -285,9 +285,9 @@ def test_an_untrained_predictor_is_labelled_so(tiny_checkpoint, tiny_model, tmp_
     assert {report["predictor"] for report in reports} == {"factorised"}
     assert all(report["recall"] >= 0.95 for report in reports)
     trained = PreparedModel.open(tiny_model).layer_reports
-    assert {report["predictor"] for report in trained} == {"trained"}
+    assert {report.predictor for report in trained} == {"trained"}
     for ours, theirs in zip(trained, reports, strict=True):
-        assert ours["false_positives"] <= theirs["false_positives"]
+        assert ours.false_positives <= theirs["false_positives"]
 
 
 def published(folder, width=24, neurons=96, rank=20, layers=2):

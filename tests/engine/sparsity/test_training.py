@@ -5,6 +5,7 @@ import pytest
 from engine.bench.traces import Trace, statistics
 from engine.sparsity.predictor import Predictor, load_predictors, weight_names
 from engine.sparsity.training import LayerActivity, measure, ranks_for, train_predictor
+from engine.store.reports import LayerReport
 
 HIDDEN, NEURONS, TOKENS = 32, 256, 6000
 
@@ -112,7 +113,7 @@ def test_predictors_survive_their_file(tmp_path, kind):
     saved = [[mx.array(rng.standard_normal(s).astype(np.float32)) for s in shapes] for _ in range(2)]
     named = {name: w for i, weights in enumerate(saved) for name, w in zip(weight_names(i), weights, strict=True)}
     mx.save_safetensors(str(tmp_path / "p.safetensors"), named)
-    reports = [{"threshold": 0.5, "predictor": kind}] * 2
+    reports = [LayerReport(16, 0.9, 4, threshold=0.5, recall=1.0, false_positives=0.1, predictor=kind)] * 2
     x = mx.array(rng.standard_normal((3, 8)).astype(np.float32))
     for weights, loaded in zip(saved, load_predictors(tmp_path / "p.safetensors", reports, mx.float32), strict=True):
         inner = np.array(x @ weights[0].T)

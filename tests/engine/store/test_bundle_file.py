@@ -52,7 +52,9 @@ def test_rows_are_padded_to_what_direct_reads_like(size, padded):
 def test_a_truncated_file_is_named(written, cut):
     path, _ = written
     path.write_bytes(path.read_bytes()[:-cut])
-    with pytest.raises(PreparedModelError, match=r"bundles\.safetensors has .* truncated"):
+    with pytest.raises(
+        PreparedModelError, match=r"bundles\.safetensors cannot be read: it is cut off: it ends before 'layers"
+    ):
         BundleFile.open(path)
 
 
@@ -88,7 +90,33 @@ def test_offsets_that_lie_are_refused(tmp_path, entry):
     header = json.dumps({"__metadata__": {"width": "4", "bundle": "up|down"}, "layers.0": entry}).encode()
     path = tmp_path / "bundles.safetensors"
     path.write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * 32)
-    with pytest.raises(PreparedModelError, match="not a bundle file"):
+    with pytest.raises(PreparedModelError, match=r"bundles\.safetensors cannot be read.*Prepare or download"):
+        BundleFile.open(path)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {},
+        {"width": "4"},
+        {"width": "4", "bundle": ["up", "down"]},
+        {"width": "9" * 5000, "bundle": "up|down"},
+        {"width": "4", "bundle": "\x1b[31m|down"},
+    ],
+)
+def test_metadata_that_describes_no_rows_is_refused(tmp_path, metadata):
+    entry = {"dtype": "F32", "shape": [1, 8], "data_offsets": [0, 32]}
+    header = json.dumps({"__metadata__": metadata, "layers.0": entry}).encode()
+    path = tmp_path / "bundles.safetensors"
+    path.write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * 32)
+    with pytest.raises(PreparedModelError, match="does not hold what it should"):
+        BundleFile.open(path)
+
+
+def test_bytes_that_no_layer_has_are_found(written):
+    path, _ = written
+    path.write_bytes(path.read_bytes() + b"\0")
+    with pytest.raises(PreparedModelError, match=r"bundles\.safetensors has .* or was changed"):
         BundleFile.open(path)
 
 

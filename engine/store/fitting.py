@@ -1,0 +1,74 @@
+"""The model that a prepared model's config describes, and the check that its files are that model's."""
+
+from collections.abc import Mapping
+
+import mlx.core as mx
+from mlx.utils import tree_flatten
+
+from engine.arrays.dtypes import DTYPES
+from engine.errors import PreparedModelError
+from engine.models import build
+from engine.models.base import CausalModel
+from engine.models.config import ModelArgs
+from engine.sparsity.predictor import weight_shapes
+from engine.store.manifest import BUNDLES, PREDICTOR, RESIDENT, PreparedModel
+from engine.store.stored_tensor import StoredTensor
+from engine.system.documents import PREPARE_AGAIN
+from engine.text import shown
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def build_prepared(prepared: PreparedModel) -> tuple[CausalModel, ModelArgs]:
+    """A model with unevaluated random weights, and its ModelArgs.
+
+    Raises CheckpointError for a config that describes none, PreparedModelError where a file holds another model's
+    weights.
+    """
+    model, args = build(prepared.config, prepared.folder / "config.json")
+    _check_bundles(prepared, model)
+    _check_weights(prepared, RESIDENT, prepared.resident, resident_shapes(model))
+    _check_weights(
+        prepared, PREDICTOR, prepared.predictors, weight_shapes(prepared.layer_reports, prepared.bundles.width)
+    )
+    return model, args
+
+
+def resident_shapes(model: CausalModel) -> dict[str, tuple[int, ...]]:
+    """The shapes of what resident.safetensors holds: all but the FFNs' matrices, whose biases have names of ours."""
+    shapes = {name: weight.shape for name, weight in tree_flatten(model.parameters()) if ".ffn." not in name}
+    for i, layer in enumerate(model.layers):
+        biases: tuple[mx.array | None, mx.array | None] = layer.ffn.biases()
+        for name, bias in zip(("input_bias", "down_bias"), biases, strict=True):
+            if bias is not None:
+                shapes[f"ffn.{i}.{name}"] = bias.shape
+    return shapes
+
+
+def _check_weights(prepared: PreparedModel, file: str, found: Mapping[str, StoredTensor], expected: Shapes) -> None:
+    """Raises PreparedModelError unless a file has just the tensors that are needed, of dtypes that are read."""
+    odd = list(found.keys() ^ expected.keys())
+    odd += [name for name in found.keys() & expected.keys() if found[name].shape != tuple(expected[name])]
+    odd += [name for name, tensor in found.items() if tensor.dtype not in DTYPES]
+    if odd:
+        raise _other(prepared, file, min(odd))
+
+
+def _check_bundles(prepared: PreparedModel, model: CausalModel) -> None:
+    bundles, layers = prepared.bundles, model.layers
+    if not len(bundles.layers) == len(layers) == len(prepared.layer_reports):
+        raise _other(prepared, BUNDLES, "layers")
+    for i, (place, layer, report) in enumerate(zip(bundles.layers, layers, prepared.layer_reports, strict=True)):
+        first, *_ = layer.ffn.bundle_parts()
+        wanted = (layer.ffn.activation.parts, first.shape, report.neurons)
+        if wanted != (bundles.parts, (place.neurons, bundles.width), place.neurons):
+            raise _other(prepared, BUNDLES, f"layers.{i}")
+
+
+def _other(prepared: PreparedModel, file: str, name: str) -> PreparedModelError:
+    return PreparedModelError(
+        "{path} belongs to another model than config.json, or was changed: see {name}. {again}",
+        path=prepared.folder / file,
+        name=shown(name),
+        again=PREPARE_AGAIN,
+    )

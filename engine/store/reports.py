@@ -1,0 +1,53 @@
+"""The measurements that were made while a model was prepared, as its manifest holds them."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from msgspec import Meta
+
+from engine.system.documents import Line
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+Probability = Annotated[float, Meta(gt=0, lt=1)]
+Count = Annotated[int, Meta(ge=0, le=1 << 50)]
+Perplexity = Annotated[float, Meta(gt=0, le=1e305)]
+
+
+@dataclass(frozen=True)
+class Use:
+    """The use of a layer's neurons over so many tokens: the shares that these need together, and that each brings."""
+
+    window: Annotated[int, Meta(ge=1, le=1 << 20)]
+    resident: Share
+    loaded: Share
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """One layer: its sparsity, and its predictor's rank, threshold and errors. use: None where it was not measured."""
+
+    neurons: Annotated[int, Meta(ge=1, le=10_000_000)]
+    sparsity: Share
+    rank: Annotated[int, Meta(ge=1, le=1_000_000)]
+    threshold: Probability
+    recall: Share
+    false_positives: Share
+    predictor: Line = "trained"
+    output_error: Annotated[float, Meta(ge=0, le=1e30)] | None = None
+    use: Use | None = None
+
+
+@dataclass(frozen=True)
+class CalibrationReport:
+    """The text that a model was calibrated on, and what predicted selection costs on its held-out part."""
+
+    text: Line
+    tokens: Count
+    held_out_tokens: Count
+    exact_perplexity: Perplexity
+    predicted_perplexity: Perplexity
+
+    @property
+    def loss(self) -> float:
+        """The perplexity that predicting costs, as a share."""
+        return self.predicted_perplexity / self.exact_perplexity - 1

@@ -10,6 +10,7 @@ from engine.errors import PreparedModelError
 from engine.models import build
 from engine.models.base import CausalModel
 from engine.models.config import ModelArgs
+from engine.models.ffn import DenseFFN
 from engine.sparsity.predictor import weight_shapes
 from engine.store.manifest import BUNDLES, PREDICTOR, RESIDENT, PreparedModel
 from engine.store.stored_tensor import StoredTensor
@@ -36,12 +37,12 @@ def build_prepared(prepared: PreparedModel) -> tuple[CausalModel, ModelArgs]:
 
 def resident_shapes(model: CausalModel) -> dict[str, tuple[int, ...]]:
     """The shapes of what resident.safetensors holds: all but the FFNs' matrices, whose biases have names of ours."""
-    shapes = {name: weight.shape for name, weight in tree_flatten(model.parameters()) if ".ffn." not in name}
+    parameters: list[tuple[str, mx.array]] = tree_flatten(model.parameters())  # type: ignore[assignment]
+    shapes = {name: weight.shape for name, weight in parameters if ".ffn." not in name}
     for i, layer in enumerate(model.layers):
-        biases: tuple[mx.array | None, mx.array | None] = layer.ffn.biases()
-        for name, bias in zip(("input_bias", "down_bias"), biases, strict=True):
-            if bias is not None:
-                shapes[f"ffn.{i}.{name}"] = bias.shape
+        ffn: DenseFFN = layer.ffn
+        named = {"input_bias": ffn.biases()[0], "down_bias": ffn.biases()[1]}
+        shapes |= {f"ffn.{i}.{name}": bias.shape for name, bias in named.items() if bias is not None}
     return shapes
 
 

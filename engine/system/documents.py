@@ -40,13 +40,17 @@ def parsing(path: Path, error: type[CheckpointError] | type[PreparedModelError],
     except FlashbulbError:
         raise
     except FileNotFoundError as raised:
-        raise error("{path} is missing. {cure}", path=path, cure=cure) from raised
+        raise error(Text("{path} is missing. {cure}", path=path, cure=cure)) from raised
     except FlawError as flaw:
-        raise error("{path} cannot be read: {flaw}. {cure}", path=path, flaw=flaw, cure=flaw.cure or cure) from flaw
+        raise error(_unreadable(path, flaw, flaw.cure or cure)) from flaw
     except BaseException as raised:
         if not _of_the_file(raised):
             raise
-        raise error("{path} cannot be read: {flaw}. {cure}", path=path, flaw=reason(raised), cure=cure) from raised
+        raise error(_unreadable(path, reason(raised), cure)) from raised
+
+
+def _unreadable(path: Path, flaw: FlawError | str, cure: Text) -> Text:
+    return Text("{path} cannot be read: {flaw}. {cure}", path=path, flaw=flaw, cure=cure)
 
 
 def _of_the_file(raised: BaseException) -> bool:

@@ -2619,7 +2619,7 @@
     </message>
     <message>
         <source>{name} has {count} bundles where others have {bundles}</source>
-        <translation type="unfinished" />
+        <translation>{name} 有 {count} 份捆绑数据，而其他的有 {bundles} 份</translation>
     </message>
     <message>
         <source>{name} has {size} tokens and was given token {token}: its tokenizer is another model's. Download and prepare the model again.</source>
@@ -2972,6 +2972,14 @@
     <message>
         <source>{name} in {path} has the dtype {dtype}, and only {dtypes} are read. Get the original model, in 16 or 32 bits.</source>
         <translation>{path} 中 {name} 的数据类型是 {dtype}，而只能读取 {dtypes}。请获取 16 位或 32 位的原始模型。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be read: {flaw}. {cure}</source>
+        <translation>无法读取 {path}：{flaw}。{cure}</translation>
+    </message>
+    <message>
+        <source>{path} is missing. {cure}</source>
+        <translation>缺少 {path}。{cure}</translation>
     </message>
     </context>
 </TS>

@@ -70,7 +70,7 @@ def run_info(args) -> None:
 
 def _print_quality(measured: "CalibrationReport | None", layers: "list[LayerReport]") -> None:
     """What was measured while preparing."""
-    if measured is not None:
+    if measured is not None and measured.loss is not None:
         kinds = " and ".join(sorted({layer.predictor for layer in layers}))
         print(
             f"Predictors: {kinds}. They cost {100 * measured.loss:+.2f} % perplexity ({measured.exact_perplexity:.4g} "

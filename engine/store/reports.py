@@ -39,15 +39,20 @@ class LayerReport:
 
 @dataclass(frozen=True)
 class CalibrationReport:
-    """The text that a model was calibrated on, and what predicted selection costs on its held-out part."""
+    """The text that a model was calibrated on, and what predicted selection costs on its held-out part.
+
+    Perplexities are None where they were not measured.
+    """
 
     text: Line
-    tokens: Count
-    held_out_tokens: Count
-    exact_perplexity: Perplexity
-    predicted_perplexity: Perplexity
+    tokens: Count = 0
+    held_out_tokens: Count = 0
+    exact_perplexity: Perplexity | None = None
+    predicted_perplexity: Perplexity | None = None
 
     @property
-    def loss(self) -> float:
+    def loss(self) -> float | None:
         """The perplexity that predicting costs, as a share."""
+        if self.exact_perplexity is None or self.predicted_perplexity is None:
+            return None
         return self.predicted_perplexity / self.exact_perplexity - 1

@@ -1,12 +1,14 @@
 """Damaged prepared models: each is refused with a message that names the file and the cure."""
 
 import json
+import os
 import shutil
 
 import pytest
 
 from engine.errors import PreparedModelError
-from engine.store.manifest import BUNDLES, MANIFEST, PREDICTOR, RESIDENT, PreparedModel
+from engine.store.manifest import BUNDLES, MANIFEST, PREDICTOR, RESIDENT, PreparedModel, write_manifest
+from engine.store.reports import CalibrationReport
 
 
 @pytest.fixture
@@ -83,3 +85,33 @@ def test_a_checkpoint_is_told_from_a_prepared_model(tiny_checkpoint, tmp_path):
         PreparedModel.open(tiny_checkpoint)
     with pytest.raises(PreparedModelError, match="There is no folder"):
         PreparedModel.open(tmp_path / "nowhere")
+
+
+def test_the_loss_is_what_predicting_costs_where_both_were_measured():
+    assert CalibrationReport("x", exact_perplexity=20.0, predicted_perplexity=20.5).loss == pytest.approx(0.025)
+    assert CalibrationReport("x").loss is None
+
+
+@pytest.mark.parametrize("name", [".DS_Store", "._config.json", ".localized"])
+def test_what_a_system_leaves_in_the_folder_is_no_part_of_the_model(model, name):
+    manifest = json.loads((model / MANIFEST).read_text())
+    listed = manifest["files"] | {name: {"bytes": 9, "sha256": "0" * 64}}  # as earlier versions did
+    (model / MANIFEST).write_text(json.dumps(manifest | {"files": listed}))
+    PreparedModel.open(model, verify=True)
+    (model / name).write_bytes(b"\0\0\0\1Bud1")
+    PreparedModel.open(model, verify=True)
+    write_manifest(model, {key: value for key, value in manifest.items() if key != "files"})
+    assert json.loads((model / MANIFEST).read_text())["files"] == manifest["files"]
+
+
+def test_pointers_of_git_lfs_are_named(model):
+    (model / BUNDLES).write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{'a' * 64}\nsize 9\n")
+    with pytest.raises(PreparedModelError, match=rf"{BUNDLES} .* Git LFS pointer .*Run `git lfs pull`"):
+        PreparedModel.open(model)
+
+
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(model):
+    (model / "config.json").unlink()
+    os.mkfifo(model / "config.json")
+    with pytest.raises(PreparedModelError, match=r"config\.json cannot be read: it is no ordinary file"):
+        PreparedModel.open(model)

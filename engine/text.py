@@ -1,33 +1,62 @@
-"""What the engine says to a person: English, and what a translation of it needs."""
+"""What the engine says to a person: English, and what a translation of it needs. No secret is ever said."""
 
 import json
+import re
 import reprlib
 from collections.abc import Iterable
 from functools import reduce
 
 PARTS = "texts"  # of a line: by key, the parts of those of its values that are texts
-
+HIDDEN = "…"
+SECRETS = (  # what looks like one, wherever it stands, and what is left of it
+    (re.compile(r"\bhf_\w{6,}"), f"hf_{HIDDEN}"),
+    (re.compile(r"(?i)\b(bearer|authorization\W+\w+)\s+[^\s'\",]+"), rf"\1 {HIDDEN}"),
+    (re.compile(r"(?<=://)[^/?#\s'\"]*@"), f"{HIDDEN}@"),
+    (re.compile(r"(?i)([?&][\w.-]*(?:token|signature|secret|password|credential|key|policy|auth)[\w.-]*=)[^&\s'\"]+"),
+     rf"\1{HIDDEN}"),
+)  # fmt: skip
+LEAST_SECRET = 4  # characters: what is shorter would be found everywhere
+_known_secrets: set[str] = set()
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 120
+
+
+def keep_secret(secret: str) -> None:
+    """From now on, nothing that is said holds it."""
+    if len(secret.strip()) >= LEAST_SECRET:
+        _known_secrets.add(secret.strip())
+
+
+def without_secrets(text: str) -> str:
+    """A text with tokens, passwords and signatures left out: those that are known, and what looks like one."""
+    for secret in _known_secrets:
+        text = text.replace(secret, HIDDEN)
+    for pattern, rest in SECRETS:
+        text = pattern.sub(rest, text)
+    return text
 
 
 class Text(str):
     """English, made of a template and the values that stand for its {names}; equal to the string that it reads as.
 
     The template is a literal where it is written, so that it is found there and translated. A value is a string, or a
-    text itself, which a translation translates too.
+    text itself, which a translation translates too. Secrets in a value are left out.
     """
 
     __slots__ = ("template", "values")
 
     def __new__(cls, template: str, /, **values):
-        kept = {name: text_of(value) for name, value in values.items()}
+        kept = {name: _without_secrets(text_of(value)) for name, value in values.items()}
         text = super().__new__(cls, template.format(**kept))
         text.template, text.values = template, kept
         return text
 
     def __getnewargs_ex__(self):  # copies and pickles are made of the same parts
         return (self.template,), self.values
+
+
+def _without_secrets(value: str) -> str:
+    return value if isinstance(value, Text) else without_secrets(value)
 
 
 def text_of(said: object) -> str:

@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import platform
-import re
 import sys
 import time
 import traceback
@@ -29,13 +28,13 @@ from app.widgets.dialogs import choose_file_to_save, tell
 from engine.errors import FlashbulbError
 from engine.system.files import write_whole
 from engine.system.machine import memory_available, memory_total
+from engine.text import without_secrets
 
 FORMAT_VERSION = 1
 LINES = 200
 OURS = ("app", "engine")  # what other packages log may hold anything
 PACKAGES = ("flashbulb", "mlx", "mlx-lm", "numpy", "PySide6-Essentials", "huggingface-hub", "tokenizers")
 PRIVATE = ("chat.system_prompt",)
-TOKEN = re.compile(r"hf_\w{6,}")
 
 
 class RecentLog(logging.Handler):
@@ -51,7 +50,8 @@ class RecentLog(logging.Handler):
             return
         arguments = tuple(_words_of(a) if isinstance(a, BaseException) else a for a in record.args or ())
         moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
-        self.lines.append(f"{moment} {record.levelname} {record.name}: {str(record.msg) % arguments}")
+        words = without_secrets(str(record.msg) % arguments)
+        self.lines.append(f"{moment} {record.levelname} {record.name}: {words}")
         if record.exc_info and record.exc_info[1] is not None:
             self.lines.extend(_places_of(record.exc_info[1]))
 
@@ -174,7 +174,7 @@ def _without_names(text: str) -> str:
     """The home folder's path as ~, and anything like a token left out."""
     for home in {str(Path.home()), str(Path.home().resolve())} - {"/"}:
         text = text.replace(home, "~")
-    return TOKEN.sub("hf_…", text)
+    return without_secrets(text)
 
 
 def _words_of(error: BaseException) -> str:

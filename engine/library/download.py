@@ -7,30 +7,41 @@ with the right checksum gets its name. One event loop runs all connections, so t
 import asyncio
 import contextlib
 import errno
-import functools
 import hashlib
 import json
 import os
 import random
-import ssl
+import re
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from time import monotonic
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import httpx2
 
 from engine.errors import AccessError, CancelledError, DiskFullError, DownloadError, SaidError
+from engine.library.network import (
+    AsyncTransport,
+    is_of_certificates,
+    origin,
+    redirected,
+    retry_after,
+    status_name,
+    unreachable,
+)
 from engine.text import Text, readable, text_of
 
 REDIRECTS = 5
-UNRANGED_ANSWERS = 3  # whole files in answer to a range, before we believe that the server knows no ranges
+UNRANGED_ANSWERS = 3  # in answer to a range, before we believe that the server knows no ranges
 HASH_BLOCK = 2**22  # bytes between two looks at whether to stop
-TICK = 0.2  # seconds between reports
+TICK_S = 0.2  # between reports
 RATE_TICKS = 25  # reports over which the rate is averaged
+PACKINGS = ("gzip", "deflate")  # that a proxy may put a whole file into, and that we can undo
+BUSY = (HTTPStatus.ACCEPTED, HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS)
 
 
 @dataclass(frozen=True)
@@ -67,6 +78,7 @@ class Transfer:
     tries: int = 10  # that fail one after the other without a byte between them, before we give up
     pause: float = 1.0  # before the second try; doubled for each further one
     longest_pause: float = 60.0
+    longest_asked: float = 900.0  # that a busy server's wish is waited for
     record: float = 5.0  # between two records of what is on disk
 
 
@@ -95,7 +107,8 @@ def download(
 
     token: sent to the scheme, host and port of a file's own url, never to where that redirects. stop: set it from any
     thread to pause; calling again resumes. arrived(file): a file is whole; what this raises ends the download.
-    Raises CancelledError once stopped, AccessError, DiskFullError, DownloadError; whatever has arrived is kept. One
+    Raises CancelledError once stopped, AccessError, DiskFullError, DownloadError, and HubError where a proxy or a
+    certificate that was set cannot be used; whatever has arrived is kept. One
     process at a time may download to a folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -135,7 +148,7 @@ class _Partial:
     """`<name>.part` and its record. link: where the url led last, which may expire at any time."""
 
     def __init__(self, file: RemoteFile, folder: Path, piece: int):
-        self.file, self.link, self.unranged = file, None, 0
+        self.file, self.link, self.unranged = file, "", 0
         self.path, self._record = _part_paths(file, folder)
         recorded = _read_record(file, folder)
         self.pieces = recorded or [_Piece(at, min(at + piece, file.bytes)) for at in range(0, file.bytes, piece)]
@@ -232,7 +245,8 @@ class _Download:
 
     async def run(self) -> None:
         patience = httpx2.Timeout(self._transfer.stall, pool=None)
-        async with httpx2.AsyncClient(verify=_tls(), timeout=patience, follow_redirects=False) as self._client:
+        client = httpx2.AsyncClient(transport=AsyncTransport(), timeout=patience, follow_redirects=False)
+        async with client as self._client:
             for file in self._files:
                 if not file.is_in(self._folder):
                     await self._file(file)
@@ -240,8 +254,8 @@ class _Download:
                 self._before += file.bytes
 
     async def _file(self, file: RemoteFile) -> None:
-        for _ in range(2):
-            partial = _Partial(file, self._folder, self._transfer.piece)
+        for piece in (self._transfer.piece, max(file.bytes, 1)):  # the second time without ranges to be wrong about
+            partial = _Partial(file, self._folder, piece)
             try:
                 await self._fill(partial)
             finally:
@@ -277,7 +291,7 @@ class _Download:
             if monotonic() - recorded >= self._transfer.record:
                 partial.record()
                 recorded = monotonic()
-            await asyncio.sleep(TICK)
+            await asyncio.sleep(TICK_S)
 
     def _report(self, partial: _Partial, stage: str) -> None:
         if self._stop.is_set():
@@ -300,25 +314,23 @@ class _Download:
             try:
                 await self._request(partial, piece)
             except (_TryAgainError, httpx2.HTTPError, httpx2.InvalidURL) as error:
-                partial.link = None  # it may have expired
+                partial.link = ""  # it may have expired
                 if partial.unranged >= UNRANGED_ANSWERS:
                     raise _NoRangesError from error
                 failures = 1 if self._received > before else failures + 1
-                await self._pause(partial.file, failures, error)
+                await self._pause(partial, failures, error)
 
-    async def _pause(self, file: RemoteFile, failures: int, error: Exception) -> None:
-        reason = _reason(error, self._transfer.stall)
-        if failures >= self._transfer.tries:
+    async def _pause(self, partial: _Partial, failures: int, error: Exception) -> None:
+        reason = _reason(error, partial.link or partial.file.url, self._transfer.stall)
+        if failures >= self._transfer.tries or is_of_certificates(error):
             raise DownloadError(
-                "{name} does not come: {reason}, {failures} times in a row. What has arrived is kept: start it again "
-                "to go on.",
-                name=file.name,
+                "{name} does not come: {reason}. What has arrived is kept: start it again to continue.",
+                name=partial.file.name,
                 reason=reason,
-                failures=failures,
             ) from error
         seconds = min(self._transfer.pause * 2 ** (failures - 1), self._transfer.longest_pause)
         seconds *= random.uniform(0.5, 1)  # so that connections that broke together do not come back together
-        seconds = max(seconds, min(getattr(error, "after", 0.0), self._transfer.longest_pause))
+        seconds = max(seconds, min(getattr(error, "after", 0.0), self._transfer.longest_asked))
         self._note = Text("{reason}; trying again", reason=reason)
         await asyncio.sleep(seconds)
 
@@ -326,7 +338,7 @@ class _Download:
         """Ask for the rest of a piece and write what comes, nothing beyond its end."""
         async with self._answer(partial, piece) as response:
             _check(response, partial, piece)
-            async for data in response.aiter_raw():
+            async for data in response.aiter_bytes():  # as they come, but for a file that a proxy packed
                 if data:
                     self._note = ""
                     self._received += len(data)
@@ -342,7 +354,7 @@ class _Download:
         for _ in range(REDIRECTS):
             # Compressed, ranges would be ranges of something else.
             headers = {"Range": wanted, "Accept-Encoding": "identity"}
-            if self._token and _origin(url) == _origin(partial.file.url):
+            if self._token and origin(url) == origin(partial.file.url):
                 headers["Authorization"] = f"Bearer {self._token}"
             async with self._client.stream("GET", url, headers=headers) as response:
                 if not response.has_redirect_location:
@@ -350,7 +362,7 @@ class _Download:
                         partial.link = url
                     yield response
                     return
-                url = _redirected(url, response.headers["Location"])
+                url = redirected(url, response.headers["Location"])
         raise _TryAgainError("the server redirects in circles")
 
     async def _checksum_is_right(self, partial: _Partial) -> bool:
@@ -362,7 +374,7 @@ class _Download:
         with partial.path.open("rb") as content:
             while block := content.read(HASH_BLOCK):
                 digest.update(block)
-                if monotonic() - reported >= TICK:
+                if monotonic() - reported >= TICK_S:
                     self._report(partial, "checking")
                     reported = monotonic()
                 await asyncio.sleep(0)
@@ -370,39 +382,56 @@ class _Download:
 
 
 def _check(response: httpx2.Response, partial: _Partial, piece: _Piece) -> None:
-    """Whether what comes is what was asked for. Raises AccessError, DownloadError, _TryAgainError."""
+    """Raises AccessError, DownloadError or _TryAgainError where what comes is not what was asked for."""
     file, status = partial.file, response.status_code
-    if status == 206:
-        partial.unranged = 0
-        if _content_range(response) != (piece.position, file.bytes):
-            raise _TryAgainError("the server sent another part of the file")
-    elif status == 200:
+    if status in (HTTPStatus.PARTIAL_CONTENT, HTTPStatus.OK) and _is_packed(response):
+        _check_packed(response, partial, piece)
+    elif status == HTTPStatus.PARTIAL_CONTENT:
+        _check_part(response, partial, piece)
+    elif status == HTTPStatus.OK:
         _check_whole(response, partial, piece)
-    elif status == 429 or status >= 500 or status == 408:
-        raise _TryAgainError("the server is busy (status {status})", _retry_after(response), status=status)
+    elif status in BUSY or status >= 500:
+        raise _TryAgainError("the server is busy (status {status})", retry_after(response.headers), status=status)
     elif str(response.url) != file.url:
         raise _TryAgainError("the link expired (status {status})", status=status)
-    elif status in (401, 403):
-        raise AccessError(
-            "{host} does not hand {name} out to us (status {status}).",
-            host=urlsplit(file.url).hostname,
-            name=file.name,
-            status=status,
-        )
     else:
-        raise DownloadError(
-            "{host} has no {name} at {url} (status {status}).",
-            host=urlsplit(file.url).hostname,
-            name=file.name,
-            url=file.url,
-            status=status,
+        raise _refused(file, status)
+
+
+def _refused(file: RemoteFile, status: int) -> DownloadError:
+    """The error for a status that another try will not change."""
+    host = urlsplit(file.url).hostname
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return AccessError(
+            "{host} does not hand {name} out to us (status {status}).", host=host, name=file.name, status=status
         )
+    if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
+        return DownloadError(
+            "{host} has no {name} at {url} (status {status}).", host=host, name=file.name, url=file.url, status=status
+        )
+    return DownloadError(
+        "{host} does not give {name}: it answers with status {status}.",
+        host=host,
+        name=file.name,
+        status=status_name(status),
+    )
+
+
+def _check_part(response: httpx2.Response, partial: _Partial, piece: _Piece) -> None:
+    """A part of the file. Mirrors leave out where it lies, or how large the file is: a checksum then decides."""
+    partial.unranged = 0
+    place, size = _content_range(response)
+    length = _length(response)
+    if place is None and (partial.file.checksum is None or length not in (None, piece.left)):
+        raise _TryAgainError("the server sent another part of the file")
+    if place not in (None, piece.position) or size not in (None, partial.file.bytes):
+        raise _TryAgainError("the server sent another part of the file")
 
 
 def _check_whole(response: httpx2.Response, partial: _Partial, piece: _Piece) -> None:
     """A whole file in answer to a range: a server without ranges, or a page of some network's login."""
     size = partial.file.bytes
-    if int(response.headers.get("Content-Length", size)) != size or "Content-Encoding" in response.headers:
+    if _length(response) not in (None, size):
         raise _TryAgainError("the server sent something else of another length")
     if (piece.start, piece.end) == (0, size):
         piece.done = 0
@@ -411,47 +440,47 @@ def _check_whole(response: httpx2.Response, partial: _Partial, piece: _Piece) ->
     raise _TryAgainError("the server sent the whole file instead of a part")
 
 
-def _content_range(response: httpx2.Response) -> tuple[int, int] | None:
-    """First byte and size of the whole file, from `bytes 0-99/1000`."""
-    try:
-        unit, _, rest = response.headers.get("Content-Range", "").partition(" ")
-        place, size = rest.split("/")
-        return (int(place.split("-")[0]), int(size)) if unit == "bytes" else None
-    except ValueError:
-        return None
+def _check_packed(response: httpx2.Response, partial: _Partial, piece: _Piece) -> None:
+    """What a proxy packed can be used where it is the whole file, and its checksum is known."""
+    packing = response.headers["Content-Encoding"].strip().lower()
+    if packing not in PACKINGS or partial.file.checksum is None:
+        raise _TryAgainError("a proxy packed the file in a way that cannot be undone ({packing})", packing=packing)
+    if piece.start or piece.end != partial.file.bytes:
+        partial.unranged += 1
+        raise _TryAgainError("a proxy packed a part of the file")
+    if piece.done and response.status_code == HTTPStatus.PARTIAL_CONTENT:
+        piece.done = 0
+        raise _TryAgainError("a proxy packed a part of the file")
+    piece.done = 0
 
 
-def _retry_after(response: httpx2.Response) -> float:
-    value = response.headers.get("Retry-After", "")
-    return float(value) if value.isdigit() else 0.0
+def _is_packed(response: httpx2.Response) -> bool:
+    return response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity")
 
 
-@functools.cache
-def _tls() -> ssl.SSLContext:
-    """Made once: reading the system's certificates takes a tenth of a second."""
-    return httpx2.create_ssl_context()
+def _length(response: httpx2.Response) -> int | None:
+    """Bytes that the server says it sends; None where it does not say, or makes no sense."""
+    said = response.headers.get("Content-Length", "")
+    return int(said) if said.isascii() and said.isdigit() and len(said) < 20 else None
 
 
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+def _content_range(response: httpx2.Response) -> tuple[int | None, int | None]:
+    """First byte and size of the whole file, from `bytes 0-99/1000`; None for what is not said. -1 makes no sense."""
+    said = response.headers.get("Content-Range")
+    if said is None:
+        return None, None
+    match = re.fullmatch(r"bytes\s+(\d{1,18})-\d{1,18}/(\d{1,18}|\*)", said.strip(), re.ASCII)
+    if match is None:
+        return -1, None
+    return int(match[1]), None if match[2] == "*" else int(match[2])
 
 
-def _redirected(url: str, location: str) -> str:
-    target = urljoin(url, location)
-    schemes = urlsplit(url).scheme, urlsplit(target).scheme
-    if schemes[1] not in ("http", "https") or schemes == ("https", "http"):
-        raise DownloadError(
-            "{host} redirects to {scheme}, which is not safe.", host=urlsplit(url).hostname, scheme=schemes[1]
-        )
-    return target
-
-
-def _reason(error: Exception, stall: float) -> str:
+def _reason(error: Exception, url: str, stall: float) -> str:
+    """The end of a sentence on why a connection failed."""
     if isinstance(error, httpx2.ReadTimeout):
         return Text("nothing came for {seconds} s", seconds=f"{stall:g}")
-    if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
-        return Text("the server cannot be reached")
+    if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.ProxyError):
+        return unreachable(url, error)
     return text_of(error) if isinstance(error, _TryAgainError) else Text("the connection broke")
 
 

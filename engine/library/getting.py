@@ -23,10 +23,13 @@ from engine.library.begun import (
 )
 from engine.library.download import Progress, Transfer, download
 from engine.library.local import note
+from engine.library.token import token
 from engine.models import architecture
 from engine.store.installed import folder_of, installed
 from engine.store.manifest import MANIFEST
 from engine.system.folders import models_folder
+
+LOOK_UP = Transfer(tries=3, longest_pause=4.0, longest_asked=60.0)  # for a small file that somebody waits for
 
 
 def remove(repo: str) -> int:
@@ -61,7 +64,8 @@ def config_of(plan: hub.Plan) -> dict | None:
     """
     with TemporaryDirectory() as folder:
         try:
-            download([file for file in plan.files if file.name == "config.json"], Path(folder), hub.token())
+            wanted = [file for file in plan.files if file.name == "config.json"]
+            download(wanted, Path(folder), token(), transfer=LOOK_UP)
         except AccessError:
             return None
         return _config(plan, Path(folder))
@@ -97,16 +101,16 @@ def _fetch(plan: hub.Plan, progress, stop, transfer) -> Path:
         shutil.rmtree(work)  # files of two commits may not be mixed
     plan.check_room(checkpoint)
     write_json(work / PLAN, asdict(plan))
-    token = hub.token()
+    known_token = token()
 
     def arrived(file) -> None:
         if file.name == "config.json":
             architecture(_config(plan, checkpoint))  # a refusal comes before the weights
 
     try:
-        download(plan.files, checkpoint, token, progress, stop, transfer, arrived)
+        download(plan.files, checkpoint, known_token, progress, stop, transfer, arrived)
     except AccessError as error:
-        raise hub.gated(plan.repo, token) from error
+        raise hub.gated(plan.repo, known_token) from error
     write_json(checkpoint / WHOLE, {"repository": plan.repo, "revision": plan.commit, "files": asdict(plan)["files"]})
     return checkpoint
 

@@ -4,6 +4,7 @@ Files come by redirect from a second server, as the real Hub's come from elsewhe
 are what goes wrong with the next requests for files, one fault a request; afterwards all is well.
 """
 
+import gzip
 import hashlib
 import json
 import socket
@@ -35,6 +36,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), handler)
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.faults, self.requests = deque(), []
+        self.retry_after = "0"
         self.sent_before_stall, self.stalled, self.hold = 0, threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02})
 
@@ -67,6 +69,8 @@ class Hub(Server):
         super().__init__(_HubHandler)
         self.storage, self.repo, self.gated = storage, repo, gated
         self.token, self.api_faults, self.api_requests = "hf_secret", deque(), []
+        self.sizes, self.changes = True, {}  # of what the API says: file sizes, and values that take others' place
+        self.found: object = []  # the answer to a search
         self.files = {p.name: p.read_bytes() for p in sorted(folder.iterdir())} if folder else {}
 
     def info(self) -> dict:
@@ -75,7 +79,7 @@ class Hub(Server):
             entry = {"rfilename": name, "size": len(content), "blobId": git_sha1(content)}
             if len(content) >= LARGE:
                 entry["lfs"] = {"size": len(content), "sha256": lfs_sha256(content), "pointerSize": 130}
-            siblings.append(entry)
+            siblings.append(entry if self.sizes else {"rfilename": name})
         config = json.loads(self.files.get("config.json", b"{}"))
         return {
             "id": self.repo,
@@ -85,7 +89,7 @@ class Hub(Server):
             "config": {"model_type": config.get("model_type")} if isinstance(config, dict) else {},
             "tags": [],
             "siblings": siblings,
-        }
+        } | self.changes
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -109,7 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self.server.faults.popleft() if self.server.faults else None
 
     def fail(self, fault: int) -> None:
-        headers = {"Retry_After": 0} if fault == 429 else {}
+        headers = {"Retry_After": self.server.retry_after} if fault in (429, 503) else {}
         self.answer(fault, b"no", **headers)
 
 
@@ -122,12 +126,20 @@ class _HubHandler(_Handler):
         if path.startswith("/api/"):
             hub.api_requests.append((self.path, self.headers.get("Authorization")))
             if hub.api_faults:
-                return self.answer(hub.api_faults.popleft(), b"{}")
+                return self.fault(hub.api_faults.popleft())
+            if path == "/api/models":
+                return self.answer(200, json.dumps(hub.found).encode(), Content_Type="application/json")
             if path in (models, f"{models}/revision/main", f"{models}/revision/{COMMIT}"):
                 return self.answer(200, json.dumps(hub.info()).encode(), Content_Type="application/json")
             error = "RevisionNotFound" if path.startswith(f"{models}/revision/") else "RepoNotFound"
             return self.answer(404, b"{}", X_Error_Code=error)
         return self.resolve(path)
+
+    def fault(self, fault: int | dict) -> None:
+        """A status, or the headers of a redirect or of a server that is busy."""
+        if isinstance(fault, int):
+            return self.answer(fault, b"{}")
+        return self.answer(302 if "Location" in fault else 429, b"{}", **fault)
 
     def resolve(self, path: str) -> None:
         hub, fault = self.server, self.note()
@@ -159,6 +171,15 @@ class _StorageHandler(_Handler):
         if fault in ("plain", "login page"):
             body = content if fault == "plain" else b"<html>Please sign in"
             self.answer(200, body)
+            return
+        if fault in ("packed", "packed part", "packed oddly"):
+            body = gzip.compress(content if fault == "packed" else content[first : last + 1])
+            status, packing = 200 if fault == "packed" else 206, "br" if fault == "packed oddly" else "gzip"
+            self.answer(status, body, Content_Encoding=packing)
+            return
+        if fault in ("no place", "no size", "always the start"):
+            part = content[first : last + 1] if fault != "always the start" else content[: last + 1 - first]
+            self.answer(206, part, **({"Content_Range": f"bytes {first}-{last}/*"} if fault == "no size" else {}))
             return
         if fault == "other range":
             first -= 1 if first else -1

@@ -9,20 +9,18 @@ import signal
 import subprocess
 import sys
 import threading
-import types
 from collections import namedtuple
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 
 import huggingface_hub.constants
 import pytest
 
 from engine.cli.main import main
 from engine.errors import FlashbulbError, GatedError, HubError
-from engine.library import hub as hub_module
 from engine.library.begun import unfinished
 from engine.library.getting import get, plan_for
-from engine.library.hub import is_repository, look_up, needed_files
+from engine.library.hub import Found, is_repository, look_up, needed_files, search
 from engine.store.installed import folder_of, installed
 from engine.store.manifest import BUNDLES, PreparedModel, Source
 from engine.system.folders import models_folder
@@ -198,31 +196,9 @@ def test_a_token_without_access_names_the_page_too(hub, monkeypatch):
     assert "hf_other" not in str(caught.value)
 
 
-def from_environment(home, monkeypatch):
-    monkeypatch.setenv("HF_TOKEN", "hf_secret")
-
-
-def from_login(home, monkeypatch):
-    (home / "token").write_text("hf_secret")
-
-
-def from_keychain(home, monkeypatch):
-    secrets = {("flashbulb", "huggingface"): "hf_secret"}
-    errors = types.SimpleNamespace(KeyringError=RuntimeError)
-    keychain = types.SimpleNamespace(get_password=lambda *key: secrets.get(key), errors=errors)
-    monkeypatch.setitem(sys.modules, "keyring", keychain)
-
-
-@pytest.mark.parametrize("source", [from_environment, from_login, from_keychain])
-def test_where_a_token_comes_from(home, monkeypatch, source):
-    assert hub_module.token() is None
-    source(home, monkeypatch)
-    assert hub_module.token() == "hf_secret"
-
-
 def test_the_token_is_used_and_never_written(hub, home, text, quickly_prepared, monkeypatch, caplog):
     hub.gated = True
-    from_keychain(home, monkeypatch)
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
     caplog.set_level(logging.DEBUG)
     folder = get(plan_for("tiny/opt"), calibration=text)
     assert {authorization for _, _, authorization in hub.requests} == {"Bearer hf_secret"}
@@ -231,13 +207,144 @@ def test_the_token_is_used_and_never_written(hub, home, text, quickly_prepared, 
     assert not any(b"hf_secret" in path.read_bytes() for path in folder.iterdir())
 
 
-def test_a_locked_keychain_is_no_token(home, monkeypatch):
-    def locked(*_):
-        raise RuntimeError
+# ------------------------------------------------------------------------------------- a Hub that is odd
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sha": 5}, {"sha": None}, {"sha": ["x"]}, {"sha": "\x1b[31m"}, {"siblings": None}, {"siblings": 5},
+        {"siblings": ["config.json"]}, {"siblings": [{"size": 3}]}, {"siblings": [{"rfilename": 5}]},
+        {"cardData": [1, 2]}, {"cardData": "mit"}, {"id": None}, {"lastModified": "yesterday"}, {"tags": 7},
+    ],
+)  # fmt: skip
+def test_an_answer_of_another_form_is_one_error(hub, changes):
+    hub.changes = changes
+    with pytest.raises(HubError, match=r"makes no sense|no config\.json") as raised:
+        plan = look_up("tiny/opt", pauses=())
+        assert plan.files  # what does not matter may be of any form
+        raise HubError("makes no sense")
+    assert str(raised.value).isprintable()
 
-    from_keychain(home, monkeypatch)
-    monkeypatch.setattr(sys.modules["keyring"], "get_password", locked)
-    assert hub_module.token() is None
+
+@pytest.mark.parametrize("licence", [None, 7, ["mit", "bsd"], {"a": 1}, "x" * 300, "\x1b]0;owned\x07"])
+@pytest.mark.parametrize("config", [None, [], "opt", {"model_type": 5}, {"model_type": ["opt"]}])
+def test_what_is_of_another_type_is_not_taken(hub, licence, config):
+    hub.changes = {"cardData": {"license": licence}, "config": config}
+    plan = look_up("tiny/opt", pauses=())
+    assert plan.model_type is None
+    assert plan.licence == ("mit, bsd" if licence == ["mit", "bsd"] else None)
+
+
+@pytest.mark.parametrize("size", [None, -1, "12", 2.5, 2**70, True])
+def test_a_size_that_the_hub_does_not_say_is_asked_of_the_file(hub, size):
+    names = [name for name in hub.files if len(hub.files[name]) < 2000]
+    hub.changes = {"siblings": [{"rfilename": name, "size": size} for name in hub.files]}
+    plan = look_up("tiny/opt", pauses=())
+    assert {file.name: file.bytes for file in plan.files} == {n: len(c) for n, c in hub.files.items()}
+    assert {wanted for _, wanted, _ in hub.requests} == {"bytes=0-0"}
+    assert names
+
+
+def test_a_model_of_a_mirror_without_sizes_is_fetched(hub, text, quickly_prepared):
+    hub.sizes = False
+    assert get(plan_for("tiny/opt"), calibration=text).is_dir()
+
+
+def test_a_size_that_nobody_says_is_one_error(hub, monkeypatch):
+    hub.sizes = False
+    hub.storage.faults.extend(["no place"] * 9)
+    with pytest.raises(HubError, match=r"does not say how large config\.json is"):
+        look_up("tiny/opt", pauses=())
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (202, r"202 \(accepted\)"),
+        (204, "204"),
+        (451, r"451 \(unavailable for legal reasons\)"),
+        (403, "refuses access"),
+    ],
+)
+def test_a_status_of_the_hub_is_named(hub, status, words):
+    hub.api_faults.append(status)
+    with pytest.raises(HubError, match=words):
+        look_up("tiny/opt", pauses=())
+
+
+@pytest.mark.parametrize(
+    ("headers", "least"),
+    [
+        ({"Retry_After": "1"}, 1.0),
+        ({"RateLimit": '"api";r=0;t=1'}, 1.0),
+        ({"Retry_After": "nonsense"}, 0.0),
+    ],
+)
+def test_a_busy_hub_is_left_alone_as_long_as_it_asks(hub, headers, least):
+    hub.api_faults.append(headers)
+    began = monotonic()
+    assert look_up("tiny/opt", pauses=(0.0,)).commit == COMMIT
+    assert monotonic() - began >= least
+
+
+def test_a_hub_that_wants_to_be_left_alone_for_long_says_so_at_once(hub):
+    hub.api_faults.append({"Retry_After": "300"})
+    with pytest.raises(HubError, match="left alone for 300 s"):
+        look_up("tiny/opt")
+
+
+@pytest.mark.parametrize(
+    "location", ["http://[", "http://127.0.0.1:99999999/", "file:///etc/passwd", "ftp://x/y", "/api/models/tiny/opt"]
+)
+def test_a_hub_that_redirects_to_nowhere_is_one_error(hub, location):
+    hub.api_faults.extend([{"Location": location}] * 40)
+    with pytest.raises(HubError, match=r"makes no sense|cannot be reached|no web address"):
+        look_up("tiny/opt", pauses=())
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://[", "http://127.0.0.1:99999999", "ftp://x", "nonsense", "https://", "http://h/?x=1", "https://h#x"],
+)
+def test_an_endpoint_that_makes_no_sense_is_named(monkeypatch, address):
+    monkeypatch.setenv("HF_ENDPOINT", address)
+    with pytest.raises(HubError, match="HF_ENDPOINT is no web address"):
+        look_up("tiny/opt")
+
+
+def test_nothing_is_asked_that_nobody_asked_for(hub):
+    code = "from engine.library.hub import look_up; print(look_up('tiny/opt').commit)"
+    environment = {n: v for n, v in os.environ.items() if n != "HF_HUB_OFFLINE"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=ROOT)
+    assert done.stdout.strip() == COMMIT, done.stderr
+    assert {path.partition("?")[0] for path, _ in hub.api_requests} == {"/api/models/tiny/opt"}
+
+
+# ------------------------------------------------------------------------------------------------- search
+def test_a_search_brings_what_the_hub_says_of_each(hub):
+    hub.found = [
+        {
+            "id": "some/opt-chat", "downloads": 7, "likes": 3, "gated": "auto", "config": {"model_type": "opt"},
+            "tags": ["license:mit", "conversational"], "safetensors": {"parameters": {"F16": 9}, "total": 9},
+        },
+        {"id": "other/model"},
+        {"id": "third/model", "downloads": "many", "likes": None, "config": [], "tags": "x", "safetensors": None},
+        {"id": "../escape"},
+    ]  # fmt: skip
+    first, second, third = search("opt")
+    assert first == Found("some/opt-chat", "chat", "opt", True, 9, "mit", True, 7, 3)
+    assert second == Found("other/model", "base", None, False, None, None, False, 0, 0)
+    assert (third.repo, third.downloads, third.model_type) == ("third/model", 0, None)
+    assert "search=opt" in hub.api_requests[0][0]
+    assert hub.requests == []  # metadata only
+
+
+@pytest.mark.parametrize("answer", [{}, 5, None, ["x"], [{"nothing": 1}], "text"])
+def test_a_search_that_is_answered_with_something_else_is_one_error_or_finds_nothing(hub, answer):
+    hub.found = answer
+    try:
+        assert search("opt", pauses=()) == []
+    except HubError as error:
+        assert "makes no sense" in str(error)
 
 
 # -------------------------------------------------------------------------------------------- end to end

@@ -1,0 +1,117 @@
+"""The user's token for the Hub: of the environment, of huggingface-hub's login, or kept in the system's keychain."""
+
+import os
+import re
+import unicodedata
+from dataclasses import dataclass
+
+from engine.errors import HubError
+from engine.text import Text, keep_secret
+
+VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+KEYRING = ("flashbulb", "huggingface")  # service and user name of a token in the system's keychain
+NO_TOKEN_CHARACTER = re.compile(r"[^\x21-\x7e]")
+LOGIN = Text("huggingface-hub's login")
+KEYCHAIN = Text("the system's keychain")
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token, and where it was found. It never reads as the token itself."""
+
+    secret: str
+    source: str
+
+    def __repr__(self) -> str:
+        return f"Token(source={self.source!r})"
+
+
+def find_token() -> Token | None:
+    """The token that is in use: the environment comes before the login, and that before the keychain.
+
+    Raises HubError for one with a character that no token has, as what was copied out of a document may have.
+    """
+    found = _environment_token() or _login_token() or _keychain_token()
+    if found:
+        keep_secret(found.secret)
+        _check(found)
+    return found
+
+
+def token() -> str | None:
+    """The token itself. Raises HubError."""
+    found = find_token()
+    return found.secret if found else None
+
+
+def store_token(secret: str) -> None:
+    """Keep a token in the system's keychain. Raises HubError for what is no token, and where there is no keychain."""
+    found = Token(secret.strip(), Text("The token"))
+    keep_secret(found.secret)
+    if not found.secret:
+        raise HubError("There is no token to keep. Copy it from the page of your account, under Access Tokens.")
+    _check(found)
+    try:
+        import keyring
+
+        keyring.set_password(*KEYRING, found.secret)
+    except Exception as error:  # a backend may raise anything, as one that cannot be imported does
+        raise _no_keychain(error) from None  # its words may hold the token
+
+
+def forget_token() -> None:
+    """Take the token out of the keychain; harmless if there is none. Raises HubError where there is no keychain."""
+    if _keychain_token() is None:
+        return
+    try:
+        import keyring
+
+        keyring.delete_password(*KEYRING)
+    except Exception as error:
+        raise _no_keychain(error) from None
+
+
+def _environment_token() -> Token | None:
+    name = next((name for name in VARIABLES if os.environ.get(name, "").strip()), None)
+    return Token(os.environ[name].strip(), name) if name else None
+
+
+def _login_token() -> Token | None:
+    from huggingface_hub import get_token
+
+    try:
+        secret = get_token()
+    except Exception:  # a login that expired and cannot be renewed is none
+        return None
+    return Token(secret, LOGIN) if secret else None
+
+
+def _keychain_token() -> Token | None:
+    try:
+        import keyring
+
+        secret = keyring.get_password(*KEYRING)
+    except Exception:  # there is no keychain, it stays locked, or its backend cannot be imported
+        return None
+    return Token(secret, KEYCHAIN) if secret else None
+
+
+def _check(found: Token) -> None:
+    if wrong := NO_TOKEN_CHARACTER.search(found.secret):
+        raise HubError(
+            "{source} has a character that no token has: {character}, in place {place} of {length}. Copy it again.",
+            source=found.source,
+            character=_name_of(wrong[0]),
+            place=wrong.start() + 1,
+            length=len(found.secret),
+        )
+
+
+def _name_of(character: str) -> str:
+    return unicodedata.name(character, f"U+{ord(character):04X}").lower()
+
+
+def _no_keychain(error: Exception) -> HubError:
+    return HubError(
+        "The system's keychain cannot be used ({kind}). Give the token in HF_TOKEN instead.", kind=type(error).__name__
+    )

@@ -76,7 +76,7 @@ class Plan:
 
     @property
     def page(self) -> str:
-        return f"{endpoint()}/{self.repo}"
+        return page_of(self.repo)
 
     def needed(self, folder: Path) -> int:
         """Bytes of disk to fetch what `folder` lacks and then to prepare the model."""
@@ -140,6 +140,14 @@ def endpoint() -> str:
 
 def _bad_endpoint() -> HubError:
     return HubError("{variable} is no web address. Write it as https://host.", variable=ENDPOINT_VARIABLE)
+
+
+def page_of(repo: str) -> str:
+    """The web page of a repository, for a browser; on the usual Hub where HF_ENDPOINT makes no sense."""
+    try:
+        return f"{endpoint()}/{repo}"
+    except HubError:
+        return f"{DEFAULT_ENDPOINT}/{repo}"
 
 
 def is_repository(repo: str) -> bool:
@@ -360,7 +368,7 @@ def needed_files(repo: str, names: Collection[str]) -> list[str]:
 # -------------------------------------------------------------------------------------------- explanations
 def gated(repo: str, known_token: str | None) -> GatedError:
     """The error that says which page to visit."""
-    page = f"{endpoint()}/{repo}"
+    page = page_of(repo)
     if known_token:
         return GatedError(
             "{repo} is gated: its authors ask you to accept their terms. Do so on {page} with the account of the token "

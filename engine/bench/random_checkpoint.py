@@ -18,7 +18,7 @@ from mlx_lm.utils import _get_classes, quantize_model
 SHARD_BYTES = 5_000_000_000
 BLOCK_BYTES = 1 << 26  # of random bytes, drawn once and written again and again: a drive does not notice
 SPREAD = 0.02  # of unquantised weights, and of what quantised ones stand for
-SMALL_SCALES = {"mxfp4": 118, "mxfp8": 113, "nvfp4": 0x08}  # bytes: powers of two, and an 8-bit float
+SMALL_SCALES = {"mxfp4": 118, "mxfp8": 121, "nvfp4": 0x08}  # bytes: powers of two, and an 8-bit float
 NOT_NAN = 0xBF  # bits of an 8-bit float: all but the exponent's first
 STORED = {mx.uint32: "U32", mx.uint8: "U8", mx.float32: "F32", mx.float16: "F16", mx.bfloat16: "BF16"}
 

@@ -32,13 +32,18 @@ def numpy_product(x: np.ndarray, weight: mx.array) -> np.ndarray:
 
 def float32_blocks(rows: mx.array) -> Iterator[tuple[int, np.ndarray]]:
     """A matrix in runs of rows, each with the number of its first: float32 as it is, other dtypes block by block."""
+    halves = as_numpy(rows)
     if rows.dtype == mx.float32:
-        yield 0, np.array(rows, copy=False)
+        yield 0, halves
         return
-    halves = np.array(rows.view(mx.uint16) if rows.dtype == mx.bfloat16 else rows, copy=False)
     step = max(1, BLOCK // max(1, rows.shape[1]))
     for start in range(0, len(halves), step):
         yield start, as_float32(halves[start : start + step])
+
+
+def as_numpy(array: mx.array) -> np.ndarray:
+    """The memory of an array, evaluated; bfloat16, which numpy does not know, as uint16."""
+    return np.array(array.view(mx.uint16) if array.dtype == mx.bfloat16 else array, copy=False)
 
 
 def as_float32(halves: np.ndarray) -> np.ndarray:

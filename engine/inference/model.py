@@ -4,12 +4,12 @@ from time import monotonic, perf_counter
 
 import mlx.core as mx
 import numpy as np
-from mlx_lm.models.cache import KVCache
 
 from engine.arrays.products import use_fast_products
 from engine.errors import PromptError
 from engine.flash.profile import DEFAULT_THREADS, DriveProfile, profile_path
 from engine.flash.reader import open_reader
+from engine.inference.context import Context
 from engine.inference.generate import Generation
 from engine.memory.pool import NeuronPool
 from engine.memory.window import Window
@@ -26,6 +26,7 @@ from engine.streaming.neurons import Flash, Pass, StreamedFFN
 from engine.streaming.overlap import Overlap
 from engine.streaming.whole_layers import LayerStream
 from engine.system import pressure
+from engine.system.allocator import give_back_free_memory, long_lived
 from engine.system.footprint import footprint
 from engine.tokens.tokenizer import tokenizer_of
 
@@ -48,6 +49,7 @@ class LoadedModel:
         plan = plan_memory(sizes, settings)
         self.context, self.dtype, self.budget = plan.context, plan.dtype, plan.budget
         mx.set_cache_limit(plan.cache_limit)
+        self._context = Context(self._model, plan.dtype)
         profile = DriveProfile.load(profile_path(prepared.folder))
         self.outlook = Outlook(sizes, profile)
         self.reader = open_reader(*reading(settings, profile, prepared.bundles.layers[0].row_bytes))
@@ -65,7 +67,6 @@ class LoadedModel:
             raise
         self.cached_tokens: list[int] = []
         self._next_look = 0.0  # at how short of memory the system is
-        self._cache = [KVCache() for _ in range(self.layers)]
 
     @property
     def layers(self) -> int:
@@ -114,6 +115,7 @@ class LoadedModel:
         dense = self.settings.selection == "dense"
         current = self._begin(whole_layers=True, cancelled=cancelled, observer=observer)
         logits = []
+        self._context.make_room(len(tokens))
         for start in range(0, len(tokens), PREFILL_TOKENS):
             block = tokens[start : start + PREFILL_TOKENS]
             current.seeding = not dense and start + PREFILL_TOKENS >= len(tokens)
@@ -123,6 +125,7 @@ class LoadedModel:
     def decode(self, token: int, cancelled=None, observer=None) -> tuple[mx.array, Pass]:
         """Append one token to the context. Logits [1, 1, vocabulary] and the pass that was made."""
         current = self._begin(cancelled=cancelled, observer=observer)
+        self._context.make_room(1)
         self.flash.overlap.begin()
         logits = self._forward([token])
         self.flash.overlap.end(perf_counter() - current.began)
@@ -130,8 +133,7 @@ class LoadedModel:
 
     def trim(self, tokens: int) -> None:
         """Keep the first `tokens` tokens of the context."""
-        for cache in self._cache:
-            cache.trim(cache.offset - tokens)
+        self._context.trim(tokens)
         del self.cached_tokens[tokens:]
 
     def forget(self) -> None:
@@ -145,10 +147,11 @@ class LoadedModel:
             layer.ffn.pool.forget()
 
     def keep_within_budget(self, footprint_bytes: int) -> None:
-        """Give back what MLX keeps for reuse when the process has grown beyond the budget all the same, and part of the
+        """Give back what is kept for reuse when the process has grown beyond the budget all the same, and part of the
         neuron pools when the system is critically short of memory. Between two tokens."""
         if footprint_bytes - self.baseline_bytes > self.budget.ceiling:
             mx.clear_cache()
+            give_back_free_memory()
         if monotonic() >= self._next_look:
             self._next_look = monotonic() + LOOK_S
             if pressure.memory_pressure() >= pressure.Pressure.CRITICAL:
@@ -175,7 +178,7 @@ class LoadedModel:
             return
         self.flash.stream.close()
         self.reader.close()
-        self._model = self._cache = self.flash = None
+        self._model = self._context = self.flash = None
         mx.clear_cache()
 
     def _begin(self, **kind) -> Pass:
@@ -197,7 +200,7 @@ class LoadedModel:
             )
         self.flash.window.advance(len(tokens))
         try:
-            logits = self._model(mx.array([tokens]), self._cache, last_only).astype(mx.float32)
+            logits = self._model(mx.array([tokens]), self._context.caches, last_only).astype(mx.float32)
             mx.eval(logits)
         except BaseException:
             self.flash.stream.drop()
@@ -225,6 +228,9 @@ class LoadedModel:
             if self.settings.overlap and self.settings.selection == "predictor" and self.settings.window:
                 layer.ffn.look_ahead = LookAhead()
             mx.eval(*(b for b in (down_bias,) if b is not None))
+        with long_lived():
+            for weight in weights.values():  # one by one: as stored and as computed, no two are there at once
+                mx.eval(weight)
         self._model.load_weights(list(weights.items()), strict=True)
         use_fast_products(self._model)
         mx.eval(self._model.parameters())

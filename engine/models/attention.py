@@ -4,6 +4,8 @@ import mlx.core as mx
 import numpy as np
 from mlx_lm.models.base import scaled_dot_product_attention
 
+from engine.arrays.products import as_float32, as_numpy
+
 
 def attend(
     queries: mx.array, keys: mx.array, values: mx.array, cache, mask, scale: float, rope=None
@@ -26,8 +28,9 @@ def attend(
 
 
 def _attend_numpy(queries: mx.array, keys: mx.array, values: mx.array, mask, scale: float) -> mx.array:
-    """Many tokens on the CPU, where MLX's attention takes some twenty times as long; one head at a time."""
-    q, k, v = (np.array(a.astype(mx.float32)) for a in (queries, keys, values))
+    """Many tokens on the CPU, where MLX's attention takes some twenty times as long; one head at a time, so that no
+    more than that is ever there in float32."""
+    q, k, v = (as_numpy(a) for a in (queries, keys, values))
     (batch, heads, length, _), tokens, group = q.shape, k.shape[2], q.shape[1] // k.shape[1]
     hidden = None
     if isinstance(mask, str):
@@ -36,11 +39,12 @@ def _attend_numpy(queries: mx.array, keys: mx.array, values: mx.array, mask, sca
         hidden = ~np.array(mask).reshape(length, tokens)
     out = np.empty((batch, heads, length, v.shape[-1]), np.float32)
     for b, head in np.ndindex(batch, heads):
-        scores = (q[b, head] * np.float32(scale)) @ k[b, head // group].T
+        one_query, one_key, one_value = (as_float32(a) for a in (q[b, head], k[b, head // group], v[b, head // group]))
+        scores = (one_query * np.float32(scale)) @ one_key.T
         if hidden is not None:
             scores[hidden] = -np.inf
         scores -= scores.max(axis=1, keepdims=True)
         np.exp(scores, out=scores)
         scores /= scores.sum(axis=1, keepdims=True)
-        np.matmul(scores, v[b, head // group], out=out[b, head])
+        np.matmul(scores, one_value, out=out[b, head])
     return mx.array(out).astype(queries.dtype)

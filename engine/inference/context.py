@@ -1,0 +1,52 @@
+"""The context: keys and values of the tokens so far, with room made before it is needed."""
+
+import mlx.core as mx
+import mlx.nn as nn
+from mlx_lm.models.cache import KVCache
+
+from engine.models.caches import shaped_caches
+from engine.system.allocator import long_lived
+
+
+class Context:
+    """The caches of all layers. mlx-lm's own grow by themselves, all layers within one graph; here each array grows by
+    itself, before the pass that needs it: at most one is in memory twice."""
+
+    def __init__(self, network: nn.Module, dtype: mx.Dtype):
+        """network: not yet evaluated, nor streamed. dtype: of keys and values."""
+        shapes = [(cache.keys.shape, cache.values.shape) for cache in shaped_caches(network)]
+        self.caches = [_empty(keys, values, dtype) for keys, values in shapes]
+
+    @property
+    def tokens(self) -> int:
+        return self.caches[0].offset
+
+    def make_room(self, tokens: int) -> None:
+        """Let so many more tokens fit, in whole steps. What is in memory already stays as it is."""
+        rows = -(-(self.tokens + tokens) // KVCache.step) * KVCache.step
+        with long_lived():
+            for cache in self.caches:
+                if cache.keys.shape[2] < rows:
+                    cache.keys = _longer(cache.keys, cache.offset, rows)
+                    cache.values = _longer(cache.values, cache.offset, rows)
+
+    def trim(self, tokens: int) -> None:
+        """Keep the first `tokens` tokens."""
+        for cache in self.caches:
+            cache.trim(cache.offset - tokens)
+
+
+def _empty(keys: tuple[int, ...], values: tuple[int, ...], dtype: mx.Dtype) -> KVCache:
+    """A cache without room. keys, values: [batch, heads, rows, width]."""
+    cache = KVCache()
+    cache.keys, cache.values = (mx.zeros((*shape[:2], 0, shape[3]), dtype) for shape in (keys, values))
+    return cache
+
+
+def _longer(array: mx.array, used: int, rows: int) -> mx.array:
+    """An array [batch, heads, rows, width] that begins with the `used` rows of a shorter one, evaluated."""
+    batch, heads, _, width = array.shape
+    room = mx.zeros((batch, heads, rows - used, width), array.dtype)
+    longer = mx.concatenate([array[..., :used, :], room], axis=2)
+    mx.eval(longer)
+    return longer

@@ -1,0 +1,14 @@
+"""The caches of a model, of whatever architecture: what its layers remember of the tokens before."""
+
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+from mlx_lm.models.cache import make_prompt_cache
+
+
+def shaped_caches(model: nn.Module, tokens: int = 1) -> list[Any]:
+    """mlx-lm's caches by layer, as they are after so many tokens: shapes and dtypes are known, nothing is evaluated."""
+    caches: list[Any] = make_prompt_cache(model)
+    model(mx.zeros((1, tokens), mx.int32), caches)
+    return caches

@@ -202,8 +202,8 @@ class LibraryWindow(QMainWindow):
         box.open()
 
     def _remove(self, row: Row) -> None:
-        from engine.library.getting import remove
         from engine.library.local import give_up
+        from engine.library.removing import remove
 
         self.jobs.forget(row.repo)
         self._offered.pop(row.repo, None)

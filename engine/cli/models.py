@@ -205,7 +205,7 @@ def _get(bar, print_json, args) -> None:
 
 
 def _remove(print_json, args) -> None:
-    from engine.library.getting import remove
+    from engine.library.removing import remove
 
     freed = remove(args.repo)
     if args.json:

@@ -4,6 +4,7 @@ models/.downloads/facebook--opt-125m/    one on its way: plan.json, checkpoint/,
 """
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from engine.errors import HubError
 from engine.library import hub
+from engine.system.documents import try_read
 from engine.system.files import hold, write_whole
 from engine.system.folders import models_folder
 from engine.text import Text
@@ -29,7 +31,8 @@ class Unfinished:
 
 
 def unfinished() -> list[Unfinished]:
-    plans = (read_plan(path.parent) for path in sorted((models_folder() / DOWNLOADS).glob(f"*/{PLAN}")))
+    """The downloads that were begun, by name. A plan that cannot be read is none."""
+    plans = (read_plan(path.parent) for path in _plans())
     return [
         Unfinished(plan.repo, plan.commit, plan.fetched(checkpoint_folder(plan.repo)), plan.bytes)
         for plan in plans
@@ -37,17 +40,26 @@ def unfinished() -> list[Unfinished]:
     ]
 
 
+def _plans() -> list[Path]:
+    try:
+        return sorted((models_folder() / DOWNLOADS).glob(f"*/{PLAN}"))
+    except OSError:  # a folder that may not be entered
+        return []
+
+
 def checkpoint_folder(repo: str) -> Path:
-    """Where a checkpoint is downloaded to, until it is prepared."""
+    """The folder that a checkpoint is downloaded to, until it is prepared."""
     return work_folder(repo) / "checkpoint"
 
 
 # ------------------------------------------------------------------------------------------ names and locks
 def folder_name(repo: str) -> str:
+    """The name of a repository's folder."""
     return repo.replace("/", "--")  # which a repository's name never holds
 
 
 def work_folder(repo: str) -> Path:
+    """The folder of what a download needs while it is on its way."""
     return models_folder() / DOWNLOADS / folder_name(repo)
 
 
@@ -69,13 +81,14 @@ def alone(repo: str) -> Iterator[None]:
 
 
 def read_plan(work: Path) -> hub.Plan | None:
-    try:
-        content = json.loads((work / PLAN).read_text())
-        return hub.Plan(**content | {"files": tuple(hub.RemoteFile(**file) for file in content["files"])})
-    except (OSError, ValueError, KeyError, TypeError):
+    """The plan of a download that was begun in a folder; None where there is none that can be used."""
+    plan = try_read(work / PLAN, hub.Plan)
+    if plan is None or not hub.is_repository(plan.repo):
         return None
+    return plan if all(file.bytes >= 0 and re.fullmatch(r"\w[\w.-]*", file.name) for file in plan.files) else None
 
 
-def write_json(path: Path, content: dict) -> None:
+def write_json(path: Path, content: dict[str, object]) -> None:
+    """Write a file of names and values in one step, and the folders above it. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, json.dumps(content, indent=2) + "\n")

@@ -1,7 +1,6 @@
-"""Getting a model: looked up, downloaded, prepared; and removing it."""
+"""Getting a model: looked up, downloaded, prepared."""
 
 import json
-import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import asdict
@@ -17,38 +16,20 @@ from engine.library.begun import (
     checkpoint_folder,
     folder_name,
     read_plan,
-    unfinished,
     work_folder,
     write_json,
 )
 from engine.library.download import Progress, Transfer, download
-from engine.library.local import note
+from engine.library.removing import discard, finish_removals, make_way
 from engine.library.token import token
 from engine.models import architecture
-from engine.store.installed import folder_of, installed
+from engine.store.installed import folder_of
 from engine.store.manifest import MANIFEST
 from engine.system.folders import models_folder
 
 LOOK_UP = Transfer(tries=3, longest_pause=4.0, longest_asked=60.0)  # for a small file that somebody waits for
 
 
-def remove(repo: str) -> int:
-    """Delete a model and what was downloaded of it. Returns the bytes it had; raises HubError if there is nothing."""
-    found = [m for m in installed() if m.repo == repo]
-    work = work_folder(repo)
-    if not hub.is_repository(repo) or not (found or work.is_dir()):
-        raise HubError("{repo} is not on disk. `flashbulb models` lists what is.", repo=repo)
-    freed = sum(m.bytes for m in found) + sum(u.done for u in unfinished() if u.repo == repo)
-    with alone(repo):
-        for model in found:
-            (model.folder / MANIFEST).unlink()  # first, so that nothing half deleted looks whole
-            model.folder.unlink() if model.folder.is_symlink() else shutil.rmtree(model.folder)
-            note(model.folder).unlink(missing_ok=True)
-        shutil.rmtree(work, ignore_errors=True)
-    return freed
-
-
-# ------------------------------------------------------------------------------------------ getting a model
 def plan_for(repo: str, revision: str | None = None) -> hub.Plan:
     """What `get` would fetch, asking the Hub. What was begun goes on with its commit; what is whole needs no Hub."""
     begun = read_plan(work_folder(repo)) if hub.is_repository(repo) else None
@@ -88,6 +69,8 @@ def get(
     with alone(plan.repo):
         if folder := folder_of(plan.repo):
             return folder
+        finish_removals()
+        make_way(models_folder() / folder_name(plan.repo))
         checkpoint = _fetch(plan, progress, stop, transfer)
         return _prepare(plan, checkpoint, preparing, stop, options)
 
@@ -98,7 +81,7 @@ def _fetch(plan: hub.Plan, progress, stop, transfer) -> Path:
     checkpoint = checkpoint_folder(plan.repo)
     begun = read_plan(work)
     if begun and begun.commit != plan.commit:
-        shutil.rmtree(work)  # files of two commits may not be mixed
+        discard(work)  # files of two commits may not be mixed
     plan.check_room(checkpoint)
     write_json(work / PLAN, asdict(plan))
     known_token = token()
@@ -134,7 +117,7 @@ def _prepare(plan: hub.Plan, checkpoint: Path, preparing, stop: threading.Event,
         preparing(stage, share)
 
     prepared, folder = work_folder(plan.repo) / "prepared", models_folder() / folder_name(plan.repo)
-    shutil.rmtree(prepared, ignore_errors=True)  # of a run that ended just before it could be moved
+    discard(prepared)  # of a run that ended just before it could be moved
     prepare(checkpoint, prepared, name=plan.repo.split("/")[-1], progress=report, **options)
     _name_source(prepared / MANIFEST, plan)
     try:
@@ -143,7 +126,7 @@ def _prepare(plan: hub.Plan, checkpoint: Path, preparing, stop: threading.Event,
         raise HubError(
             "{folder} is in the way ({reason}). Move it elsewhere.", folder=folder, reason=error.strerror
         ) from error
-    shutil.rmtree(work_folder(plan.repo), ignore_errors=True)
+    discard(work_folder(plan.repo))
     return folder
 
 

@@ -3,20 +3,28 @@
 models/.adding/mine.json                 of which folder models/mine/ was prepared, or models/mine.partial/ is being
 """
 
-import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import count
 from os.path import lexists
 from pathlib import Path
 
 from engine.library.begun import alone, write_json
 from engine.store.manifest import MANIFEST
+from engine.system.documents import try_read
 from engine.system.folders import models_folder
 
 ADDING = ".adding"
 WEIGHTS = (".safetensors", ".bin")
+
+
+@dataclass(frozen=True)
+class Note:
+    """The folder of the checkpoint that a model is or was to be made of."""
+
+    checkpoint: str
 
 
 def is_checkpoint(folder: Path) -> bool:
@@ -90,10 +98,14 @@ def note(folder: Path) -> Path:
 
 
 def _noted() -> Iterator[tuple[Path, Path]]:
-    """Checkpoints, and the folders that are or were to be made of them."""
-    for note in sorted((models_folder() / ADDING).glob("*.json")):
-        try:
-            checkpoint = Path(json.loads(note.read_text(encoding="utf-8"))["checkpoint"])
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-        yield checkpoint, models_folder() / note.stem
+    """Checkpoints, and the folders that are or were to be made of them. A note that cannot be read is none."""
+    for path in _note_files():
+        if noted := try_read(path, Note):
+            yield Path(noted.checkpoint), models_folder() / path.stem
+
+
+def _note_files() -> list[Path]:
+    try:
+        return sorted((models_folder() / ADDING).glob("*.json"))
+    except OSError:  # a folder that may not be entered
+        return []

@@ -2482,6 +2482,10 @@
         <translation>{folder} 已占用此位置（{reason}）。请将它移到别处。</translation>
     </message>
     <message>
+        <source>{folder} is in the way. Move it elsewhere.</source>
+        <translation>{folder} 占用了位置。请将它移到别处。</translation>
+    </message>
+    <message>
         <source>{folder} is no complete prepared model: it has no {manifest}. {cure}</source>
         <translation>{folder} 不是完整的准备好的模型：其中没有 {manifest}。{cure}</translation>
     </message>

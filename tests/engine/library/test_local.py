@@ -7,8 +7,8 @@ import pytest
 
 from engine.cli.main import main
 from engine.errors import CheckpointError
-from engine.library.getting import remove
 from engine.library.local import add, added, adding, give_up, is_checkpoint
+from engine.library.removing import remove
 from engine.store.installed import installed
 from engine.store.manifest import PreparedModel
 from tests.helpers.checkpoints import write_text

@@ -1,6 +1,7 @@
 """The main window: title bar, menus, and the panes side by side."""
 
 import sys
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QEvent, QSettings, QSize, Qt, QTimer
@@ -121,7 +122,7 @@ class MainWindow(QMainWindow):
         self._model = model
         self._changing_model = self.host.state in (State.ANSWERING, State.STOPPING)
         if self._changing_model:
-            self.chat.stop()
+            self.host.stop()
             return
         memory = self.settings.section("memory")
         self.host.load(model, memory_budget=memory.pop("budget"), **memory)
@@ -357,6 +358,7 @@ class MainWindow(QMainWindow):
         self.chat.answered.connect(self.notifier.on_answered)
         self.chat.shown.connect(self.sidebar.set_shown)
         self.chat.shown.connect(self._remember)
+        self.chat.answering.connect(self.sidebar.set_answering)
         self.sidebar.opened.connect(self._open)
         self.sidebar.deleted.connect(self._on_deleted)
         self.sidebar.export_asked.connect(self.transfer.export)
@@ -417,18 +419,17 @@ class MainWindow(QMainWindow):
             set_text_size(value)
 
     # ------------------------------------------------------------------ conversations
-    def _open(self, id_: str, message: str | None) -> None:
-        self._wanted_message = message
-        self.storage.open(id_, self._on_opened, self._on_not_there)
+    def _open(self, id_: str, message: str | None = None, words: str = "") -> None:
+        self.storage.open(id_, partial(self._on_opened, message, words), self._on_not_there)
 
-    def _on_opened(self, conversation: Conversation) -> None:
-        message = conversation.messages.get(self._wanted_message)
+    def _on_opened(self, wanted: str | None, words: str, conversation: Conversation) -> None:
+        message = conversation.messages.get(wanted)
         if message:
             conversation.show(message)
         if conversation is not self.chat.conversation or message:
             self.chat.show_conversation(conversation)
         if message:
-            self.chat.transcript.go_to(message)
+            self.chat.show_found(message, words)
 
     def _on_not_there(self, error: Exception) -> None:
         self.sidebar.say(str(error))
@@ -448,7 +449,7 @@ class MainWindow(QMainWindow):
 
     def _on_imported(self, conversations: list[Conversation]) -> None:
         if conversations:
-            self._open(conversations[0].id, None)
+            self._open(conversations[0].id)
 
     def _export(self) -> None:
         self.transfer.export(self.chat.conversation.id)

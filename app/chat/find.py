@@ -110,6 +110,18 @@ class FindBar(QWidget):
         self.field.selectAll()
         self._look_again()
 
+    def look_for(self, words: str, message: Message) -> None:
+        """Show these words, in this message if they are there. The focus stays where it is."""
+        self.show()
+        self.field.setText(words)
+        self._timer.stop()
+        self._hits = self._look()
+        there = (number for number, hit in enumerate(self._hits) if hit.message is message)
+        if self._hits:
+            self._go_to(next(there, 0))
+        else:
+            self._show()
+
     def close_bar(self) -> None:
         """Put the bar and its marks away."""
         self.hide()

@@ -34,6 +34,7 @@ class ChatView(QWidget):
     """One conversation is shown at a time. Asks the host, shows what comes back, and keeps all of it in the storage."""
 
     shown = Signal(str)  # the id of the conversation that is shown now
+    answering = Signal(str)  # the id of the conversation in which an answer is being written; "" for none
     answered = Signal(object, object)  # Conversation, Message: an answer has ended
 
     def __init__(
@@ -98,8 +99,9 @@ class ChatView(QWidget):
             self._begin(answer)
 
     def stop(self) -> None:
-        """End the answer that is being written."""
-        self._host.stop()
+        """End the answer that is being written here; one of another conversation goes on."""
+        if self._is_answering_here():
+            self._host.stop()
 
     def new_chat(self) -> None:
         """Show an empty conversation. An answer that is being written goes on in its own."""
@@ -119,6 +121,12 @@ class ChatView(QWidget):
         self.parameters.show_parameters(conversation.parameters)
         self._on_state(self._host.state)
         self.shown.emit(conversation.id)
+
+    def show_found(self, message: Message, words: str) -> None:
+        """Go to a message of the conversation that is shown, and mark what was found there."""
+        self.transcript.go_to(message)
+        if words:
+            self.find.look_for(words, message)
 
     def last_question(self) -> Question | None:
         """The latest question, which is then shown."""
@@ -145,6 +153,7 @@ class ChatView(QWidget):
         self._job = Job(conversation, answer)
         self._storage.keep(conversation, answer)
         saved = self._storage.save_now()  # nothing is generated before what was typed is on disk
+        self.answering.emit(conversation.id)
         self._show_path()
         self.transcript.go_to_end()
         options = options_of(conversation.parameters, self._settings)
@@ -154,6 +163,9 @@ class ChatView(QWidget):
 
     def _can_answer(self) -> bool:
         return self._host.state is State.READY
+
+    def _is_answering_here(self) -> bool:
+        return self._job is not None and self._job.conversation is self.conversation
 
     def _show_path(self) -> None:
         path = self.conversation.path()
@@ -233,19 +245,24 @@ class ChatView(QWidget):
         blocked = {
             State.EMPTY: self.tr("No model is loaded"),
             State.LOADING: self.tr("The model is loading"),
+            State.ANSWERING: self.tr("An answer is being written in another chat"),
             State.STOPPING: self.tr("The answer is being stopped"),
             State.FAILED: self.tr("No model is loaded"),
             State.CLOSED: self.tr("Flashbulb is closing"),
         }
         if state is State.READY:
             self.composer.set_ready()
-        elif state is State.ANSWERING:
+        elif state is State.ANSWERING and self._is_answering_here():
             self.composer.set_answering()
         else:
             self.composer.set_blocked(blocked[state])
         if state is State.LOADING:
             self._clear_notice()
             self.composer.meter.say(self.tr("Loading the model…"))
+        elif state is State.ANSWERING and not self._is_answering_here():
+            self.composer.meter.say(blocked[state])
+        else:
+            self._show_context()
         self._show_what_is_possible()
 
     def _on_loaded(self, _model: ModelInfo) -> None:
@@ -280,6 +297,7 @@ class ChatView(QWidget):
 
     def _end_job(self, details: str = "") -> None:
         job, widget, self._job = self._job, self._job_widget(), None
+        self.answering.emit("")
         job.conversation.updated = max(job.conversation.updated, job.message.created)
         self._storage.keep(job.conversation, job.message)
         self._storage.save_now()

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import groupby, pairwise
 
+from app.conversations.plain import plain
 from app.widgets.language import tr
 
 USER, ASSISTANT = "user", "assistant"
@@ -200,7 +201,7 @@ class Conversation:
 
 def title_from(text: str) -> str:
     """A title made of the first words of a message."""
-    words = " ".join(text.split())
+    words = plain(text) or " ".join(text.split())
     if len(words) <= TITLE_LENGTH:
         return words
     cut = words[:TITLE_LENGTH]

@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QApplication, QComboBox, QWidget
 
 from app.widgets import colours as module
 from app.widgets.colours import colours
-from tests.app.test_main_window import last_answer, type_and_send, wait_until_ready
+from tests.helpers.chatting import last_answer, type_and_send, wait_until_ready
 from tests.helpers.fake_engine import FakeEngine
 
 PATIENCE = 60_000  # the engine's parts are imported first

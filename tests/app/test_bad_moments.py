@@ -25,7 +25,7 @@ from app.library.survey import STARTER
 from app.settings.registry import FILE as SETTINGS_FILE
 from engine.inference.generate import Generation
 from tests.app.chat.test_conversations import stored
-from tests.app.test_main_window import last_answer, shown_notice, type_and_send, wait_until_ready
+from tests.helpers.chatting import last_answer, shown_notice, type_and_send, wait_until_ready
 from tests.helpers.checkpoints import write_text
 from tests.helpers.dropping import drop
 from tests.helpers.fake_engine import FakeEngine, Gate, token_statistics

@@ -9,27 +9,9 @@ from app.chat.notice import Notice
 from app.chat.welcome import EXAMPLES
 from app.host.engine_host import State
 from engine.errors import PreparedModelError, ReadError
+from tests.helpers.chatting import last_answer, shown_notice, type_and_send, wait_until_ready
 from tests.helpers.dropping import checkpoint_in, drop, drop_data
 from tests.helpers.fake_engine import FakeEngine, Gate
-
-
-def type_and_send(qtbot, window, text):
-    qtbot.keyClicks(window.chat.composer.entry, text)
-    qtbot.keyClick(window.chat.composer.entry, Qt.Key.Key_Return)
-
-
-def wait_until_ready(qtbot, window):
-    qtbot.waitUntil(lambda: window.host.state is State.READY)
-
-
-def last_answer(window):
-    return window.chat.transcript.messages()[-1]
-
-
-def shown_notice(qtbot, parent):
-    notice = parent.findChild(Notice)
-    qtbot.waitUntil(notice.message.isVisible)
-    return notice
 
 
 def test_a_typed_question_is_answered(qtbot, open_window):
@@ -252,7 +234,7 @@ def test_a_folder_that_is_dropped_on_a_field_is_for_the_window(qtbot, open_windo
     fields = [w for w in window.findChildren(QWidget) if isinstance(w, QLineEdit | QTextEdit | QPlainTextEdit)]
     before = [words(field) for field in fields]
     named = {field.accessibleName() for field in fields}
-    assert {"Search conversations", "Title", "Find in this chat", "System prompt", "Message"} <= named
+    assert {"Search chats", "Title", "Find in this chat", "System prompt", "Message"} <= named
     for place in places:
         assert drop(place, tmp_path), place
     assert opened == [str(tmp_path)] * len(places)

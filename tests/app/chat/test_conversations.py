@@ -11,7 +11,7 @@ from app.conversations.conversation import INTERRUPTED
 from app.conversations.store import FILE, ConversationStore
 from app.host.engine_host import State
 from engine.errors import ReadError
-from tests.app.test_main_window import last_answer, type_and_send, wait_until_ready
+from tests.helpers.chatting import last_answer, type_and_send, wait_until_ready
 from tests.helpers.fake_engine import FakeEngine, Gate
 from tests.helpers.talks import save, talk
 

@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt
 from app.chat.transcript import PAGE
 from app.conversations.conversation import Conversation
 from app.host.engine_host import State
-from tests.app.test_main_window import last_answer, type_and_send, wait_until_ready
+from tests.helpers.chatting import last_answer, type_and_send, wait_until_ready
 from tests.helpers.fake_engine import FakeEngine, Gate
 
 CONTROL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier

@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt
 from app.chat import guide
 from app.chat.guide import Capability
 from app.library.verdict import Kind
-from tests.app.test_main_window import type_and_send, wait_until_ready
+from tests.helpers.chatting import type_and_send, wait_until_ready
 
 PATIENCE = 60_000  # the engine's parts are imported first
 GB = 1_000_000_000

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QFileDialog, QMessageBox
 
 from app.desktop.diagnostics import LINES, RecentLog
 from engine.errors import ReadError
-from tests.app.test_main_window import type_and_send, wait_until_ready
+from tests.helpers.chatting import type_and_send, wait_until_ready
 from tests.helpers.fake_engine import FakeEngine
 
 PATIENCE = 60_000  # the engine's parts are imported first

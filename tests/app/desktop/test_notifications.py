@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QApplication
 from app.conversations.conversation import Conversation
 from app.desktop import notifications
 from app.library.jobs import Job, JobState
-from tests.app.test_main_window import last_answer, type_and_send, wait_until_ready
+from tests.helpers.chatting import last_answer, type_and_send, wait_until_ready
 from tests.helpers.fake_engine import FakeEngine, Gate, Pause
 
 

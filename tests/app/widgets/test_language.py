@@ -9,13 +9,13 @@ from PySide6.QtCore import QLocale
 from PySide6.QtWidgets import QDialogButtonBox
 
 import engine
-from app.chat.sidebar import ConversationsModel
+from app.chat.conversations_model import ConversationsModel
 from app.host.engine_host import State
 from app.settings.window import SettingsWindow
 from app.widgets import language, units
 from engine.errors import CheckpointError, FlawError
 from engine.text import Text
-from tests.app.test_main_window import shown_notice
+from tests.helpers.chatting import shown_notice
 
 
 @pytest.fixture

@@ -544,6 +544,10 @@
         <translation>正在载入模型</translation>
     </message>
     <message>
+        <source>An answer is being written in another chat</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>The answer is being stopped</source>
         <translation>正在停止回答</translation>
     </message>
@@ -646,8 +650,8 @@
 <context>
     <name>ConversationList</name>
     <message>
-        <source>Conversations</source>
-        <translation>对话</translation>
+        <source>Chats</source>
+        <translation type="unfinished"></translation>
     </message>
 </context>
 <context>
@@ -656,15 +660,15 @@
         <source>Pinned</source>
         <translation>已置顶</translation>
     </message>
-    <message numerus="yes">
-        <source>%n conversation(s)</source>
-        <translation>
-            <numerusform>%n 个对话</numerusform>
-        </translation>
-    </message>
     <message>
         <source>Nothing found</source>
         <translation>未找到结果</translation>
+    </message>
+    <message numerus="yes">
+        <source>%n chat(s)</source>
+        <translation type="unfinished">
+            <numerusform></numerusform>
+        </translation>
     </message>
     <message>
         <source>New chat</source>
@@ -673,6 +677,10 @@
     <message>
         <source>, pinned</source>
         <translation>，已置顶</translation>
+    </message>
+    <message>
+        <source>, an answer is being written</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Today</source>
@@ -1901,8 +1909,8 @@
         <translation>搜索</translation>
     </message>
     <message>
-        <source>Search conversations</source>
-        <translation>搜索对话</translation>
+        <source>Search chats</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Sidebar</source>

@@ -16,6 +16,9 @@ os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "16")
 
 from engine.errors import BudgetError, CancelledError, FlashbulbError, PreparedModelError, PromptError, ReadError
 from engine.settings import GenerationOptions, Settings
+from engine.system.open_files import guard_file_limit
+
+guard_file_limit()
 
 __all__ = [
     "BudgetError",

@@ -3,7 +3,6 @@
 Not for the GUI's thread: it looks at disks, and the engine takes a while to import.
 """
 
-import json
 import re
 from dataclasses import dataclass, field
 from functools import partial
@@ -190,11 +189,14 @@ def for_repository(repo: str) -> Row:
 
 
 def for_checkpoint(folder: Path, budget: int | None = None, window: int = 5) -> Row:
-    """A row for a checkpoint on disk that is to be prepared, or was. Raises CheckpointError, OSError, ValueError."""
+    """A row for a checkpoint on disk that is to be prepared, or was. Raises CheckpointError."""
+    from engine.errors import CheckpointError
     from engine.library.local import WEIGHTS, added
+    from engine.system.documents import DOWNLOAD_AGAIN, parsing, read_json
     from engine.system.folders import models_folder
 
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    with parsing(folder / "config.json", CheckpointError, DOWNLOAD_AGAIN):
+        config = read_json(folder / "config.json")
     size = sum(file.stat().st_size for suffix in WEIGHTS for file in folder.glob(f"*{suffix}"))
     machine = _Machine(memory_available(), memory_total(), drive_profile(models_folder()), budget, window)
     verdict = _judged(machine, size, config, None)

@@ -192,7 +192,7 @@ class Preferences(QObject):
             self.notice = self.tr("{0} cannot be read ({1}): default settings are used.").format(
                 self._path, error.strerror
             )
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             log.info("settings: %r", error)
             self._put_aside()
         else:

@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from engine.errors import FlashbulbError
+from engine.system.folders import given_path
 from engine.text import readable, text_of, to_line
 
 HELD_OUT = Path(__file__).parents[2] / "resources" / "starter" / "heldout.jsonl.gz"
@@ -55,17 +56,21 @@ def add_to(commands, bar, print_json, positive, size) -> None:
     window.add_argument("model", metavar="MODEL", help="a prepared model's folder, or `starter`")
     window.set_defaults(benchmark=_window)
     for action in (table3, window):
-        action.add_argument("--text", type=Path, metavar="FILE", help="what a model reads; built-in talk by default")
+        action.add_argument(
+            "--text", type=given_path, metavar="FILE", help="what a model reads; built-in talk by default"
+        )
         action.add_argument("--window", type=positive, default=5, metavar="K", help="tokens, of a model")
 
     checkpoint = actions.add_parser("checkpoint", help="write random weights of a real size, to try `prepare` on")
-    checkpoint.add_argument("out", type=Path, metavar="FOLDER")
+    checkpoint.add_argument("out", type=given_path, metavar="FOLDER")
     checkpoint.add_argument("--shape", choices=[name for name in shapes if name.startswith("opt-")], default="opt-1.3b")
     checkpoint.add_argument("--dtype", choices=DTYPES, default="float16")
     checkpoint.set_defaults(run=_checkpoint)
 
     report = actions.add_parser("report", help="all of them, as one page with plots")
-    report.add_argument("out", type=Path, metavar="FOLDER", help="keeps the results; what it has is not measured again")
+    report.add_argument(
+        "out", type=given_path, metavar="FOLDER", help="keeps the results; what it has is not measured again"
+    )
     report.add_argument("--again", action="store_true", help="measure everything anew")
     names = [name for name, _ in PARTS]
     report.add_argument("--only", nargs="+", choices=names, metavar="PART", help=f"some of {', '.join(names)}")
@@ -74,7 +79,9 @@ def add_to(commands, bar, print_json, positive, size) -> None:
     for action in (drive, table2, table3, window):
         action.set_defaults(run=partial(_show, bar, print_json))
     for action in (drive, table2, table3, window, report):
-        action.add_argument("--folder", type=Path, help="where to write, and which drive to measure: of the models")
+        action.add_argument(
+            "--folder", type=given_path, help="where to write, and which drive to measure: of the models"
+        )
         action.add_argument("--cached", action="store_true", help="also where reads cannot go past the system's cache")
         action.add_argument("--json", action="store_true")
 

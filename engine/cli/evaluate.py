@@ -51,7 +51,7 @@ def _token_file(path: Path, tokenizer, vocabulary: int):
 
     try:
         tokens = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise FlashbulbError(
             "{path} cannot be read as a JSON list of token ids: {error}", path=path, error=error
         ) from error

@@ -7,7 +7,6 @@ for bad use, 1 for a failure.
 import argparse
 import os
 import sys
-from pathlib import Path
 
 from engine.cli import bench, models
 from engine.cli.arguments import add_settings, not_negative, positive, share, size
@@ -18,6 +17,7 @@ from engine.cli.prepare import run_info, run_prepare
 from engine.errors import FlashbulbError
 from engine.settings import SELECTIONS
 from engine.system.awake import awake
+from engine.system.folders import given_path
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -64,18 +64,20 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = commands.add_parser("eval", help="measure a model on a text")
     evaluate.add_argument("model", **model)
     source = evaluate.add_mutually_exclusive_group(required=True)
-    source.add_argument("--text", type=Path, metavar="FILE", help="plain text, or conversations as .jsonl or .jsonl.gz")
-    source.add_argument("--tokens", type=Path, metavar="FILE.json", help="a JSON list of token ids")
+    source.add_argument(
+        "--text", type=given_path, metavar="FILE", help="plain text, or conversations as .jsonl or .jsonl.gz"
+    )
+    source.add_argument("--tokens", type=given_path, metavar="FILE.json", help="a JSON list of token ids")
     evaluate.add_argument("--prefill", action="store_true", help="stream whole layers instead of decoding")
-    evaluate.add_argument("--save-logits", type=Path, metavar="FILE.safetensors")
+    evaluate.add_argument("--save-logits", type=given_path, metavar="FILE.safetensors")
     add_settings(evaluate)
     evaluate.set_defaults(run=run_eval)
 
     prepare = commands.add_parser("prepare", help="make a prepared model of a checkpoint")
-    prepare.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
-    prepare.add_argument("out", type=Path, metavar="OUT")
+    prepare.add_argument("checkpoint", type=given_path, metavar="CHECKPOINT")
+    prepare.add_argument("out", type=given_path, metavar="OUT")
     prepare.add_argument(
-        "--calibration", type=Path, metavar="FILE", help="a text that is typical of what will be asked"
+        "--calibration", type=given_path, metavar="FILE", help="a text that is typical of what will be asked"
     )
     prepare.add_argument("--dtype", choices=("float32", "float16", "bfloat16"))
     prepare.add_argument("--name", help="what the model is called, the checkpoint's folder by default")

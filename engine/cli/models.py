@@ -3,10 +3,9 @@
 import sys
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 
 from engine.errors import CheckpointError, FlashbulbError, GatedError
-from engine.system.folders import free_bytes
+from engine.system.folders import free_bytes, given_path
 from engine.text import readable, text_of, to_line
 
 
@@ -24,7 +23,7 @@ def add_to(commands, bar, print_json) -> None:
 
     get = actions.add_parser("get", help="download a model and prepare it; again to go on after an interruption")
     get.add_argument("repo", **repo)
-    get.add_argument("--calibration", type=Path, metavar="FILE", help="as for `prepare`")
+    get.add_argument("--calibration", type=given_path, metavar="FILE", help="as for `prepare`")
     get.add_argument("--dtype", choices=("float32", "float16", "bfloat16"))
     get.set_defaults(run=partial(_get, bar, print_json))
     for action in (show, get):
@@ -147,7 +146,7 @@ def _download_and_prepare(args, say) -> dict:
         say(stage="preparing", share=share, note=stage)
 
     options = {"calibration": args.calibration, "dtype": args.dtype}
-    if (path := Path(args.repo).expanduser()).is_absolute():
+    if (path := given_path(args.repo)).is_absolute():
         return {"folder": str(add(path, preparing, **options))}
     folder = folder_of(args.repo) or get(
         plan_for(args.repo, args.revision),

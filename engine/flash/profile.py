@@ -10,18 +10,28 @@ import sys
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from msgspec import Meta
 
+from engine.arrays.dtypes import STORED
+from engine.errors import FlawError
 from engine.flash.batches import MAX_GAP
+from engine.system.documents import Line, try_read
 from engine.system.files import write_whole
 from engine.system.folders import existing, models_folder
 
 PROFILES = ".drives"  # a folder among the models
 DEFAULT_THREADS = 32  # without a profile: the paper's
-NEARLY = 0.97  # of the best throughput: fewer threads that reach it are better, they cost memory and scheduling
+MAX_THREADS = 1024
+SUFFICIENT_SHARE = 0.97  # of the best throughput: fewer threads that reach it cost less memory and scheduling
 MAX_GAP_ROWS = 4
-SCATTERED = (8 << 10, 64 << 10)  # sizes of reads, between which the number of threads is chosen
+SCATTERED_BYTES = (8 << 10, 64 << 10)  # of reads, between which the number of threads is chosen
+
+Rate = Annotated[float, Meta(ge=1, le=1e15)]
+Spread = Annotated[float, Meta(ge=0, le=1e15)]
+Seconds = Annotated[float, Meta(ge=0, le=1e6)]
 
 
 def pool_key(stored: str, computed: str) -> str:
@@ -33,12 +43,12 @@ def pool_key(stored: str, computed: str) -> str:
 class DrivePoint:
     """Random direct reads of `size` bytes by `threads` threads. spread: of the runs' throughputs, highest - lowest."""
 
-    size: int
-    threads: int
-    bytes_per_s: float
-    spread: float
-    p50_s: float
-    p99_s: float
+    size: Annotated[int, Meta(ge=512, le=1 << 30)]
+    threads: Annotated[int, Meta(ge=1, le=MAX_THREADS)]
+    bytes_per_s: Rate
+    spread: Spread
+    p50_s: Seconds
+    p99_s: Seconds
 
 
 @dataclass(frozen=True)
@@ -50,22 +60,32 @@ class Processor:
     bookkeeping_s, bookkeeping_row_s: of a layer's pool for each token, and more for each of its rows.
     """
 
-    resident_bytes_per_s: dict[str, float]
-    pool_bytes_per_s: dict[str, float]
-    layer_s: float
-    token_s: float
-    bookkeeping_s: float
-    bookkeeping_row_s: float
+    resident_bytes_per_s: dict[str, Rate]
+    pool_bytes_per_s: dict[str, Rate]
+    layer_s: Seconds
+    token_s: Seconds
+    bookkeeping_s: Seconds
+    bookkeeping_row_s: Seconds
+
+    def __post_init__(self) -> None:
+        pools = {pool_key(stored, computed) for stored in STORED for computed in (stored, "float32")}
+        if lacking := (STORED.keys() - self.resident_bytes_per_s.keys()) | (pools - self.pool_bytes_per_s.keys()):
+            raise FlawError("it lacks what was measured with {names}", names=", ".join(sorted(lacking)))
 
 
 @dataclass(frozen=True)
 class DriveProfile:
     """drive: its name. points: a full grid of sizes and threads."""
 
-    drive: str
-    measured: str
-    points: tuple[DrivePoint, ...]
+    drive: Line
+    measured: Line
+    points: Annotated[tuple[DrivePoint, ...], Meta(min_length=1, max_length=10_000)]
     processor: Processor
+
+    def __post_init__(self) -> None:
+        found = {(point.size, point.threads) for point in self.points}
+        if len(found) != len(self.sizes) * len(self.thread_counts):
+            raise FlawError("its points are no full grid of sizes and threads")
 
     @cached_property
     def sizes(self) -> np.ndarray:
@@ -94,11 +114,11 @@ class DriveProfile:
     @cached_property
     def threads(self) -> int:
         """How many threads read bundles best: the fewest that are nearly as fast as any number."""
-        low, high = SCATTERED
+        low, high = SCATTERED_BYTES
         scattered = (self.sizes >= low) & (self.sizes <= high)
         rates = self._rates[scattered] if scattered.any() else self._rates
         share = (rates / rates.max(axis=1, keepdims=True)).mean(axis=0)
-        return int(self.thread_counts[np.argmax(share >= NEARLY * share.max())])
+        return int(self.thread_counts[np.argmax(share >= SUFFICIENT_SHARE * share.max())])
 
     def reads_per_s(self, size: float, threads: float | None = None) -> float:
         """Reads of `size` bytes a second, interpolated between what was measured; beyond it, bytes a second stay.
@@ -133,19 +153,9 @@ class DriveProfile:
         write_whole(path, json.dumps(asdict(self), indent=2) + "\n")
 
     @classmethod
-    def from_dict(cls, content: dict) -> "DriveProfile":
-        points = tuple(DrivePoint(**point) for point in content["points"])
-        return cls(content["drive"], content["measured"], points, Processor(**content["processor"]))
-
-    @classmethod
     def load(cls, path: Path) -> "DriveProfile | None":
         """A saved profile; None where there is none that can be used. It is a measurement, which can be made again."""
-        try:
-            profile = cls.from_dict(json.loads(path.read_text()))
-            usable = np.isfinite(profile._rates).all() and (profile._rates > 0).all()
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-        return profile if usable else None
+        return try_read(path, cls)
 
 
 def drive_of(folder: Path) -> str:

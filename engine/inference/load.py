@@ -9,13 +9,14 @@ from engine.inference.model import LoadedModel
 from engine.settings import Settings
 from engine.store.installed import folder_of
 from engine.store.manifest import PreparedModel
+from engine.system.folders import given_path
 
 STARTER = Path(__file__).parents[2] / "resources" / "starter" / "model"
 
 
 def find(model: str | Path) -> Path:
     """The folder of a prepared model: `starter` is the built-in one, `owner/name` one that was downloaded."""
-    return STARTER if str(model) == "starter" else folder_of(str(model)) or Path(model).expanduser()
+    return STARTER if str(model) == "starter" else folder_of(str(model)) or given_path(model)
 
 
 def load(model: str | Path, settings: Settings | None = None) -> LoadedModel:

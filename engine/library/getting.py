@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from engine.errors import AccessError, CancelledError, HubError
+from engine.errors import AccessError, CancelledError, FlawError, HubError
 from engine.library import hub
 from engine.library.begun import (
     PLAN,
@@ -25,6 +25,7 @@ from engine.library.token import token
 from engine.models import architecture
 from engine.store.installed import folder_of
 from engine.store.manifest import MANIFEST
+from engine.system.documents import read_json, reason
 from engine.system.folders import models_folder
 
 LOOK_UP = Transfer(tries=3, longest_pause=4.0, longest_asked=60.0)  # for a small file that somebody waits for
@@ -100,12 +101,9 @@ def _fetch(plan: hub.Plan, progress, stop, transfer) -> Path:
 
 def _config(plan: hub.Plan, folder: Path) -> dict:
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise HubError("config.json of {repo} is no JSON: {error}.", repo=plan.repo, error=error) from error
-    if not isinstance(config, dict):
-        raise HubError("config.json of {repo} holds no names and values.", repo=plan.repo)
-    return config
+        return read_json(folder / "config.json")
+    except (FlawError, RecursionError, UnicodeDecodeError) as error:
+        raise HubError("config.json of {repo} cannot be used: {flaw}.", repo=plan.repo, flaw=reason(error)) from error
 
 
 def _prepare(plan: hub.Plan, checkpoint: Path, preparing, stop: threading.Event, options: dict) -> Path:

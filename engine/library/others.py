@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+from engine.system.folders import given_path
+
 INDEX = "model.safetensors.index.json"
 MAX_CONFIG_BYTES = 4_000_000
 MAX_LEVELS = 2  # below a folder that the user names
@@ -48,7 +50,7 @@ def other_checkpoints(named: Iterable[Path] = ()) -> list[OtherCheckpoint]:
 def hub_cache() -> Path:
     """The folder of huggingface-hub's cache, as its environment variables say."""
     if chosen := os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE"):
-        return Path(chosen).expanduser()
+        return given_path(chosen)
     home = os.environ.get("HF_HOME")
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return (Path(home) if home else Path(cache) / "huggingface").expanduser() / "hub"

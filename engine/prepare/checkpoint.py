@@ -11,7 +11,7 @@ from engine.models import architecture
 from engine.prepare.torch_file import read_torch
 from engine.store.safetensors_file import read_safetensors
 from engine.store.stored_tensor import StoredTensor
-from engine.system.documents import parsing, read_json, read_typed
+from engine.system.documents import is_plain, parse_json, parsing, read_bytes, read_json, read_typed
 from engine.text import Text, joined, shown
 
 COMPANIONS = (
@@ -30,6 +30,7 @@ READERS = {"model.safetensors": read_safetensors, "pytorch_model.bin": read_torc
 INTEGERS = {"BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64"}
 NOT_READ = {".gguf", ".h5", ".msgpack", ".pt", ".pth", ".npz", ".ckpt", ".onnx"}
 MAX_SHOWN = 3  # names in a message
+MAX_COMPANION_BYTES = 100_000_000  # some times what the largest vocabularies take
 DOWNLOAD_AGAIN = Text("Download the checkpoint again.")
 
 
@@ -60,7 +61,10 @@ class Checkpoint:
     @classmethod
     def open(cls, folder: Path) -> "Checkpoint":
         """Read config and headers, and check both. Raises CheckpointError for what is no whole, honest checkpoint."""
-        return cls(folder, read_config(folder), _read_weights(folder))
+        config = read_config(folder)
+        for name in COMPANIONS:
+            read_companion(folder / name)
+        return cls(folder, config, _read_weights(folder))
 
     def fit(
         self, shapes: Mapping[str, tuple[int, ...]], rename: Callable[[str], str | None]
@@ -117,7 +121,7 @@ def _read_shards(index: Path, suffix: str, read: Callable[[Path], dict[str, Stor
     with parsing(index, CheckpointError, DOWNLOAD_AGAIN):
         places = read_typed(index, Index).weight_map
     files = sorted(set(places.values()))
-    if strange := [file for file in files if Path(file).name != file or not file.endswith(suffix)]:
+    if strange := [file for file in files if not is_plain(file) or not file.endswith(suffix)]:
         raise CheckpointError(
             "{index} names files outside its folder or of another kind: {strange}.",
             index=index,
@@ -148,16 +152,30 @@ def _listed(names: list[str]) -> str:
     return Text("{names} and {more} more", names=few, more=more) if more > 0 else few
 
 
+def read_companion(path: Path) -> bytes | None:
+    """The bytes of a file beside the weights, without a byte order mark; None where there is none.
+
+    Raises CheckpointError for one that is not whole: empty, cut off, or a pointer of Git LFS.
+    """
+    if not path.is_file():
+        return None
+    with parsing(path, CheckpointError, DOWNLOAD_AGAIN):
+        content = read_bytes(path, MAX_COMPANION_BYTES)
+        if path.suffix == ".json":
+            parse_json(content)
+        return content
+
+
 def read_config(folder: Path) -> dict[str, Any]:
     """A checkpoint's config.json, its sizes checked. Raises CheckpointError."""
     path = folder / "config.json"
-    if not folder.is_dir():
-        raise CheckpointError("There is no folder {folder}.", folder=folder)
-    if not path.exists():
-        raise CheckpointError(
-            "{path} is missing: {folder} is no checkpoint in Hugging Face form.", path=path, folder=folder
-        )
     with parsing(path, CheckpointError, DOWNLOAD_AGAIN):
+        if not folder.is_dir():
+            raise CheckpointError("There is no folder {folder}.", folder=folder)
+        if not path.exists():
+            raise CheckpointError(
+                "{path} is missing: {folder} is no checkpoint in Hugging Face form.", path=path, folder=folder
+            )
         config = read_json(path)
         architecture(config).ModelArgs.parse(config)
     return config

@@ -18,7 +18,7 @@ from engine.arrays.products import use_fast_products
 from engine.errors import CheckpointError, DiskFullError, FlashbulbError
 from engine.models import build
 from engine.prepare.calibration import BATCH, BundledFFN, Calibration, cut, perplexity
-from engine.prepare.checkpoint import COMPANIONS, Checkpoint
+from engine.prepare.checkpoint import COMPANIONS, Checkpoint, read_companion
 from engine.prepare.journal import Journal
 from engine.prepare.order import neuron_order
 from engine.prepare.predictors import FACTORISED, IMPORTED, TRAINED, find_predictors, import_predictor
@@ -28,6 +28,7 @@ from engine.store.bundle_file import BundleWriter
 from engine.store.manifest import BUNDLES, ORDER, PREDICTOR, RESIDENT, write_manifest
 from engine.store.reports import LayerReport, Use
 from engine.store.safetensors_writer import SafetensorsWriter
+from engine.system.documents import DOWNLOAD_AGAIN, parsing
 from engine.system.folders import existing, free_bytes
 from engine.text import Text, readable
 from engine.tokens.corpus import Sequence, read_sequences
@@ -59,8 +60,7 @@ def prepare(
     Everything is written to `out`.partial and moved when it is whole. What is interrupted, by whatever, goes on from
     its last whole layer when it is called again. Raises CheckpointError, DiskFullError, FlashbulbError.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise FlashbulbError("{out} exists and is not empty. Give a new folder.", out=out)
+    _check_free(out)
     source = Checkpoint.open(checkpoint)
     partial = out.with_name(out.name + ".partial")
     calibration, dtype = calibration or CALIBRATION, dtype or source.dtype
@@ -82,6 +82,16 @@ def prepare(
     except OSError as error:
         raise _paused(error, source, partial, out) from error
     return content
+
+
+def _check_free(out: Path) -> None:
+    """Raises FlashbulbError unless `out` is a folder that can be made."""
+    try:
+        used = out.exists() and (not out.is_dir() or any(out.iterdir()))
+    except OSError as error:
+        raise FlashbulbError("{out} could not be written: {reason}.", out=out, reason=error.strerror) from error
+    if used:
+        raise FlashbulbError("{out} exists and is not empty. Give a new folder.", out=out)
 
 
 def _purpose(source: Checkpoint, calibration: Path, dtype: str, predictors: str | Path) -> dict:
@@ -160,8 +170,9 @@ class _Preparation:
 
     def run(self) -> dict:
         for name in COMPANIONS:
-            if (self._source.folder / name).is_file():
-                shutil.copyfile(self._source.folder / name, self._folder / name)
+            content = read_companion(self._source.folder / name)
+            if content is not None:
+                (self._folder / name).write_bytes(content)
         sequences, text = self._sequences()
         runs = cut(sequences, self._args.max_position_embeddings, CALIBRATION_TOKENS)
         calibration = Calibration(self._journal.folder, runs, self._width)
@@ -191,7 +202,9 @@ class _Preparation:
     def _sequences(self) -> tuple[list[Sequence], str]:
         """Sequences to calibrate on, and what they are."""
         if (self._folder / "tokenizer_config.json").is_file():
-            sequences, size = read_sequences(self._text, load_tokenizer(self._folder)), self._args.vocab_size
+            with parsing(self._source.folder / "tokenizer.json", CheckpointError, DOWNLOAD_AGAIN):
+                tokenizer = load_tokenizer(self._folder, {"trust_remote_code": False})
+            sequences, size = read_sequences(self._text, tokenizer), self._args.vocab_size
             if (largest := max(max(sequence.tokens) for sequence in sequences)) >= size:
                 raise CheckpointError(
                     "The tokenizer in {folder} makes token {token}, but the model has only {size}: it is another "
@@ -347,5 +360,6 @@ class _Preparation:
 
     def _learned(self, layer: int) -> dict[str, np.ndarray]:
         """What `_layer` left behind: predictor and neuron order."""
-        with np.load(self._learned_file(layer), allow_pickle=False) as content:
+        path = self._learned_file(layer)
+        with parsing(path, CheckpointError, Text("Prepare the model again.")), np.load(path) as content:
             return dict(content)

@@ -18,7 +18,7 @@ from engine.store.bundle_file import BundleFile
 from engine.store.reports import CalibrationReport, LayerReport
 from engine.store.safetensors_file import open_safetensors
 from engine.store.stored_tensor import StoredTensor
-from engine.system.documents import PREPARE_AGAIN, Line, check_whole, parsing, read_json, typed
+from engine.system.documents import PREPARE_AGAIN, Line, check_whole, is_plain, parsing, read_json, typed
 from engine.system.files import write_whole
 from engine.text import Text, shown
 
@@ -123,12 +123,27 @@ class PreparedModel:
 
 
 def _read_manifest(folder: Path) -> Manifest:
+    path = folder / MANIFEST
+    with parsing(path, PreparedModelError, PREPARE_AGAIN):
+        _check_prepared(folder)
+        content = read_json(path)
+        if content.get("format") != FORMAT:
+            raise FlawError("it is not the manifest of a prepared model")
+        _check_version(path, content.get("version"))
+        manifest = typed(content, Manifest)
+        if strange := [name for name in manifest.files if not is_plain(name)]:
+            raise FlawError("it names a file elsewhere: {name}", name=shown(strange[0]))
+        if missing := {"config.json", BUNDLES, RESIDENT, PREDICTOR} - manifest.files.keys():
+            raise FlawError("it does not list {files}", files=", ".join(sorted(missing)))
+    return manifest
+
+
+def _check_prepared(folder: Path) -> None:
     if not folder.is_dir():
         raise PreparedModelError(
             "There is no folder {folder}. Give the folder of a prepared model, or `starter`.", folder=folder
         )
-    path = folder / MANIFEST
-    if not path.is_file():
+    if not (folder / MANIFEST).is_file():
         cure = Text("Run `flashbulb prepare` on it first.") if (folder / "config.json").is_file() else PREPARE_AGAIN
         raise PreparedModelError(
             "{folder} is no complete prepared model: it has no {manifest}. {cure}",
@@ -136,17 +151,6 @@ def _read_manifest(folder: Path) -> Manifest:
             manifest=MANIFEST,
             cure=cure,
         )
-    with parsing(path, PreparedModelError, PREPARE_AGAIN):
-        content = read_json(path)
-        if content.get("format") != FORMAT:
-            raise FlawError("it is not the manifest of a prepared model")
-        _check_version(path, content.get("version"))
-        manifest = typed(content, Manifest)
-        if strange := [name for name in manifest.files if Path(name).name != name]:
-            raise FlawError("it names a file elsewhere: {name}", name=shown(strange[0]))
-        if missing := {"config.json", BUNDLES, RESIDENT, PREDICTOR} - manifest.files.keys():
-            raise FlawError("it does not list {files}", files=", ".join(sorted(missing)))
-    return manifest
 
 
 def _check_version(path: Path, version: object) -> None:

@@ -14,7 +14,7 @@ from typing import Annotated, TypeVar
 from msgspec import Meta, ValidationError, convert
 
 from engine.errors import CheckpointError, FlashbulbError, FlawError, PreparedModelError
-from engine.text import Text, shown
+from engine.text import Text, shown, text_of
 
 MAX_JSON_BYTES = 16_000_000
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
@@ -41,16 +41,13 @@ def parsing(path: Path, error: type[CheckpointError] | type[PreparedModelError],
         raise
     except FileNotFoundError as raised:
         raise error(Text("{path} is missing. {cure}", path=path, cure=cure)) from raised
-    except FlawError as flaw:
-        raise error(_unreadable(path, flaw, flaw.cure or cure)) from flaw
     except BaseException as raised:
         if not _of_the_file(raised):
             raise
-        raise error(_unreadable(path, reason(raised), cure)) from raised
-
-
-def _unreadable(path: Path, flaw: FlawError | str, cure: Text) -> Text:
-    return Text("{path} cannot be read: {flaw}. {cure}", path=path, flaw=flaw, cure=cure)
+        cure = (raised.cure if isinstance(raised, FlawError) else None) or cure
+        raise error(
+            Text("{path} cannot be read: {flaw}. {cure}", path=path, flaw=reason(raised), cure=cure)
+        ) from raised
 
 
 def _of_the_file(raised: BaseException) -> bool:
@@ -61,6 +58,8 @@ def _of_the_file(raised: BaseException) -> bool:
 def reason(raised: BaseException) -> str:
     """The end of a sentence that says why a file could not be read."""
     match raised:
+        case FlawError():
+            return text_of(raised)
         case RecursionError():
             return Text("it is nested too deeply")
         case UnicodeDecodeError():
@@ -144,6 +143,11 @@ def _plain(complaint: str) -> str:
     said = said.removeprefix("Object ").replace("object", "table").replace("array", "list")
     place = place.lstrip(".")
     return f"{place}: {said[:1].lower()}{said[1:]}" if place else f"{said[:1].lower()}{said[1:]}"
+
+
+def is_plain(name: str) -> bool:
+    """True of a name that is a file's in a folder, and no path to elsewhere."""
+    return Path(name).name == name and "\0" not in name and name not in ("", ".", "..")
 
 
 def read_typed(path: Path, kind: type[T], limit: int = MAX_JSON_BYTES) -> T:

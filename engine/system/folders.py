@@ -1,18 +1,35 @@
-"""Where things are kept. Nothing is imported for it, so that a window can ask."""
+"""The folders that things are kept in. Nothing is imported for them, so that a window can ask."""
 
 import os
 import shutil
 import sys
 from pathlib import Path
 
+QUOTES = "\"'"
+
 
 def models_folder() -> Path:
+    """The folder that prepared models and downloads are kept in; FLASHBULB_MODELS names another one."""
     if chosen := os.environ.get("FLASHBULB_MODELS"):
-        return Path(chosen).expanduser()
+        return given_path(chosen)
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Application Support" / "Flashbulb" / "models"
     data = os.environ.get("XDG_DATA_HOME")
     return (Path(data) if data else Path.home() / ".local" / "share") / "flashbulb" / "models"
+
+
+def given_path(text: str | Path) -> Path:
+    """A path as a person gives it: with `~` for a home folder, and perhaps between quotes.
+
+    The home of a user whom nobody knows is left as it is: there is no such folder.
+    """
+    written = str(text).strip()
+    if len(written) > 1 and written[0] == written[-1] and written[0] in QUOTES:
+        written = written[1:-1]
+    try:
+        return Path(written).expanduser()
+    except RuntimeError:
+        return Path(written)
 
 
 def existing(folder: Path) -> Path:

@@ -3,6 +3,7 @@
 import gzip
 import json
 import sys
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ def read_sequences(path: Path, tokenizer) -> list[Sequence]:
             texts = [_render(turns, tokenizer) for turns in _conversations(path)]
         else:
             texts = [tokenizer.encode(path.read_text(encoding="utf-8"))]
-    except (OSError, EOFError, UnicodeDecodeError, ValueError, KeyError, TypeError) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, RecursionError, zlib.error) as error:
         raise FlashbulbError("{path} cannot be read as a text: {error}", path=path, error=error) from error
     sequences = [Sequence(tokens, text_bytes(tokens, tokenizer)) for tokens in texts if len(tokens) > 1]
     if not sequences:

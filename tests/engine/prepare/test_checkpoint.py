@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from engine.errors import CheckpointError
+from engine.errors import CheckpointError, FlashbulbError
 from engine.models import build
 from engine.prepare.checkpoint import Checkpoint
 from engine.prepare.pickle_reader import read_pickle
@@ -620,6 +620,47 @@ def test_a_file_that_shrinks_while_it_is_read_is_named(tmp_path):
     (folder / SINGLE).unlink()
     with pytest.raises(CheckpointError, match="No such file"):
         stored.read()
+
+
+POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'a' * 64}\nsize 123456\n".encode()
+TOKENIZER_CONFIG = "tokenizer_config.json"
+
+
+@pytest.mark.parametrize("name", [SINGLE, "config.json", "tokenizer.json", TOKENIZER_CONFIG, "generation_config.json"])
+@pytest.mark.parametrize(
+    ("content", "message"), [(POINTER, r"is a Git LFS pointer .* Run `git lfs pull`"), (b"", "is empty")]
+)
+def test_what_git_or_a_copy_left_unfinished_is_named_with_its_cure(tmp_path, name, content, message):
+    folder = write_opt(tmp_path / "x")
+    (folder / name).write_bytes(content)
+    with pytest.raises(CheckpointError, match=rf"{name} cannot be read: it {message}"):
+        prepare(folder, tmp_path / "out")
+    assert not list(tmp_path.glob("out*"))
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", TOKENIZER_CONFIG, "generation_config.json"])
+def test_a_table_that_is_cut_off_is_named(tmp_path, name):
+    folder = write_opt(tmp_path / "x")
+    (folder / name).write_text('{"a": {"b": 1')
+    with pytest.raises(CheckpointError, match=rf"{name} cannot be read: it is cut off"):
+        Checkpoint.open(folder)
+
+
+def test_byte_order_marks_are_read_and_not_copied(tmp_path):
+    folder = write_opt(tmp_path / "x")
+    for name in ("config.json", TOKENIZER_CONFIG):
+        (folder / name).write_bytes(b"\xef\xbb\xbf" + (folder / name).read_bytes())
+    prepare(folder, tmp_path / "out", write_text(tmp_path / "text"))
+    assert (tmp_path / "out" / TOKENIZER_CONFIG).read_bytes()[:1] == b"{"
+
+
+@pytest.mark.parametrize("name", ["nowhere", "x" * 5000])
+def test_a_folder_that_cannot_be_is_told_in_one_line(tiny_checkpoint, tmp_path, name):
+    with pytest.raises(FlashbulbError):
+        prepare(tmp_path / name, tmp_path / "out")
+    if name != "nowhere":
+        with pytest.raises(FlashbulbError):
+            prepare(tiny_checkpoint, tmp_path / name)
 
 
 MEASURE = """

@@ -20,12 +20,13 @@ from engine.bench.traces import draw
 from engine.flash.native_reader import NativeReader
 from engine.flash.profile import DrivePoint, DriveProfile, Processor, drive_of, pool_key
 from engine.inference.load import load
-from engine.memory.pool import NeuronPool
+from engine.memory.pool import NO_ROWS, BundlePool
 from engine.memory.window import Window
 from engine.models.activations import Activation
 from engine.planning.reuse import OPT
 from engine.settings import Settings
-from engine.streaming.neurons import StreamedFFN
+from engine.streaming.bundles import Part
+from engine.streaming.neurons import NeuronProduct
 
 SIZES = tuple(4096 << i for i in range(11))  # 4 KiB ... 4 MiB
 THREADS = (1, 2, 4, 8, 16, 32, 64)
@@ -182,12 +183,16 @@ def _linear_rate(width: int, neurons: int, dtype: mx.Dtype) -> float:
 
 def _pool_rate(width: int, neurons: int, dtype: str, computed: mx.Dtype) -> float:
     item = DTYPES[dtype].size
-    matrix, view = aligned_rows(neurons // 2, 2 * width * item, STORED[dtype])
+    slab = aligned_rows(neurons // 2, 2 * width * item, STORED[dtype])
+    view, count = slab.view, len(slab.view)
     view[:] = RandomNumbers(dtype).take(view.nbytes // item).view(np.uint8).reshape(view.shape)
-    ffn = StreamedFFN(0, None, None, None, Activation(), None, None, None)
-    x, bias = random_input(width, computed), mx.zeros(len(view), computed)
-    mx.eval(x, bias)
-    return view.nbytes / _timed(lambda: mx.eval(ffn._multiply(x, matrix, bias)[1]))
+    product, part = (
+        NeuronProduct(Activation(), np.zeros(count, np.float32)),
+        Part(np.arange(count), slab, slice(count), NO_ROWS),
+    )
+    x = random_input(width, computed)
+    mx.eval(x)
+    return view.nbytes / _timed(lambda: mx.eval(product(x, part)[1]))
 
 
 def _overheads(folder: Path) -> tuple[float, float]:
@@ -212,7 +217,7 @@ def _compute_seconds(folder: Path, layers: int) -> float:
 def _bookkeeping(neurons: int) -> float:
     """Median seconds that one layer's pool takes for a token."""
     trace, window = draw(OPT, 1, neurons, 24), Window(4)
-    pool = NeuronPool(neurons // 2, 512, "F32", np.zeros(neurons, np.float32))
+    pool = BundlePool(neurons // 2, 512, "F32", neurons)
     times = []
     for layers in trace.tokens:
         window.advance()

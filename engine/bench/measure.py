@@ -188,7 +188,7 @@ def _replay(model, specification: Specification) -> None:
 
     def replayed(layer, selector):
         tokens = [layers[layer] for layers in trace.tokens]
-        return selector and ReplayedSelection(selector, tokens, agreement=agreement, window=model.settings.window)
+        return ReplayedSelection(selector, tokens, agreement=agreement, window=model.settings.window)
 
     model.replace_selectors(replayed)
 

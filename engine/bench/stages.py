@@ -21,14 +21,14 @@ class Stopwatch:
         self.tokens = 0
         self._model, self._total = model, 0.0
         self._seconds = dict.fromkeys(STAGES, 0.0)
-        inner = model._model
+        inner = model.network
         _watch(inner, "embed", self._timer("embedding"))
         _watch(inner, "logits", self._timer("head"))
         for layer in inner.layers:
             _watch(layer["self_attention" if "self_attention" in layer else "self_attn"], "__call__",
                    self._timer("attention"))  # fmt: skip
             _watch(layer.ffn, "__call__", self._ffn)
-        model.replace_selectors(lambda _, selector: selector and _Watched(selector, self._timer("selection")))
+        model.replace_selectors(lambda _, selector: _Watched(selector, self._timer("selection")))
 
     def decode(self, token: int) -> mx.array:
         """As the model's, and counted."""
@@ -59,7 +59,7 @@ class Stopwatch:
     def _ffn(self, function: Callable, x: mx.array) -> mx.array:
         """What an FFN takes beside what is counted within it."""
         mx.eval(x)
-        current, selection = self._model.flash.current, self._seconds["selection"]
+        current, selection = self._model.streaming.passes.current, self._seconds["selection"]
         before, began = current.io_s + current.memory_s, perf_counter()
         y = function(x)
         mx.eval(y)

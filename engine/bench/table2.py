@@ -5,6 +5,7 @@ and are checked. Rows differ in the engine's settings; what the trace asks for i
 """
 
 import statistics as stats
+from collections import deque
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
@@ -22,16 +23,19 @@ from engine.bench.traces import Trace, draw, statistics
 from engine.errors import FlashbulbError
 from engine.flash.native_reader import NativeReader
 from engine.flash.profile import DEFAULT_THREADS, DriveProfile
-from engine.flash.reader import open_reader
-from engine.memory.pool import NeuronPool
+from engine.flash.reader import Reader, ReadFile, open_reader
+from engine.memory.pool import BundlePool
 from engine.memory.window import Window
 from engine.models import build
 from engine.models.activations import Activation
 from engine.planning.cost import predict
 from engine.store.bundle_file import BundleFile
-from engine.streaming.neurons import Flash, Pass, StreamedFFN
-from engine.streaming.overlap import Way
-from engine.streaming.whole_layers import LayerStream
+from engine.streaming.bundles import LayerBundles
+from engine.streaming.neurons import AllNeurons, NeuronProduct
+from engine.streaming.overlap import Overlap, Way
+from engine.streaming.passes import Pass, Passes
+from engine.streaming.ring import Order, Ring
+from engine.streaming.source import Source
 
 TOKENS, RUNS = 8, 3
 TOLERANCE = 0.05  # of the trace's shares from the paper's
@@ -210,18 +214,20 @@ def _stream(bench: Bench, resident: Path, wanted: int) -> tuple[int, int, float]
     """Read `wanted` bytes of the model in sequence, layer by layer. Bytes, reads and seconds."""
     read = reads = 0
     with open_reader(bench.threads) as reader:
-        stream = LayerStream(reader, open_direct(reader, bench.bundles.path, bench.cached), bench.bundles, PIECE)
+        file = open_direct(reader, bench.bundles.path, bench.cached)
+        ring = Ring(reader, bench.row_bytes, bench.bundles.dtype, PIECE)
         rest = open_direct(reader, resident, bench.cached)
+        layers = [Order(Source(reader, file, place), range(place.neurons)) for place in bench.bundles.layers]
         began = perf_counter()
-        for layer in range(len(bench.bundles.layers)):
-            for piece in stream.pieces(layer) if read < wanted else ():
+        for i, layer in enumerate(layers):
+            for piece in ring.pieces(layer, layers[i + 1 :]) if read < wanted else ():
                 read, reads = read + piece.bytes_read, reads + piece.reads
                 if read >= wanted:
                     break
-        stream.drop()
+        ring.drop()
         done, calls = read_whole(reader, rest, min(rest.size, max(0, wanted - read)))
         took = perf_counter() - began
-        stream.close()
+        ring.close()
     return read + done, reads + calls, took
 
 
@@ -254,15 +260,14 @@ def _row(bench: Bench, technique: Technique, trace: Trace) -> Row:
     tokens = min(COMPUTED, bench.tokens) if technique.overlap else bench.tokens
     with open_reader(bench.threads, bench.gap(technique.gap)) as reader:
         file = open_direct(reader, bench.bundles.path, bench.cached)
-        flash = Flash(reader, file, None, Window(technique.window), None, technique.bundling)
-        flash.overlap.way = Way.BOTH if technique.overlap else Way.NONE
-        ffns = _ffns(bench, flash, technique, reader)
-        x = random_input(bench.bundles.width, ffns[0].pool.matrix.dtype) if technique.overlap else None
+        passes = Passes(len(bench.bundles.layers), technique.window)
+        ffns = _ffns(bench, technique, passes, reader, file)
+        x = random_input(bench.bundles.width, ffns[0].bundles.pool.matrix.dtype) if technique.overlap else None
         warm = technique.window + 1
         for t, layers in enumerate(trace.tokens[: warm + tokens * bench.runs]):
             if t == warm:
                 before = device_bytes()
-            current = _token(flash, ffns, layers, x)
+            current = _token(passes, ffns, layers, x)
             if t >= warm:
                 costs.append(current.statistics(trace.neurons))
                 resident.append(sum(current.resident))
@@ -298,30 +303,31 @@ def _predicted(bench: Bench, technique: Technique, trace: Trace) -> float | None
     return prediction.io_ms if trace is bench.trace else None
 
 
-def _ffns(bench: Bench, flash: Flash, technique: Technique, reader) -> list[StreamedFFN]:
+def _ffns(bench: Bench, technique: Technique, passes: Passes, reader: Reader, file: ReadFile) -> list[AllNeurons]:
+    overlap, ring = Overlap(), Ring(reader, bench.row_bytes, bench.bundles.dtype, bench.row_bytes)
+    overlap.way = Way.BOTH if technique.overlap else Way.NONE
     reuse = bench.shape.reuse
     expected = max(reuse.selected, reuse.aggregated(technique.window + 1))
     ffns = []
     for i, place in enumerate(bench.bundles.layers):
         capacity = min(place.neurons, int(SPARE * expected * place.neurons) + 64)
-        bias = np.zeros(place.neurons, np.float32)
-        pool = NeuronPool(capacity, place.row_bytes, bench.bundles.dtype, bias, technique.hot)
-        reader.register(pool.view)
-        ffns.append(StreamedFFN(i, place, pool, None, bench.activation, None, None, flash))
+        pool = BundlePool(capacity, place.row_bytes, bench.bundles.dtype, place.neurons, technique.hot)
+        source = Source(reader, file, place, 1 if technique.bundling else len(bench.activation.parts))
+        layer = LayerBundles(i, source, pool, passes, overlap, ring)
+        ffns.append(AllNeurons(layer, NeuronProduct(bench.activation, np.zeros(place.neurons, np.float32)), None))
     return ffns
 
 
-def _token(flash: Flash, ffns: list[StreamedFFN], layers: list[np.ndarray], x: mx.array | None) -> Pass:
+def _token(passes: Passes, ffns: list[AllNeurons], layers: list[np.ndarray], x: mx.array | None) -> Pass:
     """Load a token's neurons, and compute them where there is an input."""
-    flash.window.advance()
-    flash.current = current = Pass(len(ffns))
+    current = passes.begin()
+    passes.advance(1)
     for ffn, ids in zip(ffns, layers, strict=True):
-        active = ids.astype(np.int64)  # as selectors give them, just before they are needed
+        parts = ffn.bundles.bring(ids.astype(np.int64))  # as selectors give them, just before they are needed
         if x is not None:
-            mx.eval(ffn.around_reads(x, ffn.start_loading(active)))
+            mx.eval(ffn.over(x, parts))
         else:
-            ffn.load(active)
-        current.active[ffn.layer], current.resident[ffn.layer] = len(active), ffn.pool.num_used
+            deque(parts, maxlen=0)
     return current
 
 
@@ -334,7 +340,7 @@ def _duplication(bench: Bench) -> Row:
     """
     window, neurons = bench.shape.window, bench.bundles.layers[0].neurons
     friends = [_closest_friends(bench.trace, layer) for layer in range(bench.trace.layers)]
-    pools = [NeuronPool(neurons, 512, "F32", np.zeros(neurons, np.float32)) for _ in friends]
+    pools = [BundlePool(neurons, 512, "F32", neurons) for _ in friends]
     clock, costs, before = Window(window), [], device_bytes()
     length = 2 * bench.row_bytes
     with NativeReader(bench.threads, gap=-1) as reader:
@@ -347,7 +353,7 @@ def _duplication(bench: Bench) -> Row:
             if t == window + 1:
                 before = device_bytes()
             for i, (pool, active) in enumerate(zip(pools, layers, strict=True)):
-                missing = pool.admit(active.astype(np.int64), clock).neurons
+                missing = pool.admit(active.astype(np.int64), clock).bundles
                 read = _without_friends(missing, friends[i])
                 place = bench.bundles.layers[i]
                 at = np.minimum(place.offsets(read), place.offset + place.bytes - length)

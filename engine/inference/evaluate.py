@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 import mlx.core as mx
 import numpy as np
+from numpy.typing import NDArray
 
-from engine.streaming.neurons import Pass
+from engine.streaming.passes import Pass
 from engine.tokens.corpus import Sequence, windows
 
 
@@ -54,19 +55,19 @@ class Activity:
         self._model = model
         self._active, self._missed, self._extra = (np.zeros(model.layers) for _ in range(3))
         self._pending: list[tuple[int, mx.array]] = []
+        self._predicted = model.settings.selection == "predictor"
         self.measured_predictor = False
 
     def computed(self, layer: int, hidden: mx.array) -> None:
         """Activations over the pool: neurons outside it count as inactive."""
         self._pending.append((layer, mx.sum(hidden != 0)))
 
-    def streamed(self, layer: int, x: mx.array, piece, hidden: mx.array) -> None:
+    def streamed(self, layer: int, x: mx.array, neurons: NDArray[np.int64], hidden: mx.array) -> None:
         active = hidden != 0
         self._active[layer] += mx.sum(active).item()
-        selector = self._model.selector(layer)
-        if selector is not None and self._model.settings.selection == "predictor":
+        if self._predicted:
             self.measured_predictor = True
-            said = mx.array(selector.active(x)[..., piece.start : piece.stop])
+            said = mx.array(self._model.selector(layer).active(x)[..., neurons])
             self._missed[layer] += mx.sum(active & ~said).item()
             self._extra[layer] += mx.sum(said & ~active).item()
 

@@ -1,9 +1,9 @@
 """The loaded model: prefill, decode, trim, within its memory budget."""
 
+from collections.abc import Callable
 from time import monotonic, perf_counter
 
 import mlx.core as mx
-import numpy as np
 
 from engine.arrays.products import use_fast_products
 from engine.errors import PromptError
@@ -11,20 +11,14 @@ from engine.flash.profile import DEFAULT_THREADS, DriveProfile, profile_path
 from engine.flash.reader import open_reader
 from engine.inference.context import Context
 from engine.inference.generate import Generation
-from engine.memory.pool import NeuronPool
-from engine.memory.window import Window
-from engine.models.activations import Activation
 from engine.planning.memory import PREFILL_TOKENS, Sizes, plan_memory
 from engine.planning.outlook import Outlook
 from engine.settings import GenerationOptions, Settings
-from engine.sparsity.predictor import load_predictors
-from engine.sparsity.selectors import ExactSelection, PredictedSelection
+from engine.sparsity.selectors import Selector
 from engine.store.fitting import build_prepared
-from engine.store.manifest import BUNDLES, PREDICTOR, RESIDENT, PreparedModel
-from engine.streaming.lookahead import LookAhead
-from engine.streaming.neurons import Flash, Pass, StreamedFFN
-from engine.streaming.overlap import Overlap
-from engine.streaming.whole_layers import LayerStream
+from engine.store.manifest import BUNDLES, RESIDENT, PreparedModel
+from engine.streaming.install import Installation
+from engine.streaming.passes import Pass
 from engine.system import pressure
 from engine.system.allocator import give_back_free_memory, long_lived
 from engine.system.footprint import footprint
@@ -44,23 +38,23 @@ class LoadedModel:
         self.baseline_bytes = footprint()
         self.prepared, self.settings = prepared, settings
         self.name, self.model_bytes, self.flash_bytes = prepared.name, prepared.bytes, prepared.bundles.bytes
-        self._model, self._args = build_prepared(prepared)
-        sizes = Sizes.of(prepared, self._args, self._model.layers[0].ffn.activation)
+        self.network, self._args = build_prepared(prepared)
+        sizes = Sizes.of(prepared, self._args, self.network.layers[0].ffn.activation)
         plan = plan_memory(sizes, settings)
         self.context, self.dtype, self.budget = plan.context, plan.dtype, plan.budget
         mx.set_cache_limit(plan.cache_limit)
-        self._context = Context(self._model, plan.dtype)
+        self._context = Context(self.network, plan.dtype)
         profile = DriveProfile.load(profile_path(prepared.folder))
         self.outlook = Outlook(sizes, profile)
         self.reader = open_reader(*reading(settings, profile, prepared.bundles.layers[0].row_bytes))
         try:
             self._file = self.reader.open(prepared.folder / BUNDLES)
-            stream = LayerStream(self.reader, self._file, prepared.bundles, plan.piece_bytes)
-            self.flash = Flash(
-                self.reader, self._file, stream, Window(settings.window), Pass(self.layers),
-                settings.bundling, Overlap(settings.overlap), settings.early_reads,
-            )  # fmt: skip
-            self._install(mx.load(str(prepared.folder / RESIDENT)))
+            weights = {name: w.astype(self.dtype) for name, w in mx.load(str(prepared.folder / RESIDENT)).items()}
+            installation = Installation(
+                prepared, settings, self.dtype, self.budget.capacities, plan.piece_bytes, self.reader, self._file
+            )
+            self.streaming = installation.install(self.network, weights)
+            self._load(weights)
             self.tokenizer = tokenizer_of(prepared)
         except BaseException:
             self.reader.close()
@@ -80,7 +74,7 @@ class LoadedModel:
     @property
     def left_early(self) -> int:
         """Neurons that had to leave the pool while still in the window, since loading."""
-        return sum(layer.ffn.pool.left_early for layer in self._model.layers)
+        return self.streaming.left_early
 
     @property
     def vocabulary(self) -> int:
@@ -91,14 +85,13 @@ class LoadedModel:
         """Whether reads bypass the operating system's cache."""
         return self._file.direct
 
-    def selector(self, layer: int):
-        """What selects a layer's neurons; None where all are streamed."""
-        return self._model.layers[layer].ffn.selector
+    def selector(self, layer: int) -> Selector | None:
+        """The selector of a layer's neurons; None where all are computed."""
+        return self.streaming.selector(layer)
 
-    def replace_selectors(self, replacement) -> None:
+    def replace_selectors(self, replacement: Callable[[int, Selector], Selector]) -> None:
         """Let `replacement(layer, selector)` select each layer's neurons: to record a trace, or to replay one."""
-        for i, layer in enumerate(self._model.layers):
-            layer.ffn.selector = replacement(i, layer.ffn.selector)
+        self.streaming.replace_selectors(replacement)
 
     def generate(self, prompt, options: GenerationOptions | None = None, cancelled=None) -> Generation:
         """An answer, as an iterator of pieces. prompt: text, a list of token ids, or chat messages.
@@ -112,23 +105,21 @@ class LoadedModel:
 
         Returns logits [1, tokens, vocabulary], of the last token only unless observed, and the pass that was made.
         """
-        dense = self.settings.selection == "dense"
-        current = self._begin(whole_layers=True, cancelled=cancelled, observer=observer)
+        current = self.streaming.passes.begin(len(tokens), cancelled, observer)
         logits = []
         self._context.make_room(len(tokens))
         for start in range(0, len(tokens), PREFILL_TOKENS):
             block = tokens[start : start + PREFILL_TOKENS]
-            current.seeding = not dense and start + PREFILL_TOKENS >= len(tokens)
             logits.append(self._forward(block, last_only=observer is None))
         return (mx.concatenate(logits, axis=1) if observer is not None else logits[-1]), current
 
     def decode(self, token: int, cancelled=None, observer=None) -> tuple[mx.array, Pass]:
         """Append one token to the context. Logits [1, 1, vocabulary] and the pass that was made."""
-        current = self._begin(cancelled=cancelled, observer=observer)
+        current, overlap = self.streaming.passes.begin(0, cancelled, observer), self.streaming.overlap
         self._context.make_room(1)
-        self.flash.overlap.begin()
+        overlap.begin()
         logits = self._forward([token])
-        self.flash.overlap.end(perf_counter() - current.began)
+        overlap.end(perf_counter() - current.began)
         return logits, current
 
     def trim(self, tokens: int) -> None:
@@ -142,9 +133,7 @@ class LoadedModel:
         Where a predictor selects, what happens to be in memory beside the selected neurons counts as well.
         """
         self.trim(0)
-        for layer in self._model.layers:
-            layer.ffn.settle()
-            layer.ffn.pool.forget()
+        self.streaming.forget()
 
     def keep_within_budget(self, footprint_bytes: int) -> None:
         """Give back what is kept for reuse when the process has grown beyond the budget all the same, and part of the
@@ -160,30 +149,16 @@ class LoadedModel:
     def give_back(self) -> None:
         """Halve the neuron pools, for a system that is critically short of memory. Loading again restores them."""
         self.budget = self.budget.halved()
-        for layer, capacity in zip(self._model.layers, self.budget.capacities, strict=True):
-            layer.ffn.settle()
-            old = layer.ffn.pool
-            if capacity == old.capacity:
-                continue
-            layer.ffn.pool = old.smaller(capacity)
-            self.reader.unregister(old.view)
-            self.reader.register(layer.ffn.pool.view)
-            del old
-            mx.clear_cache()  # layer by layer: there is no room for two of all
-        mx.clear_cache()
+        self.streaming.shrink(self.budget.capacities)
 
     def close(self) -> None:
         """Free memory and stop the reader. Harmless when repeated."""
-        if self._model is None:
+        if self.network is None:
             return
-        self.flash.stream.close()
+        self.streaming.close()
         self.reader.close()
-        self._model = self._context = self.flash = None
+        self.network = self._context = self.streaming = None
         mx.clear_cache()
-
-    def _begin(self, **kind) -> Pass:
-        self.flash.current = Pass(self.layers, **kind)
-        return self.flash.current
 
     def _forward(self, tokens: list[int], last_only: bool = True) -> mx.array:
         """Evaluated float32 logits. If it fails, the context is as it was before.
@@ -198,71 +173,25 @@ class LoadedModel:
                 size=self.vocabulary,
                 token=max(tokens),
             )
-        self.flash.window.advance(len(tokens))
+        self.streaming.passes.advance(len(tokens))
         try:
-            logits = self._model(mx.array([tokens]), self._context.caches, last_only).astype(mx.float32)
+            logits = self.network(mx.array([tokens]), self._context.caches, last_only).astype(mx.float32)
             mx.eval(logits)
         except BaseException:
-            self.flash.stream.drop()
+            self.streaming.drop()
             self.trim(len(self.cached_tokens))
             raise
         self.cached_tokens += tokens
         return logits
 
-    def _install(self, weights: dict[str, mx.array]) -> None:
-        """Put streamed FFNs in the place of dense ones, before anything is evaluated, then load what is resident."""
-        weights = {name: weight.astype(self.dtype) for name, weight in weights.items()}
-        predictors = self._predictors()
-        for i, layer in enumerate(self._model.layers):
-            place = self.prepared.bundles.layers[i]
-            input_bias = weights.pop(f"ffn.{i}.input_bias", mx.zeros(place.neurons, self.dtype))
-            down_bias = weights.pop(f"ffn.{i}.down_bias", None)
-            mx.eval(input_bias)
-            bias = np.array(input_bias.astype(mx.float32))
-            capacity, dtype = self.budget.capacities[i], self.prepared.bundles.dtype
-            pool = NeuronPool(capacity, place.row_bytes, dtype, bias, self.settings.hot_neurons)
-            self.reader.register(pool.view)
-            activation = layer.ffn.activation
-            selector = self._selector(i, activation, input_bias, predictors)
-            layer.ffn = StreamedFFN(i, place, pool, selector, activation, input_bias, down_bias, self.flash)
-            if self.settings.overlap and self.settings.selection == "predictor" and self.settings.window:
-                layer.ffn.look_ahead = LookAhead()
-            mx.eval(*(b for b in (down_bias,) if b is not None))
+    def _load(self, weights: dict[str, mx.array]) -> None:
+        """Load what is resident."""
         with long_lived():
             for weight in weights.values():  # one by one: as stored and as computed, no two are there at once
                 mx.eval(weight)
-        self._model.load_weights(list(weights.items()), strict=True)
-        use_fast_products(self._model)
-        mx.eval(self._model.parameters())
-
-    def _predictors(self) -> list:
-        if self.settings.selection != "predictor":
-            return []
-        return load_predictors(
-            self.prepared.folder / PREDICTOR,
-            self.prepared.layer_reports,
-            self.dtype,
-            self.settings.threshold_shift,
-        )
-
-    def _selector(self, layer: int, activation: Activation, bias: mx.array, predictors: list):
-        if self.settings.selection == "dense":
-            return None
-        if self.settings.selection == "predictor":
-            predictor = predictors[layer]
-            mx.eval(predictor.down, predictor.up, predictor.bias)
-            return PredictedSelection(predictor)
-        width = self.prepared.bundles.width
-        parts = []
-        for piece in self.flash.stream.pieces(layer):
-            parts.append(
-                piece.rows[:, : activation.decisive * width].astype(self.dtype) + 0
-            )  # + 0: a copy, the buffer is used again
-            mx.eval(parts[-1])
-        together = mx.concatenate(parts)
-        inputs = [mx.contiguous(together[:, i * width : (i + 1) * width]) for i in range(activation.decisive)]
-        mx.eval(inputs)
-        return ExactSelection(activation, inputs, bias)
+        self.network.load_weights(list(weights.items()), strict=True)
+        use_fast_products(self.network)
+        mx.eval(self.network.parameters())
 
 
 def reading(settings: Settings, profile: DriveProfile | None, row_bytes: int) -> tuple[int, int]:

@@ -1,1 +1,1 @@
-"""Where bundles live in memory: neuron pool, window, memory budget (paper, sections 3.1 and 3.3)."""
+"""Bundles in memory: pool, window, memory budget (paper, sections 3.1 and 3.3)."""

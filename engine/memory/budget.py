@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from engine.errors import BudgetError
-from engine.memory.pool import NEURON_BOOKKEEPING, ROW_BOOKKEEPING
+from engine.memory.pool import BUNDLE_BOOKKEEPING, ROW_BOOKKEEPING
 from engine.text import Text, joined, readable
 
 FLOAT32_BELOW = 256_000_000  # bytes of weights: below, computing in float32 costs little, and spares rounding errors
@@ -29,7 +29,7 @@ class PoolDemand:
     weight: float  # share of the layer that is active: busier layers get more of the pool
 
     def bytes(self, rows: int) -> int:
-        return rows * (self.row_bytes + ROW_BOOKKEEPING) + self.neurons * NEURON_BOOKKEEPING
+        return rows * (self.row_bytes + ROW_BOOKKEEPING) + self.neurons * BUNDLE_BOOKKEEPING
 
 
 @dataclass(frozen=True)

@@ -1,79 +1,104 @@
-"""The neuron pool: one layer's preallocated rows in unified memory (paper, section 3.3)."""
+"""The pool: one layer's preallocated rows in unified memory, and which bundle is in each (paper, section 3.3)."""
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
+import mlx.core as mx
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.arrays.aligned import aligned_rows
 from engine.memory.window import Window
 
-ROW_BOOKKEEPING = 8 + 4  # bytes a row: pointer, bias
-NEURON_BOOKKEEPING = 1 + 1 + 4 + 4  # bytes a neuron of the layer: absent, idle, last_k_active, how often it was used
-SLACK = 1 / 8  # of the rows in use: as many may belong to neurons that left the window
-FADING = 0.99  # of a use, from token to token: what counts is the last hundred tokens
-HEAVY = 1e6  # weight of a use at which all are scaled down
-AHEAD = 5  # a pool's rows for each that may be filled with what is only likely to be needed
-SAMPLED = 4  # rows looked at for each that is given away: nearly as good as the least used of all, and much cheaper
-MORE, LEAST = 2, 16  # rows kept ready for the next token: for each that this one took, and beside
+Integers: TypeAlias = NDArray[np.int64]
+
+ROW_BOOKKEEPING = 8  # bytes a row: pointer
+BUNDLE_BOOKKEEPING = 1 + 1 + 4 + 4  # bytes a bundle of the layer: absent, idle, last_k_active, how often it was used
+MAX_STALE_SHARE = 1 / 8  # of the rows in use: as many may hold bundles that left the window
+USE_DECAY = 0.99  # of a use, from token to token: what counts is the last hundred tokens
+MAX_USE_WEIGHT = 1e6  # of a use; beyond it all are scaled down
+MAX_GUESSED_SHARE = 1 / 5  # of a pool's rows that may be filled with what is only likely to be needed
+CANDIDATES_PER_ROW = 4  # rows looked at for each that is given away: nearly as good as all, and much cheaper
+READY_ROWS_PER_MISS, MIN_READY_ROWS = 2, 16  # kept for the next token: for each that this one took, and beside
+NEVER = -(1 << 29)  # the token at which a hole was last active
 NO_ROWS = np.empty(0, np.int64)
 
 
 class Admission(NamedTuple):
-    """Neurons that have to be read, and the row of the pool for each (int64 arrays of equal length)."""
+    """Bundles that have to be read, and the row of the pool for each (int64 arrays of equal length)."""
 
-    neurons: np.ndarray
-    rows: np.ndarray
+    bundles: Integers
+    rows: Integers
 
 
-class NeuronPool:
-    """Rows `[0, num_used)` hold the neurons in use, dense and in any order: the FFN is two matmuls over that slice.
+class BundlePool:
+    """Rows `[0, num_used)` are in use, in any order.
 
     matrix: MLX array [capacity, row], never written by MLX; view: the same memory, uint8 [capacity, row_bytes].
-    pointer: int64 [capacity], the neuron in each row, -1 in rows that are not in use. bias: float32 [capacity], that
-    neuron's bias. absent: bool [neurons + 1], whether each neuron is in no row; its last entry, which pointer -1
-    reaches, belongs to no neuron. last_k_active: int32 [neurons + 1], the token at which each neuron that is not absent
-    was last active: the paper's list of the neurons of the last k tokens, as one number each.
+    pointer: int64 [capacity], the bundle in each row, -1 in rows that hold none. absent: bool [bundles + 1], true for
+    each bundle that is in no row; its last entry, which pointer -1 reaches, belongs to no bundle. last_k_active: int32
+    [bundles + 1], the token at which each bundle that is not absent was last active: the paper's list of the bundles of
+    the last k tokens, as one number each.
 
     After a wait for flash, the processor's caches hold neither this code nor these arrays. What has to be done before
     the next reads can begin is therefore little, on small arrays; the rest is done while they are under way.
     """
 
-    def __init__(self, capacity: int, row_bytes: int, dtype: str, bias: np.ndarray, keep_hot: bool = False):
-        """bias: float32 [neurons], of the bundles' first part, or zeros. dtype: safetensors' name.
+    def __init__(
+        self, capacity: int, row_bytes: int, dtype: str, bundles: int, keep_hot: bool = False, dense: bool = True
+    ):
+        """dtype: safetensors' name. bundles: of the layer.
 
-        keep_hot: neurons that left the window stay while nothing else needs their row, the most used ones longest.
+        keep_hot: bundles that left the window stay while nothing else needs their row, the most used ones longest.
+        dense: all rows in use hold bundles, so that a product runs over one slice; holes are closed by moving bundles.
+        Else nothing ever moves, and holes are the first rows to be filled.
         """
-        self.capacity, self.keep_hot, self._dtype = capacity, keep_hot, dtype
-        self.matrix, self.view = aligned_rows(capacity, row_bytes, dtype)
+        self.capacity, self.keep_hot, self.dense, self._dtype = capacity, keep_hot, dense, dtype
+        self.slab = aligned_rows(capacity, row_bytes, dtype)
         self.pointer = np.full(capacity, -1, np.int64)
-        self.bias = np.zeros(capacity, np.float32)
-        self.absent = np.ones(len(bias) + 1, bool)
-        self.last_k_active = np.zeros(len(bias) + 1, np.int32)
+        self.absent = np.ones(bundles + 1, np.bool_)
+        self.last_k_active = np.full(bundles + 1, NEVER, np.int32)
         self.num_used = 0
-        self.left_early = 0  # neurons of the window that had to leave because the pool was full
-        self._all_bias = bias
-        self._uses = np.zeros(len(bias), np.float32) if keep_hot else None  # of each neuron, later ones weigh more
+        self.left_early = 0  # bundles of the window that had to leave because the pool was full
+        self._uses = np.zeros(bundles + 1, np.float32)  # of each bundle, later ones weigh more; where they are counted
+        self._uses[-1] = -1  # holes are taken first
         self._weight, self._turn = 1.0, 0
-        self._idle = np.ones(len(bias) + 1, bool)  # whether the present token does not need it, until that is settled
+        self._idle = np.ones(bundles + 1, np.bool_)  # false while the present token needs it, until that is settled
         self._leaving: Admission | None = None  # what the window will have left, unless it is used again,
         self._leaving_before = 0  # once its oldest token is this one
-        self._tight = False  # whether the window did not fit, the last time that it was looked at
+        self._tight = False  # true where the window did not fit, the last time that it was looked at
 
-    def admit(self, active: np.ndarray, window: Window) -> Admission:
+    @property
+    def bundles(self) -> int:
+        return len(self.absent) - 1
+
+    @property
+    def matrix(self) -> mx.array:
+        return self.slab.matrix
+
+    @property
+    def view(self) -> NDArray[np.uint8]:
+        return self.slab.view
+
+    @property
+    def num_held(self) -> int:
+        """Bundles in the pool: rows in use, less holes."""
+        return self.num_used if self.dense else int(np.count_nonzero(self.pointer[: self.num_used] >= 0))
+
+    def admit(self, active: Integers, window: Window) -> Admission:
         """Make room for a token's active set (sorted int64 ids, at most `capacity`) and forget what left the window.
 
-        Rows of neurons that left the window are given to incoming ones. A few that nothing needs stay as they are; of
-        many, the holes are closed with the last rows. The caller fills `rows` with the bundles of `neurons`, or calls
-        `discard` if it cannot. Where the window does not fit, its oldest neurons leave first.
+        Rows of bundles that left the window are given to incoming ones. A few that nothing needs stay as they are; of
+        many, the holes are closed with the last rows. The caller fills `rows` with the bundles of `bundles`, or calls
+        `discard` if it cannot. Where the window does not fit, its oldest bundles leave first.
         """
         admission = self.make_room(active, window)
         self.settle(admission, active, window)
         return admission
 
-    def make_room(self, active: np.ndarray, window: Window) -> Admission:
+    def make_room(self, active: Integers, window: Window) -> Admission:
         """The half of `admit` that says what to read where. The other half, `settle`, has time until that is read."""
         if len(active) > self.capacity:
-            raise ValueError(f"{len(active)} active neurons do not fit {self.capacity} rows")
+            raise ValueError(f"{len(active)} active bundles do not fit {self.capacity} rows")
         if window.size == 0:
             self.clear()
         if not self.num_used:
@@ -81,21 +106,21 @@ class NeuronPool:
         missing = active[self.absent[active]]
         return Admission(missing, self._rows_for(len(missing), active, window))
 
-    def settle(self, admission: Admission, active: np.ndarray, window: Window) -> None:
+    def settle(self, admission: Admission, active: Integers, window: Window) -> None:
         """Take in what `make_room` made room for."""
         self._idle[active] = True
-        self._place(admission.neurons, admission.rows, window.token)
+        self._place(admission.bundles, admission.rows, window.token)
         self.last_k_active[active] = window.token
         if self.keep_hot:
             self._count_uses(active)
-        self._look_for_leaving(len(admission.neurons), window)
+        self._look_for_leaving(len(admission.bundles), window)
 
-    def expect(self, likely: np.ndarray, window: Window) -> Admission:
-        """Make room for neurons that may be needed next (sorted int64 ids): in free rows, in those of neurons that the
+    def expect(self, likely: Integers, window: Window) -> Admission:
+        """Make room for bundles that may be needed next (sorted int64 ids): in free rows, in those of bundles that the
         window has left, and, where it does not fit and its oldest have to leave anyway, in theirs. They become at most
         a fifth of the pool; what has no room is left out. Until they are admitted, they count as used by nobody.
         """
-        missing = likely[self.absent[likely]][: self.capacity // AHEAD]
+        missing = likely[self.absent[likely]][: int(self.capacity * MAX_GUESSED_SHARE)]
         free = self.capacity - self.num_used
         last_k_active = self.last_k_active.copy()
         last_k_active[likely] = window.token  # these stay
@@ -110,43 +135,42 @@ class NeuronPool:
         missing = missing[: free + len(rows)]
         return self._place(missing, self._append(rows, len(missing)), window.oldest - 1)
 
-    def seed(self, neurons: np.ndarray, last_active: np.ndarray, window: Window) -> Admission:
-        """Take in neurons that a prompt's last tokens used; returns those that were not here. What the window has left
+    def seed(self, bundles: Integers, last_active: Integers, window: Window) -> Admission:
+        """Take in bundles that a prompt's last tokens used; returns those that were not here. What the window has left
         makes room for them, the least used first, and where that is too little, the least recent of all.
 
-        neurons: int64 ids. last_active: int64, token at which each was last active.
+        bundles: int64 ids. last_active: int64, token at which each was last active.
         """
-        new = self.absent[neurons]
-        self.last_k_active[neurons[~new]] = last_active[~new]
-        neurons, last_active = neurons[new], last_active[new]
-        rows, excess = NO_ROWS, self.num_used + len(neurons) - self.capacity
+        new = self.absent[bundles]
+        self.last_k_active[bundles[~new]] = last_active[~new]
+        bundles, last_active = bundles[new], last_active[new]
+        rows, excess = NO_ROWS, self.num_used + len(bundles) - self.capacity
         if excess > 0:
             rows = self._least_used(np.flatnonzero(self._last() < window.oldest), excess)
             if len(rows) < excess:
                 self.remove(rows)
-                rows, (neurons, last_active) = NO_ROWS, self._most_recent(neurons, last_active)
-        return self._place(neurons, self._append(rows, len(neurons)), last_active)
+                bundles, last_active, rows = self._most_recent(bundles, last_active)
+        return self._place(bundles, self._append(rows, len(bundles)), last_active)
 
     def discard(self, admission: Admission) -> None:
         """Take back an admission whose bundles could not be read."""
         self.remove(admission.rows)
 
-    def smaller(self, capacity: int) -> "NeuronPool":
-        """A pool of fewer rows with the neurons that were active last. This one must not be used any more."""
-        pool = NeuronPool(capacity, self.view.shape[1], self._dtype, self._all_bias, self.keep_hot)
+    def smaller(self, capacity: int) -> "BundlePool":
+        """A pool of fewer rows with the bundles that were active last. This one must not be used any more."""
+        pool = BundlePool(capacity, self.view.shape[1], self._dtype, self.bundles, self.keep_hot, self.dense)
         pool.left_early, pool._uses, pool._weight = self.left_early, self._uses, self._weight
         last = self._last()
-        kept = np.argsort(-last, kind="stable")[:capacity]
+        kept = np.argsort(-last, kind="stable")[: min(capacity, self.num_held)]
         rows = pool._place(self.pointer[kept], pool._append(NO_ROWS, len(kept)), last[kept]).rows
         pool.view[rows] = self.view[kept]
         return pool
 
     def forget(self) -> None:
-        """Empty all rows, and know no more which neurons are hot: as if the pool were new."""
+        """Empty all rows, and know no more which bundles are hot: as if the pool were new."""
         self.clear()
-        if self.keep_hot:
-            self._uses.fill(0)
-            self._weight, self._turn = 1.0, 0
+        self._uses[:-1] = 0
+        self._weight, self._turn = 1.0, 0
 
     def clear(self) -> None:
         """Empty all rows."""
@@ -155,24 +179,28 @@ class NeuronPool:
         self.pointer[: self.num_used] = -1
         self.num_used = 0
 
-    def remove(self, rows: np.ndarray) -> None:
-        """Empty these rows (integers, any order) and close the holes."""
+    def remove(self, rows: Integers) -> Integers:
+        """Empty these rows (any order), and close the holes where rows are dense. Returns the holes that are left."""
         self._empty(rows)
+        if not self.dense:
+            return rows
         self._close(rows)
+        return NO_ROWS
 
-    def _most_recent(self, neurons: np.ndarray, last_active: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Of these and the neurons in the pool, the least recent go, until the others fit: what stays of these."""
-        used, excess = self.num_used, self.num_used + len(neurons) - self.capacity
+    def _most_recent(self, bundles: Integers, last_active: Integers) -> tuple[Integers, Integers, Integers]:
+        """Of these and the bundles in the pool, the least recent go, until the others fit: those of these that stay,
+        when each was last active, and the holes that the others left."""
+        used, excess = self.num_used, self.num_used + len(bundles) - self.capacity
         # Of two as recent as each other, the one that is here stays: moving bundles takes time.
         everyone = np.concatenate([2 * self._last() + 1, 2 * last_active])
         leaving = np.argpartition(everyone, excess - 1)[:excess]
-        self.left_early += excess
-        self.remove(leaving[leaving < used])
-        staying = np.ones(len(neurons), bool)
+        gone = leaving[leaving < used]
+        self.left_early += excess - int(np.count_nonzero(self.pointer[gone] < 0))
+        staying = np.ones(len(bundles), np.bool_)
         staying[leaving[leaving >= used] - used] = False
-        return neurons[staying], last_active[staying]
+        return bundles[staying], last_active[staying], self.remove(gone)
 
-    def _rows_for(self, count: int, active: np.ndarray, window: Window) -> np.ndarray:
+    def _rows_for(self, count: int, active: Integers, window: Window) -> Integers:
         """That many rows for what is missing of the active set: of what the window has left, then, where that and the
         free tail are too few, of its oldest."""
         needed = max(0, count - (self.capacity - self.num_used))
@@ -182,24 +210,24 @@ class NeuronPool:
             stale = np.concatenate([stale, self._oldest(needed - len(stale), active, window)])
         elif self.keep_hot:
             stale = stale[:needed]
-        elif len(stale) - count > SLACK * self.num_used:
+        elif self.dense and len(stale) - count > MAX_STALE_SHARE * self.num_used:
             # Moving bundles takes longer than multiplying a few too many: those that nothing needs yet stay.
             self.remove(stale[count:])
         return self._append(stale[:count], count)
 
-    def _left(self, needed: int, active: np.ndarray, window: Window) -> np.ndarray:
+    def _left(self, needed: int, active: Integers, window: Window) -> Integers:
         """Rows that the window has left; where the most used are to stay, not all, but those needed if there are."""
         if self._leaving is not None and self._leaving_before == window.oldest:
             self._idle[active] = False
-            rows = self._leaving.rows[self._idle[self._leaving.neurons]]
+            rows = self._leaving.rows[self._idle[self._leaving.bundles]]
             if not self.keep_hot or len(rows) >= needed:
                 return rows
         self.last_k_active[active] = window.token
         rows = np.flatnonzero(self._last() < window.oldest)
         return self._least_used(rows, needed) if self.keep_hot else rows
 
-    def _oldest(self, count: int, active: np.ndarray, window: Window) -> np.ndarray:
-        """That many rows of neurons of the window which were active longest ago."""
+    def _oldest(self, count: int, active: Integers, window: Window) -> Integers:
+        """That many rows of bundles of the window which were active longest ago."""
         self.last_k_active[active] = window.token
         last = self._last()
         candidates = np.flatnonzero((last >= window.oldest) & (last < window.token))
@@ -211,33 +239,33 @@ class NeuronPool:
         self._leaving_before = window.oldest + 1
         rows = np.flatnonzero(self._last() < self._leaving_before)
         if self.keep_hot:
-            rows = self._least_used(rows, MORE * count + LEAST)
+            rows = self._least_used(rows, READY_ROWS_PER_MISS * count + MIN_READY_ROWS)
             rows = rows[np.argsort(self._uses[self.pointer[rows]])]
         self._leaving = Admission(self.pointer[rows], rows)
 
-    def _last(self) -> np.ndarray:
-        """The token at which the neuron of each row in use was last active: int32 [num_used]."""
+    def _last(self) -> NDArray[np.int32]:
+        """The token at which the bundle of each row in use was last active: int32 [num_used]."""
         return self.last_k_active[self.pointer[: self.num_used]]
 
-    def _count_uses(self, active: np.ndarray) -> None:
-        """Older uses fade by what later ones weigh more: nothing but the active neurons is touched."""
-        self._weight /= FADING
-        if self._weight > HEAVY:
+    def _count_uses(self, active: Integers) -> None:
+        """Older uses fade by what later ones weigh more: nothing but the active bundles is touched."""
+        self._weight /= USE_DECAY
+        if self._weight > MAX_USE_WEIGHT:
             self._uses /= self._weight
             self._weight = 1.0
         self._uses[active] += self._weight
 
-    def _least_used(self, rows: np.ndarray, count: int) -> np.ndarray:
+    def _least_used(self, rows: Integers, count: int) -> Integers:
         """`count` of the rows, or all: the least used of a sample that moves on from token to token, where uses are
         counted."""
         if count >= len(rows) or not self.keep_hot:
             return rows[:count]
-        if SAMPLED * count < len(rows):
-            self._turn = (self._turn + SAMPLED * count) % (len(rows) - SAMPLED * count)
-            rows = rows[self._turn : self._turn + SAMPLED * count]
+        if CANDIDATES_PER_ROW * count < len(rows):
+            self._turn = (self._turn + CANDIDATES_PER_ROW * count) % (len(rows) - CANDIDATES_PER_ROW * count)
+            rows = rows[self._turn : self._turn + CANDIDATES_PER_ROW * count]
         return rows[np.argpartition(self._uses[self.pointer[rows]], count)[:count]]
 
-    def _append(self, rows: np.ndarray, count: int) -> np.ndarray:
+    def _append(self, rows: Integers, count: int) -> Integers:
         """`count` rows: these, and as many behind the rows in use as it takes."""
         more = count - len(rows)
         if not more:
@@ -245,29 +273,28 @@ class NeuronPool:
         self.num_used += more
         return np.concatenate([rows, np.arange(self.num_used - more, self.num_used, dtype=np.int64)])
 
-    def _place(self, neurons: np.ndarray, rows: np.ndarray, last_active: int | np.ndarray) -> Admission:
-        """Give these rows to these neurons; whoever was there is absent from now on."""
+    def _place(self, bundles: Integers, rows: Integers, last_active: int | Integers | NDArray[np.int32]) -> Admission:
+        """Give these rows to these bundles; whoever was there is absent from now on."""
         self._leaving = None
         self.absent[self.pointer[rows]] = True
-        self.pointer[rows] = neurons
-        self.absent[neurons] = False
-        self.bias[rows] = self._all_bias[neurons]
-        self.last_k_active[neurons] = last_active
-        return Admission(neurons, rows)
+        self.pointer[rows] = bundles
+        self.absent[bundles] = False
+        self.last_k_active[bundles] = last_active
+        return Admission(bundles, rows)
 
-    def _empty(self, rows: np.ndarray) -> None:
+    def _empty(self, rows: Integers) -> None:
         """Whoever is in these rows is absent from now on, and nobody is in them."""
         self._leaving = None
         self.absent[self.pointer[rows]] = True
         self.pointer[rows] = -1
 
-    def _close(self, holes: np.ndarray) -> None:
+    def _close(self, holes: Integers) -> None:
         """Move the last used rows into holes, so that rows [0, num_used) are dense again."""
         used = self.num_used - len(holes)
         into = holes[holes < used]
         tail = np.arange(used, self.num_used, dtype=np.int64)
         movers = tail[self.pointer[tail] >= 0]
-        for array in (self.view, self.pointer, self.bias):
-            array[into] = array[movers]
+        self.view[into] = self.view[movers]
+        self.pointer[into] = self.pointer[movers]
         self.pointer[tail] = -1
         self.num_used = used

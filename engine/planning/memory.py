@@ -13,7 +13,7 @@ from engine.settings import Settings
 from engine.store.manifest import PreparedModel
 from engine.store.reports import LayerReport
 from engine.store.stored_tensor import StoredTensor
-from engine.streaming.whole_layers import BUFFERS
+from engine.streaming.ring import BUFFERS
 
 PREFILL_TOKENS = 256  # a prompt is prefilled in blocks of this many tokens, each one reading every layer once
 OVERHEAD = 16_000_000  # bytes: reader threads, the interpreter's own growth, allocator slack

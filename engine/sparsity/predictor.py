@@ -6,7 +6,7 @@ Its input is the FFN's own input, that is the output of the same layer's attenti
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import mlx.core as mx
 import numpy as np
@@ -71,21 +71,22 @@ def load_predictors(path: Path, reports: Sequence[Report], dtype: mx.Dtype, shif
 
     shift: added to every threshold, in logits.
     """
-    weights = mx.load(str(path))
-    return [
-        Predictor(*(weights[name].astype(dtype) for name in weight_names(i)), report.threshold, is_relu(report), shift)
-        for i, report in enumerate(reports)
-    ]
+    weights: Any = mx.load(str(path))
+    predictors = []
+    for i, report in enumerate(reports):
+        down, up, bias = (weights[name].astype(dtype) for name in weight_names(i))
+        predictors.append(Predictor(down, up, bias, report.threshold, is_relu(report), shift))
+    return predictors
 
 
 def weight_names(layer: int) -> tuple[str, ...]:
-    """What a layer's down, up and bias are called in predictor.safetensors."""
+    """The names of a layer's down, up and bias in predictor.safetensors."""
     return tuple(f"layers.{layer}.{part}" for part in PARTS)
 
 
 def weight_shapes(layers: Sequence[Report], width: int) -> dict[str, tuple[int, ...]]:
-    """What predictor.safetensors holds, by name. layers: the manifest's reports, of which rank and neurons are used."""
-    shapes = {}
+    """The shapes of predictor.safetensors' weights, by name. layers: the manifest's reports."""
+    shapes: dict[str, tuple[int, ...]] = {}
     for i, report in enumerate(layers):
         of_parts = ((report.rank, width), (report.neurons, report.rank), (report.neurons,))
         shapes |= dict(zip(weight_names(i), of_parts, strict=True))
@@ -93,5 +94,5 @@ def weight_shapes(layers: Sequence[Report], width: int) -> dict[str, tuple[int, 
 
 
 def is_relu(report: Report) -> bool:
-    """Whether a layer's report in the manifest is of an imported predictor, whose kind has a ReLU."""
+    """True where a layer's report in the manifest is of an imported predictor, whose kind has a ReLU."""
     return report.predictor == "imported"

@@ -1,17 +1,33 @@
-"""Selectors say which neurons a token needs. `select` takes an FFN's input and evaluates it."""
+"""Selectors say which neurons a token needs."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import mlx.core as mx
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.arrays.products import product
 from engine.models.activations import Activation
 from engine.sparsity.predictor import Predictor
 
 
-def _neurons(active: np.ndarray) -> np.ndarray:
-    """Sorted int64 ids of the neurons that any token of `active`, bool [..., neurons], needs."""
+class Selector(Protocol):
+    """A choice of neurons from an FFN's input x [..., width], which is evaluated."""
+
+    def active(self, x: mx.array) -> NDArray[np.bool_]:
+        """bool [..., neurons]: by token."""
+
+    def select(self, x: mx.array) -> NDArray[np.int64]:
+        """Sorted ids of the neurons that any token needs."""
+
+    def guess(self, x: mx.array, shift: float) -> NDArray[np.int64]:
+        """Sorted ids that may be needed, where x is only nearly the input. shift: how much surer than usual, in logits
+        of a predictor's threshold."""
+
+
+def _neurons(active: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Sorted ids of the neurons that any token of `active`, bool [..., neurons], needs."""
     return np.flatnonzero(active.reshape(-1, active.shape[-1]).any(axis=0))
 
 
@@ -26,27 +42,28 @@ class ExactSelection:
     inputs: list[mx.array]
     bias: mx.array
 
-    def active(self, x: mx.array) -> np.ndarray:
-        """bool [..., neurons] for x [..., hidden], evaluated."""
+    def active(self, x: mx.array) -> NDArray[np.bool_]:
         first, *others = (product(x, part) for part in self.inputs)
         return np.array(self.activation.active(first + self.bias, *others))
 
-    def select(self, x: mx.array) -> np.ndarray:
+    def select(self, x: mx.array) -> NDArray[np.int64]:
         return _neurons(self.active(x))
+
+    def guess(self, x: mx.array, shift: float) -> NDArray[np.int64]:  # noqa: ARG002 (there is no threshold to shift)
+        return self.select(x)
 
 
 @dataclass
 class PredictedSelection:
-    """What the predictor says: some false positives, few false negatives."""
+    """The predictor's choice: some false positives, few false negatives."""
 
     predictor: Predictor
 
-    def guess(self, x: mx.array, shift: float) -> np.ndarray:
-        """Sorted ids that x may need, with the threshold shifted by so many logits."""
-        return _neurons(self.predictor.active(x, shift))
-
-    def active(self, x: mx.array) -> np.ndarray:
+    def active(self, x: mx.array) -> NDArray[np.bool_]:
         return self.predictor.active(x)
 
-    def select(self, x: mx.array) -> np.ndarray:
+    def select(self, x: mx.array) -> NDArray[np.int64]:
         return _neurons(self.active(x))
+
+    def guess(self, x: mx.array, shift: float) -> NDArray[np.int64]:
+        return _neurons(self.predictor.active(x, shift))

@@ -8,23 +8,32 @@ errors to where they cost least.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 RECALL = 0.97  # asked for on text that was not trained on; leaves room for other texts to reach 0.95
 BATCH = 512
 PIECE = 1024  # neurons of the up projection at a time
 LEAST_ERROR = 0.2  # of a neuron's spread
 LOGIT_OF_UNIT = 1.702  # sigmoid(1.702 z) is within 0.01 of the normal distribution function
-LARGEST, BINS = 30, 6000  # scores are counted from -30 to 30, in hundredths
-CACHED = 1 << 15  # numbers that are updated at a time
-NEAR_BEST = 1.25  # a rank is enough that has so many times the false positives of the largest
-FEW = 0.005  # false positives that no larger rank is worth
+MAX_SCORE, SCORE_BINS = 30, 6000  # scores are counted from -30 to 30, in hundredths
+CACHED_NUMBERS = 1 << 15  # numbers that are updated at a time
+NEARLY_BEST_RATIO = 1.25  # a rank is enough that has so many times the false positives of the largest
+FEW_FALSE_POSITIVES = 0.005  # false positives that no larger rank is worth
+
+
+class Matrix(Protocol):
+    """Rows [neurons, hidden], float32, that are there once they are sliced."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, neurons: slice, /) -> NDArray[np.float32]: ...
 
 
 @dataclass(frozen=True)
 class LayerActivity:
-    """What one layer saw on a text. inputs: float32 [tokens, hidden]; active: bits [tokens, neurons / 8].
+    """The activity of one layer on a text. inputs: float32 [tokens, hidden]; active: bits [tokens, neurons / 8].
 
     held_out: bool [tokens], those that are not trained on but choose rank and threshold.
     """
@@ -83,6 +92,12 @@ class TrainedPredictor:
     quality: Quality
     relu: bool = False
 
+    @classmethod
+    def of(cls, weights: list[np.ndarray], quality: Quality) -> "TrainedPredictor":
+        """weights: down, up and bias."""
+        down, up, bias = weights
+        return cls(down, up, bias, quality)
+
 
 def ranks_for(width: int) -> list[int]:
     """Ranks to choose from for a hidden width: the paper's 128 to 1024 for 4096, relatively more for small ones."""
@@ -94,7 +109,7 @@ def ranks_for(width: int) -> list[int]:
 
 
 def train_predictor(
-    activity: LayerActivity, up, up_bias: np.ndarray, ranks: list[int], epochs: int = 4, seed: int = 0
+    activity: LayerActivity, up: "Matrix", up_bias: np.ndarray, ranks: list[int], epochs: int = 4, seed: int = 0
 ) -> TrainedPredictor:
     """A predictor for a layer whose neurons are active where `up` x + `up_bias` is positive.
 
@@ -109,7 +124,7 @@ def train_predictor(
         return factorised
     weights = [w.copy() for w in (factorised.down, factorised.up, factorised.bias)]
     for _ in _logistic_regression(weights, activity, training, epochs, seed):
-        trained = TrainedPredictor(*weights, measure(weights, activity, held_out))
+        trained = TrainedPredictor.of(weights, measure(weights, activity, held_out))
         if trained.quality.false_positives >= factorised.quality.false_positives:
             return factorised  # inputs are spread as a factorisation supposes, and errors lie where they cost least
     return trained
@@ -119,15 +134,16 @@ def _smallest_nearly_best(
     factors: "_Factors", activity: LayerActivity, held_out: np.ndarray, ranks: list[int]
 ) -> TrainedPredictor:
     """From the largest of the ranks down, for as long as false positives are about as few as there."""
-    enough, chosen = FEW, None
+    enough, chosen = FEW_FALSE_POSITIVES, None
     for rank in reversed(ranks):
         weights = _truncated(factors, rank)
         quality = measure(weights, activity, held_out)
         if chosen is None:
-            enough = max(NEAR_BEST * quality.false_positives, FEW)
+            enough = max(NEARLY_BEST_RATIO * quality.false_positives, FEW_FALSE_POSITIVES)
         elif quality.false_positives > enough:
             break
-        chosen = TrainedPredictor(*weights, quality)
+        chosen = TrainedPredictor.of(weights, quality)
+    assert chosen is not None, "there are ranks"
     return chosen
 
 
@@ -142,7 +158,9 @@ class _Factors:
     mean: np.ndarray
 
 
-def _probabilistic_factors(activity: LayerActivity, training: np.ndarray, up, up_bias, rank: int) -> _Factors:
+def _probabilistic_factors(
+    activity: LayerActivity, training: np.ndarray, up: "Matrix", up_bias: np.ndarray, rank: int
+) -> _Factors:
     """The best estimates of `up` x from `rank` numbers, given how the inputs are distributed."""
     mean, covariance = _moments(activity, training)
     root = np.linalg.cholesky(covariance)
@@ -231,8 +249,8 @@ def _gradients(weights: list[np.ndarray], x: np.ndarray, active: np.ndarray) -> 
 def _adam(weight: np.ndarray, gradient: np.ndarray, moments: np.ndarray, rate: float, step: int) -> None:
     """One step, number `step`, in place and in pieces that stay in the processor's cache."""
     flat = [array.reshape(-1) for array in (weight, gradient, *moments)]
-    for start in range(0, weight.size, CACHED):
-        w, g, first, second = (array[start : start + CACHED] for array in flat)
+    for start in range(0, weight.size, CACHED_NUMBERS):
+        w, g, first, second = (array[start : start + CACHED_NUMBERS] for array in flat)
         first += np.float32(0.1) * (g - first)
         second += np.float32(0.01) * (g * g - second)
         spread = np.sqrt(second / np.float32(1 - 0.99**step)) + np.float32(1e-10)
@@ -240,23 +258,24 @@ def _adam(weight: np.ndarray, gradient: np.ndarray, moments: np.ndarray, rate: f
 
 
 def measure(weights: list[np.ndarray], activity: LayerActivity, held_out: np.ndarray, relu: bool = False) -> Quality:
-    """What [down, up, bias] do with the highest threshold that finds enough of what is active in the held-out tokens.
+    """The quality of [down, up, bias] with the highest threshold that finds enough of what is active in the held-out
+    tokens.
 
-    relu: whether down's outputs pass a ReLU.
+    relu: down's outputs pass a ReLU.
     """
     down, up, bias = weights
-    everyone, positive = np.zeros(BINS, np.int64), np.zeros(BINS, np.int64)
+    everyone, positive = np.zeros(SCORE_BINS, np.int64), np.zeros(SCORE_BINS, np.int64)
     for x, active in activity.batches(held_out):
         inner = x @ down.T
         score = (np.maximum(inner, 0) if relu else inner) @ up.T
-        score += bias + LARGEST
-        score *= np.float32(BINS / (2 * LARGEST))
-        place = np.clip(score, 0, BINS - 1, out=score).astype(np.int32)
-        everyone += np.bincount(place.reshape(-1), minlength=BINS)
-        positive += np.bincount(place[active], minlength=BINS)
+        score += bias + MAX_SCORE
+        score *= np.float32(SCORE_BINS / (2 * MAX_SCORE))
+        place = np.clip(score, 0, SCORE_BINS - 1, out=score).astype(np.int32)
+        everyone += np.bincount(place.reshape(-1), minlength=SCORE_BINS)
+        positive += np.bincount(place[active], minlength=SCORE_BINS)
     negative = everyone - positive
     found = positive[::-1].cumsum()[::-1] / max(positive.sum(), 1)  # recall with the threshold at each bin's left edge
     extra = negative[::-1].cumsum()[::-1] / max(negative.sum(), 1)
-    at = int(np.flatnonzero(found >= RECALL)[-1]) if positive.sum() else BINS - 1
-    logit = 2 * LARGEST * at / BINS - LARGEST
+    at = int(np.flatnonzero(found >= RECALL)[-1]) if positive.sum() else SCORE_BINS - 1
+    logit = 2 * MAX_SCORE * at / SCORE_BINS - MAX_SCORE
     return Quality(float(1 / (1 + np.exp(-logit))), float(found[at]), float(extra[at]))

@@ -1,4 +1,4 @@
-"""How boldly to guess, before attention, which neurons a layer will need, so that flash works while attention computes.
+"""Guesses, before attention, of the neurons that a layer will need, so that flash works while attention computes.
 
 The layer's own predictor is given what the FFN's input would be if attention added nothing. From one half of a layer to
 the next the residual stream changes little (Deja Vu, arXiv 2310.17157): on the starter's held-out text two thirds of
@@ -8,33 +8,35 @@ How bold to be differs from layer to layer and from drive to drive, and is learn
 
 import numpy as np
 
-RIGHT = 0.6  # share of what is read ahead that should be needed; all, where the layer's own misses have to wait for it
-FIRST_SHIFT, STEP = 2.0, 0.25  # logits: to begin with, and for each token that was all wrong
-LATE_STEP = 1.0  # instead, where the drive was still at it when the layer's own misses came
-RETRY = 0.02  # logits a token by which a layer that guesses nothing becomes bolder
+RIGHT_SHARE = (
+    0.6  # share of what is read ahead that should be needed; all, where the layer's own misses have to wait for it
+)
+FIRST_SHIFT, SHIFT_STEP = 2.0, 0.25  # logits: to begin with, and for each token that was all wrong
+LATE_SHIFT_STEP = 1.0  # instead, where the drive was still at it when the layer's own misses came
+RETRY_SHIFT = 0.02  # logits a token by which a layer that guesses nothing becomes bolder
 
 
 class LookAhead:
     """One layer's. shift: of its predictor's threshold, in logits. read, right: neurons read ahead so far, and those of
     them that were needed."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.shift = FIRST_SHIFT
         self.read = self.right = 0
 
     def learn(self, read: np.ndarray, active: np.ndarray, late: bool = False) -> int:
         """Become stricter where too little of what was read ahead is in the active set. Returns how much is.
 
-        read, active: sorted ids. late: whether it was still being read when the active set was known.
+        read, active: sorted ids. late: it was still being read when the active set was known.
         """
         places = np.searchsorted(active, read)
         right = int(np.count_nonzero(active.take(places, mode="clip") == read)) if len(active) else 0
         self.read, self.right = self.read + len(read), self.right + right
         if not len(read):
-            self.shift -= RETRY
+            self.shift -= RETRY_SHIFT
         elif late:
-            self.shift += LATE_STEP * (1 - right / len(read))
+            self.shift += LATE_SHIFT_STEP * (1 - right / len(read))
         else:
-            self.shift += STEP * (RIGHT - right / len(read))
+            self.shift += SHIFT_STEP * (RIGHT_SHARE - right / len(read))
         self.shift = max(0.0, self.shift)
         return right

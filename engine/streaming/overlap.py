@@ -1,12 +1,12 @@
-"""How a token uses the time that flash takes: decided by trying, as drives, processors and models differ."""
+"""The use of the time that flash takes, token by token: decided by trying, as drives, processors and models differ."""
 
 from collections import deque
 from enum import Enum
 from statistics import median
 
-TRIES = 4  # tokens of each way before a choice
-EVERY = 16  # tokens after which another way is tried again, for one token
-LAST = 5  # tokens of a way whose median counts: one that something else held up must not decide
+TRIES_PER_WAY = 4  # tokens of each way before a choice
+RETRY_TOKENS = 16  # tokens after which another way is tried again, for one token
+MEDIAN_TOKENS = 5  # tokens of a way whose median counts: one that something else held up must not decide
 
 
 class Way(Enum):
@@ -24,7 +24,7 @@ class Overlap:
     def __init__(self, wanted: bool = False):
         self.wanted = wanted
         self.way = Way.NONE
-        self._seconds = {way: deque(maxlen=LAST) for way in Way}
+        self._seconds: dict[Way, deque[float]] = {way: deque(maxlen=MEDIAN_TOKENS) for way in Way}
         self._token = 0
 
     @property
@@ -41,13 +41,13 @@ class Overlap:
             return
         tried, ways = self._token, list(Way)
         self._token += 1
-        if tried < TRIES * len(ways):
+        if tried < TRIES_PER_WAY * len(ways):
             self.way = ways[tried % len(ways)]
             return
         self.way = fastest = min(ways, key=lambda way: median(self._seconds[way] or [0.0]))
-        if tried % EVERY == 0:
+        if tried % RETRY_TOKENS == 0:
             others = [way for way in ways if way is not fastest]
-            self.way = others[tried // EVERY % len(others)]
+            self.way = others[tried // RETRY_TOKENS % len(others)]
 
     def end(self, seconds: float) -> None:
         """It is over, and took this long."""

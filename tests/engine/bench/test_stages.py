@@ -10,6 +10,7 @@ from engine.inference.load import load
 from engine.models.opt import Attention
 from engine.settings import Settings
 from engine.sparsity.selectors import PredictedSelection
+from engine.streaming.neurons import NeuronProduct
 
 TOKENS = [3, 5, 7, 9, 11]
 
@@ -41,8 +42,7 @@ def test_each_stage_gets_its_time(model, monkeypatch):
     clock = Clock()
     monkeypatch.setattr(Attention, "__call__", clock.slow(Attention.__call__, 0.1))
     monkeypatch.setattr(PredictedSelection, "select", clock.slow(PredictedSelection.select, 0.01))
-    ffn = type(model._model.layers[0].ffn)
-    monkeypatch.setattr(ffn, "around_reads", clock.slow(ffn.around_reads, 1.0))
+    monkeypatch.setattr(NeuronProduct, "__call__", clock.slow(NeuronProduct.__call__, 1.0))
     monkeypatch.setattr(type(model), "decode", clock.slow(type(model).decode, 5.0))
     model.prefill(TOKENS[:2])
     watch = Stopwatch(model)

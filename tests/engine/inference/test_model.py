@@ -275,6 +275,6 @@ def test_a_system_short_of_memory_gets_half_of_the_pools_and_the_answer_goes_on(
         assert totals[0] == before.total > totals[1]
         assert totals[-1] >= before.smallest
         assert model.budget.capacities == before.halved().halved().halved().capacities
-        assert [layer.ffn.pool.capacity for layer in model._model.layers] == list(model.budget.capacities)
+        assert model.streaming.capacities == model.budget.capacities
     finally:
         model.close()

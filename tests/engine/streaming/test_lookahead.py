@@ -41,24 +41,20 @@ def test_what_is_read_ahead_is_in_its_rows_and_counted(tiny_model):
     model = load(tiny_model, Settings(window=2, overlap=True))
     bundles = [_whole_layer(model, layer) for layer in range(model.layers)]
     try:
-        model.flash.overlap.begin = lambda: None
-        model.flash.overlap.way = Way.AHEAD
+        model.streaming.overlap.begin = lambda: None
+        model.streaming.overlap.way = Way.AHEAD
         model.prefill(TOKENS[:8])
         for token in TOKENS[8:]:
             _, current = model.decode(token)
-            for ffn, rows in zip(_ffns(model), bundles, strict=True):
-                used = ffn.pool.num_used
-                assert np.array_equal(ffn.pool.view[:used], rows[ffn.pool.pointer[:used]])
-                assert current.loaded[ffn.layer] <= current.active[ffn.layer]
-        for ffn in _ffns(model):
-            assert ffn.look_ahead.read >= ffn.look_ahead.right > 0
+            for layer, rows in zip(model.streaming.layers, bundles, strict=True):
+                used = layer.pool.num_used
+                assert np.array_equal(layer.pool.view[:used], rows[layer.pool.pointer[:used]])
+                assert current.loaded[layer.layer] <= current.active[layer.layer]
+        for layer in model.streaming.layers:
+            assert layer.look_ahead.read >= layer.look_ahead.right > 0
     finally:
         model.close()
 
 
-def _ffns(model):
-    return [layer.ffn for layer in model._model.layers]
-
-
 def _whole_layer(model, layer: int) -> np.ndarray:
-    return np.concatenate([piece.view.copy() for piece in model.flash.stream.pieces(layer)])
+    return np.concatenate([part.view.copy() for part in model.streaming.layers[layer].stream()])

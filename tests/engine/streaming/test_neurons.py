@@ -24,8 +24,8 @@ def prepared(request, tmp_path_factory):
 
 def decoded(model, tokens, way=Way.NONE) -> np.ndarray:
     """Logits of each token after the first four."""
-    model.flash.overlap.begin = lambda: None
-    model.flash.overlap.way = way
+    model.streaming.overlap.begin = lambda: None
+    model.streaming.overlap.way = way
     model.prefill(tokens[:4])
     return np.concatenate([np.array(model.decode(token)[0][0]) for token in tokens[4:]])
 
@@ -44,18 +44,14 @@ def test_every_way_gives_the_dense_logits(prepared, way):
 def test_reads_are_under_way_while_attention_is_computed(prepared):
     folder, family = prepared
     model = load(folder, Settings(selection="predictor", overlap=True, window=1, hot_neurons=False))
-    begun, ahead = [], []
+    reading, begun = [], []
     try:
-        for layer in model._model.layers:
-            watch_attention(layer, lambda ffn=layer.ffn: (begun.append(ffn._begun), ahead.append(ffn._early)))
+        for module, layer in zip(model.network.layers, model.streaming.layers, strict=True):
+            watch_attention(module, lambda b=layer: (reading.append(b.reads_ahead), begun.append(b.begun is not None)))
         decoded(model, TOKENS, Way.AHEAD)
-        if family in PARALLEL:
-            assert any(b is not None and b.loading.tickets for b in begun)
-            assert not any(ahead)
-        else:
-            assert any(early is not None and early.tickets for early in ahead)
-            assert not any(begun)
-        assert all(layer.ffn._begun is None and layer.ffn._early is None for layer in model._model.layers)
+        assert any(reading)
+        assert all(begun) if family in PARALLEL else not any(begun)
+        assert not any(layer.reads_ahead for layer in model.streaming.layers)
     finally:
         model.close()
 
@@ -64,8 +60,8 @@ def test_without_early_reads_nothing_begins_before_attention(prepared):
     model = load(prepared[0], Settings(selection="exact", window=1, hot_neurons=False, early_reads=False))
     begun = []
     try:
-        for layer in model._model.layers:
-            watch_attention(layer, lambda ffn=layer.ffn: begun.append(ffn._begun))
+        for module, layer in zip(model.network.layers, model.streaming.layers, strict=True):
+            watch_attention(module, lambda b=layer: begun.append(b.begun is not None or b.reads_ahead))
         decoded(model, TOKENS)
         assert len(begun) > 0
         assert not any(begun)
@@ -80,7 +76,7 @@ def test_after_an_attention_that_failed_the_next_token_is_right(prepared):
         model = load(folder, Settings(selection="exact", overlap=True, window=1))
         logits.append(decoded(model, TOKENS[:12], Way.AHEAD))
         if fails:
-            watch_attention(model._model.layers[-1], broken := Broken())
+            watch_attention(model.network.layers[-1], broken := Broken())
             with pytest.raises(Broken.Error):
                 model.decode(TOKENS[12])
             broken.mended = True

@@ -2,9 +2,9 @@
 
 import pytest
 
-from engine.streaming.overlap import EVERY, TRIES, Overlap, Way
+from engine.streaming.overlap import RETRY_TOKENS, TRIES_PER_WAY, Overlap, Way
 
-TRIED = TRIES * len(Way)
+TRIED = TRIES_PER_WAY * len(Way)
 
 
 def run(overlap: Overlap, tokens: int, seconds: dict[Way, float]) -> list[Way]:
@@ -18,8 +18,8 @@ def run(overlap: Overlap, tokens: int, seconds: dict[Way, float]) -> list[Way]:
 
 @pytest.mark.parametrize("fastest", list(Way))
 def test_the_fastest_way_is_chosen_and_the_others_tried_again_now_and_then(fastest):
-    chosen = run(Overlap(True), 4 * EVERY + 1, {way: 1.0 if way is fastest else 1.5 for way in Way})
-    assert all(chosen[:TRIED].count(way) == TRIES for way in Way)
+    chosen = run(Overlap(True), 4 * RETRY_TOKENS + 1, {way: 1.0 if way is fastest else 1.5 for way in Way})
+    assert all(chosen[:TRIED].count(way) == TRIES_PER_WAY for way in Way)
     others = [way for way in chosen[TRIED:] if way is not fastest]
     assert len(others) == 4
     assert set(others) == set(Way) - {fastest}
@@ -28,7 +28,7 @@ def test_the_fastest_way_is_chosen_and_the_others_tried_again_now_and_then(faste
 def test_a_drive_that_becomes_slow_is_noticed():
     overlap = Overlap(True)
     assert run(overlap, 20, {Way.NONE: 1.0, Way.AHEAD: 1.5, Way.BOTH: 2.0})[-1] is Way.NONE
-    assert run(overlap, 6 * EVERY, {Way.NONE: 9.0, Way.AHEAD: 1.5, Way.BOTH: 2.0})[-2] is Way.AHEAD
+    assert run(overlap, 6 * RETRY_TOKENS, {Way.NONE: 9.0, Way.AHEAD: 1.5, Way.BOTH: 2.0})[-2] is Way.AHEAD
 
 
 def test_tokens_that_something_else_held_up_do_not_decide():

@@ -1,0 +1,324 @@
+"""One layer's bundles: which of them are in memory, and bringing those that are not (paper, section 3)."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+import mlx.core as mx
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.arrays.aligned import Slab
+from engine.flash.reader import Ticket
+from engine.memory.pool import NO_ROWS, Admission, BundlePool, Integers
+from engine.streaming.lookahead import LookAhead
+from engine.streaming.overlap import Overlap
+from engine.streaming.passes import Pass, Passes
+from engine.streaming.ring import Order, Ring
+from engine.streaming.source import Source, as_array
+
+MAX_READERS = 8  # outputs remembered: those before the last few tokens' have long been evaluated
+
+
+@dataclass(frozen=True)
+class Part:
+    """Bundles in memory: row `rows[i]` of `slab` holds bundle `ids[i]`, int64 [n].
+
+    arriving: of all the slab's rows, those that are still being read: they must add nothing.
+    """
+
+    ids: Integers
+    slab: Slab
+    rows: slice | Integers
+    arriving: Integers
+
+    @property
+    def matrix(self) -> mx.array:
+        """The bundles, [n, row]."""
+        return self.slab.matrix[self.rows if isinstance(self.rows, slice) else mx.array(self.rows)]
+
+    @property
+    def view(self) -> NDArray[np.uint8]:
+        """The bytes of the bundles, [n, row_bytes]."""
+        return self.slab.view[self.rows]
+
+
+@dataclass(frozen=True)
+class _Loading:
+    """Bundles on their way into the pool."""
+
+    admission: Admission
+    tickets: list[Ticket]
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """An active set that is known before it is needed. loading: None where it does not fit the pool."""
+
+    current: Pass
+    active: Integers
+    loading: _Loading | None
+
+
+class LayerBundles:
+    """The way in for a layer's weights: a module says which bundles it needs, and multiplies the parts that it gets.
+
+    Parts come one after the other, and the answer is the sum over them. Each output is reported to `read_by`: it is
+    evaluated before the rows that it reads hold anything else, so a part may be multiplied as late as MLX likes.
+
+    pinned: the first bundles stay in the pool, as many as it holds; nothing is brought, all are streamed.
+    look_ahead: learns from what was expected. after: the layer that is computed next, if it is streamed.
+    """
+
+    def __init__(
+        self,
+        layer: int,
+        source: Source,
+        pool: BundlePool,
+        passes: Passes,
+        overlap: Overlap,
+        ring: Ring,
+        pinned: bool = False,
+        look_ahead: LookAhead | None = None,
+    ):
+        self.layer, self.source, self.pool, self.passes, self.overlap = layer, source, pool, passes, overlap
+        self.pinned, self.look_ahead = pinned, look_ahead
+        self.after: LayerBundles | None = None
+        self.ring = ring
+        self._expected: _Loading | None = None  # what was read ahead, until it is known what is needed
+        self._begun: _Begun | None = None
+        self._reading: _Loading | None = None  # what somebody stopped waiting for
+        self._readers: list[mx.array] = []
+        source.reader.register(pool.view)
+
+    def bring(self, ids: Integers) -> Iterator[Part]:
+        """The bundles `ids` (sorted), in parts: where that is faster, those that are here while the others are read,
+        then the others; where they do not fit, as many at once as the pool has rows: slow, but the same sum.
+
+        Raises ReadError; the pool is then as it was before.
+        """
+        begun = self._begin(ids)
+        self._begun = None
+        if begun.loading is None:
+            yield from self._in_rounds(ids)
+        else:
+            yield from self._around_reads(begun.loading)
+        self._count_resident()
+
+    def begin(self, ids: Integers) -> bool:
+        """Start reading what is missing of the bundles that `bring` will be asked for in this pass. Returns whether
+        something is being read."""
+        loading = self._begin(ids).loading
+        return loading is not None and bool(loading.tickets)
+
+    @property
+    def begun(self) -> Integers | None:
+        """The ids that this pass has begun with."""
+        if self._begun is None or self._begun.current is not self.passes.current:
+            return None
+        return self._begun.active
+
+    def expect(self, likely: Integers) -> None:
+        """Start reading what will probably be needed (sorted ids), into rows that nothing needs yet."""
+        self.settle()
+        began = perf_counter()
+        self._expected = self._start(self.pool.expect(likely, self.passes.window), began)
+
+    def stream(self) -> Iterator[Part]:
+        """All of the layer's bundles in file order, those that are pinned from memory, the others through the ring."""
+        self.settle()
+        current, first = self.passes.current, self._first
+        current.active[self.layer] = self.source.bundles
+        if first:
+            yield self._pooled()
+        for piece in self.ring.pieces(self._remaining(), self._following()):
+            current.read(piece.waited_s, piece.bytes_read, piece.reads)
+            current.loaded[self.layer] += len(piece.ids)
+            part = Part(as_array(piece.ids), piece.slab, slice(0, len(piece.ids)), NO_ROWS)
+            yield part
+            self._evaluate_readers()  # the buffer is filled again once the next piece is asked for
+            if self.pinned:
+                self._pin(part)
+        self._count_resident()
+
+    def keep(self, part: Part, ids: Integers, last_active: Integers) -> None:
+        """Copy bundles of a part that is streamed into the pool. last_active: the token at which each was needed."""
+        began = perf_counter()
+        self._evaluate_readers()
+        admission = self.pool.seed(ids, last_active, self.passes.window)
+        places = np.searchsorted(part.ids, admission.bundles)
+        self.pool.view[admission.rows] = part.view[places]
+        self.passes.current.memory_s += perf_counter() - began
+
+    def clear(self) -> None:
+        """Empty the pool, for a prompt that fills it anew."""
+        self.settle()
+        self.pool.clear()
+
+    def shrink(self, capacity: int) -> None:
+        """Give memory back: fewer rows, with the bundles that were active last."""
+        self.settle()
+        self._evaluate_readers()
+        if capacity == self.pool.capacity:
+            return
+        old, self.pool = self.pool, self.pool.smaller(capacity)
+        self.source.reader.unregister(old.view)
+        self.source.reader.register(self.pool.view)
+
+    def forget(self) -> None:
+        """Empty the pool, and know no more how often bundles were used."""
+        self.settle()
+        self.pool.forget()
+
+    def read_by(self, output: mx.array) -> None:
+        """Remember an output that is computed from this layer's rows, evaluated or not."""
+        self._readers.append(output)
+        if len(self._readers) > MAX_READERS:
+            mx.eval(self._readers[:-1])
+            del self._readers[:-1]
+
+    @property
+    def reads_ahead(self) -> bool:
+        """True while something is expected or begun that has to be read."""
+        loadings = (self._expected, self._begun.loading if self._begun else None)
+        return any(loading is not None and loading.tickets for loading in loadings)
+
+    def settle(self) -> None:
+        """Wait for reads that nobody has waited for yet: only then may rows be used for anything else."""
+        begun, self._begun = self._begun, None
+        reading, self._reading = self._reading, None
+        self._take_expected()
+        for loading in (reading, begun.loading if begun else None):
+            if loading is not None:
+                self._finish(loading)
+
+    def _begin(self, ids: Integers) -> _Begun:
+        if self.begun is None:
+            if self._begun is not None or self._reading is not None:  # of a pass that failed
+                self.settle()
+            current = self.passes.current
+            current.active[self.layer] = len(ids)
+            self._take_expected(ids)
+            fits = len(ids) <= self.pool.capacity
+            self._begun = _Begun(current, ids, self._load(ids) if fits else None)
+        assert self._begun is not None
+        return self._begun
+
+    def _around_reads(self, loading: _Loading) -> Iterator[Part]:
+        """The part that is in memory already, while the rest is read; then the rest. Or all of it at once."""
+        beside = self.overlap.beside and loading.tickets and len(loading.admission.rows) < self.pool.num_used
+        if beside:
+            self._reading = loading
+            yield self._pooled(loading.admission.rows)
+            self._evaluate_readers()  # while flash works
+            self._reading = None
+        self._finish(loading)
+        if beside:
+            yield Part(loading.admission.bundles, self.pool.slab, loading.admission.rows, NO_ROWS)
+        elif self.pool.num_used:
+            yield self._pooled()
+
+    def _in_rounds(self, ids: Integers) -> Iterator[Part]:
+        self.passes.current.loaded[self.layer] = 0  # all are read, those as well that were guessed
+        for start in range(0, len(ids), self.pool.capacity):
+            self._evaluate_readers()
+            self.pool.clear()
+            self._finish(self._load(ids[start : start + self.pool.capacity]))
+            yield self._pooled()
+
+    def _pooled(self, arriving: Integers = NO_ROWS) -> Part:
+        """All that is in the pool."""
+        used = self.pool.num_used
+        return Part(self.pool.pointer[:used], self.pool.slab, slice(0, used), arriving)
+
+    def _load(self, ids: Integers) -> _Loading:
+        """Make room for an active set and start reading what is missing."""
+        pool, window, began = self.pool, self.passes.window, perf_counter()
+        admission = pool.make_room(ids, window)
+        self.passes.current.loaded[self.layer] += len(admission.bundles)
+        return self._start(admission, began, ids)
+
+    def _start(self, admission: Admission, began: float, active: Integers | None = None) -> _Loading:
+        """Read into the rows that were made room for since `began`. If that cannot begin, the pool is as before.
+
+        active: is taken in by the pool while flash works, when that takes no time of its own.
+        """
+        current, submitted = self.passes.current, perf_counter()
+        current.memory_s += submitted - began
+        try:
+            tickets = self._submit(admission) if len(admission.bundles) else []
+        except BaseException:
+            self._take_in(admission, active)
+            self.pool.discard(admission)
+            raise
+        self._take_in(admission, active)
+        if tickets:
+            current.io_s += perf_counter() - submitted
+        else:
+            current.memory_s += perf_counter() - submitted
+        return _Loading(admission, tickets)
+
+    def _submit(self, admission: Admission) -> list[Ticket]:
+        self._evaluate_readers()
+        return self.source.read(admission.bundles, self.pool.view, admission.rows)
+
+    def _take_in(self, admission: Admission, active: Integers | None) -> None:
+        if active is not None:
+            self.pool.settle(admission, active, self.passes.window)
+
+    def _finish(self, loading: _Loading) -> None:
+        """Wait until the bundles are in their rows. If that fails, the pool is as it was before."""
+        began = perf_counter()
+        try:
+            for ticket in loading.tickets:
+                ticket.wait()
+        except BaseException:
+            for ticket in loading.tickets:
+                ticket.cancel()
+            for ticket in loading.tickets:
+                ticket.settle()  # no row may be written any more
+            self.pool.discard(loading.admission)
+            raise
+        self.passes.current.read(
+            perf_counter() - began, sum(t.bytes for t in loading.tickets), sum(t.reads for t in loading.tickets)
+        )
+
+    def _take_expected(self, active: Integers | None = None) -> None:
+        """Wait for what was read ahead, and learn from it if the active set is known."""
+        if self._expected is None:
+            return
+        expected, self._expected = self._expected, None
+        late = not all(ticket.done for ticket in expected.tickets)
+        self._finish(expected)
+        if active is not None and self.look_ahead is not None:
+            right = self.look_ahead.learn(expected.admission.bundles, active, late)
+            self.passes.current.loaded[self.layer] += right
+
+    def _evaluate_readers(self) -> None:
+        mx.eval(self._readers)
+        self._readers.clear()
+
+    def _count_resident(self) -> None:
+        self.passes.current.resident[self.layer] = self.pool.num_held
+
+    @property
+    def _first(self) -> int:
+        """The bundle that streaming begins with: those before it are pinned."""
+        return self.pool.num_used if self.pinned else 0
+
+    def _remaining(self) -> Order:
+        ids: Sequence[int] = range(self._first, self.source.bundles)
+        return Order(self.source, ids)
+
+    def _following(self) -> Iterator[Order]:
+        layer = self.after
+        while layer is not None:
+            yield layer._remaining()
+            layer = layer.after
+
+    def _pin(self, part: Part) -> None:
+        """Keep what was streamed while there is room; rows are then in the order of bundles."""
+        room = self.pool.capacity - self.pool.num_used
+        if room and part.ids[0] == self.pool.num_used:
+            ids = part.ids[:room]
+            self.keep(part, ids, np.zeros(len(ids), np.int64))

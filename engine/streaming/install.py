@@ -1,0 +1,168 @@
+"""Installing: streamed modules in the place of a model's own, before anything is evaluated."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import mlx.core as mx
+import numpy as np
+from mlx.nn.layers.base import Module
+from numpy.typing import NDArray
+
+from engine.flash.reader import Reader, ReadFile
+from engine.memory.pool import BundlePool
+from engine.models.activations import Activation
+from engine.settings import Settings
+from engine.sparsity.predictor import Predictor, load_predictors
+from engine.sparsity.selectors import ExactSelection, PredictedSelection, Selector
+from engine.store.manifest import PREDICTOR, PreparedModel
+from engine.streaming.bundles import LayerBundles
+from engine.streaming.lookahead import LookAhead
+from engine.streaming.neurons import AllNeurons, NeuronProduct, StreamedNeurons
+from engine.streaming.overlap import Overlap
+from engine.streaming.passes import Passes
+from engine.streaming.ring import Ring
+from engine.streaming.source import Source
+
+Weights = dict[str, mx.array]
+
+
+@dataclass(frozen=True)
+class Streaming:
+    """All that is streamed of a loaded model. layers: in the order in which they are computed."""
+
+    passes: Passes
+    overlap: Overlap
+    ring: Ring
+    layers: Sequence[LayerBundles]
+    ffns: Sequence[AllNeurons]
+
+    @property
+    def left_early(self) -> int:
+        """Bundles that had to leave their pool while still in the window, since loading."""
+        return sum(layer.pool.left_early for layer in self.layers)
+
+    @property
+    def capacities(self) -> tuple[int, ...]:
+        """Rows by layer."""
+        return tuple(layer.pool.capacity for layer in self.layers)
+
+    def selector(self, layer: int) -> Selector | None:
+        """The selector of a layer; None where all neurons are computed."""
+        ffn = self.ffns[layer]
+        return ffn.selector if isinstance(ffn, StreamedNeurons) else None
+
+    def replace_selectors(self, replacement: Callable[[int, Selector], Selector]) -> None:
+        """Let `replacement(layer, selector)` select each layer's neurons: to record a trace, or to replay one."""
+        for i, ffn in enumerate(self.ffns):
+            if isinstance(ffn, StreamedNeurons):
+                ffn.selector = replacement(i, ffn.selector)
+
+    def drop(self) -> None:
+        """Give up what is read ahead, after a pass that failed."""
+        self.ring.drop()
+
+    def forget(self) -> None:
+        """Empty all pools: what comes is the same whatever came before."""
+        for layer in self.layers:
+            layer.forget()
+
+    def shrink(self, capacities: Sequence[int]) -> None:
+        """Give memory back, layer by layer: there is no room for two of all."""
+        for layer, capacity in zip(self.layers, capacities, strict=True):
+            layer.shrink(capacity)
+            mx.clear_cache()
+
+    def close(self) -> None:
+        """Let the ring's buffers go."""
+        self.ring.close()
+
+
+@dataclass(frozen=True)
+class Installation:
+    """Streamed FFNs for a prepared model. dtype: of what is computed. capacities: rows by layer. piece_bytes: of a
+    layer that is streamed. file: the open bundle file."""
+
+    prepared: PreparedModel
+    settings: Settings
+    dtype: mx.Dtype
+    capacities: Sequence[int]
+    piece_bytes: int
+    reader: Reader
+    file: ReadFile
+
+    def install(self, model: Module, weights: Weights) -> Streaming:
+        """Put them in the place of the model's dense ones. weights: by name; those of the FFNs leave them."""
+        layers = self._layers()
+        activations = [layer.ffn.activation for layer in model.layers]
+        biases = [weights.pop(f"ffn.{i}.input_bias", None) for i in range(len(layers))]
+        selectors = self._selectors(layers, activations, biases)
+        ffns = []
+        for i, layer in enumerate(layers):
+            down_bias = weights.pop(f"ffn.{i}.down_bias", None)
+            mx.eval([down_bias] if down_bias is not None else [])
+            product = NeuronProduct(activations[i], _bias(biases[i], layer.source.bundles))
+            ffns.append(self._ffn(layer, product, down_bias, selectors[i]))
+            model.layers[i].ffn = ffns[-1]
+        return Streaming(layers[0].passes, layers[0].overlap, layers[0].ring, layers, ffns)
+
+    def _layers(self) -> list[LayerBundles]:
+        bundles, settings = self.prepared.bundles, self.settings
+        passes, overlap = Passes(len(bundles.layers), settings.window), Overlap(settings.overlap)
+        ring = Ring(self.reader, max(layer.row_bytes for layer in bundles.layers), bundles.dtype, self.piece_bytes)
+        layers: list[LayerBundles] = []
+        for i, place in enumerate(bundles.layers):
+            source = Source(self.reader, self.file, place, 1 if settings.bundling else len(bundles.parts))
+            pool = BundlePool(self.capacities[i], place.row_bytes, bundles.dtype, place.neurons, settings.hot_neurons)
+            layers.append(LayerBundles(i, source, pool, passes, overlap, ring, self._pinned, self._look_ahead()))
+        for before, after in pairwise(layers):
+            before.after = after
+        return layers
+
+    @property
+    def _pinned(self) -> bool:
+        return self.settings.selection == "dense"
+
+    def _look_ahead(self) -> LookAhead | None:
+        wanted = self.settings.overlap and self.settings.selection == "predictor" and self.settings.window
+        return LookAhead() if wanted else None
+
+    def _selectors(
+        self, layers: list[LayerBundles], activations: list[Activation], biases: list[mx.array | None]
+    ) -> Sequence[Selector | None]:
+        match self.settings.selection:
+            case "dense":
+                return [None] * len(layers)
+            case "predictor":
+                return [PredictedSelection(predictor) for predictor in self._predictors()]
+            case _:
+                return [self._exact(*each) for each in zip(layers, activations, biases, strict=True)]
+
+    def _predictors(self) -> list[Predictor]:
+        path, shift = self.prepared.folder / PREDICTOR, self.settings.threshold_shift
+        predictors = load_predictors(path, self.prepared.layer_reports, self.dtype, shift)
+        for predictor in predictors:
+            mx.eval(predictor.down, predictor.up, predictor.bias)
+        return predictors
+
+    def _exact(self, layer: LayerBundles, activation: Activation, bias: mx.array | None) -> ExactSelection:
+        width, parts = self.prepared.bundles.width, []
+        for part in layer.stream():
+            parts.append(part.matrix[:, : activation.decisive * width].astype(self.dtype) + 0)  # a copy, by + 0
+            layer.read_by(parts[-1])
+        together = mx.concatenate(parts)
+        inputs = [mx.contiguous(together[:, i * width : (i + 1) * width]) for i in range(activation.decisive)]
+        bias = mx.zeros(layer.source.bundles, self.dtype) if bias is None else bias
+        mx.eval(inputs, bias)
+        return ExactSelection(activation, inputs, bias)
+
+    def _ffn(
+        self, layer: LayerBundles, product: NeuronProduct, down_bias: mx.array | None, selector: Selector | None
+    ) -> AllNeurons:
+        if selector is None:
+            return AllNeurons(layer, product, down_bias)
+        return StreamedNeurons(layer, product, down_bias, selector, self.settings.early_reads)
+
+
+def _bias(bias: mx.array | None, neurons: int) -> NDArray[np.float32]:
+    return np.zeros(neurons, np.float32) if bias is None else np.array(bias.astype(mx.float32))

@@ -1,0 +1,102 @@
+"""Passes: runs through all layers, what they are for and what they cost."""
+
+from dataclasses import dataclass, field
+from threading import Event
+from time import perf_counter
+from typing import Protocol
+
+import mlx.core as mx
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import CancelledError
+from engine.memory.window import Window
+from engine.statistics import TokenStatistics
+from engine.system.footprint import footprint
+
+
+class Observer(Protocol):
+    """A measurement that is told every layer's activations, `hidden` [1, tokens, neurons], as they are computed."""
+
+    def computed(self, layer: int, hidden: mx.array) -> None:
+        """Of the neurons that were in memory: those outside it count as inactive."""
+
+    def streamed(self, layer: int, x: mx.array, neurons: NDArray[np.int64], hidden: mx.array) -> None:
+        """Of these neurons, some of a layer that is streamed whole. x [1, tokens, width]: the FFN's input."""
+
+
+@dataclass
+class Pass:
+    """One run through all layers, and its cost so far. active, loaded, resident: bundles by layer.
+
+    prompt_tokens: of a prompt, whose layers are streamed whole, block after block; 0 for a token that is decoded.
+    cancelled: stops the run within one layer.
+    """
+
+    layers: int
+    prompt_tokens: int = 0
+    cancelled: Event | None = None
+    observer: Observer | None = None
+    began: float = field(default_factory=perf_counter)
+    tokens: int = 0  # computed so far, those of the present block included
+    io_s: float = 0.0
+    memory_s: float = 0.0
+    bytes_read: int = 0
+    reads: int = 0
+
+    def __post_init__(self) -> None:
+        self.active, self.loaded, self.resident = ([0] * self.layers for _ in range(3))
+
+    @property
+    def is_prompt(self) -> bool:
+        return self.prompt_tokens > 0
+
+    @property
+    def at_end(self) -> bool:
+        """True in the last block of a prompt."""
+        return self.tokens == self.prompt_tokens
+
+    def check(self) -> None:
+        """Raise CancelledError if the run is to stop."""
+        if self.cancelled is not None and self.cancelled.is_set():
+            raise CancelledError("Stopped.")
+
+    def read(self, waited_s: float, bytes_read: int, reads: int) -> None:
+        """Count what was read, and the wait for it."""
+        self.io_s += waited_s
+        self.bytes_read += bytes_read
+        self.reads += reads
+
+    def statistics(self, neurons: int) -> TokenStatistics:
+        """The cost from the start of this pass until now. neurons: bundles of a layer."""
+        compute = perf_counter() - self.began - self.io_s - self.memory_s
+        return TokenStatistics(
+            io_ms=1e3 * self.io_s,
+            memory_ms=1e3 * self.memory_s,
+            compute_ms=1e3 * compute,
+            bytes_read=self.bytes_read,
+            reads=self.reads,
+            active=tuple(self.active),
+            loaded=tuple(self.loaded),
+            resident=tuple(self.resident),
+            neurons=neurons,
+            footprint_bytes=footprint(),
+        )
+
+
+class Passes:
+    """The passes of one model, one after the other. current: the one under way. window: moves on with their tokens."""
+
+    def __init__(self, layers: int, window: int):
+        self.window = Window(window)
+        self.current = Pass(layers)
+
+    def begin(self, prompt_tokens: int = 0, cancelled: Event | None = None, observer: Observer | None = None) -> Pass:
+        """A new pass, which is the current one from now on."""
+        self.current = Pass(self.current.layers, prompt_tokens, cancelled, observer)
+        return self.current
+
+    def advance(self, tokens: int) -> None:
+        """The next `tokens` tokens of the current pass are about to be computed."""
+        self.window.advance(tokens)
+        self.current.tokens += tokens

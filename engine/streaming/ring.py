@@ -1,0 +1,98 @@
+"""The ring: buffers that take turns, through which layers are streamed, read ahead of compute (prefill, dense)."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from time import perf_counter
+from typing import NamedTuple
+
+from engine.arrays.aligned import Slab, aligned_rows
+from engine.flash.reader import Reader, Ticket
+from engine.streaming.source import Source
+
+BUFFERS = 4  # one is computed on while the others are read: with two, the drive would idle at the end of each read
+
+
+class Order(NamedTuple):
+    """Bundles that are wanted, ids in file order."""
+
+    source: Source
+    ids: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Bundles in the first rows of a buffer, in the order of `ids`."""
+
+    ids: Sequence[int]
+    slab: Slab
+    waited_s: float
+    bytes_read: int
+    reads: int
+
+
+@dataclass(frozen=True)
+class _Ahead:
+    """An order of one buffer that is being read, or has been."""
+
+    order: Order
+    buffer: int
+    ticket: Ticket
+
+
+class Ring:
+    """Buffers of `buffer_bytes`, at least a row of `row_bytes`. dtype: safetensors' name."""
+
+    def __init__(self, reader: Reader, row_bytes: int, dtype: str, buffer_bytes: int):
+        self._reader = reader
+        self._rows = max(1, buffer_bytes // row_bytes)
+        self._buffers = [aligned_rows(self._rows, row_bytes, dtype) for _ in range(BUFFERS)]
+        for buffer in self._buffers:
+            reader.register(buffer.view)
+        self._ahead: deque[_Ahead] = deque()  # in the order in which they will be asked for
+        self._next = 0  # the buffer whose turn it is
+
+    def pieces(self, wanted: Order, then: Iterable[Order] = ()) -> Iterator[Piece]:
+        """The bundles of an order, piece by piece. A piece is valid until the next is asked for: evaluate before.
+
+        then: what will probably be asked for next, read ahead while buffers are free.
+        """
+        own = list(self._cut(wanted))
+        upcoming: Iterator[Order] = chain(own, (cut for order in then for cut in self._cut(order)))
+        known = list(islice(upcoming, len(self._ahead)))
+        if [ahead.order for ahead in self._ahead] != known:
+            self.drop()
+            upcoming = chain(known, upcoming)
+        for _ in own:
+            self._fill(upcoming)
+            head, began = self._ahead[0], perf_counter()
+            head.ticket.wait()
+            waited = perf_counter() - began
+            self._ahead.popleft()
+            yield Piece(head.order.ids, self._buffers[head.buffer], waited, head.ticket.bytes, head.ticket.reads)
+
+    def drop(self) -> None:
+        """Give up what is being read ahead."""
+        for ahead in self._ahead:
+            ahead.ticket.cancel()
+        for ahead in self._ahead:
+            ahead.ticket.settle()
+        self._ahead.clear()
+
+    def close(self) -> None:
+        """Give up what is being read, and let the buffers go."""
+        self.drop()
+        for buffer in self._buffers:
+            self._reader.unregister(buffer.view)
+
+    def _cut(self, order: Order) -> Iterator[Order]:
+        for start in range(0, len(order.ids), self._rows):
+            yield Order(order.source, order.ids[start : start + self._rows])
+
+    def _fill(self, upcoming: Iterator[Order]) -> None:
+        """Read on into every buffer: who asks for a piece is done with the one before."""
+        for order in islice(upcoming, BUFFERS - len(self._ahead)):
+            ticket = order.source.read_in_sequence(order.ids, self._buffers[self._next].view)
+            self._ahead.append(_Ahead(order, self._next, ticket))
+            self._next = (self._next + 1) % BUFFERS

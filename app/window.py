@@ -1,71 +1,65 @@
-"""The main window: title bar, menus, and the panes side by side."""
+"""The main window: the panes side by side, the menus, and where the window was."""
 
 import sys
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QEvent, QSettings, QSize, Qt, QTimer
-from PySide6.QtGui import (
-    QAction,
-    QCloseEvent,
-    QDragEnterEvent,
-    QDropEvent,
-    QFont,
-    QGuiApplication,
-    QKeySequence,
-    QPalette,
-    QResizeEvent,
-)
-from PySide6.QtWidgets import (
-    QApplication,
-    QFrame,
-    QHBoxLayout,
-    QMainWindow,
-    QMenu,
-    QSizePolicy,
-    QToolButton,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtCore import QEvent, QSettings, Qt
+from PySide6.QtGui import QAction, QCloseEvent, QGuiApplication, QKeySequence, QPalette, QResizeEvent
+from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QMenu, QVBoxLayout, QWidget
 
 from app.chat.sidebar import Sidebar
 from app.chat.text_size import set_text_size
-from app.chat.transfer import Transfer
 from app.chat.view import ChatView
-from app.conversations.conversation import Conversation
+from app.commands.conversations import ConversationCommands
+from app.commands.models import ModelCommands, bring_up
 from app.conversations.exchange import CHAT_SUFFIX
 from app.conversations.keeper import ConversationKeeper
 from app.desktop.diagnostics import Diagnostics
 from app.desktop.links import LICENCES, show_licences, show_releases
 from app.desktop.notifications import Notifier
+from app.header import Header
 from app.host.engine_host import EngineHost, ModelInfo, State
-from app.library.proof import ProofWindow
-from app.library.survey import STARTER, Row
-from app.library.window import LibraryWindow, dropped_folder
+from app.library.rows import STARTER
+from app.library.window import LibraryWindow
 from app.monitor.panel import MonitorPanel
 from app.settings.registry import BY_KEY, FILE, Preferences
 from app.settings.window import SettingsWindow
-from app.widgets import language, units
-from app.widgets.colours import colours, forget
+from app.widgets import language
+from app.widgets.actions import Entry, Table, actions_of, fill, keys_for
+from app.widgets.colours import forget
 from app.widgets.dialogs import show_about, show_shortcuts
-from app.widgets.icons import GRID, icon
-from app.widgets.labels import Label, quiet
+from app.widgets.dropping import DropWindow
+from app.widgets.editing import EditMenu, edit_table
+from app.widgets.memory_words import weights_in_words
+from app.widgets.message_bar import MessageBar
 from app.widgets.side_panes import SidePane, SidePanes
-from app.widgets.toolbar import ToolBar
 
 SIZE = (1240, 800)
 LEAST_SIZE = (640, 420)
-TOOL_SIZE = 32
 TEXT_STEP = 10  # per cent
 NUMBERED = 9  # conversations that have a shortcut
+TEXT_SIZE = "general.text_size"
 
 
-class MainWindow(QMainWindow):
+class MainWindow(DropWindow):
     """Composes sidebar, chat and monitor around one host, which it shuts down when it closes for good.
 
     `data_dir` is where conversations, settings and the window's place are kept; None keeps nothing. `stays`: the
-    application goes on without its window until it is quit, as on a Mac.
+    application goes on without its window until it is quit, as on a Mac. Every action of the menus is an attribute by
+    its id in the table.
     """
+
+    new_chat: QAction
+    stop: QAction
+    answer_again: QAction
+    edit_question: QAction
+    pin: QAction
+    undelete: QAction
+    reload: QAction
+    show_sidebar: QAction
+    panel: QAction
+    numbered: list[QAction]
 
     def __init__(
         self,
@@ -75,42 +69,48 @@ class MainWindow(QMainWindow):
         stays: bool = sys.platform == "darwin",
     ):
         super().__init__()
-        self.host, self._changing_model = host, False
+        self.host = host
         self._stays, self._quitting = stays, False
-        self.setAcceptDrops(True)
         self._place = QSettings(str(data_dir / "window.ini"), QSettings.Format.IniFormat) if data_dir else None
         language.use(language.SYSTEM)  # for what there may be to say about the settings
         self.settings = Preferences(data_dir / FILE if data_dir else None, self)
         language.use(self.settings["general.language"])
-        self._model = model or self.settings["models.last"]
+        model = model or self.settings["models.last"]
         self.storage = ConversationKeeper(data_dir, self)
-        set_text_size(self.settings["general.text_size"])
-        self.chat = ChatView(host, self.storage, self.settings, starter=self._model == STARTER)
+        set_text_size(self.settings[TEXT_SIZE])
+        self.chat = ChatView(host, self.storage, self.settings, starter=model == STARTER)
         self.sidebar = Sidebar(self.storage)
         self.monitor = MonitorPanel(host)
-        self.transfer = Transfer(self.storage, self)
+        self.message = MessageBar()
+        self.conversations = ConversationCommands(self.chat, self.sidebar, self.storage, self)
+        self.model_commands = ModelCommands(host, self.settings, self.message, self, model)
+        self.chat.put_above_composer(self.model_commands.starter_line)
         self.notifier = Notifier(self, self.settings)
         self.diagnostics = Diagnostics(host, self.settings, self)
         self.settings_window: SettingsWindow | None = None
-        self.library: LibraryWindow | None = None
-        self.title = Label("Flashbulb", weight=QFont.Weight.DemiBold)
-        self.subtitle = quiet()
-        self._make_actions()
         self._make_menus()
-        self._make_toolbar()
+        self.header = Header(self._actions, self)
+        self.title, self.subtitle = self.header.title, self.header.subtitle
+        self.setUnifiedTitleAndToolBarOnMac(True)
+        self.addToolBar(self.header)
         self._compose()
         self._restore_place()
         self._connect()
         self._on_state(host.state)
 
+    @property
+    def library(self) -> LibraryWindow | None:
+        """The window of models, once it was opened."""
+        return self.model_commands.library
+
     def start(self) -> None:
         """Load the model and what was open last. Apart from the constructor so that the window is up before."""
-        self.load(self._model)
+        self.load(self.model_commands.model)
         self.storage.list_heads()
         last = self._place.value("conversation", "") if self._place else ""
         self._remember(self.chat.conversation.id)
         if last:
-            self.storage.open(str(last), self.chat.show_conversation, _let_be)
+            self.conversations.open_last(str(last))
         if self.settings.notice:
             self.sidebar.say(self.settings.notice)
         if self._place and not self._place.value("welcomed", False, type=bool):
@@ -119,26 +119,20 @@ class MainWindow(QMainWindow):
 
     def load(self, model: str) -> None:
         """Load a model as the settings say, once an answer that is being written is stopped."""
-        self._model = model
-        self._changing_model = self.host.state in (State.ANSWERING, State.STOPPING)
-        if self._changing_model:
-            self.host.stop()
-            return
-        memory = self.settings.section("memory")
-        self.host.load(model, memory_budget=memory.pop("budget"), **memory)
+        self.model_commands.load(model)
 
     def closeEvent(self, event: QCloseEvent) -> None:
         self._save_place()
-        for window in (self.settings_window, self.library):
-            if window:
-                window.close()
+        self.model_commands.close()
+        if self.settings_window:
+            self.settings_window.close()
         self.hide()  # at once: the engine may need a moment to end its token
         if self._stays and not self._quitting:
             event.ignore()
             return
-        for window in (self.settings_window, self.library):
-            if window:
-                window.shutdown()
+        if self.settings_window:
+            self.settings_window.shutdown()
+        self.model_commands.shutdown()
         self.notifier.close()
         self.diagnostics.shutdown()
         self.chat.welcome.guide.shutdown()
@@ -150,7 +144,7 @@ class MainWindow(QMainWindow):
 
     def bring_up(self) -> None:
         """Show the window again, in front of others."""
-        _bring_up(self)
+        bring_up(self)
 
     def quit(self) -> None:
         """Close the window for good."""
@@ -160,26 +154,23 @@ class MainWindow(QMainWindow):
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
-        if event.type() == QEvent.Type.PaletteChange and hasattr(
-            self, "panel_button"
-        ):  # also comes while the window is built
-            self._colour_icons()
+        if event.type() == QEvent.Type.PaletteChange and hasattr(self, "header"):  # also comes while this is built
+            self.header.colour_icons()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         self.side_panes.fit(event.size().width())
         super().resizeEvent(event)
 
     def open_file(self, path: str) -> None:
-        """Open what was double-clicked or dropped on the application: exported conversations; a prepared model, which
-        is loaded; or a checkpoint, which is offered to be prepared."""
+        """Open what was double-clicked or dropped on the application: exported conversations, or a model's folder."""
         if path.endswith(CHAT_SUFFIX):
-            self.transfer.import_file(Path(path), self._on_imported)
-            return
-        if not (Path(path) / "manifest.json").is_file() and (Path(path) / "config.json").is_file():
-            self._show_library()
-            self.library.take(Path(path))
-            return
-        self.load(path)
+            self.conversations.import_file(Path(path))
+        else:
+            self.model_commands.take(Path(path))
+
+    def take_paths(self, paths: list[Path]) -> None:
+        for path in paths:
+            self.open_file(str(path))
 
     def follow_contrast(self) -> None:
         """The system wants more or less contrast: everything that has a colour of ours asks for it again."""
@@ -188,159 +179,138 @@ class MainWindow(QMainWindow):
             QApplication.sendEvent(widget, QEvent(QEvent.Type.PaletteChange))
             widget.update()
 
-    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if dropped_folder(event):
-            event.acceptProposedAction()
+    # ------------------------------------------------------------------ the menus
+    def _make_menus(self) -> None:
+        """The menu bar, from its tables. No key deletes anything: keys for that belong to the list that has the focus,
+        never to a window in which somebody may be typing."""
+        bar = self.menuBar()
+        menus: tuple[tuple[QMenu, Table], ...] = (
+            (QMenu(self.tr("&File"), bar), self._file_table()),
+            (EditMenu(self.tr("&Edit"), bar), self._edit_table()),
+            (QMenu(self.tr("&Chat"), bar), self._chat_table()),
+            (QMenu(self.tr("&Model"), bar), self._model_table()),
+            (QMenu(self.tr("&View"), bar), self._view_table()),
+            (QMenu(self.tr("&Help"), bar), self._help_table()),
+        )
+        entries = [entry for _, table in menus for entry in table if entry]
+        self._actions = actions_of(entries, self)
+        for name, action in self._actions.items():
+            setattr(self, name, action)
+        for menu, table in menus:
+            fill(menu, table, self._actions)
+            bar.addMenu(menu)
+        self._add_numbered(menus[4][0])
+        self._actions["licences"].setVisible(LICENCES.is_file())
+        self.conversations.use_undo(self.undelete)
 
-    def dropEvent(self, event: QDropEvent) -> None:
-        if folder := dropped_folder(event):
-            self.open_file(str(folder))
+    def _add_numbered(self, view: QMenu) -> None:
+        table = tuple(
+            Entry(f"chat_{n}", self.tr("Chat {0}").format(n), partial(self.conversations.open_number, n - 1),
+                  (f"Ctrl+{n}",))
+            for n in range(1, NUMBERED + 1)
+        )  # fmt: skip
+        numbered = actions_of(table, self)
+        view.addSeparator()
+        fill(view.addMenu(self.tr("&Go to Chat")), table, numbered)
+        self.numbered = list(numbered.values())
+
+    def _file_table(self) -> Table:
+        does, roles = self.conversations, QAction.MenuRole
+        return (
+            Entry("new_chat", self.tr("&New Chat"), self.chat.new_chat, keys_for(QKeySequence.StandardKey.New)),
+            None,
+            Entry("import_chats", self.tr("&Import Chats…"), does.ask_for_import),
+            Entry("export_chat", self.tr("&Export Chat…"), does.export, ("Ctrl+Shift+E",)),
+            Entry("export_all", self.tr("Export &All Chats…"), does.export_all),
+            None,
+            Entry("show_settings", self.tr("&Settings…"), self._show_settings, ("Ctrl+,",), None,
+                  roles.PreferencesRole),
+            None,
+            Entry("close_window", self.tr("&Close Window"), self.close, ("Ctrl+W",)),
+            Entry("quit_action", self.tr("&Quit Flashbulb"), self.quit, ("Ctrl+Q",), None, roles.QuitRole),
+        )  # fmt: skip
+
+    def _edit_table(self) -> Table:
+        does, find = self.conversations, self.chat.find
+        return (
+            *edit_table(),
+            None,
+            Entry("copy_answer", self.tr("Copy &Last Answer"), does.copy_answer, ("Ctrl+Shift+C",)),
+            Entry("copy_chat", self.tr("Copy C&hat"), does.copy_chat),
+            None,
+            Entry("write", self.tr("&Write a Message"), self.chat.composer.setFocus, ("Ctrl+L",)),
+            None,
+            Entry("find", self.tr("&Find in This Chat"), find.open_bar, ("Ctrl+F",)),
+            Entry("find_next", self.tr("Find &Next"), partial(find.step, 1), ("Ctrl+G",)),
+            Entry("find_previous", self.tr("Find Pre&vious"), partial(find.step, -1), ("Ctrl+Shift+G",)),
+            Entry("search", self.tr("&Search All Chats"), self._search, ("Ctrl+Shift+F",)),
+        )
+
+    def _chat_table(self) -> Table:
+        does, chat = self.conversations, self.chat
+        return (
+            Entry("stop", self.tr("&Stop Answer"), chat.stop, ("Esc", "Ctrl+.")),
+            Entry("answer_again", self.tr("Answer &Again"), does.answer_again, ("Ctrl+R",)),
+            Entry("edit_question", self.tr("&Edit Last Message"), does.edit_question, ("Ctrl+E",)),
+            None,
+            Entry("parameters", self.tr("System &Prompt and Sampling"), chat.composer.parameters_button.toggle,
+                  ("Ctrl+Shift+P",)),
+            None,
+            Entry("rename", self.tr("&Rename Chat"), self._rename),
+            Entry("pin", self.tr("P&in Chat"), does.pin),
+            Entry("delete", self.tr("&Delete Chat"), does.delete),
+            Entry("undelete", self.tr("&Undo Delete"), does.restore),
+        )  # fmt: skip
+
+    def _model_table(self) -> Table:
+        does = self.model_commands
+        return (
+            Entry("switch_model", self.tr("&Switch Model…"), self._switch_model, ("Ctrl+K",)),
+            Entry("models", self.tr("&Models…"), does.show_library, ("Ctrl+Shift+M",)),
+            Entry("add_folder", self.tr("&Add Folder…"), does.ask_for_folder),
+            None,
+            Entry("reload", self.tr("&Reload Model"), does.reload),
+        )
+
+    def _view_table(self) -> Table:
+        keys = QKeySequence.StandardKey
+        return (
+            Entry("show_sidebar", self.tr("&Sidebar"), None, ("Ctrl+B",), True),
+            Entry("panel", self.tr("Live &Panel"), None, ("Ctrl+Alt+I",), True),
+            None,
+            Entry("larger", self.tr("&Larger Text"), self._enlarge, keys_for(keys.ZoomIn, "Ctrl+=")),
+            Entry("smaller", self.tr("S&maller Text"), self._shrink, keys_for(keys.ZoomOut)[:1]),
+            Entry("usual_size", self.tr("&Actual Size"), self._reset_text_size, ("Ctrl+0",)),
+            None,
+            Entry("full_screen", self.tr("&Full Screen"), self._toggle_full_screen,
+                  keys_for(keys.FullScreen)[:1] or ("F11",)),
+        )  # fmt: skip
+
+    def _help_table(self) -> Table:
+        roles = QAction.MenuRole
+        return (
+            Entry("guide", self.tr("&What This Computer Can Run"), self._show_guide),
+            Entry("shortcuts", self.tr("&Keyboard Shortcuts"), self._show_shortcuts, ("Ctrl+/",)),
+            Entry("export_diagnostics", self.tr("Export &Diagnostics…"), self.diagnostics.export),
+            Entry("licences", self.tr("Third-Party &Licences"), show_licences),
+            Entry("updates", self.tr("Check for &Updates…"), show_releases, (), None, roles.ApplicationSpecificRole),
+            Entry("about", self.tr("&About Flashbulb"), self._show_about, (), None, roles.AboutRole),
+        )
 
     # ------------------------------------------------------------------ building
-    def _make_actions(self) -> None:
-        keys = QKeySequence.StandardKey
-        self.new_chat = self._action(self.tr("&New Chat"), keys.New, self.chat.new_chat)
-        self.import_chats = self._action(self.tr("&Import Chats…"), None, self._import)
-        self.export_chat = self._action(self.tr("&Export Chat…"), "Ctrl+Shift+E", self._export)
-        self.export_all = self._action(self.tr("Export &All Chats…"), None, self.transfer.export_all)
-        self.reload = self._action(self.tr("Reload &Model"), None, self._reload)
-        self.models = self._action(self.tr("&Models…"), "Ctrl+Shift+M", self._show_library)
-        self.show_settings = self._action(self.tr("&Settings…"), keys.Preferences, self._show_settings)
-        self.show_settings.setShortcut(QKeySequence("Ctrl+,"))
-        self.show_settings.setMenuRole(QAction.MenuRole.PreferencesRole)
-        self.close_window = self._action(self.tr("&Close Window"), "Ctrl+W", self.close)
-        self.quit_action = self._action(self.tr("&Quit Flashbulb"), "Ctrl+Q", self.quit)
-        self.quit_action.setMenuRole(QAction.MenuRole.QuitRole)
-
-        self.copy_answer = self._action(self.tr("Copy &Last Answer"), "Ctrl+Shift+C", self._copy_answer)
-        self.copy_chat = self._action(self.tr("Copy C&hat"), None, self._copy_chat)
-        self.write = self._action(self.tr("&Write a Message"), "Ctrl+L", self._write)
-        self.find = self._action(self.tr("&Find in This Chat"), "Ctrl+F", self.chat.find.open_bar)
-        self.find_next = self._action(self.tr("Find &Next"), "Ctrl+G", self._find_next)
-        self.find_previous = self._action(self.tr("Find Pre&vious"), "Ctrl+Shift+G", self._find_previous)
-        self.search = self._action(self.tr("&Search All Chats"), "Ctrl+Shift+F", self._search)
-
-        self.stop = self._action(self.tr("&Stop Answer"), "Esc", self.chat.stop)
-        self.stop.setShortcuts([QKeySequence("Esc"), QKeySequence("Ctrl+.")])
-        self.answer_again = self._action(self.tr("Answer &Again"), "Ctrl+R", self._answer_again)
-        self.edit_question = self._action(self.tr("&Edit Last Message"), "Ctrl+E", self._edit_question)
-        self.parameters = self._action(
-            self.tr("System &Prompt and Sampling"), "Ctrl+Shift+P", self.chat.composer.parameters_button.toggle
-        )
-        self.rename = self._action(self.tr("&Rename Chat"), None, self._rename)
-        self.pin = self._action(self.tr("P&in or Unpin Chat"), None, self._pin)
-        self.delete = self._action(self.tr("&Delete Chat"), "Ctrl+Backspace", self._delete)
-        self.undelete = self._action(self.tr("&Undo Delete"), "Ctrl+Shift+Backspace", self._undelete)
-        self.undelete.setEnabled(False)
-
-        self.show_sidebar = self._toggle(self.tr("&Sidebar"), "Ctrl+B")
-        self.panel = self._toggle(self.tr("Live &Panel"), "Ctrl+Alt+I")
-        self.larger = self._action(self.tr("&Larger Text"), keys.ZoomIn, self._enlarge)
-        self.larger.setShortcuts([*QKeySequence.keyBindings(keys.ZoomIn), QKeySequence("Ctrl+=")])
-        self.smaller = self._action(self.tr("S&maller Text"), keys.ZoomOut, self._shrink)
-        self.usual_size = self._action(self.tr("&Usual Text Size"), "Ctrl+0", self._reset_text_size)
-        self.full_screen = self._action(self.tr("&Full Screen"), keys.FullScreen, self._toggle_full_screen)
-        self.numbered = [
-            self._action(self.tr("Chat {0}").format(n + 1), f"Ctrl+{n + 1}", self._open_numbered)
-            for n in range(NUMBERED)
-        ]
-        self.shortcuts = self._action(self.tr("&Keyboard Shortcuts"), "Ctrl+/", self._show_shortcuts)
-        self.guide = self._action(self.tr("&What This Computer Can Run"), None, self._show_guide)
-        self.export_diagnostics = self._action(self.tr("Export &Diagnostics…"), None, self.diagnostics.export)
-        self.updates = self._action(self.tr("Check for &Updates…"), None, show_releases)
-        self.updates.setMenuRole(QAction.MenuRole.ApplicationSpecificRole)
-        self.licences = self._action(self.tr("Third-Party &Licences"), None, show_licences)
-        self.licences.setVisible(LICENCES.is_file())
-        self.about = self._action(self.tr("&About Flashbulb"), None, self._show_about)
-        self.about.setMenuRole(QAction.MenuRole.AboutRole)
-
-    def _action(self, text: str, keys, slot) -> QAction:
-        action = QAction(text, self)
-        if keys is not None:
-            action.setShortcut(QKeySequence(keys))
-        if slot is not None:
-            action.triggered.connect(slot)
-        return action
-
-    def _toggle(self, text: str, keys: str) -> QAction:
-        action = self._action(text, keys, None)
-        action.setCheckable(True)
-        action.setChecked(True)
-        action.toggled.connect(self._colour_icons)
-        return action
-
-    def _make_menus(self) -> None:
-        names = (self.tr("&File"), self.tr("&Edit"), self.tr("&Chat"), self.tr("&View"), self.tr("&Help"))
-        file, edit, chat, view, help_ = (self.menuBar().addMenu(name) for name in names)
-        _fill(file, self.new_chat, None, self.import_chats, self.export_chat, self.export_all, None, self.models,
-              self.reload, self.show_settings, None, self.close_window, self.quit_action)  # fmt: skip
-        _fill(edit, *self._edits(), None, self.copy_answer, self.copy_chat, None, self.write, None, self.find,
-              self.find_next, self.find_previous, self.search)  # fmt: skip
-        _fill(chat, self.stop, self.answer_again, self.edit_question, None, self.parameters, None, self.rename,
-              self.pin, self.delete, self.undelete)  # fmt: skip
-        _fill(view, self.show_sidebar, self.panel, None, self.larger, self.smaller, self.usual_size, None,
-              self.full_screen, None)  # fmt: skip
-        _fill(view.addMenu(self.tr("&Go to Chat")), *self.numbered)
-        _fill(help_, self.guide, self.shortcuts, self.export_diagnostics, self.licences, self.updates,
-              self.about)  # fmt: skip
-
-    def _edits(self) -> list[QAction | None]:
-        """What every text field can do: the menu asks the one that has the focus."""
-        keys = QKeySequence.StandardKey
-        entries = (
-            (self.tr("&Undo"), keys.Undo, "undo"),
-            (self.tr("&Redo"), keys.Redo, "redo"),
-            None,
-            (self.tr("Cu&t"), keys.Cut, "cut"),
-            (self.tr("&Copy"), keys.Copy, "copy"),
-            (self.tr("&Paste"), keys.Paste, "paste"),
-            (self.tr("Select &All"), keys.SelectAll, "selectAll"),
-        )
-        actions: list[QAction | None] = []
-        for entry in entries:
-            if entry is None:
-                actions.append(None)
-                continue
-            text, shortcut, method = entry
-            action = self._action(text, shortcut, self._edit)
-            action.setData(method)
-            actions.append(action)
-        return actions
-
-    def _make_toolbar(self) -> None:
-        bar = ToolBar(self.tr("Toolbar"))
-        self.setUnifiedTitleAndToolBarOnMac(True)
-        self.sidebar_button = _tool_button("", self.show_sidebar.toggle)
-        self.models_button = _tool_button(self.tr("Models"), self.models.trigger)
-        self.new_chat_button = _tool_button(self.tr("New chat"), self.new_chat.trigger)
-        self.panel_button = _tool_button("", self.panel.toggle)
-        bar.addWidget(self.sidebar_button)
-        bar.addWidget(self.models_button)
-        bar.addWidget(self._title_block())
-        bar.addWidget(self.new_chat_button)
-        bar.addWidget(self.panel_button)
-        self.addToolBar(bar)
-        self._colour_icons()
-
-    def _title_block(self) -> QWidget:
-        block = QWidget()
-        block.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
-        layout = QVBoxLayout(block)
-        layout.setContentsMargins(0, 5, 0, 6)
-        layout.setSpacing(1)
-        for label in (self.title, self.subtitle):
-            label.setAlignment(Qt.AlignmentFlag.AlignCenter)
-            layout.addWidget(label)
-        return block
-
     def _compose(self) -> None:
         lines = [_line(), _line()]
-        centre = QWidget()
+        middle, centre = QWidget(), QWidget()
+        column = QVBoxLayout(middle)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.message)
+        column.addWidget(self.chat, 1)
         layout = QHBoxLayout(centre)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
-        for widget in (self.sidebar, lines[0], self.chat, lines[1], self.monitor):
-            layout.addWidget(widget, int(widget is self.chat))
+        for widget in (self.sidebar, lines[0], middle, lines[1], self.monitor):
+            layout.addWidget(widget, int(widget is middle))
         self.setCentralWidget(centre)
         self.setMinimumSize(*LEAST_SIZE)
         self.side_panes = SidePanes(
@@ -352,17 +322,18 @@ class MainWindow(QMainWindow):
 
     def _connect(self) -> None:
         self.host.state_changed.connect(self._on_state)
-        self.host.loaded.connect(self._on_loaded)
+        self.host.loaded.connect(self._name_model)
         self.host.gave_back.connect(self._name_model)
+        self.host.proving.connect(self._on_proving)
         self.host.state_changed.connect(self.notifier.on_state)
         self.chat.answered.connect(self.notifier.on_answered)
+        self.model_commands.job_changed.connect(self.notifier.on_job)
         self.chat.shown.connect(self.sidebar.set_shown)
         self.chat.shown.connect(self._remember)
+        self.chat.shown.connect(self._name_pin)
         self.chat.answering.connect(self.sidebar.set_answering)
-        self.sidebar.opened.connect(self._open)
-        self.sidebar.deleted.connect(self._on_deleted)
-        self.sidebar.export_asked.connect(self.transfer.export)
-        self.chat.welcome.guide.models_asked.connect(self._show_library)
+        self.storage.heads_changed.connect(self._name_pin)
+        self.chat.welcome.guide.models_asked.connect(self.model_commands.show_library)
         self.settings.changed.connect(self._on_setting)
         self.settings.trouble.connect(self.sidebar.say)
         self.sidebar.set_shown(self.chat.conversation.id)
@@ -371,17 +342,6 @@ class MainWindow(QMainWindow):
         if self._stays:
             QGuiApplication.instance().applicationStateChanged.connect(self._on_application_state)
 
-    def _colour_icons(self) -> None:
-        shades = colours(self.palette())
-        self.models_button.setIcon(icon("models", shades.quiet))
-        self.new_chat_button.setIcon(icon("new chat", shades.quiet))
-        shown = self.show_sidebar.isChecked()
-        self.sidebar_button.setIcon(icon("sidebar", shades.accent if shown else shades.quiet))
-        _name(self.sidebar_button, self.tr("Hide the sidebar") if shown else self.tr("Show the sidebar"))
-        shown = self.panel.isChecked()
-        self.panel_button.setIcon(icon("panel", shades.accent if shown else shades.quiet))
-        _name(self.panel_button, self.tr("Hide the live panel") if shown else self.tr("Show the live panel"))
-
     # ------------------------------------------------------------------ what the host and the settings report
     def _on_state(self, state: State) -> None:
         self.stop.setEnabled(state is State.ANSWERING)
@@ -389,20 +349,16 @@ class MainWindow(QMainWindow):
         for action in (self.answer_again, self.edit_question):
             action.setEnabled(state is State.READY)
         if state is State.LOADING:
-            self._set_title("Flashbulb", self.tr("loading the model…"))
+            self._set_title(_name_of(self.model_commands.model), self.tr("loading the model…"))
         elif state is State.FAILED:
-            self._set_title("Flashbulb", self.tr("no model is loaded"))
-        elif state is State.READY and self._changing_model:
-            self._changing_model = False
-            QTimer.singleShot(0, self._reload)  # after the answer's end is told to everybody
+            self._set_title(self.tr("Choose a Model"), self.tr("no model is loaded"))
 
-    def _on_loaded(self, model: ModelInfo) -> None:
-        self._name_model(model)
-        self.settings["models.last"] = self._model
+    def _on_proving(self) -> None:
+        self.subtitle.setText(self.tr("being compared with all neurons…"))
 
     def _name_model(self, model: ModelInfo) -> None:
-        held, whole = units.size(model.planned_bytes), units.size(model.model_bytes)
-        self._set_title(model.name, self.tr("{0} model, {1} in memory").format(whole, held))
+        self._set_title(model.name, weights_in_words(model.model_bytes, model.on_flash_bytes))
+        self.setWindowTitle(f"{model.name} – Flashbulb")
 
     def _on_application_state(self, state: Qt.ApplicationState) -> None:
         """A click on the application's icon brings a closed window back."""
@@ -410,135 +366,48 @@ class MainWindow(QMainWindow):
             self.show()
 
     def _set_title(self, title: str, subtitle: str) -> None:
-        self.title.setText(title)
-        self.subtitle.setText(subtitle)
-        self.setWindowTitle(title if title == "Flashbulb" else f"{title} – Flashbulb")
+        self.header.say(title, subtitle)
+        self.setWindowTitle("Flashbulb")
 
-    def _on_setting(self, key: str, value) -> None:
-        if key == "general.text_size":
+    def _on_setting(self, key: str, value: int) -> None:
+        if key == TEXT_SIZE:
             set_text_size(value)
 
-    # ------------------------------------------------------------------ conversations
-    def _open(self, id_: str, message: str | None = None, words: str = "") -> None:
-        self.storage.open(id_, partial(self._on_opened, message, words), self._on_not_there)
+    def _name_pin(self) -> None:
+        """The menu says which of the two it would do."""
+        pinned = self.chat.conversation.pinned
+        self.pin.setText(self.tr("Unp&in Chat") if pinned else self.tr("P&in Chat"))
 
-    def _on_opened(self, wanted: str | None, words: str, conversation: Conversation) -> None:
-        message = conversation.messages.get(wanted)
-        if message:
-            conversation.show(message)
-        if conversation is not self.chat.conversation or message:
-            self.chat.show_conversation(conversation)
-        if message:
-            self.chat.show_found(message, words)
-
-    def _on_not_there(self, error: Exception) -> None:
-        self.sidebar.say(str(error))
-
-    def _on_deleted(self, id_: str) -> None:
-        self.undelete.setEnabled(True)
-        self.chat.abandon(id_)
-        if id_ == self.chat.conversation.id:
-            self.chat.show_conversation(Conversation())
-
-    def _undelete(self) -> None:
-        self.sidebar.restore()
-        self.undelete.setEnabled(self.sidebar.can_restore)
-
-    def _import(self) -> None:
-        self.transfer.import_(self._on_imported)
-
-    def _on_imported(self, conversations: list[Conversation]) -> None:
-        if conversations:
-            self._open(conversations[0].id)
-
-    def _export(self) -> None:
-        self.transfer.export(self.chat.conversation.id)
-
+    # ------------------------------------------------------------------ what the menus do with the window
     def _rename(self) -> None:
         self.show_sidebar.setChecked(True)
-        self.sidebar.rename(self.chat.conversation.id)
-
-    def _pin(self) -> None:
-        self.sidebar.toggle_pin(self.chat.conversation.id)
-
-    def _delete(self) -> None:
-        self.sidebar.delete(self.chat.conversation.id)
-
-    def _open_numbered(self) -> None:
-        self.sidebar.open_number(self.numbered.index(self.sender()))
-
-    # ------------------------------------------------------------------ what the menus do
-    def _edit(self) -> None:
-        method = getattr(QApplication.focusWidget(), self.sender().data(), None)
-        if method:
-            method()
-
-    def _write(self) -> None:
-        self.chat.composer.setFocus()
-
-    def _find_next(self) -> None:
-        self.chat.find.step(1)
-
-    def _find_previous(self) -> None:
-        self.chat.find.step(-1)
+        self.conversations.rename()
 
     def _search(self) -> None:
         self.show_sidebar.setChecked(True)
         self.sidebar.search()
 
-    def _show_library(self) -> None:
-        if self.library is None:
-            self.library = LibraryWindow(self.settings, parent=self)
-            self.library.chat_asked.connect(self._on_model_chosen)
-            self.library.proof_asked.connect(self._on_proof_asked)
-            self.library.jobs.changed.connect(self.notifier.on_job)
-        _bring_up(self.library)
-
-    def _on_proof_asked(self, row: Row) -> None:
-        memory = self.settings.section("memory")
-        settings = {"memory_budget": memory.pop("budget"), **memory}
-        ProofWindow(self.host, row.title, row.model, settings, self.library)
-
-    def _on_model_chosen(self, model: str) -> None:
-        self.load(model)
-        self.bring_up()
+    def _switch_model(self) -> None:
+        self.model_commands.switch(self.header.title)
 
     def _show_settings(self) -> None:
         if self.settings_window is None:
             self.settings_window = SettingsWindow(self.settings, self.host, self)
-            self.settings_window.reload_asked.connect(self._reload)
-        _bring_up(self.settings_window)
-
-    def _reload(self) -> None:
-        self.load(self._model)
-
-    def _answer_again(self) -> None:
-        if answer := self.chat.conversation.last_answer():
-            self.chat.regenerate(answer)
-
-    def _edit_question(self) -> None:
-        if question := self.chat.last_question():
-            question.edit()
-
-    def _copy_answer(self) -> None:
-        if answer := self.chat.conversation.last_answer():
-            QGuiApplication.clipboard().setText(answer.text.strip())
-
-    def _copy_chat(self) -> None:
-        QGuiApplication.clipboard().setText(self.chat.conversation.as_markdown())
+            self.settings_window.reload_asked.connect(self.model_commands.reload)
+        bring_up(self.settings_window)
 
     def _enlarge(self) -> None:
-        self._set_text_size(self.settings["general.text_size"] + TEXT_STEP)
+        self._set_text_size(self.settings[TEXT_SIZE] + TEXT_STEP)
 
     def _shrink(self) -> None:
-        self._set_text_size(self.settings["general.text_size"] - TEXT_STEP)
+        self._set_text_size(self.settings[TEXT_SIZE] - TEXT_STEP)
 
     def _reset_text_size(self) -> None:
-        self._set_text_size(BY_KEY["general.text_size"].default)
+        self._set_text_size(BY_KEY[TEXT_SIZE].default)
 
     def _set_text_size(self, percent: int) -> None:
-        if BY_KEY["general.text_size"].accepts(percent):
-            self.settings["general.text_size"] = percent
+        if BY_KEY[TEXT_SIZE].accepts(percent):
+            self.settings[TEXT_SIZE] = percent
 
     def _toggle_full_screen(self) -> None:
         self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
@@ -577,37 +446,12 @@ class MainWindow(QMainWindow):
             self._place.setValue("conversation", conversation)
 
 
-def _let_be(_error: Exception) -> None:
-    """An empty conversation was left, of which nothing was kept: a new one is as good."""
-
-
-def _bring_up(window: QWidget) -> None:
-    window.show()
-    window.raise_()
-    window.activateWindow()
-
-
-def _fill(menu: QMenu, *actions: QAction | None) -> None:
-    """None is a line between two groups."""
-    for action in actions:
-        menu.addAction(action) if action else menu.addSeparator()
+def _name_of(model: str) -> str:
+    """A model's name before it is loaded: that of its folder."""
+    return "Starter" if model == STARTER else Path(model).name
 
 
 def _line() -> QFrame:
     line = QFrame(frameShape=QFrame.Shape.VLine, frameShadow=QFrame.Shadow.Plain)
     line.setForegroundRole(QPalette.ColorRole.Mid)
     return line
-
-
-def _tool_button(name: str, slot) -> QToolButton:
-    button = QToolButton(autoRaise=True)
-    button.setIconSize(QSize(GRID, GRID))
-    button.setFixedSize(TOOL_SIZE, TOOL_SIZE)
-    _name(button, name)
-    button.clicked.connect(slot)
-    return button
-
-
-def _name(button: QToolButton, name: str) -> None:
-    button.setAccessibleName(name)
-    button.setToolTip(name)

@@ -138,9 +138,10 @@ class ConversationDelegate(QStyledItemDelegate):
 
 
 class ConversationList(QListView):
-    """Enter opens, F2 renames, Delete deletes."""
+    """Enter opens, F2 renames, Delete deletes, and what undoes in a text brings back here."""
 
     delete_asked = Signal()
+    undo_asked = Signal()
 
     def __init__(self, parent: QWidget | None = None):
         super().__init__(parent)
@@ -159,10 +160,12 @@ class ConversationList(QListView):
         bare = event.modifiers() in (Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.KeypadModifier)
         if event.key() not in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace):
             super().keyPressEvent(event)
-        elif bare:
+        elif bare and not event.isAutoRepeat():  # a key that is held deletes one chat
             self.delete_asked.emit()
-        else:
-            event.ignore()  # with other keys it means something else, for instance to undo
+
+    def undo(self) -> None:
+        """Asked for by the Edit menu, like that of a text field."""
+        self.undo_asked.emit()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         if event.button() == Qt.MouseButton.LeftButton:

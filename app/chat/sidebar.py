@@ -130,6 +130,7 @@ class Sidebar(QWidget):
         self.list.clicked.connect(self._open)
         self.list.activated.connect(self._open)
         self.list.delete_asked.connect(self._on_delete_key)
+        self.list.undo_asked.connect(self.restore)
         self.list.customContextMenuRequested.connect(self._show_menu)
         self.model.renamed.connect(self._on_renamed)
         self.undo_bar.undone.connect(self.restore)

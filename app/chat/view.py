@@ -128,6 +128,10 @@ class ChatView(QWidget):
         if words:
             self.find.look_for(words, message)
 
+    def put_above_composer(self, line: QWidget) -> None:
+        """Room for a line that is said as long as the window wants."""
+        self._foot.insertWidget(0, line)
+
     def last_question(self) -> Question | None:
         """The latest question, which is then shown."""
         self.transcript.go_to_end()

@@ -75,6 +75,11 @@ class ModelInfo:
     def planned_bytes(self) -> int:
         return sum(self.planned.values())
 
+    @property
+    def on_flash_bytes(self) -> int:
+        """Weights that have no room in memory and stay on flash, in bytes of the model's files; 0 if all have room."""
+        return max(0, self.flash_bytes - self.planned.get("neuron_pool", 0))
+
 
 class EngineHost(QObject):
     """Owns the engine thread. Use it from the GUI's thread only; `engine` is the engine's module, or a stand-in."""

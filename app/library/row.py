@@ -5,16 +5,18 @@ from PySide6.QtGui import QDesktopServices, QFont, QPainter, QPaintEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QPushButton, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from app.library.jobs import RUNNING, Job, JobState
-from app.library.survey import STARTER, Row
-from app.library.verdict import Kind, Verdict
+from app.library.rows import STARTER, Row
+from app.library.verdict import RUNS, Kind, Verdict
 from app.widgets import units
 from app.widgets.buttons import IconButton
 from app.widgets.colours import colours
 from app.widgets.labels import Label, quiet
+from app.widgets.language import tr
 from app.widgets.progress import ThinBar
 
-VERDICT_WIDTH, ACTION_WIDTH = 250, 190
-ETA_FROM = 10  # seconds left below which none is told
+VERDICT_WIDTH, ACTION_WIDTH = 220, 190
+LEAST_ETA_S = 10  # seconds left below which none is told
+SLOW, VERY_SLOW = 3.0, 1.0  # tokens a second
 
 
 class ModelRow(QFrame):
@@ -25,18 +27,24 @@ class ModelRow(QFrame):
     look_up_asked = Signal(str)  # repository
     pause_asked = Signal(str)
     remove_asked = Signal(str)
+    forget_asked = Signal(str)  # a folder, which stays
     verify_asked = Signal(object)  # Row
     proof_asked = Signal(object)  # Row
 
-    def __init__(self, row: Row, parent: QWidget | None = None):
+    def __init__(self, row: Row, in_use: bool = False, parent: QWidget | None = None):
         super().__init__(parent)
-        self.row, self.job = row, None
+        self.row, self.in_use = row, in_use
+        self.job: Job | None = None
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)  # few rows do not spread
         self.title = Label(row.title, weight=QFont.Weight.DemiBold)
-        about = self.tr("Built in. Small talk, works offline.") if row.repo == STARTER else row.about
-        about = self.tr("From a folder") if row.checkpoint else about
+        self.badge = Label(self._badge(), colour="accent")
+        self.badge.setVisible(bool(self.badge.text()))
+        self.about = quiet(self._about())
+        self.about.setVisible(bool(self.about.text()))
         self.facts = quiet(self._facts())
+        self.facts.setVisible(bool(self.facts.text()))
         self.verdict, self.reason = Label(), quiet()
+        self.verdict.setWordWrap(True)
         self.reason.setWordWrap(True)
         self.bar = ThinBar(self.tr("Progress of {0}").format(row.title))
         self.progress = quiet()
@@ -47,15 +55,16 @@ class ModelRow(QFrame):
         self.prove = QPushButton(self.tr("Prove It"))
         self.prove.setAccessibleName(self.tr("Prove that {0} streams exactly").format(row.title))
         self.prove.setToolTip(self.tr("Runs the model with all neurons and with those selected, and compares"))
-        self.prove.setVisible(bool(row.folder))
+        self.prove.setVisible(self._usable)
         self.prove.clicked.connect(self._on_prove)
         self.pause = IconButton("pause", self.tr("Pause {0}").format(row.title))
         self.pause.clicked.connect(self._on_pause)
         self.more = IconButton("more", self.tr("More about {0}").format(row.title))
         self.more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.more.setMenu(self._menu())
+        self.more.setVisible(not self.more.menu().isEmpty())
         self.setAccessibleName(row.title)
-        self._compose(quiet(about))
+        self._compose()
         self.refresh(None)
 
     def refresh(self, job: Job | None) -> None:
@@ -65,15 +74,21 @@ class ModelRow(QFrame):
         running = state in RUNNING
         self._show_verdict(job)
         self.bar.setVisible(running)
-        begun = bool(self.row.done or self.row.checkpoint)
-        self.progress.setVisible(begun or running or state in (JobState.QUEUED, JobState.PAUSED))
+        text = self._progress_text(job)
+        self.progress.setText(text)
+        self.progress.setVisible(bool(text))
         self.pause.setVisible(running or state is JobState.QUEUED)
-        self.button.setVisible(not running and state is not JobState.QUEUED and self._can_get())
+        self.button.setVisible(not running and state is not JobState.QUEUED and self._can_press(job))
+        self.button.setEnabled(not (self.in_use and self._usable))
         self.button.setText(self._button_text(state))
         self.button.setAccessibleName(f"{self.button.text()} {self.row.title}")
-        if running:
+        if job and running:
             self.bar.setValue(self._share(job))
-        self.progress.setText(self._progress_text(job))
+
+    @property
+    def _usable(self) -> bool:
+        """Whether it can be chatted with."""
+        return self.row.folder is not None and not self.row.trouble
 
     def paintEvent(self, event: QPaintEvent) -> None:
         super().paintEvent(event)
@@ -83,72 +98,92 @@ class ModelRow(QFrame):
     @property
     def unknown(self) -> bool:
         """Whether nobody has asked the Hub yet."""
-        return not self.row.size and self.row.checkpoint is None
+        row = self.row
+        return not row.size and row.checkpoint is None and not row.trouble
 
     # ------------------------------------------------------------------ words
+    def _badge(self) -> str:
+        if self.in_use:
+            return self.tr("In use")
+        return self.tr("Recommended for this computer") if self.row.recommended else ""
+
+    def _about(self) -> str:
+        row = self.row
+        if row.repo == STARTER:
+            return self.tr("Built in. Small talk in English, works offline.")
+        if row.checkpoint or row.added:
+            return self.tr("From a folder")
+        kinds = {True: self.tr("Chat model"), False: self.tr("Base model: continues a text, does not chat"), None: ""}
+        first = " · ".join(part for part in (kinds[row.chat], row.about) if part)
+        return "\n".join(part for part in (first, row.description) if part)
+
     def _facts(self) -> str:
         row = self.row
+        if row.trouble and not row.size:
+            return ""
         sparse = self.tr("FFN {0} sparse").format(row.tags[0]) if row.tags else ""
         about = self.tr("about {0}") if row.estimated else "{0}"
         size = about.format(units.size(row.size)) if row.size else self.tr("size not known yet")
         needed, lacking = units.size(row.disk), units.size(row.lacking)
-        disk = self.tr("needs {0} of disk").format(needed) if row.disk else ""
-        if row.lacking:
+        disk = self.tr("needs {0} of disk").format(needed) if row.disk and row.verdict.kind in RUNS else ""
+        if row.lacking and disk:
             disk = self.tr("needs {0} of disk, {1} more than is free").format(needed, lacking)
         return " · ".join(part for part in (size, sparse, disk) if part)
 
     def _show_verdict(self, job: Job | None) -> None:
-        if job and job.error:
-            self.verdict.setText(self.tr("That did not work"))
-            self.reason.setText(job.error)
-            return
-        names = {
-            Kind.IN_MEMORY: self.tr("Runs in memory"),
-            Kind.STREAMS: self.tr("Streams from flash"),
-            Kind.TOO_LARGE: self.tr("Too large"),
-            Kind.UNSUPPORTED: self.tr("Not yet"),
-        }
-        verdict, needed = self.row.verdict, units.size(self.row.verdict.needed_bytes)
-        reasons = {
-            Kind.IN_MEMORY: self.tr("and shows streaming all the same"),
-            Kind.STREAMS: self._streaming(verdict, needed),
-            Kind.TOO_LARGE: self.tr("it would need about {0} of memory, as estimated").format(needed),
-            Kind.UNSUPPORTED: self.row.refused or self.tr("this Flashbulb does not know its architecture"),
-        }
-        if self.unknown:
-            self.verdict.setText(self.tr("From the Hub"))
-            self.reason.setText(self.tr("its size, its licence and what would become of it here are looked up first"))
-            return
-        if not self.row.size:
-            self.verdict.setText(self.tr("Its folder is not there"))
-            self.reason.setText(str(self.row.checkpoint))
-            return
-        self.verdict.setText(names[verdict.kind])
-        self.reason.setText(reasons[verdict.kind])
+        self.verdict.setText(self._verdict(job))
+        reason = self._reason(job)
+        self.reason.setText(reason)
+        self.reason.setVisible(bool(reason))
 
-    def _streaming(self, verdict: Verdict, needed: str) -> str:
-        """How fast it would be, as far as that is known."""
-        if verdict.crowded:
-            return self.tr("needs about {0} of memory, and less is free now").format(needed)
-        if verdict.tokens_per_second is None:
-            return self.tr("in about {0} of memory; measure the drive in Settings to see how fast").format(needed)
-        speed = units.number(verdict.tokens_per_second)
-        return self.tr("about {0} tokens a second in {1}").format(speed, units.size(verdict.budget))
+    def _verdict(self, job: Job | None) -> str:
+        if job and job.error:
+            return self._failure()
+        if self.row.trouble:
+            return self.tr("Cannot be used")
+        if self.unknown:
+            return self.tr("From the Hub")
+        if not self.row.size:
+            return self.tr("Its folder is not there")
+        if self.row.lacking and self.row.verdict.kind in RUNS:
+            return self.tr("Not enough disk space")
+        return verdict_in_words(self.row.verdict.kind)
+
+    def _failure(self) -> str:
+        if self.row.checkpoint:
+            return self.tr("Preparing failed")
+        return self.tr("The Hub was not asked") if self.unknown else self.tr("Download failed")
+
+    def _reason(self, job: Job | None) -> str:
+        row = self.row
+        if job and job.error:
+            return job.error
+        if row.trouble:
+            return row.trouble
+        if self.unknown:
+            return self.tr("Looks up its size and licence, and whether it runs here")
+        if not row.size:
+            return str(row.checkpoint)
+        if row.lacking and row.verdict.kind in RUNS:
+            return self.tr("{0} more must be free").format(units.size(row.lacking))
+        if row.verdict.kind is Kind.UNSUPPORTED:
+            return row.refused or self.tr("this version cannot run its architecture")
+        return reason_in_words(row.verdict)
 
     def _button_text(self, state: JobState | None) -> str:
-        if self.row.folder:
-            return self.tr("Chat")
+        if self._usable:
+            return self.tr("In Use") if self.in_use else self.tr("Chat")
         if state is JobState.FAILED:
             return self.tr("Try Again")
         if self.unknown:
             return self.tr("Look Up")
         begun = state is JobState.PAUSED or self.row.done or self.row.checkpoint
-        return self.tr("Go On") if begun else self.tr("Get")
+        return self.tr("Resume") if begun else self.tr("Get")
 
     def _progress_text(self, job: Job | None) -> str:
         if job is None or job.state in (JobState.PAUSED, JobState.FAILED):
             if self.row.checkpoint:
-                return self.tr("preparing is paused")
+                return "" if job and job.state is JobState.FAILED else self.tr("preparing is paused")
             done, total = (job.done, job.total) if job and job.total else (self.row.done, self.row.total)
             return self.tr("paused at {0} of {1}").format(units.size(done), units.size(total)) if total else ""
         if job.state is JobState.QUEUED:
@@ -158,7 +193,7 @@ class ModelRow(QFrame):
         if not job.total:
             return self.tr("asking the Hub…")
         parts = [self.tr("{0} of {1}").format(units.size(job.done), units.size(job.total)), units.rate(job.rate)]
-        if (left := job.seconds_left) is not None and left >= ETA_FROM:
+        if (left := job.seconds_left) is not None and left >= LEAST_ETA_S:
             parts.append(self.tr("{0} left").format(units.duration(left)))
         return ", ".join(parts) + (f". {job.note}" if job.note else "")
 
@@ -168,13 +203,19 @@ class ModelRow(QFrame):
             return 500 + round(500 * job.share)
         return round(500 * job.done / job.total) if job.total else 0
 
-    def _can_get(self) -> bool:
-        return self.row.folder is not None or self.row.verdict.kind is not Kind.UNSUPPORTED
+    def _can_press(self, job: Job | None) -> bool:
+        """Whether there is something that the button could do."""
+        row = self.row
+        if self._usable or self.unknown:
+            return True
+        if row.trouble or (job and job.state is JobState.FAILED and row.checkpoint):
+            return False  # what a checkpoint's preparing fails of does not change by trying again
+        return row.can_get or row.done > 0 or row.checkpoint is not None
 
     # ------------------------------------------------------------------ building
-    def _compose(self, about: Label) -> None:
+    def _compose(self) -> None:
         names, verdict, actions = QVBoxLayout(), QVBoxLayout(), QVBoxLayout()
-        for label in (self.title, about, self.facts):
+        for label in (self.title, self.badge, self.about, self.facts):
             label.setWordWrap(True)
             names.addWidget(label)
         for widget in (self.verdict, self.reason):
@@ -184,14 +225,13 @@ class ModelRow(QFrame):
         buttons = QHBoxLayout()
         buttons.setSpacing(6)
         buttons.addStretch()
-        for widget in (self.prove, self.button, self.pause, self.more):
-            buttons.addWidget(widget)
-        actions.addStretch()
+        for control in (self.prove, self.button, self.pause, self.more):
+            buttons.addWidget(control)
         actions.addWidget(self.bar)
         actions.addWidget(self.progress)
         actions.addLayout(buttons)
-        actions.addStretch()
-        verdict.addStretch()
+        for column in (names, verdict, actions):
+            column.addStretch()  # lines stay together however high the row is
         row = QHBoxLayout(self)
         row.setContentsMargins(24, 14, 18, 14)
         row.setSpacing(18)
@@ -204,20 +244,22 @@ class ModelRow(QFrame):
             row.addWidget(holder)
 
     def _menu(self) -> QMenu:
-        menu = QMenu(self)
-        if self.row.folder:
+        menu, row = QMenu(self), self.row
+        if row.folder:
             menu.addAction(self.tr("Show in Folder")).triggered.connect(self._on_reveal)
             menu.addAction(self.tr("Verify Files")).triggered.connect(self._on_verify)
-        if self.row.checkpoint:
-            menu.addAction(self.tr("Delete…")).triggered.connect(self._on_remove)
-        elif self.row.repo != STARTER:
+        if row.added:
+            menu.addAction(self.tr("Remove from List")).triggered.connect(self._on_forget)
+        elif row.checkpoint:
+            menu.addAction(self.tr("Delete What Is Prepared…")).triggered.connect(self._on_remove)
+        elif row.repo != STARTER:
             menu.addAction(self.tr("Open Page on the Hub")).triggered.connect(self._on_page)
-            if self.row.folder or self.row.done:
+            if row.folder or row.done:
                 menu.addAction(self.tr("Delete…")).triggered.connect(self._on_remove)
         return menu
 
     def _on_button(self) -> None:
-        if self.row.folder:
+        if self._usable:
             self.chat_asked.emit(self.row.model)
         elif self.unknown:
             self.look_up_asked.emit(self.row.repo)
@@ -229,6 +271,9 @@ class ModelRow(QFrame):
 
     def _on_remove(self) -> None:
         self.remove_asked.emit(self.row.repo)
+
+    def _on_forget(self) -> None:
+        self.forget_asked.emit(self.row.repo)
 
     def _on_verify(self) -> None:
         self.verify_asked.emit(self.row)
@@ -244,3 +289,38 @@ class ModelRow(QFrame):
 
         page = self.job.page if self.job and self.job.page else page_of(self.row.repo)
         QDesktopServices.openUrl(QUrl(page))
+
+
+def verdict_in_words(kind: Kind) -> str:
+    """A verdict in two or three words."""
+    names = {
+        Kind.IN_MEMORY: tr("Fits in memory"),
+        Kind.STREAMS: tr("Streams from flash"),
+        Kind.TOO_LARGE: tr("Too large"),
+        Kind.UNSUPPORTED: tr("Not supported"),
+    }
+    return names[kind]
+
+
+def reason_in_words(verdict: Verdict) -> str:
+    """Its reason, with the speed as far as that is known."""
+    needed = units.size(verdict.needed_bytes)
+    if verdict.kind is Kind.TOO_LARGE:
+        return tr("would need about {0} of memory, as estimated").format(needed)
+    if verdict.kind is Kind.IN_MEMORY:
+        return tr("fast; streaming can still be tried")
+    if verdict.crowded:
+        return tr("needs about {0} of memory, and less is free now").format(needed)
+    if verdict.tokens_per_second is None:
+        return tr("in about {0} of memory; measure the drive in Settings to see how fast").format(needed)
+    return speed_in_words(verdict.tokens_per_second, verdict.budget)
+
+
+def speed_in_words(tokens_per_second: float, budget: int) -> str:
+    """A predicted speed, and what a person would call it."""
+    speed, memory = units.number(tokens_per_second), units.size(budget)
+    if tokens_per_second < VERY_SLOW:
+        return tr("very slow: about {0} tokens a second in {1}").format(speed, memory)
+    if tokens_per_second < SLOW:
+        return tr("slow: about {0} tokens a second in {1}").format(speed, memory)
+    return tr("about {0} tokens a second in {1}").format(speed, memory)

@@ -1,97 +1,266 @@
-"""What there is: models on disk, begun and in the catalogue, as rows. No widgets.
+"""Models on disk, begun and in the catalogue, as rows. No widgets.
 
-Not for the GUI's thread: it looks at disks, and the engine takes a while to import.
+Not for the GUI's thread: it looks at disks, and the engine takes a while to import. One bad folder or file never hides
+the others: it becomes a row that says what is wrong with it.
 """
 
+import logging
+import os
 import re
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from PySide6.QtCore import QT_TR_NOOP
-
+from app.library.rows import STARTER, STARTER_FOLDER, Row, in_order, row, trained_to_chat
 from app.library.verdict import Kind, Verdict, judge, weight_bytes
 from app.widgets.language import spoken, tr
 from engine.system.machine import memory_available, memory_total
 
-STARTER = "starter"
-ACTIVATIONS = {"relu": "ReLU", "fatrelu": "FATReLU", "relu2": QT_TR_NOOP("squared ReLU")}
-STARTER_FOLDER = Path(__file__).parents[2] / "resources" / "starter" / "model"
+MANIFEST = "manifest.json"
+log = logging.getLogger(__name__)
 LINK = re.compile(r"(?:https?://)?[\w.-]+\.\w+(?::\d+)?/(?=[\w.-]+/)")
 REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
-
-
-@dataclass(frozen=True)
-class Row:
-    """A model. folder: where it is, if it is ready; checkpoint: where that is, if it is prepared from one, repo being
-    its path. done, total: bytes of a download that was begun. disk: bytes that getting it takes, of which
-    `lacking` are not free. refused: why it cannot be prepared, where more is known than its kind."""
-
-    repo: str
-    title: str
-    about: str = ""
-    tags: tuple[str, ...] = ()
-    size: int = 0
-    verdict: Verdict = field(default_factory=lambda: Verdict(Kind.IN_MEMORY, 0))
-    folder: Path | None = None
-    checkpoint: Path | None = None
-    done: int = 0
-    total: int = 0
-    disk: int = 0
-    lacking: int = 0
-    refused: str = ""
-    estimated: bool = True
-
-    @property
-    def model(self) -> str:
-        """What the engine is to load, of a model that is ready."""
-        return STARTER if self.repo == STARTER else str(self.folder)
+Judged = Callable[..., Verdict]
 
 
 @dataclass(frozen=True)
 class Survey:
-    """rows: what is on disk first. free_bytes: on the disk of `folder`."""
+    """rows: what is on disk first. free_bytes: on the disk of `folder`. troubles: what could not be looked at."""
 
     rows: tuple[Row, ...]
     folder: Path
     free_bytes: int
+    troubles: tuple[str, ...] = ()
 
 
-def survey(budget: int | None = None, window: int = 5, looked_up: tuple[dict, ...] = ()) -> Survey:
-    """Look. budget: the memory budget in bytes that speeds are told for, None for what is free up to half of the FFN;
-    window: tokens; looked_up: what `flashbulb models show` found of repositories."""
-    from engine.library.begun import unfinished
-    from engine.library.catalogue import catalogue
-    from engine.library.local import adding
-    from engine.store.installed import installed
-    from engine.system.folders import free_bytes, models_folder
+@dataclass(frozen=True)
+class Looked:
+    """What is known of the folders that were looked at: their rows, and what could not be read."""
+
+    rows: list[Row]
+    troubles: list[str]
+
+    def take(self, look: Callable[[], Iterable[Row]]) -> None:
+        """Add what `look` finds; what goes wrong is kept as words."""
+        try:
+            self.rows.extend(look())
+        except ImportError:
+            raise  # no file's fault, but a bug
+        except Exception as error:  # whatever a disk or a file holds: the others are still shown
+            log.warning("the library: %r", error)
+            words = in_words(error)
+            if words not in self.troubles:
+                self.troubles.append(words)
+
+
+def survey(
+    budget: int | None = None,
+    window: int = 5,
+    looked_up: tuple[dict[str, Any], ...] = (),
+    folders: tuple[str, ...] = (),
+) -> Survey:
+    """Look. budget: the memory budget in bytes that speeds are told for, None for what the engine takes by itself;
+    window: tokens; looked_up: what `flashbulb models show` found of repositories; folders: of models that are kept
+    elsewhere."""
+    from engine.system.folders import models_folder
 
     folder = models_folder()
-    free = free_bytes(folder)
-    judged = partial(_judged, _Machine(memory_available(), memory_total(), drive_profile(folder), budget, window))
-    entries = {entry["repo"]: entry for entry in (*(_entry(found) for found in looked_up), *catalogue())}
-    begun = {u.repo: u for u in unfinished()}
-    rows = [_starter(), *(_begun(checkpoint, budget, window) for checkpoint in adding())]
-    for model in installed():
-        entry = entries.get(model.repo)
-        config, sparsity, dtype = _prepared_facts(model.folder)
-        verdict = judged(model.bytes, config, sparsity, dtype=dtype)
-        rows.append(_row(model.repo, entry, model.bytes, verdict, folder=model.folder))
-    present = {row.repo for row in rows}
-    for repo in (*begun, *(repo for repo in entries if repo not in begun)):
-        if repo in present:
+    looked = Looked([], [])
+    free = _free_bytes(folder, looked)
+    judged = partial(_judged, _machine(folder, budget, window))
+    entries = {entry["repo"]: entry for entry in (*(_entry(found) for found in looked_up), *_catalogue(looked))}
+    looked.take(lambda: [_starter()])
+    looked.take(lambda: _added(folders, judged))
+    looked.take(lambda: _adding(judged))
+    looked.take(lambda: _installed(folder, entries, judged))
+    looked.take(lambda: _begun(entries, judged))
+    present = {row.repo for row in looked.rows}
+    for repo, entry in entries.items():
+        if repo not in present:
+            looked.take(partial(_offered, repo, entry, judged, free))
+    return Survey(tuple(in_order(looked.rows)), folder, free, tuple(looked.troubles))
+
+
+def in_words(error: Exception) -> str:
+    """An error as a person may read it: ours as they are, the system's with its path, others without Python's words."""
+    from engine.errors import FlashbulbError
+
+    if isinstance(error, FlashbulbError):
+        return spoken(error)
+    if isinstance(error, OSError) and error.filename:
+        return tr("{0} cannot be read: {1}.").format(error.filename, error.strerror or type(error).__name__)
+    return tr("Its files do not make sense. Verify them, or prepare or download the model again.")
+
+
+# ------------------------------------------------------------------------------------------------- the sources
+def _starter() -> Row:
+    size = sum(path.stat().st_size for path in STARTER_FOLDER.glob("*.safetensors"))
+    verdict = Verdict(Kind.IN_MEMORY, size)
+    return Row(STARTER, "Starter", "", size=size, verdict=verdict, folder=STARTER_FOLDER, estimated=False, chat=True)
+
+
+def _added(folders: Iterable[str], judged: Judged) -> Iterator[Row]:
+    """Models that stay where they were found. A drive may be out at the moment."""
+    for folder in map(Path, folders):
+        if _there(folder / MANIFEST):
+            yield prepared(folder, str(folder), None, judged, added=True)
+        else:
+            lost = tr("Its folder is not there: {0}").format(folder)
+            yield row(str(folder), None, 0, Verdict(Kind.STREAMS, 0), about="", added=True, trouble=lost)
+
+
+def _adding(judged: Judged) -> Iterator[Row]:
+    from engine.library.local import adding
+
+    for checkpoint in adding():
+        yield _unfinished_checkpoint(checkpoint, judged)
+
+
+def _installed(folder: Path, entries: dict[str, dict[str, Any]], judged: Judged) -> Iterator[Row]:
+    """Of every folder with a manifest, readable or not: the engine passes over those that it cannot load."""
+    for path in sorted(Path(entry.path) for entry in os.scandir(folder)) if os.path.lexists(folder) else ():
+        if path.name.startswith(".") or path.name.endswith(".partial"):
             continue
-        entry, unfinished = entries.get(repo), begun.get(repo)
-        size = weight_bytes(entry) if entry else unfinished.total
-        verdict = _verdict(judged, size, entry or {})
-        parts = {"done": unfinished.done, "total": unfinished.total} if unfinished else {}
-        if entry and not unfinished and (needed := entry.get("needed_bytes", 0)):
-            parts |= {"disk": needed, "lacking": max(0, needed - free)}
-        rows.append(_row(repo, entry, size, verdict, **parts))
-    return Survey(tuple(rows), folder, free)
+        try:
+            if not (path / MANIFEST).is_file():
+                continue
+        except OSError as error:
+            yield row(path.name, None, 0, Verdict(Kind.STREAMS, 0), folder=path, about="", trouble=in_words(error))
+            continue
+        repo = _repository(path)
+        yield prepared(path, repo, entries.get(repo), judged)
 
 
-def _entry(found: dict) -> dict:
+def _repository(folder: Path) -> str:
+    """The repository that a prepared model was made of; where its manifest does not say, what its folder is called."""
+    from engine.store.installed import repository_name
+    from engine.store.manifest import Contents
+    from engine.system.documents import try_read
+
+    contents = try_read(folder / MANIFEST, Contents)
+    return (contents and contents.source.repository) or repository_name(folder.name)
+
+
+def _begun(entries: dict[str, dict[str, Any]], judged: Judged) -> Iterator[Row]:
+    from engine.library.begun import unfinished
+
+    for part in unfinished():
+        entry = entries.get(part.repo) or {}
+        size = weight_bytes(entry) or part.total
+        yield row(part.repo, entry, size, _verdict(judged, size, entry), done=part.done, total=part.total)
+
+
+def _offered(repo: str, entry: dict[str, Any], judged: Judged, free: int) -> Iterator[Row]:
+    from engine.library.hub import PREPARATION_BYTES
+
+    size = weight_bytes(entry)
+    disk = int(entry.get("needed_bytes") or (1 + PREPARATION_BYTES) * size)
+    yield row(repo, entry, size, _verdict(judged, size, entry), disk=disk, lacking=max(0, disk - free))
+
+
+def _catalogue(looked: Looked) -> list[dict[str, Any]]:
+    from engine.library.catalogue import catalogue
+
+    try:
+        return [dict(entry) for entry in catalogue()]
+    except Exception as error:
+        looked.troubles.append(in_words(error))
+        return []
+
+
+def _free_bytes(folder: Path, looked: Looked) -> int:
+    from engine.system.folders import free_bytes
+
+    try:
+        return free_bytes(folder)
+    except OSError as error:
+        looked.troubles.append(in_words(error))
+        return 0
+
+
+def _there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+# ------------------------------------------------------------------------------------------------- one model
+def prepared(
+    folder: Path, repo: str, entry: dict[str, Any] | None, judged: Judged, size: int = 0, added: bool = False
+) -> Row:
+    """A row for a prepared model; one that is damaged says so, and can still be verified and deleted."""
+    about: dict[str, Any] = {"about": ""} if added else {}
+    try:
+        size = size or sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
+        config, sparsity, dtype = _prepared_facts(folder)
+        verdict = judged(size, config, sparsity, dtype=dtype)
+    except Exception as error:  # whatever its files hold
+        verdict = Verdict(Kind.STREAMS, 0)
+        return row(repo, entry, size, verdict, folder=folder, added=added, trouble=in_words(error), **about)
+    chat = trained_to_chat(repo, entry or {})
+    chat = True if chat is None and _has_template(folder) else chat
+    return row(repo, entry, size, verdict, folder=folder, added=added, chat=chat, **about)
+
+
+def for_repository(repo: str) -> Row:
+    """A row for a repository that the catalogue does not know: nothing is known of its size yet."""
+    return row(repo, None, 0, Verdict(Kind.STREAMS, 0))
+
+
+def for_checkpoint(folder: Path, budget: int | None = None, window: int = 5) -> Row:
+    """A row for a checkpoint on disk that is to be prepared, or was. Raises CheckpointError, OSError, ValueError."""
+    from engine.system.folders import models_folder
+
+    return _of_checkpoint(folder, partial(_judged, _machine(models_folder(), budget, window)))
+
+
+def _of_checkpoint(folder: Path, judged: Judged) -> Row:
+    from engine.errors import CheckpointError
+    from engine.library.local import WEIGHTS, added
+    from engine.system.documents import DOWNLOAD_AGAIN, parsing, read_json
+
+    with parsing(folder / "config.json", CheckpointError, DOWNLOAD_AGAIN):
+        config = read_json(folder / "config.json")
+    size = sum(file.stat().st_size for suffix in WEIGHTS for file in folder.glob(f"*{suffix}"))
+    verdict = judged(size, config, None)
+    return row(str(folder), None, size, verdict, about="", checkpoint=folder, folder=added(folder))
+
+
+def _unfinished_checkpoint(folder: Path, judged: Judged) -> Row:
+    """A row for a checkpoint of which a part is prepared; it may be on a drive that is not there now."""
+    try:
+        return _of_checkpoint(folder, judged)
+    except Exception:  # as above
+        return row(str(folder), None, 0, Verdict(Kind.STREAMS, 0), about="", checkpoint=folder)
+
+
+def _prepared_facts(folder: Path) -> tuple[dict[str, Any], float | None, str]:
+    """Config, sparsity and dtype of a prepared model. Raises PreparedModelError, which names the file and the cure."""
+    from engine.errors import PreparedModelError
+    from engine.store.manifest import Manifest
+    from engine.system.documents import PREPARE_AGAIN, parsing, read_json, read_typed
+
+    with parsing(folder / "config.json", PreparedModelError, PREPARE_AGAIN):
+        config = read_json(folder / "config.json")
+    with parsing(folder / MANIFEST, PreparedModelError, PREPARE_AGAIN):
+        manifest = read_typed(folder / MANIFEST, Manifest)
+    layers = [layer.sparsity - layer.false_positives for layer in manifest.layers]
+    return config, sum(layers) / len(layers) if layers else None, manifest.dtype
+
+
+def _has_template(folder: Path) -> bool:
+    if (folder / "chat_template.jinja").is_file():
+        return True
+    try:
+        return '"chat_template"' in (folder / "tokenizer_config.json").read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return False
+
+
+def _entry(found: dict[str, Any]) -> dict[str, Any]:
     """What was looked up, in the form of the catalogue's entries."""
     from engine.models import ARCHITECTURES
 
@@ -111,16 +280,15 @@ def _entry(found: dict) -> dict:
     }
 
 
-def _verdict(judged, size: int, entry: dict) -> Verdict:
+# ------------------------------------------------------------------------------------------------- verdicts
+def _verdict(judged: Judged, size: int, entry: dict[str, Any]) -> Verdict:
     """Of a model that is not on disk; by its config, if that is known and makes sense."""
-    from engine.errors import CheckpointError
-
     rest = (entry.get("sparsity"), entry.get("supported", True))
-    try:
-        if config := entry.get("config"):
+    if config := entry.get("config"):
+        try:
             return judged(size, config, *rest)
-    except (CheckpointError, ArithmeticError, TypeError, ValueError):
-        pass
+        except Exception:  # a stranger's config, of any kind of nonsense
+            pass
     return judged(size, _usual_config(entry.get("parameters") or size // 2, entry.get("model_type")), *rest)
 
 
@@ -130,13 +298,22 @@ class _Machine:
 
     available: int
     total: int
-    profile: object | None
+    profile: Any | None
     budget: int | None
     window: int
 
 
+def _machine(folder: Path, budget: int | None, window: int) -> _Machine:
+    return _Machine(memory_available(), memory_total(), drive_profile(folder), budget, window)
+
+
 def _judged(
-    machine: _Machine, size: int, config: dict, sparsity: float | None, supported: bool = True, dtype: str | None = None
+    machine: _Machine,
+    size: int,
+    config: dict[str, Any],
+    sparsity: float | None,
+    supported: bool = True,
+    dtype: str | None = None,
 ) -> Verdict:
     from engine.planning.estimate import estimate
 
@@ -149,68 +326,20 @@ def _judged(
     return judge(size, expected, machine.available, machine.total, supported)
 
 
-def _usual_config(parameters: int, model_type: str | None) -> dict:
+def _usual_config(parameters: int, model_type: str | None) -> dict[str, Any]:
     from engine.planning.estimate import usual_config
 
     return usual_config(parameters, model_type or "")
 
 
-def _prepared_facts(folder: Path) -> tuple[dict, float | None, str | None]:
-    """Config, sparsity and dtype of a prepared model; a damaged one is as good as an unknown one."""
-    from engine.store.manifest import MANIFEST, Manifest
-    from engine.system.documents import read_json, try_read
-
-    try:
-        config = read_json(folder / "config.json")
-    except (OSError, ValueError, RecursionError):
-        config = None
-    manifest = try_read(folder / MANIFEST, Manifest)
-    if config is None or manifest is None:
-        size = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
-        return _usual_config(size // 2, None), None, None
-    layers = [layer.sparsity - layer.false_positives for layer in manifest.layers]
-    return config, sum(layers) / len(layers), manifest.dtype
-
-
-def drive_profile(folder: Path):
+def drive_profile(folder: Path) -> Any | None:
     """That of the drive which holds a folder (engine.flash.profile.DriveProfile); None where it was not measured."""
-    from engine.errors import FlashbulbError
     from engine.flash.profile import DriveProfile, profile_path
 
     try:
         return DriveProfile.load(profile_path(folder))
-    except FlashbulbError:  # damaged: as good as not measured
+    except Exception:  # damaged or out of reach: as good as not measured
         return None
-
-
-def for_repository(repo: str) -> Row:
-    """A row for a repository that the catalogue does not know: nothing is known of its size yet."""
-    return _row(repo, None, 0, Verdict(Kind.STREAMS, 0))
-
-
-def for_checkpoint(folder: Path, budget: int | None = None, window: int = 5) -> Row:
-    """A row for a checkpoint on disk that is to be prepared, or was. Raises CheckpointError."""
-    from engine.errors import CheckpointError
-    from engine.library.local import WEIGHTS, added
-    from engine.system.documents import DOWNLOAD_AGAIN, parsing, read_json
-    from engine.system.folders import models_folder
-
-    with parsing(folder / "config.json", CheckpointError, DOWNLOAD_AGAIN):
-        config = read_json(folder / "config.json")
-    size = sum(file.stat().st_size for suffix in WEIGHTS for file in folder.glob(f"*{suffix}"))
-    machine = _Machine(memory_available(), memory_total(), drive_profile(models_folder()), budget, window)
-    verdict = _judged(machine, size, config, None)
-    return _row(str(folder), None, size, verdict, checkpoint=folder, folder=added(folder))
-
-
-def _begun(folder: Path, budget: int | None, window: int) -> Row:
-    """A row for a checkpoint of which a part is prepared; it may be on a drive that is not there now."""
-    from engine.errors import CheckpointError
-
-    try:
-        return for_checkpoint(folder, budget, window)
-    except (CheckpointError, OSError, ValueError):
-        return _row(str(folder), None, 0, Verdict(Kind.STREAMS, 0), checkpoint=folder)
 
 
 def repository_in(text: str) -> str | None:
@@ -225,21 +354,3 @@ def verify(folder: Path) -> None:
     from engine.store.manifest import PreparedModel
 
     PreparedModel.open(folder, verify=True)
-
-
-def _starter() -> Row:
-    size = sum(path.stat().st_size for path in STARTER_FOLDER.glob("*.safetensors"))
-    return Row(STARTER, "Starter", "", (), size, Verdict(Kind.IN_MEMORY, size), STARTER_FOLDER, estimated=False)
-
-
-def _row(repo: str, entry: dict | None, size: int, verdict: Verdict, **parts) -> Row:
-    owner, _, name = repo.rpartition("/")
-    activation = tr(ACTIVATIONS.get((entry or {}).get("activation") or "", ""))
-    licence = (entry or {}).get("licence") or ""
-    sparsity = (entry or {}).get("sparsity")
-    tags = (f"{100 * sparsity:.3g} %",) if sparsity else ()
-    gated = tr("gated") if (entry or {}).get("gated") else ""
-    about = ", ".join(part for part in (owner, activation, licence, gated) if part)
-    estimated = not (entry or {}).get("bytes") and parts.get("folder") is None
-    refused = (entry or {}).get("refused", "")
-    return Row(repo, name, about, tags, size, verdict, refused=refused, estimated=estimated, **parts)

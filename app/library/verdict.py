@@ -1,21 +1,25 @@
-"""What would become of a model on this machine, told before it is downloaded."""
+"""The verdict on a model: what this machine can do with it, told before it is downloaded."""
 
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Any
 
 from engine.planning.estimate import Estimate
 
-ROOM = 1.15  # caches and buffers on top of weights
-MOST = 0.75  # of the machine's memory
+WEIGHTS_AND_CACHES = 1.15  # of the bytes of weights
+MAX_MEMORY_SHARE = 0.75  # of the machine's memory
 
 
 class Kind(Enum):
-    """What a machine can do with a model."""
+    """The manner in which a machine runs a model, if it does."""
 
     IN_MEMORY = auto()
     STREAMS = auto()
     TOO_LARGE = auto()
     UNSUPPORTED = auto()
+
+
+RUNS = (Kind.IN_MEMORY, Kind.STREAMS)
 
 
 @dataclass(frozen=True)
@@ -30,9 +34,9 @@ class Verdict:
     crowded: bool = False
 
 
-def weight_bytes(entry: dict) -> int:
+def weight_bytes(entry: dict[str, Any]) -> int:
     """Size of a catalogue entry's weights: as published, else two bytes a parameter."""
-    return entry.get("bytes") or 2 * entry.get("parameters", 0)
+    return int(entry.get("bytes") or 2 * entry.get("parameters", 0))
 
 
 def judge(size: int, estimate: Estimate, available: int, total: int, supported: bool = True) -> Verdict:
@@ -40,8 +44,8 @@ def judge(size: int, estimate: Estimate, available: int, total: int, supported: 
     needed = estimate.smallest
     if not supported:
         return Verdict(Kind.UNSUPPORTED, needed)
-    if size * ROOM <= available:
+    if size * WEIGHTS_AND_CACHES <= available:
         return Verdict(Kind.IN_MEMORY, needed, estimate.budget, estimate.tokens_per_second)
-    if needed > MOST * total:
+    if needed > MAX_MEMORY_SHARE * total:
         return Verdict(Kind.TOO_LARGE, needed)
     return Verdict(Kind.STREAMS, needed, estimate.budget, estimate.tokens_per_second, crowded=needed > available)

@@ -3,44 +3,44 @@
 import os
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtGui import QAction, QDragEnterEvent, QDropEvent, QPalette
-from PySide6.QtWidgets import (
-    QFrame,
-    QHBoxLayout,
-    QMainWindow,
-    QMessageBox,
-    QScrollArea,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtGui import QAction, QPalette, QShowEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from app.host.worker import Worker
 from app.library.jobs import LOOK_UP, Job, Jobs
+from app.library.known import FOLDERS, forget_folder
 from app.library.row import ModelRow
-from app.library.survey import Row, Survey, for_checkpoint, for_repository, repository_in, survey, verify
+from app.library.rows import Row
+from app.library.survey import Survey, for_repository, in_words, repository_in, survey, verify
+from app.library.taking import Taker
 from app.settings.registry import Preferences
 from app.widgets import units
-from app.widgets.dialogs import tell
+from app.widgets.dialogs import ask, choose_folder
+from app.widgets.dropping import DropWindow
 from app.widgets.fields import SearchField
 from app.widgets.focus import Ringed
 from app.widgets.labels import Label, quiet
-from app.widgets.language import spoken
+from app.widgets.message_bar import MessageBar
 
-SIZE = (880, 640)
+SIZE, LEAST_SIZE = (880, 640), (700, 360)
 SETTLED_MS = 500  # after a slider has moved, verdicts follow
 FOLDER_VARIABLE = "FLASHBULB_MODELS"
 
 
 class RowsArea(Ringed, QScrollArea):
-    """What the rows scroll in."""
+    """The area that the rows scroll in."""
 
 
-class LibraryWindow(QMainWindow):
-    """Rows of models; a field that finds one, or any repository of the Hub by its name or link."""
+class LibraryWindow(DropWindow):
+    """Rows of models; a field that finds one, or any repository of the Hub by its name or link.
 
-    chat_asked = Signal(str)  # what to load
+    Whatever goes wrong is said once, in the bar below the field.
+    """
+
+    chat_asked = Signal(str)  # the model to load
     proof_asked = Signal(object)  # Row
 
     def __init__(
@@ -53,36 +53,57 @@ class LibraryWindow(QMainWindow):
         super().__init__(parent, Qt.WindowType.Window)
         self.setWindowTitle(self.tr("Models"))
         self.resize(*SIZE)
-        self.setAcceptDrops(True)
+        self.setMinimumSize(*LEAST_SIZE)
         self._settings = settings
         self._usual_folder = os.environ.get(FOLDER_VARIABLE)
         self._use_folder()
         self._survey: Survey | None = None
+        self._in_use = ""
         self._offered: dict[str, Row] = {}  # checkpoints whose preparation was asked for here, by their path
-        self._looked_up: dict[str, dict] = {}  # what was found, by repository
+        self._looked_up: dict[str, dict[str, Any]] = {}  # the answers of look-ups, by repository
         self.jobs, self.look_ups = jobs or Jobs(parent=self), look_ups or Jobs(LOOK_UP, self)
         self._worker = Worker("library", self)
+        self._taker = Taker(settings, self)
         self._looking = QTimer(self, singleShot=True, interval=0)
         self._looking.timeout.connect(self._look)
         placeholder = self.tr("Find, or paste the name or link of a Hub repository")
         self.field = SearchField(placeholder, self.tr("Find a model"))
+        self.add_button = QPushButton(self.tr("Add Folder…"))
+        self.add_button.clicked.connect(self.ask_for_folder)
+        self.message = MessageBar()
         self.rows: list[ModelRow] = []
         self.foot = quiet()
         self.foot.setWordWrap(True)
         self._compose()
+        self._connect()
+
+    def _connect(self) -> None:
         self.field.textChanged.connect(self._show_rows)
         self.field.returnPressed.connect(self._on_return)
         self.look_ups.changed.connect(self._on_job)
         self.look_ups.finished.connect(self._on_looked_up)
         self.jobs.changed.connect(self._on_job)
         self.jobs.finished.connect(self._on_finished)
-        settings.changed.connect(self._on_setting)
+        self._settings.changed.connect(self._on_setting)
+        self._taker.prepared.connect(self._on_prepared)
+        self._taker.checkpoint.connect(self.offer)
+        self._taker.refused.connect(self.say)
+
+    def say(self, words: str) -> None:
+        """Something went wrong, or is done: said in its place."""
+        self.message.say(words)
+
+    def set_in_use(self, model: str) -> None:
+        """Mark the model that is loaded; "" for none."""
+        if model != self._in_use:
+            self._in_use = model
+            self._show_rows()
 
     def refresh(self) -> None:
         """Look at the disk again."""
         self._looking.start(0)
 
-    def showEvent(self, event) -> None:
+    def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
         self.refresh()
 
@@ -91,6 +112,7 @@ class LibraryWindow(QMainWindow):
         self._looking.stop()
         self.look_ups.shutdown()
         self.jobs.shutdown()
+        self._taker.shutdown()
         self._worker.shutdown()
 
     def row(self, repo: str) -> ModelRow | None:
@@ -98,11 +120,16 @@ class LibraryWindow(QMainWindow):
 
     # ------------------------------------------------------------------ looking
     def _look(self) -> None:
-        look = partial(survey, looked_up=tuple(self._looked_up.values()), **self._memory())
+        look = partial(
+            survey,
+            looked_up=tuple(self._looked_up.values()),
+            folders=tuple(self._settings[FOLDERS]),
+            **self._memory(),
+        )
         self._worker.submit(look, self._on_survey, self._on_failed)
 
-    def _memory(self) -> dict:
-        """What speeds are told for."""
+    def _memory(self) -> dict[str, Any]:
+        """The settings that speeds are told for."""
         memory = self._settings.section("memory")
         return {"budget": memory["budget"], "window": memory["window"]}
 
@@ -112,19 +139,17 @@ class LibraryWindow(QMainWindow):
             self.tr("{0} free in {1}. Drop the folder of a model here: a prepared one to chat with it, a checkpoint "
                     "to prepare it.").format(units.size(found.free_bytes), found.folder)
         )  # fmt: skip
+        if found.troubles:
+            self.say(" ".join(found.troubles))
         self._show_rows()
 
     def _show_rows(self) -> None:
         if self._survey is None:
             return
-        words, repo = self.field.text().casefold().split(), repository_in(self.field.text())
+        words, repo = self.field.text().casefold().split(), repository_in(self.field.text()) or ""
         known = {row.repo for row in self._survey.rows}
         listed = (*(row for row in self._offered.values() if row.repo not in known), *self._survey.rows)
-        rows = [
-            row
-            for row in listed
-            if row.repo == repo or all(word in f"{row.repo} {row.title} {row.about}".casefold() for word in words)
-        ]
+        rows = [row for row in listed if row.repo.casefold() == repo.casefold() or _matches(row, words)]
         if repo and repo not in known:
             rows.insert(0, for_repository(repo))
         for old in self.rows:
@@ -137,7 +162,7 @@ class LibraryWindow(QMainWindow):
         self.nothing.setVisible(not rows)
 
     def _add(self, row: Row) -> None:
-        widget = ModelRow(row)
+        widget = ModelRow(row, in_use=bool(row.folder) and row.model == self._in_use)
         widget.refresh(self.jobs.job(row.repo) or self.look_ups.job(row.repo))
         widget.chat_asked.connect(self.chat_asked)
         widget.get_asked.connect(self.jobs.start)
@@ -145,6 +170,7 @@ class LibraryWindow(QMainWindow):
         widget.pause_asked.connect(self.jobs.pause)
         widget.pause_asked.connect(self.look_ups.pause)
         widget.remove_asked.connect(self._ask_to_remove)
+        widget.forget_asked.connect(self._forget)
         widget.verify_asked.connect(self._verify)
         widget.proof_asked.connect(self.proof_asked)
         self.rows.append(widget)
@@ -173,6 +199,7 @@ class LibraryWindow(QMainWindow):
     def _on_setting(self, key: str, _value) -> None:
         if key == "models.folder":
             self._use_folder()
+        if key in ("models.folder", FOLDERS):
             self.refresh()
         elif key in ("memory.budget", "memory.window") and self.isVisible():
             self._looking.start(SETTLED_MS)
@@ -187,19 +214,17 @@ class LibraryWindow(QMainWindow):
 
     # ------------------------------------------------------------------ what can be done with a model
     def _ask_to_remove(self, repo: str) -> None:
-        row = self.row(repo).row
+        if (shown := self.row(repo)) is None:
+            return
+        row = shown.row
         name = row.title if row.checkpoint else repo
-        box = QMessageBox(QMessageBox.Icon.NoIcon, self.tr("Delete"), self.tr("Delete {0}?").format(name), parent=self)
-        box.setInformativeText(
+        more = (
             self.tr("What is prepared of it so far is removed. The checkpoint stays as it is.")
             if row.checkpoint
             else self.tr("Its files are removed from the disk. It can be downloaded again.")
         )
-        delete = box.addButton(self.tr("Delete"), QMessageBox.ButtonRole.DestructiveRole)
-        box.setDefaultButton(box.addButton(QMessageBox.StandardButton.Cancel))
-        delete.clicked.connect(partial(self._remove, row))
-        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        box.open()
+        question = self.tr("Delete {0}?").format(name)
+        ask(self, question, more, self.tr("Delete"), partial(self._remove, row), loses=True)
 
     def _remove(self, row: Row) -> None:
         from engine.library.local import give_up
@@ -213,22 +238,24 @@ class LibraryWindow(QMainWindow):
     def _on_removed(self, _freed: int | None) -> None:
         self.refresh()
 
-    def _verify(self, row: Row) -> None:
-        self.foot.setText(self.tr("Checking the files of {0}…").format(row.title))
-        self._worker.submit(lambda: verify(row.folder) or row, self._on_verified, self._on_failed)
+    def _forget(self, folder: str) -> None:
+        forget_folder(self._settings, folder)
 
-    def _on_verified(self, row: Row) -> None:
-        self.refresh()
-        tell(self, self.tr("{0} is whole").format(row.title), self.tr("Every file has the checksum it was made with."))
+    def _verify(self, row: Row) -> None:
+        if row.folder:
+            self.say(self.tr("Checking the files of {0}…").format(row.title))
+            self._worker.submit(partial(verify, row.folder), partial(self._on_verified, row), self._on_failed)
+
+    def _on_verified(self, row: Row, _none: None) -> None:
+        self.say(self.tr("{0} is intact. All checksums match.").format(row.title))
 
     def _on_failed(self, error: Exception) -> None:
-        self.refresh()
-        tell(self, self.tr("That did not work"), spoken(error))
+        self.say(in_words(error))
 
     # ------------------------------------------------------------------ building
     def _compose(self) -> None:
         self.nothing = Label(
-            self.tr("No model of this name. Paste owner/name to get one from the Hub."), colour="quiet"
+            self.tr("No model of this name here. Paste owner/name to get one from the Hub."), colour="quiet"
         )
         self.nothing.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.nothing.hide()
@@ -247,6 +274,7 @@ class LibraryWindow(QMainWindow):
         head, foot = QHBoxLayout(), QHBoxLayout()
         head.setContentsMargins(18, 10, 18, 10)
         head.addWidget(self.field)
+        head.addWidget(self.add_button)
         foot.setContentsMargins(24, 8, 18, 10)
         foot.addWidget(self.foot)
         centre = QWidget()
@@ -254,6 +282,7 @@ class LibraryWindow(QMainWindow):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addLayout(head)
+        layout.addWidget(self.message)
         layout.addWidget(area, 1)
         layout.addLayout(foot)
         self.setCentralWidget(centre)
@@ -262,49 +291,38 @@ class LibraryWindow(QMainWindow):
         close.triggered.connect(self.close)
         self.addAction(close)
 
-    # ------------------------------------------------------------------ dropping
-    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if dropped_folder(event):
-            event.acceptProposedAction()
+    # ------------------------------------------------------------------ folders
+    def take_paths(self, paths: list[Path]) -> None:
+        for path in paths:
+            self.take(path)
 
-    def dropEvent(self, event: QDropEvent) -> None:
-        if folder := dropped_folder(event):
-            self.take(folder)
+    def take(self, path: Path) -> None:
+        """A folder or file: a prepared model is chatted with, a checkpoint offered to be prepared, others refused."""
+        self._taker.take(path)
 
-    def take(self, folder: Path) -> None:
-        """A folder that was dropped: a prepared model is chatted with, a checkpoint is offered to be prepared if it is
-        not yet."""
-        folder = folder.resolve()  # as the engine calls it
-        if (folder / "manifest.json").is_file():
-            self.chat_asked.emit(str(folder))
+    def ask_for_folder(self) -> None:
+        """Let a folder be chosen, for those who do not drag."""
+        choose_folder(self, self.tr("Add a Model's Folder"), str(Path.home()), self._on_folder)
+
+    def _on_folder(self, path: str) -> None:
+        self.take(Path(path))
+
+    def _on_prepared(self, folders: tuple[Path, ...]) -> None:
+        """One model is chatted with; of several, all are listed."""
+        self.refresh()
+        if len(folders) == 1:
+            self.chat_asked.emit(str(folders[0]))
         else:
-            self._worker.submit(partial(_checkpoint, folder, **self._memory()), self._offer, self._on_failed)
+            self.say(self.tr("%n model(s) added", "", len(folders)))
 
-    def _offer(self, row: Row | None) -> None:
-        if row is None:
-            tell(
-                self,
-                self.tr("This is no model"),
-                self.tr("It holds neither a prepared model nor a checkpoint (config.json with .safetensors or .bin "
-                        "files)."),
-            )  # fmt: skip
-            return
-        if row.folder:
-            self.chat_asked.emit(row.model)
-            return
-        box = QMessageBox(
-            QMessageBox.Icon.NoIcon, self.tr("Prepare"), self.tr("Prepare {0}?").format(row.title), parent=self
+    def offer(self, row: Row) -> None:
+        """Ask whether a checkpoint shall be prepared."""
+        more = self.tr(
+            "This folder holds a checkpoint. Flashbulb makes a prepared model of it in the models folder; the "
+            "checkpoint stays as it is."
         )
-        box.setInformativeText(
-            self.tr("This folder holds a checkpoint. Flashbulb makes a prepared model of it in the models folder; the "
-                    "checkpoint stays as it is.")
-        )  # fmt: skip
-        prepare = box.addButton(self.tr("Prepare"), QMessageBox.ButtonRole.AcceptRole)
-        box.addButton(QMessageBox.StandardButton.Cancel)
-        box.setDefaultButton(prepare)
-        prepare.clicked.connect(partial(self._prepare, row))
-        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        box.open()
+        question = self.tr("Prepare {0}?").format(row.title)
+        ask(self, question, more, self.tr("Prepare"), partial(self._prepare, row), loses=False)
 
     def _prepare(self, row: Row) -> None:
         self._offered[row.repo] = row
@@ -312,15 +330,6 @@ class LibraryWindow(QMainWindow):
         self.jobs.start(row.repo)
 
 
-def _checkpoint(folder: Path, **memory) -> Row | None:
-    """A row for a checkpoint; None if the folder holds none."""
-    from engine.library.local import is_checkpoint
-
-    return for_checkpoint(folder, **memory) if is_checkpoint(folder) else None
-
-
-def dropped_folder(event: QDropEvent) -> Path | None:
-    """The folder that is being dropped, if it is one."""
-    urls = event.mimeData().urls()
-    path = Path(urls[0].toLocalFile()) if len(urls) == 1 and urls[0].isLocalFile() else None
-    return path if path and path.is_dir() else None
+def _matches(row: Row, words: list[str]) -> bool:
+    text = f"{row.repo} {row.title} {row.about} {row.description}".casefold()
+    return all(word in text for word in words)

@@ -19,7 +19,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Setting:
-    """kind: bool, int, float or str. optional: None is a value too. reload: a loaded model keeps the old value.
+    """kind: bool, int, float, str, or list of str. optional: None is a value too. reload: a loaded model keeps the old
+    value.
 
     about: in English, to be translated where a window shows it.
     """
@@ -40,6 +41,8 @@ class Setting:
         kinds = (int, float) if self.kind is float else (self.kind,)
         if not isinstance(value, kinds) or (isinstance(value, bool) and self.kind is not bool):
             return False
+        if self.kind is list:
+            return all(isinstance(item, str) for item in value)
         if self.choices and value not in self.choices:
             return False
         return (self.minimum is None or value >= self.minimum) and (self.maximum is None or value <= self.maximum)
@@ -115,6 +118,8 @@ TABLE = (
     ),
     Setting("models.folder", str, "", "Where models are kept; empty for the usual place."),
     Setting("models.last", str, "starter", "The model that was used last."),
+    Setting("models.recent", list, [], "The models that were used, the latest first."),
+    Setting("models.folders", list, [], "Models outside of the models folder: those that were dropped or added."),
 )  # fmt: skip
 BY_KEY = {setting.key: setting for setting in TABLE}
 # From each older version to the next: takes and returns the file's values.

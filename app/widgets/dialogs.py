@@ -1,7 +1,9 @@
 """The small windows that the menus open. They do not block: answers go on behind them."""
 
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypeVar
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QFont, QIcon
@@ -9,11 +11,13 @@ from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
     QFileDialog,
+    QGridLayout,
     QLabel,
     QLayout,
     QMenu,
     QMessageBox,
     QPushButton,
+    QSpacerItem,
     QVBoxLayout,
     QWidget,
 )
@@ -23,7 +27,9 @@ from app.widgets.labels import Label, quiet
 from app.widgets.language import tr
 from app.widgets.shortcuts import ShortcutsDialog
 
-ICON_SIZE, ABOUT_WIDTH = 96, 320
+ICON_SIZE, ABOUT_WIDTH, BOX_WIDTH = 96, 320, 400
+Chosen = Callable[[str], object]  # called with a path
+Shown = TypeVar("Shown", bound=QDialog)
 
 
 def show_about(parent: QWidget) -> QDialog:
@@ -57,7 +63,7 @@ def show_shortcuts(parent: QWidget, menus: list[QMenu]) -> QDialog:
     return _show(ShortcutsDialog(menus, parent))
 
 
-def choose_file_to_save(parent: QWidget, title: str, name: str, filters: list[str], done) -> QFileDialog:
+def choose_file_to_save(parent: QWidget, title: str, name: str, filters: list[str], done: Chosen) -> QFileDialog:
     """Ask where to save; `done(path)` if an answer comes. Not blocking."""
     dialog = QFileDialog(parent, title)
     dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
@@ -68,7 +74,7 @@ def choose_file_to_save(parent: QWidget, title: str, name: str, filters: list[st
     return _show(dialog)
 
 
-def choose_file_to_open(parent: QWidget, title: str, filters: list[str], done) -> QFileDialog:
+def choose_file_to_open(parent: QWidget, title: str, filters: list[str], done: Chosen) -> QFileDialog:
     """Ask for a file; `done(path)` if an answer comes. Not blocking."""
     dialog = QFileDialog(parent, title)
     dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
@@ -77,7 +83,7 @@ def choose_file_to_open(parent: QWidget, title: str, filters: list[str], done) -
     return _show(dialog)
 
 
-def choose_folder(parent: QWidget, title: str, start: str, done) -> QFileDialog:
+def choose_folder(parent: QWidget, title: str, start: str, done: Chosen) -> QFileDialog:
     """Ask for a folder; `done(path)` if an answer comes. Not blocking."""
     dialog = QFileDialog(parent, title, start)
     dialog.setFileMode(QFileDialog.FileMode.Directory)
@@ -86,10 +92,35 @@ def choose_folder(parent: QWidget, title: str, start: str, done) -> QFileDialog:
     return _show(dialog)
 
 
+class Box(QMessageBox):
+    """A message or a question. Its texts are plain, wide enough to be read, and its buttons have no icons."""
+
+    def __init__(self, parent: QWidget, title: str, text: str, more: str):
+        super().__init__(QMessageBox.Icon.NoIcon, title, text, parent=parent)
+        self.setTextFormat(Qt.TextFormat.PlainText)  # a name may look like markup
+        self.setInformativeText(more)
+        grid = self.layout()
+        if isinstance(grid, QGridLayout):  # which is how Qt makes it, and the only way to widen it
+            grid.addItem(QSpacerItem(BOX_WIDTH, 0), grid.rowCount(), 0, 1, grid.columnCount())
+
+
 def tell(parent: QWidget, title: str, text: str) -> QMessageBox:
     """Something happened that has no place of its own in the window. Not blocking."""
-    box = QMessageBox(QMessageBox.Icon.NoIcon, title, title, parent=parent)
-    box.setInformativeText(text)
+    box = Box(parent, title, title, text)
+    box.addButton(QMessageBox.StandardButton.Ok)
+    return _show(box)
+
+
+def ask(parent: QWidget, question: str, more: str, verb: str, act: Callable[[], object], *, loses: bool) -> QMessageBox:
+    """A question that is answered with a verb or Cancel; `act()` for the verb. Not blocking.
+
+    loses: whether something is gone afterwards. Then Return cancels.
+    """
+    box, roles = Box(parent, verb, question, more), QMessageBox.ButtonRole
+    does = box.addButton(verb, roles.DestructiveRole if loses else roles.AcceptRole)
+    cancel = box.addButton(QMessageBox.StandardButton.Cancel)
+    box.setDefaultButton(cancel if loses else does)
+    does.clicked.connect(act)
     return _show(box)
 
 
@@ -100,7 +131,7 @@ def plain_buttons(dialog: QDialog) -> None:
             button.setIcon(QIcon())
 
 
-def _show(dialog: QDialog) -> QDialog:
+def _show(dialog: Shown) -> Shown:
     plain_buttons(dialog)
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     dialog.open()

@@ -43,6 +43,16 @@
     </message>
 </context>
 <context>
+    <name>LibraryWindow</name>
+    <message numerus="yes">
+        <source>%n model(s) added</source>
+        <translation>
+            <numerusform>%n model added</numerusform>
+            <numerusform>%n models added</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
     <name>MemoryPane</name>
     <message numerus="yes">
         <source>%n token(s)</source>

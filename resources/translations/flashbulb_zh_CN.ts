@@ -483,6 +483,130 @@
         <source>It is damaged: chat {0} in it makes no sense.</source>
         <translation>它已损坏：其中第 {0} 个聊天无法读懂。</translation>
     </message>
+    <message>
+        <source>{0} cannot be read: {1}.</source>
+        <translation>无法读取 {0}：{1}。</translation>
+    </message>
+    <message>
+        <source>Its files do not make sense. Verify them, or prepare or download the model again.</source>
+        <translation>它的文件内容不合理。请验证文件，或重新准备、重新下载该模型。</translation>
+    </message>
+    <message>
+        <source>Its folder is not there: {0}</source>
+        <translation>找不到它的文件夹：{0}</translation>
+    </message>
+    <message>
+        <source>There is no {0}.</source>
+        <translation>{0} 不存在。</translation>
+    </message>
+    <message>
+        <source>{0} cannot run here. {1}</source>
+        <translation>{0} 无法在此运行。{1}</translation>
+    </message>
+    <message>
+        <source>{0} is a {1} file, which Flashbulb cannot read. It runs models in the form of the Hugging Face Hub: a folder with config.json and .safetensors files.</source>
+        <translation>{0} 是 {1} 文件，Flashbulb 无法读取。它运行 Hugging Face Hub 形式的模型：含有 config.json 和 .safetensors 文件的文件夹。</translation>
+    </message>
+    <message>
+        <source>{0} is one file of a model. Drop its whole folder, which also holds config.json.</source>
+        <translation>{0} 只是模型的一个文件。请拖入包含 config.json 的整个文件夹。</translation>
+    </message>
+    <message>
+        <source>{0} is not a model. Drop the folder of one, with config.json and .safetensors files.</source>
+        <translation>{0} 不是模型。请拖入模型的文件夹，其中应有 config.json 和 .safetensors 文件。</translation>
+    </message>
+    <message>
+        <source>{0} holds a model as {1}, which Flashbulb cannot read. It needs config.json and .safetensors files.</source>
+        <translation>{0} 中的模型是 {1} 格式，Flashbulb 无法读取。它需要 config.json 和 .safetensors 文件。</translation>
+    </message>
+    <message>
+        <source>{0} is not a model&apos;s folder. It needs config.json and .safetensors or .bin files.</source>
+        <translation>{0} 不是模型文件夹。其中需要有 config.json 和 .safetensors 或 .bin 文件。</translation>
+    </message>
+    <message>
+        <source>Fits in memory</source>
+        <translation>内存放得下</translation>
+    </message>
+    <message>
+        <source>Streams from flash</source>
+        <translation>从闪存流式读取</translation>
+    </message>
+    <message>
+        <source>Too large</source>
+        <translation>太大</translation>
+    </message>
+    <message>
+        <source>Not supported</source>
+        <translation>不支持</translation>
+    </message>
+    <message>
+        <source>would need about {0} of memory, as estimated</source>
+        <translation>据估计约需 {0} 内存</translation>
+    </message>
+    <message>
+        <source>fast; streaming can still be tried</source>
+        <translation>速度快；仍可体验流式读取</translation>
+    </message>
+    <message>
+        <source>needs about {0} of memory, and less is free now</source>
+        <translation>约需 {0} 内存，目前空闲的不足</translation>
+    </message>
+    <message>
+        <source>in about {0} of memory; measure the drive in Settings to see how fast</source>
+        <translation>约用 {0} 内存；在设置中测量磁盘后可知速度</translation>
+    </message>
+    <message>
+        <source>very slow: about {0} tokens a second in {1}</source>
+        <translation>非常慢：使用 {1} 内存时约每秒 {0} 个词元</translation>
+    </message>
+    <message>
+        <source>slow: about {0} tokens a second in {1}</source>
+        <translation>较慢：使用 {1} 内存时约每秒 {0} 个词元</translation>
+    </message>
+    <message>
+        <source>about {0} tokens a second in {1}</source>
+        <translation>使用 {1} 内存时约每秒 {0} 个词元</translation>
+    </message>
+    <message>
+        <source>Drop a model&apos;s folder here</source>
+        <translation>将模型的文件夹拖放到此处</translation>
+    </message>
+    <message>
+        <source>&amp;Undo</source>
+        <translation>撤销</translation>
+    </message>
+    <message>
+        <source>&amp;Redo</source>
+        <translation>重做</translation>
+    </message>
+    <message>
+        <source>Cu&amp;t</source>
+        <translation>剪切</translation>
+    </message>
+    <message>
+        <source>&amp;Copy</source>
+        <translation>拷贝</translation>
+    </message>
+    <message>
+        <source>&amp;Paste</source>
+        <translation>粘贴</translation>
+    </message>
+    <message>
+        <source>Select &amp;All</source>
+        <translation>全选</translation>
+    </message>
+    <message>
+        <source>{0} model, all in memory</source>
+        <translation>模型 {0}，全部在内存中</translation>
+    </message>
+    <message>
+        <source>{0} model, {1} of it stay on flash</source>
+        <translation>模型 {0}，其中 {1} 留在闪存上</translation>
+    </message>
+    <message>
+        <source>Put this away</source>
+        <translation>收起</translation>
+    </message>
 </context>
 <context>
     <name>Answer</name>
@@ -914,6 +1038,41 @@
     </message>
 </context>
 <context>
+    <name>Header</name>
+    <message>
+        <source>Toolbar</source>
+        <translation>工具栏</translation>
+    </message>
+    <message>
+        <source>Models</source>
+        <translation>模型</translation>
+    </message>
+    <message>
+        <source>New chat</source>
+        <translation>新对话</translation>
+    </message>
+    <message>
+        <source>{0}, {1}. Switch model</source>
+        <translation>{0}，{1}。切换模型</translation>
+    </message>
+    <message>
+        <source>Hide the sidebar</source>
+        <translation>隐藏边栏</translation>
+    </message>
+    <message>
+        <source>Show the sidebar</source>
+        <translation>显示边栏</translation>
+    </message>
+    <message>
+        <source>Hide the live panel</source>
+        <translation>隐藏实时面板</translation>
+    </message>
+    <message>
+        <source>Show the live panel</source>
+        <translation>显示实时面板</translation>
+    </message>
+</context>
+<context>
     <name>Jobs</name>
     <message>
         <source>It ended without saying why.</source>
@@ -966,30 +1125,6 @@
         <translation>正在检查 {0} 的文件…</translation>
     </message>
     <message>
-        <source>{0} is whole</source>
-        <translation>{0} 完好无损</translation>
-    </message>
-    <message>
-        <source>Every file has the checksum it was made with.</source>
-        <translation>每个文件的校验和都与准备时一致。</translation>
-    </message>
-    <message>
-        <source>That did not work</source>
-        <translation>操作未成功</translation>
-    </message>
-    <message>
-        <source>No model of this name. Paste owner/name to get one from the Hub.</source>
-        <translation>没有此名称的模型。粘贴“所有者/名称”可从 Hub 获取。</translation>
-    </message>
-    <message>
-        <source>This is no model</source>
-        <translation>这不是模型</translation>
-    </message>
-    <message>
-        <source>It holds neither a prepared model nor a checkpoint (config.json with .safetensors or .bin files).</source>
-        <translation>其中既没有准备好的模型，也没有检查点（config.json 及 .safetensors 或 .bin 文件）。</translation>
-    </message>
-    <message>
         <source>Prepare</source>
         <translation>准备</translation>
     </message>
@@ -1000,6 +1135,28 @@
     <message>
         <source>This folder holds a checkpoint. Flashbulb makes a prepared model of it in the models folder; the checkpoint stays as it is.</source>
         <translation>此文件夹里是一个检查点。Flashbulb 会据此在模型文件夹中生成准备好的模型；检查点保持不变。</translation>
+    </message>
+    <message>
+        <source>Add Folder…</source>
+        <translation>添加文件夹…</translation>
+    </message>
+    <message>
+        <source>{0} is intact. All checksums match.</source>
+        <translation>{0} 完好无损，所有校验和均一致。</translation>
+    </message>
+    <message>
+        <source>No model of this name here. Paste owner/name to get one from the Hub.</source>
+        <translation>这里没有这个名字的模型。粘贴“所有者/名称”可从 Hub 获取。</translation>
+    </message>
+    <message>
+        <source>Add a Model&apos;s Folder</source>
+        <translation>添加模型文件夹</translation>
+    </message>
+    <message numerus="yes">
+        <source>%n model(s) added</source>
+        <translation>
+            <numerusform>已添加 %n 个模型</numerusform>
+        </translation>
     </message>
 </context>
 <context>
@@ -1042,10 +1199,6 @@
     <message>
         <source>Export &amp;All Chats…</source>
         <translation>导出所有对话…</translation>
-    </message>
-    <message>
-        <source>Reload &amp;Model</source>
-        <translation>重新载入模型</translation>
     </message>
     <message>
         <source>&amp;Models…</source>
@@ -1112,10 +1265,6 @@
         <translation>重新命名对话</translation>
     </message>
     <message>
-        <source>P&amp;in or Unpin Chat</source>
-        <translation>置顶或取消置顶对话</translation>
-    </message>
-    <message>
         <source>&amp;Delete Chat</source>
         <translation>删除对话</translation>
     </message>
@@ -1138,10 +1287,6 @@
     <message>
         <source>S&amp;maller Text</source>
         <translation>缩小文字</translation>
-    </message>
-    <message>
-        <source>&amp;Usual Text Size</source>
-        <translation>默认文字大小</translation>
     </message>
     <message>
         <source>&amp;Full Screen</source>
@@ -1200,58 +1345,6 @@
         <translation>前往对话</translation>
     </message>
     <message>
-        <source>&amp;Undo</source>
-        <translation>撤销</translation>
-    </message>
-    <message>
-        <source>&amp;Redo</source>
-        <translation>重做</translation>
-    </message>
-    <message>
-        <source>Cu&amp;t</source>
-        <translation>剪切</translation>
-    </message>
-    <message>
-        <source>&amp;Copy</source>
-        <translation>拷贝</translation>
-    </message>
-    <message>
-        <source>&amp;Paste</source>
-        <translation>粘贴</translation>
-    </message>
-    <message>
-        <source>Select &amp;All</source>
-        <translation>全选</translation>
-    </message>
-    <message>
-        <source>Toolbar</source>
-        <translation>工具栏</translation>
-    </message>
-    <message>
-        <source>Models</source>
-        <translation>模型</translation>
-    </message>
-    <message>
-        <source>New chat</source>
-        <translation>新对话</translation>
-    </message>
-    <message>
-        <source>Hide the sidebar</source>
-        <translation>隐藏边栏</translation>
-    </message>
-    <message>
-        <source>Show the sidebar</source>
-        <translation>显示边栏</translation>
-    </message>
-    <message>
-        <source>Hide the live panel</source>
-        <translation>隐藏实时面板</translation>
-    </message>
-    <message>
-        <source>Show the live panel</source>
-        <translation>显示实时面板</translation>
-    </message>
-    <message>
         <source>loading the model…</source>
         <translation>正在载入模型…</translation>
     </message>
@@ -1260,8 +1353,40 @@
         <translation>尚未载入模型</translation>
     </message>
     <message>
-        <source>{0} model, {1} in memory</source>
-        <translation>模型 {0}，内存中 {1}</translation>
+        <source>&amp;Model</source>
+        <translation>模型(&amp;M)</translation>
+    </message>
+    <message>
+        <source>Choose a Model</source>
+        <translation>选择模型</translation>
+    </message>
+    <message>
+        <source>being compared with all neurons…</source>
+        <translation>正在与全部神经元作比较…</translation>
+    </message>
+    <message>
+        <source>Unp&amp;in Chat</source>
+        <translation>取消置顶对话(&amp;I)</translation>
+    </message>
+    <message>
+        <source>&amp;Switch Model…</source>
+        <translation>切换模型(&amp;S)…</translation>
+    </message>
+    <message>
+        <source>&amp;Add Folder…</source>
+        <translation>添加文件夹(&amp;A)…</translation>
+    </message>
+    <message>
+        <source>&amp;Reload Model</source>
+        <translation>重新加载模型(&amp;R)</translation>
+    </message>
+    <message>
+        <source>P&amp;in Chat</source>
+        <translation>置顶对话(&amp;I)</translation>
+    </message>
+    <message>
+        <source>&amp;Actual Size</source>
+        <translation>实际大小(&amp;A)</translation>
     </message>
 </context>
 <context>
@@ -1457,11 +1582,56 @@
     </message>
 </context>
 <context>
-    <name>ModelRow</name>
+    <name>ModelButton</name>
     <message>
-        <source>Built in. Small talk, works offline.</source>
-        <translation>内置。日常闲聊，可离线使用。</translation>
+        <source>Switch Model</source>
+        <translation>切换模型</translation>
     </message>
+</context>
+<context>
+    <name>ModelCommands</name>
+    <message>
+        <source>Add a Model&apos;s Folder</source>
+        <translation>添加模型文件夹</translation>
+    </message>
+    <message>
+        <source>Models That Can…</source>
+        <translation>可以运行的模型…</translation>
+    </message>
+</context>
+<context>
+    <name>ModelPicker</name>
+    <message>
+        <source>Switch Model</source>
+        <translation>切换模型</translation>
+    </message>
+    <message>
+        <source>Find a model</source>
+        <translation>查找模型</translation>
+    </message>
+    <message>
+        <source>Models on this computer</source>
+        <translation>这台电脑上的模型</translation>
+    </message>
+    <message>
+        <source>No model of this name here.</source>
+        <translation>这里没有这个名字的模型。</translation>
+    </message>
+    <message>
+        <source>All Models…</source>
+        <translation>所有模型…</translation>
+    </message>
+    <message>
+        <source>Add Folder…</source>
+        <translation>添加文件夹…</translation>
+    </message>
+    <message>
+        <source>in use</source>
+        <translation>使用中</translation>
+    </message>
+</context>
+<context>
+    <name>ModelRow</name>
     <message>
         <source>From a folder</source>
         <translation>来自文件夹</translation>
@@ -1511,60 +1681,12 @@
         <translation>需硬盘空间 {0}，比可用空间多 {1}</translation>
     </message>
     <message>
-        <source>That did not work</source>
-        <translation>操作未成功</translation>
-    </message>
-    <message>
-        <source>Runs in memory</source>
-        <translation>在内存中运行</translation>
-    </message>
-    <message>
-        <source>Streams from flash</source>
-        <translation>从闪存流式运行</translation>
-    </message>
-    <message>
-        <source>Too large</source>
-        <translation>过大</translation>
-    </message>
-    <message>
-        <source>Not yet</source>
-        <translation>暂不支持</translation>
-    </message>
-    <message>
-        <source>and shows streaming all the same</source>
-        <translation>仍会演示流式读取</translation>
-    </message>
-    <message>
-        <source>it would need about {0} of memory, as estimated</source>
-        <translation>预计约需内存 {0}</translation>
-    </message>
-    <message>
-        <source>this Flashbulb does not know its architecture</source>
-        <translation>此版本尚不支持其架构</translation>
-    </message>
-    <message>
-        <source>its size, its licence and what would become of it here are looked up first</source>
-        <translation>将先查询其大小、许可证及在本机的运行情况</translation>
-    </message>
-    <message>
         <source>Its folder is not there</source>
         <translation>找不到其文件夹</translation>
     </message>
     <message>
-        <source>in about {0} of memory; measure the drive in Settings to see how fast</source>
-        <translation>约需内存 {0}；在“设置”中测量硬盘即可得知速度</translation>
-    </message>
-    <message>
         <source>From the Hub</source>
         <translation>来自 Hub</translation>
-    </message>
-    <message>
-        <source>needs about {0} of memory, and less is free now</source>
-        <translation>约需内存 {0}，目前可用内存不足</translation>
-    </message>
-    <message>
-        <source>about {0} tokens a second in {1}</source>
-        <translation>约 {0} 词元/秒，内存 {1}</translation>
     </message>
     <message>
         <source>Chat</source>
@@ -1577,10 +1699,6 @@
     <message>
         <source>Look Up</source>
         <translation>查询</translation>
-    </message>
-    <message>
-        <source>Go On</source>
-        <translation>继续</translation>
     </message>
     <message>
         <source>Get</source>
@@ -1629,6 +1747,74 @@
     <message>
         <source>Delete…</source>
         <translation>删除…</translation>
+    </message>
+    <message>
+        <source>In use</source>
+        <translation>使用中</translation>
+    </message>
+    <message>
+        <source>Recommended for this computer</source>
+        <translation>推荐用于这台电脑</translation>
+    </message>
+    <message>
+        <source>Built in. Small talk in English, works offline.</source>
+        <translation>内置。只会英文闲聊，可离线使用。</translation>
+    </message>
+    <message>
+        <source>Chat model</source>
+        <translation>对话模型</translation>
+    </message>
+    <message>
+        <source>Base model: continues a text, does not chat</source>
+        <translation>基础模型：续写文本，不会对话</translation>
+    </message>
+    <message>
+        <source>Cannot be used</source>
+        <translation>无法使用</translation>
+    </message>
+    <message>
+        <source>Not enough disk space</source>
+        <translation>磁盘空间不足</translation>
+    </message>
+    <message>
+        <source>Preparing failed</source>
+        <translation>准备失败</translation>
+    </message>
+    <message>
+        <source>The Hub was not asked</source>
+        <translation>未能查询 Hub</translation>
+    </message>
+    <message>
+        <source>Download failed</source>
+        <translation>下载失败</translation>
+    </message>
+    <message>
+        <source>Looks up its size and licence, and whether it runs here</source>
+        <translation>查询它的大小、许可证以及能否在此运行</translation>
+    </message>
+    <message>
+        <source>{0} more must be free</source>
+        <translation>还需腾出 {0}</translation>
+    </message>
+    <message>
+        <source>this version cannot run its architecture</source>
+        <translation>此版本无法运行它的架构</translation>
+    </message>
+    <message>
+        <source>In Use</source>
+        <translation>使用中</translation>
+    </message>
+    <message>
+        <source>Resume</source>
+        <translation>继续</translation>
+    </message>
+    <message>
+        <source>Remove from List</source>
+        <translation>从列表中移除</translation>
+    </message>
+    <message>
+        <source>Delete What Is Prepared…</source>
+        <translation>删除已准备的部分…</translation>
     </message>
 </context>
 <context>
@@ -1939,6 +2125,17 @@
     <message>
         <source>Delete</source>
         <translation>删除</translation>
+    </message>
+</context>
+<context>
+    <name>StarterLine</name>
+    <message>
+        <source>Starter only makes small talk, in English.</source>
+        <translation>Starter 只会用英文闲聊。</translation>
+    </message>
+    <message>
+        <source>Get a model that knows things</source>
+        <translation>获取一个有知识的模型</translation>
     </message>
 </context>
 <context>

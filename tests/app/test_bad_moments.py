@@ -21,7 +21,7 @@ from app.conversations.store import FILE
 from app.host.engine_host import State
 from app.host.recent_tokens import RecentTokens
 from app.library.jobs import COMMAND, JobState
-from app.library.survey import STARTER
+from app.library.rows import STARTER
 from app.settings.registry import FILE as SETTINGS_FILE
 from engine.inference.generate import Generation
 from tests.app.chat.test_conversations import stored

@@ -1,8 +1,10 @@
 """The window as a user meets it, around a stand-in for the engine."""
 
+import json
+
 import pytest
-from PySide6.QtCore import QMimeData, QPoint, Qt
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent, QGuiApplication
 from PySide6.QtWidgets import QApplication, QLineEdit, QMessageBox, QPlainTextEdit, QTextEdit, QWidget
 
 from app.chat.notice import Notice
@@ -186,7 +188,7 @@ def test_closing_after_loading_failed(open_window):
 def test_the_title_says_what_is_loaded(open_window):
     window = open_window()
     assert window.title.text() == "Starter"
-    assert window.subtitle.text() == "24.0\u00a0MB model, 12.2\u00a0MB in memory"
+    assert window.subtitle.text() == "24.0\u00a0MB model, 14.1\u00a0MB of it stay on flash"
     assert window.windowTitle() == "Starter – Flashbulb"
 
 
@@ -199,10 +201,10 @@ def test_the_title_follows_what_a_system_short_of_memory_took(qtbot, open_window
     engine.model.give_back()
     gate.opened.set()
     wait_until_ready(qtbot, window)
-    assert window.subtitle.text() == "24.0\u00a0MB model, 9.8\u00a0MB in memory"
+    assert window.subtitle.text() == "24.0\u00a0MB model, 16.5\u00a0MB of it stay on flash"
     window.reload.trigger()
     wait_until_ready(qtbot, window)
-    assert window.subtitle.text() == "24.0\u00a0MB model, 12.2\u00a0MB in memory"
+    assert window.subtitle.text() == "24.0\u00a0MB model, 14.1\u00a0MB of it stay on flash"
 
 
 def places(window):
@@ -270,18 +272,59 @@ def test_a_checkpoint_that_is_dropped_is_offered_to_be_prepared(qtbot, open_wind
     engine = FakeEngine()
     window = open_window(engine)
     assert drop(window, checkpoint_in(tmp_path / "mine"))
-    qtbot.waitUntil(lambda: window.library.findChild(QMessageBox) is not None, timeout=60_000)
+    qtbot.waitUntil(lambda: window.library is not None, timeout=60_000)
     box = window.library.findChild(QMessageBox)
     assert box.text() == "Prepare mine?"
     box.close()
     assert engine.seen == ["load starter"]
 
 
-def test_other_things_are_not_taken(open_window, tmp_path):
-    window = open_window()
-    file = tmp_path / "picture.png"
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("picture.png", "picture.png is not a model. Drop the folder of one"),
+        ("qwen.gguf", "qwen.gguf is a GGUF file, which Flashbulb cannot read."),
+        ("QWEN.GGUF", "QWEN.GGUF is a GGUF file, which Flashbulb cannot read."),
+        ("notes.txt", "notes.txt is not a model."),
+        ("model.safetensors", "model.safetensors is one file of a model. Drop its whole folder"),
+    ],
+)
+def test_what_is_not_a_model_is_refused_with_words(qtbot, open_window, tmp_path, name, words):
+    engine = FakeEngine()
+    window = open_window(engine)
+    file = tmp_path / name
     file.write_bytes(b"")
-    assert not drop(window, file)
+    assert drop(window, file)
+    qtbot.waitUntil(lambda: words in window.message.text)
+    assert engine.seen == ["load starter"]
+    window.message.close_button.click()
+    assert window.message.text == ""
+
+
+def test_a_checkpoint_that_cannot_run_is_refused_before_anybody_is_asked(qtbot, open_window, tmp_path):
+    folder = checkpoint_in(tmp_path / "SmolLM2")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"model_type": "llama", "hidden_act": "silu"}))
+    window = open_window()
+    assert drop(window, folder)
+    qtbot.waitUntil(lambda: window.message.text.startswith("SmolLM2 cannot run here."), timeout=60_000)
+    assert "silu" in window.message.text.casefold()
+    assert window.message.action.text() == "Models That Can…"
+    assert window.library is None
+    assert window.findChild(QMessageBox) is None
+
+
+def test_the_window_shows_that_it_takes_what_is_held_above_it(open_window, tmp_path):
+    window = open_window()
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(tmp_path))])
+    rest = (Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier)
+    for leaving in (QDragLeaveEvent(), QDropEvent(QPointF(5, 5), *rest)):
+        QApplication.sendEvent(window, QDragEnterEvent(QPoint(5, 5), *rest))
+        assert window.drop_veil.isVisible()
+        assert window.drop_veil.size() == window.size()
+        QApplication.sendEvent(window, leaving)
+        assert not window.drop_veil.isVisible()
 
 
 def test_a_model_that_is_chosen_in_the_middle_of_an_answer_stops_it_first(qtbot, open_window, tmp_path, monkeypatch):
@@ -292,7 +335,7 @@ def test_a_model_that_is_chosen_in_the_middle_of_an_answer_stops_it_first(qtbot,
     qtbot.waitUntil(lambda: window.library.row("starter") is not None, timeout=60_000)
     type_and_send(qtbot, window, "Count")
     qtbot.waitUntil(lambda: last_answer(window).text == "One")
-    window.library.row("starter").button.click()
+    window.library.chat_asked.emit("starter")
     qtbot.waitUntil(lambda: engine.seen == ["load starter", "generate", "close", "load starter"])
     wait_until_ready(qtbot, window)
     assert last_answer(window).receipt.text().endswith("stopped")
@@ -309,10 +352,10 @@ def test_an_example_is_a_question(qtbot, open_window):
 
 def test_the_panel_can_be_hidden(qtbot, open_window):
     window = open_window()
-    qtbot.mouseClick(window.panel_button, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(window.header.panel_button, Qt.MouseButton.LeftButton)
     assert not window.monitor.isVisible()
-    assert window.panel_button.accessibleName() == "Show the live panel"
-    qtbot.mouseClick(window.panel_button, Qt.MouseButton.LeftButton)
+    assert window.header.panel_button.accessibleName() == "Show the live panel"
+    qtbot.mouseClick(window.header.panel_button, Qt.MouseButton.LeftButton)
     assert window.monitor.isVisible()
 
 
@@ -349,13 +392,13 @@ def test_in_a_narrow_window_the_pane_that_is_opened_stays_and_the_other_gives_wa
     window = open_window()
     window.resize(640, 500)
     left = Qt.MouseButton.LeftButton
-    qtbot.mouseClick(window.panel_button, left)
+    qtbot.mouseClick(window.header.panel_button, left)
     assert window.monitor.isVisible()
-    qtbot.mouseClick(window.sidebar_button, left)
+    qtbot.mouseClick(window.header.sidebar_button, left)
     assert (window.sidebar.isVisible(), window.monitor.isVisible()) == (True, False)
     window.resize(650, 500)
     assert window.sidebar.isVisible()
-    qtbot.mouseClick(window.sidebar_button, left)
+    qtbot.mouseClick(window.header.sidebar_button, left)
     assert (window.sidebar.isVisible(), window.monitor.isVisible()) == (False, False)
     window.resize(1000, 500)
     assert (window.sidebar.isVisible(), window.monitor.isVisible()) == (False, True)

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from PySide6.QtCore import QSize, Qt
 
 from app.conversations.exchange import CHAT_SUFFIX, to_json
@@ -30,21 +31,30 @@ def test_a_file_to_open_is_told_and_nothing_else():
     assert (process.returncode, process.stdout, process.stderr) == (0, "/models/opt.flashbulb\n", "")
 
 
-def test_a_model_that_is_opened_is_loaded(qtbot, open_window):
+@pytest.fixture
+def model(tmp_path):
+    """A folder that looks like a prepared model's."""
+    folder = tmp_path / "opt.flashbulb"
+    folder.mkdir()
+    (folder / "manifest.json").write_text("{}")
+    return folder
+
+
+def test_a_model_that_is_opened_is_loaded(qtbot, open_window, model):
     engine = FakeEngine()
     window = open_window(engine)
-    window.open_file("/models/opt.flashbulb")
-    qtbot.waitUntil(lambda: "load /models/opt.flashbulb" in engine.seen and window.host.state is State.READY)
+    window.open_file(str(model))
+    qtbot.waitUntil(lambda: f"load {model}" in engine.seen and window.host.state is State.READY)
 
 
-def test_an_answer_is_stopped_before_another_model_is_loaded(qtbot, open_window):
+def test_an_answer_is_stopped_before_another_model_is_loaded(qtbot, open_window, model):
     gate = Gate()
     engine = FakeEngine(scripts=[["One", gate, " two"]])
     window = open_window(engine)
     window.chat.send("Count")
     qtbot.waitUntil(gate.reached.is_set)
-    window.open_file("/models/opt.flashbulb")
-    qtbot.waitUntil(lambda: engine.seen[-1] == "load /models/opt.flashbulb" and window.host.state is State.READY)
+    window.open_file(str(model))
+    qtbot.waitUntil(lambda: engine.seen[-1] == f"load {model}" and window.host.state is State.READY)
     assert window.chat.transcript.messages()[-1].text == "One"
 
 

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QDialogButtonBox, QLabel
 
 from app.host.engine_host import State
 from app.library.proof import ProofWindow
-from app.library.survey import STARTER
+from app.library.rows import STARTER
 from engine.errors import BudgetError
 from engine.inference.proof import Comparison, Proof
 from tests.helpers.fake_engine import FakeEngine, Gate

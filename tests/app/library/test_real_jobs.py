@@ -8,7 +8,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QMessageBox
 
 from app.library.jobs import COMMAND, Jobs, JobState
-from app.library.survey import STARTER
+from app.library.rows import STARTER
 from app.library.window import LibraryWindow
 from app.settings.registry import Preferences
 from app.widgets import language
@@ -55,7 +55,7 @@ def test_a_repository_is_downloaded_and_prepared(qtbot, library, tiny_checkpoint
         qtbot.mouseClick(library.row("tiny/opt").button, LEFT)
         qtbot.waitUntil(lambda: library.row("tiny/opt").button.text() == "Get", timeout=PATIENCE)
         row = library.row("tiny/opt")
-        assert row.verdict.text() == "Runs in memory"
+        assert row.verdict.text() == "Fits in memory"
         job, stages = wait_for(qtbot, library, lambda: qtbot.mouseClick(row.button, LEFT))
     assert {"FETCHING", "PREPARING", "DONE"} <= stages
     assert job.total > 100_000
@@ -85,7 +85,7 @@ def test_a_preparation_that_was_interrupted_is_gone_on_with(qtbot, library, tiny
     library.refresh()  # as at the next start
     qtbot.waitUntil(lambda: library.row(str(checkpoint)) is not None, timeout=PATIENCE)
     row = library.row(str(checkpoint))
-    assert (row.title.text(), row.button.text()) == ("mine", "Go On")
+    assert (row.title.text(), row.button.text()) == ("mine", "Resume")
     assert row.progress.text() == "preparing is paused"
     job, stages = wait_for(qtbot, library, row.button.click)
     assert {"PREPARING", "DONE"} <= stages
@@ -102,7 +102,7 @@ def test_a_preparation_that_was_interrupted_can_be_thrown_away(qtbot, library, t
     qtbot.waitUntil(lambda: library.row(str(checkpoint)) is not None, timeout=PATIENCE)
     row = library.row(str(checkpoint))
     assert row.verdict.text() == "Its folder is not there"
-    next(action for action in row.more.menu().actions() if action.text() == "Delete…").trigger()
+    next(action for action in row.more.menu().actions() if action.text() == "Delete What Is Prepared…").trigger()
     box = library.findChild(QMessageBox)
     assert box.text() == "Delete mine?"
     assert "so far" in box.informativeText()

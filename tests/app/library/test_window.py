@@ -1,6 +1,7 @@
 """The library window, around a models folder of our own and a small program in the place of the command line."""
 
 import json
+import os
 import shutil
 import sys
 
@@ -9,7 +10,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel, QMessageBox
 
 from app.library.jobs import Jobs, JobState
-from app.library.survey import STARTER, STARTER_FOLDER
+from app.library.rows import STARTER, STARTER_FOLDER
+from app.library.verdict import Kind
 from app.library.window import LibraryWindow
 from app.settings.registry import Preferences
 from tests.app.library.test_jobs import PROGRAM
@@ -70,7 +72,7 @@ def find(qtbot, window, text, repo):
 
 def test_the_starter_comes_first_and_can_be_chatted_with(qtbot, library):
     assert library.rows[0].row.repo == STARTER
-    assert library.rows[0].verdict.text() == "Runs in memory"
+    assert library.rows[0].verdict.text() == "Fits in memory"
     with qtbot.waitSignal(library.chat_asked) as asked:
         qtbot.mouseClick(library.rows[0].button, LEFT)
     assert asked.args == [STARTER]
@@ -79,7 +81,7 @@ def test_the_starter_comes_first_and_can_be_chatted_with(qtbot, library):
 
 def test_the_catalogue_says_what_would_become_of_each_model(library):
     verdicts = {row.verdict.text() for row in library.rows}
-    assert verdicts <= {"Runs in memory", "Streams from flash", "Too large", "Not yet"}
+    assert verdicts <= {"Fits in memory", "Streams from flash", "Too large", "Not supported", "Not enough disk space"}
     assert len(library.rows) > 10
     assert all(row.facts.text() and row.button.accessibleName() for row in library.rows)
 
@@ -101,9 +103,9 @@ def test_what_would_become_of_a_repository_is_told_before_it_is_fetched(qtbot, l
     assert "13.5 GB" in about
     assert "of disk" in about
     assert "more than is free" in about
-    assert row.verdict.text() in ("Runs in memory", "Streams from flash", "Too large")
+    assert row.verdict.text() in ("Not enough disk space", "Too large")
     assert row.reason.text()
-    assert row.button.text() == "Get"
+    assert not row.button.isVisible()  # there is no room for it
     words = row.facts.fontMetrics().horizontalAdvance(row.facts.text())
     assert row.minimumSizeHint().width() < row.verdict.parentWidget().width() + words  # they wrap
     assert library.jobs.job("owner/one") is None
@@ -114,14 +116,14 @@ def test_what_would_become_of_a_repository_is_told_before_it_is_fetched(qtbot, l
 def test_enter_looks_up_what_was_pasted(qtbot, library):
     find(qtbot, library, "owner/one", "owner/one")
     qtbot.keyClick(library.field, Qt.Key.Key_Return)
-    qtbot.waitUntil(lambda: library.row("owner/one").button.text() == "Get", timeout=PATIENCE)
+    qtbot.waitUntil(lambda: not library.row("owner/one").unknown, timeout=PATIENCE)
     qtbot.keyClick(library.field, Qt.Key.Key_Return)
     assert library.jobs.job("owner/one") is None  # that is for its button
 
 
 def test_what_cannot_be_prepared_says_why_and_is_not_offered(qtbot, library):
     row = look_up(qtbot, library, "owner/dense")
-    assert (row.verdict.text(), row.reason.text()) == ("Not yet", "Its FFN uses silu.")
+    assert (row.verdict.text(), row.reason.text()) == ("Not supported", "Its FFN uses silu.")
     assert not row.button.isVisible()
 
 
@@ -162,7 +164,7 @@ def test_a_job_can_be_paused_and_gone_on_with(qtbot, library):
     assert not row.button.isVisible()
     qtbot.mouseClick(row.pause, LEFT)
     qtbot.waitUntil(lambda: row.job.state is JobState.PAUSED, timeout=PATIENCE)
-    assert row.button.text() == "Go On"
+    assert row.button.text() == "Resume"
     assert "paused at" in row.progress.text()
     qtbot.mouseClick(row.button, LEFT)
     qtbot.waitUntil(lambda: row.job.state is JobState.FETCHING, timeout=PATIENCE)
@@ -185,10 +187,7 @@ def test_what_is_not_there_is_said(library):
 def test_a_model_on_disk_is_verified_and_deleted(qtbot, folder, library):
     row = find(qtbot, library, "owner/small", "owner/small")
     row.verify_asked.emit(row.row)
-    qtbot.waitUntil(lambda: library.findChild(QMessageBox) is not None, timeout=PATIENCE)
-    box = library.findChild(QMessageBox)
-    assert box.text() == "small is whole"
-    box.close()
+    qtbot.waitUntil(lambda: library.message.text == "small is intact. All checksums match.", timeout=PATIENCE)
     row = find(qtbot, library, "owner/small", "owner/small")
     row.remove_asked.emit(row.row.repo)
     qtbot.waitUntil(lambda: any(b.text() == "Delete" for b in buttons(library)))
@@ -207,9 +206,8 @@ def test_a_damaged_model_is_found_out(qtbot, installed, library):
     (installed / "manifest.json").write_text(json.dumps(manifest))
     row = find(qtbot, library, "owner/small", "owner/small")
     row.verify_asked.emit(row.row)
-    qtbot.waitUntil(lambda: library.findChild(QMessageBox) is not None, timeout=PATIENCE)
-    assert "damaged" in library.findChild(QMessageBox).informativeText()
-    library.findChild(QMessageBox).close()
+    qtbot.waitUntil(lambda: "damaged" in library.message.text, timeout=PATIENCE)
+    assert library.findChild(QMessageBox) is None
 
 
 def answer(qtbot, window, name):
@@ -239,9 +237,96 @@ def test_a_dropped_checkpoint_is_prepared_as_a_job_if_that_is_wished(qtbot, libr
 
 def test_what_is_no_model_is_said(qtbot, library, tmp_path):
     drop(library, tmp_path)
-    qtbot.waitUntil(lambda: library.findChild(QMessageBox) is not None, timeout=PATIENCE)
-    assert library.findChild(QMessageBox).text() == "This is no model"
-    library.findChild(QMessageBox).close()
+    qtbot.waitUntil(lambda: "is not a model's folder" in library.message.text, timeout=PATIENCE)
+    assert library.findChild(QMessageBox) is None
+
+
+ODD = {
+    "config.json": [
+        '{"model_type": "opt", "num_attention_heads": 0}', "[]", "", "null", '"x"', "{}", '{"hidden_size": "x"}',
+        "[" * 100_000, '{"model_type": "opt", "hidden_size": 1e400}',
+    ],
+    "manifest.json": ["[" * 100_000, "{", "[]", "null", '{"files": 7, "layers": 3}', '{"layers": [{"sparsity": "x"}]}'],
+}  # fmt: skip
+
+
+def test_what_is_odd_is_a_row_with_what_is_wrong_and_hides_nothing(qtbot, folder, library):
+    """Every kind of it at once, beside a model that is well."""
+    names = {"owner/small"}
+    shutil.copytree(STARTER_FOLDER, folder / "owner--small")
+    for file, contents in ODD.items():
+        for number, content in enumerate(contents):
+            odd = folder / f"odd--{file.split('.')[0]}-{number}"
+            odd.mkdir()
+            (odd / "config.json").write_text((STARTER_FOLDER / "config.json").read_text())
+            (odd / "manifest.json").write_text((STARTER_FOLDER / "manifest.json").read_text())
+            (odd / file).write_text(content)
+            names.add(odd.name.replace("--", "/"))
+    library.refresh()
+    qtbot.waitUntil(lambda: names <= {row.row.repo for row in library.rows}, timeout=PATIENCE)
+    odd = [row for row in library.rows if row.row.repo.startswith("odd/")]
+    assert {row.verdict.text() for row in odd} == {"Cannot be used"}
+    assert all(row.reason.text() and not row.button.isVisible() for row in odd)
+    assert library.row("owner/small").button.text() == "Chat"
+    assert len(library.rows) > 30  # the catalogue is still there
+    assert library.findChild(QMessageBox) is None
+
+
+@pytest.mark.parametrize("kind", ["a file", "a loop", "closed"])
+def test_a_folder_that_cannot_be_looked_at_is_said_once_and_in_its_place(qtbot, library, folder, kind):
+    if kind == "a file":
+        folder.write_text("")
+    elif kind == "a loop":
+        folder.symlink_to(folder)
+    else:
+        folder.mkdir()
+        folder.chmod(0)
+        if os.access(folder, os.R_OK):
+            pytest.skip("nothing is closed to this user")
+    library.refresh()
+    qtbot.waitUntil(lambda: bool(library.message.text), timeout=PATIENCE)
+    assert str(folder) in library.message.text
+    assert library.findChild(QMessageBox) is None
+    assert library.row(STARTER) is not None
+    assert len(library.rows) > 10
+    if kind == "closed":
+        folder.chmod(0o700)
+
+
+def test_the_model_in_use_is_marked(library):
+    library.set_in_use(STARTER)
+    row = library.row(STARTER)
+    assert (row.badge.text(), row.button.text(), row.button.isEnabled()) == ("In use", "In Use", False)
+    library.set_in_use("")
+    assert library.row(STARTER).button.isEnabled()
+
+
+def test_a_model_from_a_folder_is_listed_until_it_is_removed_from_the_list(qtbot, library, tmp_path):
+    elsewhere = shutil.copytree(STARTER_FOLDER, tmp_path / "elsewhere")
+    with qtbot.waitSignal(library.chat_asked, timeout=PATIENCE):
+        drop(library, elsewhere)
+    qtbot.waitUntil(lambda: library.row(str(elsewhere)) is not None, timeout=PATIENCE)
+    row = library.row(str(elsewhere))
+    assert (row.title.text(), row.about.text(), row.button.text()) == ("elsewhere", "From a folder", "Chat")
+    next(action for action in row.more.menu().actions() if action.text() == "Remove from List").trigger()
+    qtbot.waitUntil(lambda: library.row(str(elsewhere)) is None, timeout=PATIENCE)
+    assert (elsewhere / "manifest.json").is_file()
+
+
+def test_chat_models_come_first_and_one_is_recommended(library):
+    offered = [row.row for row in library.rows if not row.row.on_disk]
+    runs = [row for row in offered if row.can_get]
+    assert [row.chat is not True for row in runs] == sorted(row.chat is not True for row in runs)
+    assert offered[: len(runs)] == runs
+    assert sum(row.recommended for row in offered) <= 1
+    assert all(row.chat and row.can_get for row in offered if row.recommended)
+
+
+def test_nothing_can_be_got_that_cannot_run_or_has_no_room(library):
+    for row in library.rows:
+        if not row.row.on_disk:
+            runs = row.row.verdict.kind in (Kind.IN_MEMORY, Kind.STREAMS)
+            assert row.button.isHidden() is not (runs and not row.row.lacking)
 
 
 def test_another_folder_is_looked_into(qtbot, library, tmp_path):

@@ -1,0 +1,147 @@
+"""What the menus do with models: load one, switch, add a folder, prove it, and open the windows about them."""
+
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtWidgets import QWidget
+
+from app.host.engine_host import EngineHost, State
+from app.library.known import remember_used
+from app.library.picker import ModelPicker
+from app.library.proof import ProofWindow
+from app.library.rows import STARTER, Row
+from app.library.starter_line import StarterLine
+from app.library.taking import Taker
+from app.library.window import LibraryWindow
+from app.settings.registry import Preferences
+from app.widgets.dialogs import choose_folder
+from app.widgets.message_bar import MessageBar
+
+
+class ModelCommands(QObject):
+    """Between the menus and the host. `window`: the main window; `message`: its place for what is to be said."""
+
+    job_changed = Signal(object)  # Job: a download or preparation
+
+    def __init__(self, host: EngineHost, settings: Preferences, message: MessageBar, window: QWidget, model: str):
+        super().__init__(window)
+        self._host, self._settings = host, settings
+        self._message, self._window = message, window
+        self.model, self._changing = model, False
+        self.proving = False
+        self.library: LibraryWindow | None = None
+        self.picker = ModelPicker(settings, window)
+        self.picker.chosen.connect(self.load)
+        self.picker.library_asked.connect(self.show_library)
+        self.picker.folder_asked.connect(self.ask_for_folder)
+        self.starter_line = StarterLine()
+        self.starter_line.library_asked.connect(self.show_library)
+        self._taker = Taker(settings, self)
+        self._taker.prepared.connect(self._on_prepared)
+        self._taker.checkpoint.connect(self._on_checkpoint)
+        self._taker.refused.connect(self._on_refused)
+        host.loaded.connect(self._on_loaded)
+        host.state_changed.connect(self._on_state)
+
+    # ------------------------------------------------------------------ loading
+    def load(self, model: str) -> None:
+        """Load a model as the settings say, once an answer that is being written is stopped."""
+        self.model = model
+        self._changing = self._host.state in (State.ANSWERING, State.STOPPING)
+        if self._changing:
+            self._host.stop()
+            return
+        self.proving = False
+        self._host.load(model, **self._engine_settings())
+
+    def reload(self) -> None:
+        """Load the present model once more, with what the settings say now."""
+        self.load(self.model)
+
+    def _engine_settings(self) -> dict[str, Any]:
+        memory = self._settings.section("memory")
+        return {"memory_budget": memory.pop("budget"), **memory}
+
+    def _on_state(self, state: State) -> None:
+        if state is State.READY and self._changing:
+            self._changing = False
+            QTimer.singleShot(0, self.reload)  # after the answer's end is told to everybody
+
+    def _on_loaded(self) -> None:
+        self.proving = False
+        self.starter_line.setVisible(self.model == STARTER)
+        self._message.clear()
+        remember_used(self._settings, self.model)
+        if self.library:
+            self.library.set_in_use(self.model)
+
+    # ------------------------------------------------------------------ folders
+    def take(self, path: Path) -> None:
+        """A folder or file that was dropped, chosen or opened: load it, offer to prepare it, or say why not."""
+        self._taker.take(path)
+
+    def ask_for_folder(self) -> None:
+        """Let a model's folder be chosen."""
+        choose_folder(self._window, self.tr("Add a Model's Folder"), str(Path.home()), self._on_folder)
+
+    def _on_folder(self, path: str) -> None:
+        self.take(Path(path))
+
+    def _on_prepared(self, folders: tuple[Path, ...]) -> None:
+        if len(folders) == 1:
+            self.load(str(folders[0]))
+        else:
+            self.show_library()
+
+    def _on_checkpoint(self, row: Row) -> None:
+        self._shown_library().offer(row)
+
+    def _on_refused(self, words: str) -> None:
+        self._message.say(words, self.tr("Models That Can…"), self.show_library)
+
+    # ------------------------------------------------------------------ windows
+    def switch(self, below: QWidget) -> None:
+        """Open the list of models below the model's name."""
+        self.picker.pop_up(below, self.model if self._host.model else "")
+
+    def show_library(self) -> None:
+        self._shown_library()
+
+    def _shown_library(self) -> LibraryWindow:
+        if self.library is None:
+            self.library = LibraryWindow(self._settings, parent=self._window)
+            self.library.chat_asked.connect(self._on_chosen)
+            self.library.proof_asked.connect(self._on_proof_asked)
+            self.library.jobs.changed.connect(self.job_changed)
+            self.library.set_in_use(self.model if self._host.model else "")
+        bring_up(self.library)
+        return self.library
+
+    def _on_chosen(self, model: str) -> None:
+        self.load(model)
+        bring_up(self._window)
+
+    def _on_proof_asked(self, row: Row) -> None:
+        self.proving = True
+        ProofWindow(self._host, row.title, row.model, self._engine_settings(), self.library)
+
+    def close(self) -> None:
+        """Hide what is open."""
+        self.picker.hide()
+        if self.library:
+            self.library.close()
+
+    def shutdown(self) -> None:
+        """End what runs in the background. Harmless when repeated."""
+        self.picker.shutdown()
+        self._taker.shutdown()
+        if self.library:
+            self.library.shutdown()
+
+
+def bring_up(window: QWidget) -> None:
+    """Show a window in front of the others."""
+    window.show()
+    window.raise_()
+    window.activateWindow()

@@ -1,0 +1,84 @@
+"""What a folder or file holds that was dropped or chosen: a model, something that could become one, or neither.
+
+No widgets. Not for the GUI's thread: it looks at disks, and the engine takes a while to import.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.library.rows import Row
+from app.library.survey import MANIFEST, for_checkpoint, in_words
+from app.widgets.language import spoken, tr
+
+WEIGHT_FILES = (".safetensors", ".bin", ".pth", ".pt")
+OTHER_FORMS = {".gguf": "GGUF", ".ggml": "GGML", ".onnx": "ONNX", ".mlmodel": "Core ML", ".mlpackage": "Core ML"}
+
+
+@dataclass(frozen=True)
+class Found:
+    """prepared: folders of models that can be loaded as they are. checkpoint: a model that could be prepared. refused:
+    why there is nothing to be done, in words."""
+
+    prepared: tuple[Path, ...] = ()
+    checkpoint: Row | None = None
+    refused: str = ""
+
+
+def look_into(path: Path, budget: int | None = None, window: int = 5) -> Found:
+    """Look at what was dropped or chosen. budget, window: what speeds are told for, as in a survey."""
+    try:
+        return _look_into(path.resolve(), budget, window)  # as the engine calls it
+    except Exception as error:  # whatever is there
+        return Found(refused=in_words(error))
+
+
+def _look_into(path: Path, budget: int | None, window: int) -> Found:
+    from engine.library.local import is_checkpoint
+
+    if not path.exists():
+        return Found(refused=tr("There is no {0}.").format(path))
+    if not path.is_dir():
+        return Found(refused=_why_no_file(path))
+    if (path / MANIFEST).is_file():
+        return Found(prepared=(path,))
+    if is_checkpoint(path):
+        return _of_checkpoint(path, budget, window)
+    below = tuple(sorted(found.parent for found in path.glob(f"*/{MANIFEST}")))
+    return Found(prepared=below) if below else Found(refused=_why_no_model(path))
+
+
+def _of_checkpoint(path: Path, budget: int | None, window: int) -> Found:
+    """A checkpoint is refused before anybody is asked whether it shall be prepared."""
+    from engine.errors import CheckpointError
+    from engine.models import architecture
+    from engine.system.documents import DOWNLOAD_AGAIN, parsing, read_json
+
+    try:
+        with parsing(path / "config.json", CheckpointError, DOWNLOAD_AGAIN):
+            config = read_json(path / "config.json")
+        architecture(config)
+    except CheckpointError as error:
+        return Found(refused=tr("{0} cannot run here. {1}").format(path.name, spoken(error)))
+    row = for_checkpoint(path, budget, window)
+    return Found(prepared=(row.folder,)) if row.folder else Found(checkpoint=row)
+
+
+def _why_no_file(path: Path) -> str:
+    suffix = path.suffix.lower()
+    if form := OTHER_FORMS.get(suffix):
+        return tr(
+            "{0} is a {1} file, which Flashbulb cannot read. It runs models in the form of the Hugging Face Hub: a "
+            "folder with config.json and .safetensors files."
+        ).format(path.name, form)
+    if suffix in WEIGHT_FILES:
+        return tr("{0} is one file of a model. Drop its whole folder, which also holds config.json.").format(path.name)
+    return tr("{0} is not a model. Drop the folder of one, with config.json and .safetensors files.").format(path.name)
+
+
+def _why_no_model(path: Path) -> str:
+    forms = [OTHER_FORMS[file.suffix.lower()] for file in path.iterdir() if file.suffix.lower() in OTHER_FORMS]
+    if forms:
+        return tr(
+            "{0} holds a model as {1}, which Flashbulb cannot read. It needs config.json and .safetensors files."
+        ).format(path.name, forms[0])
+    return tr("{0} is not a model's folder. It needs config.json and .safetensors or .bin files.").format(path.name)

@@ -1,0 +1,35 @@
+"""Models that were used, and those that are kept outside of the models folder: remembered among the settings."""
+
+from pathlib import Path
+
+from app.library.rows import STARTER
+from app.settings.registry import Preferences
+from engine.system.folders import models_folder
+
+RECENT, FOLDERS = "models.recent", "models.folders"
+MOST_RECENT = 30  # models
+
+
+def remember_used(settings: Preferences, model: str) -> None:
+    """A model was loaded: it is the most recent one, and is found again wherever it is."""
+    settings["models.last"] = model
+    settings[RECENT] = [model, *(other for other in settings[RECENT] if other != model)][:MOST_RECENT]
+    if model != STARTER and is_elsewhere(Path(model)):
+        add_folder(settings, model)
+
+
+def is_elsewhere(folder: Path) -> bool:
+    """Whether a model is not in the models folder."""
+    return folder.resolve().parent != models_folder().resolve()
+
+
+def add_folder(settings: Preferences, folder: str) -> None:
+    """List a model that stays where it is."""
+    if folder not in settings[FOLDERS]:
+        settings[FOLDERS] = [*settings[FOLDERS], folder]
+
+
+def forget_folder(settings: Preferences, folder: str) -> None:
+    """List it no longer; its files stay."""
+    for key in (FOLDERS, RECENT):
+        settings[key] = [other for other in settings[key] if other != folder]

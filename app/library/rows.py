@@ -1,0 +1,109 @@
+"""A model as the library lists it. No widgets."""
+
+import re
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QT_TR_NOOP
+
+from app.library.verdict import RUNS, Kind, Verdict
+from app.widgets.language import spoken, tr
+
+STARTER = "starter"
+STARTER_FOLDER = Path(__file__).parents[2] / "resources" / "starter" / "model"
+ACTIVATIONS = {"relu": "ReLU", "fatrelu": "FATReLU", "relu2": QT_TR_NOOP("squared ReLU")}
+CHAT_NAMES = re.compile(r"(?i)[-_](chat|instruct|it|sft|dpo)\b")  # what the makers of chat models call them
+FAST = 3.0  # tokens a second: somebody reads about so fast
+
+
+@dataclass(frozen=True)
+class Row:
+    """A model. folder: where it is, if it is ready; checkpoint: where that is, if it is prepared from one, repo being
+    its path. done, total: bytes of a download that was begun. disk: bytes that getting it takes, of which
+    `lacking` are not free. refused: why it cannot be prepared, where more is known than its kind. trouble: what is
+    wrong with what is on disk. chat: whether it was trained to answer, None if nobody knows. added: from a folder that
+    was dropped or added, and stays there. recommended: of all that could be downloaded, the one for this computer."""
+
+    repo: str
+    title: str
+    about: str = ""
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    size: int = 0
+    verdict: Verdict = field(default_factory=lambda: Verdict(Kind.IN_MEMORY, 0))
+    folder: Path | None = None
+    checkpoint: Path | None = None
+    done: int = 0
+    total: int = 0
+    disk: int = 0
+    lacking: int = 0
+    refused: str = ""
+    trouble: str = ""
+    estimated: bool = True
+    chat: bool | None = None
+    added: bool = False
+    recommended: bool = False
+
+    @property
+    def model(self) -> str:
+        """What the engine is to load, of a model that is ready."""
+        return STARTER if self.repo == STARTER else str(self.folder)
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether it is ready, or on its way: such a model comes before what could be had."""
+        return self.folder is not None or self.checkpoint is not None or self.done > 0
+
+    @property
+    def can_get(self) -> bool:
+        """Whether downloading it makes sense: it runs here, and there is room for it."""
+        return self.verdict.kind in RUNS and not self.lacking and not self.trouble
+
+
+def row(repo: str, entry: dict[str, Any] | None, size: int, verdict: Verdict, **parts: Any) -> Row:
+    """A row for a repository. entry: the catalogue's or the Hub's word on it. size: bytes of its weights."""
+    known = entry or {}
+    owner, _, name = repo.rpartition("/")
+    activation = tr(ACTIVATIONS.get(known.get("activation") or "", ""))
+    gated = tr("gated") if known.get("gated") else ""
+    about = ", ".join(part for part in (owner, activation, known.get("licence") or "", gated) if part)
+    sparsity = known.get("sparsity")
+    facts: dict[str, Any] = {
+        "about": about,
+        "description": spoken(known.get("description") or ""),
+        "tags": (f"{100 * sparsity:.3g} %",) if sparsity else (),
+        "refused": known.get("refused", ""),
+        "estimated": not known.get("bytes") and parts.get("folder") is None,
+        "chat": trained_to_chat(repo, known),
+    }
+    return Row(repo, name, size=size, verdict=verdict, **facts | parts)
+
+
+def trained_to_chat(repo: str, entry: dict[str, Any]) -> bool | None:
+    """Whether a model answers, by the catalogue or else by its name; None if neither says so."""
+    if "kind" in entry:
+        return bool(entry["kind"] == "chat")
+    return True if CHAT_NAMES.search(repo) else None
+
+
+def in_order(rows: list[Row]) -> list[Row]:
+    """What is on disk as it comes; then what can be had and runs, chat models first; then the others."""
+    here = [row for row in rows if row.on_disk]
+    offered = sorted((row for row in rows if not row.on_disk), key=_rank)
+    best = recommended(offered)
+    return here + [replace(row, recommended=row is best) for row in offered]
+
+
+def _rank(row: Row) -> tuple[bool, bool, bool]:
+    return (row.verdict.kind not in RUNS, not row.can_get, row.chat is not True)
+
+
+def recommended(offered: list[Row]) -> Row | None:
+    """The largest chat model that fits in memory; else the fastest one that streams as fast as one reads."""
+    chat = [row for row in offered if row.chat and row.can_get and not row.verdict.crowded]
+    fitting = [row for row in chat if row.verdict.kind is Kind.IN_MEMORY]
+    if fitting:
+        return max(fitting, key=lambda row: row.size)
+    fast = [row for row in chat if (row.verdict.tokens_per_second or 0) >= FAST]
+    return max(fast, key=lambda row: row.verdict.tokens_per_second or 0, default=None)

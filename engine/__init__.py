@@ -14,7 +14,17 @@ import os
 # cycles, as a power of two, do: products are as fast, for some two thirds of the processor time.
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "16")
 
-from engine.errors import BudgetError, CancelledError, FlashbulbError, PreparedModelError, PromptError, ReadError
+from engine.errors import (
+    BudgetError,
+    CancelledError,
+    FlashbulbError,
+    OptionError,
+    PreparedModelError,
+    PromptError,
+    ReadError,
+    TemplateError,
+    TokenizerError,
+)
 from engine.settings import GenerationOptions, Settings
 from engine.system.open_files import guard_file_limit
 
@@ -25,10 +35,13 @@ __all__ = [
     "CancelledError",
     "FlashbulbError",
     "GenerationOptions",
+    "OptionError",
     "PreparedModelError",
     "PromptError",
     "ReadError",
     "Settings",
+    "TemplateError",
+    "TokenizerError",
     "load",
     "prove",
     "release",

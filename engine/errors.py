@@ -48,6 +48,25 @@ class PromptError(FlashbulbError):
     """A prompt that is empty or does not fit the context."""
 
 
+class TemplateError(PromptError):
+    """A chat template that fails, or does not end. The plain format needs none: `GenerationOptions.plain_format`.
+
+    line: of the template, 0 where it is not known. endless: it was stopped for the time, memory or text that it takes.
+    """
+
+    def __init__(self, template: str, line: int, /, endless: bool = False, **values: object) -> None:
+        super().__init__(template, **values)
+        self.line, self.endless = line, endless
+
+
+class TokenizerError(PreparedModelError, CheckpointError):
+    """A tokenizer that is missing parts, damaged, or a program that is not run."""
+
+
+class OptionError(FlashbulbError, ValueError):
+    """An option that is out of range."""
+
+
 class ReadError(FlashbulbError):
     """Flash could not be read: which file, at which offset, and why."""
 

@@ -1,9 +1,15 @@
 """What a user can choose: how a model is held, and how it answers."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from engine.errors import OptionError
+from engine.text import shown
 
 SELECTIONS = ("predictor", "exact", "dense")
+SMALLEST_SHARE = 1e-6  # of probability: what is below leaves the likeliest token alone, as this does
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,7 @@ class Settings:
     early_reads: bool = True
     hot_neurons: bool = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.selection not in SELECTIONS:
             raise ValueError(f"selection is one of {', '.join(SELECTIONS)}, not {self.selection!r}")
         if not math.isfinite(self.threshold_shift):
@@ -52,10 +58,16 @@ class Settings:
 
 @dataclass(frozen=True)
 class GenerationOptions:
-    """How an answer is sampled. temperature 0 takes the likeliest token; seed None is different every time.
+    """How an answer is sampled, and how the model is asked. Raises OptionError for a number out of range, by its name.
 
-    top_k: the likeliest tokens that may be sampled, 0 for all. repetition_penalty: what the scores of the last tokens
-    are divided by, 1 for no penalty.
+    max_tokens: of the answer, with its reasoning. temperature: 0 takes the likeliest token. top_k: the likeliest tokens
+    that may be sampled, 0 for all; top_p: the likeliest that have this probability together; min_p: those that have
+    this share of the likeliest one's. repetition_penalty: what the scores of the last tokens are divided by, 1 for no
+    penalty; presence_penalty, frequency_penalty: what is taken from their scores, once or each time.
+    seed: from 0; None is different every time. stop: texts before which the answer ends.
+
+    enable_thinking, reasoning_effort: what the chat template is told of them; None leaves it to the template.
+    plain_format: a line a message instead of the chat template, for one that fails.
     """
 
     max_tokens: int = 256
@@ -65,3 +77,66 @@ class GenerationOptions:
     stop: tuple[str, ...] = ()
     top_k: int = 0
     repetition_penalty: float = 1.0
+    min_p: float = 0.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    enable_thinking: bool | None = None
+    reasoning_effort: str | None = None
+    plain_format: bool = False
+
+    def __post_init__(self) -> None:
+        for name, (kind, least, most) in OPTION_RANGES.items():
+            if (value := getattr(self, name)) is not None:
+                _check_range(name, value, kind, least, most)
+        if isinstance(self.stop, str) or not all(isinstance(text, str) for text in self.stop):
+            raise OptionError("stop is a list of texts, not {value}.", value=_shown(self.stop))
+        object.__setattr__(self, "stop", tuple(self.stop))
+
+    @property
+    def template_variables(self) -> dict[str, bool | str]:
+        """What the chat template is told beside the messages, under each name that templates have for it."""
+        told: dict[str, bool | str] = {}
+        if self.enable_thinking is not None:
+            told |= {"enable_thinking": self.enable_thinking, "thinking": self.enable_thinking}
+        if self.reasoning_effort is not None:
+            told["reasoning_effort"] = self.reasoning_effort
+        return told
+
+
+OPTION_RANGES: Mapping[str, tuple[type, float, float]] = {
+    "max_tokens": (int, 1, 2**31 - 1),
+    "temperature": (float, 0, 100),
+    "top_p": (float, SMALLEST_SHARE, 1),
+    "seed": (int, 0, 2**64 - 1),
+    "top_k": (int, 0, 2**31 - 1),
+    "repetition_penalty": (float, 0.01, 100),
+    "min_p": (float, 0, 1),
+    "presence_penalty": (float, -100, 100),
+    "frequency_penalty": (float, -100, 100),
+}
+
+
+def _check_range(name: str, value: Any, kind: type, least: float, most: float) -> None:
+    accepted = int if kind is int else (int, float)
+    if isinstance(value, accepted) and not isinstance(value, bool) and least <= value <= most:
+        return
+    low, high, given = _plain(least), _plain(most), _shown(value)
+    if kind is int:
+        raise OptionError(
+            "{name} is a whole number from {least} to {most}, not {value}.",
+            name=name,
+            least=low,
+            most=high,
+            value=given,
+        )
+    raise OptionError(
+        "{name} is a number from {least} to {most}, not {value}.", name=name, least=low, most=high, value=given
+    )
+
+
+def _plain(limit: float) -> str:
+    return f"{limit:g}" if limit < 1e6 else str(limit)
+
+
+def _shown(value: object) -> str:
+    return "more" if isinstance(value, int) and abs(value) > 2**64 else shown(value)

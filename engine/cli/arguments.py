@@ -32,14 +32,6 @@ def positive(text: str) -> int:
     return _number(text, int, lambda value: value >= 1, "a whole number from 1")
 
 
-def not_negative(text: str) -> float:
-    return _number(text, float, lambda value: 0 <= value < float("inf"), "a number from 0")
-
-
-def share(text: str) -> float:
-    return _number(text, float, lambda value: 0 < value <= 1, "a number above 0, at most 1")
-
-
 def _number(text: str, kind, accepted, description: str):
     try:
         value = kind(text)

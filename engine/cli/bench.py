@@ -188,9 +188,10 @@ def text(model: str, path: Path | None, tokens: int) -> list[int]:
     from engine.inference.load import find
     from engine.store.manifest import PreparedModel
     from engine.tokens.corpus import read_sequences
-    from engine.tokens.tokenizer import tokenizer_of
+    from engine.tokens.tokenizer import read_tokenizer
 
-    tokenizer = tokenizer_of(PreparedModel.open(find(model)))
+    prepared = PreparedModel.open(find(model))
+    tokenizer = read_tokenizer(prepared.folder, prepared.config)
     if tokenizer is None:
         raise FlashbulbError("{model} has no tokenizer, so it cannot read a text.", model=model)
     return [t for sequence in read_sequences(path or HELD_OUT, tokenizer) for t in sequence.tokens][:tokens]

@@ -13,18 +13,10 @@ from engine.text import readable
 def run_generate(args) -> None:
     from engine.inference.load import load
 
+    options = options_of(args)  # before a model is loaded for them
     model = load(args.model, settings_of(args))
     try:
         prompt = args.prompt if args.raw else [{"role": "user", "content": args.prompt}]
-        options = GenerationOptions(
-            args.max_tokens,
-            args.temperature,
-            args.top_p,
-            args.seed,
-            tuple(args.stop),
-            args.top_k,
-            args.repetition_penalty,
-        )
         generation = model.generate(prompt, options)
         for piece in generation:
             if not args.json:
@@ -50,6 +42,12 @@ def run_generate(args) -> None:
             "early. A larger memory budget or a smaller window reads less.",
             file=sys.stderr,
         )
+
+
+def options_of(args) -> GenerationOptions:
+    """What was asked for. Raises OptionError."""
+    fields = {name: getattr(args, name) for name in GenerationOptions.__dataclass_fields__ if hasattr(args, name)}
+    return GenerationOptions(**fields)
 
 
 def generation_report(model, summary) -> dict:

@@ -9,15 +9,17 @@ import os
 import sys
 
 from engine.cli import bench, models
-from engine.cli.arguments import add_settings, not_negative, positive, share, size
+from engine.cli.arguments import add_settings, positive, size
 from engine.cli.evaluate import run_eval
 from engine.cli.generate import run_generate
 from engine.cli.output import Progress, print_json
 from engine.cli.prepare import run_info, run_prepare
-from engine.errors import FlashbulbError
+from engine.errors import FlashbulbError, OptionError
 from engine.settings import SELECTIONS
 from engine.system.awake import awake
 from engine.system.folders import given_path
+
+BAD_USE = 2  # exit status
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -25,6 +27,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         with awake("Working"):
             args.run(args)
+    except OptionError as error:
+        return _fail(f"--{str(error).replace('_', '-')}", BAD_USE)
     except FlashbulbError as error:
         return _fail(str(error))
     except BrokenPipeError:
@@ -36,9 +40,9 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _fail(message: str) -> int:
+def _fail(message: str, status: int = 1) -> int:
     print(f"flashbulb: {' '.join(message.split())}", file=sys.stderr)
-    return 1
+    return status
 
 
 # ---------------------------------------------------------------------------------------------- arguments
@@ -51,12 +55,18 @@ def _parser() -> argparse.ArgumentParser:
     generate.add_argument("model", **model)
     generate.add_argument("--prompt", required=True, metavar="TEXT")
     generate.add_argument("--raw", action="store_true", help="take the prompt as it is, without the chat template")
-    generate.add_argument("--max-tokens", type=positive, default=256, metavar="N")
-    generate.add_argument("--temperature", type=not_negative, default=0.7, metavar="T")
-    generate.add_argument("--top-p", type=share, default=0.9, metavar="P")
+    generate.add_argument("--max-tokens", type=int, default=256, metavar="N", help="length of the answer at most, 256")
+    generate.add_argument("--temperature", type=float, default=0.7, metavar="T", help="0 for the likeliest, 0.7")
+    generate.add_argument("--top-p", type=float, default=0.9, metavar="P", help="the likeliest of this share, 0.9")
     generate.add_argument("--top-k", type=int, default=0, metavar="K", help="sample from the K likeliest tokens")
-    generate.add_argument("--repetition-penalty", type=float, default=1.0, metavar="R")
-    generate.add_argument("--seed", type=int, metavar="S")
+    generate.add_argument("--min-p", type=float, default=0.0, metavar="P", help="a share of the likeliest one's, 0")
+    generate.add_argument("--repetition-penalty", type=float, default=1.0, metavar="R", help="1 for none")
+    generate.add_argument("--presence-penalty", type=float, default=0.0, metavar="R", help="0 for none")
+    generate.add_argument("--frequency-penalty", type=float, default=0.0, metavar="R", help="0 for none")
+    generate.add_argument("--seed", type=int, metavar="S", help="from 0: the same answer each time")
+    generate.add_argument("--thinking", dest="enable_thinking", action=argparse.BooleanOptionalAction)
+    generate.add_argument("--reasoning-effort", metavar="low|medium|high", help="where the model's template knows it")
+    generate.add_argument("--plain-format", action="store_true", help="without the chat template, for one that fails")
     generate.add_argument("--stop", action="append", default=[], metavar="TEXT", help="end the answer before this text")
     add_settings(generate)
     generate.set_defaults(run=run_generate)

@@ -1,20 +1,23 @@
-"""One answer as an iterator of pieces: prefill, decode, sampling."""
+"""One answer as an iterator of pieces: prefill, decode."""
 
-from collections.abc import Callable, Iterator
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from threading import Event
 from time import perf_counter
 
 import mlx.core as mx
-from mlx_lm.sample_utils import make_repetition_penalty, make_sampler
 
 from engine.errors import CancelledError
+from engine.inference.sampling import sampler
 from engine.settings import GenerationOptions
 from engine.statistics import Summary, TokenStatistics, means
 from engine.system.footprint import peak_footprint
+from engine.tokens.detokenizer import Detokenizer
 from engine.tokens.prompt import common_prefix, continues, encode
-from engine.tokens.stopping import SEEN_BEFORE, StoppingText
+from engine.tokens.stopping import StoppingText
 
-PENALISED_TOKENS = 64  # the last tokens, whose repetition is penalised
+SEEN_BEFORE = 8  # tokens of a continued answer that the detokenizer sees, to know whether a space belongs before a word
 
 
 @dataclass(frozen=True)
@@ -33,12 +36,14 @@ class Piece:
 class Generation:
     """Iterate once for the pieces; `summary` is complete afterwards, also when the answer was cancelled."""
 
-    def __init__(self, model, prompt, options: GenerationOptions, cancelled):
+    def __init__(self, model, prompt, options: GenerationOptions, cancelled: Event | None):
         self.summary = Summary()
         self._model, self._options, self._cancelled = model, options, cancelled
-        self._prompt = encode(model, prompt, options)
         self._continued = continues(prompt)
         self._left_before = model.left_early
+        self._prompt: list[int] | None = None
+        with contextlib.suppress(CancelledError):  # then the answer is over before it begins
+            self._prompt = encode(model, prompt, options, cancelled)
 
     def __iter__(self) -> Iterator[Piece]:
         began = perf_counter()
@@ -66,15 +71,19 @@ class Generation:
 
     def _pieces(self) -> Iterator[Piece]:
         options, model = self._options, self._model
+        if self._prompt is None:
+            raise CancelledError("The answer was cancelled before it began.")
         if options.seed is not None:
             mx.random.seed(options.seed)
             model.forget()
-        sample = self._sampler()
-        text = StoppingText(model.tokenizer, options.stop, self._prompt[-SEEN_BEFORE:] if self._continued else ())
-        logits, current = self._prefill()
+        sample = sampler(options, model.vocabulary, model.tokenizer.ids)
+        words = Detokenizer(model.tokenizer, self._prompt[-SEEN_BEFORE:] if self._continued else ())
+        text, ends = StoppingText(options.stop), model.tokenizer.eos_token_ids
+        logits, current = self._prefill(self._prompt)
         for count in range(1, options.max_tokens + 1):
-            token = sample(logits[:, -1])
-            self.summary.finish_reason = self._finish_reason(token, count, text)
+            token = sample(logits[:, -1], model.cached_tokens)
+            stopped = token in ends or text.add(words.add(token))
+            self.summary.finish_reason = "stop" if stopped else self._limit_reached(count)
             statistics = current.statistics(model.neurons)
             model.keep_within_budget(statistics.footprint_bytes)
             ended = bool(self.summary.finish_reason)
@@ -83,23 +92,9 @@ class Generation:
                 return
             logits, current = model.decode(token, self._cancelled)
 
-    def _sampler(self) -> Callable[[mx.array], int]:
-        """Takes logits [1, vocabulary] to a token."""
-        options, model = self._options, self._model
-        top_k = options.top_k if 0 < options.top_k < model.vocabulary else 0
-        sample = make_sampler(temp=options.temperature, top_p=options.top_p, top_k=top_k)
-        penalise = make_repetition_penalty(options.repetition_penalty, PENALISED_TOKENS)
-
-        def next_token(logits: mx.array) -> int:
-            if options.repetition_penalty != 1.0:
-                logits = penalise(mx.array(model.cached_tokens[-PENALISED_TOKENS:]), logits)
-            return int(sample(_log_probabilities(logits)).item())
-
-        return next_token
-
-    def _prefill(self) -> tuple:
+    def _prefill(self, prompt: list[int]) -> tuple:
         """Process what the KV cache does not hold yet; the last token always, its logits are needed."""
-        model, prompt = self._model, self._prompt
+        model = self._model
         kept = common_prefix(model.cached_tokens, prompt[:-1])
         model.trim(kept)
         began = perf_counter()
@@ -109,15 +104,8 @@ class Generation:
         self.summary.prefill_bytes_read = current.bytes_read
         return logits, current
 
-    def _finish_reason(self, token: int, count: int, text: "StoppingText") -> str:
-        if token in self._model.tokenizer.eos_token_ids or text.add(token):
-            return "stop"
+    def _limit_reached(self, count: int) -> str:
+        """The limit that an answer of so many tokens has reached: of its length, of the context; empty for none."""
         if count == self._options.max_tokens:
             return "length"
-        if len(self._model.cached_tokens) + 1 >= self._model.context:
-            return "context"
-        return ""
-
-
-def _log_probabilities(logits: mx.array) -> mx.array:
-    return logits - mx.logsumexp(logits, axis=-1, keepdims=True)
+        return "context" if len(self._model.cached_tokens) + 1 >= self._model.context else ""

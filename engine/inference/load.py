@@ -10,6 +10,7 @@ from engine.settings import Settings
 from engine.store.installed import folder_of
 from engine.store.manifest import PreparedModel
 from engine.system.folders import given_path
+from engine.tokens.templates import renderer
 
 STARTER = Path(__file__).parents[2] / "resources" / "starter" / "model"
 
@@ -28,5 +29,6 @@ def load(model: str | Path, settings: Settings | None = None) -> LoadedModel:
 
 
 def release() -> None:
-    """The last call of a thread that used a model: its MLX streams end with it."""
+    """The last call of a thread that used a model: its MLX streams end with it, and the helper of chat templates."""
+    renderer.close()
     mx.clear_streams()

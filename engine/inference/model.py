@@ -22,7 +22,7 @@ from engine.streaming.passes import Pass
 from engine.system import pressure
 from engine.system.allocator import give_back_free_memory, long_lived
 from engine.system.footprint import footprint
-from engine.tokens.tokenizer import tokenizer_of
+from engine.tokens.tokenizer import read_tokenizer
 
 LOOK_S = 2.0  # between two looks at how short of memory the system is
 
@@ -55,7 +55,7 @@ class LoadedModel:
             )
             self.streaming = installation.install(self.network, weights)
             self._load(weights)
-            self.tokenizer = tokenizer_of(prepared)
+            self.tokenizer = read_tokenizer(prepared.folder, prepared.config)
         except BaseException:
             self.reader.close()
             raise

@@ -13,18 +13,16 @@ from engine.store.safetensors_file import read_safetensors
 from engine.store.stored_tensor import StoredTensor
 from engine.system.documents import is_plain, parse_json, parsing, read_bytes, read_json, read_typed
 from engine.text import Text, joined, shown
+from engine.tokens.files import BESIDE, CONFIG, LEGACY_TEMPLATE, TABLES, TEMPLATE
 
 COMPANIONS = (
     "config.json",
     "generation_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "tokenizer.model",
-    "vocab.json",
-    "merges.txt",
-    "added_tokens.json",
-    "special_tokens_map.json",
-    "chat_template.jinja",
+    *TABLES,
+    *BESIDE,
+    CONFIG,
+    TEMPLATE,
+    LEGACY_TEMPLATE,
 )
 READERS = {"model.safetensors": read_safetensors, "pytorch_model.bin": read_torch}  # what is preferred comes first
 INTEGERS = {"BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64"}

@@ -9,7 +9,6 @@ from pathlib import Path
 import mlx.core as mx
 import numpy as np
 from mlx.utils import tree_flatten, tree_map
-from mlx_lm.tokenizer_utils import load as load_tokenizer
 from msgspec import to_builtins
 from safetensors.numpy import save
 
@@ -28,10 +27,11 @@ from engine.store.bundle_file import BundleWriter
 from engine.store.manifest import BUNDLES, ORDER, PREDICTOR, RESIDENT, write_manifest
 from engine.store.reports import LayerReport, Use
 from engine.store.safetensors_writer import SafetensorsWriter
-from engine.system.documents import DOWNLOAD_AGAIN, parsing
+from engine.system.documents import parsing
 from engine.system.folders import existing, free_bytes
 from engine.text import Text, readable
 from engine.tokens.corpus import Sequence, read_sequences
+from engine.tokens.tokenizer import read_tokenizer
 
 CALIBRATION = Path(__file__).parents[2] / "resources" / "calibration" / "dialogues.jsonl.gz"
 CALIBRATION_TOKENS = 24_000
@@ -201,9 +201,8 @@ class _Preparation:
 
     def _sequences(self) -> tuple[list[Sequence], str]:
         """Sequences to calibrate on, and what they are."""
-        if (self._folder / "tokenizer_config.json").is_file():
-            with parsing(self._source.folder / "tokenizer.json", CheckpointError, DOWNLOAD_AGAIN):
-                tokenizer = load_tokenizer(self._folder, {"trust_remote_code": False})
+        tokenizer = read_tokenizer(self._folder, self._source.config)
+        if tokenizer is not None:
             sequences, size = read_sequences(self._text, tokenizer), self._args.vocab_size
             if (largest := max(max(sequence.tokens) for sequence in sequences)) >= size:
                 raise CheckpointError(

@@ -13,7 +13,7 @@ from typing import Annotated, TypeVar
 
 from msgspec import Meta, ValidationError, convert
 
-from engine.errors import CheckpointError, FlashbulbError, FlawError, PreparedModelError
+from engine.errors import CheckpointError, FlashbulbError, FlawError, PreparedModelError, TokenizerError
 from engine.text import Text, shown, text_of
 
 MAX_JSON_BYTES = 16_000_000
@@ -30,7 +30,9 @@ T = TypeVar("T")
 
 
 @contextmanager
-def parsing(path: Path, error: type[CheckpointError] | type[PreparedModelError], cure: Text) -> Iterator[None]:
+def parsing(
+    path: Path, error: type[CheckpointError] | type[PreparedModelError] | type[TokenizerError], cure: Text
+) -> Iterator[None]:
     """Whatever reading and parsing the file at `path` raises inside of this block becomes one `error` with a `cure`.
 
     Errors for a person pass, and so does what the file has no part in, such as an interrupt.

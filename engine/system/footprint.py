@@ -1,5 +1,6 @@
 """What the operating system says this process uses."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -21,3 +22,16 @@ def _footprint() -> tuple[int, int]:
         return native_footprint()
     fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return tuple(int(fields[name].split()[0]) * 1024 for name in ("VmRSS", "VmHWM"))
+
+
+def footprint_of(process: int) -> int:
+    """Memory of another process of ours, by its number, in bytes; 0 for one that has ended."""
+    if sys.platform == "darwin":
+        from engine.system.native_library import footprint_of_process
+
+        return footprint_of_process(process)
+    try:
+        pages = Path(f"/proc/{process}/statm").read_text().split()[1]
+    except (OSError, IndexError):
+        return 0
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")

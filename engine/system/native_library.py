@@ -12,6 +12,7 @@ from pathlib import Path
 logger = logging.getLogger(__name__)
 
 VERSION = 4  # of the native interface
+RUSAGE_WORDS, RUSAGE_FOOTPRINT = 12, 9  # of macOS's rusage_info_v0, as words of 8 bytes: all, and ri_phys_footprint's
 
 
 def native_footprint() -> tuple[int, int]:
@@ -26,6 +27,15 @@ def native_footprint() -> tuple[int, int]:
     unit = 1 if sys.platform == "darwin" else 1024
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     return resident, resident
+
+
+def footprint_of_process(process: int) -> int:
+    """Physical footprint of another process on macOS, in bytes; 0 for one that has ended, or anywhere else."""
+    ask = getattr(ctypes.CDLL(None), "proc_pid_rusage", None)
+    usage = (ctypes.c_uint64 * RUSAGE_WORDS)()
+    if ask is None or ask(ctypes.c_int(process), ctypes.c_int(0), ctypes.byref(usage)) != 0:
+        return 0
+    return int(usage[RUSAGE_FOOTPRINT])
 
 
 def memory_pressure() -> int:

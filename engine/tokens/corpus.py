@@ -2,13 +2,15 @@
 
 import gzip
 import json
-import sys
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import FlashbulbError
+from engine.settings import GenerationOptions
+from engine.tokens.prompt import Conversation
+from engine.tokens.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -19,12 +21,11 @@ class Sequence:
     bytes: int
 
 
-def read_sequences(path: Path, tokenizer) -> list[Sequence]:
+def read_sequences(path: Path, tokenizer: Tokenizer) -> list[Sequence]:
     """Sequences of a text file: one for plain text, one for each conversation of a .jsonl or .jsonl.gz file.
 
     A conversation is a line `{"turns": [text, ...]}`, the first turn being the user's. Raises FlashbulbError.
     """
-    tokenizer.model_max_length = sys.maxsize  # texts are cut to the context later; it would only warn
     try:
         if path.name.endswith((".jsonl", ".jsonl.gz")):
             texts = [_render(turns, tokenizer) for turns in _conversations(path)]
@@ -38,7 +39,7 @@ def read_sequences(path: Path, tokenizer) -> list[Sequence]:
     return sequences
 
 
-def text_bytes(tokens: list[int], tokenizer) -> int:
+def text_bytes(tokens: list[int], tokenizer: Tokenizer) -> int:
     """UTF-8 bytes of the text that tokens stand for, special tokens not counted."""
     return len(tokenizer.decode(tokens, skip_special_tokens=True).encode())
 
@@ -66,9 +67,7 @@ def _conversations(path: Path) -> Iterator[list[str]]:
             yield json.loads(line)["turns"]
 
 
-def _render(turns: list[str], tokenizer) -> list[int]:
-    if not tokenizer.has_chat_template:
-        return tokenizer.encode("".join(turn + "\n" for turn in turns))
+def _render(turns: list[str], tokenizer: Tokenizer) -> list[int]:
     roles = ("user", "assistant")
     messages = [{"role": roles[i % 2], "content": turn} for i, turn in enumerate(turns)]
-    return list(tokenizer.apply_chat_template(messages, return_dict=False))
+    return Conversation(tokenizer, messages, GenerationOptions()).ended()

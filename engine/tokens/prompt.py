@@ -1,86 +1,270 @@
 """The prompt: from text, token ids or chat messages to the tokens that a model is given."""
 
-from engine.errors import PromptError
+from collections.abc import Callable, Sequence
+from threading import Event
+from typing import Any, Protocol
+
+from engine.errors import PromptError, TemplateError
 from engine.settings import GenerationOptions
+from engine.text import Text
+from engine.tokens.tokenizer import Tokenizer
+
+Message = dict[str, Any]  # role, content, and what templates know beside them
 
 RESERVED_SHARE = 4  # a conversation is cut so that at least 1 / RESERVED_SHARE of the context is left for the answer
+MAX_TOKEN_CHARACTERS = 64  # of text for a token of the context, far more than any language has
+MIN_LIMIT_CHARACTERS = 1_000_000
+CUT_MARK = "\ue0f1flashbulb continues here\ue0f1"  # behind an answer that goes on, to find its end
+EMPTY = Text("The prompt is empty: write something to answer.")
+BETWEEN_TURNS = "\n\n"  # of messages that become one, as the makers of such models join them
 
 
-def encode(model, prompt, options: GenerationOptions) -> list[int]:
+class Model(Protocol):
+    """What of a loaded model a prompt needs: its name, its tokenizer, and its context in tokens."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def tokenizer(self) -> Tokenizer | None: ...
+
+    @property
+    def context(self) -> int: ...
+
+
+def encode(
+    model: Model,
+    prompt: str | Sequence[int] | Sequence[Message],
+    options: GenerationOptions,
+    cancelled: Event | None = None,
+) -> list[int]:
     """Token ids of a prompt: text, ids as they are, or chat messages, whose oldest turns are left out if they must.
 
-    Raises PromptError if there is nothing to answer, or no room for it.
+    Raises PromptError if there is nothing to answer, or no room for it; TemplateError; CancelledError.
     """
+    tokenizer = tokenizer_of(model)
+    if isinstance(prompt, str):
+        if not prompt.strip():
+            raise PromptError(EMPTY)
+        _check_length(len(prompt), model.context)
+        return _fitting(tokenizer.encode(whole(prompt)), model.context)
+    if not prompt:
+        raise PromptError(EMPTY)
+    if isinstance(prompt[0], dict):
+        messages = [_whole_message(message) for message in prompt if isinstance(message, dict)]
+        return Conversation(tokenizer, messages, options, cancelled).fitted(model.context)
+    return _fitting([i for i in prompt if not isinstance(i, dict)], model.context)
+
+
+def tokenizer_of(model: Model) -> Tokenizer:
+    """A model's tokenizer. Raises PromptError where it has none."""
     if model.tokenizer is None:
         raise PromptError(
             "{name} has no tokenizer: its checkpoint came without one, so it cannot read text.", name=model.name
         )
-    if isinstance(prompt, str):
-        if not prompt.strip():
-            raise PromptError("The prompt is empty: write something to answer.")
-        return _fitting(model, model.tokenizer.encode(prompt))
-    if not prompt:
-        raise PromptError("The prompt is empty: write something to answer.")
-    if isinstance(prompt[0], int):
-        return _fitting(model, list(prompt))
-    return _encode_chat(model, list(prompt), options)
+    return model.tokenizer
 
 
-def _encode_chat(model, messages: list[dict], options: GenerationOptions) -> list[int]:
-    if not messages[-1]["content"].strip():
-        raise PromptError("The message is empty: write something to answer.")
-    room = model.context - min(options.max_tokens, model.context // RESERVED_SHARE)
-    tokens = chat_tokens(model.tokenizer, messages)
-    while len(tokens) > room and len(messages) > 1:
-        system = messages[0]["role"] == "system"
-        if len(messages) <= 1 + system + continues(messages):
-            break
-        del messages[int(system)]
-        while len(messages) > 1 + system and messages[int(system)]["role"] == "assistant":
-            del messages[int(system)]  # a conversation starts with its user
-        tokens = chat_tokens(model.tokenizer, messages)
-    return _fitting(model, tokens)
-
-
-def chat_tokens(tokenizer, messages: list[dict]) -> list[int]:
-    """Token ids of a conversation that the assistant is to go on with; a line a message where there is no template.
-
-    If the assistant has the last word, its answer is continued where it ends.
-    """
-    if continues(messages):
-        return _encode_continued(tokenizer, messages)
-    if tokenizer.has_chat_template:
-        return list(tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False))
-    return tokenizer.encode("".join(m["content"] + "\n" for m in messages))
-
-
-def continues(prompt) -> bool:
+def continues(prompt: object) -> bool:
     """Whether a prompt is a conversation whose last message is an unfinished answer."""
-    return isinstance(prompt, list) and isinstance(prompt[-1], dict) and prompt[-1]["role"] == "assistant"
+    return (
+        isinstance(prompt, list)
+        and bool(prompt)
+        and isinstance(prompt[-1], dict)
+        and prompt[-1].get("role") == "assistant"
+    )
 
 
-def _encode_continued(tokenizer, messages: list[dict]) -> list[int]:
+class Conversation:
+    """Chat messages on their way to tokens. If the assistant has the last word, its answer is continued."""
+
+    def __init__(
+        self, tokenizer: Tokenizer, messages: list[Message], options: GenerationOptions, cancelled: Event | None = None
+    ):
+        self._tokenizer, self._messages, self._options, self._cancelled = tokenizer, messages, options, cancelled
+
+    def fitted(self, context: int) -> list[int]:
+        """Tokens that leave room for an answer: the fewest of the oldest turns are left out. Raises PromptError."""
+        if not self._messages[-1]["content"].strip():
+            raise PromptError("The message is empty: write something to answer.")
+        room = context - min(self._options.max_tokens, context // RESERVED_SHARE)
+        cuts = self._cuts()
+        first, last = 0, len(cuts) - 1
+        middle = 0  # mostly nothing is left out
+        while first < last:  # the more is left out, the fewer are the tokens
+            if _characters(cuts[middle]) <= _most_characters(context) and len(self.tokens(cuts[middle])) <= room:
+                last = middle
+            else:
+                first = middle + 1
+            middle = (first + last) // 2
+        _check_length(_characters(cuts[first]), context)
+        return _fitting(self.tokens(cuts[first]), context)
+
+    def _cuts(self) -> list[list[Message]]:
+        """The conversation whole, and what is left of it without ever more of its oldest turns; a user begins it."""
+        messages = self._messages
+        system = int(messages[0]["role"] == "system")
+        least = 1 + int(continues(messages))
+        starts = [
+            start
+            for start in range(system, len(messages) - least + 1)
+            if start == system or messages[start]["role"] != "assistant"
+        ]
+        return [messages[:system] + messages[start:] for start in starts] or [messages]
+
+    def tokens(self, messages: list[Message]) -> list[int]:
+        """Token ids of messages, with what a person said in them as text."""
+        if self._tokenizer.template is None or self._options.plain_format:
+            return self._tokenizer.encode_plain(plain_format(messages))
+        return self._tokenizer.encode_marked(self._rendered(self._tokenizer.mark(messages)))
+
+    def ended(self) -> list[int]:
+        """Token ids of the whole conversation, with the last message's end and nothing to answer."""
+        if self._tokenizer.template is None:
+            return self._tokenizer.encode_plain("".join(m["content"] + "\n" for m in self._messages))
+        render = self._tokenizer.template.render
+        messages = self._tokenizer.mark(self._messages)
+        return self._tokenizer.encode_marked(self._first(messages, lambda form: render(form, self._most(form))))
+
+    def _rendered(self, messages: list[Message]) -> str:
+        template = self._tokenizer.template
+        assert template is not None
+        told = self._options.template_variables
+
+        def render(said: list[Message], prompted: bool) -> str:
+            return template.render(said, self._most(said), self._cancelled, add_generation_prompt=prompted, **told)
+
+        return self._first(messages, lambda form: _continued(form, render) if continues(form) else render(form, True))
+
+    @staticmethod
+    def _first(messages: list[Message], render: Callable[[list[Message]], str]) -> str:
+        """The template's text: of the messages as they are, else of the nearest form that it takes."""
+        problem: TemplateError | None = None
+        for form in forms(messages):
+            try:
+                return render(form)
+            except TemplateError as error:
+                problem = problem or error
+                if error.endless:
+                    break
+        assert problem is not None
+        raise problem
+
+    @staticmethod
+    def _most(messages: list[Message]) -> int:
+        return MIN_LIMIT_CHARACTERS + 4 * _characters(messages)
+
+
+def _continued(messages: list[Message], render: Callable[[list[Message], bool], str]) -> str:
+    """The template's text up to the end of an unfinished answer."""
     *before, answer = messages
-    if tokenizer.has_chat_template:
-        text = tokenizer.apply_chat_template(before, add_generation_prompt=True, tokenize=False)
-        return tokenizer.encode(text + answer["content"], add_special_tokens=False)
-    return tokenizer.encode("".join(m["content"] + "\n" for m in before) + answer["content"])
+    said = answer["content"]
+    text, found, _ = render([*before, answer | {"content": said + CUT_MARK}], False).rpartition(CUT_MARK)
+    return text if found else render(before, True) + said
 
 
-def _fitting(model, tokens: list[int]) -> list[int]:
+# ------------------------------------------------------------------------------ what templates do not take
+def forms(messages: list[Message]) -> list[list[Message]]:
+    """Ways to say the same, for templates that refuse a system role or two turns of one role: the first is as it is."""
+    folded = fold_system(messages)
+    found = [messages]
+    for form in (folded, merge_turns(messages), merge_turns(folded), _begun_by_user(merge_turns(folded))):
+        if form not in found:
+            found.append(form)
+    return found
+
+
+def fold_system(messages: list[Message]) -> list[Message]:
+    """System texts in the first user turn, before what the user says."""
+    system = BETWEEN_TURNS.join(m["content"] for m in messages if m["role"] == "system")
+    others = [m for m in messages if m["role"] != "system"]
+    if not system:
+        return others or messages
+    first = next((i for i, m in enumerate(others) if m["role"] == "user"), None)
+    if first is None:
+        return [{"role": "user", "content": system}, *others]
+    told = others[first] | {"content": BETWEEN_TURNS.join((system, others[first]["content"]))}
+    return [*others[:first], told, *others[first + 1 :]]
+
+
+def merge_turns(messages: list[Message]) -> list[Message]:
+    """Users and assistants that take turns: what one says in several messages is one message."""
+    merged: list[Message] = []
+    for message in messages:
+        if merged and message["role"] == merged[-1]["role"] and message["role"] in ("user", "assistant"):
+            both = BETWEEN_TURNS.join((merged[-1]["content"], message["content"]))
+            merged[-1] = merged[-1] | message | {"content": both}
+        else:
+            merged.append(message)
+    return merged
+
+
+def _begun_by_user(messages: list[Message]) -> list[Message]:
+    if messages[0]["role"] != "assistant":
+        return messages
+    return [{"role": "user", "content": ""}, *messages]
+
+
+def plain_format(messages: list[Message]) -> str:
+    """A conversation without a template: a line a message, and an unfinished answer without its end."""
+    text = "".join(m["content"] + "\n" for m in messages)
+    return text[:-1] if continues(messages) else text
+
+
+# -------------------------------------------------------------------------------------------- their texts
+def whole(text: str) -> str:
+    """A text with halves of characters, which no tokenizer takes, replaced."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _whole_message(message: Message) -> Message:
+    """A message as templates expect it: nothing in it is None, and its content is text."""
+    said = {key: whole(value) if isinstance(value, str) else value for key, value in message.items()}
+    kept = {key: value for key, value in said.items() if value is not None}
+    return kept | {"content": _text(message.get("content"))}
+
+
+def _text(content: object) -> str:
+    """The text of a message's content, which may come in parts."""
+    if isinstance(content, str):
+        return whole(content)
+    parts = content if isinstance(content, list) else []
+    texts = [part.get("text") for part in parts if isinstance(part, dict)]
+    return BETWEEN_TURNS.join(whole(text) for text in texts if isinstance(text, str))
+
+
+def _characters(messages: list[Message]) -> int:
+    return sum(len(message["content"]) for message in messages)
+
+
+def _most_characters(context: int) -> int:
+    return max(MIN_LIMIT_CHARACTERS, MAX_TOKEN_CHARACTERS * context)
+
+
+def _check_length(characters: int, context: int) -> None:
+    if characters > _most_characters(context):
+        raise PromptError(
+            "The prompt has {characters} characters, and this model's context holds {context} tokens together with the "
+            "answer. Shorten it.",
+            characters=characters,
+            context=context,
+        )
+
+
+def _fitting(tokens: list[int], context: int) -> list[int]:
     if not tokens:
-        raise PromptError("The prompt is empty: write something to answer.")
-    if len(tokens) >= model.context:
+        raise PromptError(EMPTY)
+    if len(tokens) >= context:
         raise PromptError(
             "The prompt has {tokens} tokens, and this model's context holds {context} together with the answer. "
             "Shorten it.",
             tokens=len(tokens),
-            context=model.context,
+            context=context,
         )
     return tokens
 
 
 def common_prefix(first: list[int], second: list[int]) -> int:
-    """How many tokens two sequences have in common from their start."""
+    """Tokens that two sequences have in common from their start."""
     pairs = zip(first, second, strict=False)
     return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(first), len(second)))

@@ -1,24 +1,304 @@
-"""The tokenizer of a prepared model, and the tokens that end its answers."""
+"""A model's tokenizer, read from its files without running anything that is in them."""
 
-from mlx_lm.tokenizer_utils import load as load_tokenizer
+import contextlib
+import json
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from tempfile import TemporaryDirectory
+from typing import Any
 
-from engine.errors import PreparedModelError
-from engine.store.manifest import PreparedModel
-from engine.system.documents import PREPARE_AGAIN, parsing, read_json
+import mlx_lm.chat_templates
+import mlx_lm.tool_parsers
+from mlx_lm.tokenizer_utils import TokenizerWrapper, _infer_tool_parser
+from transformers import AutoTokenizer
+from transformers.utils import logging
+from transformers.utils.chat_template_utils import (
+    _CONTROL_TOKEN_END,
+    _CONTROL_TOKEN_START,
+    encode_marked_chat,
+    mark_control_tokens,
+)
+
+from engine.errors import TemplateError, TokenizerError
+from engine.system.documents import check_whole, parsing, read_json
+from engine.text import Text, shown
+from engine.tokens.files import BESIDE, CONFIG, LEGACY_TEMPLATE, TABLES, TEMPLATE
+from engine.tokens.templates import ChatTemplate, renderer
+
+MODEL_KEYS = ("model_type", "tokenizer_class", "transformers_version")  # of config.json, that decide how it is read
+NOT_TAKEN = {
+    "auto_map",
+    "tokenizer_file",
+    "vocab_file",
+    "merges_file",
+    "name_or_path",
+    "gguf_file",
+}  # code, other files
+MAX_JSON_BYTES = 200_000_000
+GET_AGAIN = Text("Get the model again.")
+HARMONY = ("<|channel|>", "<|message|>", "<|return|>", "<|call|>")  # gpt-oss; its <|end|> only ends a channel
+USER, ANSWER, AGAIN = "first question", "first answer", "second question"  # of an example
+MAX_PROBE = 1_000_000  # characters
 
 
-def tokenizer_of(prepared: PreparedModel):
-    """mlx-lm's tokenizer wrapper; None for a checkpoint that came without one."""
-    if not (prepared.folder / "tokenizer_config.json").is_file():
+class Tokenizer:
+    """From text to token ids and back. What the library raises, its panics too, becomes a TokenizerError.
+
+    template: the chat template that is used; None for a model without one. ends: ids that end an answer by what the
+    model's configs say; `turn_ends` adds the template's own. special: ids that are never text.
+    """
+
+    def __init__(
+        self, library: Any, wrapper: TokenizerWrapper, template: ChatTemplate | None, ends: Iterable[int], place: Path
+    ):
+        self.library, self.wrapper, self.template, self.place = library, wrapper, template, place
+        added = wrapper.added_tokens_decoder
+        self.special = frozenset(wrapper.all_special_ids) | {i for i, token in added.items() if token.special}
+        self.ends = frozenset(ends) | frozenset(wrapper.eos_token_ids)
+        self._added = {token.content: i for i, token in added.items()}
+
+    # ------------------------------------------------------------------------------------------ what it is
+    @property
+    def has_chat_template(self) -> bool:
+        return self.template is not None
+
+    @property
+    def eos_token_id(self) -> int | None:
+        found: int | None = self.wrapper.eos_token_id
+        return found
+
+    @property
+    def eos_token_ids(self) -> frozenset[int]:
+        """All ids that end an answer."""
+        return self.ends | self.turn_ends
+
+    @cached_property
+    def ids(self) -> frozenset[int]:
+        """Every id that stands for something."""
+        return frozenset(self.wrapper.get_vocab().values())
+
+    @property
+    def added(self) -> Mapping[str, int]:
+        """Tokens beside the vocabulary, special or not, to their ids: no other letters make these."""
+        return self._added
+
+    @cached_property
+    def turn_ends(self) -> frozenset[int]:
+        """Ids with which the chat template ends an answer, or begins what follows it."""
+        if self.template is None:
+            return frozenset()
+        if all(name in self._added for name in HARMONY[:2]):
+            return frozenset(self._added[name] for name in HARMONY[2:] if name in self._added)
+        messages = [
+            {"role": "user", "content": USER},
+            {"role": "assistant", "content": ANSWER},
+            {"role": "user", "content": AGAIN},
+        ]
+        try:
+            text = self.template.render(messages, MAX_PROBE, add_generation_prompt=False)
+        except TemplateError:
+            return frozenset()  # said where it is used for an answer
+        following = text.rpartition(ANSWER)[2].partition(AGAIN)[0].lstrip()
+        names = [name for name in self._added if name and following.startswith(name) and self._controls(name)]
+        return frozenset([self._added[max(names, key=len)]]) if names else frozenset()
+
+    def _controls(self, name: str) -> bool:
+        """Whether an added token is there to steer, and not a word that is used a lot."""
+        return self._added[name] in self.special or not (name[0].isalnum() or name.isspace())
+
+    # -------------------------------------------------------------------------------------- text to tokens
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a text as it stands: what reads as a special token is one. Begins as the model's texts do."""
+        with self._errors():
+            return list(self.library.encode(text))
+
+    def encode_plain(self, text: str) -> list[int]:
+        """Token ids of a text in which nothing is a special token, beginning as the model's texts do."""
+        return [*self.beginning, *self.encode_marked(self.mark(text))]
+
+    @cached_property
+    def beginning(self) -> tuple[int, ...]:
+        """The ids that the tokenizer itself puts before a text."""
+        ids = self.encode("")
+        return tuple(ids[:-1] if len(ids) > 1 and ids[-1] == self.eos_token_id else ids)
+
+    def mark(self, said: Any) -> Any:
+        """What a person said, with the control tokens in it marked as text; a string, or lists and dicts of them."""
+        return mark_control_tokens(said, self._control_tokens)
+
+    def encode_marked(self, text: str) -> list[int]:
+        """Token ids of a text: what is marked is text, and everything else that reads as a special token is one."""
+        with self._errors():
+            try:
+                ids: list[int] = encode_marked_chat(self.library, text)
+            except ValueError:  # some tokenizers make a control token of its letters: but not of parts of them
+                ids = encode_marked_chat(self.library, MARKED.sub(lambda m: _CONTROL_TOKEN_START.join(m[1]), text))
+        return ids
+
+    @cached_property
+    def _control_tokens(self) -> re.Pattern[str]:
+        """Special tokens, and others that the template writes."""
+        source = self.template.source if self.template else ""
+        special = {name for name, i in self._added.items() if i in self.special}
+        names = special | {name for name in self._added if name in source and not name.isspace()}
+        longest_first = sorted(filter(None, names), key=len, reverse=True)
+        return re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
+
+    # -------------------------------------------------------------------------------------- tokens to text
+    def decode(self, ids: Iterable[int], skip_special_tokens: bool = False) -> str:
+        """The text of tokens; those that stand for nothing have none."""
+        known = [i for i in ids if i in self.ids]
+        with self._errors():
+            text: str = self.library.decode(
+                known, skip_special_tokens=skip_special_tokens, clean_up_tokenization_spaces=False
+            )
+        return text
+
+    def _errors(self) -> contextlib.AbstractContextManager[None]:
+        return _tokenizer_errors(self.place)
+
+
+MARKED = re.compile(f"{_CONTROL_TOKEN_START}([^{_CONTROL_TOKEN_START}{_CONTROL_TOKEN_END}]*){_CONTROL_TOKEN_END}")
+
+
+# --------------------------------------------------------------------------------------------------- from files
+def read_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer | None:
+    """The tokenizer in a folder of a model with this config.json; None for a model that came without one.
+
+    Nothing is asked, fetched or run: of the files a copy without references to code is read. Raises TokenizerError for
+    a tokenizer that is damaged, or that is code of its repository.
+    """
+    if not any((folder / name).is_file() for name in (*TABLES, CONFIG)):
         return None
-    with parsing(prepared.folder / "tokenizer.json", PreparedModelError, PREPARE_AGAIN):
-        return load_tokenizer(prepared.folder, {"trust_remote_code": False}, eos_token_ids=_eos_ids(prepared))
+    settings = _json(folder / CONFIG)
+    _set_template(settings, folder)
+    with TemporaryDirectory(prefix="flashbulb-tokenizer-") as name:
+        copy = Path(name)
+        _copy(folder, copy, settings, config)
+        tokenizer = _load(folder, copy, settings)
+    template = _template_of(tokenizer, folder)
+    if template:
+        renderer.warm()
+    tokenizer.chat_template = template.source if template else None
+    parser = _parser_of(tokenizer, settings)
+    with _tokenizer_errors(folder):
+        wrapper = TokenizerWrapper(
+            tokenizer,
+            tool_call_start=parser and parser.tool_call_start,
+            tool_call_end=parser and parser.tool_call_end,
+            tool_parser=parser and parser.parse_tool_call,
+        )
+        wrapper.model_max_length = sys.maxsize  # texts are cut to the context; it would only warn
+        return Tokenizer(tokenizer, wrapper, template, _ends(folder, config), folder)
 
 
-def _eos_ids(prepared: PreparedModel) -> list[int]:
-    """Ids that end an answer: generation_config.json's, else config.json's."""
-    path = prepared.folder / "generation_config.json"
-    generation = read_json(path) if path.is_file() else {}
-    ids = generation.get("eos_token_id", prepared.config.get("eos_token_id"))
-    listed = ids if isinstance(ids, list) else [ids]
-    return [number for number in listed if type(number) is int and number >= 0]
+def _load(folder: Path, copy: Path, settings: Mapping[str, Any]) -> Any:
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()  # what it advises is for those who write programs
+    try:
+        with _tokenizer_errors(folder):
+            return AutoTokenizer.from_pretrained(copy, trust_remote_code=False, local_files_only=True)
+    except TokenizerError as error:
+        _check_files(folder)
+        if code := _code_in(settings):
+            raise TokenizerError(
+                "The tokenizer in {folder} is a program of its repository ({code}), which Flashbulb does not run. Take "
+                "a conversion of this model that has a tokenizer.json.",
+                folder=folder,
+                code=code,
+            ) from error
+        raise
+    finally:
+        logging.set_verbosity(verbosity)
+
+
+def _check_files(folder: Path) -> None:
+    """Raise a TokenizerError that names the file, for one that is plainly damaged."""
+    for path in (folder / name for name in (*TABLES, *BESIDE)):
+        if path.suffix == ".json":
+            _json(path)
+        elif path.is_file():
+            with parsing(path, TokenizerError, GET_AGAIN):
+                check_whole(path)
+
+
+def _code_in(settings: Mapping[str, Any]) -> str:
+    """The code that a tokenizer's config refers to, as it names it; empty for none."""
+    found = settings.get("auto_map")
+    found = found.get("AutoTokenizer") if isinstance(found, dict) else found
+    names = [name for name in (found if isinstance(found, list) else [found]) if isinstance(name, str)]
+    return names[0] if names else ""
+
+
+def _copy(folder: Path, copy: Path, settings: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    for name in (*TABLES, *BESIDE, TEMPLATE):
+        if (folder / name).is_file():
+            (copy / name).symlink_to((folder / name).resolve())
+    if (named := folder / "additional_chat_templates").is_dir():
+        (copy / named.name).symlink_to(named.resolve())
+    taken = {key: value for key, value in settings.items() if key not in NOT_TAKEN}
+    (copy / CONFIG).write_text(json.dumps(taken), encoding="utf-8")
+    kind = {key: config[key] for key in MODEL_KEYS if isinstance(config.get(key), str)}
+    (copy / "config.json").write_text(json.dumps(kind), encoding="utf-8")
+
+
+def _set_template(settings: dict[str, Any], folder: Path) -> None:
+    """Take the template from where older conversions keep it, if it is nowhere else."""
+    if (folder / TEMPLATE).is_file() or settings.get("chat_template") is not None:
+        return
+    settings["chat_template"] = _json(folder / LEGACY_TEMPLATE).get("chat_template")
+
+
+def _template_of(tokenizer: Any, folder: Path) -> ChatTemplate | None:
+    found = tokenizer.chat_template
+    if isinstance(found, dict):  # several, by name
+        found = found.get("default") or next(iter(found.values()), None)
+    if not isinstance(found, str):
+        return None
+    place = next((name for name in (TEMPLATE, LEGACY_TEMPLATE) if (folder / name).is_file()), CONFIG)
+    variables = {name: token for name, token in tokenizer.special_tokens_map.items() if isinstance(token, str)}
+    return ChatTemplate(found, place, variables)
+
+
+def _parser_of(tokenizer: Any, settings: Mapping[str, Any]) -> Any:
+    """mlx-lm's parser of this model's tool calls: the one that its config names, or its template shows; None."""
+    name = settings.get("tool_parser_type") or _infer_tool_parser(tokenizer)
+    known = {module.name for module in iter_modules(mlx_lm.tool_parsers.__path__)}
+    return import_module(f"mlx_lm.tool_parsers.{name}") if name in known else None
+
+
+def _ends(folder: Path, config: Mapping[str, Any]) -> set[int]:
+    """Ids that end an answer, of all that the model's configs name."""
+    text = config.get("text_config")
+    sources = (_json(folder / "generation_config.json"), config, text if isinstance(text, dict) else {})
+    named = [source.get("eos_token_id") for source in sources]
+    flat = [i for ids in named for i in (ids if isinstance(ids, list) else [ids])]
+    return {i for i in flat if type(i) is int and i >= 0}
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """What a JSON file of a model's folder holds; nothing where there is none. Raises TokenizerError."""
+    if not path.is_file():
+        return {}
+    with parsing(path, TokenizerError, GET_AGAIN):
+        return read_json(path, MAX_JSON_BYTES)
+
+
+@contextlib.contextmanager
+def _tokenizer_errors(place: Path) -> Iterator[None]:
+    """Whatever a tokenizer's library raises, its panics too, which are no Exceptions, as a TokenizerError."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit, GeneratorExit, TokenizerError):
+        raise
+    except BaseException as error:
+        raise TokenizerError(
+            "The tokenizer in {folder} does not work ({reason}). Get the model again, or another conversion of it.",
+            folder=place,
+            reason=shown(f"{type(error).__name__}: {error}"),
+        ) from error

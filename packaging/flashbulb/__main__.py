@@ -1,6 +1,7 @@
 """What the application bundle runs: as `python -m app`, where there may be no terminal to write to."""
 
 import os
+import runpy
 import sys
 
 for name in ("stdout", "stderr"):
@@ -10,4 +11,8 @@ for name in ("stdout", "stderr"):
 from app.__main__ import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    if sys.argv[1:2] == ["-m"]:  # the bundle's launcher runs this file, whatever it is asked for
+        del sys.argv[:2]
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    else:
+        sys.exit(main())

@@ -156,8 +156,6 @@ def test_token_files_are_checked(capsys, tiny_model, tmp_path, content):
         ["generate", "starter", "--prompt", "x", "--window", "0"],
         ["generate", "starter", "--prompt", "x", "--memory-budget", "much"],
         ["generate", "starter", "--prompt", "x", "--selection", "all"],
-        ["generate", "starter", "--prompt", "x", "--top-p", "0"],
-        ["generate", "starter", "--prompt", "x", "--temperature", "-1"],
         ["eval", "starter"],
         ["eval", "starter", "--text", "a", "--tokens", "b"],
     ],
@@ -166,6 +164,26 @@ def test_bad_use_is_status_2(capsys, arguments):
     status, out, err = run(capsys, *arguments)
     assert (status, out) == (2, "")
     assert "usage: flashbulb" in err
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--max-tokens", "0"),
+        ("--temperature", "-1"),
+        ("--top-p", "0"),
+        ("--seed", "-1"),
+        ("--seed", str(2**64)),
+        ("--repetition-penalty", "nan"),
+        ("--presence-penalty", "inf"),
+        ("--min-p", "2"),
+    ],
+)
+def test_a_number_out_of_range_is_one_line_by_its_options_name(capsys, option, value):
+    status, out, err = run(capsys, "generate", "starter", "--prompt", "x", option, value)
+    assert (status, out) == (2, "")
+    assert err.startswith(f"flashbulb: {option} is a ")
+    assert len(err.splitlines()) == 1
 
 
 @pytest.mark.parametrize(

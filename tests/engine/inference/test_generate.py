@@ -4,11 +4,14 @@ import threading
 
 import pytest
 
-from engine.errors import PromptError
+from engine.errors import PromptError, TemplateError
 from engine.inference.load import load
+from engine.prepare.prepare import prepare
 from engine.settings import GenerationOptions, Settings
 from engine.tokens.prompt import common_prefix, encode
-from engine.tokens.stopping import StoppingText
+from engine.tokens.templates import ChatTemplate
+from tests.helpers.checkpoints import write_text
+from tests.helpers.scripted import TEMPLATE, write_scripted
 
 
 @pytest.fixture(scope="module")
@@ -188,36 +191,141 @@ def test_what_mlx_keeps_is_given_back_where_the_process_grew_beyond_the_budget(m
     assert cleared
 
 
-class Detokenizer:
-    """Tokens are their own text."""
+# --------------------------------------------------------------------------------- what becomes of tokens
+@pytest.fixture
+def says(tmp_path):
+    """A model that says certain pieces, a token each."""
+    loaded = []
 
-    def reset(self):
-        self.last_segment = ""
+    def make(pieces, **changes):
+        checkpoint = write_scripted(tmp_path / f"checkpoint-{len(loaded)}", pieces, **changes)
+        prepare(checkpoint, tmp_path / f"model-{len(loaded)}", calibration=write_text(tmp_path / "text", 1))
+        loaded.append(load(tmp_path / f"model-{len(loaded)}", Settings(selection="exact")))
+        return loaded[-1]
 
-    def add_token(self, token):
-        self.last_segment = token
-
-    def finalize(self):
-        self.last_segment = ""
+    yield make
+    for model in loaded:
+        model.close()
 
 
-class Tokenizer:
-    detokenizer = Detokenizer()
+HELLO = [{"role": "user", "content": "Hi"}]
+
+
+def answer(model, messages=HELLO, **changes):
+    generation = model.generate(messages, options(max_tokens=24, **changes))
+    return "".join(piece.text for piece in generation), generation.summary
+
+
+def test_special_tokens_are_no_text_and_the_templates_end_of_turn_ends_the_answer(says):
+    model = says(["Hi", "<pad>", " there", "<s>", "!", "<|im_end|>", "\n", "<|im_start|>", "user"], then="user")
+    assert answer(model)[0] == "Hi there!"
+
+
+@pytest.mark.parametrize("ids", [{"eos_token_id": [2, 4]}, {"text_config": {"eos_token_id": 4}}])
+def test_every_end_that_the_configs_name_ends_the_answer_and_is_no_text(says, ids):
+    model = says(["Hi", "!", '"', "more"], config=ids)  # the sign is token 4, and no special one
+    assert answer(model)[0] == "Hi!"
+
+
+def test_a_row_of_the_vocabulary_that_no_token_has_is_never_sampled(says):
+    model = says(["Hello", " there"], then="padding", padding=200)
+    text, summary = answer(model)
+    assert text.startswith("Hello there")
+    assert all(token in model.tokenizer.ids for token in summary.tokens)
+
+
+def test_an_answer_that_ends_within_a_character_ends_before_it_and_goes_on_with_it(says):
+    model = says(["Look: ", b"\xf0", b"\x9f", b"\xa6", b"\x99", " done"])
+    for most in range(1, 5):
+        assert "".join(p.text for p in model.generate(HELLO, options(max_tokens=most))) == "Look: "
+    assert answer(model)[0] == "Look: 🦙 done"
 
 
 @pytest.mark.parametrize(
-    ("tokens", "stop", "shown"),
+    ("pieces", "stop", "shown"),
     [
         (["ab", "c", "d"], ("cd",), ["ab", "", ""]),
-        (["ab", "c", "e"], ("cd",), ["ab", "", "ce"]),
-        (["a<", "b<", "/s>"], ("</s>",), ["a", "<b", ""]),
-        (["x", "y"], (), ["x", "y"]),
-        (["xENDy"], ("END",), ["x"]),
+        (["ab", "c", "e"], ("cd",), ["ab", "", "ce", ""]),
+        (["a<", "b<", "/x>"], ("</x>",), ["a", "<b", ""]),
+        (["xENDy", "z"], ("END", "z"), ["x"]),
     ],
 )
-def test_the_start_of_a_stop_string_is_held_back(tokens, stop, shown):
-    text, seen = StoppingText(Tokenizer, stop), []
-    for i, token in enumerate(tokens):
-        ended = text.add(token)
-        seen.append(text.take(ended or i == len(tokens) - 1))
-    assert seen == shown
+def test_the_start_of_a_stop_string_is_held_back(says, pieces, stop, shown):
+    assert [piece.text for piece in says(pieces).generate(HELLO, options(stop=stop))] == shown
+
+
+# ---------------------------------------------------------------------------------------- templates that refuse
+REFUSING = (
+    "{% if messages[0].role == 'system' %}{{ raise_exception('No system role') }}{% endif %}"
+    "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('Roles must alternate') }}{% endif %}"
+    "<|im_start|>{{ m.role }}\n{{ m.content | trim }}<|im_end|>\n{% endfor %}<|go|>"
+)
+
+
+@pytest.mark.parametrize(
+    ("roles", "sent"),
+    [
+        ("su", "<|im_start|>user\ns0\n\nu1<|im_end|>\n<|go|>"),
+        ("uu", "<|im_start|>user\nu0\n\nu1<|im_end|>\n<|go|>"),
+        ("suu", "<|im_start|>user\ns0\n\nu1\n\nu2<|im_end|>\n<|go|>"),
+        ("uaau", None),
+        (
+            "au",
+            "<|im_start|>user\n<|im_end|>\n<|im_start|>assistant\na0<|im_end|>\n<|im_start|>user\nu1<|im_end|>\n<|go|>",
+        ),
+    ],
+)
+def test_what_a_template_refuses_is_said_in_the_form_that_it_takes(says, roles, sent):
+    model = says(["Hello", "!"], template=REFUSING)
+    names = {"s": "system", "u": "user", "a": "assistant"}
+    messages = [{"role": names[role], "content": f"{role}{i}"} for i, role in enumerate(roles)]
+    assert answer(model, messages)[0] == "Hello!"
+    if sent is not None:
+        assert model.tokenizer.decode(encode(model, messages, options())) == sent
+
+
+def test_a_template_that_fails_is_an_error_with_its_line_and_the_plain_format_goes_without_it(says):
+    model = says(["Hello"], template=TEMPLATE)
+    broken = ChatTemplate("\n{{ messages[0].content.nothing.more }}", "chat_template.jinja", {})
+    model.tokenizer.template = broken
+    with pytest.raises(TemplateError, match=r"line 2 of chat_template\.jinja") as caught:
+        model.generate(HELLO)
+    assert caught.value.line == 2
+    plain = encode(model, HELLO, options(plain_format=True))
+    assert model.tokenizer.decode(plain) == "Hi\n"
+
+
+def test_an_answer_that_is_cancelled_while_its_template_renders_is_over(says):
+    model = says(["Hello"])
+    loop = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+    model.tokenizer.template = ChatTemplate(loop, "chat_template.jinja", {})
+    cancelled = threading.Event()
+    timer = threading.Timer(0.1, cancelled.set)
+    timer.start()
+    generation = model.generate(HELLO, options(), cancelled)
+    assert list(generation) == []
+    assert generation.summary.finish_reason == "cancelled"
+    timer.join()
+
+
+def test_a_continued_answer_goes_on_in_the_templates_own_form(says):
+    template = (
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.role == 'assistant' %}<out>{% endif %}"
+        "{{ m.content | trim }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>{% endif %}<|go|>"
+    )
+    model = says(["x"], template=template)
+    tokens = encode(model, [*HELLO, {"role": "assistant", "content": "Well, "}], options())
+    assert model.tokenizer.decode(tokens).endswith("<|im_start|>assistant\n<out>Well, ")
+
+
+def test_a_text_that_no_context_holds_is_refused_before_it_is_read(says):
+    model = says(["x"])
+    for prompt in ("a " * 10**6, [{"role": "user", "content": "a " * 10**6}]):
+        with pytest.raises(PromptError, match="Shorten it"):
+            model.generate(prompt)
+
+
+def test_halves_of_characters_in_a_prompt_are_replaced(says):
+    model = says(["Hello"])
+    assert answer(model, [{"role": "user", "content": "a\ud800b"}])[0] == "Hello"

@@ -10,7 +10,6 @@ import time
 
 import numpy as np
 import pytest
-from mlx_lm.tokenizer_utils import load as load_tokenizer
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
@@ -24,6 +23,7 @@ from engine.settings import Settings
 from engine.store.bundle_file import BundleFile
 from engine.store.manifest import BUNDLES, ORDER, PREDICTOR, RESIDENT, PreparedModel
 from engine.tokens.corpus import Sequence, read_sequences
+from engine.tokens.tokenizer import read_tokenizer
 from tests.engine.prepare.test_checkpoint import write_bin
 from tests.helpers.checkpoints import OPT, SENTENCES, write_opt, write_text
 
@@ -264,7 +264,7 @@ def test_what_the_manifest_says_of_the_loss_is_what_evaluation_finds(tmp_path, w
     checkpoint = write_opt(tmp_path / "checkpoint")
     text = write(tmp_path / ("talks.jsonl" if write is write_talks else "text"))
     measured = prepare(checkpoint, tmp_path / "out", text)["calibration"]
-    tokenizer = load_tokenizer(tmp_path / "out")
+    tokenizer = read_tokenizer(tmp_path / "out", OPT)
     runs = cut(read_sequences(text, tokenizer), OPT["max_position_embeddings"], CALIBRATION_TOKENS)
     held_out = [Sequence(run, 0) for i, run in enumerate(runs) if i % 5 == 2]
     assert measured["held_out_tokens"] == sum(len(run.tokens) for run in held_out)

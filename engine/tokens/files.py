@@ -1,0 +1,14 @@
+"""The files of a model's folder that make its tokenizer and its chat template."""
+
+CONFIG, TEMPLATE, LEGACY_TEMPLATE = "tokenizer_config.json", "chat_template.jinja", "chat_template.json"
+TABLES = (  # any of these is a tokenizer
+    "tokenizer.json",
+    "tokenizer.model",
+    "vocab.json",
+    "vocab.txt",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tekken.json",
+    "tiktoken.model",
+)
+BESIDE = ("merges.txt", "added_tokens.json", "special_tokens_map.json")

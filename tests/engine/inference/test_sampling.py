@@ -1,0 +1,49 @@
+"""From scores to the next token."""
+
+import math
+
+import mlx.core as mx
+import pytest
+
+from engine.inference.sampling import sampler
+from engine.settings import GenerationOptions
+
+SCORES = [1.0, 3.0, 2.5, -1.0, 9.0]
+
+
+def sampled(options, before=(), ids=range(4), times=60):
+    mx.random.seed(7)
+    sample = sampler(GenerationOptions(**options), len(SCORES), frozenset(ids))
+    return {sample(mx.array([SCORES]), list(before)) for _ in range(times)}
+
+
+def test_rows_without_a_token_are_never_sampled():
+    assert sampled({"temperature": 0}) == {1}
+    assert 4 not in sampled({"temperature": 5.0, "top_p": 1.0}, times=300)
+    assert sampled({"temperature": 0}, ids=range(5)) == {4}
+
+
+@pytest.mark.parametrize("temperature", [1e-45, 1e-9, 0.0])
+def test_the_lowest_temperatures_take_the_likeliest(temperature):
+    assert sampled({"temperature": temperature}) == {1}
+
+
+def test_min_p_leaves_what_has_a_share_of_the_likeliest():
+    assert sampled({"temperature": 3.0, "top_p": 1.0, "min_p": 0.5}, times=200) <= {1, 2}
+    share = math.exp(2.5 - 3.0)
+    assert sampled({"temperature": 3.0, "top_p": 1.0, "min_p": share + 0.01}, times=100) == {1}
+
+
+@pytest.mark.parametrize(
+    ("options", "before", "token"),
+    [
+        ({"presence_penalty": 1.0}, [1], 2),
+        ({"presence_penalty": 0.4}, [1, 1, 1], 1),
+        ({"frequency_penalty": 0.4}, [1, 1, 1], 2),
+        ({"repetition_penalty": 2.0}, [1], 2),
+        ({"presence_penalty": -5.0}, [0], 0),
+    ],
+)
+def test_penalties_are_taken_from_what_was_said(options, before, token):
+    assert sampled({"temperature": 0} | options, before) == {token}
+    assert sampled({"temperature": 0} | options) == {1}

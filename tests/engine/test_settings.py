@@ -1,0 +1,40 @@
+"""What a user can choose, and what is refused."""
+
+import pytest
+
+from engine.errors import OptionError
+from engine.settings import GenerationOptions
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("max_tokens", [0, -1, 1.5, True, "12"]),
+        ("temperature", [-0.1, float("nan"), float("inf"), 1e9, "warm"]),
+        ("top_p", [0, -1, 1.01, float("nan")]),
+        ("seed", [-1, 2**64, 10**5000, 0.5, False]),
+        ("top_k", [-1, 0.5, 2**31]),
+        ("repetition_penalty", [0, -1, float("nan"), float("inf"), 1e-45]),
+        ("min_p", [-0.1, 1.1, float("nan")]),
+        ("presence_penalty", [float("nan"), float("-inf"), 1e9]),
+        ("frequency_penalty", [float("nan"), float("inf"), -1e9]),
+        ("stop", ["text", [3], [None]]),
+    ],
+)
+def test_an_option_out_of_range_is_refused_by_its_name(name, values):
+    for value in values:
+        with pytest.raises(OptionError, match=f"^{name} is ") as caught:
+            GenerationOptions(**{name: value})
+        assert len(str(caught.value)) < 200
+
+
+def test_options_at_the_ends_of_their_ranges_are_taken():
+    GenerationOptions(
+        max_tokens=1, temperature=0, top_p=1, seed=2**64 - 1, top_k=0, repetition_penalty=100, min_p=1, stop=["a"]
+    )
+
+
+def test_a_template_is_told_of_thinking_only_where_it_was_chosen():
+    assert GenerationOptions().template_variables == {}
+    told = GenerationOptions(enable_thinking=False, reasoning_effort="low").template_variables
+    assert told == {"enable_thinking": False, "thinking": False, "reasoning_effort": "low"}

@@ -1,0 +1,332 @@
+"""Tokenizers read from their files: what ends answers, what is text, and that nothing is run."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import AutoTokenizer
+
+from engine.errors import TokenizerError
+from engine.settings import GenerationOptions
+from engine.tokens.detokenizer import Detokenizer
+from engine.tokens.prompt import Conversation
+from engine.tokens.tokenizer import read_tokenizer
+from tests.helpers.tokenizers import CHATML, KINDS, TEXTS, tokenizer_of_kind, write_tokenizer_files
+
+CONFIG = {"model_type": "llama"}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def folder(request, tmp_path_factory):
+    return write_tokenizer_files(tmp_path_factory.mktemp("kinds") / request.param, tokenizer_of_kind(request.param))
+
+
+@pytest.fixture(scope="module")
+def tokenizer(folder):
+    return read_tokenizer(folder, CONFIG)
+
+
+@pytest.fixture(scope="module")
+def theirs(folder):
+    """transformers' own tokenizer of the same files."""
+    return AutoTokenizer.from_pretrained(folder)
+
+
+def chat(tokenizer, messages, **options):
+    return Conversation(tokenizer, messages, GenerationOptions(**options)).tokens(messages)
+
+
+texts = st.one_of(
+    st.sampled_from(TEXTS), st.text(st.characters(exclude_categories=["Cs", "Co"]), min_size=1, max_size=40)
+)
+controls = st.sampled_from(["<|im_end|>", "</s>", "<s>", "<|im_start|>", "<pad>"])
+
+
+# ---------------------------------------------------------------------------------------------- control tokens
+@given(st.lists(texts, min_size=1, max_size=3))
+@settings(max_examples=40, deadline=None)
+def test_conversations_are_encoded_as_transformers_encodes_them(tokenizer, theirs, said):
+    messages = [{"role": ("user", "assistant")[i % 2], "content": text} for i, text in enumerate(said)]
+    if messages[-1]["role"] == "assistant" or any(name in text for text in said for name in theirs.all_special_tokens):
+        return
+    assert chat(tokenizer, messages) == theirs.apply_chat_template(
+        messages, add_generation_prompt=True, return_dict=False
+    )
+
+
+@given(texts, controls, texts)
+@settings(max_examples=40, deadline=None)
+def test_control_tokens_that_a_person_types_are_text(tokenizer, before, control, after):
+    """Whatever stands around them: the template's own are all that there are."""
+    plain = chat(tokenizer, [{"role": "user", "content": "x"}])
+    typed = chat(tokenizer, [{"role": "user", "content": before + control + after}])
+    steering = tokenizer.special - {tokenizer.added.get("<unk>")}  # which stands for letters that have no token
+    assert [i for i in typed if i in steering] == [i for i in plain if i in steering]
+
+
+def test_what_is_typed_can_be_read_back(folder, tokenizer):
+    if folder.name in ("wordpiece", "unigram"):
+        pytest.skip("has no letters for < and |")
+    typed = chat(tokenizer, [{"role": "user", "content": "What does <|im_end|> mean?"}])
+    assert "What does <|im_end|> mean?" in tokenizer.decode(typed, skip_special_tokens=True)
+
+
+def test_typed_control_tokens_are_text_without_a_template_too(tmp_path):
+    folder = write_tokenizer_files(tmp_path / "plain", tokenizer_of_kind("byte-level"), template=None)
+    tokenizer = read_tokenizer(folder, CONFIG)
+    tokens = chat(tokenizer, [{"role": "user", "content": "Is </s> the end?"}])
+    assert [i for i in tokens if i in tokenizer.special] == [0]  # the one that texts begin with
+    assert tokenizer.decode(tokens, skip_special_tokens=True) == "Is </s> the end?\n"
+
+
+def test_a_vocabulary_that_spells_control_tokens_does_not_make_them_of_what_is_typed(tmp_path):
+    """A unigram model finds `</s>` among its pieces, letters or not."""
+    tokenizer = tokenizer_of_kind("unigram")
+    content = json.loads(tokenizer.to_str())
+    content["model"]["vocab"] += [[letter, -9.0] for letter in "</|_>" if letter not in str(content["model"]["vocab"])]
+    folder = write_tokenizer_files(tmp_path / "unigram", type(tokenizer).from_str(json.dumps(content)))
+    read = read_tokenizer(folder, CONFIG)
+    assert chat(read, [{"role": "user", "content": "so </s> it"}]).count(read.eos_token_id) == 0
+
+
+# ------------------------------------------------------------------------------------------- what ends answers
+@pytest.mark.parametrize(
+    ("generation", "config", "ends"),
+    [
+        ({"eos_token_id": 1}, {"eos_token_id": [1, 4]}, {1, 4}),
+        ({"eos_token_id": None}, {"eos_token_id": [4]}, {1, 4}),
+        ({"eos_token_id": [7, 8]}, {}, {1, 4, 7, 8}),
+        ({}, {"text_config": {"eos_token_id": 9}}, {1, 4, 9}),
+        ({}, {"eos_token_id": "4", "text_config": 3}, {1, 4}),
+    ],
+)
+def test_answers_end_with_whatever_the_files_say_and_the_template_writes(tmp_path, generation, config, ends):
+    folder = write_tokenizer_files(tmp_path / "model", tokenizer_of_kind("byte-level"))
+    (folder / "generation_config.json").write_text(json.dumps(generation))
+    tokenizer = read_tokenizer(folder, CONFIG | config)
+    assert tokenizer.eos_token_ids == ends  # 1 is the tokenizer's own </s>, 4 the template's <|im_end|>
+
+
+@pytest.mark.parametrize(
+    ("template", "special", "end"),
+    [
+        ("{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}<|end|>\n{% endfor %}", "<|end|>", "<|end|>"),
+        ("{% for m in messages %}<turn>{{ m.role }} {{ m.content | trim }} <turn/>{% endfor %}", "<turn/>", "<turn/>"),
+        ("{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}", "<|user|>", "<|user|>"),
+        ("{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}", "user", None),
+        ("{{ raise_exception('No.') }}", "<|end|>", None),
+    ],
+)
+def test_the_templates_end_of_a_turn_is_found_by_rendering_one(tmp_path, template, special, end):
+    folder = write_tokenizer_files(tmp_path / "model", tokenizer_of_kind("byte-level"), template, added=(special,))
+    tokenizer = read_tokenizer(folder, CONFIG)
+    assert tokenizer.turn_ends == ({tokenizer.added[end]} if end else set())
+
+
+def test_harmony_answers_do_not_end_with_a_channel(tmp_path):
+    names = ("<|start|>", "<|channel|>", "<|message|>", "<|end|>", "<|return|>", "<|call|>")
+    template = (
+        "{% for m in messages %}<|start|>{{ m.role }}<|channel|>final<|message|>{{ m.content }}<|end|>{% endfor %}"
+    )
+    folder = write_tokenizer_files(tmp_path / "model", tokenizer_of_kind("byte-level"), template, added=names)
+    tokenizer = read_tokenizer(folder, CONFIG)
+    assert tokenizer.turn_ends == {tokenizer.added["<|return|>"], tokenizer.added["<|call|>"]}
+
+
+# ---------------------------------------------------------------------------------------------- tokens to text
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
+@settings(max_examples=60, deadline=None)
+def test_text_that_comes_token_by_token_is_the_whole_text(tokenizer, text):
+    tokens = tokenizer.encode(text)
+    words = Detokenizer(tokenizer)
+    pieces = [words.add(token) for token in tokens]
+    whole = tokenizer.decode(tokens, skip_special_tokens=True)
+    assert "".join(pieces) == whole
+
+
+def test_no_piece_ends_within_a_character(tmp_path):
+    tokenizer = read_tokenizer(write_tokenizer_files(tmp_path / "m", tokenizer_of_kind("byte-level")), CONFIG)
+    tokens = tokenizer.encode("Look: 🦥🫠 done")
+    words = Detokenizer(tokenizer)
+    pieces = [words.add(token) for token in tokens]
+    assert "".join(pieces) == "Look: 🦥🫠 done"
+    assert not any("\N{REPLACEMENT CHARACTER}" in piece for piece in pieces)
+
+
+def test_bytes_that_are_no_character_do_not_hold_the_text_up(tmp_path):
+    tokenizer = read_tokenizer(write_tokenizer_files(tmp_path / "m", tokenizer_of_kind("byte-level")), CONFIG)
+    half = tokenizer.encode("🦥")[1:2]
+    words = Detokenizer(tokenizer)
+    shown = "".join(words.add(token) for token in [*(half * 20), *tokenizer.encode("end")])
+    assert shown.endswith("end")
+
+
+def test_special_tokens_and_ids_without_a_token_have_no_text(tokenizer):
+    words = Detokenizer(tokenizer)
+    assert [words.add(token) for token in (0, 1, 2, 3, 10**6)] == [""] * 5
+
+
+def test_a_continued_answer_has_the_space_that_belongs_before_its_word(tmp_path):
+    tokenizer = read_tokenizer(write_tokenizer_files(tmp_path / "m", tokenizer_of_kind("sentencepiece")), CONFIG)
+    tokens = tokenizer.encode("I play the guitar")
+    words = Detokenizer(tokenizer, tokens[:-1])
+    before = tokenizer.decode(tokens[:-1], skip_special_tokens=True)
+    assert before + words.add(tokens[-1]) == "I play the guitar"
+
+
+# ------------------------------------------------------------------------------------------- nothing is run
+HOOKED = """
+import builtins, os, socket, sys
+sys.path.insert(0, os.getcwd())
+from engine.tokens.tokenizer import read_tokenizer
+from engine.settings import GenerationOptions
+from engine.tokens.prompt import Conversation
+from pathlib import Path
+seen = []
+def hook(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto", "os.system"):
+        seen.append((event, str(arguments)))
+    if event == "exec" and "odd_" in arguments[0].co_filename:
+        seen.append((event, arguments[0].co_filename))
+    if event == "import" and "odd_" in arguments[0]:
+        seen.append((event, arguments[0]))
+sys.addaudithook(hook)
+builtins.input = lambda *asked: seen.append(("input", asked)) or "y"
+try:
+    tokenizer = read_tokenizer(Path(sys.argv[1]), {config})
+    messages = [{{"role": "user", "content": "Hi"}}]
+    print("tokens", len(Conversation(tokenizer, messages, GenerationOptions()).tokens(messages)) > 0)
+except Exception as error:
+    print(type(error).__name__, error)
+print("seen", seen)
+"""
+CODE = "open(__file__ + '.ran', 'w').write('yes')\nclass OddTokenizer: pass\nOddConfig = OddProcessor = OddTokenizer\n"
+MAPS = {
+    "AutoTokenizer": ["someone/else--odd_tokenizer.OddTokenizer", None],
+    "AutoConfig": "odd_config.OddConfig",
+    "AutoProcessor": "odd_processor.OddProcessor",
+}
+
+
+@pytest.mark.parametrize("offline", ["0", "1"])
+@pytest.mark.parametrize(
+    ("config", "settings"),
+    [
+        ({"model_type": "llama"}, {"auto_map": MAPS, "tokenizer_class": "OddTokenizer"}),
+        ({"model_type": "sparsellama", "auto_map": MAPS}, {}),
+        ({"model_type": "odd_", "auto_map": MAPS}, {"auto_map": MAPS["AutoTokenizer"]}),
+        ({"model_type": "llama", "auto_map": {"AutoConfig": "evil/repo--odd_config.OddConfig"}}, {"auto_map": MAPS}),
+        ({"model_type": "mistral"}, {"auto_map": MAPS, "processor_class": "OddProcessor", "tool_parser_type": "odd_x"}),
+        ({"model_type": "llama"}, {"chat_template_type": "odd_template", "tool_parser_type": "..odd_parser"}),
+        ({"model_type": "../odd_"}, {"tokenizer_class": "../odd_tokenizer", "tokenizer_file": "/etc/passwd"}),
+    ],
+)
+def test_code_of_a_repository_is_never_asked_about_fetched_or_run(tmp_path, config, settings, offline):
+    folder = write_tokenizer_files(tmp_path / "model", tokenizer_of_kind("byte-level"), **settings)
+    (folder / "config.json").write_text(json.dumps(config))
+    for name in ("tokenizer", "config", "processor", "template", "parser", "x"):
+        (folder / f"odd_{name}.py").write_text(CODE)
+    run = subprocess.run(
+        [sys.executable, "-c", HOOKED.format(config=config), str(folder)],
+        input="y\n" * 9,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PATH": "", "HOME": str(tmp_path), "HF_HUB_OFFLINE": offline, "HF_ENDPOINT": "http://127.0.0.1:9"},
+    )
+    assert run.stdout.splitlines() == ["tokens True", "seen []"], run.stderr
+    assert not list(folder.glob("*.ran"))
+
+
+def test_a_tokenizer_that_is_only_code_is_refused_by_its_name(tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    settings = {"tokenizer_class": "OddTokenizer", "auto_map": {"AutoTokenizer": ["odd_tokenizer.OddTokenizer", None]}}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    (folder / "odd_tokenizer.py").write_text(CODE)
+    with pytest.raises(TokenizerError, match=r"odd_tokenizer\.OddTokenizer\), which Flashbulb does not run"):
+        read_tokenizer(folder, {"model_type": "odd"})
+    assert not list(folder.glob("*.ran"))
+
+
+# --------------------------------------------------------------------------------------------- damaged files
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"a" * 64 + b"\nsize 123456\n"
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json", "generation_config.json"])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (POINTER, "git lfs pull"),
+        (b"", "is empty"),
+        (b'{"a": ', "is cut off"),
+        (b"[]", "no table of names"),
+        (b"\xff\xfe{", "no UTF-8"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b'{"model": {"type": "BPE", "vocab": 3}, "added_tokens": {}}', None),
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path, name, content, said):
+    folder = write_tokenizer_files(tmp_path / "model", tokenizer_of_kind("byte-level"))
+    (folder / name).write_bytes(content)
+    if not said and name != "tokenizer.json":
+        read_tokenizer(folder, CONFIG)
+        return
+    with pytest.raises(TokenizerError, match=said) as caught:
+        read_tokenizer(folder, CONFIG)
+    assert (name if said else str(folder)) in str(caught.value)
+
+
+def test_a_byte_order_mark_is_read_over(tmp_path):
+    folder = write_tokenizer_files(tmp_path / "model", tokenizer_of_kind("byte-level"))
+    path = folder / "tokenizer_config.json"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_tokenizer(folder, CONFIG).template.source == CHATML
+
+
+def test_a_panic_of_the_library_is_an_error_of_ours(tokenizer, monkeypatch):
+    class PanicError(BaseException):  # as pyo3's is, which is no Exception
+        pass
+
+    def panic(*_, **__):
+        raise PanicError("index out of bounds")
+
+    broken = read_tokenizer(tokenizer.place, CONFIG)
+    monkeypatch.setattr(type(broken.library), "encode", panic)
+    with pytest.raises(TokenizerError, match="index out of bounds"):
+        broken.encode("Hi")
+
+
+# -------------------------------------------------------------------------------------------------- templates
+@pytest.mark.parametrize(
+    ("files", "settings", "place"),
+    [
+        ({"chat_template.jinja": "{{ messages[0].content }}"}, {}, "chat_template.jinja"),
+        ({}, {"chat_template": "{{ messages[0].content }}"}, "tokenizer_config.json"),
+        ({"chat_template.json": '{"chat_template": "{{ messages[0].content }}"}'}, {}, "chat_template.json"),
+        (
+            {},
+            {
+                "chat_template": [
+                    {"name": "tool_use", "template": "tools"},
+                    {"name": "default", "template": "{{ messages[0].content }}"},
+                ]
+            },
+            "tokenizer_config.json",
+        ),
+    ],
+)
+def test_a_template_is_found_wherever_it_is_kept(tmp_path, files, settings, place):
+    folder = write_tokenizer_files(tmp_path / "model", tokenizer_of_kind("byte-level"), None, **settings)
+    for name, content in files.items():
+        (folder / name).write_text(content)
+    template = read_tokenizer(folder, CONFIG).template
+    assert template.render([{"role": "user", "content": "Hi"}], 10) == "Hi"
+    assert template.place == place
+
+
+def test_a_folder_without_any_tokenizer_has_none(tmp_path):
+    assert read_tokenizer(tmp_path, CONFIG) is None

@@ -1,0 +1,323 @@
+"""From a GGUF file to a checkpoint in MLX's form: weights as they are, tokenizer and chat template from its metadata.
+
+Nothing is quantised anew but Q6_K, to 8 bits; the report says how far that is off.
+"""
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+
+from engine.arrays.ggml_blocks import GROUP, Quantised, q6_k_weights, quantised
+from engine.errors import CheckpointError, FlawError
+from engine.store.gguf import GGUFFile, GGUFTensor, Value, open_gguf
+from engine.system.documents import DOWNLOAD_AGAIN, parsing
+from engine.text import Text, shown
+
+SHARD_BYTES = 1_000_000_000
+PLAIN = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16}
+PAIRED_ROPE = ("llama",)  # whose queries and keys llama.cpp keeps with the two halves of a rotary pair side by side
+DIGIT_SPLITTING = ("smollm", "starcoder", "refact", "command-r", "exaone")  # by `tokenizer.ggml.pre`
+LLAMA_3_CONTEXT = 8192  # tokens, of the models whose rotary frequencies are scaled
+
+NAMES = {
+    "token_embd": "model.embed_tokens",
+    "output": "lm_head",
+    "output_norm": "model.norm",
+    "attn_norm": "input_layernorm",
+    "ffn_norm": "post_attention_layernorm",
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj",
+    "attn_q_norm": "self_attn.q_norm",
+    "attn_k_norm": "self_attn.k_norm",
+    "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj",
+    "ffn_gate_inp": "mlp.gate",
+    "ffn_gate_exps": "mlp.switch_mlp.gate_proj",
+    "ffn_up_exps": "mlp.switch_mlp.up_proj",
+    "ffn_down_exps": "mlp.switch_mlp.down_proj",
+}
+MODEL_TYPES = {"llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "qwen3moe": "qwen3_moe", "olmoe": "olmoe"}
+FIELDS = {  # of a config: the metadata's name below the architecture's
+    "hidden_size": "embedding_length",
+    "num_hidden_layers": "block_count",
+    "intermediate_size": "feed_forward_length",
+    "num_attention_heads": "attention.head_count",
+    "num_key_value_heads": "attention.head_count_kv",
+    "head_dim": "attention.key_length",
+    "rms_norm_eps": "attention.layer_norm_rms_epsilon",
+    "rope_theta": "rope.freq_base",
+    "max_position_embeddings": "context_length",
+    "num_experts": "expert_count",
+    "num_experts_per_tok": "expert_used_count",
+    "moe_intermediate_size": "expert_feed_forward_length",
+}
+REQUIRED = ("hidden_size", "num_hidden_layers", "num_attention_heads", "rms_norm_eps")
+
+
+@dataclass
+class GGUFReport:
+    """The outcome of a conversion. types: bytes of weights by their type in the file. requantised_error: of the weights
+    that MLX has no exact form for, the root mean square of their change over their own; 0 where all are exact."""
+
+    types: dict[str, int] = field(default_factory=dict)
+    requantised_error: float = 0.0
+
+
+def convert_gguf(path: Path, out: Path, progress: Callable[[float], None] = lambda _: None) -> GGUFReport:
+    """Write the checkpoint that a GGUF file is to the new folder `out`, whole or not at all.
+
+    Raises CheckpointError for a file that cannot be read or run, FileExistsError, OSError (a full disk).
+    """
+    file = open_gguf(path)
+    architecture = _architecture(file)
+    if out.exists():
+        raise CheckpointError("{out} exists already. Choose another folder.", out=out)
+    partial = out.with_name(f"{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        writer = _Writer(partial, file, architecture, progress)
+        report = writer.write()
+        config = (
+            _config(file, architecture) | {"quantization": writer.quantization}
+            if writer.quantization
+            else _config(file, architecture)
+        )
+        (partial / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
+        _write_tokenizer(file, architecture, partial)
+        partial.rename(out)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    return report
+
+
+def _architecture(file: GGUFFile) -> str:
+    name = file.metadata.get("general.architecture")
+    if name not in MODEL_TYPES:
+        raise CheckpointError(
+            "{path} holds a model of the architecture {name}, which cannot be taken from GGUF yet. Get the same model "
+            "in MLX's form (safetensors).",
+            path=file.path,
+            name=shown(name),
+        )
+    return str(name)
+
+
+# ------------------------------------------------------------------------------------------------- the config
+def _config(file: GGUFFile, architecture: str) -> dict[str, Any]:
+    with parsing(file.path, CheckpointError, DOWNLOAD_AGAIN):
+        found = {name: file.metadata.get(f"{architecture}.{key}") for name, key in FIELDS.items()}
+        config: dict[str, Any] = {name: value for name, value in found.items() if value is not None}
+        for name in REQUIRED:
+            if name not in config:
+                raise FlawError("it does not say {name}", name=FIELDS[name])
+        for name, value in config.items():
+            if type(value) not in (int, float):
+                raise FlawError("its {name} is no number", name=FIELDS[name])
+        config.setdefault("num_key_value_heads", config["num_attention_heads"])
+        config |= {
+            "model_type": MODEL_TYPES[architecture],
+            "vocab_size": file.tensors["token_embd.weight"].shape[0],
+            "tie_word_embeddings": "output.weight" not in file.tensors,
+            **_ending(file.metadata),
+        }
+        if architecture == "llama":
+            config["attention_bias"] = "blk.0.attn_q.bias" in file.tensors
+        if "num_experts" in config:
+            config |= {"norm_topk_prob": architecture == "qwen3moe", "decoder_sparse_step": 1, "mlp_only_layers": []}
+            config.setdefault("intermediate_size", config.get("moe_intermediate_size"))
+        if "rope_freqs.weight" in file.tensors:
+            config["rope_scaling"] = _rope_scaling(file.tensors["rope_freqs.weight"])
+        return config
+
+
+def _ending(metadata: dict[str, Value]) -> dict[str, Any]:
+    names = {"bos_token_id": "bos_token_id", "eos_token_id": "eos_token_id", "pad_token_id": "padding_token_id"}
+    found = {name: metadata.get(f"tokenizer.ggml.{key}") for name, key in names.items()}
+    ids = {name: value for name, value in found.items() if type(value) is int}
+    turn = metadata.get("tokenizer.ggml.eot_token_id")
+    if type(turn) is int and turn != ids.get("eos_token_id"):
+        return ids | {"eos_token_id": [*([ids["eos_token_id"]] if "eos_token_id" in ids else []), turn]}
+    return ids
+
+
+def _rope_scaling(tensor: GGUFTensor) -> dict[str, Any]:
+    """Llama 3's scaling, whose factors the file holds instead of the numbers that they come from."""
+    factors = np.frombuffer(tensor.read(), np.float32)
+    return {
+        "rope_type": "llama3",
+        "factor": float(factors.max()),
+        "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
+        "original_max_position_embeddings": LLAMA_3_CONTEXT,
+    }
+
+
+# ------------------------------------------------------------------------------------------------ the weights
+class _Writer:
+    def __init__(self, folder: Path, file: GGUFFile, architecture: str, progress: Callable[[float], None]):
+        self._folder, self._file, self._architecture, self._progress = folder, file, architecture, progress
+        self._heads = {"attn_q": self._count("attention.head_count"), "attn_k": self._count("attention.head_count_kv")}
+        self._errors: list[tuple[float, float]] = []
+        self.quantization: dict[str, Any] = {}
+
+    def write(self) -> GGUFReport:
+        report, places, shard, number = GGUFReport(), dict[str, str](), dict[str, mx.array](), 0
+        total, done = sum(tensor.nbytes for tensor in self._file.tensors.values()), 0
+        for tensor in self._file.tensors.values():
+            report.types[tensor.type.name] = report.types.get(tensor.type.name, 0) + tensor.nbytes
+            shard |= dict(self._converted(tensor))
+            done += tensor.nbytes
+            if sum(array.nbytes for array in shard.values()) >= SHARD_BYTES or done == total:
+                number += 1
+                self._save(shard, number, places)
+                shard = {}
+            self._progress(done / total)
+        index = json.dumps({"metadata": {"total_size": total}, "weight_map": places})
+        (self._folder / "model.safetensors.index.json").write_text(index)
+        report.requantised_error = self._error()
+        return report
+
+    def _save(self, shard: dict[str, mx.array], number: int, places: dict[str, str]) -> None:
+        name = f"model-{number:05d}.safetensors"
+        mx.save_safetensors(str(self._folder / name), shard, {"format": "mlx"})
+        places |= dict.fromkeys(shard, name)
+
+    def _count(self, key: str) -> int:
+        value = self._file.metadata.get(f"{self._architecture}.{key}")
+        return value if type(value) is int and value > 0 else 1
+
+    def _converted(self, tensor: GGUFTensor) -> Iterator[tuple[str, mx.array]]:
+        name = _module(tensor, self._file)
+        if name is None:
+            return
+        module, part = name.rsplit(".", 1)
+        content = self._in_order(tensor)
+        if tensor.type.name in PLAIN:
+            yield name, _plain(tensor, content)
+            return
+        matrix = self._quantised(tensor, content)
+        self._describe(module, matrix)
+        yield f"{module}.{part}", _shaped(matrix.weight, tensor)
+        yield f"{module}.scales", _shaped(matrix.scales, tensor)
+        if matrix.biases is not None:
+            yield f"{module}.biases", _shaped(matrix.biases, tensor)
+
+    def _in_order(self, tensor: GGUFTensor) -> bytes:
+        """A tensor's bytes; queries and keys with their rows in the order of Hugging Face's models."""
+        content, heads = tensor.read(), self._heads.get(tensor.name.split(".")[-2], 0)
+        if self._architecture not in PAIRED_ROPE or not heads:
+            return content
+        rows = tensor.shape[0]
+        if rows % (2 * heads):
+            raise CheckpointError(
+                "{path} cannot be read: {name} does not have the rows of {heads} heads. {cure}",
+                path=tensor.path, name=tensor.name, heads=heads, cure=DOWNLOAD_AGAIN,
+            )  # fmt: skip
+        paired = np.frombuffer(content, np.uint8).reshape(heads, rows // heads // 2, 2, -1)
+        return paired.swapaxes(1, 2).tobytes()
+
+    def _quantised(self, tensor: GGUFTensor, content: bytes) -> Quantised:
+        columns = tensor.shape[-1]
+        rows = tensor.nbytes // tensor.row_bytes
+        try:
+            matrix = quantised(tensor.type.name, content, rows, columns)
+        except KeyError as error:
+            raise CheckpointError(
+                "{path} has weights of the type {type}, which MLX has no form for. Get the model in another "
+                "quantisation, such as Q4_K_M or Q8_0.",
+                path=tensor.path,
+                type=tensor.type.name,
+            ) from error
+        if tensor.type.name == "Q6_K":
+            self._compare(matrix, q6_k_weights(np.frombuffer(content, np.uint8).reshape(-1, tensor.type.bytes)))
+        return matrix
+
+    def _compare(self, matrix: Quantised, weights: np.ndarray[Any, np.dtype[np.float32]]) -> None:
+        change = np.array(matrix.dequantised()).reshape(weights.shape) - weights
+        self._errors.append((float(np.square(change).sum()), float(np.square(weights).sum())))
+
+    def _error(self) -> float:
+        changes, weights = (sum(column) for column in zip(*self._errors, strict=True)) if self._errors else (0.0, 1.0)
+        return float(np.sqrt(changes / weights)) if weights else 0.0
+
+    def _describe(self, module: str, matrix: Quantised) -> None:
+        form = {"group_size": GROUP, "bits": matrix.bits, "mode": matrix.mode}
+        if not self.quantization:
+            self.quantization |= form
+        self.quantization[module] = form
+
+
+def _module(tensor: GGUFTensor, file: GGUFFile) -> str | None:
+    """The name of a tensor in MLX's model; None for what the config says already."""
+    if tensor.name == "rope_freqs.weight":
+        return None
+    match = re.fullmatch(r"(?:blk\.(\d+)\.)?([a-z_]+)\.(weight|bias)", tensor.name)
+    if match is None or match[2] not in NAMES:
+        raise CheckpointError(
+            "{path} holds {name}, which models of its architecture do not have here. Get the same model in MLX's "
+            "form (safetensors).",
+            path=file.path,
+            name=shown(tensor.name),
+        )
+    layer, name, part = match.groups()
+    return f"model.layers.{layer}.{NAMES[name]}.{part}" if layer is not None else f"{NAMES[name]}.{part}"
+
+
+def _plain(tensor: GGUFTensor, content: bytes) -> mx.array:
+    array = mx.array(np.frombuffer(content, PLAIN[tensor.type.name]).reshape(tensor.shape))
+    return array.view(mx.bfloat16) if tensor.type.name == "BF16" else array
+
+
+def _shaped(array: mx.array, tensor: GGUFTensor) -> mx.array:
+    return array.reshape(*tensor.shape[:-1], array.shape[-1])
+
+
+# ---------------------------------------------------------------------------------------------- the tokenizer
+def _write_tokenizer(file: GGUFFile, architecture: str, folder: Path) -> None:
+    """tokenizer.json and tokenizer_config.json, as transformers makes them of such metadata."""
+    from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_TOKENIZER_MAPPING, convert_gguf_tokenizer
+
+    with parsing(file.path, CheckpointError, Text("Get the same model in MLX's form (safetensors).")):
+        renames = GGUF_TOKENIZER_MAPPING["tokenizer"]
+        found = {name: file.metadata.get(f"tokenizer.{key}") for key, name in renames.items()}
+        known = {name: value for name, value in found.items() if value is not None}
+        tokenizer, _ = convert_gguf_tokenizer(architecture, known)
+        if known.get("pre_tokenizer_type") in DIGIT_SPLITTING:
+            tokenizer.pre_tokenizer = _digits_apart()
+        tokenizer.save(str(folder / "tokenizer.json"))
+        (folder / "tokenizer_config.json").write_text(json.dumps(_tokenizer_config(file.metadata)), encoding="utf-8")
+
+
+def _digits_apart() -> Any:
+    from tokenizers import pre_tokenizers
+
+    return pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+
+
+def _tokenizer_config(metadata: dict[str, Value]) -> dict[str, Any]:
+    tokens = metadata.get("tokenizer.ggml.tokens")
+    config: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
+    for part, key in {"bos": "bos", "eos": "eos", "unk": "unknown", "pad": "padding"}.items():
+        number = metadata.get(f"tokenizer.ggml.{key}_token_id")
+        if isinstance(tokens, list) and type(number) is int and 0 <= number < len(tokens):
+            config[f"{part}_token"] = tokens[number]
+    for name in ("add_bos_token", "add_eos_token"):
+        if isinstance(metadata.get(f"tokenizer.ggml.{name}"), bool):
+            config[name] = metadata[f"tokenizer.ggml.{name}"]
+    if isinstance(metadata.get("tokenizer.chat_template"), str):
+        config["chat_template"] = metadata["tokenizer.chat_template"]
+    return config

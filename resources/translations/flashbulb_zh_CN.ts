@@ -2283,6 +2283,10 @@
         <translation>用 ReLU 继续训练的 Falcon 40B。用于续写文本。英语和欧洲语言。</translation>
     </message>
     <message>
+        <source>Get the same model in MLX&apos;s form (safetensors).</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Llama 2, trained on with ReLU. It continues a text and does not answer questions. English.</source>
         <translation>用 ReLU 继续训练的 Llama 2。用于续写文本，不回答问题。英语。</translation>
     </message>
@@ -2431,6 +2435,10 @@
         <translation>缺少一个 64 位大小值</translation>
     </message>
     <message>
+        <source>a row of {name} is no number of whole blocks</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>a shape has the length {length}</source>
         <translation>有一个形状的长度为 {length}</translation>
     </message>
@@ -2483,8 +2491,20 @@
         <translation>精确选择</translation>
     </message>
     <message>
+        <source>it counts {count} things, more than it could hold</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>it does not begin as a GGUF file does</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>it does not end as a zip archive does</source>
         <translation>它的结尾不像 zip 归档</translation>
+    </message>
+    <message>
+        <source>it does not say {name}</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>it holds no table of tensors</source>
@@ -2503,6 +2523,14 @@
         <translation>它大得不合理</translation>
     </message>
     <message>
+        <source>it is cut off: {name} lies behind its end</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>it is of version {version} of its format, and only 2 and 3 are read</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>it is shorter than a header</source>
         <translation>它比文件头还短</translation>
     </message>
@@ -2517,6 +2545,10 @@
     <message>
         <source>its 64-bit directory is missing</source>
         <translation>它缺少 64 位目录</translation>
+    </message>
+    <message>
+        <source>its alignment is {alignment}</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>its directory ends too early</source>
@@ -2553,6 +2585,10 @@
     <message>
         <source>its {name} is absurdly large</source>
         <translation>它的 {name} 大得不合理</translation>
+    </message>
+    <message>
+        <source>its {name} is no number</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>kv cache</source>
@@ -2743,12 +2779,24 @@
         <translation>{name} 两次下载的校验和都不对，已丢弃。请稍后重试。</translation>
     </message>
     <message>
+        <source>{name} has a value of no known type</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{name} has items of no known type</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>{name} has no tokenizer: give it token ids with --tokens.</source>
         <translation>{name} 没有分词器：请用 --tokens 提供词元编号。</translation>
     </message>
     <message>
         <source>{name} has no tokenizer: its checkpoint came without one, so it cannot read text.</source>
         <translation>{name} 没有分词器：它的检查点不含分词器，因此无法读取文本。</translation>
+    </message>
+    <message>
+        <source>{name} has {axes} axes</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>{name} has {bytes} bytes where its shape needs {needed}</source>
@@ -2779,6 +2827,10 @@
         <translation>{name} 不在目录所指的位置</translation>
     </message>
     <message>
+        <source>{name} is quantised in a way (type {kind}) that is not read here</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>{name} lies outside the file</source>
         <translation>{name} 超出文件范围</translation>
     </message>
@@ -2803,6 +2855,10 @@
         <translation>无法写入 {out}：{reason}。还需约 {needed}，可用空间为 {free}。请腾出空间后再次准备：会从中断处继续。要放弃，请删除 {partial}。</translation>
     </message>
     <message>
+        <source>{out} exists already. Choose another folder.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>{out} exists and is not empty. Give a new folder.</source>
         <translation>{out} 已存在且不为空。请指定一个新文件夹。</translation>
     </message>
@@ -2813,6 +2869,10 @@
     <message>
         <source>{path} cannot be read as a text: {error}</source>
         <translation>无法将 {path} 读取为文本：{error}</translation>
+    </message>
+    <message>
+        <source>{path} cannot be read: {name} does not have the rows of {heads} heads. {cure}</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>{path} cannot be read: {reason}.</source>
@@ -2839,6 +2899,10 @@
         <translation>{path} 的格式版本为 {found}，而此 Flashbulb 读取版本 {known}。请更新 Flashbulb，或用此版本重新准备模型。</translation>
     </message>
     <message>
+        <source>{path} has weights of the type {type}, which MLX has no form for. Get the model in another quantisation, such as Q4_K_M or Q8_0.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>{path} has {size} bytes instead of {expected}: it is not whole. {again}</source>
         <translation>{path} 有 {size} 字节，应为 {expected} 字节：它不完整。{again}</translation>
     </message>
@@ -2847,12 +2911,20 @@
         <translation>{path} 有 {size} 字节，而其文件头标明 {end} 字节：它被截断或更改过。请重新准备或下载此模型。</translation>
     </message>
     <message>
+        <source>{path} holds a model of the architecture {name}, which cannot be taken from GGUF yet. Get the same model in MLX&apos;s form (safetensors).</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>{path} holds no text.</source>
         <translation>{path} 中没有文本。</translation>
     </message>
     <message>
         <source>{path} holds what another shard has too: {twice}.</source>
         <translation>{path} 中有另一分片也有的内容：{twice}。</translation>
+    </message>
+    <message>
+        <source>{path} holds {name}, which models of its architecture do not have here. Get the same model in MLX&apos;s form (safetensors).</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>{path} is damaged ({error}). Delete it and run the report again.</source>

@@ -9,6 +9,7 @@ MLX's streams belong to threads: load, use and close a model on one thread, and 
 """
 
 import os
+from typing import TYPE_CHECKING
 
 # OpenBLAS's threads spin for a fortieth of a second after each product, and take that from those who read. So many
 # cycles, as a power of two, do: products are as fast, for some two thirds of the processor time.
@@ -29,6 +30,10 @@ from engine.settings import GenerationOptions, Settings
 from engine.system.open_files import guard_file_limit
 
 guard_file_limit()
+
+if TYPE_CHECKING:  # what is only imported when it is wanted
+    from engine.inference.load import load, release
+    from engine.inference.proof import prove
 
 __all__ = [
     "BudgetError",

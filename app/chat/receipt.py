@@ -8,6 +8,8 @@ from app.widgets.language import tr
 from engine.statistics import Summary
 
 MUCH = 0.5  # a share of a token's time that is worth a word
+LARGEST, LARGEST_COUNT = 2**53, 2**31 - 1  # of a figure, and of what is counted: Qt counts no further
+COUNTS = ("window", "context", "prompt_tokens", "cached_tokens", "tokens", "left_early", "longer_window")
 EARLY = 0.1  # of the neurons that were read, that left early: more than a window that now and then overflows
 WELL = 0.9  # a hit rate that a larger pool would hardly raise
 
@@ -43,22 +45,28 @@ class Receipt:
 
     @classmethod
     def of(cls, summary: Summary, model: ModelInfo) -> "Receipt":
-        copied = {f.name: getattr(summary, f.name) for f in fields(cls) if hasattr(summary, f.name)}
+        longer_window, longer_needs = model.longer_window or (0, 0)
         return cls(
-            **copied
-            | {
-                "model": model.name,
-                "selection": model.selection,
-                "window": model.window,
-                "memory_budget": model.memory_budget,
-                "pool_bytes": int(model.planned.get("neuron_pool", 0)),
-                "flash_bytes": int(model.flash_bytes),
-                "context": model.context,
-                "tokens": len(summary.tokens),
-                "loss": model.loss,
-                "longer_window": (model.longer_window or (0, 0))[0],
-                "longer_needs": (model.longer_window or (0, 0))[1],
-            }
+            model=model.name,
+            selection=model.selection,
+            window=model.window,
+            memory_budget=model.memory_budget,
+            pool_bytes=int(model.planned.get("neuron_pool", 0)),
+            flash_bytes=int(model.flash_bytes),
+            context=model.context,
+            prompt_tokens=summary.prompt_tokens,
+            cached_tokens=summary.cached_tokens,
+            tokens=len(summary.tokens),
+            tokens_per_second=summary.tokens_per_second,
+            time_to_first_token_s=summary.time_to_first_token_s,
+            prefill_bytes_read=summary.prefill_bytes_read,
+            footprint_bytes=summary.footprint_bytes,
+            left_early=summary.left_early,
+            finish_reason=summary.finish_reason,
+            loss=model.loss,
+            longer_window=longer_window,
+            longer_needs=longer_needs,
+            per_token=summary.per_token,
         )
 
     def to_json(self) -> dict:
@@ -69,6 +77,8 @@ class Receipt:
         """None for what is no receipt: it may come from a damaged row, or from another version."""
         kinds = {f.name: type(f.default) if f.name != "per_token" else dict for f in fields(cls)}
         kept = {name: value for name, value in content.items() if _fits(value, kinds.get(name))}
+        if any(not 0 <= kept.get(name, 0) <= LARGEST_COUNT for name in COUNTS):
+            return None
         return cls(**kept) if kept else None
 
     @property
@@ -194,11 +204,16 @@ class Receipt:
         return tr("{0}: {1}").format(units.milliseconds(total), tr(", ").join(shares))
 
 
-def _fits(value, kind: type | None) -> bool:
-    if kind is type(None):  # what may be unknown
-        return value is None or isinstance(value, int | float)
-    if kind is float:
-        return isinstance(value, int | float)
+def _fits(value: object, kind: type | None) -> bool:
     if kind is dict:
-        return isinstance(value, dict) and all(isinstance(v, int | float) for v in value.values())
-    return kind is not None and isinstance(value, kind)
+        return isinstance(value, dict) and all(map(_is_figure, value.values()))
+    if kind is str:
+        return isinstance(value, str)
+    if kind is type(None):  # what may be unknown
+        return value is None or _is_figure(value)
+    return kind is not None and _is_figure(value) and (kind is float or isinstance(value, int))
+
+
+def _is_figure(value: object) -> bool:
+    """Whether it can be shown and added up."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST

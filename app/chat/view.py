@@ -19,6 +19,7 @@ from app.conversations.keeper import ConversationKeeper
 from app.host.engine_host import EngineHost, ModelInfo, State
 from app.settings.parameters import ParametersPanel, options_of
 from app.settings.registry import Preferences
+from engine.settings import GenerationOptions
 from engine.statistics import Summary
 
 
@@ -163,7 +164,8 @@ class ChatView(QWidget):
         options = options_of(conversation.parameters, self._settings)
         system = options.pop("system_prompt").strip()
         messages = [{"role": "system", "content": system}] if system else []
-        self._host.generate(messages + conversation.prompt(answer), saved.done if saved else None, **options)
+        messages += conversation.prompt(answer)
+        self._host.generate(messages, GenerationOptions(**options), saved.done if saved else None)
 
     def _can_answer(self) -> bool:
         return self._host.state is State.READY

@@ -1,12 +1,11 @@
 """What the menus do with models: load one, switch, add a folder, prove it, and open the windows about them."""
 
 from pathlib import Path
-from typing import Any
 
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QWidget
 
-from app.host.engine_host import EngineHost, State
+from app.host.engine_host import EngineHost
 from app.library.known import remember_used
 from app.library.picker import ModelPicker
 from app.library.proof import ProofWindow
@@ -28,8 +27,7 @@ class ModelCommands(QObject):
         super().__init__(window)
         self._host, self._settings = host, settings
         self._message, self._window = message, window
-        self.model, self._changing = model, False
-        self.proving = False
+        self.model, self.proving = model, False
         self.library: LibraryWindow | None = None
         self.picker = ModelPicker(settings, window)
         self.picker.chosen.connect(self.load)
@@ -42,31 +40,16 @@ class ModelCommands(QObject):
         self._taker.checkpoint.connect(self._on_checkpoint)
         self._taker.refused.connect(self._on_refused)
         host.loaded.connect(self._on_loaded)
-        host.state_changed.connect(self._on_state)
 
     # ------------------------------------------------------------------ loading
     def load(self, model: str) -> None:
         """Load a model as the settings say, once an answer that is being written is stopped."""
-        self.model = model
-        self._changing = self._host.state in (State.ANSWERING, State.STOPPING)
-        if self._changing:
-            self._host.stop()
-            return
-        self.proving = False
-        self._host.load(model, **self._engine_settings())
+        self.model, self.proving = model, False
+        self._host.load(model, self._settings.engine_settings())
 
     def reload(self) -> None:
         """Load the present model once more, with what the settings say now."""
         self.load(self.model)
-
-    def _engine_settings(self) -> dict[str, Any]:
-        memory = self._settings.section("memory")
-        return {"memory_budget": memory.pop("budget"), **memory}
-
-    def _on_state(self, state: State) -> None:
-        if state is State.READY and self._changing:
-            self._changing = False
-            QTimer.singleShot(0, self.reload)  # after the answer's end is told to everybody
 
     def _on_loaded(self) -> None:
         self.proving = False
@@ -124,7 +107,7 @@ class ModelCommands(QObject):
 
     def _on_proof_asked(self, row: Row) -> None:
         self.proving = True
-        ProofWindow(self._host, row.title, row.model, self._engine_settings(), self.library)
+        ProofWindow(self._host, row.title, row.model, self._settings.engine_settings(), self.library)
 
     def close(self) -> None:
         """Hide what is open."""

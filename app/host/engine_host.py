@@ -1,38 +1,34 @@
-"""The one place where Qt meets the engine.
+"""The one place where Qt meets the engine, and the one owner of what the engine is doing.
 
-The engine lives on a thread of its own from its first import to its last release, because MLX's streams belong to
-threads. Requests go there as a queue of calls. What it has to say comes back as one queued signal, so that every public
-signal below is emitted on the GUI's thread. Tokens are not signals: they pile up in a buffer that a timer empties.
+One job at a time is with the engine's thread. What it has to say comes back as one queued signal, so that every public
+signal below is emitted on the GUI's thread; what a job that is over still says is passed over. Tokens are not signals:
+they pile up in the job's own buffer, which a timer empties.
 """
 
-import gc
-import logging
-import queue
 import threading
-import time
-import traceback
-from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from enum import Enum, auto
-from functools import partial
-from pathlib import Path
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
+from app.host.deadline import Deadline
+from app.host.engine_protocol import Engine
+from app.host.engine_thread import EngineThread
+from app.host.events import UNDER_WAY, Answered, Event, Failed, GaveBack, Loaded, Proved, Proving
+from app.host.jobs import AnswerJob, Job, LoadJob, Messages, ProofJob
+from app.host.model_info import ModelInfo
 from app.host.recent_tokens import RecentTokens
-from app.widgets.language import spoken, tr
-from engine.errors import CancelledError, FlashbulbError
-from engine.system.awake import awake
+from engine.settings import GenerationOptions, Settings
 
 DRAIN_MS = 60
-PATIENCE_S = 5.0  # for what has to be stored before an answer begins
-log = logging.getLogger(__name__)
+
+__all__ = ["DRAIN_MS", "EngineHost", "ModelInfo", "State"]
 
 
 class State(Enum):
-    """What the engine is doing, as far as the window needs to know."""
+    """The engine's doing, as far as the window needs to know."""
 
     EMPTY = auto()
     LOADING = auto()
@@ -43,102 +39,68 @@ class State(Enum):
     CLOSED = auto()
 
 
-@dataclass(frozen=True)
-class ModelInfo:
-    """What the window shows of a loaded model. Sizes in bytes; `planned` by the budget's items.
-
-    gave_back: whether the neuron pool shrank since loading, for a system short of memory.
-    loss: the share by which perplexity is higher than with exact selection; None where it was not measured. outlook:
-    the engine's, on what other settings would bring. drive_folder: on the drive that the model is read from.
-    longer_window: one in tokens that would be worth it, and the bytes that the budget lacks for it.
-    """
-
-    name: str
-    model_bytes: int
-    context: int
-    selection: str
-    memory_budget: int | None
-    planned: dict[str, int]
-    footprint_bytes: int
-    window: int = 0
-    flash_bytes: int = 0
-    smallest_budget: int = 0
-    reader_threads: int | None = None
-    threshold_shift: float = 0.0
-    loss: float | None = None
-    gave_back: bool = False
-    outlook: object | None = None
-    longer_window: tuple[int, int] | None = None
-    drive_folder: Path | None = None
-
-    @property
-    def planned_bytes(self) -> int:
-        return sum(self.planned.values())
-
-    @property
-    def on_flash_bytes(self) -> int:
-        """Weights that have no room in memory and stay on flash, in bytes of the model's files; 0 if all have room."""
-        return max(0, self.flash_bytes - self.planned.get("neuron_pool", 0))
-
-
 class EngineHost(QObject):
-    """Owns the engine thread. Use it from the GUI's thread only; `engine` is the engine's module, or a stand-in."""
+    """Owns the engine thread. Use it from the GUI's thread only; `engine` is the engine's module, or a stand-in.
+
+    state: READY and ANSWERING mean that `model` is loaded, and nothing else waits to be.
+    """
 
     state_changed = Signal(State)
     loaded = Signal(ModelInfo)
     gave_back = Signal(ModelInfo)  # the loaded model holds less from now on
     load_failed = Signal(str, str)  # message, details
     text_arrived = Signal(str)
-    finished = Signal(object)  # engine.statistics.Summary
+    finished = Signal(object)  # engine.statistics.Summary, while `model` is still the one that answered
     answer_failed = Signal(str, str)  # message, details
     proving = Signal(float, str)  # share that is done, selection that runs
     proved = Signal(object)  # engine.inference.proof.Proof
     proof_failed = Signal(str, str)  # message, details; an empty message if it was cancelled
-    _reported = Signal(object)
+    _reported = Signal(object, object)  # Job, Event
 
-    def __init__(self, engine, parent: QObject | None = None):
+    def __init__(self, engine: Engine, parent: QObject | None = None):
         super().__init__(parent)
         self.state = State.EMPTY
         self.model: ModelInfo | None = None
         self.recent_tokens = RecentTokens()
-        self._engine = engine
-        self._loaded_model = None  # the engine's thread only
-        self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._pieces: deque = deque()
-        self._cancelled, self._proof_cancelled = threading.Event(), threading.Event()
-        self._last_load: Callable[[], None] | None = None
+        self._job: Job | None = None  # with the engine's thread
+        self._wanted: LoadJob | None = None  # as soon as that is over
+        self._last_load: tuple[str, Settings] | None = None
         self._drain_timer = QTimer(self, interval=DRAIN_MS)
         self._drain_timer.timeout.connect(self._drain)
         self._reported.connect(self._handle, Qt.ConnectionType.QueuedConnection)
-        self._thread = threading.Thread(target=self._run, name="engine")
-        self._thread.start()
+        self._thread = EngineThread(engine, self._report)
 
-    # ------------------------------------------------------------------ requests, on the GUI's thread
-    def load(self, model: str, **settings) -> None:
-        """Load a prepared model by path, or "starter"; `settings` are fields of engine.Settings."""
-        self._last_load = partial(self._load, model, settings)
+    # ------------------------------------------------------------------ requests
+    def load(self, model: str, settings: Settings | None = None) -> None:
+        """Load a model by its path or name, in the place of what is loaded or waits to be; an answer is stopped."""
+        self._last_load = model, settings or Settings()
         self.reload()
 
     def reload(self) -> None:
         """Repeat the last load, for instance after it failed."""
-        self._proof_cancelled.set()
-        self.model = None
-        self._set_state(State.LOADING)
-        self._calls.put(self._last_load)
+        if self._last_load is None or self.state is State.CLOSED:
+            return
+        self._wanted = LoadJob(*self._last_load)
+        if isinstance(self._job, AnswerJob):
+            self.stop()
+        else:
+            self._cancel()
+            self._begin_load()
 
-    def generate(self, messages: list[dict[str, str]], after: threading.Event | None = None, **options) -> None:
-        """Answer `messages`; `options` are fields of engine.GenerationOptions. One answer at a time.
+    def generate(
+        self, messages: Messages, options: GenerationOptions | None = None, after: threading.Event | None = None
+    ) -> None:
+        """Answer `messages`. One answer at a time.
 
         after: what is waited for first, on the engine's thread and for a few seconds at most.
         """
         if self.state is not State.READY:
             raise RuntimeError(f"cannot answer while {self.state.name.lower()}")
-        self._cancelled = threading.Event()
-        self._set_state(State.ANSWERING)
+        self._begin(AnswerJob(messages, options or GenerationOptions(), after))
         self._drain_timer.start()
-        self._calls.put(partial(self._generate, messages, options, self._cancelled, after))
+        self._set_state(State.ANSWERING)
 
-    def prove(self, model: str, **settings) -> None:
+    def prove(self, model: str, settings: Settings) -> None:
         """Show of a prepared model that streaming changes nothing; then put back what was loaded before.
 
         One model at a time is in memory, so that nothing else can be done meanwhile; loading another one cancels it.
@@ -146,210 +108,145 @@ class EngineHost(QObject):
         if self.state not in (State.EMPTY, State.READY, State.FAILED):
             raise RuntimeError(f"nothing can be proved while {self.state.name.lower()}")
         self.model = None
-        self._proof_cancelled = threading.Event()
+        self._begin(ProofJob(model, settings))
         self._set_state(State.LOADING)
-        self._calls.put(partial(self._prove, model, settings, self._proof_cancelled))
-        if self._last_load:
-            self._calls.put(self._last_load)
 
     def cancel_proof(self) -> None:
         """End the proof soon."""
-        self._proof_cancelled.set()
+        if isinstance(self._job, ProofJob):
+            self._cancel()
 
     def renew_profile(self) -> None:
         """The drive was measured: what is said of the loaded model's speed follows from that now."""
-        if self.model is None:
+        if self.model is None or self.model.drive_folder is None:
             return
         from engine.flash.profile import DriveProfile, profile_path
 
         profile = DriveProfile.load(profile_path(self.model.drive_folder))
-        self.model = replace(self.model, outlook=replace(self.model.outlook, profile=profile))
+        self.model = replace(self.model, outlook=replace(self.model.outlook, profile=profile))  # type: ignore[type-var]
 
     def stop(self) -> None:
         """End the answer after its present token."""
         if self.state is State.ANSWERING:
-            self._cancelled.set()
+            self._cancel()
             self._set_state(State.STOPPING)
 
-    def shutdown(self) -> None:
-        """Cancel what runs, and wait until the engine has let go of everything. The host is of no use afterwards."""
+    def finish(self) -> None:
+        """Cancel what runs, and let the engine go of everything. Nothing is told any more, and nothing can be asked."""
         if self.state is State.CLOSED:
             return
-        self._cancelled.set()
-        self._proof_cancelled.set()
-        self._calls.put(None)
+        self._cancel()
+        self._thread.finish()
         self._drain_timer.stop()
-        self._thread.join()
+        self._job = self._wanted = None
         self._set_state(State.CLOSED)
 
-    # ------------------------------------------------------------------ reports, on the GUI's thread
-    def _handle(self, report: Callable[[], None]) -> None:
-        if self.state is not State.CLOSED:
-            report()
+    def shutdown(self, deadline: Deadline | None = None) -> bool:
+        """Finish, and wait for it. Returns whether it has ended in time; what has not is left behind."""
+        self.finish()
+        return self._thread.join(deadline or Deadline())
+
+    # ------------------------------------------------------------------ one job at a time
+    def _begin(self, job: Job) -> None:
+        assert self._job is None
+        self._job = job
+        self._thread.submit(job)
+
+    def _begin_load(self) -> None:
+        """Now, or as soon as the present job is over."""
+        self.model = None
+        if self._job is None and self._wanted is not None:
+            job, self._wanted = self._wanted, None
+            self._begin(job)
+        self._set_state(State.LOADING)
+
+    def _cancel(self) -> None:
+        if self._job is not None:
+            self._job.cancelled.set()
 
     def _set_state(self, state: State) -> None:
         self.state = state
         self.state_changed.emit(state)
 
+    # ------------------------------------------------------------------ what comes back
+    def _report(self, job: Job, event: Event) -> None:
+        """On the engine's thread, which may outlive us."""
+        with suppress(RuntimeError):
+            self._reported.emit(job, event)
+
+    def _handle(self, job: Job, event: Event) -> None:
+        if job is not self._job:
+            return
+        if isinstance(event, UNDER_WAY):
+            self._tell_progress(event)
+            return
+        self._job = None
+        if isinstance(job, AnswerJob):
+            self._end_answer(job, event)
+        elif isinstance(job, ProofJob):
+            self._end_proof(event)
+        else:
+            self._end_load(event)
+
+    def _tell_progress(self, event: GaveBack | Proving) -> None:
+        if isinstance(event, Proving):
+            self.proving.emit(event.share, event.selection)
+        elif self.model is not None:
+            self.model = replace(self.model, planned=event.planned, gave_back=True)
+            self.gave_back.emit(self.model)
+
+    def _end_load(self, event: Event) -> None:
+        if self._wanted is not None:  # another one was chosen meanwhile
+            self._begin_load()
+        elif isinstance(event, Loaded):
+            self.model, self.recent_tokens = event.model, RecentTokens()
+            self._set_state(State.READY)
+            self.loaded.emit(event.model)
+        else:
+            self._set_state(State.FAILED)
+            self._tell_failure(event, self.load_failed.emit)
+
+    def _end_answer(self, job: AnswerJob, event: Event) -> None:
+        self._drain_timer.stop()
+        self._show(job)
+        if isinstance(event, Answered):
+            self.finished.emit(event.summary)
+        else:
+            self._tell_failure(event, self.answer_failed.emit)
+        if self._job is not None:  # whoever was told has asked for something else
+            return
+        if self._wanted is not None:
+            self._begin_load()
+        else:
+            self._set_state(State.READY)
+
+    def _end_proof(self, event: Event) -> None:
+        if isinstance(event, Proved):
+            self.proved.emit(event.proof)
+        else:
+            self._tell_failure(event, self.proof_failed.emit)
+        if self._job is not None:  # whoever was told has asked for something else
+            return
+        if self._wanted is None and self._last_load is not None:
+            self._wanted = LoadJob(*self._last_load)
+        if self._wanted is not None:
+            self._begin_load()
+        else:
+            self._set_state(State.EMPTY)
+
+    def _tell_failure(self, event: Event, tell: Callable[[str, str], None]) -> None:
+        assert isinstance(event, Failed)
+        tell(event.message, event.details)
+
     def _drain(self) -> None:
+        if isinstance(self._job, AnswerJob):
+            self._show(self._job)
+
+    def _show(self, job: AnswerJob) -> None:
         text = []
-        while self._pieces:
-            moment, piece = self._pieces.popleft()
+        while job.pieces:
+            moment, piece = job.pieces.popleft()
             self.recent_tokens.add(moment, piece.statistics, piece.prefill)
             text.append(piece.text)
         if joined := "".join(text):
             self.text_arrived.emit(joined)
-
-    def _on_loaded(self, model: ModelInfo) -> None:
-        self.model = model
-        self.recent_tokens = RecentTokens()
-        self._set_state(State.READY)
-        self.loaded.emit(model)
-
-    def _on_gave_back(self, planned: dict[str, int]) -> None:
-        self.model = replace(self.model, planned=planned, gave_back=True)
-        self.gave_back.emit(self.model)
-
-    def _on_load_failed(self, message: str, details: str) -> None:
-        self._set_state(State.FAILED)
-        self.load_failed.emit(message, details)
-
-    def _on_finished(self, summary) -> None:
-        self._end_answer()
-        self.finished.emit(summary)
-
-    def _on_answer_failed(self, message: str, details: str) -> None:
-        self._end_answer()
-        self.answer_failed.emit(message, details)
-
-    def _on_proved(self, proof) -> None:
-        self._end_proof()
-        self.proved.emit(proof)
-
-    def _on_proof_failed(self, message: str, details: str) -> None:
-        self._end_proof()
-        self.proof_failed.emit(message, details)
-
-    def _end_proof(self) -> None:
-        if self._last_load is None:
-            self._set_state(State.EMPTY)
-
-    def _end_answer(self) -> None:
-        self._drain_timer.stop()
-        self._drain()
-        self._set_state(State.READY)
-
-    # ------------------------------------------------------------------ the engine's thread
-    def _run(self) -> None:
-        while (call := self._calls.get()) is not None:
-            call()
-        self._unload()
-        self._engine.release()
-
-    def _load(self, model: str, settings: dict) -> None:
-        try:
-            self._unload()
-            with _no_looking_for_garbage():
-                self._loaded_model = self._engine.load(model, self._engine.Settings(**settings))
-            self._report(self._on_loaded, _describe(self._loaded_model))
-        except Exception as error:
-            self._report(self._on_load_failed, *_explain(error))
-
-    def _generate(
-        self, messages: list, options: dict, cancelled: threading.Event, after: threading.Event | None
-    ) -> None:
-        if after is not None:
-            after.wait(PATIENCE_S)
-        try:
-            generation = self._loaded_model.generate(messages, self._engine.GenerationOptions(**options), cancelled)
-            with awake("Writing an answer"):
-                budget = self._loaded_model.budget
-                for piece in generation:
-                    self._pieces.append((time.monotonic(), piece))
-                    if self._loaded_model.budget is not budget:
-                        budget = self._loaded_model.budget
-                        self._report(self._on_gave_back, dict(budget.items))
-            self._report(self._on_finished, generation.summary)
-        except Exception as error:
-            self._report(self._on_answer_failed, *_explain(error))
-
-    def _prove(self, model: str, settings: dict, cancelled: threading.Event) -> None:
-        try:
-            self._unload()
-            told = partial(self._report, self.proving.emit)
-            with awake("Proving a model"):
-                proof = self._engine.prove(model, self._engine.Settings(**settings), told, cancelled)
-            self._report(self._on_proved, proof)
-        except CancelledError:
-            self._report(self._on_proof_failed, "", "")
-        except Exception as error:
-            self._report(self._on_proof_failed, *_explain(error))
-
-    def _unload(self) -> None:
-        model, self._loaded_model = self._loaded_model, None
-        gc.unfreeze()
-        if model is not None:
-            model.close()
-
-    def _report(self, handler: Callable, *arguments) -> None:
-        self._reported.emit(partial(handler, *arguments))
-
-
-@contextmanager
-def _no_looking_for_garbage() -> Iterator[None]:
-    """Nor among what is made meanwhile, ever after: among all of MLX and mlx-lm it holds the window up for 50 ms."""
-    gc.disable()
-    try:
-        yield
-        gc.freeze()
-    finally:
-        gc.enable()
-
-
-def _describe(model) -> ModelInfo:
-    from engine.system.footprint import footprint  # here because the engine is imported on its own thread
-
-    return ModelInfo(
-        name=model.name,
-        model_bytes=model.model_bytes,
-        context=model.context,
-        selection=model.settings.selection,
-        memory_budget=model.settings.memory_budget,
-        planned=dict(model.budget.items),
-        footprint_bytes=footprint(),
-        window=model.settings.window,
-        flash_bytes=model.flash_bytes,
-        smallest_budget=model.budget.smallest,
-        reader_threads=model.settings.reader_threads,
-        threshold_shift=model.settings.threshold_shift,
-        loss=_loss_with(model.prepared, model.settings),
-        outlook=model.outlook,
-        longer_window=model.outlook.longer_window(model.settings),
-        drive_folder=_drive_folder(model.prepared.folder),
-    )
-
-
-def _drive_folder(model: Path) -> Path:
-    """Where files can be written on a model's drive: the models folder, unless the model is on another one."""
-    from engine.flash.profile import drive_of
-    from engine.system.folders import models_folder
-
-    return models_folder() if drive_of(models_folder()) == drive_of(model) else model.parent
-
-
-def _loss_with(prepared, settings) -> float | None:
-    """What predicting costs with these settings; None where it was not measured with them."""
-    if settings.selection != "predictor":
-        return 0.0
-    measured = prepared.manifest.calibration
-    return None if settings.threshold_shift or measured is None else measured.loss
-
-
-def _explain(error: Exception) -> tuple[str, str]:
-    """What to tell the user, and the details: the engine's own errors speak for themselves, others are bugs."""
-    if isinstance(error, FlashbulbError):
-        log.warning("%s", error)
-        return spoken(error), ""
-    log.error("a bug: %r", error, exc_info=error)
-    bug = tr("Something went wrong inside Flashbulb. The window goes on working; the details may help to report it.")
-    return bug, "".join(traceback.format_exception(error))

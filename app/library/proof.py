@@ -17,6 +17,7 @@ from app.widgets import units
 from app.widgets.dialogs import plain_buttons
 from app.widgets.labels import Label, quiet
 from app.widgets.progress import ThinBar
+from engine.settings import Settings
 
 WIDTH, MARGIN = 512, 24  # of the text, and around it
 FREE = (State.EMPTY, State.READY, State.FAILED)
@@ -25,7 +26,7 @@ FREE = (State.EMPTY, State.READY, State.FAILED)
 class ProofWindow(QDialog):
     """Begins at once, and shows what was found. Closing it ends the proof."""
 
-    def __init__(self, host: EngineHost, title: str, model: str, settings: dict, parent: QWidget | None = None):
+    def __init__(self, host: EngineHost, title: str, model: str, settings: Settings, parent: QWidget | None = None):
         super().__init__(parent)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setWindowTitle(self.tr("Prove {0}").format(title))
@@ -78,7 +79,7 @@ class ProofWindow(QDialog):
         self._host.proving.connect(self._on_proving)
         self._host.proved.connect(self._on_proved)
         self._host.proof_failed.connect(self._on_failed)
-        self._host.prove(self._model, **self._settings)
+        self._host.prove(self._model, self._settings)
 
     def _on_proving(self, share: float, run: str) -> None:
         if not self._running:

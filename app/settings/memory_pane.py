@@ -12,7 +12,6 @@ from app.settings.panes import Pane
 from app.settings.registry import BY_KEY, Preferences
 from app.widgets import units
 from app.widgets.labels import Label, at_both_ends, quiet
-from engine.settings import Settings as EngineSettings
 from engine.system.machine import memory_total
 
 STEPS = 1000  # of the budget's slider
@@ -164,9 +163,7 @@ class MemoryPane(Pane):
         """Of the loaded model with what is chosen; None without a model."""
         if self._host.model is None:
             return None
-        values = self._settings.section("memory")
-        chosen = EngineSettings(memory_budget=values.pop("budget"), **values)
-        return Forecast(self._host.model, chosen, _most())
+        return Forecast(self._host.model, self._settings.engine_settings(), _most())
 
     def limits(self) -> tuple[int, int]:
         """The smallest budget that works, and the largest that makes sense here, in bytes."""
@@ -334,11 +331,10 @@ class MemoryPane(Pane):
 
     def needs_reload(self) -> bool:
         """Whether the loaded model was loaded with other values."""
-        model, values = self._host.model, self._settings.section("memory")
+        model = self._host.model
         if model is None:
             return self._host.state is State.FAILED
-        values["memory_budget"] = values.pop("budget")
-        return any(getattr(model, name) != value for name, value in values.items())
+        return model.settings != self._settings.engine_settings()
 
     # ------------------------------------------------------------------ changing
     def _set(self, name: str, value) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from PySide6.QtCore import QT_TR_NOOP, QObject, QTimer, Signal
 
 from app.widgets import language
+from engine.settings import Settings as EngineSettings
 from engine.system.files import write_whole
 
 FILE, VERSION = "settings.json", 1
@@ -169,6 +170,11 @@ class Preferences(QObject):
     def section(self, name: str) -> dict:
         """The values below `name`, by the last part of their keys."""
         return {key.removeprefix(f"{name}."): self[key] for key in BY_KEY if key.startswith(f"{name}.")}
+
+    def engine_settings(self) -> EngineSettings:
+        """The settings that a model is loaded with."""
+        memory = self.section("memory")
+        return EngineSettings(memory_budget=memory.pop("budget"), **memory)
 
     def write(self) -> None:
         """Write what has changed, in one step: the file is the old one or the new one. Harmless when repeated."""

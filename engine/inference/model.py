@@ -1,13 +1,14 @@
 """The loaded model: prefill, decode, trim, within its memory budget."""
 
 from collections.abc import Callable
+from pathlib import Path
 from time import monotonic, perf_counter
 
 import mlx.core as mx
 
 from engine.arrays.products import use_fast_products
 from engine.errors import PromptError
-from engine.flash.profile import DEFAULT_THREADS, DriveProfile, profile_path
+from engine.flash.profile import DEFAULT_THREADS, DriveProfile, drive_of, profile_path
 from engine.flash.reader import open_reader
 from engine.inference.context import Context
 from engine.inference.generate import Generation
@@ -21,6 +22,7 @@ from engine.streaming.install import Installation
 from engine.streaming.passes import Pass
 from engine.system import pressure
 from engine.system.allocator import give_back_free_memory, long_lived
+from engine.system.folders import models_folder
 from engine.system.footprint import footprint
 from engine.tokens.tokenizer import read_tokenizer
 
@@ -79,6 +81,23 @@ class LoadedModel:
     @property
     def vocabulary(self) -> int:
         return self._args.vocab_size
+
+    @property
+    def measured_loss(self) -> float | None:
+        """The share by which perplexity is higher than with exact selection, as measured while preparing.
+
+        None where it was not measured with these settings.
+        """
+        if self.settings.selection != "predictor":
+            return 0.0
+        measured = self.prepared.manifest.calibration
+        return None if self.settings.threshold_shift or measured is None else measured.loss
+
+    @property
+    def drive_folder(self) -> Path:
+        """A folder for files on the drive that is read from: the models folder, unless the model is elsewhere."""
+        usual, folder = models_folder(), self.prepared.folder
+        return usual if drive_of(usual) == drive_of(folder) else folder.parent
 
     @property
     def direct_io(self) -> bool:

@@ -4,7 +4,6 @@ import math
 import threading
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import SimpleNamespace
 
 from engine.errors import CancelledError
@@ -12,6 +11,7 @@ from engine.flash.profile import DriveProfile
 from engine.planning.cost import Prediction
 from engine.settings import GenerationOptions, Settings
 from engine.statistics import Summary, TokenStatistics, means
+from engine.system.folders import models_folder
 
 LAYERS, NEURONS = 8, 3072
 MB = 1_000_000
@@ -138,7 +138,7 @@ class FakeModel:
         self._engine = engine
         self.settings = settings
         self.name = "Starter"
-        self.prepared = SimpleNamespace(manifest=SimpleNamespace(calibration=None), folder=Path("/"))
+        self.measured_loss, self.drive_folder = None, models_folder()
         self.outlook = FakeOutlook(engine.profile)
         self.model_bytes, self.flash_bytes, self.context = 24 * MB, 19 * MB, 512
         items = {"resident": 5.2 * MB, "predictors": 0.6 * MB, "neuron_pool": 4.9 * MB, "kv_cache": 1.0 * MB}
@@ -166,9 +166,6 @@ class FakeEngine:
 
     `seen` records the calls in their order, `threads` the threads that they came on.
     """
-
-    Settings = Settings
-    GenerationOptions = GenerationOptions
 
     def __init__(self, scripts=(), loads=(), profile=None, proofs=()):
         self.scripts, self.loads, self.profile = list(scripts), list(loads), profile

@@ -1,9 +1,10 @@
-from dataclasses import replace
+from dataclasses import asdict, fields, replace
 
 import pytest
 
 from app.chat.receipt import Receipt
-from app.host.engine_host import ModelInfo
+from app.host.model_info import ModelInfo
+from engine.settings import Settings
 from engine.statistics import Summary, means
 from tests.helpers.fake_engine import token_statistics
 
@@ -23,11 +24,9 @@ MODEL = ModelInfo(
     name="OPT 6.7B",
     model_bytes=13_300_000_000,
     context=2048,
-    selection="predictor",
-    memory_budget=6_500_000_000,
+    settings=Settings(memory_budget=6_500_000_000),
     planned={"neuron_pool": 2_700_000_000},
     footprint_bytes=0,
-    window=5,
     flash_bytes=8_600_000_000,
 )
 
@@ -35,7 +34,7 @@ MODEL = ModelInfo(
 def receipt(cost=None, selection="predictor", **changes) -> Receipt:
     fields = {"tokens": [1] * 12, "tokens_per_second": 3.31, "time_to_first_token_s": 1.8, "prompt_tokens": 30}
     summary = Summary(**{**fields, "finish_reason": "stop", "per_token": {**COST, **(cost or {})}, **changes})
-    return Receipt.of(summary, ModelInfo(**{**MODEL.__dict__, "selection": selection}))
+    return Receipt.of(summary, replace(MODEL, settings=replace(MODEL.settings, selection=selection)))
 
 
 def line(**changes) -> str:
@@ -53,6 +52,24 @@ def test_it_says_how_neurons_were_selected():
 
 def test_it_tells_the_measured_loss_of_predicting():
     assert Receipt(selection="predictor", loss=0.0021, per_token=COST).line().endswith("predicted, +0.2\u00a0% loss")
+
+
+FIGURES = [2**31, 2**60, -1, 1e300, float("nan"), float("inf"), 10**400, "5", None, [1], True]
+
+
+@pytest.mark.parametrize("value", FIGURES, ids=lambda value: repr(value)[:8])
+def test_a_figure_that_makes_no_sense_is_never_shown(value):
+    """What opening a chat does with the receipts that are in it."""
+    whole = asdict(receipt())
+    contents = [whole | {field.name: value} for field in fields(Receipt)]
+    contents += [whole | {"per_token": COST | {name: value}} for name in COST]
+    for content in contents:
+        read = Receipt.from_json(content)
+        if read is not None:
+            assert read.line()
+            assert read.rows()
+            assert read.hint() is not None
+            assert 0 <= read.context_tokens <= 2**32
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 
 from app.host.engine_host import State
 from engine.errors import PreparedModelError
+from engine.settings import GenerationOptions, Settings
 from tests.helpers.fake_engine import FakeEngine, Gate
 
 HELLO = [{"role": "user", "content": "Hello"}]
@@ -48,11 +49,11 @@ def test_settings_and_options_are_passed_on(qtbot, make_host):
     engine = FakeEngine()
     host = make_host(engine)
     with qtbot.waitSignal(host.loaded) as loaded:
-        host.load("starter", window=3, memory_budget=20_000_000, selection="exact")
+        host.load("starter", Settings(window=3, memory_budget=20_000_000, selection="exact"))
     model = loaded.args[0]
     assert (model.selection, model.memory_budget, model.planned_bytes) == ("exact", 20_000_000, 12_200_000)
     with qtbot.waitSignal(host.finished):
-        host.generate(HELLO, max_tokens=7)
+        host.generate(HELLO, GenerationOptions(max_tokens=7))
     assert engine.options[0].max_tokens == 7
 
 
@@ -78,14 +79,6 @@ def test_nobody_looks_for_garbage_while_a_model_is_loaded(qtbot, make_host, outc
     qtbot.waitUntil(lambda: len(done) == 1)
     assert not looking
     assert gc.isenabled()
-
-
-def test_wrong_settings_are_reported_like_any_other_failure(qtbot, make_host):
-    host = make_host(FakeEngine())
-    with qtbot.waitSignal(host.load_failed) as failed:
-        host.load("starter", window=-1)
-    assert "went wrong inside Flashbulb" in failed.args[0]
-    assert "a window holds 0 tokens or more" in failed.args[1]
 
 
 def test_loading_another_model_closes_the_first(qtbot, ready):

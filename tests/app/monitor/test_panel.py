@@ -4,6 +4,7 @@ from PySide6.QtCore import QTimer
 from app.host.engine_host import State
 from app.monitor.panel import MonitorPanel
 from engine.errors import FlashbulbError
+from engine.settings import Settings
 from engine.system import pressure
 from tests.helpers.fake_engine import FakeEngine, Gate, token_statistics
 
@@ -18,7 +19,7 @@ def open_panel(qtbot, make_host):
         qtbot.addWidget(panel)
         panel.show()
         with qtbot.waitSignal(host.loaded):
-            host.load("starter", **settings)
+            host.load("starter", Settings(**settings))
         return host, panel
 
     return make

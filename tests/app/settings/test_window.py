@@ -90,7 +90,7 @@ def test_the_predictors_threshold(qtbot, main, settings):
     assert "measured at the usual threshold only" in pane.threshold.words.text()
     qtbot.mouseClick(pane.reload, LEFT)
     qtbot.waitUntil(lambda: main.host.state is State.READY and main.host.model is not None)
-    assert (main.host.model.threshold_shift, main.host.model.loss) == (-4.0, None)
+    assert (main.host.model.settings.threshold_shift, main.host.model.loss) == (-4.0, None)
 
 
 def test_what_changes_elsewhere_is_shown(main, settings):

@@ -1,0 +1,91 @@
+"""The engine as the host needs it: the module `engine` is one, and so is the stand-in of the tests."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from engine.settings import GenerationOptions, Settings
+from engine.statistics import Summary, TokenStatistics
+
+if TYPE_CHECKING:
+    from engine.flash.profile import DriveProfile
+    from engine.planning.cost import Prediction
+
+
+class Piece(Protocol):
+    """Some text of an answer, and what the token that it came with cost. prefill: the prompt's cost is in it."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def statistics(self) -> TokenStatistics: ...
+    @property
+    def prefill(self) -> bool: ...
+
+
+class Generation(Protocol):
+    """An answer as it is written, and what all of it cost."""
+
+    @property
+    def summary(self) -> Summary: ...
+    def __iter__(self) -> Iterator[Piece]: ...
+
+
+class Budget(Protocol):
+    """Bytes by item: what is held. smallest: a budget in bytes that would still do."""
+
+    @property
+    def items(self) -> Mapping[str, float]: ...
+    @property
+    def smallest(self) -> int: ...
+
+
+class Outlook(Protocol):
+    """What a model would need and how fast it would be with other settings; any thread may ask. Sizes in bytes."""
+
+    @property
+    def profile(self) -> "DriveProfile | None": ...
+    def smallest_budget(self, settings: Settings, /) -> int: ...
+    def full_budget(self, settings: Settings, /) -> int: ...
+    def longer_window(self, settings: Settings, /) -> tuple[int, int] | None: ...
+    def plan(self, settings: Settings, /) -> Budget: ...
+    def predict(self, settings: Settings, /) -> "Prediction | None": ...
+
+
+class Model(Protocol):
+    """A loaded model. Sizes in bytes, context in tokens.
+
+    measured_loss: the share by which perplexity is higher than with exact selection; None where it was not measured
+    with these settings. drive_folder: where files can be written on the drive that the model is read from.
+    """
+
+    name: str
+    model_bytes: int
+    flash_bytes: int
+    context: int
+    settings: Settings
+
+    @property
+    def budget(self) -> Budget: ...  # another object from when the model holds less
+    @property
+    def outlook(self) -> Outlook: ...
+    @property
+    def measured_loss(self) -> float | None: ...
+    @property
+    def drive_folder(self) -> Path: ...
+    def generate(
+        self, prompt: Sequence[Mapping[str, str]], options: GenerationOptions, cancelled: threading.Event, /
+    ) -> Generation: ...
+    def close(self) -> None: ...
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Loads, proves and releases, on one thread. Raises FlashbulbError for what a person can act on."""
+
+    def load(self, path: str, settings: Settings, /) -> Model: ...
+    def prove(
+        self, model: str, settings: Settings, progress: Callable[[float, str], None], cancelled: threading.Event, /
+    ) -> object: ...
+    def release(self) -> None: ...

@@ -1,0 +1,131 @@
+"""The engine's thread: the engine lives on it from its first import to its last release, as MLX's streams belong to
+threads. Nothing that is raised there ends it, and every job ends with an event.
+"""
+
+import gc
+import logging
+import queue
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from app.host.deadline import Deadline
+from app.host.engine_protocol import Engine, Model
+from app.host.events import Answered, Event, Failed, GaveBack, Loaded, Proved, Proving
+from app.host.jobs import AnswerJob, Job, LoadJob, ProofJob
+from app.host.model_info import ModelInfo
+from app.widgets.language import spoken, tr
+from engine.errors import CancelledError, FlashbulbError
+from engine.system.awake import awake
+
+PATIENCE_S = 5.0  # for what has to be stored before an answer begins
+Report = Callable[[Job, Event], None]
+log = logging.getLogger(__name__)
+
+
+class EngineThread:
+    """Does jobs in their order. `report` is called on this thread."""
+
+    def __init__(self, engine: Engine, report: Report):
+        self._engine, self._report = engine, report
+        self._model: Model | None = None
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._thread.start()
+
+    def is_alive(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._thread.is_alive()
+
+    def submit(self, job: Job) -> None:
+        """Do this when everything before it is done."""
+        self._jobs.put(job)
+
+    def finish(self) -> None:
+        """Release everything after what was submitted, and end."""
+        self._jobs.put(None)
+
+    def join(self, deadline: Deadline) -> bool:
+        """Wait until it has ended. Returns whether it has; if not, it is left behind."""
+        return deadline.join(self._thread)
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            self._report(job, self._outcome_of(job))
+        try:
+            self._unload()
+            self._engine.release()
+        except BaseException as error:  # there is nobody left to tell
+            log.error("closing: %r", error, exc_info=error)
+
+    def _outcome_of(self, job: Job) -> Event:
+        try:
+            return self._do(job)
+        except CancelledError:
+            return Failed("")
+        except BaseException as error:  # also a panic of a library, which is no Exception
+            return _explained(error)
+
+    def _do(self, job: Job) -> Event:
+        if isinstance(job, LoadJob):
+            return self._load(job)
+        if isinstance(job, AnswerJob):
+            return self._answer(job)
+        assert isinstance(job, ProofJob)
+        return self._prove(job)
+
+    def _load(self, job: LoadJob) -> Event:
+        self._unload()
+        with _no_looking_for_garbage():
+            self._model = self._engine.load(job.model, job.settings)
+        return Loaded(ModelInfo.of(self._model))
+
+    def _answer(self, job: AnswerJob) -> Event:
+        job.wait_before(PATIENCE_S)
+        model = self._model
+        assert model is not None
+        generation, budget = model.generate(job.messages, job.options, job.cancelled), model.budget
+        with awake("Writing an answer"):
+            for piece in generation:
+                job.pieces.append((time.monotonic(), piece))
+                if model.budget is not budget:
+                    budget = model.budget
+                    self._report(job, GaveBack(dict(budget.items)))
+        return Answered(generation.summary)
+
+    def _prove(self, job: ProofJob) -> Event:
+        def told(share: float, selection: str) -> None:
+            self._report(job, Proving(share, selection))
+
+        self._unload()
+        with awake("Proving a model"):
+            return Proved(self._engine.prove(job.model, job.settings, told, job.cancelled))
+
+    def _unload(self) -> None:
+        model, self._model = self._model, None
+        gc.unfreeze()
+        if model is not None:
+            model.close()
+
+
+@contextmanager
+def _no_looking_for_garbage() -> Iterator[None]:
+    """Nor among what is made meanwhile, ever after: among all of MLX and mlx-lm it holds the window up for 50 ms."""
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        gc.enable()
+
+
+def _explained(error: BaseException) -> Failed:
+    """The words for the user, and the details: the engine's own errors speak for themselves, others are bugs."""
+    if isinstance(error, FlashbulbError):
+        log.warning("%s", error)
+        return Failed(spoken(error))
+    log.error("a bug: %r", error, exc_info=error)
+    bug = tr("Something went wrong inside Flashbulb. The window goes on working; the details may help to report it.")
+    return Failed(bug, "".join(traceback.format_exception(error)))

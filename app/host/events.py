@@ -1,0 +1,54 @@
+"""The engine's thread tells the host one of these. Each belongs to a job; those that end one say so."""
+
+from dataclasses import dataclass
+
+from app.host.model_info import ModelInfo
+from engine.statistics import Summary
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model is in memory."""
+
+    model: ModelInfo
+
+
+@dataclass(frozen=True)
+class GaveBack:
+    """The loaded model holds less from now on: bytes by item."""
+
+    planned: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Answered:
+    """An answer has ended."""
+
+    summary: Summary
+
+
+@dataclass(frozen=True)
+class Proving:
+    """The share of a proof that is done, and the selection that runs."""
+
+    share: float
+    selection: str
+
+
+@dataclass(frozen=True)
+class Proved:
+    """A proof has ended."""
+
+    proof: object  # engine.inference.proof.Proof, which takes MLX to import
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A job has ended without what it was for. details: of a mistake of ours; both empty where it was cancelled."""
+
+    message: str
+    details: str = ""
+
+
+Event = Loaded | GaveBack | Answered | Proving | Proved | Failed
+UNDER_WAY = (GaveBack, Proving)  # those that end nothing

@@ -1,0 +1,76 @@
+"""A loaded model, as the window shows it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from app.host.engine_protocol import Model, Outlook
+from engine.settings import Settings
+from engine.system.footprint import footprint
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """Sizes in bytes, context in tokens; `planned` by the budget's items. settings: those that it was loaded with.
+
+    gave_back: whether the neuron pool shrank since loading, for a system short of memory.
+    loss: the share by which perplexity is higher than with exact selection; None where it was not measured. outlook:
+    the engine's, on what other settings would bring. drive_folder: on the drive that the model is read from.
+    longer_window: one in tokens that would be worth it, and the bytes that the budget lacks for it.
+    """
+
+    name: str
+    model_bytes: int
+    context: int
+    planned: dict[str, float]
+    footprint_bytes: int
+    settings: Settings = field(default_factory=Settings)
+    flash_bytes: int = 0
+    smallest_budget: int = 0
+    loss: float | None = None
+    gave_back: bool = False
+    outlook: Outlook | None = None
+    longer_window: tuple[int, int] | None = None
+    drive_folder: Path | None = None
+
+    @classmethod
+    def of(cls, model: Model) -> "ModelInfo":
+        """Of a model that was just loaded; on the engine's thread."""
+        return cls(
+            name=model.name,
+            model_bytes=model.model_bytes,
+            context=model.context,
+            planned=dict(model.budget.items),
+            footprint_bytes=footprint(),
+            settings=model.settings,
+            flash_bytes=model.flash_bytes,
+            smallest_budget=model.budget.smallest,
+            loss=model.measured_loss,
+            outlook=model.outlook,
+            longer_window=model.outlook.longer_window(model.settings),
+            drive_folder=model.drive_folder,
+        )
+
+    @property
+    def planned_bytes(self) -> float:
+        """All items together."""
+        return sum(self.planned.values())
+
+    @property
+    def on_flash_bytes(self) -> float:
+        """Weights that have no room in memory and stay on flash, of the model's files; 0 if all have room."""
+        return max(0, self.flash_bytes - self.planned.get("neuron_pool", 0))
+
+    @property
+    def selection(self) -> str:
+        """The way a token's neurons are chosen."""
+        return self.settings.selection
+
+    @property
+    def window(self) -> int:
+        """Tokens for which a neuron stays."""
+        return self.settings.window
+
+    @property
+    def memory_budget(self) -> int | None:
+        """Bytes, or None where nothing was chosen."""
+        return self.settings.memory_budget

@@ -17,9 +17,14 @@ CONTROL, SHIFT, ALT = (
 
 
 @pytest.fixture
-def window(qtbot, open_window):
+def engine():
+    return FakeEngine(scripts=[["A **warm** loaf."], ["About soup."]])
+
+
+@pytest.fixture
+def window(qtbot, open_window, engine):
     """With two chats; the later one is open."""
-    window = open_window(FakeEngine(scripts=[["A **warm** loaf."], ["About soup."]]))
+    window = open_window(engine)
     for text in ("Tell me about *bread*", "Tell me about soup"):
         window.chat.new_chat()
         type_and_send(qtbot, window, text)
@@ -58,9 +63,9 @@ def test_a_title_is_changed_without_covering_what_stands_below(qtbot, window):
     assert editor.height() < row.height() / 2 + 4
 
 
-def test_the_chat_that_answers_is_marked_and_only_it_can_be_stopped(qtbot, window):
+def test_the_chat_that_answers_is_marked_and_only_it_can_be_stopped(qtbot, window, engine):
     gate = Gate()
-    window.host._engine.scripts.append(["One", gate, "two"])
+    engine.scripts.append(["One", gate, "two"])
     type_and_send(qtbot, window, "And more?")
     qtbot.waitUntil(gate.reached.is_set)
     answering = window.chat.conversation

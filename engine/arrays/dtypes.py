@@ -12,6 +12,11 @@ def stored_dtype(stored: str) -> mx.Dtype:
     return DTYPES[NAMES[stored]]
 
 
+def name_of(dtype: mx.Dtype) -> str:
+    """MLX's name of a dtype."""
+    return str(dtype).removeprefix("mlx.core.")
+
+
 UNSIGNED = {"U8": mx.uint8, "U16": mx.uint16, "U32": mx.uint32}  # packed weights, and scales of fp4 and fp8
 INTEGERS = {"I8": mx.int8, "I16": mx.int16, "I32": mx.int32, "I64": mx.int64, "U64": mx.uint64}
 BY_NAME = {**DTYPES, **{stored: DTYPES[name] for stored, name in NAMES.items()}, **UNSIGNED, **INTEGERS}

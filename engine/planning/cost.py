@@ -5,7 +5,9 @@ anything is downloaded: what fits, what streams, and how fast.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
+from engine.errors import CheckpointError
 from engine.flash.profile import DriveProfile, pool_key
 from engine.memory.budget import SHARE_WITHOUT_BUDGET
 from engine.memory.pool import ROW_BOOKKEEPING
@@ -48,7 +50,7 @@ class Prediction:
 
 
 def predict(
-    config: dict,
+    config: dict[str, Any],
     profile: DriveProfile,
     budget: int | None,
     window: int,
@@ -71,13 +73,15 @@ def predict(
     what must be resident. window: tokens. fixed: bytes of all but the neuron pools, where they are known. reuse: how
     the layers' neurons are used again, one for all or one a layer. run: mean number of bundles that one read brings.
     bundling, hot_neurons, early_reads: as in the engine's settings.
-    Raises CheckpointError if the config does not say how large the model is.
+    Raises CheckpointError for a config that makes no model, or one whose neurons are not streamed.
     """
     shape = ModelShape.from_config(config, dtype, compute_dtype)
+    if not shape.streams_neurons:
+        raise CheckpointError("How fast this model would be is not known: it streams no neurons.")
     layers = reuse if isinstance(reuse, list) else [reuse] * shape.layers
     predictors = int(PREDICTOR_SHARE * shape.model_bytes) if predictor_bytes is None else predictor_bytes
     if fixed is None:
-        fixed = shape.resident_bytes + predictors + shape.kv_cache_bytes(context or shape.context) + workspace
+        fixed = shape.resident_bytes + predictors + shape.context_bytes(context or shape.context) + workspace
     row = shape.row_bytes + ROW_BOOKKEEPING
     if budget is None:
         budget = fixed + int(SHARE_WITHOUT_BUDGET * shape.layers * shape.neurons * row)
@@ -97,7 +101,7 @@ def predict(
     reads = loaded / run if bundling else loaded * shape.parts
     io = profile.seconds(reads, loaded * shape.row_bytes / max(reads, 1), shape.layers)
     cpu = profile.processor
-    head = shape.embedding_bytes
+    head = shape.head_bytes
     if shape.parallel and early_reads:  # what attention hides is no wait
         io = max(0.0, io - shape.attention_bytes / cpu.resident_bytes_per_s[shape.compute_dtype])
     compute = (

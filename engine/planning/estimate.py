@@ -4,17 +4,20 @@ Where even the config is not known, that of a usual transformer with as many par
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from engine.flash.profile import DriveProfile
 from engine.memory.budget import FLOAT32_BELOW, SHARE_WITHOUT_BUDGET, SPARE_ROWS
 from engine.planning.cost import PREDICTOR_SHARE, WORKSPACE, predict
 from engine.planning.reuse import like_opt
-from engine.planning.shape import GATED, ModelShape
+from engine.planning.shape import CONTEXT, ModelShape
 
 USUAL_SPARSITY = 0.9  # where nobody has measured it
+GATED = ("bamboo", "llama", "mistral", "sparsellama")
 VOCABULARY = {True: 32_000, False: 50_272}  # of gated models, and of others: what is usual
 FFN = {True: 2.6875, False: 4.0}  # neurons for each element of the width
 ASPECT = 128  # width for each layer
+MAX_LAYERS = 1_000
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Estimate:
 
 
 def estimate(
-    config: dict,
+    config: dict[str, Any],
     sparsity: float | None,
     profile: DriveProfile | None,
     budget: int | None,
@@ -46,15 +49,15 @@ def estimate(
     computed = "float32" if small else None
     shape = ModelShape.from_config(config, dtype, computed)
     selected = max(0.001, 1 - (USUAL_SPARSITY if sparsity is None else sparsity))
-    predictors = int(PREDICTOR_SHARE * shape.model_bytes)
-    fixed = shape.resident_bytes + predictors + shape.kv_cache_bytes(shape.context) + WORKSPACE
-    smallest = fixed + int(min(1.0, SPARE_ROWS * selected) * shape.ffn_bytes)
-    whole = fixed + shape.ffn_bytes
+    predictors = int(PREDICTOR_SHARE * shape.model_bytes) if shape.streams_neurons else 0
+    fixed = shape.resident_bytes + predictors + shape.context_bytes(shape.context) + WORKSPACE
+    smallest = fixed + _smallest_pools(shape, selected)
+    whole = fixed + shape.bundle_bytes
     if budget is None:
-        budget = max(smallest, fixed + int(SHARE_WITHOUT_BUDGET * shape.ffn_bytes))
+        budget = max(smallest, fixed + int(SHARE_WITHOUT_BUDGET * shape.bundle_bytes))
     budget = min(budget, whole)
     speed = None
-    if profile and budget >= smallest:
+    if profile and shape.streams_neurons and budget >= smallest:
         expected = predict(
             config, profile, budget, window, reuse=like_opt(selected), dtype=dtype, compute_dtype=computed, fixed=fixed
         )
@@ -62,17 +65,28 @@ def estimate(
     return Estimate(smallest, whole, budget, speed)
 
 
-def usual_config(parameters: int, model_type: str) -> dict:
-    """A config like those of most transformers of that size."""
+def _smallest_pools(shape: ModelShape, selected: float) -> int:
+    """Bytes of the pools that hold what one token needs."""
+    if shape.streams_neurons:
+        return int(min(1.0, SPARE_ROWS * selected) * shape.bundle_bytes)
+    return sum(bundle.bytes * (bundle.chosen or bundle.count) for bundle in shape.bundles)
+
+
+def usual_config(parameters: int, model_type: str) -> dict[str, Any]:
+    """A config like those of most transformers of that size: a Llama's where a model_type has gated FFNs, else OPT's."""
     gated = model_type in GATED
     width = max(64, round(ASPECT * (parameters / (12 * ASPECT**2)) ** (1 / 3) / 64) * 64)
     embeddings = VOCABULARY[gated] * width * (2 if gated else 1)
-    return {
-        "model_type": model_type,
+    layers = min(MAX_LAYERS, max(1, round((parameters - embeddings) / (12 * width**2))))
+    kind = {"model_type": "llama", "hidden_act": "relu"} if gated else {"model_type": "opt"}
+    return kind | {
+        "activation_function": "relu",
         "hidden_size": width,
         "num_attention_heads": width // 64,
-        "num_hidden_layers": max(1, round((parameters - embeddings) / (12 * width**2))),
+        "num_hidden_layers": layers,
         "intermediate_size": round(FFN[gated] * width),
+        "ffn_dim": round(FFN[gated] * width),
+        "max_position_embeddings": CONTEXT,
         "vocab_size": VOCABULARY[gated],
         "torch_dtype": "bfloat16",
     }

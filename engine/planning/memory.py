@@ -1,22 +1,27 @@
 """What a prepared model will hold in memory under given settings, before anything is loaded."""
 
-from collections.abc import Mapping
+import math
 from dataclasses import dataclass
 
 import mlx.core as mx
-from mlx_lm.models.cache import KVCache
 
-from engine.arrays.dtypes import stored_dtype
+from engine.arrays.dtypes import NAMES, name_of, stored_dtype
+from engine.arrays.products import BLOCK
 from engine.memory.budget import FLOAT32_BELOW, SHARE_WITHOUT_BUDGET, SPARE_ROWS, MemoryBudget, PoolDemand, plan
 from engine.models.activations import Activation
+from engine.models.config import ModelArgs
+from engine.planning.shape import ModelShape
 from engine.settings import Settings
 from engine.store.manifest import PreparedModel
 from engine.store.reports import LayerReport
-from engine.store.stored_tensor import StoredTensor
 from engine.streaming.ring import BUFFERS
 
 PREFILL_TOKENS = 256  # a prompt is prefilled in blocks of this many tokens, each one reading every layer once
-OVERHEAD = 16_000_000  # bytes: reader threads, the interpreter's own growth, allocator slack
+OVERHEAD = 12_000_000  # bytes: reader threads, libraries' pages, the interpreter's own growth, allocator slack
+FLOAT32_BYTES = 4
+LOGITS_COPIES = 4  # as computed, as float32, as sampling changes them, and as probabilities
+TOKENIZER_SHARE = 8  # bytes of its tables for each byte of its files
+OPEN_STATES = 8  # hidden states of a block that are there at once: input, normed, queries, keys, values, sums
 
 
 @dataclass(frozen=True)
@@ -32,34 +37,38 @@ class MemoryPlan:
 
 @dataclass(frozen=True)
 class Sizes:
-    """What of a model its memory depends on, read from its files once: a plan for other settings is then arithmetic.
+    """What of a prepared model its memory depends on, read from its files once: a plan for other settings is then
+    arithmetic.
 
-    resident, predictors: weights, in elements. key_width: of a layer's keys, in elements. decisive: rows of a bundle
-    that exact selection keeps. tokenizer: bytes of its files.
+    predictors: weights, in elements. context: tokens that the model was made for. width, heads: of the hidden state, and
+    of keys. decisive: rows of a bundle that exact selection keeps. tokenizer: bytes of its files.
     """
 
     prepared: PreparedModel
-    resident: int
     predictors: int
-    key_width: int
     context: int
-    vocabulary: int
+    width: int
+    heads: int
     decisive: int
     tokenizer: int
 
     @classmethod
-    def of(cls, prepared: PreparedModel, args, activation: Activation) -> "Sizes":
-        """args: the architecture's ModelArgs."""
+    def of(cls, prepared: PreparedModel, args: ModelArgs, activation: Activation) -> "Sizes":
+        """args: the architecture's."""
         return cls(
             prepared,
-            _elements(prepared.resident),
-            _elements(prepared.predictors),
-            args.key_width,
+            sum(math.prod(tensor.shape) for tensor in prepared.predictors.values()),
             args.max_position_embeddings,
-            args.vocab_size,
+            args.hidden_size,
+            args.num_key_value_heads,
             activation.decisive,
             sum(file.stat().st_size for file in prepared.folder.glob("*token*.json")),
         )
+
+    def shape(self, dtype: mx.Dtype) -> ModelShape:
+        """The shape of the model, computed in `dtype`."""
+        stored = NAMES[self.prepared.bundles.dtype]
+        return ModelShape.from_config(self.prepared.config, stored, name_of(dtype))
 
 
 def plan_memory(sizes: Sizes, settings: Settings) -> MemoryPlan:
@@ -77,14 +86,15 @@ def _plan(sizes: Sizes, settings: Settings, roomy: int) -> MemoryPlan:
     """roomy: bytes that the workspace is in proportion to."""
     prepared = sizes.prepared
     bundles, dtype = prepared.bundles, compute_dtype(prepared, settings)
+    shape = sizes.shape(dtype)
     context = min(sizes.context, settings.context or sizes.context)
     piece = min(max(layer.bytes for layer in bundles.layers), max(2 << 20, roomy // 16) // BUFFERS, 8 << 20)
     cache_limit = min(256 << 20, max(4 << 20, roomy // 16))
     fixed = {
-        "resident": sizes.resident * dtype.size,
+        "resident": shape.resident_bytes,
         **_selector_bytes(sizes, settings, dtype),
-        "kv_cache": _kv_cache_bytes(sizes, context, dtype),
-        "workspace": _workspace_bytes(sizes, dtype, piece) + cache_limit + OVERHEAD,
+        "kv_cache": _kv_cache_bytes(shape, context),
+        "workspace": _workspace_bytes(sizes, shape, context, piece) + cache_limit + OVERHEAD,
     }
     demands = [_demand(prepared, settings, i) for i in range(len(bundles.layers))]
     share = 0.0 if settings.selection == "dense" else SHARE_WITHOUT_BUDGET
@@ -105,10 +115,6 @@ def selected_share(report: LayerReport, selection: str) -> float:
     return min(1.0, density + (report.false_positives if selection == "predictor" else 0.0))
 
 
-def _elements(tensors: Mapping[str, StoredTensor]) -> int:
-    return sum(tensor.size for tensor in tensors.values())
-
-
 def _selector_bytes(sizes: Sizes, settings: Settings, dtype: mx.Dtype) -> dict[str, int]:
     if settings.selection == "predictor":
         return {"predictors": sizes.predictors * dtype.size}
@@ -119,18 +125,36 @@ def _selector_bytes(sizes: Sizes, settings: Settings, dtype: mx.Dtype) -> dict[s
     return {}
 
 
-def _kv_cache_bytes(sizes: Sizes, context: int, dtype: mx.Dtype) -> int:
-    """Keys and values of a full context; the cache grows in steps, and one layer's is there twice while it does."""
-    layers, rows = len(sizes.prepared.bundles.layers), -(-context // KVCache.step) * KVCache.step
-    return 2 * (layers + 2) * rows * sizes.key_width * dtype.size
+def _kv_cache_bytes(shape: ModelShape, context: int) -> int:
+    """Keys and values of a full context, and one layer's keys or values again: while they grow they are there twice."""
+    return shape.context_bytes(context) + max(cache.bytes(context) for cache in shape.caches) // 2
 
 
-def _workspace_bytes(sizes: Sizes, dtype: mx.Dtype, piece: int) -> int:
-    """Stream buffers, activations of one prefill block, logits, and the tokenizer's tables."""
-    bundles = sizes.prepared.bundles
-    converted = 2 * piece if dtype.size != stored_dtype(bundles.dtype).size else 0
-    activations = PREFILL_TOKENS * 4 * (3 * (piece // bundles.layers[0].row_bytes) + 8 * bundles.width)
-    return BUFFERS * piece + converted + activations + 4 * 4 * sizes.vocabulary + 8 * sizes.tokenizer
+def _workspace_bytes(sizes: Sizes, shape: ModelShape, context: int, piece: int) -> int:
+    """Stream buffers, what one block of a prompt is computed with, logits, and the tokenizer's tables."""
+    return (
+        BUFFERS * piece
+        + _ffn_workspace(sizes, shape, piece)
+        + _attention_workspace(sizes, shape, context)
+        + LOGITS_COPIES * FLOAT32_BYTES * shape.vocabulary
+        + TOKENIZER_SHARE * sizes.tokenizer
+    )
+
+
+def _ffn_workspace(sizes: Sizes, shape: ModelShape, piece: int) -> int:
+    """Of one piece of a layer: each part's product, what the activation makes of them, the hidden values as numpy's and
+    as MLX's. Where weights are not computed in their own dtype, they are converted, at most a piece of them."""
+    hidden = PREFILL_TOKENS * (piece // shape.row_bytes + 1) * FLOAT32_BYTES
+    converted = min(2 * piece, 2 * FLOAT32_BYTES * BLOCK) if shape.dtype != "float32" else 0
+    if mx.metal.is_available():
+        converted = 2 * piece if shape.dtype != shape.compute_dtype else 0
+    return (shape.parts + 3) * hidden + converted + OPEN_STATES * PREFILL_TOKENS * sizes.width * FLOAT32_BYTES
+
+
+def _attention_workspace(sizes: Sizes, shape: ModelShape, context: int) -> int:
+    """Of one head: its keys and values in float32, its scores twice, and what hides the future."""
+    keys = max(cache.row_bytes for cache in shape.caches) * context // max(1, sizes.heads)
+    return 2 * keys + PREFILL_TOKENS * context * (2 * FLOAT32_BYTES + 1)
 
 
 def _demand(prepared: PreparedModel, settings: Settings, layer: int) -> PoolDemand:

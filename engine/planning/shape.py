@@ -1,104 +1,260 @@
-"""The shape of a model: what its config says about size."""
+"""The shape of a model: what it keeps on flash, in memory and of its context, counted on the model itself.
 
+The model is built from its config by its own class, and nothing of it is evaluated: that takes milliseconds and no
+memory for any size, and no architecture has to be known here.
+"""
+
+import json
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+import mlx.core as mx
+import mlx.nn as nn
+from mlx.utils import tree_flatten
+from mlx_lm.models.switch_layers import QuantizedSwitchLinear, SwitchLinear
 
 from engine.arrays.dtypes import DTYPES
 from engine.errors import CheckpointError
+from engine.models import ARCHITECTURES, build
+from engine.models.base import CausalModel
+from engine.models.caches import shaped_caches
+from engine.models.config import ModelArgs
+from engine.models.ffn import DenseFFN
+from engine.models.mlx_lm import build_mlx_lm, containers, stored_name
 from engine.store.bundle_file import padded_row_bytes
 
-CONTEXT = 2048  # tokens, where nobody says
-GATED = ("bamboo", "llama", "mistral", "sparsellama")
+CONTEXT = 2048  # tokens, where nobody says how many are wanted
+KEPT_SHAPES = 64  # of the configs asked for last: a list of models asks for each again and again
+PROBE_TOKENS = 3  # of a context whose caches are looked at
+CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length", "model_max_length")
+CHOSEN_KEYS = ("num_experts_per_tok", "top_k_experts", "moe_topk", "moe_k", "num_experts_per_token")
+
+SWITCHES, TABLES = (SwitchLinear, QuantizedSwitchLinear), (nn.Embedding, nn.QuantizedEmbedding)
+
+Config = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class BundleShape:
+    """The bundles of one module, which stay on flash.
+
+    kind: what a bundle is. path: of the module in the model. count: bundles. bytes: of one, in its slot. chosen: how
+    many of them a token needs, None where that differs from token to token, as of neurons.
+    """
+
+    kind: Literal["neuron", "expert"]
+    path: str
+    count: int
+    bytes: int
+    chosen: int | None = None
+
+    @property
+    def total_bytes(self) -> int:
+        """The bytes of all of them."""
+        return self.count * self.bytes
+
+
+@dataclass(frozen=True)
+class CacheShape:
+    """What one layer remembers of the context. row_bytes: of each token. fixed_bytes: however long it is. window:
+    tokens after which the oldest make way, None where all are kept. step: tokens for which room is made at once."""
+
+    row_bytes: int
+    fixed_bytes: int = 0
+    window: int | None = None
+    step: int = 256
+
+    def bytes(self, tokens: int) -> int:
+        """The bytes for a context of so many tokens."""
+        rows = -(-tokens // self.step) * self.step
+        return self.fixed_bytes + self.row_bytes * (rows if self.window is None else min(rows, self.window))
 
 
 @dataclass(frozen=True)
 class ModelShape:
-    """What a config says about size. parts: rows of a bundle. key_width: of a layer's keys, in elements. parallel:
-    whether attention and FFN are side by side."""
+    """Sizes of a model, in bytes.
 
-    layers: int
-    width: int
-    neurons: int
-    parts: int
+    bundles: of each module whose weights are streamed, in the model's order. caches: of each layer. resident_bytes: all
+    weights that are no bundles, as they are in memory. looked_up_bytes: of these, tables of which a token takes a row and
+    which are nothing else. head_bytes: of these, the matrix that makes logits. vocabulary: tokens that it tells apart, 0
+    where nobody says. context: tokens, at most `CONTEXT`. parts: matrices that a bundle is made of. dtype, compute_dtype: of weights as stored, and as computed. parallel:
+    whether attention and FFN are side by side.
+    """
+
+    bundles: tuple[BundleShape, ...]
+    caches: tuple[CacheShape, ...]
+    resident_bytes: int
+    looked_up_bytes: int
+    head_bytes: int
     vocabulary: int
-    key_width: int
-    tied: bool
     context: int
+    parts: int
     dtype: str
     compute_dtype: str
     parallel: bool = False
 
     @classmethod
-    def from_config(cls, config: dict, dtype: str | None = None, compute_dtype: str | None = None) -> "ModelShape":
-        """dtype: as stored, None takes the config's; compute_dtype: as computed and resident, None for the same.
+    def from_config(cls, config: Config, dtype: str | None = None, compute_dtype: str | None = None) -> "ModelShape":
+        """The shape of a Hugging Face config.json, parsed. dtype: as stored, None takes the config's; compute_dtype: as
+        computed and resident, None for the same. Quantised weights stay as they are stored.
 
-        Raises CheckpointError if the config does not say enough.
+        Raises CheckpointError for a config that no architecture makes a model of.
         """
-        dtype = dtype or config.get("torch_dtype") or config.get("dtype") or "float16"
         try:
-            width, heads = config["hidden_size"], config["num_attention_heads"]
-            head = config.get("head_dim") or width // heads
-            neurons = config.get("ffn_dim") or config.get("ffn_hidden_size") or config.get("intermediate_size")
-            return cls(
-                layers=config["num_hidden_layers"],
-                width=width,
-                neurons=neurons or 4 * width,
-                parts=3 if config["model_type"] in GATED else 2,
-                vocabulary=config["vocab_size"],
-                key_width=head * _key_heads(config, heads),
-                tied=config.get("tie_word_embeddings", config["model_type"] in ("opt", "falcon")),
-                context=min(config.get("max_position_embeddings") or CONTEXT, CONTEXT),
-                dtype=dtype if dtype in DTYPES else "float16",
-                compute_dtype=compute_dtype or (dtype if dtype in DTYPES else "float16"),
-                parallel=_parallel(config),
-            )
-        except (KeyError, TypeError) as error:
-            raise CheckpointError(
-                "config.json does not say how large the model is: {error} is missing.", error=error
-            ) from error
+            text = json.dumps(config, sort_keys=True)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise CheckpointError("config.json is no table of plain values: {error}", error=error) from error
+        return _shape(text, dtype, compute_dtype)
+
+    @property
+    def streams_neurons(self) -> bool:
+        """Whether neurons are the bundles."""
+        return any(bundle.kind == "neuron" for bundle in self.bundles)
+
+    @property
+    def layers(self) -> int:
+        """Modules with bundles: the layers, but for those that are resident."""
+        return len(self.bundles)
+
+    @property
+    def neurons(self) -> int:
+        """Bundles of a layer."""
+        return self.bundles[0].count
 
     @property
     def row_bytes(self) -> int:
-        return padded_row_bytes(self.parts * self.width * DTYPES[self.dtype].size)
+        """Of one bundle in its slot."""
+        return self.bundles[0].bytes
 
     @property
-    def item_bytes(self) -> int:
-        """Of an element of the resident weights."""
-        return DTYPES[self.compute_dtype].size
-
-    @property
-    def ffn_bytes(self) -> int:
+    def bundle_bytes(self) -> int:
         """Of all bundles, with their padding."""
-        return self.layers * self.neurons * self.row_bytes
+        return sum(bundle.total_bytes for bundle in self.bundles)
 
     @property
     def attention_bytes(self) -> int:
-        return self.layers * self.width * (2 * self.width + 2 * self.key_width) * self.item_bytes
-
-    @property
-    def embedding_bytes(self) -> int:
-        """One table; it is the head as well where the two are tied."""
-        return self.vocabulary * self.width * self.item_bytes
-
-    @property
-    def resident_bytes(self) -> int:
-        return self.attention_bytes + self.embedding_bytes * (1 if self.tied else 2)
+        """Of what is multiplied for each token beside bundles and head."""
+        return self.resident_bytes - self.looked_up_bytes - self.head_bytes
 
     @property
     def model_bytes(self) -> int:
         """What naive loading reads for every token."""
-        return self.resident_bytes + self.ffn_bytes
+        return self.resident_bytes + self.bundle_bytes
 
-    def kv_cache_bytes(self, context: int) -> int:
-        return 2 * self.layers * context * self.key_width * self.item_bytes
-
-
-def _parallel(config: dict) -> bool:
-    if config["model_type"] == "falcon":
-        return bool(config.get("new_decoder_architecture") or config.get("parallel_attn", True))
-    return config["model_type"] == "phi"
+    def context_bytes(self, tokens: int) -> int:
+        """Of keys and values, and what else layers remember, of so many tokens."""
+        return sum(cache.bytes(tokens) for cache in self.caches)
 
 
-def _key_heads(config: dict, heads: int) -> int:
-    if config["model_type"] == "falcon" and not config.get("new_decoder_architecture"):
-        return 1 if config.get("multi_query", True) else heads
-    return config.get("num_key_value_heads") or config.get("num_kv_heads") or heads
+@lru_cache(KEPT_SHAPES)
+def _shape(text: str, dtype: str | None, compute_dtype: str | None) -> ModelShape:
+    config = json.loads(text)
+    stored = dtype or stored_name(config)
+    stored = stored if stored in DTYPES else "float16"
+    if _streams_neurons(config):
+        return _of_neurons(*build(config), stored, compute_dtype or stored)
+    return _of_experts(build_mlx_lm(config), config, stored)
+
+
+def _streams_neurons(config: Config) -> bool:
+    """Whether neurons of its FFN are bundles; the same model_type may also be mlx-lm's, with another activation."""
+    model_type = config.get("model_type")
+    if not isinstance(model_type, str) or model_type not in ARCHITECTURES:
+        return False
+    family = ARCHITECTURES[model_type]
+    quantised = config.get("quantization") or config.get("quantization_config")
+    return family.key not in config or (config[family.key] in family.activations and not quantised)
+
+
+def _of_neurons(model: CausalModel, args: ModelArgs, stored: str, computed: str) -> ModelShape:
+    weights = dict(tree_flatten(model.parameters()))
+    item = DTYPES[computed].size
+    resident = sum(w.size for name, w in weights.items() if ".ffn." not in name)
+    biases = [bias.size for layer in model.layers for bias in layer.ffn.biases() if bias is not None]
+    head = weights[f"{model.head}.weight"].size
+    tables = {f"{path}.weight" for path, module in model.named_modules() if isinstance(module, nn.Embedding)}
+    looked_up = sum(weights[name].size for name in tables - {f"{model.head}.weight"})
+    return ModelShape(
+        bundles=tuple(_neurons(f"model.layers.{i}.ffn", layer.ffn, stored) for i, layer in enumerate(model.layers)),
+        caches=tuple(_cache(cache, item) for cache in shaped_caches(model)),
+        resident_bytes=(resident + sum(biases)) * item,
+        looked_up_bytes=looked_up * item,
+        head_bytes=head * item,
+        vocabulary=args.vocab_size,
+        context=min(args.max_position_embeddings, CONTEXT),
+        parts=len(model.layers[0].ffn.activation.parts),
+        dtype=stored,
+        compute_dtype=computed,
+        parallel=getattr(args, "parallel_attn", args.model_type == "phi"),
+    )
+
+
+def _neurons(path: str, ffn: DenseFFN, stored: str) -> BundleShape:
+    parts = ffn.bundle_parts()
+    neurons, width = parts[0].shape
+    return BundleShape("neuron", path, neurons, padded_row_bytes(len(parts) * width * DTYPES[stored].size))
+
+
+def _of_experts(model: nn.Module, config: Config, stored: str) -> ModelShape:
+    """Of a model of mlx-lm's: its experts are the bundles, if it has any."""
+    caches = tuple(_cache(cache) for cache in shaped_caches(model, PROBE_TOKENS))
+    found = [(path, _switches(module)) for path, module in containers(model)]
+    experts = sum(_bytes(linear) for _, linears in found for linear in linears)
+    tables = {path: _bytes(module) for path, module in model.named_modules() if isinstance(module, TABLES)}
+    head = {path: _bytes(module) for path, module in model.named_modules() if path.split(".")[-1] == "lm_head"}
+    tied = {} if head else {path: size for path, size in tables.items() if path.endswith("embed_tokens")}
+    return ModelShape(
+        bundles=tuple(_experts(path, linears, _first(config, CHOSEN_KEYS)) for path, linears in found),
+        caches=caches,
+        resident_bytes=_bytes(model) - experts,
+        looked_up_bytes=sum(size for path, size in tables.items() if path not in tied),
+        head_bytes=sum((head or tied).values()),
+        vocabulary=_first(config, ("vocab_size",)) or 0,
+        context=min(_first(config, CONTEXT_KEYS) or CONTEXT, CONTEXT),
+        parts=len(found[0][1]) if found else 0,
+        dtype=stored,
+        compute_dtype=stored,
+    )
+
+
+def _switches(container: nn.Module) -> list[nn.Module]:
+    """The matrices of a container of experts; what else is in it, such as a norm, is resident."""
+    return [child for child in container.children().values() if isinstance(child, SWITCHES)]
+
+
+def _experts(path: str, linears: list[nn.Module], chosen: int | None) -> BundleShape:
+    count = linears[0].weight.shape[0]
+    return BundleShape("expert", path, count, padded_row_bytes(sum(map(_bytes, linears)) // count), chosen)
+
+
+def _cache(cache: Any, item: int | None = None) -> CacheShape:
+    """The shape of an unevaluated cache of mlx-lm's. item: bytes of its elements, None for those that it has."""
+    if inner := getattr(cache, "caches", None):
+        shapes = [_cache(each, item) for each in inner]
+        windows = [shape.window for shape in shapes if shape.row_bytes]
+        return CacheShape(
+            sum(shape.row_bytes for shape in shapes),
+            sum(shape.fixed_bytes for shape in shapes),
+            windows[0] if windows else None,
+        )
+    keys = getattr(cache, "keys", None)
+    if keys is None:
+        arrays = [array for _, array in tree_flatten(cache.state) if isinstance(array, mx.array)]
+        return CacheShape(0, sum(array.nbytes for array in arrays))
+    rows = sum(array.size * (item or array.dtype.size) for array in (keys, cache.values)) // keys.shape[2]
+    return CacheShape(rows, window=getattr(cache, "max_size", None))
+
+
+def _bytes(module: nn.Module) -> int:
+    return sum(array.nbytes for _, array in tree_flatten(module.parameters()))
+
+
+def _first(config: Config, keys: tuple[str, ...]) -> int | None:
+    """The first of some numbers that a config, or its part about text, gives; of a list by layer, its largest."""
+    for part in (config, config.get("text_config")):
+        for value in (part.get(key) for key in keys) if isinstance(part, dict) else ():
+            numbers = value if isinstance(value, list) else [value]
+            if numbers and all(isinstance(number, int) and number > 0 for number in numbers):
+                return max(numbers)
+    return None

@@ -69,9 +69,9 @@ def test_a_folder_that_does_not_exist_yet_is_on_its_parents_drive(tmp_path):
 def test_opt_6_7b_has_the_papers_size():
     shape = ModelShape.from_config(SHAPES["opt-6.7b"].config)
     assert shape.row_bytes == 16384
-    assert shape.ffn_bytes == pytest.approx(8.59e9, rel=0.001)
+    assert shape.bundle_bytes == pytest.approx(8.59e9, rel=0.001)
     assert shape.model_bytes == pytest.approx(13.3e9, rel=0.01)
-    assert shape.kv_cache_bytes(2048) == pytest.approx(0.0806 * 13.3e9, rel=0.01)  # 8 % of the model (paper)
+    assert shape.context_bytes(2048) == pytest.approx(0.0806 * 13.3e9, rel=0.01)  # 8 % of the model (paper)
 
 
 @pytest.mark.parametrize("name", ["falcon-7b", "llama-2-7b", "opt-1.3b"])
@@ -86,12 +86,12 @@ def test_a_prediction_is_the_sum_of_its_parts():
     shape = ModelShape.from_config(config, "bfloat16")
     assert p.fits
     assert p.window == 4
-    assert p.bytes_read == pytest.approx(0.024 * shape.ffn_bytes)
+    assert p.bytes_read == pytest.approx(0.024 * shape.bundle_bytes)
     assert p.reads == pytest.approx(12583, rel=0.001)  # the paper's
     assert p.io_ms == pytest.approx(1e3 * p.reads / IOPS)
-    assert p.pool_bytes == pytest.approx(0.24 * shape.ffn_bytes, rel=0.01)
+    assert p.pool_bytes == pytest.approx(0.24 * shape.bundle_bytes, rel=0.01)
     assert p.compute_ms == pytest.approx(
-        1e3 * (shape.resident_bytes / 10e9 + 0.24 * shape.ffn_bytes / 5e9 + 32e-4 + 3e-4)
+        1e3 * ((shape.resident_bytes - shape.looked_up_bytes) / 10e9 + 0.24 * shape.bundle_bytes / 5e9 + 32e-4 + 3e-4)
     )
     assert p.memory_ms == pytest.approx(1e3 * (32 * 2e-5 + 0.24 * 32 * 16384 * 1e-9))
     assert p.tokens_per_second == pytest.approx(1000 / (p.io_ms + p.memory_ms + p.compute_ms))
@@ -145,5 +145,5 @@ def test_without_bundling_a_neuron_is_as_many_reads_as_it_has_parts():
 
 
 def test_a_config_that_says_too_little_is_refused():
-    with pytest.raises(CheckpointError, match="num_attention_heads"):
-        predict({"model_type": "opt", "hidden_size": 8}, profile(), None, 4)
+    with pytest.raises(CheckpointError, match="hidden_size|num_attention_heads"):
+        predict({"model_type": "opt", "activation_function": "relu", "hidden_size": 8}, profile(), None, 4)

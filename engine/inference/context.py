@@ -1,7 +1,7 @@
 """The context: keys and values of the tokens so far, with room made before it is needed."""
 
 import mlx.core as mx
-import mlx.nn as nn
+from mlx.nn.layers.base import Module
 from mlx_lm.models.cache import KVCache
 
 from engine.models.caches import shaped_caches
@@ -12,7 +12,7 @@ class Context:
     """The caches of all layers. mlx-lm's own grow by themselves, all layers within one graph; here each array grows by
     itself, before the pass that needs it: at most one is in memory twice."""
 
-    def __init__(self, network: nn.Module, dtype: mx.Dtype):
+    def __init__(self, network: Module, dtype: mx.Dtype):
         """network: not yet evaluated, nor streamed. dtype: of keys and values."""
         shapes = [(cache.keys.shape, cache.values.shape) for cache in shaped_caches(network)]
         self.caches = [_empty(keys, values, dtype) for keys, values in shapes]

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
-import mlx.nn as nn
+from mlx.nn import quantize
+from mlx.nn.layers.base import Module
 from mlx_lm.models.switch_layers import SwitchGLU, SwitchMLP
 from mlx_lm.utils import MODEL_ARCHITECTURE_REMAPPING, MODEL_REMAPPING
 
@@ -22,7 +23,7 @@ MODES = {"affine": (64, 4), "mxfp4": (32, 4), "nvfp4": (16, 4), "mxfp8": (32, 8)
 PACKED = ("mxfp4", "mxfp8")  # Hugging Face's quant_method whose weights stay packed as they are
 
 
-def build_mlx_lm(config: dict[str, Any], path: Path = Path("config.json")) -> nn.Module:
+def build_mlx_lm(config: dict[str, Any], path: Path = Path("config.json")) -> Module:
     """mlx-lm's model of a config, quantised as the config says, with unevaluated random weights of the dtype that they
     are stored in. path: of the config, for errors.
 
@@ -31,7 +32,7 @@ def build_mlx_lm(config: dict[str, Any], path: Path = Path("config.json")) -> nn
     architecture = _architecture(config)
     with parsing(path, CheckpointError, Text("Download the model again.")):
         _check_bounds(config)
-        model: nn.Module = architecture.Model(architecture.ModelArgs.from_dict(dict(config)))
+        model: Module = architecture.Model(architecture.ModelArgs.from_dict(dict(config)))
         model.set_dtype(DTYPES.get(stored_name(config), mx.bfloat16))
         if quantisation := quantisation_of(config):
             _quantise(model, quantisation)
@@ -60,7 +61,7 @@ def quantisation_of(config: dict[str, Any]) -> dict[str, Any] | None:
     return None
 
 
-def containers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+def containers(model: Module) -> Iterator[tuple[str, Module]]:
     """Every container of experts by its path, in the model's order."""
     for path, module in reversed(model.named_modules()):  # mlx names the last first
         if isinstance(module, SwitchGLU | SwitchMLP):
@@ -92,13 +93,13 @@ def _check_bounds(value: Any, key: str = "") -> None:
         raise CheckpointError("config.json has {value} for {key}, which no model has.", value=value, key=shown(key))
 
 
-def _quantise(model: nn.Module, quantisation: dict[str, Any]) -> None:
+def _quantise(model: Module, quantisation: dict[str, Any]) -> None:
     mode = quantisation.get("mode") or "affine"
     usual_size, usual_bits = MODES[mode]
     size, bits = quantisation.get("group_size") or usual_size, quantisation.get("bits") or usual_bits
     finer = getattr(model, "quant_predicate", None)
 
-    def chosen(path: str, module: nn.Module) -> bool | dict[str, Any]:
+    def chosen(path: str, module: Module) -> bool | dict[str, Any]:
         if path in quantisation:
             return quantisation[path]
         if not hasattr(module, "to_quantized") or module.weight.shape[-1] % size:
@@ -107,4 +108,4 @@ def _quantise(model: nn.Module, quantisation: dict[str, Any]) -> None:
             return module.weight.ndim == 3
         return finer(path, module) if finer else True
 
-    nn.quantize(model, size, bits, mode=mode, class_predicate=chosen)
+    quantize(model, size, bits, mode=mode, class_predicate=chosen)

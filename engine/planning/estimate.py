@@ -73,7 +73,7 @@ def _smallest_pools(shape: ModelShape, selected: float) -> int:
 
 
 def usual_config(parameters: int, model_type: str) -> dict[str, Any]:
-    """A config like those of most transformers of that size: a Llama's where a model_type has gated FFNs, else OPT's."""
+    """A config like those of most transformers of that size: Llama's where its kind has gated FFNs, else OPT's."""
     gated = model_type in GATED
     width = max(64, round(ASPECT * (parameters / (12 * ASPECT**2)) ** (1 / 3) / 64) * 64)
     embeddings = VOCABULARY[gated] * width * (2 if gated else 1)

@@ -40,8 +40,8 @@ class Sizes:
     """What of a prepared model its memory depends on, read from its files once: a plan for other settings is then
     arithmetic.
 
-    predictors: weights, in elements. context: tokens that the model was made for. width, heads: of the hidden state, and
-    of keys. decisive: rows of a bundle that exact selection keeps. tokenizer: bytes of its files.
+    predictors: weights, in elements. context: tokens that the model was made for. width: of the hidden state. heads: of
+    keys. decisive: rows of a bundle that exact selection keeps. tokenizer: bytes of its files.
     """
 
     prepared: PreparedModel

@@ -7,10 +7,13 @@ memory for any size, and no architecture has to be known here.
 import json
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Literal
 
 import mlx.core as mx
-import mlx.nn as nn
+from mlx.nn.layers.base import Module
+from mlx.nn.layers.embedding import Embedding
+from mlx.nn.layers.quantized import QuantizedEmbedding
 from mlx.utils import tree_flatten
 from mlx_lm.models.switch_layers import QuantizedSwitchLinear, SwitchLinear
 
@@ -23,6 +26,8 @@ from engine.models.config import ModelArgs
 from engine.models.ffn import DenseFFN
 from engine.models.mlx_lm import build_mlx_lm, containers, stored_name
 from engine.store.bundle_file import padded_row_bytes
+from engine.system.documents import parsing
+from engine.text import Text
 
 CONTEXT = 2048  # tokens, where nobody says how many are wanted
 KEPT_SHAPES = 64  # of the configs asked for last: a list of models asks for each again and again
@@ -30,7 +35,7 @@ PROBE_TOKENS = 3  # of a context whose caches are looked at
 CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length", "model_max_length")
 CHOSEN_KEYS = ("num_experts_per_tok", "top_k_experts", "moe_topk", "moe_k", "num_experts_per_token")
 
-SWITCHES, TABLES = (SwitchLinear, QuantizedSwitchLinear), (nn.Embedding, nn.QuantizedEmbedding)
+SWITCHES, TABLES = (SwitchLinear, QuantizedSwitchLinear), (Embedding, QuantizedEmbedding)
 
 Config = dict[str, Any]
 
@@ -76,10 +81,10 @@ class ModelShape:
     """Sizes of a model, in bytes.
 
     bundles: of each module whose weights are streamed, in the model's order. caches: of each layer. resident_bytes: all
-    weights that are no bundles, as they are in memory. looked_up_bytes: of these, tables of which a token takes a row and
-    which are nothing else. head_bytes: of these, the matrix that makes logits. vocabulary: tokens that it tells apart, 0
-    where nobody says. context: tokens, at most `CONTEXT`. parts: matrices that a bundle is made of. dtype, compute_dtype: of weights as stored, and as computed. parallel:
-    whether attention and FFN are side by side.
+    weights that are no bundles, as they are in memory. looked_up_bytes: of these, tables of which a token takes a row
+    and which are nothing else. head_bytes: of these, the matrix that makes logits. vocabulary: tokens, 0 where nobody
+    says. context: tokens, at most `CONTEXT`. parts: matrices that a bundle is made of. dtype, compute_dtype: of weights
+    as stored, and as computed. parallel: whether attention and FFN are side by side.
     """
 
     bundles: tuple[BundleShape, ...]
@@ -152,9 +157,10 @@ def _shape(text: str, dtype: str | None, compute_dtype: str | None) -> ModelShap
     config = json.loads(text)
     stored = dtype or stored_name(config)
     stored = stored if stored in DTYPES else "float16"
-    if _streams_neurons(config):
-        return _of_neurons(*build(config), stored, compute_dtype or stored)
-    return _of_experts(build_mlx_lm(config), config, stored)
+    with parsing(Path("config.json"), CheckpointError, Text("Download the model again.")):
+        if _streams_neurons(config):
+            return _of_neurons(*build(config), stored, compute_dtype or stored)
+        return _of_experts(build_mlx_lm(config), config, stored)
 
 
 def _streams_neurons(config: Config) -> bool:
@@ -173,7 +179,7 @@ def _of_neurons(model: CausalModel, args: ModelArgs, stored: str, computed: str)
     resident = sum(w.size for name, w in weights.items() if ".ffn." not in name)
     biases = [bias.size for layer in model.layers for bias in layer.ffn.biases() if bias is not None]
     head = weights[f"{model.head}.weight"].size
-    tables = {f"{path}.weight" for path, module in model.named_modules() if isinstance(module, nn.Embedding)}
+    tables = {f"{path}.weight" for path, module in model.named_modules() if isinstance(module, Embedding)}
     looked_up = sum(weights[name].size for name in tables - {f"{model.head}.weight"})
     return ModelShape(
         bundles=tuple(_neurons(f"model.layers.{i}.ffn", layer.ffn, stored) for i, layer in enumerate(model.layers)),
@@ -196,7 +202,7 @@ def _neurons(path: str, ffn: DenseFFN, stored: str) -> BundleShape:
     return BundleShape("neuron", path, neurons, padded_row_bytes(len(parts) * width * DTYPES[stored].size))
 
 
-def _of_experts(model: nn.Module, config: Config, stored: str) -> ModelShape:
+def _of_experts(model: Module, config: Config, stored: str) -> ModelShape:
     """Of a model of mlx-lm's: its experts are the bundles, if it has any."""
     caches = tuple(_cache(cache) for cache in shaped_caches(model, PROBE_TOKENS))
     found = [(path, _switches(module)) for path, module in containers(model)]
@@ -218,12 +224,12 @@ def _of_experts(model: nn.Module, config: Config, stored: str) -> ModelShape:
     )
 
 
-def _switches(container: nn.Module) -> list[nn.Module]:
+def _switches(container: Module) -> list[Module]:
     """The matrices of a container of experts; what else is in it, such as a norm, is resident."""
     return [child for child in container.children().values() if isinstance(child, SWITCHES)]
 
 
-def _experts(path: str, linears: list[nn.Module], chosen: int | None) -> BundleShape:
+def _experts(path: str, linears: list[Module], chosen: int | None) -> BundleShape:
     count = linears[0].weight.shape[0]
     return BundleShape("expert", path, count, padded_row_bytes(sum(map(_bytes, linears)) // count), chosen)
 
@@ -240,21 +246,26 @@ def _cache(cache: Any, item: int | None = None) -> CacheShape:
         )
     keys = getattr(cache, "keys", None)
     if keys is None:
-        arrays = [array for _, array in tree_flatten(cache.state) if isinstance(array, mx.array)]
-        return CacheShape(0, sum(array.nbytes for array in arrays))
+        return CacheShape(0, _bytes_in(cache.state))
     rows = sum(array.size * (item or array.dtype.size) for array in (keys, cache.values)) // keys.shape[2]
     return CacheShape(rows, window=getattr(cache, "max_size", None))
 
 
-def _bytes(module: nn.Module) -> int:
-    return sum(array.nbytes for _, array in tree_flatten(module.parameters()))
+def _bytes(module: Module) -> int:
+    return _bytes_in(module.parameters())
+
+
+def _bytes_in(tree: Any) -> int:
+    """The bytes of all arrays in nested lists and tables."""
+    arrays: Any = tree_flatten(tree)
+    return sum(array.nbytes for _, array in arrays if isinstance(array, mx.array))
 
 
 def _first(config: Config, keys: tuple[str, ...]) -> int | None:
     """The first of some numbers that a config, or its part about text, gives; of a list by layer, its largest."""
     for part in (config, config.get("text_config")):
         for value in (part.get(key) for key in keys) if isinstance(part, dict) else ():
-            numbers = value if isinstance(value, list) else [value]
-            if numbers and all(isinstance(number, int) and number > 0 for number in numbers):
+            numbers = [number for number in (value if isinstance(value, list) else [value]) if isinstance(number, int)]
+            if numbers and min(numbers) > 0:
                 return max(numbers)
     return None

@@ -2287,6 +2287,10 @@
         <translation type="unfinished"></translation>
     </message>
     <message>
+        <source>How fast this model would be is not known: it streams no neurons.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Llama 2, trained on with ReLU. It continues a text and does not answer questions. English.</source>
         <translation>用 ReLU 继续训练的 Llama 2。用于续写文本，不回答问题。英语。</translation>
     </message>
@@ -2297,6 +2301,10 @@
     <message>
         <source>Meta&apos;s models of 2022, in eight sizes. They continue a text and do not answer questions. English.</source>
         <translation>Meta 于 2022 年发布的模型，共八种大小。用于续写文本，不回答问题。英语。</translation>
+    </message>
+    <message>
+        <source>Models of type {model_type} are not supported.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>NVIDIA&apos;s model, cut down from a larger one. It continues a text. English.</source>
@@ -2475,12 +2483,16 @@
         <translation>计算校验和</translation>
     </message>
     <message>
-        <source>config.json does not say how large the model is: {error} is missing.</source>
-        <translation>config.json 没有说明模型的大小：缺少 {error}。</translation>
-    </message>
-    <message>
         <source>config.json does not say which activation the FFN uses: {key} is missing.</source>
         <translation>config.json 没有说明 FFN 使用哪种激活函数：缺少 {key}。</translation>
+    </message>
+    <message>
+        <source>config.json has {value} for {key}, which no model has.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>config.json is no table of plain values: {error}</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>embedding the calibration text</source>

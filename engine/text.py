@@ -1,10 +1,11 @@
-"""What the engine says to a person: English, and what a translation of it needs. No secret is ever said."""
+"""The words that the engine says to a person: English, and what a translation of it needs. No secret is ever said."""
 
 import json
 import re
 import reprlib
 from collections.abc import Iterable
 from functools import reduce
+from typing import Any, Self
 
 PARTS = "texts"  # of a line: by key, the parts of those of its values that are texts
 HIDDEN = "…"
@@ -44,14 +45,16 @@ class Text(str):
     """
 
     __slots__ = ("template", "values")
+    template: str
+    values: dict[str, str]
 
-    def __new__(cls, template: str, /, **values):
+    def __new__(cls, template: str, /, **values: object) -> Self:
         kept = {name: _without_secrets(text_of(value)) for name, value in values.items()}
         text = super().__new__(cls, template.format(**kept))
         text.template, text.values = template, kept
         return text
 
-    def __getnewargs_ex__(self):  # copies and pickles are made of the same parts
+    def __getnewargs_ex__(self) -> tuple[tuple[str], dict[str, str]]:  # copies and pickles are made of the same parts
         return (self.template,), self.values
 
 
@@ -71,25 +74,25 @@ def joined(template: str, texts: Iterable[str]) -> str:
 
 
 # --------------------------------------------------------------------------------------- to another process
-def to_line(line: dict) -> str:
+def to_line(line: dict[str, Any]) -> str:
     """A line of JSON. Its texts are plain strings there, and their parts stand beside them."""
     parts = {key: _packed(value) for key, value in line.items() if isinstance(value, Text)}
     return json.dumps(line | {PARTS: parts} if parts else line)
 
 
 def from_line(line: str | bytes) -> object:
-    """What `to_line` was given. Raises ValueError for what is no JSON."""
+    """The line that `to_line` was given. Raises ValueError for what is no JSON."""
     found = json.loads(line)
     if isinstance(found, dict) and isinstance(parts := found.pop(PARTS, None), dict):
         found |= {key: _unpacked(packed) for key, packed in parts.items()}
     return found
 
 
-def _packed(text: str) -> list | str:
+def _packed(text: str) -> list[Any] | str:
     return [text.template, {n: _packed(v) for n, v in text.values.items()}] if isinstance(text, Text) else text
 
 
-def _unpacked(packed: list | str) -> str:
+def _unpacked(packed: list[Any] | str) -> str:
     if isinstance(packed, str):
         return packed
     template, values = packed

@@ -35,7 +35,7 @@ Seconds = Annotated[float, Meta(ge=0, le=1e6)]
 
 
 def pool_key(stored: str, computed: str) -> str:
-    """How a pool's rate is called: by its dtype, and by that of the products where it is another."""
+    """The name of a pool's rate: by its dtype, and by that of the products where it is another."""
     return stored if stored == computed else f"{stored} as {computed}"
 
 
@@ -53,7 +53,7 @@ class DrivePoint:
 
 @dataclass(frozen=True)
 class Processor:
-    """What computing and bookkeeping cost on this machine.
+    """The cost of computing and bookkeeping on this machine.
 
     resident_bytes_per_s, pool_bytes_per_s: weights multiplied with one token, by dtype: of a linear layer, and of a
     neuron pool's rows (by `pool_key`). layer_s, token_s: what a layer and a token take beside the weights.
@@ -113,7 +113,7 @@ class DriveProfile:
 
     @cached_property
     def threads(self) -> int:
-        """How many threads read bundles best: the fewest that are nearly as fast as any number."""
+        """The number of threads that read bundles best: the fewest that are nearly as fast as any number."""
         low, high = SCATTERED_BYTES
         scattered = (self.sizes >= low) & (self.sizes <= high)
         rates = self._rates[scattered] if scattered.any() else self._rates
@@ -169,5 +169,5 @@ def drive_of(folder: Path) -> str:
 
 
 def profile_path(folder: Path) -> Path:
-    """Where the profile of the drive that holds `folder` is saved; `flashbulb bench drive` measures it."""
+    """The file that the profile of the drive that holds `folder` is saved in; `flashbulb bench drive` measures it."""
     return models_folder() / PROFILES / f"{drive_of(folder)}.json"

@@ -1,16 +1,37 @@
 """The tail that every attention has in common: rotate, remember, attend, and put the heads side by side."""
 
+from collections.abc import Callable
+from typing import Protocol
+
 import mlx.core as mx
 import numpy as np
 from mlx_lm.models.base import scaled_dot_product_attention
 
 from engine.arrays.products import as_float32, as_numpy
 
+Mask = mx.array | str | None  # bool [length, tokens], or "causal"
+
+
+class Cache(Protocol):
+    """The keys and values of a layer's earlier tokens, of which there are `offset`."""
+
+    @property
+    def offset(self) -> int: ...
+    def update_and_fetch(self, keys: mx.array, values: mx.array) -> tuple[mx.array, mx.array]: ...
+
 
 def attend(
-    queries: mx.array, keys: mx.array, values: mx.array, cache, mask, scale: float, rope=None
-) -> mx.array:  # [batch, length, heads * head_dim]
-    """queries: [batch, heads, length, head_dim]; keys and values: of perhaps fewer heads, each shared by a group.
+    queries: mx.array,
+    keys: mx.array,
+    values: mx.array,
+    cache: Cache | None,
+    mask: Mask,
+    scale: float,
+    rope: Callable[..., mx.array] | None = None,
+) -> mx.array:
+    """The heads' outputs side by side, [batch, length, heads * head_dim].
+
+    queries: [batch, heads, length, head_dim]; keys and values: of perhaps fewer heads, each shared by a group.
 
     cache: of the tokens before, or None. mask: None, "causal" or bool [length, tokens]. rope: rotates by position.
     """
@@ -23,11 +44,18 @@ def attend(
     if length > 1 and not mx.metal.is_available():
         out = _attend_numpy(queries, keys, values, mask, scale)
     else:
-        out = scaled_dot_product_attention(queries, keys, values, cache=cache, scale=scale, mask=mask)
+        out = scaled_dot_product_attention(
+            queries,
+            keys,
+            values,
+            cache=cache,
+            scale=scale,
+            mask=mask,  # type: ignore[arg-type] # which takes "causal" as well
+        )
     return out.transpose(0, 2, 1, 3).reshape(batch, length, -1)
 
 
-def _attend_numpy(queries: mx.array, keys: mx.array, values: mx.array, mask, scale: float) -> mx.array:
+def _attend_numpy(queries: mx.array, keys: mx.array, values: mx.array, mask: Mask, scale: float) -> mx.array:
     """Many tokens on the CPU, where MLX's attention takes some twenty times as long; one head at a time, so that no
     more than that is ever there in float32."""
     q, k, v = (as_numpy(a) for a in (queries, keys, values))

@@ -1,17 +1,20 @@
-"""What every architecture does in the same way: embed, run the layers, multiply with the head."""
+"""The model that every architecture is: embed, run the layers, multiply with the head."""
 
-from collections.abc import Callable
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import mlx.core as mx
 import mlx.nn as nn
 from mlx_lm.models.base import create_attention_mask
 
+from engine.models.attention import Cache
+from engine.models.config import ModelArgs
+
 
 class Decoder(nn.Module):
     """Embeddings without positions, layers, and a norm. An architecture with more to it has a decoder of its own."""
 
-    def __init__(self, args, layer: Callable[..., nn.Module], norm: nn.Module):
+    def __init__(self, args: Any, layer: Callable[[Any], nn.Module], norm: nn.Module):
         super().__init__()
         self.embed_tokens = nn.Embedding(args.vocab_size, args.hidden_size)
         self.layers = [layer(args) for _ in range(args.num_hidden_layers)]
@@ -21,7 +24,7 @@ class Decoder(nn.Module):
         return self.embed_tokens(tokens)
 
     def finish(self, x: mx.array) -> mx.array:
-        """What the head multiplies."""
+        """The vectors that the head multiplies, [batch, length, hidden_size]."""
         return self.norm(x)
 
 
@@ -34,7 +37,7 @@ class CausalModel(nn.Module):
     names: ClassVar[dict[str, str]] = {}
     unused: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, args, decoder: nn.Module, head_bias: bool = False):
+    def __init__(self, args: ModelArgs, decoder: Any, head_bias: bool = False):
         super().__init__()
         self.args = args
         self.model_type = args.model_type
@@ -43,7 +46,9 @@ class CausalModel(nn.Module):
             vocabulary, width = decoder.embed_tokens.weight.shape
             self.lm_head = nn.Linear(width, vocabulary, bias=head_bias)
 
-    def __call__(self, tokens: mx.array, cache=None, last_only: bool = False) -> mx.array:
+    def __call__(
+        self, tokens: mx.array, cache: Sequence[Cache | None] | None = None, last_only: bool = False
+    ) -> mx.array:
         """Logits [batch, length, vocabulary] (length 1 with `last_only`) of tokens [batch, length]."""
         cache = cache or [None] * len(self.layers)
         x = self.embed(tokens, cache[0].offset if cache[0] is not None else 0)

@@ -105,6 +105,23 @@ class RotaryArgs(ModelArgs):
     rope_parameters: RotaryScaling | None = None
 
 
+@dataclass(kw_only=True)
+class GroupedArgs(RotaryArgs):
+    """The values of an architecture with Llama's attention, whose heads of keys and values may be fewer."""
+
+    intermediate_size: Neurons
+    hidden_act: Name
+    num_key_value_heads: Heads = 0
+    head_dim: HeadWidth = 0
+    attention_bias: bool = False
+    mlp_bias: bool = False
+
+    def __post_init__(self) -> None:
+        self.num_key_value_heads = self.num_key_value_heads or self.num_attention_heads
+        self.head_dim = self.head_dim or shared(self.num_attention_heads, self.hidden_size)
+        super().__post_init__()
+
+
 def shared(parts: int, whole: int) -> int:
     """The share of each of so many parts. Raises FlawError where they cannot have equal ones."""
     if whole % parts:

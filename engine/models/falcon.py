@@ -11,7 +11,7 @@ import mlx.nn as nn
 
 from engine.errors import CheckpointError
 from engine.models.activations import Activation
-from engine.models.attention import attend
+from engine.models.attention import Cache, Mask, attend
 from engine.models.base import CausalModel, Decoder
 from engine.models.config import Epsilon, Heads, Name, Neurons, RotaryArgs
 from engine.models.ffn import DenseFFN, in_parallel
@@ -49,7 +49,7 @@ class ModelArgs(RotaryArgs):
 
     @property
     def two_norms(self) -> bool:
-        """Whether attention and FFN, in parallel, have a layer norm each."""
+        """True where attention and FFN, in parallel, have a layer norm each."""
         return self.new_decoder_architecture and self.num_ln_in_parallel_attn in (None, 2)
 
 
@@ -63,7 +63,7 @@ class Attention(nn.Module):
         self.dense = nn.Linear(width, width, bias=args.bias)
         self.rope = rotary(args)
 
-    def __call__(self, x: mx.array, mask=None, cache=None) -> mx.array:
+    def __call__(self, x: mx.array, mask: Mask = None, cache: Cache | None = None) -> mx.array:
         batch, length, _ = x.shape
         # A group's queries, its key and its value lie side by side; multi-query attention is one group.
         fused = self.query_key_value(x).reshape(batch, length, self.groups, -1, self.head_dim)
@@ -82,7 +82,7 @@ class DecoderLayer(nn.Module):
         for name in names if self.parallel else ["input_layernorm", "post_attention_layernorm"]:
             self[name] = nn.LayerNorm(args.hidden_size, eps=args.layer_norm_epsilon)
 
-    def __call__(self, x: mx.array, mask=None, cache=None) -> mx.array:
+    def __call__(self, x: mx.array, mask: Mask = None, cache: Cache | None = None) -> mx.array:
         normed = (self.ln_attn if self.two_norms else self.input_layernorm)(x)
         if self.parallel:
             ffn_input = self.ln_mlp(x) if self.two_norms else normed

@@ -16,7 +16,7 @@ class Resident:
         """Before attention, of a layer that has it before its FFN: what x would be if attention added nothing."""
 
     def begin(self, x: mx.array) -> bool:  # noqa: ARG002
-        """Before attention, of a layer that has it beside its FFN: their input. Whether flash is at work for it."""
+        """Before attention, of a layer that has it beside its FFN: their input. True if flash is at work for it."""
         return False
 
 

@@ -12,30 +12,22 @@ import mlx.nn as nn
 
 from engine.errors import FlawError
 from engine.models.activations import Activation
-from engine.models.attention import attend
+from engine.models.attention import Cache, Mask, attend
 from engine.models.base import CausalModel, Decoder
-from engine.models.config import Epsilon, Heads, HeadWidth, Name, Neurons, Positions, RotaryArgs, Threshold, shared
+from engine.models.config import Epsilon, GroupedArgs, Positions, Threshold
 from engine.models.ffn import DenseFFN
 from engine.models.rotary import rotary
 
 
 @dataclass(kw_only=True)
-class ModelArgs(RotaryArgs):
+class ModelArgs(GroupedArgs):
     """config.json of a Llama. hidden_act_param: the threshold of fatrelu. sliding_window: tokens, 0 for all."""
 
-    intermediate_size: Neurons
-    hidden_act: Name
     hidden_act_param: Threshold | None = None
-    num_key_value_heads: Heads = 0
-    head_dim: HeadWidth = 0
     sliding_window: Positions = 0
     rms_norm_eps: Epsilon = 1e-6
-    attention_bias: bool = False
-    mlp_bias: bool = False
 
     def __post_init__(self) -> None:
-        self.num_key_value_heads = self.num_key_value_heads or self.num_attention_heads
-        self.head_dim = self.head_dim or shared(self.num_attention_heads, self.hidden_size)
         super().__post_init__()
         if self.sliding_window:  # within its length attention is the full one, and longer contexts are not offered
             self.max_position_embeddings = min(self.max_position_embeddings, self.sliding_window)
@@ -56,7 +48,7 @@ class Attention(nn.Module):
     share: how much of a head is turned.
     """
 
-    def __init__(self, args: ModelArgs, share: float = 1.0):
+    def __init__(self, args: GroupedArgs, share: float = 1.0):
         super().__init__()
         width, dim, bias = args.hidden_size, args.head_dim, args.attention_bias
         self.head_dim = dim
@@ -67,7 +59,7 @@ class Attention(nn.Module):
         self.o_proj = nn.Linear(args.num_attention_heads * dim, width, bias=bias)
         self.rope = rotary(args, share)
 
-    def __call__(self, x: mx.array, mask=None, cache=None) -> mx.array:
+    def __call__(self, x: mx.array, mask: Mask = None, cache: Cache | None = None) -> mx.array:
         batch, length, _ = x.shape
         split = (batch, length, -1, self.head_dim)
         queries, keys, values = (
@@ -84,7 +76,7 @@ class DecoderLayer(nn.Module):
         self.post_attention_layernorm = nn.RMSNorm(args.hidden_size, eps=args.rms_norm_eps)
         self.ffn = DenseFFN(args.hidden_size, args.intermediate_size, args.activation, args.mlp_bias)
 
-    def __call__(self, x: mx.array, mask=None, cache=None) -> mx.array:
+    def __call__(self, x: mx.array, mask: Mask = None, cache: Cache | None = None) -> mx.array:
         self.ffn.anticipate(self.post_attention_layernorm(x))
         x = x + self.self_attn(self.input_layernorm(x), mask, cache)
         return x + self.ffn(self.post_attention_layernorm(x))

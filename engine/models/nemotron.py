@@ -7,30 +7,20 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from engine.models.activations import Activation
+from engine.models.attention import Cache, Mask
 from engine.models.base import CausalModel, Decoder
-from engine.models.config import Epsilon, Heads, HeadWidth, Name, Neurons, Positions, RotaryArgs, Share, shared
+from engine.models.config import Epsilon, GroupedArgs, Positions, Share
 from engine.models.ffn import DenseFFN
 from engine.models.llama import Attention
 
 
 @dataclass(kw_only=True)
-class ModelArgs(RotaryArgs):
+class ModelArgs(GroupedArgs):
     """config.json of a Nemotron."""
 
-    intermediate_size: Neurons
-    hidden_act: Name
-    num_key_value_heads: Heads = 0
-    head_dim: HeadWidth = 0
     max_position_embeddings: Positions = 4096
     norm_eps: Epsilon = 1e-5
     partial_rotary_factor: Share = 0.5
-    attention_bias: bool = False
-    mlp_bias: bool = False
-
-    def __post_init__(self) -> None:
-        self.num_key_value_heads = self.num_key_value_heads or self.num_attention_heads
-        self.head_dim = self.head_dim or shared(self.num_attention_heads, self.hidden_size)
-        super().__post_init__()
 
 
 class LayerNorm1P(nn.LayerNorm):
@@ -49,7 +39,7 @@ class DecoderLayer(nn.Module):
         self.post_attention_layernorm = LayerNorm1P(args.hidden_size, eps=args.norm_eps)
         self.ffn = DenseFFN(args.hidden_size, args.intermediate_size, activation, args.mlp_bias)
 
-    def __call__(self, x: mx.array, mask=None, cache=None) -> mx.array:
+    def __call__(self, x: mx.array, mask: Mask = None, cache: Cache | None = None) -> mx.array:
         self.ffn.anticipate(self.post_attention_layernorm(x))
         x = x + self.self_attn(self.input_layernorm(x), mask, cache)
         return x + self.ffn(self.post_attention_layernorm(x))

@@ -7,7 +7,7 @@ import mlx.nn as nn
 
 from engine.models import config
 from engine.models.activations import Activation
-from engine.models.attention import attend
+from engine.models.attention import Cache, Mask, attend
 from engine.models.base import CausalModel
 from engine.models.ffn import DenseFFN
 
@@ -43,7 +43,7 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(dim, dim, bias=bias)
         self.out_proj = nn.Linear(dim, dim, bias=bias)
 
-    def __call__(self, x: mx.array, mask=None, cache=None) -> mx.array:
+    def __call__(self, x: mx.array, mask: Mask = None, cache: Cache | None = None) -> mx.array:
         batch, length, _ = x.shape
         split = (batch, length, self.heads, -1)
         queries, keys, values = (
@@ -62,7 +62,7 @@ class DecoderLayer(nn.Module):
         self.ffn = DenseFFN(args.hidden_size, args.ffn_dim, Activation(args.activation_function), args.enable_bias)
         self.final_layer_norm = nn.LayerNorm(args.hidden_size, affine=affine)
 
-    def __call__(self, x: mx.array, mask=None, cache=None) -> mx.array:
+    def __call__(self, x: mx.array, mask: Mask = None, cache: Cache | None = None) -> mx.array:
         if self.norm_before:
             self.ffn.anticipate(self.final_layer_norm(x))
             x = x + self.self_attn(self.self_attn_layer_norm(x), mask, cache)
@@ -93,7 +93,7 @@ class Decoder(nn.Module):
         return x + self.embed_positions.weight[first : first + tokens.shape[1]]
 
     def finish(self, x: mx.array) -> mx.array:
-        """What the head multiplies: the last layer's output, normed and projected."""
+        """The vectors that the head multiplies: the last layer's output, normed and projected."""
         if "final_layer_norm" in self:
             x = self.final_layer_norm(x)
         if "project_out" in self:

@@ -7,7 +7,7 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from engine.models.activations import Activation
-from engine.models.attention import attend
+from engine.models.attention import Cache, Mask, attend
 from engine.models.base import CausalModel, Decoder
 from engine.models.config import Base, Epsilon, Name, Neurons, Positions, RotaryArgs, Share
 from engine.models.ffn import DenseFFN
@@ -40,7 +40,7 @@ class Attention(nn.Module):
             self.k_layernorm = nn.LayerNorm(dim, eps=args.layer_norm_eps)
         self.rope = rotary(args, args.partial_rotary_factor)
 
-    def __call__(self, x: mx.array, mask=None, cache=None) -> mx.array:
+    def __call__(self, x: mx.array, mask: Mask = None, cache: Cache | None = None) -> mx.array:
         batch, length, _ = x.shape
         # A head's query, key and value lie side by side: [batch, length, heads, 3, head_dim].
         fused = self.query_key_value(x).reshape(batch, length, self.heads, 3, -1)
@@ -58,7 +58,7 @@ class DecoderLayer(nn.Module):
         self.post_attention_layernorm = nn.LayerNorm(args.hidden_size, eps=args.layer_norm_eps)
         self.ffn = DenseFFN(args.hidden_size, args.intermediate_size, Activation(args.hidden_act), bias=True)
 
-    def __call__(self, x: mx.array, mask=None, cache=None) -> mx.array:
+    def __call__(self, x: mx.array, mask: Mask = None, cache: Cache | None = None) -> mx.array:
         self.ffn.anticipate(self.post_attention_layernorm(x))
         x = x + self.self_attn(self.input_layernorm(x), mask, cache)
         return x + self.ffn(self.post_attention_layernorm(x))

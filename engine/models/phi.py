@@ -7,7 +7,7 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from engine.models.activations import Activation
-from engine.models.attention import attend
+from engine.models.attention import Cache, Mask, attend
 from engine.models.base import CausalModel, Decoder
 from engine.models.config import Epsilon, Heads, Name, Neurons, RotaryArgs, Share
 from engine.models.ffn import DenseFFN, in_parallel
@@ -45,7 +45,7 @@ class Attention(nn.Module):
             self.k_layernorm = nn.LayerNorm(dim, eps=args.layer_norm_eps)
         self.rope = rotary(args, args.partial_rotary_factor)
 
-    def __call__(self, x: mx.array, mask=None, cache=None) -> mx.array:
+    def __call__(self, x: mx.array, mask: Mask = None, cache: Cache | None = None) -> mx.array:
         batch, length, _ = x.shape
         split = (batch, length, -1, self.head_dim)
         queries, keys, values = (
@@ -63,7 +63,7 @@ class DecoderLayer(nn.Module):
         self.self_attn = Attention(args)
         self.ffn = DenseFFN(args.hidden_size, args.intermediate_size, Activation(args.hidden_act), bias=True)
 
-    def __call__(self, x: mx.array, mask=None, cache=None) -> mx.array:
+    def __call__(self, x: mx.array, mask: Mask = None, cache: Cache | None = None) -> mx.array:
         normed = self.input_layernorm(x)
         return in_parallel(x, lambda: self.self_attn(normed, mask, cache), self.ffn, normed)
 

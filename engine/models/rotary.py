@@ -1,21 +1,24 @@
 """Rotary positions as configs ask for them: over a whole head or a part of it, scaled or not."""
 
+from typing import Any
+
 import mlx.nn as nn
 from mlx_lm.models.rope_utils import initialize_rope
 
 from engine.errors import CheckpointError
+from engine.models.config import RotaryArgs
 
-# What mlx-lm computes as transformers does, within the context that the config names.
+# Those that mlx-lm computes as transformers does, within the context that the config names.
 SCALINGS = ("default", "linear", "dynamic", "llama3", "yarn")
 
 
-def rotary(args, share: float = 1.0) -> nn.Module:
+def rotary(args: RotaryArgs, share: float = 1.0) -> nn.Module:
     """`rope(x, offset)` for x [batch, heads, tokens, head_dim].
 
     args: with head_dim, max_position_embeddings, rope_theta, and rope_scaling, or newer configs' rope_parameters.
     share: how much of a head is turned, from its start. Raises CheckpointError for scalings that are not computed here.
     """
-    parameters = {"rope_theta": args.rope_theta, "partial_rotary_factor": share}
+    parameters: dict[str, Any] = {"rope_theta": args.rope_theta, "partial_rotary_factor": share}
     for scaling in (args.rope_scaling, args.rope_parameters):
         parameters |= scaling.given() if scaling else {}
     kind = parameters["type"] = parameters.get("rope_type") or parameters.get("type") or "default"
@@ -38,4 +41,5 @@ def rotary(args, share: float = 1.0) -> nn.Module:
             "Download it again.",
             dims=dims,
         )
-    return initialize_rope(dims, parameters["rope_theta"], False, parameters, args.max_position_embeddings)
+    rope: nn.Module = initialize_rope(dims, parameters["rope_theta"], False, parameters, args.max_position_embeddings)
+    return rope

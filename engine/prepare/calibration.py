@@ -9,8 +9,10 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import mlx.core as mx
+import mlx.nn as nn
 import numpy as np
 
 from engine.arrays.products import as_float32
@@ -20,11 +22,11 @@ from engine.sparsity.predictor import Predictor
 from engine.sparsity.training import LayerActivity
 from engine.tokens.corpus import Sequence
 
-HELD_OUT = 5  # every fifth run of text is not trained on
-RUNS = 10  # a text is cut into at least so many, if it is not very short
-SHORTEST = 64  # tokens of a run
-BATCH = 1024  # tokens that go through a layer together
-PIECE = 1024  # neurons at a time; a multiple of 8, as their bits are packed
+HELD_OUT_INTERVAL = 5  # every fifth run of text is not trained on
+MIN_RUNS = 10  # a text is cut into at least so many, if it is not very short
+MIN_RUN_TOKENS = 64  # tokens of a run
+BATCH_TOKENS = 1024  # tokens that go through a layer together
+PIECE_NEURONS = 1024  # neurons at a time; a multiple of 8, as their bits are packed
 
 
 class Stream:
@@ -37,7 +39,7 @@ class Stream:
 
     @property
     def tokens(self) -> int:
-        return self._ends[-1]
+        return int(self._ends[-1])
 
     def write(self, layer: int, runs: Iterable[np.ndarray]) -> None:
         """Write a layer's input, run by run, whole or not at all. Raises OSError (a full disk)."""
@@ -68,11 +70,11 @@ class Calibration:
     """
 
     def __init__(self, folder: Path, runs: list[list[int]], width: int):
-        self._held = [i % HELD_OUT == HELD_OUT // 2 for i in range(len(runs))]
-        if len(runs) <= HELD_OUT // 2:
+        self._held = [i % HELD_OUT_INTERVAL == HELD_OUT_INTERVAL // 2 for i in range(len(runs))]
+        if len(runs) <= HELD_OUT_INTERVAL // 2:
             self._held = [True] * len(runs)  # a text this short is all there is to measure on
         by_length = sorted(range(len(runs)), key=lambda i: len(runs[i]))  # so that little is padded
-        runs, self._held = ([these[i] for i in by_length] for these in (runs, self._held))
+        runs, self._held = [runs[i] for i in by_length], [self._held[i] for i in by_length]
         held_out = [run for run, held in zip(runs, self._held, strict=True) if held]
         self._exact, self._predicted = (
             Stream(folder, "exact", runs, width),
@@ -93,21 +95,21 @@ class Calibration:
         for stream in (self._exact, self._predicted):
             stream.write(0, (np.array(embed(mx.array([run])).astype(mx.float32)[0]) for run in stream.runs))
 
-    def record(self, layer: int, module, ffn: "BundledFFN") -> LayerActivity:
+    def record(self, layer: int, module: nn.Module, ffn: "BundledFFN") -> LayerActivity:
         """Move the text through a layer whose FFN is to be `ffn`; returns what that saw."""
         with self._inputs.open("wb") as file:
-            recorder = _Recorder(ffn, file)
-            self._exact.write(layer + 1, _through(module, recorder, self._exact.read(layer)))
+            recorder = RecordingFFN(ffn, file)
+            self._exact.write(layer + 1, run_through(module, recorder, self._exact.read(layer)))
         inputs = np.memmap(self._inputs, np.float32, "r", shape=(self.tokens, self._width))
         held_out = np.repeat(self._held, [len(run) for run in self._exact.runs])
         if held_out.all():
-            held_out = np.arange(self.tokens) % HELD_OUT == HELD_OUT // 2
+            held_out = np.arange(self.tokens) % HELD_OUT_INTERVAL == HELD_OUT_INTERVAL // 2
         return LayerActivity(inputs, np.concatenate(recorder.active), ffn.neurons, held_out)
 
-    def predict(self, layer: int, module, ffn: "BundledFFN", predictor: Predictor) -> float:
+    def predict(self, layer: int, module: nn.Module, ffn: "BundledFFN", predictor: Predictor) -> float:
         """Move the held-out runs through a layer as predicted selection would; returns its FFN's relative error."""
-        masked = _Masked(ffn, predictor)
-        self._predicted.write(layer + 1, _through(module, masked, self._predicted.read(layer)))
+        masked = MaskedFFN(ffn, predictor)
+        self._predicted.write(layer + 1, run_through(module, masked, self._predicted.read(layer)))
         return masked.error
 
     def forget(self, layer: int) -> None:
@@ -116,8 +118,10 @@ class Calibration:
             path.unlink(missing_ok=True)
 
     def finished(self, layers: int, finish: Callable[[mx.array], mx.array]) -> list[tuple[np.ndarray, np.ndarray]]:
-        """What the head multiplies, [tokens, width], and the token that follows each, of the held-out runs: with exact
-        and with predicted selection."""
+        """The vectors that the head multiplies, [tokens, width], and the token that follows each, of the held-out runs.
+
+        With exact selection first, then with predicted.
+        """
         exact = (states for states, held in zip(self._exact.read(layers), self._held, strict=True) if held)
         targets = np.concatenate([run[1:] for run in self._predicted.runs])
         streams = []
@@ -140,7 +144,7 @@ def perplexity(
     first = 0
     for rows, bias in head():
         for i, (states, targets) in enumerate(streams):
-            for at in (slice(start, start + PIECE) for start in range(0, len(targets), PIECE)):
+            for at in (slice(start, start + BATCH_TOKENS) for start in range(0, len(targets), BATCH_TOKENS)):
                 scores = states[at] @ rows.T + bias
                 high = np.maximum(largest[i][at], scores.max(axis=1))
                 sums = np.exp(scores - high[:, None]).sum(axis=1)
@@ -150,16 +154,16 @@ def perplexity(
                 chosen[i][at.start + here] = scores[here, targets[at][here] - first]
         first += len(rows)
     nats = [np.mean(high + np.log(sums) - score) for high, sums, score in zip(largest, total, chosen, strict=True)]
-    return [math.exp(min(value, 700.0)) for value in nats]
+    return [math.exp(min(float(value), 700.0)) for value in nats]
 
 
-def _through(module, ffn: "_RealTokens", runs: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+def run_through(module: nn.Module, ffn: "PaddedFFN", runs: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """Runs [tokens, width] through a layer whose FFN is to be `ffn`, in float32.
 
     Several go at once, as large products are faster. The shorter are padded at their ends, where no token looks.
     """
     module.ffn = ffn
-    for batch in _batches(runs):
+    for batch in batches(runs):
         ffn.real = np.arange(max(map(len, batch))) < np.array([[len(states)] for states in batch])
         padded = np.zeros((*ffn.real.shape, batch[0].shape[1]), np.float32)
         padded[ffn.real] = np.concatenate(batch)
@@ -168,11 +172,11 @@ def _through(module, ffn: "_RealTokens", runs: Iterable[np.ndarray]) -> Iterator
             yield states[real]
 
 
-def _batches(runs: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
-    """Runs of rising length, so many together as make about `BATCH` tokens."""
+def batches(runs: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
+    """Runs of rising length, so many together as make about `BATCH_TOKENS` tokens."""
     batch: list[np.ndarray] = []
     for states in runs:
-        if batch and (len(batch) + 1) * len(states) > BATCH:
+        if batch and (len(batch) + 1) * len(states) > BATCH_TOKENS:
             yield batch
             batch = []
         batch.append(states)
@@ -186,7 +190,7 @@ class BundledFFN:
     uint16.
     """
 
-    def __init__(self, rows: np.ndarray, width: int, activation: Activation, biases):
+    def __init__(self, rows: np.ndarray, width: int, activation: Activation, biases: tuple[mx.array | None, ...]):
         self._rows, self._width, self._activation = rows, width, activation
         self._bias, self._down_bias = (None if b is None else np.array(b.astype(mx.float32)) for b in biases)
         self.neurons = len(rows)
@@ -194,16 +198,16 @@ class BundledFFN:
     def __call__(self, x: np.ndarray, see: Callable[[slice, np.ndarray], np.ndarray]) -> np.ndarray:
         """[n, width] of x [tokens, width], where see(neurons, hidden [tokens, neurons]) gives the hidden values
         [n, neurons] to go on with."""
-        y = None
-        for start in range(0, self.neurons, PIECE):
-            piece = slice(start, min(start + PIECE, self.neurons))
+        y = np.zeros((0, self._width), np.float32)
+        for start in range(0, self.neurons, PIECE_NEURONS):
+            piece = slice(start, min(start + PIECE_NEURONS, self.neurons))
             *inputs, down = (self.part(i, piece) for i in range(len(self._activation.parts)))
             products = [x @ part.T for part in inputs]
             if self._bias is not None:
                 products[0] += self._bias[piece]
             hidden = self._activation.hidden(*products)
             added = see(piece, hidden) @ down
-            y = added if y is None else np.add(y, added, out=y)
+            y = np.add(y, added, out=y) if start else added
         return y if self._down_bias is None else y + self._down_bias
 
     def part(self, index: int, neurons: slice) -> np.ndarray:
@@ -212,7 +216,7 @@ class BundledFFN:
 
     @property
     def threshold_bias(self) -> np.ndarray:
-        """What is added to the first part's product before it is compared with zero: [neurons]."""
+        """The number added to the first part's product before it is compared with zero: [neurons]."""
         bias = np.zeros(self.neurons, np.float32) if self._bias is None else self._bias
         return bias - np.float32(self._activation.threshold)
 
@@ -224,7 +228,7 @@ class BundledFFN:
         return self.part(0, neurons)
 
 
-class _RealTokens(Resident):
+class PaddedFFN(Resident):
     """A layer's `ffn(x)` for padded runs: only tokens that are `real`, bool [runs, tokens], are computed."""
 
     real: np.ndarray
@@ -239,17 +243,17 @@ class _RealTokens(Resident):
         raise NotImplementedError
 
 
-class _Recorder(_RealTokens):
+class RecordingFFN(PaddedFFN):
     """Writes its inputs to a file and keeps which neurons were active, as bits."""
 
-    def __init__(self, ffn: BundledFFN, file):
+    def __init__(self, ffn: BundledFFN, file: BinaryIO):
         self._ffn, self._file = ffn, file
         self.active: list[np.ndarray] = []
 
     def _compute(self, x: np.ndarray) -> np.ndarray:
         bits: list[np.ndarray] = []
 
-        def see(_, hidden: np.ndarray) -> np.ndarray:
+        def see(_: slice, hidden: np.ndarray) -> np.ndarray:
             bits.append(np.packbits(hidden != 0, axis=1))
             return hidden
 
@@ -259,7 +263,7 @@ class _Recorder(_RealTokens):
         return y
 
 
-class _Masked(_RealTokens):
+class MaskedFFN(PaddedFFN):
     """Computes only what a predictor names, and how far that is from the whole."""
 
     def __init__(self, ffn: BundledFFN, predictor: Predictor):
@@ -283,7 +287,7 @@ class _Masked(_RealTokens):
 def cut(sequences: list[Sequence], context: int, limit: int) -> list[list[int]]:
     """Runs of tokens of a text, at most `limit` in all, each at most `context` long."""
     available = min(limit, sum(len(sequence.tokens) for sequence in sequences))
-    longest = min(context, max(SHORTEST, available // RUNS))
+    longest = min(context, max(MIN_RUN_TOKENS, available // MIN_RUNS))
     runs = []
     for sequence in sequences:
         for start in range(0, len(sequence.tokens), longest):

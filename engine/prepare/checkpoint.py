@@ -26,7 +26,7 @@ COMPANIONS = (
 )
 READERS = {"model.safetensors": read_safetensors, "pytorch_model.bin": read_torch}  # what is preferred comes first
 INTEGERS = {"BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64"}
-NOT_READ = {".gguf", ".h5", ".msgpack", ".pt", ".pth", ".npz", ".ckpt", ".onnx"}
+OTHER_FORMATS = {".gguf", ".h5", ".msgpack", ".pt", ".pth", ".npz", ".ckpt", ".onnx"}
 MAX_SHOWN = 3  # names in a message
 MAX_COMPANION_BYTES = 100_000_000  # some times what the largest vocabularies take
 DOWNLOAD_AGAIN = Text("Download the checkpoint again.")
@@ -82,18 +82,18 @@ class Checkpoint:
         unknown = [name for name in fitted if name not in shapes]
         unread = [name for name in fitted if name in shapes and fitted[name].dtype not in DTYPES]
         shaped = [f"{name} {list(fitted[name].shape)}, not {list(shapes[name])}" for name in wrong]
-        problems = (
-            missing and Text("missing: {names}", names=_listed(missing)),
-            unknown and Text("unknown: {names}", names=_listed(unknown)),
-            unread and Text("of a dtype that is not read: {names}", names=_listed(unread)),
-            wrong and Text("of another shape: {names}", names=_listed(shaped)),
-            twice and Text("there twice: under an older and a newer name"),
-        )
-        if any(problems):
+        told = {
+            Text("missing: {names}", names=_listed(missing)): missing,
+            Text("unknown: {names}", names=_listed(unknown)): unknown,
+            Text("of a dtype that is not read: {names}", names=_listed(unread)): unread,
+            Text("of another shape: {names}", names=_listed(shaped)): wrong,
+            Text("there twice: under an older and a newer name"): twice,
+        }
+        if problems := [text for text, found in told.items() if found]:
             raise CheckpointError(
                 "The weights in {folder} do not fit its config.json. {problems}.",
                 folder=self.folder,
-                problems=joined("{before}; {next}", filter(None, problems)),
+                problems=joined("{before}; {next}", problems),
             )
         return {name: fitted[name] for name in shapes}
 
@@ -105,7 +105,7 @@ def _read_weights(folder: Path) -> dict[str, StoredTensor]:
             return _read_shards(index, Path(whole).suffix, read)
         if (folder / whole).is_file():
             return read(folder / whole)
-    others = sorted(path.name for path in folder.iterdir() if path.suffix in NOT_READ)
+    others = sorted(path.name for path in folder.iterdir() if path.suffix in OTHER_FORMATS)
     hint = Text("{others} cannot be read.", others=_listed(others)) if others else DOWNLOAD_AGAIN
     raise CheckpointError(
         "{folder} lacks {files}, whole or in shards with an index. {hint}",

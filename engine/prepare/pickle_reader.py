@@ -6,6 +6,7 @@ This one knows the few opcodes that such tables need and the few names that the 
 
 import pickletools
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from engine.errors import FlawError
 from engine.text import shown
@@ -36,7 +37,7 @@ class _Machine:
 
     def __init__(self, known: Mapping[str, object], persistent: Callable[[object], object]):
         self._known, self._persistent = known, persistent
-        self.stack: list = []
+        self.stack: list[Any] = []
         self._memo: dict[int, object] = {}
         self._operations = {
             "EMPTY_DICT": lambda _: self.stack.append({}),
@@ -66,8 +67,8 @@ class _Machine:
         elif opcode not in ("PROTO", "STOP"):
             raise FlawError("its pickle uses {opcode}, which tables of tensors do not need", opcode=opcode)
 
-    def _marked(self) -> list:
-        """What was pushed since the last mark."""
+    def _marked(self) -> list[Any]:
+        """The items that were pushed since the last mark."""
         items = []
         while (item := self.stack.pop()) is not _MARK:
             items.append(item)
@@ -81,19 +82,19 @@ class _Machine:
             )
         self.stack.append(self._known[name])
 
-    def _reduce(self, _) -> None:
+    def _reduce(self, _: object) -> None:
         arguments, function = self.stack.pop(), self.stack.pop()
         if not isinstance(arguments, tuple):
             raise TypeError("arguments are a tuple")
         self.stack.append(function(*arguments))  # only what `known` holds and makes can be called
 
-    def _build(self, _) -> None:
+    def _build(self, _: object) -> None:
         """Attributes of a table (a state dict's versions) say nothing about weights."""
         self.stack.pop()
         if not isinstance(self.stack[-1], dict):
             raise TypeError("only tables have attributes")
 
-    def _set(self, items: list) -> None:
+    def _set(self, items: list[Any]) -> None:
         table = self.stack[-1]
         keys, values = items[::2], items[1::2]
         if not isinstance(table, dict) or len(keys) != len(values) or not all(isinstance(key, str) for key in keys):

@@ -1,4 +1,4 @@
-"""Where a prepared model's predictors come from: training, a factorisation alone, or files that others published.
+"""The sources of a prepared model's predictors: training, a factorisation alone, or files that others published.
 
 PowerInfer published a folder of `model_{layer}.pt` for each of its models: fc1.weight [rank, hidden] and fc2.weight
 [neurons, rank] with a ReLU between them and no bias.
@@ -44,6 +44,6 @@ def import_predictor(folder: Path, layer: int, activity: LayerActivity) -> Train
             neurons=neurons,
         )
     matrices = [np.array(tensor.read().astype(mx.float32)) for tensor in (down, up)]
-    weights = [*matrices, np.zeros(neurons, np.float32)]
-    quality = measure(weights, activity, np.flatnonzero(activity.held_out), relu=True)
+    weights = (matrices[0], matrices[1], np.zeros(neurons, np.float32))
+    quality = measure(list(weights), activity, np.flatnonzero(activity.held_out), relu=True)
     return TrainedPredictor(*weights, quality, relu=True)

@@ -5,10 +5,12 @@ import hashlib
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import mlx.core as mx
+import mlx.nn as nn
 import numpy as np
-from mlx.utils import tree_flatten, tree_map
+from mlx.utils import tree_map
 from msgspec import to_builtins
 from safetensors.numpy import save
 
@@ -16,7 +18,8 @@ from engine.arrays.dtypes import DTYPES
 from engine.arrays.products import use_fast_products
 from engine.errors import CheckpointError, DiskFullError, FlashbulbError
 from engine.models import build
-from engine.prepare.calibration import BATCH, BundledFFN, Calibration, cut, perplexity
+from engine.models.ffn import DenseFFN
+from engine.prepare.calibration import BATCH_TOKENS, BundledFFN, Calibration, cut, perplexity
 from engine.prepare.checkpoint import COMPANIONS, Checkpoint, read_companion
 from engine.prepare.journal import Journal
 from engine.prepare.order import neuron_order
@@ -24,9 +27,11 @@ from engine.prepare.predictors import FACTORISED, IMPORTED, TRAINED, find_predic
 from engine.sparsity.predictor import PARTS, Predictor, weight_shapes
 from engine.sparsity.training import LayerActivity, TrainedPredictor, ranks_for, train_predictor
 from engine.store.bundle_file import BundleWriter
+from engine.store.fitting import parameter_shapes
 from engine.store.manifest import BUNDLES, ORDER, PREDICTOR, RESIDENT, write_manifest
 from engine.store.reports import LayerReport, Use
 from engine.store.safetensors_writer import SafetensorsWriter
+from engine.store.stored_tensor import StoredTensor
 from engine.system.documents import parsing
 from engine.system.folders import existing, free_bytes
 from engine.text import Text, readable
@@ -35,12 +40,12 @@ from engine.tokens.tokenizer import read_tokenizer
 
 CALIBRATION = Path(__file__).parents[2] / "resources" / "calibration" / "dialogues.jsonl.gz"
 CALIBRATION_TOKENS = 24_000
-LAYERS = "model.layers."  # what the names of every model's layers begin with
+LAYERS_PREFIX = "model.layers."  # what the names of every model's layers begin with
 USED_WINDOW = 4  # tokens, for which it is measured how neurons are used again: the paper's
 PIECE_BYTES = 64_000_000  # of a tensor that is only copied
 HEAD_BYTES = 16_000_000  # of the head, beside which lie float32 copies of it and a block of logits
-METHOD = 4  # to be raised when layers would come out otherwise: what was begun before is then begun anew
-WORK = "work"  # the folder of what is only needed until the model is prepared
+METHOD_VERSION = 4  # to be raised when layers would come out otherwise: what was begun before is then begun anew
+WORK_FOLDER = "work"  # the folder of what is only needed until the model is prepared
 
 
 def prepare(
@@ -51,7 +56,7 @@ def prepare(
     name: str | None = None,
     predictors: str | Path = TRAINED,
     progress: Callable[[str, float], None] = lambda *_: None,
-) -> dict:
+) -> dict[str, Any]:
     """Make a prepared model of a checkpoint; returns its manifest's content.
 
     dtype: of bundles and resident weights, the checkpoint's by default. predictors: TRAINED, FACTORISED (no training)
@@ -66,7 +71,7 @@ def prepare(
     calibration, dtype = calibration or CALIBRATION, dtype or source.dtype
     try:
         _check_room(_needed(source) - _written(partial), out)
-        journal = Journal(partial / WORK, _purpose(source, calibration, dtype, predictors))
+        journal = Journal(partial / WORK_FOLDER, _purpose(source, calibration, dtype, predictors))
         try:
             content = _Preparation(source, partial, journal, calibration, dtype, predictors, progress).run()
             write_manifest(partial, {"name": name or checkpoint.resolve().name, **content})
@@ -75,7 +80,7 @@ def prepare(
             raise
         finally:
             journal.close()
-        shutil.rmtree(partial / WORK)
+        shutil.rmtree(partial / WORK_FOLDER)
         if out.exists():
             out.rmdir()
         partial.rename(out)
@@ -94,12 +99,12 @@ def _check_free(out: Path) -> None:
         raise FlashbulbError("{out} exists and is not empty. Give a new folder.", out=out)
 
 
-def _purpose(source: Checkpoint, calibration: Path, dtype: str, predictors: str | Path) -> dict:
-    """What decides how the layers come out."""
+def _purpose(source: Checkpoint, calibration: Path, dtype: str, predictors: str | Path) -> dict[str, Any]:
+    """All that decides how the layers come out."""
     files = {tensor.path for tensor in source.weights.values()}
     content = calibration.read_bytes() if calibration.is_file() else b""
     return {
-        "method": METHOD,
+        "method": METHOD_VERSION,
         "checkpoint": str(source.folder.resolve()),
         "files": sorted([path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files),
         "config": source.config,
@@ -146,19 +151,27 @@ def _paused(error: OSError, source: Checkpoint, partial: Path, out: Path) -> Fla
 
 def _named(predictor: Predictor, inputs: np.ndarray) -> np.ndarray:
     """Bits [tokens, neurons / 8]: the neurons that a predictor names for each of the inputs [tokens, width]."""
-    pieces = (mx.array(inputs[start : start + BATCH]) for start in range(0, len(inputs), BATCH))
+    pieces = (mx.array(inputs[start : start + BATCH_TOKENS]) for start in range(0, len(inputs), BATCH_TOKENS))
     return np.concatenate([np.packbits(predictor.active(piece), axis=1) for piece in pieces])
 
 
 class _Preparation:
     """One run of `prepare`, which may go on where an earlier one ended."""
 
-    def __init__(self, source, folder: Path, journal: Journal, calibration: Path, dtype: str, predictors, progress):
+    def __init__(
+        self,
+        source: Checkpoint,
+        folder: Path,
+        journal: Journal,
+        calibration: Path,
+        dtype: str,
+        predictors: str | Path,
+        progress: Callable[[str, float], None],
+    ):
         self._source, self._folder, self._journal, self._text = source, folder, journal, calibration
         self._dtype_name, self._dtype, self._progress = dtype, DTYPES[dtype], progress
         self._model, self._args = build(source.config)
-        shapes = {name: weight.shape for name, weight in tree_flatten(self._model.parameters())}
-        self._stored = source.fit(shapes, self._model.rename)
+        self._stored = source.fit(parameter_shapes(self._model), self._model.rename)
         use_fast_products(self._model)
         self._layers = len(self._model.layers)
         parts = [layer.ffn.bundle_parts() for layer in self._model.layers]
@@ -168,7 +181,7 @@ class _Preparation:
         if predictors not in (TRAINED, FACTORISED):
             find_predictors(Path(predictors), self._layers)
 
-    def run(self) -> dict:
+    def run(self) -> dict[str, Any]:
         for name in COMPANIONS:
             content = read_companion(self._source.folder / name)
             if content is not None:
@@ -222,7 +235,7 @@ class _Preparation:
         done = len(self._journal.layers)
         if not done:
             self._progress(Text("embedding the calibration text"), 0.0)
-            self._load([name for name in self._stored if not name.startswith((LAYERS, "lm_head."))])
+            self._load([name for name in self._stored if not name.startswith((LAYERS_PREFIX, "lm_head."))])
             calibration.embed(self._model.embed)
             self._unload()
         dtype, names = self._dtype_name, self._activation.parts
@@ -233,21 +246,20 @@ class _Preparation:
                 )
                 self._journal.add(self._layer(i, calibration, bundles))
                 calibration.forget(i)
-                self._model.layers[i] = None  # its memory is needed for the next
+                self._model.layers[i] = nn.Module()  # its memory is needed for the next
                 mx.clear_cache()
 
     def _layer(self, i: int, calibration: Calibration, bundles: BundleWriter) -> LayerReport:
         """Bundle a layer; returns what is said of it in the manifest."""
         layer = self._model.layers[i]
-        layer.load_weights(self._read(f"{LAYERS}{i}."), strict=True)
+        layer.load_weights(self._read(f"{LAYERS_PREFIX}{i}."), strict=True)
         rows = self._rows(i, layer.ffn)
         ffn = BundledFFN(rows, self._width, self._activation, layer.ffn.biases())
         # Norms are computed in float32; matrices stay as they are stored, and are converted one at a time when used.
         layer.update(tree_map(lambda w: w.astype(mx.float32) if w.ndim == 1 else w, layer.parameters()))
         activity = calibration.record(i, layer, ffn)
         trained, kind = self._learn(i, ffn, activity)
-        stored = (mx.array(w).astype(self._dtype).astype(mx.float32) for w in (trained.down, trained.up, trained.bias))
-        predictor = Predictor(*stored, trained.quality.threshold, trained.relu)
+        predictor = self._as_stored(trained)
         order = neuron_order(_named(predictor, activity.inputs), ffn.neurons)
         sparsity, use = 1 - activity.density, activity.use(USED_WINDOW)
         del activity  # what it maps and holds is as large as the layer
@@ -269,6 +281,12 @@ class _Preparation:
             output_error=round(error, 5),
         )
 
+    def _as_stored(self, trained: TrainedPredictor) -> Predictor:
+        """A predictor as it will be read again: its weights rounded to the stored dtype."""
+        parts = (trained.down, trained.up, trained.bias)
+        down, up, bias = (mx.array(part).astype(self._dtype).astype(mx.float32) for part in parts)
+        return Predictor(down, up, bias, trained.quality.threshold, trained.relu)
+
     def _learn(self, i: int, ffn: BundledFFN, activity: LayerActivity) -> tuple[TrainedPredictor, str]:
         if self._predictors in (TRAINED, FACTORISED):
             epochs = {"epochs": 0} if self._predictors == FACTORISED else {}
@@ -276,14 +294,14 @@ class _Preparation:
             return train_predictor(activity, ffn, ffn.threshold_bias, ranks, **epochs), self._predictors
         return import_predictor(Path(self._predictors), i, activity), IMPORTED
 
-    def _rows(self, i: int, ffn) -> np.ndarray:
+    def _rows(self, i: int, ffn: DenseFFN) -> np.ndarray:
         """[neurons, parts * width]: each neuron's parts side by side, items of the stored dtype's size."""
         rows = mx.concatenate([self._cast(f"layer {i}", part) for part in ffn.bundle_parts()], axis=1)
         return np.array(rows.view(mx.uint16) if self._dtype == mx.bfloat16 else rows)
 
     # ------------------------------------------------------------------------------------------- what is read
     def _read(self, prefix: str) -> list[tuple[str, mx.array]]:
-        """What the model has below a prefix, named without it."""
+        """The weights that the model has below a prefix, named without it."""
         stored = self._stored.items()
         return [(name.removeprefix(prefix), tensor.read()) for name, tensor in stored if name.startswith(prefix)]
 
@@ -297,11 +315,12 @@ class _Preparation:
         mx.clear_cache()
 
     def _finish(self) -> Callable[[mx.array], mx.array]:
-        """What is between the last layer and the head, loaded."""
+        """The modules between the last layer and the head, loaded."""
         self._unload()
-        outer = [name for name in self._stored if not name.startswith((LAYERS, "model.embed", "lm_head."))]
+        outer = [name for name in self._stored if not name.startswith((LAYERS_PREFIX, "model.embed", "lm_head."))]
         self._load(outer)
-        return self._model.model.finish
+        finish: Callable[[mx.array], mx.array] = self._model.model.finish
+        return finish
 
     def _head_pieces(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Rows [some tokens of the vocabulary, width] of the head, and their biases; float32."""
@@ -318,10 +337,10 @@ class _Preparation:
         """Everything but the FFNs' matrices, under the model's own names, copied piece by piece."""
         copied = {name: tensor for name, tensor in self._stored.items() if ".ffn." not in name}
         first, last = self._activation.parts[0], self._activation.parts[-1]
-        biases = {}
+        biases: dict[str, StoredTensor] = {}
         for i in range(self._layers):
             names = {first: f"ffn.{i}.input_bias", last: f"ffn.{i}.down_bias"}
-            found = {ours: self._stored.get(f"{LAYERS}{i}.ffn.{part}.bias") for part, ours in names.items()}
+            found = {ours: self._stored.get(f"{LAYERS_PREFIX}{i}.ffn.{part}.bias") for part, ours in names.items()}
             biases |= {ours: tensor for ours, tensor in found.items() if tensor}
         shapes = {name: tensor.shape for name, tensor in (copied | biases).items()}
         with SafetensorsWriter(self._folder / RESIDENT, self._dtype_name, shapes) as file:
@@ -358,7 +377,7 @@ class _Preparation:
         return self._journal.folder / f"learned.{layer}.npz"
 
     def _learned(self, layer: int) -> dict[str, np.ndarray]:
-        """What `_layer` left behind: predictor and neuron order."""
+        """The predictor and the neuron order that `_layer` left behind."""
         path = self._learned_file(layer)
         with parsing(path, CheckpointError, Text("Prepare the model again.")), np.load(path) as content:
             return dict(content)

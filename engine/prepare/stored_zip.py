@@ -18,14 +18,14 @@ LOCATOR = struct.Struct("<4sLQL")  # of the 64-bit end
 END_64 = struct.Struct("<4sQ2H2L4Q")
 ENTRY = struct.Struct("<4s6H3L5H2L")  # in the directory, before name, extra fields, comment
 LOCAL = struct.Struct("<4s5H3L2H")  # before an entry's bytes, then name, extra fields
-MAX_DIRECTORY = 16_000_000  # bytes: some hundred thousand entries
+MAX_DIRECTORY_BYTES = 16_000_000  # bytes: some hundred thousand entries
 FULL_16, FULL_32 = 0xFFFF, 0xFFFFFFFF  # "see the 64-bit field"
 ENCRYPTED = 1
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Where an entry's bytes lie in the archive."""
+    """The place of an entry's bytes in the archive."""
 
     offset: int
     size: int
@@ -64,7 +64,7 @@ def _directory(file: BinaryIO, total: int) -> tuple[int, int, int]:
         if signature != b"PK\6\7" or end[0] != b"PK\6\6":
             raise FlawError("its 64-bit directory is missing")
         count, size, offset = end[-3:]
-    if size > MAX_DIRECTORY or offset + size > place:
+    if size > MAX_DIRECTORY_BYTES or offset + size > place:
         raise FlawError("its directory lies outside the file or is absurdly large")
     return count, size, offset
 
@@ -88,26 +88,26 @@ def _entry(directory: memoryview) -> tuple[str, int, int, memoryview]:
 
 def _wide(extra: memoryview, *values: int) -> list[int]:
     """The values, those that 32 bits cannot hold taken from the extra field for 64 bits (kind 1), in order."""
-    wide = b""
+    wide: bytes | memoryview = b""
     while len(extra) >= 4:
         kind, length = struct.unpack_from("<2H", extra)
         if kind == 1:
             wide = extra[4 : 4 + length]
         extra = extra[4 + length :]
     present = iter(struct.unpack_from(f"<{len(wide) // 8}Q", wide))
-    result = [next(present, None) if value == FULL_32 else value for value in values]
-    if None in result:
-        raise FlawError("a 64-bit size is missing")
-    return result
+    try:
+        return [next(present) if value == FULL_32 else value for value in values]
+    except StopIteration as error:
+        raise FlawError("a 64-bit size is missing") from error
 
 
 def _data_start(file: BinaryIO, header: int, name: str) -> int:
     fields = LOCAL.unpack(_read(file, header, LOCAL.size))
     name_size, extra_size = fields[-2:]
-    place = header + LOCAL.size
+    place: int = header + LOCAL.size
     if fields[0] != b"PK\3\4" or bytes(_read(file, place, name_size)) != name.encode():
         raise FlawError("{name} is not where the directory says", name=shown(name))
-    return place + name_size + extra_size
+    return place + int(name_size) + int(extra_size)
 
 
 def _check_apart(spans: list[tuple[int, int, str]]) -> None:

@@ -11,7 +11,7 @@ from engine.store.stored_tensor import ITEM_BITS, StoredTensor, checked_shape
 from engine.system.documents import DOWNLOAD_AGAIN, check_whole, parsing
 from engine.text import Text, shown
 
-MAX_PICKLE = 4_000_000  # bytes: some ten thousand tensors
+MAX_PICKLE_BYTES = 4_000_000  # bytes: some ten thousand tensors
 STORAGES = {
     "FloatStorage": "float32",
     "HalfStorage": "float16",
@@ -84,7 +84,7 @@ class _Archive:
         if default is not None and self._root + name not in self._entries:
             return default
         entry = self._entries[self._root + name]
-        if entry.size > MAX_PICKLE:
+        if entry.size > MAX_PICKLE_BYTES:
             raise FlawError("its {name} is absurdly large", name=name)
         with self._path.open("rb") as file:
             file.seek(entry.offset)
@@ -101,29 +101,31 @@ class _Archive:
             raise FlawError("the storage {key} is missing or shorter than it should be", key=shown(key))
         return _Storage(kind.dtype, entry.offset, items)
 
-    def _tensor(self, storage, offset, shape, stride, _requires_grad, _hooks) -> StoredTensor:
+    def _tensor(
+        self, storage: object, offset: object, shape: object, stride: object, _requires_grad: object, _hooks: object
+    ) -> StoredTensor:
         """torch._utils._rebuild_tensor_v2: a view of a storage. Which one it is named comes later."""
         if not isinstance(storage, _Storage) or type(offset) is not int or not isinstance(stride, tuple):
             raise FlawError("a tensor is described as PyTorch never does")
-        shape = checked_shape(shape)
-        transposed = _transposed(shape, stride)
-        if not 0 <= offset <= storage.items - math.prod(shape):
-            raise FlawError("a tensor of shape {shape} reaches beyond its storage", shape=shown(shape))
+        lengths = checked_shape(shape)
+        transposed = _transposed(lengths, stride)
+        if not 0 <= offset <= storage.items - math.prod(lengths):
+            raise FlawError("a tensor of shape {shape} reaches beyond its storage", shape=shown(lengths))
         place = storage.offset + offset * ITEM_BITS[storage.dtype] // 8
-        return StoredTensor("", self._path, storage.dtype, shape, place, transposed)
+        return StoredTensor("", self._path, storage.dtype, lengths, place, transposed)
 
 
-def _table() -> dict:
+def _table() -> dict[str, object]:
     """collections.OrderedDict: pickled empty, filled afterwards."""
     return {}
 
 
-def _parameter(tensor, _requires_grad, _hooks) -> StoredTensor:
+def _parameter(tensor: object, _requires_grad: object, _hooks: object) -> object:
     """torch._utils._rebuild_parameter: for us, its tensor."""
     return tensor
 
 
-def _transposed(shape: tuple[int, ...], stride: tuple) -> bool:
+def _transposed(shape: tuple[int, ...], stride: tuple[object, ...]) -> bool:
     """True where columns lie side by side instead of rows. Raises ValueError for any other view."""
     rows = tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
     columns = (1, shape[0]) if len(shape) == 2 else rows

@@ -1,1 +1,1 @@
-"""What is on disk: the layout of bundles, safetensors, manifests, and which models are installed."""
+"""The files on disk: the layout of bundles, safetensors, manifests, and the models that are installed."""

@@ -8,6 +8,7 @@ that the data starts on a 16 KiB boundary and whose rows are padded to the read 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Annotated
 
 import numpy as np
@@ -22,23 +23,23 @@ from engine.system.documents import PREPARE_AGAIN, parsing, typed
 from engine.text import shown
 
 DATA_ALIGNMENT = 16384  # a page on Apple silicon; a multiple of every drive's block
-GRANULARITIES = (16384, 4096, 512)  # what direct reads like, largest first
-MAX_PADDING = 1 / 8  # of a row: beyond it the padding costs more than the aligned read gains
+READ_GRANULARITIES = (16384, 4096, 512)  # what direct reads like, largest first
+MAX_PADDING_SHARE = 1 / 8  # of a row: beyond it the padding costs more than the aligned read gains
 WRITTEN_ROWS = 1024  # at once
 
 
 def padded_row_bytes(bundle_bytes: int) -> int:
     """Bytes of a row that holds a bundle of `bundle_bytes`, padded to the largest granularity that wastes little."""
-    for granularity in GRANULARITIES:
+    for granularity in READ_GRANULARITIES:
         padded = -(-bundle_bytes // granularity) * granularity
-        if padded - bundle_bytes <= MAX_PADDING * bundle_bytes:
+        if padded - bundle_bytes <= MAX_PADDING_SHARE * bundle_bytes:
             return padded
     return bundle_bytes
 
 
 @dataclass(frozen=True)
 class BundleLayer:
-    """Where one layer's bundles lie: `neurons` rows of `row_bytes`, from byte `offset` of the file."""
+    """The place of one layer's bundles: `neurons` rows of `row_bytes`, from byte `offset` of the file."""
 
     offset: int
     neurons: int
@@ -142,5 +143,7 @@ class BundleWriter:
     def __enter__(self) -> "BundleWriter":
         return self
 
-    def __exit__(self, *raised) -> None:
-        self._file.__exit__(*raised)
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._file.__exit__(kind, value, traceback)

@@ -1,8 +1,8 @@
 """The model that a prepared model's config describes, and the check that its files are that model's."""
 
 from collections.abc import Mapping
+from typing import Any
 
-import mlx.core as mx
 from mlx.utils import tree_flatten
 
 from engine.arrays.dtypes import DTYPES
@@ -35,10 +35,15 @@ def build_prepared(prepared: PreparedModel) -> tuple[CausalModel, ModelArgs]:
     return model, args
 
 
+def parameter_shapes(model: CausalModel) -> dict[str, tuple[int, ...]]:
+    """The shapes of all of a model's weights, by name."""
+    parameters: Any = tree_flatten(model.parameters())
+    return {name: weight.shape for name, weight in parameters}
+
+
 def resident_shapes(model: CausalModel) -> dict[str, tuple[int, ...]]:
     """The shapes of what resident.safetensors holds: all but the FFNs' matrices, whose biases have names of ours."""
-    parameters: list[tuple[str, mx.array]] = tree_flatten(model.parameters())  # type: ignore[assignment]
-    shapes = {name: weight.shape for name, weight in parameters if ".ffn." not in name}
+    shapes = {name: shape for name, shape in parameter_shapes(model).items() if ".ffn." not in name}
     for i, layer in enumerate(model.layers):
         ffn: DenseFFN = layer.ffn
         named = {"input_bias": ffn.biases()[0], "down_bias": ffn.biases()[1]}

@@ -45,7 +45,7 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a model came from: a folder that was prepared, or a repository of the Hub at a revision."""
+    """The origin of a model: a folder that was prepared, or a repository of the Hub at a revision."""
 
     checkpoint: Line | None = None
     repository: Repository | None = None

@@ -7,6 +7,7 @@ import struct
 from collections.abc import Mapping
 from itertools import accumulate
 from pathlib import Path
+from types import TracebackType
 
 import mlx.core as mx
 import numpy as np
@@ -32,7 +33,7 @@ class SafetensorsWriter:
     ):
         sizes = [math.prod(shape) * DTYPES[dtype].size for shape in shapes.values()]
         ends = [0, *accumulate(sizes)]
-        header: dict = {"__metadata__": {"format": "flashbulb", **(metadata or {})}}
+        header: dict[str, object] = {"__metadata__": {"format": "flashbulb", **(metadata or {})}}
         for i, (name, shape) in enumerate(shapes.items()):
             header[name] = {"dtype": STORED[dtype], "shape": shape, "data_offsets": ends[i : i + 2]}
         text = json.dumps(header).encode()
@@ -47,17 +48,19 @@ class SafetensorsWriter:
         if isinstance(array, mx.array):
             array = mx.contiguous(array)
             mx.eval(array)
-        self._left -= self._file.write(memoryview(array).cast("B"))
+        self._left -= self._file.write(memoryview(array).cast("B"))  # type: ignore[arg-type] # MLX's arrays are buffers
 
     def sync(self) -> None:
-        """What was written is on the disk when this returns."""
+        """All that was written is on the disk when this returns."""
         self._file.flush()
         os.fsync(self._file.fileno())
 
     def __enter__(self) -> "SafetensorsWriter":
         return self
 
-    def __exit__(self, kind, value, traceback) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         try:
             if kind is None:
                 if self._left:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import mlx.core as mx
 import numpy as np
@@ -12,8 +13,12 @@ from engine.arrays.dtypes import DTYPES, STORED
 from engine.errors import CheckpointError, FlawError
 from engine.text import shown
 
-# The exponent's bits, all of which are set in an infinity and a NaN and in nothing else.
-EXPONENTS = {"float32": np.uint32(0x7F800000), "float16": np.uint16(0x7C00), "bfloat16": np.uint16(0x7F80)}
+# The bits of the exponent, all of which are set in an infinity and a NaN and in nothing else.
+EXPONENTS: dict[str, np.unsignedinteger[Any]] = {
+    "float32": np.uint32(0x7F800000),
+    "float16": np.uint16(0x7C00),
+    "bfloat16": np.uint16(0x7F80),
+}
 ITEM_BITS = {  # by safetensors' names of dtypes, and by ours of those that are read
     **dict.fromkeys(("F4",), 4),
     **dict.fromkeys(("F6_E2M3", "F6_E3M2"), 6),
@@ -95,7 +100,7 @@ class StoredTensor:
         dtype = DTYPES[self.dtype]
         array = mx.zeros(shape, dtype)
         mx.eval(array)
-        view = memoryview(array).cast("B")
+        view = memoryview(array).cast("B")  # type: ignore[arg-type] # MLX's arrays are buffers
         try:
             with self.path.open("rb") as file:
                 file.seek(self.offset + first * dtype.size)

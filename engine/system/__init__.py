@@ -1,1 +1,1 @@
-"""What asks the operating system: memory, files, folders, staying awake, the native library."""
+"""Questions to the operating system: memory, files, folders, staying awake, the native library."""

@@ -5,6 +5,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 USER_INITIATED = 0x00FFFFFF  # NSActivityUserInitiated: no App Nap, no idle sleep of the system; the screen may sleep
 OBJC = "/usr/lib/libobjc.A.dylib"
@@ -36,7 +37,7 @@ def begin_activity(reason: str) -> Callable[[], None]:
     objc.objc_getClass.restype = objc.sel_registerName.restype = objc.objc_autoreleasePoolPush.restype = pointer
     objc.objc_autoreleasePoolPop.argtypes = [pointer]
 
-    def send(to: int, name: str, *arguments, restype=pointer):
+    def send(to: int, name: str, *arguments: Any, restype: Any = pointer) -> Any:
         """objc_msgSend, typed as the method is: an ARM processor passes variadic arguments in another way."""
         method = ctypes.CFUNCTYPE(restype, pointer, pointer, *(type(a) for a in arguments))(("objc_msgSend", objc))
         return method(to, objc.sel_registerName(name.encode()), *arguments)

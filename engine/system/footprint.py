@@ -1,4 +1,4 @@
-"""What the operating system says this process uses."""
+"""The memory that this process uses, as the operating system says."""
 
 import os
 import sys
@@ -21,7 +21,8 @@ def _footprint() -> tuple[int, int]:
 
         return native_footprint()
     fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return tuple(int(fields[name].split()[0]) * 1024 for name in ("VmRSS", "VmHWM"))
+    now, peak = (int(fields[name].split()[0]) * 1024 for name in ("VmRSS", "VmHWM"))
+    return now, peak
 
 
 def footprint_of(process: int) -> int:

@@ -1,4 +1,4 @@
-"""What this machine has. No Qt."""
+"""The memory that this machine has. No Qt."""
 
 import os
 from pathlib import Path

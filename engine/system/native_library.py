@@ -39,7 +39,7 @@ def footprint_of_process(process: int) -> int:
 
 
 def memory_pressure() -> int:
-    """How short of memory macOS is: 1 normal, 2 warning, 4 critical. Always 1 on Linux: see engine.system.pressure."""
+    """The shortage of memory of macOS: 1 normal, 2 warning, 4 critical. On Linux always 1: engine.system.pressure."""
     library = load_library()
     return 1 if library is None else library.fb_memory_pressure()
 
@@ -67,7 +67,9 @@ def load_library() -> ctypes.CDLL | None:
     """The native library beside this package, installed or editable; None if it is missing or of another version."""
     name = "_reader.dylib" if sys.platform == "darwin" else "_reader.so"
     site = [Path(sysconfig.get_path(kind), "engine", "flash") for kind in ("platlib", "purelib")]
-    for folder in [*map(Path, find_spec("engine.flash").submodule_search_locations), *site]:
+    package = find_spec("engine.flash")
+    beside = package.submodule_search_locations if package else None
+    for folder in [*map(Path, beside or ()), *site]:
         if (folder / name).is_file():
             return open_library(folder / name)
     return None

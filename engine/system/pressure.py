@@ -1,11 +1,11 @@
-"""How short of memory the whole system is."""
+"""The shortage of memory of the whole system."""
 
 import sys
 from enum import IntEnum
 from pathlib import Path
 
-STALLED = 10.0  # per cent of the last 10 s in which something (warning) or everything (critical) waited for memory
-LITTLE, NONE_LEFT = 0.08, 0.02  # of all memory, available: where a Linux without stall figures begins to suffer
+STALL_PERCENT = 10.0  # of the last 10 s, in which something (warning) or everything (critical) waited for memory
+WARNING_SHARE, CRITICAL_SHARE = 0.08, 0.02  # of all memory that is available: for a Linux without stall figures
 
 
 class Pressure(IntEnum):
@@ -32,9 +32,9 @@ def level_of(stalls: str, memory: str) -> Pressure:
     fields = dict(line.split(":", 1) for line in memory.splitlines())
     sizes = {name: int(fields[name].split()[0]) for name in ("MemTotal", "MemAvailable") if name in fields}
     available = sizes["MemAvailable"] / sizes["MemTotal"] if len(sizes) == 2 else 1.0
-    if waits.get("full", 0.0) >= STALLED or available < NONE_LEFT:
+    if waits.get("full", 0.0) >= STALL_PERCENT or available < CRITICAL_SHARE:
         return Pressure.CRITICAL
-    if waits.get("some", 0.0) >= STALLED or available < LITTLE:
+    if waits.get("some", 0.0) >= STALL_PERCENT or available < WARNING_SHARE:
         return Pressure.WARNING
     return Pressure.NORMAL
 

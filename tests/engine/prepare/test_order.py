@@ -72,8 +72,8 @@ def test_a_text_with_too_many_pairs_is_counted_in_even_steps(monkeypatch):
     active = np.random.default_rng(0).random((700, 30)) < 0.1
     misses = active.copy()
     for token in range(700):
-        misses[token] &= ~active[max(0, token - module.WINDOW) : token].any(axis=0)
+        misses[token] &= ~active[max(0, token - module.WINDOW_TOKENS) : token].any(axis=0)
     pairs = np.square(misses.sum(axis=1)).sum()
-    monkeypatch.setattr(module, "COUNTED", pairs / 2.5)
+    monkeypatch.setattr(module, "MAX_PAIRS", pairs / 2.5)
     counted = misses[::3].astype(int)
-    assert (module._read_together(np.packbits(active, axis=1), 30) == counted.T @ counted).all()
+    assert (module.read_together(np.packbits(active, axis=1), 30) == counted.T @ counted).all()

@@ -1,10 +1,19 @@
 """A block of code: its language, its text in colour, and a button that copies it."""
 
 from PySide6.QtCore import QEvent, QRectF, Qt
-from PySide6.QtGui import QGuiApplication, QHideEvent, QPainter, QPaintEvent, QTextCursor, QWheelEvent
+from PySide6.QtGui import (
+    QContextMenuEvent,
+    QGuiApplication,
+    QHideEvent,
+    QPainter,
+    QPaintEvent,
+    QTextCursor,
+    QWheelEvent,
+)
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
 
 from app.chat.highlight import Highlighter
+from app.chat.selection import Spanning
 from app.widgets.buttons import IconButton
 from app.widgets.colours import colours
 from app.widgets.focus import Ringed
@@ -13,7 +22,7 @@ from app.widgets.labels import quiet
 RADIUS, PADDING = 8, 10
 
 
-class CodeView(Ringed, QPlainTextEdit):
+class CodeView(Ringed, Spanning, QPlainTextEdit):
     """Read-only code, as tall as its lines; long lines scroll sideways."""
 
     def __init__(self, parent: QWidget | None = None):
@@ -29,6 +38,7 @@ class CodeView(Ringed, QPlainTextEdit):
             Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
         )
         self.document().setDocumentMargin(0)
+        self.document().setProperty("lines", True)  # not paragraphs
         self.setTabStopDistance(4 * self.fontMetrics().horizontalAdvance(" "))
         self.horizontalScrollBar().rangeChanged.connect(self._fit)
         self._fit()
@@ -38,6 +48,9 @@ class CodeView(Ringed, QPlainTextEdit):
         cursor.movePosition(QTextCursor.MoveOperation.End)
         cursor.insertText(text)
         self._fit()
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        event.ignore()  # the message has a menu
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         if abs(event.angleDelta().x()) > abs(event.angleDelta().y()):

@@ -1,7 +1,7 @@
 """Where the user writes: a text field that grows, and one round button that sends or stops."""
 
 from PySide6.QtCore import QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QPainter, QPaintEvent, QPen, QTextCursor
+from PySide6.QtGui import QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QAbstractButton, QHBoxLayout, QVBoxLayout, QWidget
 
 from app.chat.entry import Entry
@@ -57,6 +57,7 @@ class Composer(QWidget):
         self.entry = Entry()
         self.entry.sent.connect(self.submit)
         self.entry.textChanged.connect(self._on_typed)
+        self.entry.composed.connect(self._refresh)
         self.button = RoundButton()
         self.button.clicked.connect(self._on_clicked)
         self.meter = ContextMeter()
@@ -94,10 +95,10 @@ class Composer(QWidget):
         """Put text into the field."""
         if text != self.entry.toPlainText():
             self.entry.setPlainText(text)
-            self.entry.moveCursor(QTextCursor.MoveOperation.End)
 
     def submit(self) -> None:
-        """Send what is written, if it can be sent."""
+        """Send what is written, if it can be sent, with what an input method is still composing."""
+        self.entry.take_composed()
         text = self.entry.toPlainText().strip()
         if text and not self._reason:
             self.entry.clear()
@@ -122,7 +123,7 @@ class Composer(QWidget):
         self.typed.emit(self.entry.toPlainText())
 
     def _refresh(self) -> None:
-        reason = self._reason or ("" if self.entry.toPlainText().strip() else self.tr("Write a message first"))
+        reason = self._reason or (self.tr("Write a message first") if self.entry.is_blank else "")
         self.button.setEnabled(self._answering or not reason)
         self.button.set_symbol("stop" if self._answering else "up")
         self.button.setAccessibleName(self.tr("Stop") if self._answering else self.tr("Send"))

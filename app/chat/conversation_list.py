@@ -1,6 +1,6 @@
 """The list in the sidebar, and how its rows are painted."""
 
-from PySide6.QtCore import QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QObject, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QFont, QFontMetrics, QKeyEvent, QMouseEvent, QPainter, QPalette
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
 from app.chat.conversations_model import ANSWERING_ROLE, HEAD_ROLE, HIT_ROLE, PREVIEW_ROLE, Index
 from app.conversations.search import Hit
 from app.widgets.colours import Colours, colours, mix
+from app.widgets.composing import ENTER
 from app.widgets.fields import TakesText
 from app.widgets.icons import GRID, paint
 from app.widgets.labels import SMALL, scaled
@@ -83,6 +84,15 @@ class ConversationDelegate(QStyledItemDelegate):
         editor.setGeometry(
             QRect(option.rect.left() + 6, option.rect.top() + ROW_PADDING - 2, option.rect.width() - 14, height)
         )
+
+    def eventFilter(self, editor: QObject, event: QEvent) -> bool:
+        if isinstance(editor, TitleField):
+            if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress and event.key() in ENTER:
+                if editor.take_composed():
+                    return True
+            elif event.type() == QEvent.Type.FocusOut:
+                editor.take_composed()  # before the title is taken from it
+        return super().eventFilter(editor, event)
 
     def _paint_ground(self, painter: QPainter, option: QStyleOptionViewItem) -> None:
         shades = colours(option.palette)

@@ -1,6 +1,7 @@
 """The rows of the sidebar: conversations under their dates, or those that a search found."""
 
 from datetime import date, datetime, timedelta
+from html import escape
 
 from PySide6.QtCore import QAbstractListModel, QLocale, QModelIndex, QObject, QPersistentModelIndex, Qt, Signal
 
@@ -71,8 +72,10 @@ class ConversationsModel(QAbstractListModel):
         row, head = self._rows[index.row()], self.head(index)
         if head is None:
             return row if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole) else None
-        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.EditRole, Qt.ItemDataRole.ToolTipRole):
+        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.EditRole):
             return self._title(head)
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return escape(self._title(head))  # a tooltip would take it for HTML
         if role == Qt.ItemDataRole.AccessibleTextRole:
             return self._words(row, head)
         return self._own_data(row, head, role)

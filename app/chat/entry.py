@@ -3,9 +3,10 @@
 import math
 
 from PySide6.QtCore import SIGNAL, QMimeData, QSizeF, Qt, Signal
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtGui import QInputMethodEvent, QKeyEvent, QTextCursor
 from PySide6.QtWidgets import QFrame, QSizePolicy, QTextEdit, QWidget
 
+from app.widgets.composing import ENTER
 from app.widgets.fields import TakesText
 
 MOST_LINES = 8
@@ -16,6 +17,7 @@ class Entry(TakesText, QTextEdit):
 
     sent = Signal()
     left = Signal()
+    composed = Signal()  # an input method has begun, gone on or ended to compose
 
     def __init__(self, parent: QWidget | None = None):
         super().__init__(parent)
@@ -32,13 +34,29 @@ class Entry(TakesText, QTextEdit):
         self._fit(self.document().size())
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        enter = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
-        if enter and not event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
+        enter = event.key() in ENTER
+        if enter and self.take_composed():
+            event.accept()
+        elif enter and not event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
             self.sent.emit()
         elif event.key() == Qt.Key.Key_Escape and self.receivers(SIGNAL("left()")):
             self.left.emit()
         else:
             super().keyPressEvent(event)
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether there is nothing to send, nor about to be."""
+        return not (self.toPlainText().strip() or self.is_composing)
+
+    def inputMethodEvent(self, event: QInputMethodEvent) -> None:
+        super().inputMethodEvent(event)
+        self.composed.emit()
+
+    def setPlainText(self, text: str) -> None:
+        """Put text into the field, and the cursor behind it."""
+        super().setPlainText(text)
+        self.moveCursor(QTextCursor.MoveOperation.End)
 
     def insertFromMimeData(self, source: QMimeData) -> None:
         self.insertPlainText(source.text())

@@ -16,10 +16,12 @@ from app.conversations.conversation import Message
 from app.widgets import units
 from app.widgets.buttons import IconButton
 from app.widgets.colours import colours
+from app.widgets.composing import ENTER
 from app.widgets.fields import SearchField
 from app.widgets.labels import quiet
 
 FIELD_WIDTH = 260
+MARGINS = (18, 6, 12, 7)
 REFRESH_MS = 120  # after the text has changed: an answer that streams in changes it often
 MOST_MARKS = 1000
 TextField = QTextEdit | QPlainTextEdit
@@ -58,7 +60,9 @@ class FindField(SearchField):
         return super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+        if event.key() in ENTER and self.take_composed():
+            event.accept()
+        elif event.key() in ENTER:
             self.stepped.emit(-1 if event.modifiers() & Qt.KeyboardModifier.ShiftModifier else 1)
         elif event.key() == Qt.Key.Key_Escape:
             self.left.emit()
@@ -85,8 +89,8 @@ class FindBar(QWidget):
         self.previous = IconButton("up", self.tr("Previous place"))
         self.next = IconButton("down", self.tr("Next place"))
         self.close_button = IconButton("close", self.tr("Close the find bar"))
-        row = QHBoxLayout(self)
-        row.setContentsMargins(18, 6, 12, 7)
+        row = self._row = QHBoxLayout(self)
+        self.line_up(MARGINS[0])
         row.setSpacing(6)
         row.addWidget(self.field, 1)
         row.addWidget(self.previous)
@@ -102,6 +106,10 @@ class FindBar(QWidget):
         self.close_button.clicked.connect(self.close_bar)
         transcript.added.connect(self.refresh)
         self.hide()
+
+    def line_up(self, left: int) -> None:
+        """Begin where the transcript's column begins, so many pixels from the left."""
+        self._row.setContentsMargins(left, *MARGINS[1:])
 
     def open_bar(self) -> None:
         """Begin to look for something."""

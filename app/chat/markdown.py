@@ -3,9 +3,11 @@
 import math
 import re
 from collections.abc import Iterator
+from html import escape
 
 from PySide6.QtCore import QEvent, QRectF, QSizeF, Qt, QUrl, Signal
 from PySide6.QtGui import (
+    QContextMenuEvent,
     QFont,
     QFontMetricsF,
     QPainter,
@@ -26,7 +28,9 @@ from PySide6.QtWidgets import QFrame, QLayout, QSizePolicy, QTextBrowser, QWidge
 
 from app.chat.emphasis import MARK, marked
 from app.chat.inline import parts
+from app.chat.links import honest
 from app.chat.mathematics import legible
+from app.chat.selection import Spanning
 from app.widgets.colours import Colours, colours
 from app.widgets.focus import Ringed
 
@@ -143,7 +147,7 @@ def _take_out_marks(document: QTextDocument) -> None:
         cursor = document.find(MARK, cursor)
 
 
-class TextView(Ringed, QTextBrowser):
+class TextView(Ringed, Spanning, QTextBrowser):
     """Read-only text without a frame, always as tall as its content, that never fetches anything by itself."""
 
     link_clicked = Signal(QUrl)
@@ -169,6 +173,9 @@ class TextView(Ringed, QTextBrowser):
     def loadResource(self, _kind: int, _name: QUrl) -> None:
         """Nothing: an answer must not make the application read files or the network."""
 
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        event.ignore()  # the message has a menu
+
     def wheelEvent(self, event: QWheelEvent) -> None:
         event.ignore()  # the transcript scrolls, not the message
 
@@ -183,7 +190,7 @@ class TextView(Ringed, QTextBrowser):
         self.setFixedHeight(max(math.ceil(size.height()), self.fontMetrics().height()))
 
     def _show_target(self, url: QUrl) -> None:
-        self.setToolTip(url.toString())
+        self.setToolTip(escape(honest(url)) if url.isValid() else "")  # a tooltip would take it for HTML
 
 
 class MarkdownView(TextView):

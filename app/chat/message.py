@@ -1,8 +1,17 @@
 """One widget a message: the user's question in a bubble, the model's answer with what it cost."""
 
-from PySide6.QtCore import QEvent, QRectF, QSize, Qt, QUrl, Signal
-from PySide6.QtGui import QEnterEvent, QGuiApplication, QPainter, QPaintEvent, QResizeEvent, QTextCursor
-from PySide6.QtWidgets import QFormLayout, QHBoxLayout, QPushButton, QSpacerItem, QVBoxLayout, QWidget
+from functools import partial
+
+from PySide6.QtCore import QDateTime, QEvent, QLocale, QRectF, QSize, Qt, QUrl, Signal
+from PySide6.QtGui import (
+    QContextMenuEvent,
+    QEnterEvent,
+    QGuiApplication,
+    QPainter,
+    QPaintEvent,
+    QResizeEvent,
+)
+from PySide6.QtWidgets import QFormLayout, QHBoxLayout, QMenu, QPushButton, QSpacerItem, QVBoxLayout, QWidget
 
 from app.chat.body import AnswerBody
 from app.chat.code import CodeView
@@ -21,6 +30,7 @@ BUBBLE_MARGINS = (13, 8, 13, 8)
 BUTTON_GAP = 4  # between a bubble and its buttons
 QUESTION_GAP = 12  # above a question, which belongs to the answer below it
 BUBBLE_RADIUS = 12
+LAST_SECOND = 253_402_300_799  # of the year 9999
 UNFINISHED = ("cancelled", "length", "context", INTERRUPTED)
 
 
@@ -71,6 +81,7 @@ class MessageWidget(QWidget):
         self.message = message
         self.switcher = Switcher()
         self.switcher.switched.connect(self.switched)
+        self.setToolTip(_when(message.created))
         self.copy_button = IconButton("copy", self.tr("Copy message"), shy=True)
         self.copy_button.clicked.connect(self.copy)
 
@@ -86,6 +97,32 @@ class MessageWidget(QWidget):
     def set_variants(self, variants: list[Message]) -> None:
         self.switcher.set_variants(variants, self.message)
 
+    def menu_for(self, view: TextView | CodeView | None, link: str = "") -> QMenu:
+        """What can be done with the message, or with what the mouse is over in it."""
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        if view and view.textCursor().hasSelection():
+            menu.addAction(self.tr("Copy")).triggered.connect(view.copy)
+        if link:
+            menu.addAction(self.tr("Copy Link")).triggered.connect(partial(_put_on_clipboard, link))
+        self.add_actions(menu)
+        if view:
+            menu.addSeparator()
+            menu.addAction(self.tr("Select All")).triggered.connect(view.selectAll)
+        return menu
+
+    def add_actions(self, menu: QMenu) -> None:
+        """The message's own, each as its button does it."""
+        menu.addAction(self.tr("Copy Message")).triggered.connect(self.copy)
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        below = self.childAt(event.pos())
+        while below is not None and below is not self and not isinstance(below, TextView | CodeView):
+            below = below.parentWidget()
+        view = below if isinstance(below, TextView | CodeView) else None
+        link = view.anchorAt(view.mapFrom(self, event.pos())) if isinstance(view, TextView) else ""
+        self.menu_for(view, link).popup(event.globalPos())
+
     def enterEvent(self, event: QEnterEvent) -> None:
         self._set_near(True)
         super().enterEvent(event)
@@ -99,25 +136,54 @@ class MessageWidget(QWidget):
             button.set_near(near)
 
 
+class Bubble(QWidget):
+    """The ground of a question; none while it is being changed."""
+
+    def __init__(self, view: TextView, parent: QWidget | None = None):
+        super().__init__(parent)
+        self._shown = True
+        self._layout = QHBoxLayout(self)
+        self._layout.setContentsMargins(*BUBBLE_MARGINS)
+        self._layout.addWidget(view)
+
+    def put_in(self, editor: QWidget) -> None:
+        """Show an editor instead of the view."""
+        self._shown = False
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        self._layout.addWidget(editor)
+        self.update()
+
+    def take_out(self, editor: QWidget) -> None:
+        self._shown = True
+        self._layout.removeWidget(editor)
+        self._layout.setContentsMargins(*BUBBLE_MARGINS)
+        self.update()
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        if self._shown:
+            shade = colours(self.palette()).bubble
+            paint_card(self, shade, shade, BUBBLE_RADIUS)
+
+
 class Question(MessageWidget):
-    """What the user said, as typed, in a bubble at the right; it can be changed and sent again."""
+    """The user's words, as typed, in a bubble at the right; they can be changed and sent again."""
 
     resent = Signal(object, str)  # Message, its new text
+    edited = Signal(object, str)  # Message, what is being written instead; its own text: it is not being changed
 
     def __init__(self, message: Message, parent: QWidget | None = None):
         super().__init__(message, parent)
         self.setAccessibleName(self.tr("Your message"))
         self.view = TextView()
         self.view.setPlainText(message.text)
+        self.view.document().setProperty("lines", True)  # as typed, not paragraphs
         self.view.setAccessibleName(self.tr("You"))
         self.edit_button = IconButton("edit", self.tr("Edit and send again"), shy=True)
         self.edit_button.clicked.connect(self.edit)
         self.editor: Editor | None = None
-        self._bubble = QHBoxLayout()
-        self._bubble.setContentsMargins(*BUBBLE_MARGINS)
-        self._bubble.addWidget(self.view)
-        self._buttons = (self.switcher, self.copy_button, self.edit_button)
-        layout = QHBoxLayout(self)
+        self._bubble = Bubble(self.view)
+        self._buttons = (self.copy_button, self.edit_button, self.switcher)
+        layout = self._row = QHBoxLayout(self)
         layout.setContentsMargins(0, QUESTION_GAP, 0, 0)
         layout.setSpacing(0)
         layout.addStretch()
@@ -125,11 +191,17 @@ class Question(MessageWidget):
             layout.addWidget(widget, 0, Qt.AlignmentFlag.AlignBottom)
         self._gap = QSpacerItem(BUTTON_GAP, 0)
         layout.addItem(self._gap)
-        layout.addLayout(self._bubble)
+        layout.addWidget(self._bubble)
 
     @property
     def text(self) -> str:
         return self.message.text
+
+    def add_actions(self, menu: QMenu) -> None:
+        super().add_actions(menu)
+        edit = menu.addAction(self.tr("Edit…"))
+        edit.setEnabled(self.edit_button.isEnabled() and self.editor is None)
+        edit.triggered.connect(self.edit)
 
     def views(self) -> list[TextView]:
         """What shows its text, from the top."""
@@ -137,33 +209,39 @@ class Question(MessageWidget):
 
     def edit(self) -> None:
         """Turn the bubble into a field; Escape turns it back."""
-        if self.editor:
-            return
-        self.editor = Editor(self.message.text)
+        if not self.editor:
+            self.edit_with(self.message.text)
+            self.editor.entry.setFocus()
+
+    def edit_with(self, text: str) -> None:
+        """Turn the bubble into a field in which this is written already."""
+        self.editor = Editor(text)
         self.editor.sent.connect(self._on_sent)
         self.editor.given_up.connect(self.end_edit)
+        self.editor.entry.textChanged.connect(self._on_typed)
         self.view.hide()
         self._show_buttons(False)
         self._gap.changeSize(0, 0)
-        self._bubble.setContentsMargins(0, 0, 0, 0)
-        self._bubble.addWidget(self.editor)
-        self.layout().setStretchFactor(self._bubble, 1)
-        self.editor.entry.setFocus()
-        self.update()
+        self._bubble.put_in(self.editor)
+        self._row.setStretchFactor(self._bubble, 1)
+        self.edited.emit(self.message, text)
 
     def end_edit(self) -> None:
         """Back to the bubble."""
         if self.editor:
-            self._bubble.removeWidget(self.editor)
-            self._bubble.setContentsMargins(*BUBBLE_MARGINS)
-            self.layout().setStretchFactor(self._bubble, 0)
+            self._bubble.take_out(self.editor)
+            self._row.setStretchFactor(self._bubble, 0)
             self.editor.hide()
             self.editor.deleteLater()
             self.editor = None
         self.view.show()
         self._show_buttons(True)
         self._gap.changeSize(BUTTON_GAP, 0)
-        self.update()
+        self.edited.emit(self.message, self.message.text)
+
+    def _on_typed(self) -> None:
+        if self.editor:
+            self.edited.emit(self.message, self.editor.text)
 
     def _show_buttons(self, shown: bool) -> None:
         for button in (self.copy_button, self.edit_button):
@@ -182,17 +260,6 @@ class Question(MessageWidget):
         self.view.setFixedWidth(min(room, self.view.natural_width()))
         super().resizeEvent(event)
 
-    def paintEvent(self, _event: QPaintEvent) -> None:
-        if self.editor:
-            return
-        left, top, right, bottom = BUBBLE_MARGINS
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(colours(self.palette()).bubble)
-        painter.setBrush(colours(self.palette()).bubble)
-        bubble = QRectF(self.view.geometry().adjusted(-left, -top, right, bottom)).adjusted(0.5, 0.5, -0.5, -0.5)
-        painter.drawRoundedRect(bubble, BUBBLE_RADIUS, BUBBLE_RADIUS)
-
     def _on_sent(self, text: str) -> None:
         self.end_edit()
         self.resent.emit(self.message, text)
@@ -210,10 +277,10 @@ class Editor(QWidget):
         self.entry = Entry()
         self.entry.setAccessibleName(self.tr("Message to send again"))
         self.entry.setPlainText(text)
-        self.entry.moveCursor(QTextCursor.MoveOperation.End)
         self.entry.sent.connect(self._send)
         self.entry.left.connect(self.given_up)
         self.entry.textChanged.connect(self._refresh)
+        self.entry.composed.connect(self._refresh)
         self.cancel = QPushButton(self.tr("Cancel"))
         self.cancel.clicked.connect(self.given_up)
         self.send = QPushButton(self.tr("Send"))
@@ -227,6 +294,10 @@ class Editor(QWidget):
         layout.addWidget(self.entry)
         layout.addLayout(row)
 
+    @property
+    def text(self) -> str:
+        return self.entry.toPlainText()
+
     def set_sendable(self, sendable: bool) -> None:
         self._sendable = sendable
         self._refresh()
@@ -236,9 +307,10 @@ class Editor(QWidget):
         paint_card(self, shades.accent, shades.base, BUBBLE_RADIUS)
 
     def _refresh(self) -> None:
-        self.send.setEnabled(self._sendable and bool(self.entry.toPlainText().strip()))
+        self.send.setEnabled(self._sendable and not self.entry.is_blank)
 
     def _send(self) -> None:
+        self.entry.take_composed()
         if self._sendable and (text := self.entry.toPlainText().strip()):
             self.sent.emit(text)
 
@@ -279,6 +351,7 @@ class Answer(MessageWidget):
 
     regenerated = Signal(object)  # Message: answer its question once more
     continued = Signal(object)  # Message: go on where it ends
+    unfolded = Signal(QWidget)  # itself: something in it was opened or closed, by its reader
 
     def __init__(self, message: Message, parent: QWidget | None = None):
         super().__init__(message, parent)
@@ -321,6 +394,12 @@ class Answer(MessageWidget):
     def text(self) -> str:
         return self.body.markdown
 
+    def add_actions(self, menu: QMenu) -> None:
+        super().add_actions(menu)
+        again = menu.addAction(self.tr("Answer Again"))
+        again.setEnabled(self._finished and self.regenerate_button.isEnabled())
+        again.triggered.connect(self._on_regenerate)
+
     def views(self) -> list[TextView | CodeView]:
         """What shows its text, from the top."""
         return self.body.views()
@@ -337,7 +416,8 @@ class Answer(MessageWidget):
         self.body.finish()
         self._finished = True
         receipt = Receipt.from_json(self.message.receipt)
-        self.receipt.setText(receipt.line() if receipt else self._reason())
+        self.receipt.setText(receipt.line() if receipt and self.text.strip() else self._reason())
+        self.regenerate_button.set_shy(bool(self.text.strip()))  # nothing else is there to be seen
         if self.message.error:
             self.notice = Notice(self.message.error, details)
             self._layout.insertWidget(1, self.notice)
@@ -362,7 +442,11 @@ class Answer(MessageWidget):
         self.continue_button.setVisible(last and unfinished and bool(self.text.strip()))
 
     def _reason(self) -> str:
-        return Receipt(finish_reason=self.message.finish).line()
+        if self.text.strip() or self.message.error:
+            return Receipt(finish_reason=self.message.finish).line()
+        if self.message.finish in ("cancelled", INTERRUPTED):
+            return self.tr("Stopped before the first word.")
+        return self.tr("The model ended without an answer.")
 
     def _show_buttons(self) -> None:
         done = self._finished
@@ -372,6 +456,7 @@ class Answer(MessageWidget):
         self.continue_button.hide()
 
     def _show_detail(self, shown: bool) -> None:
+        self.unfolded.emit(self)
         if shown and self.detail is None and (receipt := Receipt.from_json(self.message.receipt)):
             self.detail = ReceiptDetail(receipt)
             self._layout.addWidget(self.detail)
@@ -389,3 +474,13 @@ class Answer(MessageWidget):
 
     def _on_continue(self) -> None:
         self.continued.emit(self.message)
+
+
+def _when(created: float) -> str:
+    """When a message was written, the way of the reader's language; "" for a time that no calendar has."""
+    moment = QDateTime.fromSecsSinceEpoch(round(created)) if 0 < created < LAST_SECOND else QDateTime()
+    return QLocale().toString(moment, QLocale.FormatType.ShortFormat) if moment.isValid() else ""
+
+
+def _put_on_clipboard(text: str) -> None:
+    QGuiApplication.clipboard().setText(text)

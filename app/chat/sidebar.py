@@ -14,6 +14,7 @@ from app.chat.undo_bar import UndoBar
 from app.conversations.conversation import Conversation, Head
 from app.conversations.keeper import ConversationKeeper
 from app.conversations.search import Hit
+from app.widgets.composing import ENTER
 from app.widgets.fields import SearchField
 
 WIDTH = 236
@@ -139,6 +140,8 @@ class Sidebar(QWidget):
         if watched is self.field and isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
             if event.key() == Qt.Key.Key_Escape and self.field.text():
                 self.field.clear()
+                return True
+            if event.key() in ENTER and self.field.take_composed():
                 return True
             if event.key() in (Qt.Key.Key_Down, Qt.Key.Key_Return, Qt.Key.Key_Enter):
                 self._go_to_list(open_it=event.key() != Qt.Key.Key_Down)

@@ -6,9 +6,10 @@ from functools import partial
 
 from PySide6.QtCore import QCoreApplication, QEvent, QPoint, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QPainter, QPaintEvent, QPalette, QResizeEvent, QTextCursor, QWheelEvent
-from PySide6.QtWidgets import QAbstractButton, QFrame, QPlainTextEdit, QScrollArea, QTextEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QAbstractButton, QFrame, QPlainTextEdit, QScrollArea, QVBoxLayout, QWidget
 
 from app.chat.message import Answer, Question
+from app.chat.selection import TextField
 from app.conversations.conversation import USER, Message
 from app.widgets.colours import colours
 from app.widgets.focus import Ringed
@@ -116,6 +117,10 @@ class Transcript(Ringed, QScrollArea):
         """The message widgets, oldest first."""
         return [self._layout.itemAt(i).widget() for i in range(1, self._layout.count() - 1)]
 
+    def views(self) -> list[TextField]:
+        """What shows the messages' text, from the top."""
+        return [view for widget in self.messages() for view in widget.views()]
+
     def path(self) -> list[Message]:
         """The messages, oldest first, also those whose widgets are not made yet."""
         return self._earlier + [widget.message for widget in self.messages()] + self._later
@@ -137,11 +142,11 @@ class Transcript(Ringed, QScrollArea):
             self._show_part(path, at - PAGE // 2)
         self._aim(partial(self._show_top, self.widget_of(message)))
 
-    def reveal(self, view: QTextEdit | QPlainTextEdit, cursor: QTextCursor) -> None:
+    def reveal(self, view: TextField, cursor: QTextCursor) -> None:
         """Show a place in the text of a message that is made."""
         self._aim(partial(self._show_place, view, cursor))
 
-    def position_of(self, view: QTextEdit | QPlainTextEdit, cursor: QTextCursor) -> QRect:
+    def position_of(self, view: TextField, cursor: QTextCursor) -> QRect:
         """Where a place in a message's text is, in the column."""
         area = view.cursorRect(cursor)
         area.moveTopLeft(view.viewport().mapTo(self._column, area.topLeft()))
@@ -172,7 +177,7 @@ class Transcript(Ringed, QScrollArea):
     def _show_top(self, widget: QWidget) -> None:
         self.verticalScrollBar().setValue(widget.y() - COLUMN_MARGIN)
 
-    def _show_place(self, view: QTextEdit | QPlainTextEdit, cursor: QTextCursor) -> None:
+    def _show_place(self, view: TextField, cursor: QTextCursor) -> None:
         if isinstance(view, QPlainTextEdit):  # code, whose long lines scroll sideways
             place = QTextCursor(cursor)
             place.clearSelection()
@@ -199,6 +204,8 @@ class Transcript(Ringed, QScrollArea):
         widget = Question(message) if message.role == USER else Answer(message)
         self._layout.insertWidget(position, widget)
         widget.show()  # a layout does so by itself, but later
+        if isinstance(widget, Answer):
+            widget.unfolded.connect(self._on_unfolded)
         self.added.emit(widget)
 
     def _remove(self, widget: QWidget) -> None:
@@ -251,6 +258,11 @@ class Transcript(Ringed, QScrollArea):
         self.jump.setVisible(not self._following)
         if not self._following:
             self._fill()
+
+    def _on_unfolded(self, widget: QWidget) -> None:
+        """What was clicked stays where it is: the end is not followed, unless it is the end."""
+        if widget is not self.messages()[-1]:
+            self._following, self._target = False, None
 
     def _on_grown(self, _minimum: int, maximum: int) -> None:
         if self._filling:

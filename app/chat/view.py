@@ -94,6 +94,7 @@ class ChatView(QWidget):
     def continue_answer(self, answer: Message) -> None:
         """Go on where an answer ends."""
         if self._can_answer():
+            self.composer.setFocus()  # the button goes, and would hand its focus to some text
             answer.finish = answer.error = ""
             if widget := self.transcript.widget_of(answer):
                 widget.go_on()
@@ -216,6 +217,9 @@ class ChatView(QWidget):
         if isinstance(widget, Question):
             widget.resent.connect(self.resend)
             widget.set_editable(self._can_answer())
+            if (edit := self.conversation.edits.get(widget.message.id)) is not None:
+                widget.edit_with(edit)
+            widget.edited.connect(self._on_edited)
         else:
             widget.regenerated.connect(self.regenerate)
             widget.continued.connect(self.continue_answer)
@@ -223,6 +227,7 @@ class ChatView(QWidget):
 
     def _line_up(self, margin: int) -> None:
         self._foot.setContentsMargins(margin, 4, margin, 18)
+        self.find.line_up(margin)
 
     def _on_example(self, text: str) -> None:
         self.composer.set_draft(text)
@@ -233,6 +238,13 @@ class ChatView(QWidget):
         if text != self.conversation.draft:
             self.conversation.draft = text
             self._storage.keep(self.conversation)
+
+    def _on_edited(self, message: Message, text: str) -> None:
+        if text == message.text:
+            self.conversation.edits.pop(message.id, None)
+        else:
+            self.conversation.edits[message.id] = text
+        self._storage.keep(self.conversation)
 
     def _on_parameters(self) -> None:
         if self.conversation.messages or self.conversation.draft:

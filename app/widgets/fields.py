@@ -3,12 +3,13 @@
 from PySide6.QtGui import QDragEnterEvent
 from PySide6.QtWidgets import QLineEdit, QToolButton
 
+from app.widgets.composing import Composes
 from app.widgets.language import tr
 
 MARGINS = (3, 0, 0, 0)  # of text in a search field: some styles leave none
 
 
-class TakesText:
+class TakesText(Composes):
     """Before one of Qt's fields: a file or folder that is dropped on it is no text, and is left to the window."""
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:

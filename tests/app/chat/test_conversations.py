@@ -3,10 +3,11 @@
 import json
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QDateTime, QLocale, Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFileDialog, QLineEdit, QMessageBox
 
+from app.chat.message import _when
 from app.conversations.conversation import INTERRUPTED
 from app.conversations.store import FILE, ConversationStore
 from app.host.engine_host import State
@@ -497,3 +498,75 @@ def test_code_has_its_language_and_can_be_copied(qtbot, open_window):
     qtbot.waitUntil(lambda: not code._highlighter.busy)
     (*_, comment) = code.view.document().begin().layout().formats()
     assert (comment.start, comment.length) == (7, len("# 👍 one") + 1)  # Qt counts in UTF-16
+
+
+# ---------------------------------------------------------------------------- edits
+def test_an_edit_that_was_not_sent_is_there_again_also_after_a_restart(qtbot, open_window, tmp_path):
+    window = open_window(data_dir=tmp_path)
+    ask(qtbot, window, "Hi")
+    first = window.chat.conversation
+    window.chat.last_question().edit()
+    window.chat.last_question().editor.entry.setPlainText("A careful new wording")
+    window.chat.new_chat()
+    assert window.chat.transcript.messages() == []
+    window._open(first.id)
+    assert window.chat.last_question().editor.entry.toPlainText() == "A careful new wording"
+    window.quit()
+    window = open_window(data_dir=tmp_path)
+    qtbot.waitUntil(lambda: bool(window.chat.transcript.messages()))
+    assert window.chat.last_question().editor.entry.toPlainText() == "A careful new wording"
+    window.chat.last_question().editor.cancel.click()
+    assert window.chat.conversation.edits == {}
+
+
+def test_an_edit_that_was_sent_is_no_draft_any_more(qtbot, open_window):
+    window = open_window()
+    ask(qtbot, window, "Hi")
+    conversation = window.chat.conversation
+    window.chat.last_question().edit()
+    window.chat.last_question().editor.entry.setPlainText("Hello")
+    assert list(conversation.edits.values()) == ["Hello"]
+    window.chat.last_question().editor.send.click()
+    wait_until_ready(qtbot, window)
+    assert conversation.edits == {}
+
+
+# ---------------------------------------------------------------------------- small things
+def test_an_empty_answer_says_so_and_can_be_given_again(qtbot, open_window):
+    window = open_window(FakeEngine(scripts=[[], ["Now."]]))
+    ask(qtbot, window, "Hi")
+    answer = last_answer(window)
+    assert answer.receipt.text() == "The model ended without an answer."
+    assert not answer.regenerate_button._shy
+    qtbot.mouseClick(answer.regenerate_button, LEFT)
+    wait_until_ready(qtbot, window)
+    assert shown(window) == ["Hi", "Now."]
+
+
+def test_after_continue_the_focus_is_where_one_writes(qtbot, open_window):
+    window = open_window(FakeEngine(scripts=[["Half", ReadError("The drive is gone.")], [" done."]]))
+    ask(qtbot, window, "Hi")
+    qtbot.mouseClick(last_answer(window).continue_button, LEFT)
+    assert window.chat.composer.entry.hasFocus()
+    wait_until_ready(qtbot, window)
+
+
+def test_what_an_upper_answer_cost_opens_where_it_was_clicked(qtbot, open_window):
+    window = open_window(FakeEngine(scripts=[["A line.\n\n" * 12] for _ in range(4)]))
+    ask(qtbot, window, "One", "Two", "Three", "Four")
+    bar = window.chat.transcript.verticalScrollBar()
+    qtbot.waitUntil(lambda: 0 < bar.maximum() == bar.value())
+    upper, before, most = window.chat.transcript.messages()[5], bar.value(), bar.maximum()
+    upper.detail_button.setChecked(True)
+    qtbot.waitUntil(lambda: bar.maximum() > most)
+    assert bar.value() == before
+
+
+def test_the_mouse_learns_when_a_message_was_written(qtbot, open_window):
+    window = open_window()
+    ask(qtbot, window, "Hi")
+    written = last_answer(window).message.created
+    assert QLocale().toString(QDateTime.fromSecsSinceEpoch(round(written)), QLocale.FormatType.ShortFormat) == (
+        last_answer(window).toolTip()
+    )
+    assert _when(1e300) == _when(-5) == ""

@@ -107,9 +107,9 @@ def test_numbers_and_dates_are_written_its_way(chinese):
     assert units.size(12_345_678) == "12,3\u00a0MB"
 
 
-@pytest.mark.parametrize(("count", "text"), [(1, "1 conversation"), (2, "2 conversations")])
+@pytest.mark.parametrize(("count", "text"), [(1, "1 chat"), (2, "2 chats")])
 def test_english_tells_one_from_many(qapp, count, text):
-    assert ConversationsModel().tr("%n conversation(s)", "", count) == text
+    assert ConversationsModel().tr("%n chat(s)", "", count) == text
 
 
 def test_every_pane_of_the_settings_opens_in_chinese(qtbot, make_host, chinese):

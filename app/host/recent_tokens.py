@@ -13,17 +13,20 @@ BINS = round(SECONDS / BIN_SECONDS)
 class RecentTokens:
     """Filled with the cost of each token as it comes, read by the panel. Times are seconds of one monotonic clock."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.tokens: deque[TokenStatistics] = deque(maxlen=TOKENS)
         self.latest: TokenStatistics | None = None
         self._steps: deque[tuple[float, TokenStatistics]] = deque(maxlen=TOKENS)
         self._bytes: dict[int, float] = {}
         self._means: dict[str, float] | None = None  # until the next token
+        self._answer: list[float] = [0.0, 0.0, 0.0]  # bytes, reads and seconds of the latest answer, its prompt too
+        self._prefilling = False
 
     def add(self, time: float, statistics: TokenStatistics, prefill: bool = False) -> None:
         """Take what was finished at `time`. The prompt's cost counts as flash traffic, but is not that of a token."""
         self.latest = statistics
         self._steps.append((time, statistics))
+        self._add_to_answer(statistics, prefill)
         if not prefill:
             self.tokens.append(statistics)
             self._means = None
@@ -36,23 +39,41 @@ class RecentTokens:
         return self._means
 
     def rate(self, now: float) -> tuple[float, float]:
-        """Bytes and reads a second over the last second or so of work; zeros when there was none lately."""
-        read = reads = seconds = 0.0
+        """Bytes and reads a second, by the clock, in the second up to the latest step; zeros when that is long ago.
+
+        The same quantity as `traffic`, which has it by half seconds. A slow step holds until the next one is due.
+        """
+        if not self._steps:
+            return 0.0, 0.0
+        end, step = self._steps[-1]
+        if now - end > max(1.5, 2 * step.total_ms / 1000):
+            return 0.0, 0.0
+        read = reads = 0.0
         for time, step in reversed(self._steps):
-            duration = step.total_ms / 1000
-            if seconds >= 1 or now - time > max(1.5, 2 * duration):
-                break
-            read, reads, seconds = read + step.bytes_read, reads + step.reads, seconds + duration
-        return (read / seconds, reads / seconds) if seconds else (0.0, 0.0)
+            inside = _share_inside(time - step.total_ms / 1000, time, end - 1, end)
+            read, reads = read + inside * step.bytes_read, reads + inside * step.reads
+        return read, reads
 
     def traffic(self, now: float) -> list[float]:
-        """Bytes a second in each half second of the last minute, oldest first."""
+        """Bytes a second in each half second of the last minute and in the present one, oldest first."""
         last = int(now / BIN_SECONDS)
-        return [self._bytes.get(b, 0.0) / BIN_SECONDS for b in range(last - BINS, last)]
+        return [self._bytes.get(b, 0.0) / BIN_SECONDS for b in range(last - BINS, last + 1)]
+
+    def answer_rate(self) -> tuple[float, float]:
+        """Bytes and reads a second of work, over all of the latest answer and its prompt; zeros before the first."""
+        read, reads, seconds = self._answer
+        return (read / seconds, reads / seconds) if seconds else (0.0, 0.0)
 
     def quiet(self, now: float) -> bool:
         """Whether the last minute has nothing in it."""
         return not self._steps or now - self._steps[-1][0] > SECONDS + 2 * BIN_SECONDS
+
+    def _add_to_answer(self, statistics: TokenStatistics, prefill: bool) -> None:
+        if prefill and not self._prefilling:
+            self._answer = [0.0, 0.0, 0.0]
+        self._prefilling = prefill
+        costs = (statistics.bytes_read, statistics.reads, statistics.total_ms / 1000)
+        self._answer = [so_far + more for so_far, more in zip(self._answer, costs, strict=True)]
 
     def _spread(self, end: float, statistics: TokenStatistics) -> None:
         # A slow token's reads belong to the whole time that it took, not to the moment that it was ready.
@@ -67,7 +88,11 @@ class RecentTokens:
 
 def _overlap(index: int, start: float, end: float) -> float:
     """The share of the time from `start` to `end` that falls into bin `index`."""
+    return _share_inside(start, end, index * BIN_SECONDS, (index + 1) * BIN_SECONDS)
+
+
+def _share_inside(start: float, end: float, first: float, last: float) -> float:
+    """The share of the time from `start` to `end` that lies between `first` and `last`."""
     if end <= start:
-        return 1.0
-    inside = min(end, (index + 1) * BIN_SECONDS) - max(start, index * BIN_SECONDS)
-    return max(0.0, inside) / (end - start)
+        return float(first <= end <= last)
+    return max(0.0, min(end, last) - max(start, first)) / (end - start)

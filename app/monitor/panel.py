@@ -4,7 +4,7 @@ import time
 
 from PySide6.QtCore import QT_TR_NOOP, Qt, QTimer
 from PySide6.QtGui import QContextMenuEvent, QGuiApplication, QHideEvent, QPalette, QShowEvent
-from PySide6.QtWidgets import QFrame, QMenu, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QMenu, QScrollArea, QStyle, QVBoxLayout, QWidget
 
 from app.host.engine_host import EngineHost, ModelInfo, State
 from app.host.recent_tokens import RecentTokens
@@ -14,32 +14,36 @@ from app.widgets import units
 from app.widgets.focus import Ringed
 from app.widgets.labels import SMALL, Label, quiet
 from app.widgets.language import tr
+from engine.statistics import TokenStatistics
 from engine.system import pressure
 
 WIDTH = 304
 BUSY_MS = 200  # as quick as figures can be read; each refresh takes time from the engine
+ALL_THERE = 0.9995  # a hit rate that reads as 100 %
 IDLE_MS = 1000  # the minute of flash traffic still runs out after an answer
 
 
 class MemorySection(Section):
     ITEMS = (
-        (QT_TR_NOOP("Resident"), "resident"),
-        (QT_TR_NOOP("Neuron pool"), "neuron_pool"),
-        (QT_TR_NOOP("Predictors"), "predictors"),
-        (QT_TR_NOOP("KV cache"), "kv_cache"),
-        (QT_TR_NOOP("Workspace"), "workspace"),
+        (QT_TR_NOOP("Resident"), "resident", QT_TR_NOOP("Weights that every token needs, such as attention")),
+        (QT_TR_NOOP("Neuron pool"), "neuron_pool", QT_TR_NOOP("Neurons that were read from flash and are kept")),
+        (QT_TR_NOOP("Predictors"), "predictors", QT_TR_NOOP("Small networks that guess which neurons a token needs")),
+        (QT_TR_NOOP("KV cache"), "kv_cache", QT_TR_NOOP("What the model remembers of the conversation")),
+        (QT_TR_NOOP("Workspace"), "workspace", QT_TR_NOOP("Room for intermediate results and for reading")),
+        (QT_TR_NOOP("App and libraries"), "app", QT_TR_NOOP("Flashbulb itself: its window, Python and MLX")),
     )
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(
             tr("Memory"),
-            tr("Memory that this application uses now, measured by the operating system. The bar shows what the model "
-               "was planned to take of its memory budget."),
+            tr("Memory that this application uses now, measured by the operating system, and the parts that it is made "
+               "of. The model's parts are at most as large as planned for its memory budget."),
         )  # fmt: skip
         self.number, self.words = self.add_strong()
         self.bar = StackedBar()
-        self.legend = Legend([(tr(name), colour) for name, colour in self.ITEMS])
+        self.legend = Legend([(tr(name), colour, tr(tip)) for name, colour, tip in self.ITEMS])
         self.caption = quiet()
+        self.caption.setWordWrap(True)
         self.pressed = False  # whether the system is short of memory
         self.alarm = Label(colour="error", factor=SMALL)
         self.alarm.setWordWrap(True)
@@ -57,24 +61,23 @@ class MemorySection(Section):
 
     def refresh(self, model: ModelInfo, history: RecentTokens) -> None:
         used = history.latest.footprint_bytes if history.latest else model.footprint_bytes
-        budget = model.memory_budget or model.planned_bytes
+        parts = parts_of(used, model, history.latest)
         self.aside.setText(tr("model {0}").format(units.size(model.model_bytes)))
         self.number.setText(units.size(used))
         self.words.setText(tr("used by Flashbulb"))
-        parts = [(name, model.planned.get(name, 0)) for _, name in self.ITEMS]
-        self.bar.set_parts(parts, budget)
-        self.legend.set_values(*(units.size(value) for _, value in parts))
-        share = (
-            tr("model's share {0} of a budget of {1}")
-            if model.memory_budget
-            else tr("model's share {0}, no budget set")
-        )
-        self.caption.setText(share.format(units.size(model.planned_bytes), units.size(budget)))
+        self.bar.set_parts(list(parts.items()), used)
+        self.legend.set_values(*(units.size(value) for value in parts.values()))
+        self.caption.setText(self._share(model, used - parts["app"]))
         self._show_alarm(model, pressure.memory_pressure())
 
     def words_for_it(self) -> str:
         alarm = f". {self.alarm.text()}" if self.alarm.text() else ""
         return f"{self.number.text()} {self.words.text()}, {self.caption.text()}: {self.legend.text()}{alarm}"
+
+    def _share(self, model: ModelInfo, used: float) -> str:
+        if model.memory_budget:
+            return tr("model uses {0} of a budget of {1}").format(units.size(used), units.size(model.memory_budget))
+        return tr("model uses {0} of {1} (automatic budget)").format(units.size(used), units.size(model.planned_bytes))
 
     def _show_alarm(self, model: ModelInfo, level: pressure.Pressure) -> None:
         self.pressed = level > pressure.Pressure.NORMAL
@@ -89,11 +92,11 @@ class MemorySection(Section):
 
 
 class FlashSection(Section):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(
             tr("Flash"),
-            tr("Bytes asked of the drive in each second of work: while the prompt is read and while tokens are made, "
-               "computing time included. The dotted line is the highest half second of the last minute."),
+            tr("Bytes read from the drive a second: while an answer comes, in its last second; afterwards, the mean of "
+               "that answer. The line shows the last minute by half seconds, dotted where it was highest."),
         )  # fmt: skip
         self.aside.setText(tr("last 60 s"))
         self.number, self.words = self.add_strong()
@@ -103,12 +106,16 @@ class FlashSection(Section):
         self.add(self.caption)
 
     def refresh(self, history: RecentTokens, now: float) -> None:
-        rate, reads = history.rate(now)
-        traffic = history.traffic(now)
-        self.number.setText(units.rate(rate))
-        self.words.setText(tr("{0} reads/s").format(units.count(reads)))
+        (rate, reads), traffic = history.rate(now), history.traffic(now)
+        mean, mean_reads = history.answer_rate()
+        if rate or not mean:
+            self.number.setText(units.rate(rate))
+            self.words.setText(tr("{0} reads/s").format(units.count(reads)))
+        else:
+            self.number.setText(units.rate(mean))
+            self.words.setText(tr("{0} reads/s in the last answer").format(units.count(mean_reads)))
         self.line.set_values(traffic)
-        peak = max(traffic)
+        peak = max(*traffic, rate)
         self.caption.setText(tr("peak {0}").format(units.rate(peak)) if peak else tr("nothing read in the last minute"))
 
     def words_for_it(self) -> str:
@@ -117,38 +124,47 @@ class FlashSection(Section):
 
 class TimeSection(Section):
     PARTS = (
-        (QT_TR_NOOP("Flash"), "flash", "io_ms"),
-        (QT_TR_NOOP("Memory"), "memory", "memory_ms"),
-        (QT_TR_NOOP("Compute"), "compute", "compute_ms"),
+        (QT_TR_NOOP("Flash"), "flash", "io_ms", QT_TR_NOOP("Waiting for the drive")),
+        (
+            QT_TR_NOOP("Bookkeeping"),
+            "memory",
+            "memory_ms",
+            QT_TR_NOOP("Keeping the neuron pool and the window in order"),
+        ),
+        (QT_TR_NOOP("Compute"), "compute", "compute_ms", QT_TR_NOOP("Everything else")),
     )
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(
-            tr("Time a token"),
+            tr("Time per token"),
             tr("How long each of the last 60 tokens took, the latest at the right: waiting for flash, keeping the "
-               "neuron pool and the window in order, and everything else. The figures are means over these tokens, in "
-               "milliseconds."),
+               "neuron pool and the window in order, and everything else. The figures are means over these tokens."),
         )  # fmt: skip
-        self.bars = TokenBars(tuple(colour for _, colour, _ in self.PARTS))
-        self.legend = Legend([(tr(title), colour) for title, colour, _ in self.PARTS], columns=len(self.PARTS))
+        self.bars = TokenBars(tuple(colour for _, colour, _, _ in self.PARTS))
+        self.legend = Legend([(tr(title), colour, tr(tip)) for title, colour, _, tip in self.PARTS])
         self.add(self.bars)
         self.add(self.legend)
 
     def refresh(self, history: RecentTokens) -> None:
         means = history.means()
-        fields = [field for _, _, field in self.PARTS]
+        fields = [field for _, _, field, _ in self.PARTS]
         self.bars.set_bars([tuple(getattr(token, field) for field in fields) for token in history.tokens])
         self.aside.setText(units.milliseconds(means["total_ms"]) if means else "")
-        self.legend.set_values(*(units.number(means[field]) if means else "–" for field in fields))
+        self.legend.set_values(*(units.milliseconds(means[field]) if means else "–" for field in fields))
 
     def words_for_it(self) -> str:
         return f"{self.aside.text()}: {self.legend.text()}"
 
 
 class NeuronsSection(Section):
-    SHARES = (QT_TR_NOOP("Active"), QT_TR_NOOP("Loaded"), QT_TR_NOOP("In pool"), QT_TR_NOOP("Hit rate"))
+    SHARES = (
+        (QT_TR_NOOP("Active"), QT_TR_NOOP("Of all neurons, those that a token uses")),
+        (QT_TR_NOOP("Loaded"), QT_TR_NOOP("Of all neurons, those that are read from flash for a token")),
+        (QT_TR_NOOP("In pool"), QT_TR_NOOP("Of all neurons, those that are in memory")),
+        (QT_TR_NOOP("Hit rate"), QT_TR_NOOP("Of the neurons that a token uses, those that were in memory already")),
+    )
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(
             tr("Neurons"),
             tr("The share of each layer's neurons that was active, layer by layer from top to bottom, for the last 60 "
@@ -157,21 +173,27 @@ class NeuronsSection(Section):
                "tokens."),
         )  # fmt: skip
         self.map = HeatMap()
-        self.legend = Legend([(tr(name), "") for name in self.SHARES])
-        self.add(self.map)
-        self.add(self.legend)
+        self.scale = quiet()
+        self.scale.setWordWrap(True)
+        self.legend = Legend([(tr(name), "", tr(tip)) for name, tip in self.SHARES])
+        for widget in (self.map, self.scale, self.legend):
+            self.add(widget)
 
     def refresh(self, history: RecentTokens) -> None:
         tokens = history.tokens
-        self.map.set_columns([[active / token.neurons for active in token.active] for token in tokens])
+        columns = [[active / token.neurons for active in token.active] for token in tokens]
+        self.map.set_columns(columns)
         if not tokens:
             self.aside.clear()
+            self.scale.clear()
             self.legend.set_values("–", "–", "–", "–")
             return
         layers, means = len(tokens[-1].active), history.means()
         neurons = layers * tokens[-1].neurons
         shares = [means[f"{name}_neurons"] / neurons for name in ("active", "loaded", "resident")]
         self.aside.setText(tr("%n layer(s)", None, layers))
+        highest = max(max(column) for column in columns)
+        self.scale.setText(tr("fullest colour: {0} of a layer's neurons").format(units.percent(highest)))
         self.legend.set_values(*(units.percent(share) for share in (*shares, means["hit_rate"])))
 
     def words_for_it(self) -> str:
@@ -187,20 +209,25 @@ class MonitorPanel(Ringed, QScrollArea):
         self.memory, self.flash = MemorySection(), FlashSection()
         self.time, self.neurons = TimeSection(), NeuronsSection()
         self.sections = (self.memory, self.flash, self.time, self.neurons)
+        self.sentence = Label()
+        self.sentence.setWordWrap(True)
         column = QWidget()
         column.setBackgroundRole(QPalette.ColorRole.Window)
         layout = QVBoxLayout(column)
         layout.setContentsMargins(18, 16, 18, 16)
         layout.setSpacing(22)
+        layout.addWidget(self.sentence)
         for section in self.sections:
             layout.addWidget(section)
         layout.addStretch()
         self.setWidget(column)
+        self._column = column
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setBackgroundRole(QPalette.ColorRole.Window)
-        self.setFixedWidth(WIDTH)
+        self._fit()
+        self.verticalScrollBar().rangeChanged.connect(self._fit)
         self.setAccessibleName(tr("Live panel"))
         self._described = 0.0
         self._timer = QTimer(self)
@@ -218,6 +245,8 @@ class MonitorPanel(Ringed, QScrollArea):
         self.flash.refresh(history, now)
         self.time.refresh(history)
         self.neurons.refresh(history)
+        self.sentence.setText(in_a_sentence(self._host.model, history))
+        self._fit()
         self._describe(now)
         self._pace(now)
 
@@ -247,6 +276,16 @@ class MonitorPanel(Ringed, QScrollArea):
         if self.isVisible():
             self.refresh()
 
+    def _fit(self) -> None:
+        """As wide as what is in it, and the scroll bar beside that where there is one: nothing is ever cut off."""
+        bar = self.verticalScrollBar()
+        shown = bar.maximum() > bar.minimum() and not bar.style().styleHint(
+            QStyle.StyleHint.SH_ScrollBar_Transient, None, bar
+        )
+        width = max(WIDTH, self._column.minimumSizeHint().width()) + (bar.sizeHint().width() if shown else 0)
+        if width != self.minimumWidth():
+            self.setFixedWidth(width)
+
     def _pace(self, now: float) -> None:
         """Quick while an answer comes, slow until its traffic has left the picture and memory is not short, then not at
         all."""
@@ -262,3 +301,53 @@ class MonitorPanel(Ringed, QScrollArea):
             self._described = now
             for section in self.sections:
                 section.describe(section.words_for_it())
+
+
+def parts_of(used: float, model: ModelInfo, latest: TokenStatistics | None) -> dict[str, float]:
+    """Bytes by part, in the order of the bar; they sum to `used`, which the operating system measured.
+
+    Weights that are always there are there. Of the pool, as much as it holds. What else has come since the model was
+    loaded is the conversation's and the workspace, up to what is planned for them; the rest is the application's.
+    """
+    planned = model.planned
+    fixed = {name: planned.get(name, 0) for name in ("resident", "predictors", "exact_selection")}
+    application = max(0.0, model.footprint_bytes - sum(fixed.values()))  # before anything was asked
+    pool = _held_bytes(model, latest)
+    parts = {"resident": fixed["resident"], "neuron_pool": pool, "predictors": sum(fixed.values()) - fixed["resident"]}
+    left = max(0.0, used - application - sum(parts.values()))
+    for name in ("kv_cache", "workspace"):
+        parts[name] = min(planned.get(name, 0), left)
+        left -= parts[name]
+    whole = sum(parts.values())
+    if whole > used:  # some of it was swapped out
+        parts = {name: value * used / whole for name, value in parts.items()}
+    return parts | {"app": used - sum(parts.values())}
+
+
+def _held_bytes(model: ModelInfo, latest: TokenStatistics | None) -> float:
+    """Bytes of the neurons that the pool holds at present."""
+    if latest is None or not latest.resident:
+        return 0.0
+    share = sum(latest.resident) / (len(latest.resident) * latest.neurons)
+    return min(share * model.flash_bytes, model.planned.get("neuron_pool", 0))
+
+
+def in_a_sentence(model: ModelInfo | None, history: RecentTokens) -> str:
+    """The figures below, said plainly."""
+    if model is None:
+        return tr("No model is loaded.")
+    tokens, means = history.tokens, history.means()
+    if not tokens:
+        return tr("While the model answers, you see here what it reads and holds.")
+    if model.selection == "dense":
+        return tr("Each word uses the whole model; {0} of it was already in memory.").format(
+            units.percent(means["hit_rate"])
+        )
+    active = means["active_neurons"] / (len(tokens[-1].active) * tokens[-1].neurons)
+    if means["hit_rate"] > ALL_THERE:
+        return tr("Each word uses {0} of the model's neurons; all of those were already in memory.").format(
+            units.percent(active)
+        )
+    return tr("Each word uses {0} of the model's neurons; {1} of those were already in memory.").format(
+        units.percent(active), units.percent(means["hit_rate"])
+    )

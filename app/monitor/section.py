@@ -7,18 +7,18 @@ from PySide6.QtGui import QFont, QPainter, QPaintEvent
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from app.widgets.colours import colours
-from app.widgets.labels import SMALL, Label, at_both_ends, quiet
+from app.widgets.labels import SMALL, Label, at_both_ends, quiet, set_tip
 
-STRONG = 1.6
-GAP = 10
+STRONG_FACTOR = 1.6  # of the usual size of text
+COLUMN_GAP = 10  # pixels
 
 
 class Section(QWidget):
-    """A block. `explanation` says what is measured and how: it is the tooltip of the whole."""
+    """A block. `explanation` is the tooltip of the whole: the quantity, and how it is measured."""
 
     def __init__(self, title: str, explanation: str, parent: QWidget | None = None):
         super().__init__(parent)
-        self.setToolTip(explanation)
+        set_tip(self, explanation)
         self.setAccessibleName(title)
         self.aside = quiet()
         heading = Label(title, colour="quiet", factor=SMALL, weight=QFont.Weight.DemiBold)
@@ -29,7 +29,7 @@ class Section(QWidget):
 
     def add_strong(self) -> tuple[Label, Label]:
         """The block's one strong number, and the small words after it."""
-        number, words = Label("–", factor=STRONG, weight=QFont.Weight.DemiBold), quiet()
+        number, words = Label("–", factor=STRONG_FACTOR, weight=QFont.Weight.DemiBold), quiet()
         row = QHBoxLayout()
         row.setSpacing(6)
         row.addWidget(number, 0, Qt.AlignmentFlag.AlignBaseline)
@@ -47,27 +47,30 @@ class Section(QWidget):
 
 
 class Legend(QWidget):
-    """Names and values in a few columns. Entries are (name, its colour's name or "")."""
+    """Names and values in a few columns. Entries are (name, its colour's name or "", its tooltip or "")."""
 
-    def __init__(self, entries: Sequence[tuple[str, str]], columns: int = 2, parent: QWidget | None = None):
+    def __init__(self, entries: Sequence[tuple[str, str, str]], columns: int = 2, parent: QWidget | None = None):
         super().__init__(parent)
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setHorizontalSpacing(6)
         grid.setVerticalSpacing(5)
-        self._names = [name for name, _ in entries]
+        self._names = [name for name, _, _ in entries]
         self._values = [Label("–", factor=SMALL) for _ in entries]
-        for index, (name, colour) in enumerate(entries):
+        for index, (name, colour, tip) in enumerate(entries):
             row, column = divmod(index, columns)
             column *= 4  # swatch, name, value, gap
             if colour:
                 grid.addWidget(_Swatch(colour), row, column)
-            grid.addWidget(quiet(name), row, column + 1)
+            label = quiet(name)
+            for widget in (label, self._values[index]):
+                set_tip(widget, tip)
+            grid.addWidget(label, row, column + 1)
             grid.addWidget(self._values[index], row, column + 2, Qt.AlignmentFlag.AlignRight)
         for column in range(columns):
             grid.setColumnStretch(4 * column + 2, 1)
         for column in range(columns - 1):
-            grid.setColumnMinimumWidth(4 * column + 3, GAP)
+            grid.setColumnMinimumWidth(4 * column + 3, COLUMN_GAP)
 
     def set_values(self, *texts: str) -> None:
         for label, text in zip(self._values, texts, strict=True):

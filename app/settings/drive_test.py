@@ -56,7 +56,11 @@ class DriveTest(QWidget):
         if self.running:
             self.button.setText(self.tr("Cancel"))
             self.button.setEnabled(True)
-            self.words.setText(self.tr("Measuring takes about half a minute, and 0.5 GB of the disk meanwhile."))
+            self.words.setText(
+                self.tr("Measuring takes about a minute, and 0.5 GB of the disk meanwhile. {0} done.").format(
+                    units.percent(self.bar.value() / self.bar.maximum())
+                )
+            )
             return
         busy = self._host.state in BUSY
         self.button.setText(self.tr("Measure This Drive"))
@@ -105,6 +109,7 @@ class DriveTest(QWidget):
         self.bar.setValue(round(1000 * float(line.get("share", 0.0))))
         if line.get("stage") == "done":
             self.bar.setValue(1000)
+        self.refresh()
 
     def _on_ended(self, words: str) -> None:
         run, self._run = self._run, None

@@ -31,6 +31,13 @@ class Forecast:
         return self.model.outlook.plan(self.settings).items
 
     @property
+    def holds_everything(self) -> bool:
+        """Whether the neuron pool has room for every neuron. False for a budget that is too small."""
+        if self.settings.memory_budget is not None and self.settings.memory_budget < self.limits[0]:
+            return False
+        return self.planned.get("neuron_pool", 0) >= self.model.flash_bytes
+
+    @property
     def budget(self) -> int:
         """Bytes: what was chosen, or what the engine would choose."""
         if self.settings.memory_budget is not None:

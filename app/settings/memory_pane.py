@@ -11,7 +11,7 @@ from app.settings.forecast import Forecast
 from app.settings.panes import Pane
 from app.settings.registry import BY_KEY, Preferences
 from app.widgets import units
-from app.widgets.labels import Label, at_both_ends, quiet
+from app.widgets.labels import Label, at_both_ends, quiet, set_tip
 from engine.system.machine import memory_total
 
 STEPS = 1000  # of the budget's slider
@@ -63,7 +63,7 @@ class MemoryPane(Pane):
         self.budget.slider.setRange(0, STEPS)
         self.budget.slider.setPageStep(STEPS // 20)
         self.budget.slider.setAccessibleName(self.tr("Memory budget"))
-        self.automatic = QCheckBox(self.tr("Choose for me: room for half of the FFN weights"))
+        self.automatic = QCheckBox(self.tr("Automatic (all in memory where it fits, else half of the FFN weights)"))
         self.automatic.setAccessibleName(self.automatic.text())
         budget = QWidget()
         column = QVBoxLayout(budget)
@@ -113,8 +113,8 @@ class MemoryPane(Pane):
         control.slider.setTickInterval(round(SHIFT_STEPS * shift.maximum))
         control.slider.setTickPosition(QSlider.TickPosition.TicksBelow)
         control.slider.setAccessibleName(self.tr("Predictor threshold"))
-        control.low.setText(self.tr("lower: more is read, less is missed"))
-        control.high.setText(self.tr("higher: less is read, more is missed"))
+        control.low.setText(self.tr("more accurate"))
+        control.high.setText(self.tr("faster"))
         return control
 
     def shutdown(self) -> None:
@@ -260,23 +260,23 @@ class MemoryPane(Pane):
         held = [(share, float(p.dram_bytes)) for share, p in curve]
         chosen = ((window - low) / (high - low), prediction.tokens_per_second) if prediction else None
         control.curve.show_curve(points, chosen, second=held)
-        control.outcome.setText(self._outcome_of_window(prediction))
-        control.words.setText(self._words_of_window(window, prediction))
+        control.outcome.setText(self.tr("— speed   ╌ memory") if prediction else "")
+        control.slider.setEnabled(self._settings["memory.selection"] != "dense")
+        control.words.setText(self._words_of_window(window, forecast))
         _describe(control.curve, self.tr("Predicted speed and memory by window"), control.words.text())
 
-    def _outcome_of_window(self, prediction) -> str:
-        if prediction is None:
-            return ""
-        return self.tr("— speed   ╌ memory, {0}").format(units.size(prediction.dram_bytes))
-
-    def _words_of_window(self, window: int, prediction) -> str:
+    def _words_of_window(self, window: int, forecast: Forecast | None) -> str:
+        if self._settings["memory.selection"] == "dense":
+            return self.tr("All neurons are read for every token: the window makes no difference.")
+        if forecast and forecast.holds_everything:
+            return self.tr("Every neuron has room in memory: the window makes no difference.")
+        prediction = forecast.prediction if forecast else None
         if prediction is None:
             return self.tr("Neurons that any of the last tokens used stay in memory. A longer window reads less from "
                            "flash, and needs a larger budget to have room.")  # fmt: skip
-        found = self.tr("The last tokens' neurons take {0} of the pool; {1} of what a token needs is there, and {2} "
-                        "are read for it.").format(
-            units.size(prediction.pool_bytes), units.percent(prediction.hit_rate), units.size(prediction.bytes_read)
-        )  # fmt: skip
+        found = self.tr("{0} of what a token needs is in memory already, and {1} are read for it.").format(
+            units.percent(prediction.hit_rate), units.size(prediction.bytes_read)
+        )
         if prediction.window < window - 0.05:
             return found + " " + self.tr("The budget has room for a window of about {0} only.").format(
                 units.number(prediction.window)
@@ -290,23 +290,30 @@ class MemoryPane(Pane):
             return self.tr("Too small: {0} needs {1}.").format(model.name, units.size(smallest))
         planned = forecast.planned
         pool, whole = planned.get("neuron_pool", 0), sum(planned.values())
-        share = min(1.0, pool / model.flash_bytes) if model.flash_bytes else 1.0
-        return self.tr("The neuron pool gets {0}: room for {1} of the neurons. All else takes {2}.").format(
-            units.size(pool), units.percent(share), units.size(whole - pool)
+        if forecast.settings.selection == "dense":
+            return self.tr("All neurons are read for every token: more memory makes that no faster.")
+        if forecast.holds_everything:
+            return self.tr("Every neuron has room in memory: {0}. All else takes {1}.").format(
+                units.size(pool), units.size(whole - pool)
+            )
+        return self.tr(
+            "{0} of the neurons have room in memory: {1}. All else takes {2}; the rest stays on flash."
+        ).format(
+            units.percent(pool / model.flash_bytes if model.flash_bytes else 1.0),
+            units.size(pool),
+            units.size(whole - pool),
         )
 
     def _show_threshold(self, shift: float, selection: str) -> None:
         self.threshold.setEnabled(selection == "predictor")
         self.threshold.slider.setValue(round(SHIFT_STEPS * shift))
         usual = shift == 0
-        self.threshold.value.setText(
-            self.tr("Usual threshold") if usual else self.tr("Threshold {0}").format(f"{shift:+.1f}")
-        )
+        self.threshold.value.setText(self.tr("Default") if usual else self.tr("Threshold {0}").format(f"{shift:+.1f}"))
         model = self._host.model
         if not usual:
             self.threshold.words.setText(
-                self.tr("In logits. What predicting costs was measured at the usual threshold only, and predictions of "
-                        "speed are made for it.")
+                self.tr("In logits. What predicting costs was measured at the default threshold only, and predictions "
+                        "of speed are made for it.")
             )  # fmt: skip
         elif model and model.selection == "predictor" and model.loss is not None:
             self.threshold.words.setText(
@@ -371,4 +378,4 @@ def _most() -> int:
 def _describe(widget: QWidget, name: str, words: str) -> None:
     widget.setAccessibleName(name)
     widget.setAccessibleDescription(words)
-    widget.setToolTip(words)
+    set_tip(widget, words)

@@ -18,9 +18,10 @@ from PySide6.QtWidgets import (
 
 from app.settings.parameters import ParametersForm
 from app.settings.registry import BY_KEY, Preferences
+from app.settings.token_field import TokenField
 from app.widgets import language
 from app.widgets.dialogs import choose_folder
-from app.widgets.labels import quiet
+from app.widgets.labels import quiet, set_tip
 from engine.system.folders import models_folder
 
 MARGINS = (36, 20, 36, 20)
@@ -50,7 +51,8 @@ class Pane(QWidget):
         label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         if not control.accessibleName():
             control.setAccessibleName(name)
-        control.setToolTip(control.toolTip() or about)
+        if not control.toolTip():
+            set_tip(control, about)
         field = QVBoxLayout()
         field.setSpacing(3)
         field.addWidget(control)
@@ -78,19 +80,17 @@ class GeneralPane(Pane):
         size = BY_KEY["general.text_size"]
         self.text_size = QSpinBox(minimum=int(size.minimum), maximum=int(size.maximum), singleStep=10, suffix=" %")
         self.text_size.setMaximumWidth(110)
-        self.add_row(
-            self.tr("Text size"), self.text_size, self.tr("Of conversations. Light and dark follow the system.")
-        )
+        self.add_row(self.tr("Text size"), self.text_size, self.tr("Of chats. Light and dark follow the system."))
         self.language = QComboBox()
         for key, name in ((language.SYSTEM, self.tr("System")), *language.NAMES.items()):
             self.language.addItem(name, key)
         self.language.setMaximumWidth(180)
         self.add_row(self.tr("Language"), self.language, self.tr("Takes effect when Flashbulb is opened again."))
-        self.notifications = QCheckBox(self.tr("When something long has ended"))
+        self.notifications = QCheckBox(self.tr("When a long answer or download finishes"))
         self.add_row(
             self.tr("Notifications"),
             self.notifications,
-            self.tr("An answer, or a model that was got and prepared. Only while Flashbulb is in the background."),
+            self.tr("Only while Flashbulb is in the background."),
         )
         self._show_values()
         self.notifications.toggled.connect(self._on_notifications)
@@ -120,12 +120,12 @@ class ModelsPane(Pane):
         self.folder.setAccessibleName(self.tr("Models folder"))
         self.choose = QPushButton(self.tr("Choose…"))
         self.choose.clicked.connect(self._on_choose)
-        self.usual = QPushButton(self.tr("Use the Usual One"))
-        self.usual.clicked.connect(self._on_usual)
+        self.default = QPushButton(self.tr("Use Default"))
+        self.default.clicked.connect(self._on_default)
         row = QWidget()
         layout = QHBoxLayout(row)
         layout.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.folder, self.choose, self.usual):
+        for widget in (self.folder, self.choose, self.default):
             layout.addWidget(widget)
         self.add_row(
             self.tr("Models folder"),
@@ -133,18 +133,21 @@ class ModelsPane(Pane):
             self.tr("Also on an external drive. Models that are elsewhere stay there, and are found again when you "
                     "choose their folder."),
         )  # fmt: skip
-        self.add_row(
-            self.tr("Access token"),
-            QLabel(self.tr("Only for gated and private models")),
-            self.tr("It is read from HF_TOKEN, from a login with “hf auth login”, or from the system's keychain, and "
-                    "never written anywhere."),
-        )  # fmt: skip
+        self.token = TokenField()
+        self.add_row(self.tr("Access token"), self.token)
         self._show_values()
         settings.changed.connect(self._show_values)
 
     def _show_values(self) -> None:
-        self.folder.setText(self._settings["models.folder"] or str(models_folder()))
-        self.usual.setEnabled(bool(self._settings["models.folder"]))
+        path = self._settings["models.folder"] or str(models_folder())
+        self.folder.setText(path)
+        self.folder.setCursorPosition(0)  # its beginning is shown, all of it in the tooltip
+        set_tip(self.folder, path)
+        self.default.setEnabled(bool(self._settings["models.folder"]))
+
+    def shutdown(self) -> None:
+        """End what runs in the background. Harmless when repeated."""
+        self.token.shutdown()
 
     def _on_choose(self) -> None:
         choose_folder(self.window(), self.tr("Models Folder"), self.folder.text(), self._on_chosen)
@@ -152,7 +155,7 @@ class ModelsPane(Pane):
     def _on_chosen(self, path: str) -> None:
         self._settings["models.folder"] = str(Path(path))
 
-    def _on_usual(self) -> None:
+    def _on_default(self) -> None:
         self._settings["models.folder"] = ""
 
 
@@ -164,7 +167,7 @@ class ChatPane(Pane):
         self.add_row(
             self.tr("Defaults"),
             self.parameters,
-            self.tr("For conversations that have no values of their own, which are set beside the message field."),
+            self.tr("For chats that have no values of their own, which are set beside the message field."),
         )
         self._show_values()
         settings.changed.connect(self._show_values)

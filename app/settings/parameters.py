@@ -18,7 +18,7 @@ from app.settings.registry import BY_KEY, Preferences
 from app.widgets.card import paint_card
 from app.widgets.colours import colours, is_dark
 from app.widgets.fields import TakesText
-from app.widgets.labels import quiet
+from app.widgets.labels import quiet, set_tip
 from app.widgets.language import tr
 
 NUMBERS = ("temperature", "top_p", "top_k", "repetition_penalty", "max_tokens")
@@ -47,7 +47,7 @@ class NumberField(QWidget):
         self.box.setRange(setting.minimum, setting.maximum)
         self.box.setSingleStep(STEPS.get(name, 1))
         self.box.setAccessibleName(title)
-        self.box.setToolTip(tr(setting.about))
+        set_tip(self.box, tr(setting.about))
         self.box.setKeyboardTracking(False)
         self.box.valueChanged.connect(self._on_changed)
         layout = QVBoxLayout(self)
@@ -81,16 +81,16 @@ class ParametersForm(QWidget):
             "top_p": self.tr("Top p"),
             "top_k": self.tr("Top k (0: all)"),
             "repetition_penalty": self.tr("Repetition penalty"),
-            "max_tokens": self.tr("Longest answer (tokens)"),
+            "max_tokens": self.tr("Maximum answer length (tokens)"),
         }
         self.prompt = PromptField(tabChangesFocus=True)
-        self.prompt.setPlaceholderText(self.tr("What the model is told before the conversation begins"))
+        self.prompt.setPlaceholderText(self.tr("What the model is told before the chat begins"))
         self.prompt.setAccessibleName(self.tr("System prompt"))
         self.prompt.setFixedHeight(PROMPT_LINES * self.prompt.fontMetrics().lineSpacing() + 14)
         self.prompt.textChanged.connect(self._on_prompt)
         self.fields = {name: NumberField(name, titles[name]) for name in NUMBERS}
         self.seeded = QCheckBox(self.tr("Seed"))
-        self.seeded.setToolTip(tr(BY_KEY["chat.seed"].about))
+        set_tip(self.seeded, tr(BY_KEY["chat.seed"].about))
         self.seed = QSpinBox(maximum=int(BY_KEY["chat.seed"].maximum), keyboardTracking=False)
         self.seed.setAccessibleName(self.tr("Seed"))
         for signal in (self.seeded.toggled, self.seed.valueChanged):
@@ -149,7 +149,7 @@ class ParametersPanel(QWidget):
         self.reset = QPushButton(self.tr("Use Defaults"))
         self.reset.clicked.connect(self._on_reset)
         row = QHBoxLayout()
-        row.addWidget(quiet(self.tr("For this conversation. Defaults are in Settings.")), 1)
+        row.addWidget(quiet(self.tr("For this chat. Defaults are in Settings.")), 1)
         row.addWidget(self.reset)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(14, 12, 14, 12)

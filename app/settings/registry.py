@@ -64,7 +64,7 @@ TABLE = (
         "memory.budget",
         int,
         None,
-        "Bytes that loading and running a model may add to this process; None takes room for half of the FFN.",
+        "Bytes that a model may add to this process; None takes everything where it fits, else half.",
         minimum=1,
         optional=True,
         reload=True,
@@ -99,7 +99,7 @@ TABLE = (
         optional=True,
         reload=True,
     ),
-    Setting("chat.system_prompt", str, "", QT_TR_NOOP("What a model is told before a conversation begins.")),
+    Setting("chat.system_prompt", str, "", QT_TR_NOOP("What a model is told before a chat begins.")),
     Setting(
         "chat.temperature", float, 0.7, QT_TR_NOOP("0 takes the likeliest token; higher values vary more."), 0.0, 2.0
     ),
@@ -112,7 +112,7 @@ TABLE = (
         "chat.repetition_penalty", float, 1.0, QT_TR_NOOP("Makes recent tokens less likely; 1 for no penalty."),
         1.0, 2.0,
     ),
-    Setting("chat.max_tokens", int, 512, QT_TR_NOOP("Longest answer, in tokens."), 1, 32768),
+    Setting("chat.max_tokens", int, 512, QT_TR_NOOP("Maximum length of an answer, in tokens."), 1, 32768),
     Setting(
         "chat.seed", int, None, QT_TR_NOOP("The same seed gives the same answer; without one, each answer differs."),
         0, 2**31 - 1, optional=True,

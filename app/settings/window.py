@@ -58,10 +58,11 @@ class SettingsWindow(QMainWindow):
         )
         self._settings = settings
         self.memory = MemoryPane(settings, host)
+        self.models = ModelsPane(settings)
         self.memory.reload_asked.connect(self.reload_asked)
         self.panes: list[tuple[str, str, QWidget]] = [
             ("general", self.tr("General"), GeneralPane(settings)),
-            ("models", self.tr("Models"), ModelsPane(settings)),
+            ("models", self.tr("Models"), self.models),
             ("memory", self.tr("Memory & Speed"), self.memory),
             ("chat", self.tr("Chat"), ChatPane(settings)),
         ]
@@ -86,6 +87,7 @@ class SettingsWindow(QMainWindow):
     def shutdown(self) -> None:
         """End what runs in the background."""
         self.memory.shutdown()
+        self.models.shutdown()
 
     def closeEvent(self, event: QCloseEvent) -> None:
         self._settings.close()

@@ -25,6 +25,7 @@ class Colours:
     neuron_pool: QColor
     kv_cache: QColor
     workspace: QColor
+    app: QColor
     flash: QColor
     memory: QColor
     compute: QColor
@@ -36,7 +37,7 @@ class Colours:
     found: QColor
 
 
-MOST_KNOWN = 64
+MAX_KNOWN = 64  # palettes
 _known: dict[int, Colours] = {}  # by the palette's key: painting asks many times a second
 
 
@@ -54,7 +55,7 @@ def colours(palette: QPalette) -> Colours:
     """The colours that go with `palette`. Cheap: ask again rather than keep them across a change of appearance."""
     key = palette.cacheKey()
     if key not in _known:
-        if len(_known) == MOST_KNOWN:
+        if len(_known) == MAX_KNOWN:
             _known.clear()
         _known[key] = _derived(palette)
     return _known[key]
@@ -87,6 +88,7 @@ def _derived(palette: QPalette) -> Colours:
         neuron_pool=accent,
         kv_cache=QColor("#3fbf87" if dark else "#2fa873"),
         workspace=QColor(haze),
+        app=mix(text, window, 0.72),
         flash=accent,
         memory=QColor("#f0a23c" if dark else "#e8952a"),
         compute=QColor("#737c90" if dark else "#aab4c8"),

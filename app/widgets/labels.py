@@ -1,5 +1,7 @@
 """Labels in the few weights of text that the window uses."""
 
+from html import escape
+
 from PySide6.QtCore import QEvent, Qt
 from PySide6.QtGui import QFont, QPalette
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
@@ -56,6 +58,11 @@ class Label(QLabel):
 def quiet(text: str = "") -> Label:
     """Small and grey: everything that is not the one strong thing of its block."""
     return Label(text, colour="quiet", factor=SMALL)
+
+
+def set_tip(widget: QWidget, text: str) -> None:
+    """A tooltip of plain words that wraps: one of plain text is a line as long as the words are."""
+    widget.setToolTip(f"<qt>{escape(text)}</qt>" if text else "")
 
 
 def at_both_ends(left: QWidget, right: QWidget) -> QHBoxLayout:

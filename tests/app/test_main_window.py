@@ -365,7 +365,7 @@ def test_the_panel_s_values_can_be_copied(qtbot, open_window):
     wait_until_ready(qtbot, window)
     window.monitor.copy_values()
     lines = QGuiApplication.clipboard().text().replace("\u00a0", " ").splitlines()
-    assert [line.split(":")[0] for line in lines] == ["Memory", "Flash", "Time a token", "Neurons"]
+    assert [line.split(":")[0] for line in lines] == ["Memory", "Flash", "Time per token", "Neurons"]
     assert "312 MB" in lines[0]
 
 

@@ -1,6 +1,8 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.host.recent_tokens import BIN_SECONDS, BINS, SECONDS, TOKENS, RecentTokens
 from tests.helpers.fake_engine import token_statistics
@@ -30,7 +32,7 @@ def test_the_prompt_is_traffic_but_no_token():
     assert sum(history.traffic(11.0)) * BIN_SECONDS == pytest.approx(8 * MB)
 
 
-def test_rate_is_bytes_by_the_time_that_the_tokens_took():
+def test_rate_is_bytes_by_the_clock():
     history = RecentTokens()
     for index in range(20):
         history.add(100 + index * 0.1, token(bytes_read=MB, milliseconds=100))
@@ -48,9 +50,10 @@ def test_a_slow_token_s_bytes_are_spread_over_its_time():
     history = RecentTokens()
     history.add(100.0, token(bytes_read=6 * MB, milliseconds=3000))
     traffic = history.traffic(100.0)
-    assert len(traffic) == BINS
-    assert traffic[-6:] == pytest.approx([2 * MB] * 6)
-    assert not any(traffic[:-6])
+    assert len(traffic) == BINS + 1
+    assert traffic[-7:-1] == pytest.approx([2 * MB] * 6)
+    assert not any(traffic[:-7])
+    assert traffic[-1] == 0  # the half second that has just begun
 
 
 def test_a_minute_is_forgotten():
@@ -71,5 +74,32 @@ def test_memory_stays_constant():
 def test_a_token_without_duration_is_harmless():
     history = RecentTokens()
     history.add(5.0, token(milliseconds=0.0))
-    assert history.rate(5.0) == (0.0, 0.0)
+    assert history.rate(5.0) == (MB, 50)
     assert sum(history.traffic(6.0)) * BIN_SECONDS == pytest.approx(MB)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.001, 4), st.floats(0, 1), st.integers(0, 10**9)), min_size=1, max_size=40),
+    st.floats(0, 1),
+)
+def test_the_rate_and_the_line_are_one_quantity(steps, later):
+    """Seconds of work, seconds of rest after it, bytes. Half a second's bytes can be all of a second's, no more."""
+    history, now = RecentTokens(), 1000.0
+    for work, rest, read in steps:
+        now += work
+        history.add(now, token(bytes_read=read, milliseconds=1000 * work))
+        rate, traffic = history.rate(now)[0], history.traffic(now)
+        assert rate <= sum(traffic[-3:]) * BIN_SECONDS * (1 + 1e-9) + 1e-6
+        assert bool(rate > 1) is bool(any(value > 1 for value in traffic[-3:])) or rate <= 1
+        now += rest
+
+
+def test_the_latest_answer_s_mean_stays():
+    history = RecentTokens()
+    history.add(10.0, token(bytes_read=50 * MB), prefill=True)
+    history.add(20.0, token(bytes_read=2 * MB, milliseconds=1000), prefill=True)
+    history.add(21.0, token(bytes_read=4 * MB, milliseconds=900))
+    assert history.answer_rate() == pytest.approx((28 * MB, 75))
+    history.add(30.0, token(bytes_read=2 * MB, milliseconds=1000), prefill=True)
+    assert history.answer_rate() == pytest.approx((2 * MB, 50))
+    assert RecentTokens().answer_rate() == (0.0, 0.0)

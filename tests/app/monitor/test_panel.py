@@ -1,8 +1,15 @@
+import time
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QWidget
 
 from app.host.engine_host import State
-from app.monitor.panel import MonitorPanel
+from app.monitor.panel import MonitorPanel, parts_of
 from engine.errors import FlashbulbError
 from engine.settings import Settings
 from engine.system import pressure
@@ -36,15 +43,88 @@ def running(panel):
 def test_the_plan_is_shown_once_a_model_is_loaded(open_panel):
     _, panel = open_panel(FakeEngine(), memory_budget=16_000_000)
     text = words(panel.memory)
-    assert "Neuron pool 4.9 MB" in text
-    assert "model's share 12.2 MB of a budget of 16.0 MB" in text
+    assert "Resident 5.2 MB" in text
+    assert "of a budget of 16.0 MB" in text
     assert panel.memory.aside.text().replace("\u00a0", " ") == "model 24.0 MB"
     assert "nothing read in the last minute" in words(panel.flash)
 
 
 def test_without_a_budget_it_says_so(open_panel):
     _, panel = open_panel(FakeEngine())
-    assert "no budget set" in words(panel.memory)
+    assert "of 12.2 MB (automatic budget)" in words(panel.memory)
+
+
+@given(
+    used=st.floats(1, 1e11),
+    at_load=st.floats(1, 1e11),
+    planned=st.dictionaries(
+        st.sampled_from(["resident", "predictors", "exact_selection", "neuron_pool", "kv_cache", "workspace"]),
+        st.floats(0, 1e11),
+    ),
+    held=st.floats(0, 1),
+)
+def test_the_parts_of_memory_sum_to_what_is_used(used, at_load, planned, held):
+    model = SimpleNamespace(planned=planned, footprint_bytes=at_load, flash_bytes=10**10)
+    latest = replace(token_statistics(), resident=(round(1000 * held),), neurons=1000)
+    for token in (None, latest):
+        parts = parts_of(used, model, token)
+        assert list(parts) == ["resident", "neuron_pool", "predictors", "kv_cache", "workspace", "app"]
+        assert sum(parts.values()) == pytest.approx(used)
+        assert all(value >= -1e-3 for value in parts.values())
+        assert parts["neuron_pool"] <= planned.get("neuron_pool", 0) + 1e-3
+
+
+def test_a_sentence_says_what_the_figures_mean(qtbot, open_panel):
+    host, panel = open_panel(FakeEngine(scripts=[["a"] * 3, ["a"] * 9]))
+    assert panel.sentence.text() == "While the model answers, you see here what it reads and holds."
+    said = set()
+    for _ in range(2):
+        with qtbot.waitSignal(host.finished):
+            host.generate(HELLO)
+        panel.refresh()
+        means = host.recent_tokens.means()
+        active = means["active_neurons"] / (8 * 3072)
+        text = panel.sentence.text().replace("\u00a0", " ")
+        assert text.startswith(f"Each word uses {100 * active:.0f} % of the model's neurons; ")
+        assert text.endswith(" of those were already in memory.")
+        said.add(text)
+    assert len(said) == 2  # it changes with the figures
+
+
+def test_the_last_answer_s_means_stay_while_nothing_happens(qtbot, open_panel, monkeypatch):
+    host, panel = open_panel(FakeEngine(scripts=[["a"] * 3]))
+    with qtbot.waitSignal(host.finished):
+        host.generate(HELLO)
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 30)
+    panel.refresh()
+    assert "in the last answer" in words(panel.flash)
+    assert not words(panel.flash).startswith("0 MB/s")
+    assert "peak" in words(panel.flash)
+
+
+@pytest.mark.parametrize("height", [200, 400, 700, 1400])
+@pytest.mark.parametrize("points", [9, 14])
+def test_nothing_is_cut_off_at_any_size(qtbot, qapp, open_panel, height, points):
+    host, panel = open_panel(FakeEngine(scripts=[["a"] * 200]))
+    font = panel.font()
+    font.setPointSize(points)
+    panel.setFont(font)
+    with qtbot.waitSignal(host.finished):
+        host.generate(HELLO)
+    panel.resize(panel.width(), height)
+    qapp.processEvents()
+    panel.refresh()
+    qapp.processEvents()
+    assert panel.widget().width() <= panel.viewport().width()
+    assert panel.widget().minimumSizeHint().width() <= panel.viewport().width()
+
+
+def test_tooltips_wrap(open_panel):
+    _, panel = open_panel(FakeEngine())
+    tips = [widget.toolTip() for widget in panel.findChildren(QWidget) if widget.toolTip()]
+    assert len(tips) > 10
+    assert all(tip.startswith("<qt>") for tip in tips)  # which is what Qt wraps
 
 
 def test_nothing_is_told_of_a_model_that_is_gone(qtbot, open_panel):
@@ -126,7 +206,7 @@ def test_a_pool_that_shrank_is_shown_as_it_is_now(qtbot, open_panel):
     engine.model.give_back()
     with qtbot.waitSignal(host.gave_back):
         gate.opened.set()
-    assert "Neuron pool 2.5 MB" in words(panel.memory)
+    assert "(automatic budget)" in words(panel.memory)
     assert "gave some back" in words(panel.memory)
     with qtbot.waitSignal(host.loaded):
         host.reload()

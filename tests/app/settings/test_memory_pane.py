@@ -48,7 +48,7 @@ def test_the_curve_follows_the_sliders(open_pane):
     pane.budget.slider.setValue(pane.budget.slider.maximum())
     pane.window_size.slider.setValue(20)
     assert pane.budget.outcome.text() == "about 91 tokens a second"
-    assert "26.0\u00a0MB" in pane.window_size.outcome.text()
+    assert pane.window_size.words.text() == "Every neuron has room in memory: the window makes no difference."
     points, chosen = pane.window_size.curve._points, pane.window_size.curve._chosen
     assert points[0][0] == 0
     assert points[-1][0] == 1
@@ -143,3 +143,22 @@ def test_closing_the_window_ends_it(qtbot, open_pane):
     qtbot.waitUntil(lambda: pane.drive.bar.value() == 250, timeout=PATIENCE)
     main.quit()
     assert not pane.drive.running
+
+
+def test_a_window_is_not_asked_for_where_it_makes_no_difference(open_pane):
+    _, pane = open_pane(FakeEngine(profile=profile()))
+    pane.selection.setCurrentIndex(pane.selection.findData("dense"))
+    assert not pane.window_size.slider.isEnabled()
+    assert "makes no difference" in pane.window_size.words.text()
+    assert "no faster" in pane.budget.words.text()
+    pane.selection.setCurrentIndex(pane.selection.findData("predictor"))
+    assert pane.window_size.slider.isEnabled()
+
+
+def test_how_far_measuring_is_is_said(qtbot, open_pane):
+    _, pane = open_pane(FakeEngine())
+    use(pane, WAITS)
+    qtbot.mouseClick(pane.drive.button, LEFT)
+    qtbot.waitUntil(lambda: "25\u00a0% done" in pane.drive.words.text(), timeout=PATIENCE)
+    pane.drive.cancel()
+    qtbot.waitUntil(lambda: not pane.drive.running, timeout=PATIENCE)

@@ -63,7 +63,7 @@ def test_the_budget_s_words_are_the_plan_s(main, settings):
     pane = settings.memory
     pane.automatic.click()
     pane.budget.slider.setValue(pane.budget.slider.maximum())
-    assert "room for 100\u00a0% of the neurons" in pane.budget.words.text()
+    assert "Every neuron has room in memory" in pane.budget.words.text()
     assert main.settings["memory.budget"] == FakeOutlook.full
     main.settings["memory.budget"] = 1 * MB
     assert pane.budget.words.text().startswith("Too small")
@@ -84,10 +84,10 @@ def test_selection_and_threads(main, settings):
 
 def test_the_predictors_threshold(qtbot, main, settings):
     pane = settings.memory
-    assert pane.threshold.value.text() == "Usual threshold"
+    assert pane.threshold.value.text() == "Default"
     pane.threshold.slider.setValue(pane.threshold.slider.minimum())
     assert main.settings["memory.threshold_shift"] == -4.0
-    assert "measured at the usual threshold only" in pane.threshold.words.text()
+    assert "measured at the default threshold only" in pane.threshold.words.text()
     qtbot.mouseClick(pane.reload, LEFT)
     qtbot.waitUntil(lambda: main.host.state is State.READY and main.host.model is not None)
     assert (main.host.model.settings.threshold_shift, main.host.model.loss) == (-4.0, None)
@@ -117,7 +117,7 @@ def test_the_models_folder(main, settings, tmp_path):
     dialog.fileSelected.emit(str(tmp_path / "drive"))
     dialog.close()
     assert pane.folder.text() == main.settings["models.folder"] == str(tmp_path / "drive")
-    pane.usual.click()
+    pane.default.click()
     assert main.settings["models.folder"] == ""
 
 

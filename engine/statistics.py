@@ -26,6 +26,7 @@ class TokenStatistics:
 
     @property
     def total_ms(self) -> float:
+        """The latency of the token: its three parts."""
         return self.io_ms + self.memory_ms + self.compute_ms
 
     @property

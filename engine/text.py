@@ -49,6 +49,7 @@ class Text(str):
     values: dict[str, str]
 
     def __new__(cls, template: str, /, **values: object) -> Self:
+        """The text that a template reads as with its values."""
         kept = {name: _without_secrets(text_of(value)) for name, value in values.items()}
         text = super().__new__(cls, template.format(**kept))
         text.template, text.values = template, kept

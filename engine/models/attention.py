@@ -16,8 +16,11 @@ class Cache(Protocol):
     """The keys and values of a layer's earlier tokens, of which there are `offset`."""
 
     @property
-    def offset(self) -> int: ...
-    def update_and_fetch(self, keys: mx.array, values: mx.array) -> tuple[mx.array, mx.array]: ...
+    def offset(self) -> int:
+        """The number of earlier tokens."""
+
+    def update_and_fetch(self, keys: mx.array, values: mx.array) -> tuple[mx.array, mx.array]:
+        """All keys and values, with those of the present tokens [batch, heads, length, head_dim] behind the others."""
 
 
 def attend(

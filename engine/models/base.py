@@ -21,6 +21,7 @@ class Decoder(nn.Module):
         self.norm = norm
 
     def embed(self, tokens: mx.array, _offset: int) -> mx.array:
+        """The input of the first layer, [batch, length, hidden_size], for tokens [batch, length]."""
         return self.embed_tokens(tokens)
 
     def finish(self, x: mx.array) -> mx.array:
@@ -59,6 +60,7 @@ class CausalModel(nn.Module):
 
     @property
     def layers(self) -> list[nn.Module]:
+        """The decoder's layers, from the first."""
         return self.model.layers
 
     def embed(self, tokens: mx.array, offset: int = 0) -> mx.array:

@@ -43,6 +43,7 @@ class ModelArgs(RotaryArgs):
 
     @property
     def num_key_value_heads(self) -> int:
+        """Heads of keys and values: one for all queries, or one for each group of them."""
         if self.multi_query and not self.new_decoder_architecture:
             return 1
         return self.num_kv_heads or self.num_attention_heads
@@ -54,6 +55,8 @@ class ModelArgs(RotaryArgs):
 
 
 class Attention(nn.Module):
+    """Rotary attention, whose queries, keys and values are one product; groups of heads share keys and values."""
+
     def __init__(self, args: ModelArgs):
         super().__init__()
         width, dim, self.groups = args.hidden_size, args.head_dim, args.num_key_value_heads
@@ -64,6 +67,7 @@ class Attention(nn.Module):
         self.rope = rotary(args)
 
     def __call__(self, x: mx.array, mask: Mask = None, cache: Cache | None = None) -> mx.array:
+        """The attended values of x [batch, length, hidden_size], in its shape."""
         batch, length, _ = x.shape
         # A group's queries, its key and its value lie side by side; multi-query attention is one group.
         fused = self.query_key_value(x).reshape(batch, length, self.groups, -1, self.head_dim)
@@ -73,6 +77,8 @@ class Attention(nn.Module):
 
 
 class DecoderLayer(nn.Module):
+    """Attention and FFN side by side, or one after the other."""
+
     def __init__(self, args: ModelArgs):
         super().__init__()
         self.parallel, self.two_norms = args.parallel_attn, args.two_norms
@@ -83,6 +89,7 @@ class DecoderLayer(nn.Module):
             self[name] = nn.LayerNorm(args.hidden_size, eps=args.layer_norm_epsilon)
 
     def __call__(self, x: mx.array, mask: Mask = None, cache: Cache | None = None) -> mx.array:
+        """The input of the next layer, [batch, length, hidden_size], as x is."""
         normed = (self.ln_attn if self.two_norms else self.input_layernorm)(x)
         if self.parallel:
             ffn_input = self.ln_mlp(x) if self.two_norms else normed
@@ -93,6 +100,8 @@ class DecoderLayer(nn.Module):
 
 
 class Model(CausalModel):
+    """A Falcon with its head."""
+
     names: ClassVar = {
         "transformer.word_embeddings.": "model.embed_tokens.",
         "transformer.h.": "model.layers.",

@@ -37,6 +37,7 @@ class DenseFFN(Resident, nn.Module):
         self[down] = nn.Linear(neurons, width, bias=bias)
 
     def __call__(self, x: mx.array) -> mx.array:
+        """The FFN's output for x [batch, length, width], in its shape."""
         *inputs, down = self._linears()
         return down(self.activation.hidden(*(linear(x) for linear in inputs)))
 

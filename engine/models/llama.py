@@ -36,6 +36,7 @@ class ModelArgs(GroupedArgs):
 
     @property
     def activation(self) -> Activation:
+        """The FFN's activation, which alone tells these models apart."""
         if self.model_type == "bamboo":
             return Activation("drelu", gated=True)
         threshold = self.hidden_act_param if self.hidden_act == "fatrelu" else None
@@ -60,6 +61,7 @@ class Attention(nn.Module):
         self.rope = rotary(args, share)
 
     def __call__(self, x: mx.array, mask: Mask = None, cache: Cache | None = None) -> mx.array:
+        """The attended values of x [batch, length, hidden_size], in its shape."""
         batch, length, _ = x.shape
         split = (batch, length, -1, self.head_dim)
         queries, keys, values = (
@@ -69,6 +71,8 @@ class Attention(nn.Module):
 
 
 class DecoderLayer(nn.Module):
+    """Attention, then FFN, each with a norm before it."""
+
     def __init__(self, args: ModelArgs):
         super().__init__()
         self.input_layernorm = nn.RMSNorm(args.hidden_size, eps=args.rms_norm_eps)
@@ -77,12 +81,15 @@ class DecoderLayer(nn.Module):
         self.ffn = DenseFFN(args.hidden_size, args.intermediate_size, args.activation, args.mlp_bias)
 
     def __call__(self, x: mx.array, mask: Mask = None, cache: Cache | None = None) -> mx.array:
+        """The input of the next layer, [batch, length, hidden_size], as x is."""
         self.ffn.anticipate(self.post_attention_layernorm(x))
         x = x + self.self_attn(self.input_layernorm(x), mask, cache)
         return x + self.ffn(self.post_attention_layernorm(x))
 
 
 class Model(CausalModel):
+    """A Llama, or a model of its shape, with its head."""
+
     names: ClassVar = {".mlp.gate_proj.": ".ffn.gate.", ".mlp.up_proj.": ".ffn.up.", ".mlp.down_proj.": ".ffn.down."}
     # Frequencies that older files keep, and the predictors that TurboSparse models bring: ours are trained anew.
     unused = (".rotary_emb.inv_freq", ".mlp.predictor.")

@@ -24,13 +24,18 @@ class ModelArgs(GroupedArgs):
 
 
 class LayerNorm1P(nn.LayerNorm):
+    """A layer norm whose weights are stored less one."""
+
     """A layer norm whose stored weight is what is added to one."""
 
     def __call__(self, x: mx.array) -> mx.array:
+        """x [..., width], normed."""
         return mx.fast.layer_norm(x, self.weight + 1, self.bias, self.eps)
 
 
 class DecoderLayer(nn.Module):
+    """Attention, then FFN, each with a layer norm before it."""
+
     def __init__(self, args: ModelArgs):
         super().__init__()
         activation = Activation(args.hidden_act)
@@ -40,12 +45,15 @@ class DecoderLayer(nn.Module):
         self.ffn = DenseFFN(args.hidden_size, args.intermediate_size, activation, args.mlp_bias)
 
     def __call__(self, x: mx.array, mask: Mask = None, cache: Cache | None = None) -> mx.array:
+        """The input of the next layer, [batch, length, hidden_size], as x is."""
         self.ffn.anticipate(self.post_attention_layernorm(x))
         x = x + self.self_attn(self.input_layernorm(x), mask, cache)
         return x + self.ffn(self.post_attention_layernorm(x))
 
 
 class Model(CausalModel):
+    """A Nemotron with its head."""
+
     names: ClassVar = {".mlp.up_proj.": ".ffn.up.", ".mlp.down_proj.": ".ffn.down."}
     unused = (".rotary_emb.inv_freq",)
 

@@ -33,6 +33,8 @@ class ModelArgs(config.ModelArgs):
 
 
 class Attention(nn.Module):
+    """Attention with learned positions: every head has keys and values of its own."""
+
     def __init__(self, args: ModelArgs):
         super().__init__()
         dim, bias = args.hidden_size, args.enable_bias
@@ -44,6 +46,7 @@ class Attention(nn.Module):
         self.out_proj = nn.Linear(dim, dim, bias=bias)
 
     def __call__(self, x: mx.array, mask: Mask = None, cache: Cache | None = None) -> mx.array:
+        """The attended values of x [batch, length, hidden_size], in its shape."""
         batch, length, _ = x.shape
         split = (batch, length, self.heads, -1)
         queries, keys, values = (
@@ -53,6 +56,8 @@ class Attention(nn.Module):
 
 
 class DecoderLayer(nn.Module):
+    """Attention, then FFN, each with a layer norm before or after it."""
+
     def __init__(self, args: ModelArgs):
         super().__init__()
         self.norm_before = args.do_layer_norm_before
@@ -63,6 +68,7 @@ class DecoderLayer(nn.Module):
         self.final_layer_norm = nn.LayerNorm(args.hidden_size, affine=affine)
 
     def __call__(self, x: mx.array, mask: Mask = None, cache: Cache | None = None) -> mx.array:
+        """The input of the next layer, [batch, length, hidden_size], as x is."""
         if self.norm_before:
             self.ffn.anticipate(self.final_layer_norm(x))
             x = x + self.self_attn(self.self_attn_layer_norm(x), mask, cache)
@@ -73,6 +79,8 @@ class DecoderLayer(nn.Module):
 
 
 class Decoder(nn.Module):
+    """Embeddings of tokens and of positions, layers, and what is between the last one and the head."""
+
     def __init__(self, args: ModelArgs):
         super().__init__()
         self.embed_tokens = nn.Embedding(args.vocab_size, args.word_embed_proj_dim)
@@ -102,6 +110,8 @@ class Decoder(nn.Module):
 
 
 class Model(CausalModel):
+    """An OPT with its head, which is its embeddings where the config ties them."""
+
     def __init__(self, args: ModelArgs):
         super().__init__(args, Decoder(args))
 

@@ -28,6 +28,8 @@ class ModelArgs(RotaryArgs):
 
 
 class Attention(nn.Module):
+    """Rotary attention with normed queries and keys, whose queries, keys and values are one product."""
+
     def __init__(self, args: ModelArgs):
         super().__init__()
         width, dim = args.hidden_size, args.head_dim
@@ -41,6 +43,7 @@ class Attention(nn.Module):
         self.rope = rotary(args, args.partial_rotary_factor)
 
     def __call__(self, x: mx.array, mask: Mask = None, cache: Cache | None = None) -> mx.array:
+        """The attended values of x [batch, length, hidden_size], in its shape."""
         batch, length, _ = x.shape
         # A head's query, key and value lie side by side: [batch, length, heads, 3, head_dim].
         fused = self.query_key_value(x).reshape(batch, length, self.heads, 3, -1)
@@ -51,6 +54,8 @@ class Attention(nn.Module):
 
 
 class DecoderLayer(nn.Module):
+    """Attention, then FFN, each with a layer norm before it."""
+
     def __init__(self, args: ModelArgs):
         super().__init__()
         self.input_layernorm = nn.LayerNorm(args.hidden_size, eps=args.layer_norm_eps)
@@ -59,12 +64,15 @@ class DecoderLayer(nn.Module):
         self.ffn = DenseFFN(args.hidden_size, args.intermediate_size, Activation(args.hidden_act), bias=True)
 
     def __call__(self, x: mx.array, mask: Mask = None, cache: Cache | None = None) -> mx.array:
+        """The input of the next layer, [batch, length, hidden_size], as x is."""
         self.ffn.anticipate(self.post_attention_layernorm(x))
         x = x + self.self_attn(self.input_layernorm(x), mask, cache)
         return x + self.ffn(self.post_attention_layernorm(x))
 
 
 class Model(CausalModel):
+    """A Persimmon with its head."""
+
     names: ClassVar = {
         "model.final_layernorm.": "model.norm.",
         ".mlp.dense_h_to_4h.": ".ffn.up.",

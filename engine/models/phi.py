@@ -31,6 +31,8 @@ class ModelArgs(RotaryArgs):
 
 
 class Attention(nn.Module):
+    """Rotary attention over a part of each head, with biases."""
+
     def __init__(self, args: ModelArgs):
         super().__init__()
         width, dim = args.hidden_size, args.head_dim
@@ -46,6 +48,7 @@ class Attention(nn.Module):
         self.rope = rotary(args, args.partial_rotary_factor)
 
     def __call__(self, x: mx.array, mask: Mask = None, cache: Cache | None = None) -> mx.array:
+        """The attended values of x [batch, length, hidden_size], in its shape."""
         batch, length, _ = x.shape
         split = (batch, length, -1, self.head_dim)
         queries, keys, values = (
@@ -57,6 +60,8 @@ class Attention(nn.Module):
 
 
 class DecoderLayer(nn.Module):
+    """Attention and FFN side by side, after one layer norm."""
+
     def __init__(self, args: ModelArgs):
         super().__init__()
         self.input_layernorm = nn.LayerNorm(args.hidden_size, eps=args.layer_norm_eps)
@@ -64,11 +69,14 @@ class DecoderLayer(nn.Module):
         self.ffn = DenseFFN(args.hidden_size, args.intermediate_size, Activation(args.hidden_act), bias=True)
 
     def __call__(self, x: mx.array, mask: Mask = None, cache: Cache | None = None) -> mx.array:
+        """The input of the next layer, [batch, length, hidden_size], as x is."""
         normed = self.input_layernorm(x)
         return in_parallel(x, lambda: self.self_attn(normed, mask, cache), self.ffn, normed)
 
 
 class Model(CausalModel):
+    """A Phi with its head."""
+
     names: ClassVar = {"model.final_layernorm.": "model.norm.", ".mlp.fc1.": ".ffn.up.", ".mlp.fc2.": ".ffn.down."}
     unused = (".rotary_emb.inv_freq",)
 

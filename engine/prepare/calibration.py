@@ -39,6 +39,7 @@ class Stream:
 
     @property
     def tokens(self) -> int:
+        """Tokens of all runs."""
         return int(self._ends[-1])
 
     def write(self, layer: int, runs: Iterable[np.ndarray]) -> None:
@@ -60,6 +61,7 @@ class Stream:
             yield states.reshape(end - start, self._width)
 
     def path(self, layer: int) -> Path:
+        """The file of a layer's input."""
         return self._folder / f"{self._name}.{layer}"
 
 
@@ -84,10 +86,12 @@ class Calibration:
 
     @property
     def tokens(self) -> int:
+        """Tokens of the whole text."""
         return self._exact.tokens
 
     @property
     def held_out_tokens(self) -> int:
+        """Tokens that nothing is trained on."""
         return self._predicted.tokens
 
     def embed(self, embed: Callable[[mx.array], mx.array]) -> None:
@@ -234,6 +238,7 @@ class PaddedFFN(Resident):
     real: np.ndarray
 
     def __call__(self, x: mx.array) -> mx.array:
+        """The FFN's output [runs, tokens, width], zero where x [runs, tokens, width] is padded."""
         y = np.zeros(x.shape, np.float32)
         y[self.real] = self._compute(np.array(x)[self.real])
         return mx.array(y)

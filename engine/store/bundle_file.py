@@ -51,6 +51,7 @@ class BundleLayer:
 
     @property
     def bytes(self) -> int:
+        """The size of the layer, with its padding."""
         return self.neurons * self.row_bytes
 
 
@@ -74,6 +75,7 @@ class BundleFile:
 
     @property
     def bytes(self) -> int:
+        """The size of all layers, with their padding."""
         return sum(layer.bytes for layer in self.layers)
 
     @classmethod

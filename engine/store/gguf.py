@@ -67,10 +67,12 @@ class GGUFTensor:
 
     @property
     def nbytes(self) -> int:
+        """Bytes of the whole tensor in the file."""
         return math.prod(self.shape) // self.type.weights * self.type.bytes
 
     @property
     def row_bytes(self) -> int:
+        """Bytes of a row in the file."""
         return self.shape[-1] // self.type.weights * self.type.bytes
 
     def read(self, rows: slice = slice(None)) -> bytes:

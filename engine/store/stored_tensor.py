@@ -58,10 +58,12 @@ class StoredTensor:
 
     @property
     def size(self) -> int:
+        """The number of items."""
         return math.prod(self.shape)
 
     @property
     def nbytes(self) -> int:
+        """Bytes in the file."""
         return -(-self.size * ITEM_BITS[self.dtype] // 8)
 
     def read(self, rows: slice = slice(None)) -> mx.array:

@@ -52,11 +52,15 @@ READ_FUNCTION = ctypes.CFUNCTYPE(
 
 
 class Statistics(ctypes.Structure):
+    """The `fb_statistics` of the native library."""
+
     _fields_ = [(name, ctypes.c_int64) for name in ("bytes", "device_bytes", "reads", "in_flight")]
     _fields_ += [(name, ctypes.c_double) for name in ("busy_s", "p50_s", "p99_s")]
 
 
 class Result(ctypes.Structure):
+    """The `fb_result` of the native library."""
+
     _fields_ = [(name, ctypes.c_int64) for name in ("bytes", "device_bytes", "reads", "error_offset")]
     _fields_ += [(name, ctypes.c_double) for name in ("seconds", "max_latency_s")]
     _fields_ += [(name, ctypes.c_int32) for name in ("error", "cancelled")]

@@ -7,6 +7,7 @@ import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 
 from engine.errors import FlashbulbError
@@ -72,7 +73,7 @@ def _changed(value: object, chance: random.Random) -> object:
     """A value with a hostile one in one place of it."""
     places = list(_places(value))
     if not places:
-        return chance.choice(VALUES)
+        return deepcopy(chance.choice(VALUES))
     holder, key = chance.choice(places)
     kind = chance.randrange(8)
     if kind == 0:
@@ -85,7 +86,7 @@ def _changed(value: object, chance: random.Random) -> object:
     elif kind == 3 and type(holder[key]) in (int, float):
         holder[key] = holder[key] * chance.choice((-1, 2, 3, 0.5, 1000)) + chance.choice((0, 1, -1))
     else:
-        holder[key] = chance.choice(VALUES)
+        holder[key] = deepcopy(chance.choice(VALUES))
     return value
 
 

@@ -60,6 +60,8 @@ class Settings:
 class GenerationOptions:
     """How an answer is sampled, and how the model is asked. Raises OptionError for a number out of range, by its name.
 
+    What is None is as the model's makers advise, and else as OURS.
+
     max_tokens: of the answer, with its reasoning. temperature: 0 takes the likeliest token. top_k: the likeliest tokens
     that may be sampled, 0 for all; top_p: the likeliest that have this probability together; min_p: those that have
     this share of the likeliest one's. repetition_penalty: what the scores of the last tokens are divided by, 1 for no
@@ -71,15 +73,15 @@ class GenerationOptions:
     """
 
     max_tokens: int = 256
-    temperature: float = 0.7
-    top_p: float = 0.9
+    temperature: float | None = None
+    top_p: float | None = None
     seed: int | None = None
     stop: tuple[str, ...] = ()
-    top_k: int = 0
-    repetition_penalty: float = 1.0
-    min_p: float = 0.0
-    presence_penalty: float = 0.0
-    frequency_penalty: float = 0.0
+    top_k: int | None = None
+    repetition_penalty: float | None = None
+    min_p: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
     enable_thinking: bool | None = None
     reasoning_effort: str | None = None
     plain_format: bool = False
@@ -103,6 +105,16 @@ class GenerationOptions:
         return told
 
 
+NEUTRAL: Mapping[str, float] = {  # what changes nothing
+    "temperature": 1.0,
+    "top_p": 1.0,
+    "top_k": 0,
+    "repetition_penalty": 1.0,
+    "min_p": 0.0,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+}
+OURS: Mapping[str, float] = {**NEUTRAL, "temperature": 0.7, "top_p": 0.9}  # where a model's makers advise nothing
 OPTION_RANGES: Mapping[str, tuple[type, float, float]] = {
     "max_tokens": (int, 1, 2**31 - 1),
     "temperature": (float, 0, 100),
@@ -116,9 +128,15 @@ OPTION_RANGES: Mapping[str, tuple[type, float, float]] = {
 }
 
 
-def _check_range(name: str, value: Any, kind: type, least: float, most: float) -> None:
+def in_range(name: str, value: object) -> bool:
+    """Whether a value can be the option of this name."""
+    kind, least, most = OPTION_RANGES[name]
     accepted = int if kind is int else (int, float)
-    if isinstance(value, accepted) and not isinstance(value, bool) and least <= value <= most:
+    return isinstance(value, accepted) and not isinstance(value, bool) and least <= value <= most
+
+
+def _check_range(name: str, value: Any, kind: type, least: float, most: float) -> None:
+    if in_range(name, value):
         return
     low, high, given = _plain(least), _plain(most), _shown(value)
     if kind is int:

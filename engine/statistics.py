@@ -1,6 +1,7 @@
 """What a token cost. Every number that the command line or the window shows is defined here, once."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,20 @@ class Summary:
 
     cached_tokens: tokens of the prompt that the KV cache still held. left_early: neurons that left the pool while still
     in the window, because the pool was full. footprint_bytes: the process's peak.
+    text: the answer's; reasoning: what came before it, of which reasoning_tokens of the tokens are. tool_calls: those
+    that the model asks for, by name and arguments. time_to_first_answer_s: to the first text of the answer itself, 0.0
+    where there is none.
     """
 
     prompt_tokens: int = 0
     tokens: list[int] = field(default_factory=list)
     text: str = ""
+    reasoning: str = ""
+    reasoning_tokens: int = 0
+    tool_calls: list[dict[str, Any]] = field(default_factory=list)
     finish_reason: str = ""
     time_to_first_token_s: float = 0.0
+    time_to_first_answer_s: float = 0.0
     tokens_per_second: float = 0.0
     prefill_seconds: float = 0.0
     prefill_bytes_read: int = 0

@@ -54,10 +54,14 @@ def generation_report(model, summary) -> dict:
     """What `generate --json` prints."""
     return {
         "text": summary.text,
+        "reasoning": summary.reasoning,
+        "reasoning_tokens": summary.reasoning_tokens,
+        "tool_calls": summary.tool_calls,
         "prompt_tokens": summary.prompt_tokens,
         "tokens": summary.tokens,
         "finish_reason": summary.finish_reason,
         "time_to_first_token_s": summary.time_to_first_token_s,
+        "time_to_first_answer_s": summary.time_to_first_answer_s,
         "tokens_per_second": summary.tokens_per_second,
         "footprint_bytes": summary.footprint_bytes,
         "baseline_bytes": model.baseline_bytes,

@@ -9,28 +9,42 @@ from time import perf_counter
 import mlx.core as mx
 
 from engine.errors import CancelledError
-from engine.inference.sampling import sampler
+from engine.inference.sampling import chosen, sampler
 from engine.settings import GenerationOptions
 from engine.statistics import Summary, TokenStatistics, means
 from engine.system.footprint import peak_footprint
-from engine.tokens.detokenizer import Detokenizer
+from engine.tokens.channels import Channel, ChannelEvent, Channels
 from engine.tokens.prompt import common_prefix, continues, encode
-from engine.tokens.stopping import StoppingText
 
 SEEN_BEFORE = 8  # tokens of a continued answer that the detokenizer sees, to know whether a space belongs before a word
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Text that is ready to show (may be empty), and what its token cost.
+    """What a token adds to an answer, and what it cost.
 
+    events: texts that are ready to show, with their channels; may be none. channel: the token's own.
     prefill: the cost is that of the prompt, which streams whole layers, and not of one decoded token.
     """
 
-    text: str
+    events: tuple[ChannelEvent, ...]
+    channel: Channel
     token: int
     statistics: TokenStatistics
     prefill: bool
+
+    @property
+    def text(self) -> str:
+        """What it adds to the answer itself."""
+        return self._of(Channel.ANSWER)
+
+    @property
+    def reasoning(self) -> str:
+        """What it adds to the reasoning before the answer."""
+        return self._of(Channel.REASONING)
+
+    def _of(self, channel: Channel) -> str:
+        return "".join(event.text for event in self.events if event.channel is channel)
 
 
 class Generation:
@@ -38,8 +52,10 @@ class Generation:
 
     def __init__(self, model, prompt, options: GenerationOptions, cancelled: Event | None):
         self.summary = Summary()
+        options = chosen(options, model.advised_sampling)
         self._model, self._options, self._cancelled = model, options, cancelled
         self._continued = continues(prompt)
+        self._plain = self._continued or isinstance(prompt, str)
         self._left_before = model.left_early
         self._prompt: list[int] | None = None
         with contextlib.suppress(CancelledError):  # then the answer is over before it begins
@@ -50,17 +66,27 @@ class Generation:
         costs: list[TokenStatistics] = []
         try:
             for piece in self._pieces():
-                if piece.prefill:
-                    self.summary.time_to_first_token_s = perf_counter() - began
-                else:
+                if not piece.prefill:
                     costs.append(piece.statistics)
-                self.summary.tokens.append(piece.token)
-                self.summary.text += piece.text
+                self._count(piece, perf_counter() - began)
                 yield piece
         except CancelledError:
             self.summary.finish_reason = "cancelled"
         finally:
             self._summarise(costs)
+
+    def _count(self, piece: Piece, seconds: float) -> None:
+        summary = self.summary
+        if piece.prefill:
+            summary.time_to_first_token_s = seconds
+        if piece.text and not summary.text:
+            summary.time_to_first_answer_s = seconds
+        summary.tokens.append(piece.token)
+        summary.text += piece.text
+        summary.reasoning += piece.reasoning
+        summary.reasoning_tokens += piece.channel is Channel.REASONING
+        calls = [call for event in piece.events for call in event.calls]
+        summary.tool_calls += [{"name": call.name, "arguments": dict(call.arguments)} for call in calls]
 
     def _summarise(self, costs: list[TokenStatistics]) -> None:
         self.summary.footprint_bytes = peak_footprint()
@@ -77,17 +103,20 @@ class Generation:
             mx.random.seed(options.seed)
             model.forget()
         sample = sampler(options, model.vocabulary, model.tokenizer.ids)
-        words = Detokenizer(model.tokenizer, self._prompt[-SEEN_BEFORE:] if self._continued else ())
-        text, ends = StoppingText(options.stop), model.tokenizer.eos_token_ids
+        seen = SEEN_BEFORE if self._continued else 0
+        channels = Channels(model.tokenizer, self._prompt, options.stop, seen, plain=self._plain)
+        ends = model.tokenizer.eos_token_ids
         logits, current = self._prefill(self._prompt)
         for count in range(1, options.max_tokens + 1):
             token = sample(logits[:, -1], model.cached_tokens)
-            stopped = token in ends or text.add(words.add(token))
+            events = [] if token in ends else channels.add(token)
+            stopped = token in ends or channels.stopped
             self.summary.finish_reason = "stop" if stopped else self._limit_reached(count)
             statistics = current.statistics(model.neurons)
             model.keep_within_budget(statistics.footprint_bytes)
             ended = bool(self.summary.finish_reason)
-            yield Piece(text.take(ended), token, statistics, prefill=count == 1)
+            events += channels.finish() if ended else []
+            yield Piece(tuple(events), channels.channel, token, statistics, prefill=count == 1)
             if ended:
                 return
             logits, current = model.decode(token, self._cancelled)

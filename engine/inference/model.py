@@ -12,6 +12,7 @@ from engine.flash.profile import DEFAULT_THREADS, DriveProfile, drive_of, profil
 from engine.flash.reader import open_reader
 from engine.inference.context import Context
 from engine.inference.generate import Generation
+from engine.inference.sampling import advised_sampling
 from engine.planning.memory import PREFILL_TOKENS, Sizes, plan_memory
 from engine.planning.outlook import Outlook
 from engine.settings import GenerationOptions, Settings
@@ -33,7 +34,8 @@ class LoadedModel:
     """A model in memory, its FFN weights on flash. One thread loads, runs and closes it.
 
     settings: what was asked for. budget: what is held, by item. context: tokens. baseline_bytes: the process before
-    loading. cached_tokens: what the KV cache holds. outlook: what other settings would bring.
+    loading. cached_tokens: what the KV cache holds. outlook: what other settings would bring. advised_sampling: as the
+    model's makers advise, by the names of GenerationOptions.
     """
 
     def __init__(self, prepared: PreparedModel, settings: Settings):
@@ -58,6 +60,7 @@ class LoadedModel:
             self.streaming = installation.install(self.network, weights)
             self._load(weights)
             self.tokenizer = read_tokenizer(prepared.folder, prepared.config)
+            self.advised_sampling = advised_sampling(prepared.folder)
         except BaseException:
             self.reader.close()
             raise

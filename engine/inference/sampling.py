@@ -1,14 +1,37 @@
 """Sampling: from scores to the next token."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import mlx.core as mx
 from mlx_lm.sample_utils import make_logits_processors, make_sampler
 
-from engine.settings import GenerationOptions
+from engine.errors import PreparedModelError
+from engine.settings import NEUTRAL, OURS, GenerationOptions, in_range
+from engine.system.documents import PREPARE_AGAIN, parsing, read_json
 
 PENALISED_TOKENS = 64  # the last tokens, whose repetition is penalised
 LOWEST_TEMPERATURE = 1e-3  # below, scores would overflow; and there the likeliest token is all that is sampled
+
+
+def advised_sampling(folder: Path) -> dict[str, float]:
+    """The sampling that a model's makers advise, in generation_config.json, else ours; by names of GenerationOptions.
+
+    Where they say that the model samples, what they do not name changes nothing, as in transformers. What is out of
+    range is left out.
+    """
+    path = folder / "generation_config.json"
+    with parsing(path, PreparedModelError, PREPARE_AGAIN):
+        found = read_json(path) if path.is_file() else {}
+    advised = {name: value for name in OURS if in_range(name, value := found.get(name))}
+    sampled = found.get("do_sample") is True or "temperature" in advised
+    return {**(NEUTRAL if sampled else OURS), **advised}
+
+
+def chosen(options: GenerationOptions, advised: Mapping[str, float]) -> GenerationOptions:
+    """Options in which nothing is left to the model: what was not chosen is as advised."""
+    return replace(options, **{name: value for name, value in advised.items() if getattr(options, name) is None})
 
 
 def sampler(
@@ -16,7 +39,8 @@ def sampler(
 ) -> Callable[[mx.array, Sequence[int]], int]:
     """A function from logits [1, vocabulary] and the tokens before, to a token.
 
-    ids: those that stand for something. Vocabularies are padded to round sizes; a row for nothing is never sampled.
+    options: without None, as `chosen` makes them. ids: those that stand for something. Vocabularies are padded to round
+    sizes; a row for nothing is never sampled.
     """
     top_k = options.top_k if 0 < options.top_k < vocabulary else 0
     temperature = options.temperature if options.temperature >= LOWEST_TEMPERATURE else 0.0

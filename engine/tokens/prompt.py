@@ -16,6 +16,7 @@ MAX_TOKEN_CHARACTERS = 64  # of text for a token of the context, far more than a
 MIN_LIMIT_CHARACTERS = 1_000_000
 CUT_MARK = "\ue0f1flashbulb continues here\ue0f1"  # behind an answer that goes on, to find its end
 EMPTY = Text("The prompt is empty: write something to answer.")
+REASONING_NAMES = ("reasoning_content", "thinking", "reasoning")  # of a message; templates read the first two
 BETWEEN_TURNS = "\n\n"  # of messages that become one, as the makers of such models join them
 
 
@@ -221,7 +222,9 @@ def _whole_message(message: Message) -> Message:
     """A message as templates expect it: nothing in it is None, and its content is text."""
     said = {key: whole(value) if isinstance(value, str) else value for key, value in message.items()}
     kept = {key: value for key, value in said.items() if value is not None}
-    return kept | {"content": _text(message.get("content"))}
+    told = next((kept[name] for name in REASONING_NAMES if kept.get(name)), None)
+    reasoning = {} if told is None else {"reasoning_content": told, "thinking": told}  # the template may leave it out
+    return kept | reasoning | {"content": _text(message.get("content"))}
 
 
 def _text(content: object) -> str:

@@ -87,6 +87,11 @@ class Tokenizer:
         """Tokens beside the vocabulary, special or not, to their ids: no other letters make these."""
         return self._added
 
+    def name_of(self, token: int) -> str:
+        """A token as the vocabulary has it."""
+        name: str | None = self.library.convert_ids_to_tokens(token)
+        return name or ""
+
     @cached_property
     def turn_ends(self) -> frozenset[int]:
         """Ids with which the chat template ends an answer, or begins what follows it."""
@@ -142,10 +147,12 @@ class Tokenizer:
 
     @cached_property
     def _control_tokens(self) -> re.Pattern[str]:
-        """Special tokens, and others that the template writes."""
-        source = self.template.source if self.template else ""
+        """Special tokens, and others that the template writes, or that mark reasoning or calls of tools."""
+        known = self.wrapper
+        markers = (known.think_start, known.think_end, known.tool_call_start, known.tool_call_end)
+        written = "\0".join([self.template.source if self.template else "", *filter(None, markers)])
         special = {name for name, i in self._added.items() if i in self.special}
-        names = special | {name for name in self._added if name in source and not name.isspace()}
+        names = special | {name for name in self._added if name in written and not name.isspace()}
         longest_first = sorted(filter(None, names), key=len, reverse=True)
         return re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
 

@@ -27,6 +27,7 @@ def write_scripted(
     special: Sequence[str] = SPECIAL,
     padding: int = 0,
     config: dict[str, Any] | None = None,
+    generation: dict[str, Any] | None = None,
     **settings: Any,
 ) -> Path:
     """A Llama of one layer with ReLU that says one piece a token after `<|go|>`, and then `</s>`, or `then` for ever.
@@ -47,6 +48,7 @@ def write_scripted(
         following[chain[-1]] = size - 1 if then == "padding" else _id(tokenizer, then)
     write_tokenizer_files(folder, tokenizer, template, **settings)
     _write_model(folder, size, following, config or {})
+    (folder / "generation_config.json").write_text(json.dumps(generation or {}))
     return folder
 
 

@@ -329,3 +329,62 @@ def test_a_text_that_no_context_holds_is_refused_before_it_is_read(says):
 def test_halves_of_characters_in_a_prompt_are_replaced(says):
     model = says(["Hello"])
     assert answer(model, [{"role": "user", "content": "a\ud800b"}])[0] == "Hello"
+
+
+# ------------------------------------------------------------------------------------------------- channels
+THINKING = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+    "{% if m.reasoning_content is defined and loop.last %}<think>{{ m.reasoning_content }}</think>{% endif %}"
+    "{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n"
+    "{% if enable_thinking is defined and not enable_thinking %}<think>\n\n</think>\n\n{% endif %}<|go|>{% endif %}"
+)
+
+
+def test_reasoning_is_apart_from_the_answer_and_counted_apart(says):
+    model = says(["<think>", "Hm", " 2", "</think>", "\n", "Four", "!"], template=THINKING)
+    generation = model.generate(HELLO, options(max_tokens=24))
+    pieces = list(generation)
+    summary = generation.summary
+    assert [piece.text for piece in pieces] == ["", "", "", "", "", "Four", "!", ""]
+    assert "".join(piece.reasoning for piece in pieces) == summary.reasoning == "Hm 2"
+    assert summary.text == "Four!"
+    assert summary.reasoning_tokens == 3
+    assert len(summary.tokens) == 8
+    assert summary.time_to_first_token_s < summary.time_to_first_answer_s
+
+
+def test_what_was_chosen_of_thinking_reaches_the_template(says):
+    model = says(["<think>", "</think>", "x"], template=THINKING)
+
+    def prompt(**chosen):
+        return model.tokenizer.decode(encode(model, HELLO, options(**chosen)))
+
+    assert "<think>" not in prompt() + prompt(enable_thinking=True)
+    assert prompt(enable_thinking=False).endswith("<think>\n\n</think>\n\n<|go|>")
+
+
+@pytest.mark.parametrize("name", ["reasoning", "reasoning_content", "thinking"])
+def test_earlier_reasoning_is_sent_where_the_template_takes_it(says, name):
+    model = says(["<think>", "</think>", "x"], template=THINKING)
+    answered = [*HELLO, {"role": "assistant", "content": "Four", name: "2 + 2"}]
+    assert "2 + 2" not in model.tokenizer.decode(encode(model, [*answered, *HELLO], options()))
+    assert model.tokenizer.decode(encode(model, answered, options())).endswith("<think>2 + 2</think>Four")
+
+
+def test_a_call_of_a_tool_is_no_prose(says):
+    template = THINKING + "{# tool_call.name in <tool_call> #}"
+    call = '{"name": "add", "arguments": {"a": 1}}'
+    model = says(["Wait.", "<tool_call>", call, "</tool_call>"], template=template)
+    text, summary = answer(model)
+    assert text == "Wait."
+    assert summary.tool_calls == [{"name": "add", "arguments": {"a": 1}}]
+
+
+def test_sampling_is_as_the_makers_advise_unless_it_is_chosen(says):
+    model = says(["Hello", " there", "!"], generation={"do_sample": True, "temperature": 60.0, "top_k": 1})
+    advised = model.generate(HELLO, GenerationOptions(max_tokens=8, seed=1))
+    chosen = model.generate(HELLO, GenerationOptions(max_tokens=8, seed=1, top_k=0))
+    list(advised), list(chosen)
+    assert advised.summary.text == "Hello there!"
+    assert chosen.summary.text != "Hello there!"

@@ -1,19 +1,20 @@
 """From scores to the next token."""
 
+import json
 import math
 
 import mlx.core as mx
 import pytest
 
-from engine.inference.sampling import sampler
-from engine.settings import GenerationOptions
+from engine.inference.sampling import advised_sampling, chosen, sampler
+from engine.settings import NEUTRAL, OURS, GenerationOptions
 
 SCORES = [1.0, 3.0, 2.5, -1.0, 9.0]
 
 
 def sampled(options, before=(), ids=range(4), times=60):
     mx.random.seed(7)
-    sample = sampler(GenerationOptions(**options), len(SCORES), frozenset(ids))
+    sample = sampler(chosen(GenerationOptions(**options), OURS), len(SCORES), frozenset(ids))
     return {sample(mx.array([SCORES]), list(before)) for _ in range(times)}
 
 
@@ -47,3 +48,27 @@ def test_min_p_leaves_what_has_a_share_of_the_likeliest():
 def test_penalties_are_taken_from_what_was_said(options, before, token):
     assert sampled({"temperature": 0} | options, before) == {token}
     assert sampled({"temperature": 0} | options) == {1}
+
+
+@pytest.mark.parametrize(
+    ("content", "advised"),
+    [
+        ({}, OURS),
+        ({"do_sample": False, "eos_token_id": 2}, OURS),
+        ({"do_sample": True}, NEUTRAL),
+        ({"temperature": 0.6, "top_p": 0.95, "top_k": 20}, {**NEUTRAL, "temperature": 0.6, "top_p": 0.95, "top_k": 20}),
+        ({"min_p": 0.1}, {**OURS, "min_p": 0.1}),
+        ({"do_sample": True, "presence_penalty": 1.5, "top_k": 64.5}, {**NEUTRAL, "presence_penalty": 1.5}),
+        ({"temperature": -1, "top_p": "all", "repetition_penalty": None}, OURS),
+    ],
+)
+def test_what_is_not_chosen_is_as_the_makers_advise(tmp_path, content, advised):
+    (tmp_path / "generation_config.json").write_text(json.dumps(content))
+    assert advised_sampling(tmp_path) == advised
+    own = chosen(GenerationOptions(top_p=0.5), advised)
+    assert own.top_p == 0.5
+    assert own.temperature == advised["temperature"]
+
+
+def test_without_advice_the_sampling_is_ours(tmp_path):
+    assert advised_sampling(tmp_path) == OURS

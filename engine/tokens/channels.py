@@ -1,0 +1,335 @@
+"""Channels: what of an answer's tokens is reasoning, what is the answer, and what calls a tool.
+
+mlx-lm knows the markers of each family, and finds them in text. Markers that are tokens of their own are found by their
+ids here: in that text a lone surrogate, which no decoded text holds, stands for each. So letters that only look like
+such a marker stay what they are, and nothing of a marker is ever shown.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from mlx_lm.generate import TextStateMachine, make_text_state_machine
+
+from engine.tokens.detokenizer import Detokenizer
+from engine.tokens.tokenizer import Tokenizer
+
+FIRST_STANDIN = 0xD800
+SURROGATES = re.compile("[\ud800-\udfff]")
+LOOKED_BACK = 4096  # tokens of the prompt in which it is looked for reasoning that the template began
+RECIPIENT = re.compile(r"to=(?:functions\.)?([^\s<]+)")  # of a harmony message: the tool that it calls
+OPEN, CLOSE = "<think>", "</think>"  # of models whose template writes them and whose tokenizer has no tokens for them
+
+Edges = list[tuple[str, str | None]]
+
+
+class Channel(StrEnum):
+    """What a piece of an answer is."""
+
+    REASONING = "reasoning"
+    ANSWER = "answer"
+    TOOL_CALL = "tool call"
+
+
+STATES = {"reasoning": Channel.REASONING, "normal": Channel.ANSWER, "tool": Channel.TOOL_CALL}
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """A call of a tool that a model asks for: nothing executes it here."""
+
+    name: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ChannelEvent:
+    """Text of a channel, as it comes; of tool calls that are complete, `calls`, where they could be understood."""
+
+    channel: Channel
+    text: str
+    calls: tuple[ToolCall, ...] = ()
+
+
+@dataclass(frozen=True)
+class Markers:
+    """The markers of a model, under the names that mlx-lm's state machine asks for.
+
+    initial: the state in which an answer begins. harmony: channels have headers, and tools are called in one.
+    """
+
+    think_start: str | None = None
+    think_end: str | None = None
+    tool_call_start: str | None = None
+    tool_call_end: str | None = None
+    structural_markers: tuple[str, ...] = ()
+    response_transitions: Mapping[str, Edges] = field(default_factory=dict)
+    initial: str = "normal"
+    harmony: bool = False
+
+    @property
+    def has_thinking(self) -> bool:
+        return self.think_start is not None
+
+    @property
+    def has_tool_calling(self) -> bool:
+        return self.tool_call_start is not None
+
+
+def markers_of(tokenizer: Tokenizer) -> Markers:
+    """A tokenizer's markers, as mlx-lm recognises them, and gpt-oss's, which it does not."""
+    if {"<|channel|>", "<|message|>"} <= tokenizer.added.keys():
+        return HARMONY
+    known = tokenizer.wrapper
+    source = tokenizer.template.source if tokenizer.template else ""
+    written = not known.has_thinking and OPEN in source and CLOSE in source
+    return Markers(
+        OPEN if written else known.think_start,
+        CLOSE if written else known.think_end,
+        known.tool_call_start,
+        known.tool_call_end,
+        tuple(known.structural_markers),
+        {state: list(edges) for state, edges in known.response_transitions.items()},
+        known.response_initial_state or "normal",
+    )
+
+
+_ENDS: Edges = [(name, "header") for name in ("<|end|>", "<|return|>", "<|call|>", "<|start|>")]
+HARMONY = Markers(
+    response_transitions={
+        "header": [
+            ("<|channel|>analysis", "analysis header"),
+            ("<|channel|>commentary", "commentary header"),
+            ("<|message|>", "normal"),
+            ("<|start|>", "header"),
+        ],
+        "analysis header": [("<|message|>", "reasoning")],
+        "commentary header": [("<|message|>", "normal")],
+        "reasoning": _ENDS,
+        "normal": _ENDS,
+    },
+    initial="header",
+    harmony=True,
+)
+
+
+# -------------------------------------------------------------------------------------------------- from text
+class ChannelText:
+    """Splits text, in which stand-ins stand for markers that are tokens, into events as it comes.
+
+    stop: texts that end the answer, where they stand in its answer. initial: the state to begin in, if not the usual.
+    plain: an answer that goes on, or a text that is no chat: what it begins with is kept as it is.
+    names: of stand-ins for other special tokens, which are no text, but which calls of tools are parsed with.
+    """
+
+    def __init__(
+        self,
+        markers: Markers,
+        stop: Sequence[str] = (),
+        parser: Any = None,
+        initial: str | None = None,
+        plain: bool = False,
+        names: Mapping[str, str] | None = None,
+    ):
+        ends: Edges = [(text, None) for text in stop if text]
+        transitions = {state: list(edges) for state, edges in markers.response_transitions.items()}
+        transitions["normal"] = [*transitions.get("normal", []), *ends]
+        self._machine: TextStateMachine = make_text_state_machine(replace(markers, response_transitions=transitions))
+        self._state = self._machine.make_state(initial or markers.initial)
+        self._harmony, self._parser, self._names = markers.harmony, parser, {} if names is None else names
+        self._header, self._call = "", ""
+        self._begun = set(Channel) if plain else set()
+        self.channel = STATES.get(self._state[0], Channel.REASONING)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop text was complete."""
+        return self._state[0] is None
+
+    def add(self, text: str) -> list[ChannelEvent]:
+        """The events that a text completes. What may be a part of a marker or a stop text is held back."""
+        if self.stopped or not text:
+            return []
+        self._state, segments = self._machine.split(self._state, text)
+        return list(self._events(segments))
+
+    def finish(self) -> list[ChannelEvent]:
+        """The events of what was held back, at the end of the answer."""
+        held: list[ChannelEvent] = []
+        if not self.stopped:
+            self._state, rest, state = self._machine.flush(self._state)
+            held = list(self._events([(state, SURROGATES.split(rest)[0])]))
+        return held + list(self._called())
+
+    def _events(self, segments: Sequence[tuple[str | None, str]]) -> Iterator[ChannelEvent]:
+        """Events of (state, text) in turn: each but the first was entered by a marker."""
+        for position, (state, text) in enumerate(segments):
+            if position:
+                yield from self._called()
+                self._enter(state)
+            if state in STATES:
+                yield from self._said(text)
+            else:
+                self._header += text
+
+    def _enter(self, state: str | None) -> None:
+        if state == "header":
+            self._header = ""
+        if state in STATES:
+            calls = self._harmony and RECIPIENT.search(self._header)
+            self.channel = Channel.TOOL_CALL if calls else STATES[state]
+
+    def _said(self, text: str) -> Iterator[ChannelEvent]:
+        if self.channel is Channel.TOOL_CALL:
+            self._call += SURROGATES.sub(lambda found: self._names.get(found[0], ""), text)
+        text = SURROGATES.sub("", text)
+        if self.channel not in self._begun:  # makers put a line or a space between a marker and what it is for
+            text = text.lstrip("\n").removeprefix(" ")
+        if text:
+            self._begun.add(self.channel)
+            yield ChannelEvent(self.channel, text)
+
+    def _called(self) -> Iterator[ChannelEvent]:
+        """The calls of a block that is complete."""
+        text, self._call = self._call, ""
+        if text and (calls := self._parsed(text)):
+            yield ChannelEvent(Channel.TOOL_CALL, "", calls)
+
+    def _parsed(self, text: str) -> tuple[ToolCall, ...]:
+        try:
+            if self._harmony:
+                recipient = RECIPIENT.search(self._header)
+                return (ToolCall(recipient[1], dict(json.loads(text))),) if recipient else ()
+            found = self._parser(text, None)
+            return tuple(_call(call) for call in (found if isinstance(found, list) else [found]))
+        except Exception:  # whatever a parser makes of what a model wrote: it is shown as it is
+            return ()
+
+
+def _call(found: Mapping[str, Any]) -> ToolCall:
+    arguments = found.get("arguments", {})
+    return ToolCall(str(found["name"]), dict(json.loads(arguments) if isinstance(arguments, str) else arguments))
+
+
+# ------------------------------------------------------------------------------------------------ from tokens
+class Channels:
+    """Events of an answer's tokens. prompt: its tokens, for reasoning that the template began.
+
+    seen: the last tokens of the prompt that are the beginning of the same answer. plain: the answer goes on, or is no
+    chat's: what it begins with is kept as it is.
+    """
+
+    def __init__(
+        self, tokenizer: Tokenizer, prompt: Sequence[int], stop: Sequence[str], seen: int = 0, plain: bool = False
+    ):
+        found = markers_of(tokenizer)
+        standins = _standins(tokenizer, found)
+        markers = _spelled(found, standins)
+        self._tokenizer, self._special = tokenizer, tokenizer.special
+        self._standins = {tokenizer.added[name]: c for name, c in standins.items()}
+        self._words = Detokenizer(tokenizer, prompt[len(prompt) - seen :])
+        initial = _initial(markers, self._text_of(tokenizer, prompt[-LOOKED_BACK:]))
+        self._names: dict[str, str] = {}
+        self._text = ChannelText(markers, stop, tokenizer.wrapper.tool_parser, initial, plain, self._names)
+
+    @property
+    def channel(self) -> Channel:
+        """The channel that the last token belongs to."""
+        return self._text.channel
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop text was complete."""
+        return self._text.stopped
+
+    def add(self, token: int) -> list[ChannelEvent]:
+        """The events that a token completes."""
+        if token in self._special and token not in self._standins:
+            self._name(token)
+        return self._text.add(self._standins.get(token) or self._words.add(token))
+
+    def finish(self) -> list[ChannelEvent]:
+        """The events of what was held back, at the end of the answer."""
+        return self._text.finish()
+
+    def _name(self, token: int) -> None:
+        """Let a special token that is no marker have a stand-in, as long as there are any."""
+        standin = chr(FIRST_STANDIN + len(self._standins))
+        if SURROGATES.match(standin):
+            self._standins[token] = standin
+            self._names[standin] = self._tokenizer.name_of(token)
+
+    def _text_of(self, tokenizer: Tokenizer, tokens: Sequence[int]) -> str:
+        """The text of tokens, with stand-ins."""
+        parts: list[str] = []
+        text: list[int] = []
+        for token in tokens:
+            if token in self._standins:
+                parts += [tokenizer.decode(text), self._standins[token]]
+                text = []
+            elif token not in self._special:
+                text.append(token)
+        return "".join([*parts, tokenizer.decode(text)])
+
+
+def _standins(tokenizer: Tokenizer, markers: Markers) -> dict[str, str]:
+    """Tokens that are markers, or special ones in them, and the lone surrogate that stands for each."""
+    texts = list(_texts(markers))
+    whole = [name for name, i in tokenizer.added.items() if name in texts or i in tokenizer.special]
+    pattern = _any_of(whole)
+    used = {found for text in texts for found in pattern.findall(text)}
+    return {name: chr(FIRST_STANDIN + position) for position, name in enumerate(sorted(used))}
+
+
+def _any_of(names: Iterable[str]) -> re.Pattern[str]:
+    longest_first = sorted(filter(None, names), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
+
+
+def _texts(markers: Markers) -> Iterator[str]:
+    names = (markers.think_start, markers.think_end, markers.tool_call_start, markers.tool_call_end)
+    yield from (name for name in (*names, *markers.structural_markers) if name)
+    for edges in markers.response_transitions.values():
+        yield from (text for text, _ in edges)
+
+
+def _spelled(markers: Markers, standins: Mapping[str, str]) -> Markers:
+    """Markers in which stand-ins stand for tokens."""
+    pattern = _any_of(standins)
+
+    def spelled(text: str) -> str:
+        return pattern.sub(lambda found: standins[found[0]], text)
+
+    def optional(text: str | None) -> str | None:
+        return None if text is None else spelled(text)
+
+    return replace(
+        markers,
+        think_start=optional(markers.think_start),
+        think_end=optional(markers.think_end),
+        tool_call_start=optional(markers.tool_call_start),
+        tool_call_end=optional(markers.tool_call_end),
+        structural_markers=tuple(map(spelled, markers.structural_markers)),
+        response_transitions={
+            state: [(spelled(marker), to) for marker, to in edges]
+            for state, edges in markers.response_transitions.items()
+        },
+    )
+
+
+def _initial(markers: Markers, prompt: str) -> str:
+    """The state in which a prompt ends: templates end within reasoning, and an answer that goes on within itself."""
+    if markers.harmony:
+        start = markers.response_transitions["reasoning"][-1][0]
+        _, found, header = prompt.rpartition(start)
+        machine = make_text_state_machine(markers)
+        return str(machine.split(machine.make_state("header"), header)[0][0]) if found else "normal"
+    opened, closed = markers.think_start, markers.think_end
+    if opened is None or closed is None:
+        return markers.initial
+    if SURROGATES.search(opened):  # which nobody can type
+        return "reasoning" if prompt.rfind(opened) > prompt.rfind(closed) else markers.initial
+    return "reasoning" if prompt.rstrip().endswith(opened) else markers.initial

@@ -15,6 +15,7 @@ from app.widgets.toolbar import ToolBar
 TOOL_SIZE = 32
 CHEVRON, GAP, PADDING = 7, 6, (10, 2)
 LONGEST_NAME = 360  # pixels of a model's name
+ROUNDING = 3  # pixels: a text's parts are rounded one by one
 
 
 class ModelButton(Ringed, QAbstractButton):
@@ -29,7 +30,7 @@ class ModelButton(Ringed, QAbstractButton):
         self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
 
     def sizeHint(self) -> QSize:
-        width = min(self.fontMetrics().horizontalAdvance(self.text()), LONGEST_NAME)
+        width = min(self.fontMetrics().horizontalAdvance(self.text()) + ROUNDING, LONGEST_NAME)
         return QSize(width + GAP + CHEVRON + 2 * PADDING[0], self.fontMetrics().height() + 2 * PADDING[1])
 
     def minimumSizeHint(self) -> QSize:

@@ -7,6 +7,7 @@ from PySide6.QtGui import QFont, QPaintEvent
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from app.host.worker import Worker
+from app.library.row import verdict_in_words
 from app.library.survey import drive_profile, survey
 from app.library.verdict import Kind
 from app.widgets import units
@@ -114,14 +115,9 @@ class Guide(QWidget):
         grid.setHorizontalSpacing(16)
         grid.setVerticalSpacing(6)
         grid.setColumnStretch(1, 1)
-        names = {
-            Kind.IN_MEMORY: self.tr("Runs in memory"),
-            Kind.STREAMS: self.tr("Streams from flash"),
-            Kind.TOO_LARGE: self.tr("Too large"),
-        }
         for row, (kind, label) in enumerate(self.lists.items()):
             label.setWordWrap(True)
-            grid.addWidget(quiet(names[kind]), row, 0, Qt.AlignmentFlag.AlignTop)
+            grid.addWidget(quiet(verdict_in_words(kind)), row, 0, Qt.AlignmentFlag.AlignTop)
             grid.addWidget(label, row, 1)
         about = quiet(self.tr("As estimated, with the memory that is free now."))
         about.setWordWrap(True)

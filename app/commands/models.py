@@ -80,8 +80,11 @@ class ModelCommands(QObject):
     def _on_checkpoint(self, row: Row) -> None:
         self._shown_library().offer(row)
 
-    def _on_refused(self, words: str) -> None:
-        self._message.say(words, self.tr("Models That Can…"), self.show_library)
+    def _on_refused(self, words: str, unsupported: bool) -> None:
+        if unsupported:
+            self._message.say(words, self.tr("Models That Can…"), self.show_library)
+        else:
+            self._message.say(words)
 
     # ------------------------------------------------------------------ windows
     def switch(self, below: QWidget) -> None:

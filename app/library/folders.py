@@ -17,11 +17,12 @@ OTHER_FORMS = {".gguf": "GGUF", ".ggml": "GGML", ".onnx": "ONNX", ".mlmodel": "C
 @dataclass(frozen=True)
 class Found:
     """prepared: folders of models that can be loaded as they are. checkpoint: a model that could be prepared. refused:
-    why there is nothing to be done, in words."""
+    why there is nothing to be done, in words. unsupported: it is a model, only not one of those that run here."""
 
     prepared: tuple[Path, ...] = ()
     checkpoint: Row | None = None
     refused: str = ""
+    unsupported: bool = False
 
 
 def look_into(path: Path, budget: int | None = None, window: int = 5) -> Found:
@@ -38,7 +39,7 @@ def _look_into(path: Path, budget: int | None, window: int) -> Found:
     if not path.exists():
         return Found(refused=tr("There is no {0}.").format(path))
     if not path.is_dir():
-        return Found(refused=_why_no_file(path))
+        return Found(refused=_why_no_file(path), unsupported=path.suffix.lower() in OTHER_FORMS)
     if (path / MANIFEST).is_file():
         return Found(prepared=(path,))
     if is_checkpoint(path):
@@ -58,7 +59,7 @@ def _of_checkpoint(path: Path, budget: int | None, window: int) -> Found:
             config = read_json(path / "config.json")
         architecture(config)
     except CheckpointError as error:
-        return Found(refused=tr("{0} cannot run here. {1}").format(path.name, spoken(error)))
+        return Found(refused=tr("{0} cannot run here. {1}").format(path.name, spoken(error)), unsupported=True)
     row = for_checkpoint(path, budget, window)
     return Found(prepared=(row.folder,)) if row.folder else Found(checkpoint=row)
 

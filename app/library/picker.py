@@ -29,7 +29,7 @@ from app.widgets.colours import colours, mix
 from app.widgets.fields import SearchField
 from app.widgets.labels import SMALL, Label, scaled
 
-WIDTH, LIST_HEIGHT = 380, 300
+WIDTH, LIST_HEIGHT, LEAST_HEIGHT = 380, 300, 60
 ROW_PADDING = 6
 WORDS_ROLE = Qt.ItemDataRole.UserRole
 MODEL_ROLE = Qt.ItemDataRole.UserRole + 1
@@ -71,7 +71,6 @@ class ModelPicker(QFrame):
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.setItemDelegate(_ChoiceDelegate(self.list))
         self.list.setMouseTracking(True)
-        self.list.setFixedHeight(LIST_HEIGHT)
         self.list.itemClicked.connect(self._on_item)
         self.list.itemActivated.connect(self._on_item)
         self.nothing = Label(self.tr("No model of this name here."), colour="quiet")
@@ -124,6 +123,9 @@ class ModelPicker(QFrame):
             if all(word in f"{choice.title} {choice.model}".casefold() for word in words):
                 self.list.addItem(self._item(choice))
         self.list.setCurrentRow(0)
+        rows = sum(self.list.sizeHintForRow(row) for row in range(self.list.count()))
+        self.list.setFixedHeight(max(LEAST_HEIGHT, min(LIST_HEIGHT, rows + 2)))
+        self.adjustSize()
         self.nothing.setVisible(bool(self._choices) and not self.list.count())
         self.list.setVisible(self.nothing.isHidden())
 

@@ -20,6 +20,7 @@ from app.widgets.progress import ThinBar
 from engine.settings import Settings
 
 WIDTH, MARGIN = 512, 24  # of the text, and around it
+ENDS = (*".!?…。！？”", '"')  # of a sentence
 FREE = (State.EMPTY, State.READY, State.FAILED)
 
 
@@ -94,7 +95,7 @@ class ProofWindow(QDialog):
 
     def _on_failed(self, message: str, _details: str) -> None:
         if self._running:
-            self._end(self.tr("That did not work"), message or self.tr("It was stopped."))
+            self._end(self.tr("The comparison failed"), message or self.tr("It was stopped."))
 
     def _on_proved(self, proof) -> None:
         if not self._running:
@@ -104,7 +105,7 @@ class ProofWindow(QDialog):
         count = units.whole(proof.tokens)
         self._end(heading, self._verdict(exact, count) + " " + self._verdict_of_prediction(predicted, proof))
         self._fill(proof)
-        _say(self.answers, "\n".join(f"“{prompt}” – {answer}" for prompt, answer in proof.answers))
+        _say(self.answers, "\n".join(f"“{prompt}” – {_ended(answer)}" for prompt, answer in proof.answers))
 
     def _verdict(self, exact, count: str) -> str:
         if exact.agrees:
@@ -116,18 +117,18 @@ class ProofWindow(QDialog):
     def _verdict_of_prediction(self, predicted, proof) -> str:
         loss = predicted.perplexity / proof.perplexity - 1
         return self.tr("Predicted selection chooses the same at {0} of them, with {1} perplexity.").format(
-            units.percent(predicted.same), f"{'+' if loss >= 0 else ''}{units.decimal(100 * loss, 1)}{units.NARROW}%"
+            units.percent(predicted.same), units.signed_percent(loss)
         )
 
     def _fill(self, proof) -> None:
         rows = [
-            ("", self.tr("Same token"), self.tr("Largest difference"), self.tr("Perplexity"), self.tr("Read a token"))
+            ("", self.tr("Same token"), self.tr("Largest difference"), self.tr("Perplexity"), self.tr("Read per token"))
         ]
         # A budget that holds the whole model reads nothing when nothing is selected.
         dense = units.size(proof.bytes_read) if proof.bytes_read else self.tr("all in memory")
         rows.append((self.tr("All neurons"), "", "", units.decimal(proof.perplexity, 3), dense))
         for name, found in ((self.tr("Exact"), proof.exact), (self.tr("Predicted"), proof.predicted)):
-            difference = f"{found.difference:.1e}" if found.agrees else units.percent(found.difference)
+            difference = units.small_percent(found.difference)
             rows.append(
                 (name, units.percent(found.same), difference, units.decimal(found.perplexity, 3),
                  units.size(found.bytes_read))
@@ -153,3 +154,10 @@ def _say(label: QLabel, text: str) -> None:
     label.setFixedWidth(WIDTH)
     label.setText(text)
     label.setFixedHeight(max(0, label.heightForWidth(WIDTH)))  # which is -1 for no text
+
+
+def _ended(answer: str) -> str:
+    """An answer, with an ellipsis where it was cut off: the prompts are answered with a few tokens only."""
+    return (
+        answer if answer.rstrip().endswith((".", "!", "?", "…", "。", "！", "？", '"', "”")) else f"{answer.rstrip()}…"
+    )

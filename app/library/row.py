@@ -35,7 +35,7 @@ class ModelRow(QFrame):
         super().__init__(parent)
         self.row, self.in_use = row, in_use
         self.job: Job | None = None
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)  # few rows do not spread
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)  # as high as its lines need
         self.title = Label(row.title, weight=QFont.Weight.DemiBold)
         self.badge = Label(self._badge(), colour="accent")
         self.badge.setVisible(bool(self.badge.text()))

@@ -28,6 +28,7 @@ class StarterLine(Ringed, Label):
         self.setWordWrap(True)
         self.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.linkActivated.connect(self.library_asked)
+        self._colour_link()
         self.hide()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
@@ -39,8 +40,11 @@ class StarterLine(Ringed, Label):
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
         if event.type() == QEvent.Type.PaletteChange:
-            accent = colours(self.palette()).accent
-            if self.palette().color(QPalette.ColorRole.Link) != accent:  # else this would call itself for ever
-                palette = self.palette()
-                palette.setColor(QPalette.ColorRole.Link, accent)
-                self.setPalette(palette)
+            self._colour_link()
+
+    def _colour_link(self) -> None:
+        accent = colours(self.palette()).accent
+        if self.palette().color(QPalette.ColorRole.Link) != accent:  # else this would call itself for ever
+            palette = self.palette()
+            palette.setColor(QPalette.ColorRole.Link, accent)
+            self.setPalette(palette)

@@ -16,7 +16,7 @@ class Taker(QObject):
 
     prepared = Signal(object)  # tuple of Path
     checkpoint = Signal(object)  # Row
-    refused = Signal(str)
+    refused = Signal(str, bool)  # why, and whether it is a model that other programs run
 
     def __init__(self, settings: Preferences, parent: QObject):
         super().__init__(parent)
@@ -36,7 +36,7 @@ class Taker(QObject):
 
     def _on_found(self, found: Found) -> None:
         if found.refused:
-            self.refused.emit(found.refused)
+            self.refused.emit(found.refused, found.unsupported)
         elif found.checkpoint:
             self.checkpoint.emit(found.checkpoint)
         else:

@@ -87,7 +87,7 @@ class LibraryWindow(DropWindow):
         self._settings.changed.connect(self._on_setting)
         self._taker.prepared.connect(self._on_prepared)
         self._taker.checkpoint.connect(self.offer)
-        self._taker.refused.connect(self.say)
+        self._taker.refused.connect(self._on_refused)
 
     def say(self, words: str) -> None:
         """Something went wrong, or is done: said in its place."""
@@ -273,6 +273,7 @@ class LibraryWindow(DropWindow):
         area.setWidget(holder)
         head, foot = QHBoxLayout(), QHBoxLayout()
         head.setContentsMargins(18, 10, 18, 10)
+        head.setSpacing(10)
         head.addWidget(self.field)
         head.addWidget(self.add_button)
         foot.setContentsMargins(24, 8, 18, 10)
@@ -314,6 +315,9 @@ class LibraryWindow(DropWindow):
             self.chat_asked.emit(str(folders[0]))
         else:
             self.say(self.tr("%n model(s) added", "", len(folders)))
+
+    def _on_refused(self, words: str, _unsupported: bool) -> None:
+        self.say(words)
 
     def offer(self, row: Row) -> None:
         """Ask whether a checkpoint shall be prepared."""

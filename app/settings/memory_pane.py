@@ -318,7 +318,7 @@ class MemoryPane(Pane):
         elif model and model.selection == "predictor" and model.loss is not None:
             self.threshold.words.setText(
                 self.tr("As set while the model was prepared: {0} perplexity against exact selection, measured then.")
-                .format(f"{100 * model.loss:+.1f}{units.NARROW}%")
+                .format(units.signed_percent(model.loss))
             )  # fmt: skip
         else:
             self.threshold.words.setText(self.tr("As set while the model was prepared."))

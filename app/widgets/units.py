@@ -4,6 +4,8 @@ from its unit.
 
 from PySide6.QtCore import QLocale
 
+from app.widgets.language import tr
+
 NARROW = "\u00a0"  # no-break space
 PREFIXES = ("B", "KB", "MB", "GB", "TB")
 
@@ -43,6 +45,20 @@ def percent(share: float) -> str:
     value = 100 * share
     digits = 1 if 0 < value < 9.95 or 99 < value < 100 else 0
     return f"{decimal(min(value, 99.9) if digits else value, digits)}{NARROW}%"
+
+
+def signed_percent(share: float) -> str:
+    """A change as a share of one: `+0.1 %`, `−2.0 %`; never a minus before zero."""
+    digits = decimal(abs(100 * share), 1)
+    sign = "" if float(f"{abs(100 * share):.1f}") == 0 else "+" if share > 0 else "−"
+    return f"{sign}{digits}{NARROW}%"
+
+
+def small_percent(share: float) -> str:
+    """A share of one that may be too small for its digits: `0.7 %`, `below 0.001 %`."""
+    if 0 < share < 1e-5:
+        return tr("below {0}").format(f"{decimal(0.001, 3)}{NARROW}%")
+    return percent(share) if share >= 1e-3 else f"{decimal(100 * share, 3)}{NARROW}%"
 
 
 def number(value: float) -> str:

@@ -695,6 +695,10 @@
         <source>Maximum length of an answer, in tokens.</source>
         <translation>回答的最大长度，以词元计。</translation>
     </message>
+    <message>
+        <source>below {0}</source>
+        <translation>低于 {0}</translation>
+    </message>
 </context>
 <context>
     <name>Answer</name>
@@ -1119,18 +1123,6 @@
     <message>
         <source>{0} and {1} more</source>
         <translation>{0} 等（另有 {1} 个）</translation>
-    </message>
-    <message>
-        <source>Runs in memory</source>
-        <translation>在内存中运行</translation>
-    </message>
-    <message>
-        <source>Streams from flash</source>
-        <translation>从闪存流式运行</translation>
-    </message>
-    <message>
-        <source>Too large</source>
-        <translation>过大</translation>
     </message>
     <message>
         <source>As estimated, with the memory that is free now.</source>
@@ -2114,12 +2106,12 @@
         <translation>正在以预测选择读取…</translation>
     </message>
     <message>
-        <source>That did not work</source>
-        <translation>操作未成功</translation>
-    </message>
-    <message>
         <source>It was stopped.</source>
         <translation>已停止。</translation>
+    </message>
+    <message>
+        <source>The comparison failed</source>
+        <translation>比较失败</translation>
     </message>
     <message>
         <source>Streaming gives the same answers</source>
@@ -2154,7 +2146,7 @@
         <translation>困惑度</translation>
     </message>
     <message>
-        <source>Read a token</source>
+        <source>Read per token</source>
         <translation>每词元读取</translation>
     </message>
     <message>

@@ -297,6 +297,7 @@ def test_what_is_not_a_model_is_refused_with_words(qtbot, open_window, tmp_path,
     assert drop(window, file)
     qtbot.waitUntil(lambda: words in window.message.text)
     assert engine.seen == ["load starter"]
+    assert window.message.action.isHidden() is not name.casefold().endswith("gguf")
     window.message.close_button.click()
     assert window.message.text == ""
 

@@ -57,3 +57,18 @@ def test_times_rates_and_counts():
 )
 def test_duration(value, text):
     assert units.duration(value).replace(units.NARROW, " ") == text
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [(0.0, "0.0 %"), (-0.0, "0.0 %"), (-0.0004, "0.0 %"), (0.00051, "+0.1 %"), (-0.001, "−0.1 %"), (0.02, "+2.0 %")],
+)
+def test_a_change_has_its_sign_and_zero_has_none(share, words):
+    assert units.signed_percent(share).replace(units.NARROW, " ") == words
+
+
+@pytest.mark.parametrize(
+    ("share", "words"), [(0.0, "0.000 %"), (4.6e-7, "below 0.001 %"), (2e-5, "0.002 %"), (0.007, "0.7 %")]
+)
+def test_a_small_share_keeps_one_unit(share, words):
+    assert units.small_percent(share).replace(units.NARROW, " ") == words

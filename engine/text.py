@@ -106,7 +106,7 @@ def readable(count: float) -> str:
         if count < 999.5 or unit == "GB":
             break
         count /= 1000
-    return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.3g} {unit}"
+    return f"{count:.0f} {unit}" if unit == "bytes" or count >= 999.5 else f"{count:.3g} {unit}"
 
 
 def shown(value: object) -> str:

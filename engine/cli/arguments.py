@@ -1,42 +1,139 @@
-"""Arguments that several commands take, and how sizes and numbers are read."""
+"""Arguments that several commands take, and how texts, paths, sizes and numbers are read."""
 
 import argparse
+import math
 import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn, Protocol
 
-from engine.settings import SELECTIONS, Settings
+from engine.cli.output import one_line
+from engine.errors import PromptError
+from engine.settings import OPTION_RANGES, SELECTIONS, Settings
+from engine.system.folders import given_path
+from engine.text import shown
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30}
+LARGEST_SIZE = 2**60  # bytes
+LARGEST_COUNT = 10**9
+LONGEST_PATH = 4096  # characters
+DTYPES = ("float32", "float16", "bfloat16")
+MODEL_HELP = "`starter`, a model that was downloaded (owner/name, or its name alone), or a prepared model's folder"
+
+
+class Commands(Protocol):
+    """The commands of a parser, or the actions of a command, to which more are added."""
+
+    def add_parser(self, name: str, /, *, help: str, **options: Any) -> argparse.ArgumentParser: ...
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, one_line(f"{self.prog}: {message}. `{self.prog} --help` says more.") + "\n")
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Add how a model is loaded."""
     defaults = Settings()
-    parser.add_argument("--window", type=positive, default=defaults.window, metavar="K", help="tokens")
-    parser.add_argument("--memory-budget", type=size, metavar="6GB", help="a ceiling on what the model adds in memory")
-    parser.add_argument("--selection", choices=SELECTIONS, default=defaults.selection)
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument(
+        "--window", type=positive, default=defaults.window, metavar="K",
+        help="tokens for which a neuron stays in memory (default %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--memory-budget", type=size, metavar="6GB",
+        help="a ceiling on what the model adds to memory; by default, room for half of the FFN weights",
+    )  # fmt: skip
+    parser.add_argument(
+        "--selection", choices=SELECTIONS, default=defaults.selection,
+        help="how a token's neurons are found: predicted, by their exact activations, or all of them, read anew for "
+        "each token (default %(default)s)",
+    )  # fmt: skip
 
 
-def settings_of(args) -> Settings:
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add the form that programs read."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object, and nothing else")
+
+
+def settings_of(args: argparse.Namespace) -> Settings:
+    """How a model is loaded, as the arguments say."""
     return Settings(window=args.window, memory_budget=args.memory_budget, selection=args.selection)
 
 
-def size(text: str) -> int:
-    match = re.fullmatch(r"([\d.]+)\s*([KMG]I?)?B?", text.strip().upper())
+# -------------------------------------------------------------------------------------------------- types
+def text(said: str) -> str:
+    """A text. Raises ArgumentTypeError for bytes that are no UTF-8."""
     try:
-        return int(float(match[1]) * UNITS[match[2] or ""])
-    except (TypeError, ValueError):
-        raise argparse.ArgumentTypeError(f"{text!r} is no size; write it as 6GB or 512MB") from None
+        said.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError("that is no UTF-8 text") from None
+    return said
 
 
-def positive(text: str) -> int:
-    return _number(text, int, lambda value: value >= 1, "a whole number from 1")
+def path(said: str) -> Path:
+    """A path, as a person gives it."""
+    if len(said) > LONGEST_PATH:
+        raise argparse.ArgumentTypeError(f"{shown(said)} is too long for a path")
+    return given_path(text(said))
 
 
-def _number(text: str, kind, accepted, description: str):
+def folder(said: str) -> Path:
+    """A folder that is there."""
+    found = path(said)
+    if not found.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {shown(said)}")
+    return found
+
+
+def model(said: str) -> str:
+    """A model's name, or a path."""
+    return text(said) if len(said) <= LONGEST_PATH else str(path(said))
+
+
+def size(said: str) -> int:
+    """Bytes, as 6GB or 512 MiB."""
+    match = re.fullmatch(r"(\d{1,20}(?:\.\d{0,9})?|\.\d{1,9})\s*([KMG]I?)?B?", said.strip().upper(), re.ASCII)
+    if match is None or (found := int(float(match[1]) * UNITS[match[2] or ""])) > LARGEST_SIZE:
+        raise argparse.ArgumentTypeError(f"{shown(said)} is no size; write it as 6GB or 512MB")
+    return found
+
+
+def positive(said: str) -> int:
+    """A count of tokens or of other things."""
+    return int(
+        _number(said, int, lambda value: 1 <= value <= LARGEST_COUNT, f"a whole number from 1 to {LARGEST_COUNT:,}")
+    )
+
+
+def option(name: str) -> Callable[[str], int | float]:
+    """The type of a number of `GenerationOptions`, within its range."""
+    kind, least, most = OPTION_RANGES[name]
+    words = f"{'a whole number' if kind is int else 'a number'} from {least:,} to {most:,}"
+
+    def read(said: str) -> int | float:
+        return _number(said, kind, lambda value: least <= value <= most, words)
+
+    return read
+
+
+def _number(said: str, kind: type, accepted: Callable[[float], bool], description: str) -> Any:
     try:
-        value = kind(text)
+        value = kind(said) if said.isascii() and len(said) <= 40 else None
     except ValueError:
         value = None
-    if value is None or not accepted(value):
-        raise argparse.ArgumentTypeError(f"{text!r} is not {description}")
+    if value is None or not math.isfinite(value) or not accepted(value):
+        raise argparse.ArgumentTypeError(f"{shown(said)} is not {description}")
     return value
+
+
+def standard_input() -> str:
+    """All that is sent on standard input. Raises PromptError where nobody sends anything, or what is no UTF-8."""
+    if sys.stdin is None or sys.stdin.isatty():
+        raise PromptError("Give a prompt: with --prompt, or on standard input.")
+    try:
+        return sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError:
+        raise PromptError("What came on standard input is no UTF-8 text.") from None

@@ -1,14 +1,24 @@
 """`flashbulb bench`: drive, table2, table3, window, report."""
 
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
+from engine.cli.arguments import DTYPES, MODEL_HELP, Commands, add_json, folder, path, positive, size
+from engine.cli.arguments import model as model_name
+from engine.cli.output import Progress, Say, in_lines, note, print_json, say
 from engine.errors import FlashbulbError
-from engine.system.folders import given_path
-from engine.text import readable, text_of, to_line
+from engine.text import readable
+
+if TYPE_CHECKING:
+    from engine.bench.results import Result
+    from engine.flash.profile import DriveProfile
 
 HELD_OUT = Path(__file__).parents[2] / "resources" / "starter" / "heldout.jsonl.gz"
-DTYPES = ("float32", "bfloat16", "float16")
+NEEDS_DRIVE = "measures the drive first, where that was not done"
+SHAPES = ("opt-125m", "opt-1.3b", "opt-2.7b", "opt-6.7b", "falcon-1.3b", "falcon-7b", "llama-2-7b")
 LONG_ROWS = ("naive", "+ coalescing and gap reads")  # with hot neurons, a trace this long would be in memory whole
 PARTS = (  # of the report: name of its file, title, and how it is measured
     ("drive", "The drive (paper, fig. 2b)"),
@@ -23,131 +33,169 @@ PARTS = (  # of the report: name of its file, title, and how it is measured
 )
 
 
-def add_to(commands, bar, print_json, positive, size) -> None:
-    """Add `bench` to the command line. bar, print_json: how that shows progress and prints an object. positive, size:
-    how it reads a number and an amount of memory."""
+class Report(Protocol):
+    """Takes how much of the work is done, and a word on what is being done."""
+
+    def __call__(self, share: float, note: str = ..., /) -> None: ...
+
+
+Benchmark = Callable[[Namespace, Report], "Result"]
+
+
+def add_to(commands: Commands) -> None:
+    """Add `bench` to the command line."""
     bench = commands.add_parser("bench", help="measure the drive, and the paper's tables on this machine")
     actions = bench.add_subparsers(required=True, metavar="BENCHMARK")
+    for add in (_add_drive, _add_table2, _add_table3, _add_window, _add_checkpoint, _add_report):
+        add(actions)
 
+
+def _add_drive(actions: Commands) -> None:
     drive = actions.add_parser("drive", help="throughput by read size and threads; saved for the reader's use")
     drive.add_argument("--quick", action="store_true", help="half a minute instead of two, on a file of 512 MiB")
     drive.add_argument("--progress", action="store_true", help="a line of JSON for each step, for programs")
-    drive.set_defaults(benchmark=_drive)
+    _add_place(drive)
+    drive.set_defaults(run=partial(_show, "drive", _drive))
 
-    shapes = ("opt-125m", "opt-1.3b", "opt-2.7b", "opt-6.7b", "falcon-7b", "llama-2-7b")
-    table2 = actions.add_parser("table2", help="I/O of a token as the paper's techniques are added")
-    table2.add_argument("--shape", choices=shapes, default="opt-6.7b")
-    table2.add_argument("--tokens", type=positive, default=8, metavar="N", help="of a run; there are three")
-    table2.set_defaults(benchmark=_table2)
 
-    table3 = actions.add_parser("table3", help="whole tokens: naive, hybrid, the paper's techniques, ours")
+def _add_table2(actions: Commands) -> None:
+    table2 = actions.add_parser("table2", help=f"I/O of a token as the paper's techniques are added; {NEEDS_DRIVE}")
+    table2.add_argument("--shape", choices=SHAPES, default="opt-6.7b", help="of which model (default %(default)s)")
+    table2.add_argument("--tokens", type=positive, default=8, metavar="N",
+                        help="of a run, of which there are three (default %(default)s)")  # fmt: skip
+    _add_dtype(table2, "bfloat16")
+    _add_place(table2)
+    table2.set_defaults(run=partial(_show, "table2", _table2))
+
+
+def _add_table3(actions: Commands) -> None:
+    table3 = actions.add_parser(
+        "table3", help=f"whole tokens: naive, hybrid, the paper's techniques, ours; {NEEDS_DRIVE}"
+    )
     what = table3.add_mutually_exclusive_group(required=True)
-    what.add_argument("model", nargs="?", metavar="MODEL", help="a prepared model's folder, or `starter`")
-    what.add_argument("--shape", choices=shapes)
-    table3.add_argument("--tokens", type=positive, default=32, metavar="N")
-    table3.add_argument("--context", type=positive, default=128, metavar="N", help="tokens, of a shape")
-    table3.add_argument("--memory-budget", type=size, metavar="6GB", help="of a model")
+    what.add_argument("model", nargs="?", type=model_name, metavar="MODEL", help=MODEL_HELP)
+    what.add_argument("--shape", choices=SHAPES, help="random weights of this size, instead of a model")
+    table3.add_argument("--tokens", type=positive, default=32, metavar="N", help="of a run (default %(default)s)")
+    table3.add_argument("--context", type=positive, default=128, metavar="N",
+                        help="tokens, of a shape (default %(default)s)")  # fmt: skip
+    table3.add_argument("--memory-budget", type=size, metavar="6GB", help="of a model; by default, half of it")
     table3.add_argument("--no-cap", action="store_true", help="keep to the budget without a control group")
-    table3.set_defaults(benchmark=_table3)
-    for table in (table2, table3):
-        table.add_argument("--dtype", choices=DTYPES, default="bfloat16", help="of a shape's weights")
+    _add_dtype(table3, "bfloat16")
+    _add_reading(table3)
+    _add_place(table3)
+    table3.set_defaults(run=partial(_show, "table3", _table3))
 
-    window = actions.add_parser("window", help="neurons against the window, and speed against the memory budget")
-    window.add_argument("model", metavar="MODEL", help="a prepared model's folder, or `starter`")
-    window.set_defaults(benchmark=_window)
-    for action in (table3, window):
-        action.add_argument(
-            "--text", type=given_path, metavar="FILE", help="what a model reads; built-in talk by default"
-        )
-        action.add_argument("--window", type=positive, default=5, metavar="K", help="tokens, of a model")
 
+def _add_window(actions: Commands) -> None:
+    window = actions.add_parser(
+        "window", help=f"neurons against the window, and speed against the memory budget; {NEEDS_DRIVE}"
+    )
+    window.add_argument("model", type=model_name, metavar="MODEL", help=MODEL_HELP)
+    _add_reading(window)
+    _add_place(window)
+    window.set_defaults(run=partial(_show, "window", _window))
+
+
+def _add_checkpoint(actions: Commands) -> None:
     checkpoint = actions.add_parser("checkpoint", help="write random weights of a real size, to try `prepare` on")
-    checkpoint.add_argument("out", type=given_path, metavar="FOLDER")
-    checkpoint.add_argument("--shape", choices=[name for name in shapes if name.startswith("opt-")], default="opt-1.3b")
-    checkpoint.add_argument("--dtype", choices=DTYPES, default="float16")
+    checkpoint.add_argument("out", type=path, metavar="FOLDER", help="the folder that is made")
+    shapes = [name for name in SHAPES if name.startswith("opt-")]
+    checkpoint.add_argument("--shape", choices=shapes, default="opt-1.3b", help="of which model (default %(default)s)")
+    _add_dtype(checkpoint, "float16")
     checkpoint.set_defaults(run=_checkpoint)
 
-    report = actions.add_parser("report", help="all of them, as one page with plots")
-    report.add_argument(
-        "out", type=given_path, metavar="FOLDER", help="keeps the results; what it has is not measured again"
-    )
+
+def _add_report(actions: Commands) -> None:
+    report = actions.add_parser("report", help=f"all of them, as one page with plots; {NEEDS_DRIVE}")
+    report.add_argument("out", type=path, metavar="FOLDER", help="keeps the results; what it has is not measured again")
     report.add_argument("--again", action="store_true", help="measure everything anew")
     names = [name for name, _ in PARTS]
-    report.add_argument("--only", nargs="+", choices=names, metavar="PART", help=f"some of {', '.join(names)}")
-    report.set_defaults(run=partial(_report, bar, print_json))
-
-    for action in (drive, table2, table3, window):
-        action.set_defaults(run=partial(_show, bar, print_json))
-    for action in (drive, table2, table3, window, report):
-        action.add_argument(
-            "--folder", type=given_path, help="where to write, and which drive to measure: of the models"
-        )
-        action.add_argument("--cached", action="store_true", help="also where reads cannot go past the system's cache")
-        action.add_argument("--json", action="store_true")
+    report.add_argument("--only", nargs="+", choices=names, metavar="PART",
+                        help=f"some of {', '.join(names)}; by default all")  # fmt: skip
+    _add_place(report)
+    report.set_defaults(run=_report)
 
 
-def _show(bar, print_json, args) -> None:
-    from engine.bench.results import markdown
+def _add_dtype(parser: ArgumentParser, default: str) -> None:
+    parser.add_argument("--dtype", choices=DTYPES, default=default, help="of a shape's weights (default %(default)s)")
 
+
+def _add_reading(parser: ArgumentParser) -> None:
+    parser.add_argument("--text", type=path, metavar="FILE", help="what a model reads; by default, talk of our own")
+    parser.add_argument(
+        "--window", type=positive, default=5, metavar="K", help="tokens, of a model (default %(default)s)"
+    )
+
+
+def _add_place(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--folder", type=folder, help="where to write, and which drive to measure; by default, the models'"
+    )
+    parser.add_argument("--cached", action="store_true", help="also where reads cannot go past the system's cache")
+    add_json(parser)
+
+
+def _show(name: str, benchmark: Benchmark, args: Namespace) -> None:
+    """Run a benchmark and print its table."""
     if getattr(args, "progress", False):
-        _say_lines(args)
+        in_lines(partial(_in_steps, benchmark, args))
         return
-    with bar(f"bench {args.benchmark.__name__.strip('_')}", not args.json) as progress:
-        result = args.benchmark(args, progress).to_dict()
+    with Progress(f"bench {name}", not args.json) as progress:
+        result = benchmark(args, progress).to_dict()
     if args.json:
         print_json(result)
-        return
+    else:
+        _print_result(result)
+
+
+def _in_steps(benchmark: Benchmark, args: Namespace, say_line: Say) -> dict[str, object]:
+    benchmark(args, lambda share, note="": say_line(stage="measuring", share=share, note=note))
+    return {}
+
+
+def _print_result(result: dict[str, Any]) -> None:
+    from engine.bench.results import markdown
+
     machine = result["machine"]
-    print(f"{machine['processor']}, drive {machine['drive']}, {machine['system']}")
-    print(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in result["settings"].items()))
-    print(markdown(result["rows"]))
+    say(f"{machine['processor']}, drive {machine['drive']}, {machine['system']}")
+    say(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in result["settings"].items()))
+    say(markdown(result["rows"]))
     for row in result["rows"]:
         if "note" in row:
-            print(f"{row['name']}: {row['note']}")
+            say(f"{row['name']}: {row['note']}")
 
 
-def _say_lines(args) -> None:
-    """For a program that runs us: a line of JSON for each step, the last with the end or the error."""
-
-    def say(**line) -> None:
-        print(to_line(line), flush=True)
-
-    try:
-        args.benchmark(args, lambda share, note: say(stage="measuring", share=share, note=note))
-        say(stage="done")
-    except FlashbulbError as error:
-        say(stage="failed", error=text_of(error))
-        raise
-
-
-def _checkpoint(args) -> None:
+def _checkpoint(args: Namespace) -> None:
     from engine.bench.random_model import write_random_checkpoint
-    from engine.bench.shapes import SHAPES
+    from engine.bench.shapes import SHAPES as KNOWN
     from engine.inference.load import find
 
-    write_random_checkpoint(args.out, SHAPES[args.shape].config, args.dtype, find("starter"))
-    print(f"{args.out} is ready.")
+    write_random_checkpoint(args.out, KNOWN[args.shape].config, args.dtype, find("starter"))
+    say(f"{args.out} is ready.")
 
 
-def _folder(args) -> Path:
+def _folder(args: Namespace) -> Path:
+    """The folder to write to."""
     from engine.system.folders import models_folder
 
     return args.folder or models_folder()
 
 
-def _profile(args):
-    """The drive's saved profile. Raises FlashbulbError without one: most figures are compared with it."""
+def _profile(args: Namespace, progress: Report) -> "DriveProfile":
+    """The drive's saved profile, which most figures are compared with; measured now if there is none."""
     from engine.flash.profile import DriveProfile, profile_path
 
     profile = DriveProfile.load(profile_path(_folder(args)))
     if profile is None:
-        raise FlashbulbError(
-            "The drive of {folder} was not measured yet. Run `flashbulb bench drive` first.", folder=_folder(args)
-        )
+        note("The drive was not measured yet: that is done first, in half a minute or so (`bench drive` takes longer).")
+        _drive(Namespace(folder=args.folder, cached=args.cached, quick=True), progress)
+        profile = DriveProfile.load(profile_path(_folder(args)))
+    if profile is None:
+        raise FlashbulbError("The drive of {folder} could not be measured.", folder=_folder(args))
     return profile
 
 
-def _drive(args, progress):
+def _drive(args: Namespace, progress: Report) -> "Result":
     from engine.bench.drive import QUICK, measure_drive
     from engine.flash.profile import profile_path
 
@@ -157,33 +205,33 @@ def _drive(args, progress):
     return result
 
 
-def _table2(args, progress):
+def _table2(args: Namespace, progress: Report) -> "Result":
     from engine.bench.table2 import run
 
-    return run(args.shape, _folder(args), _profile(args), args.tokens, dtype=args.dtype, cached=args.cached,
+    return run(args.shape, _folder(args), _profile(args, progress), args.tokens, dtype=args.dtype, cached=args.cached,
                progress=progress)  # fmt: skip
 
 
-def _table3(args, progress):
+def _table3(args: Namespace, progress: Report) -> "Result":
     from engine.bench.table3 import ROWS, run_model, run_shape
 
-    profile, folder = _profile(args), _folder(args)
+    profile, place = _profile(args, progress), _folder(args)
     if args.shape:
         rows = getattr(args, "rows", tuple(name for name, _, _ in ROWS))
-        return run_shape(args.shape, folder, profile, args.dtype, args.tokens, not args.no_cap, context=args.context,
+        return run_shape(args.shape, place, profile, args.dtype, args.tokens, not args.no_cap, context=args.context,
                          rows=rows, progress=progress)  # fmt: skip
-    return run_model(args.model, folder, profile, text(args.model, args.text, 64), args.tokens, args.window,
+    return run_model(args.model, place, profile, text(args.model, args.text, 64), args.tokens, args.window,
                      args.memory_budget, progress)  # fmt: skip
 
 
-def _window(args, progress):
+def _window(args: Namespace, progress: Report) -> "Result":
     from engine.bench.window import run
 
-    return run(args.model, _folder(args), _profile(args), text(args.model, args.text, 512), window=args.window,
-               progress=progress)  # fmt: skip
+    return run(args.model, _folder(args), _profile(args, progress), text(args.model, args.text, 512),
+               window=args.window, progress=progress)  # fmt: skip
 
 
-def text(model: str, path: Path | None, tokens: int) -> list[int]:
+def text(model: str, file: Path | None, tokens: int) -> list[int]:
     """The first tokens of a text: the starter's held-out conversations, unless a file is named."""
     from engine.inference.load import find
     from engine.store.manifest import PreparedModel
@@ -194,28 +242,32 @@ def text(model: str, path: Path | None, tokens: int) -> list[int]:
     tokenizer = read_tokenizer(prepared.folder, prepared.config)
     if tokenizer is None:
         raise FlashbulbError("{model} has no tokenizer, so it cannot read a text.", model=model)
-    return [t for sequence in read_sequences(path or HELD_OUT, tokenizer) for t in sequence.tokens][:tokens]
+    return [t for sequence in read_sequences(file or HELD_OUT, tokenizer) for t in sequence.tokens][:tokens]
 
 
-def _report(bar, print_json, args) -> None:
+def _report(args: Namespace) -> None:
     from engine.bench.report import Part, collect, write
 
     titles = dict(PARTS)
-    with bar("bench report", not args.json) as progress:
+    with Progress("bench report", not args.json) as progress:
         parts = [Part(name, titles[name], partial(_part, name, args, progress)) for name in args.only or titles]
         page = write(args.out, collect(args.out, parts, args.again))
     if args.json:
         print_json({"page": str(page)})
     else:
-        size = sum(path.stat().st_size for path in args.out.iterdir())
-        print(f"{page} is ready ({readable(size)} with its plots and figures).")
+        bytes_there = sum(file.stat().st_size for file in args.out.iterdir())
+        say(f"{page} is ready ({readable(bytes_there)} with its plots and figures).")
 
 
-def _part(name: str, args, progress):
+def _part(name: str, args: Namespace, progress: Report) -> "Result":
     """Measure one part of the report, with the settings that it is defined by."""
-    from argparse import Namespace
-
-    common = {"folder": args.folder, "cached": args.cached, "text": None, "window": 5, "memory_budget": None}
+    common: dict[str, Any] = {
+        "folder": args.folder,
+        "cached": args.cached,
+        "text": None,
+        "window": 5,
+        "memory_budget": None,
+    }
     common |= {"no_cap": False, "context": 128, "tokens": 32, "shape": None, "model": "starter"}
     kind, _, rest = name.partition("-")
     shape, _, dtype = rest.rpartition("-")

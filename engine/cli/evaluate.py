@@ -1,56 +1,90 @@
 """`flashbulb eval`: a model measured on a text."""
 
 import json
+from argparse import Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from engine.cli.arguments import settings_of
-from engine.cli.output import Progress, print_json
+from engine.cli.arguments import MODEL_HELP, Commands, add_json, add_settings, model, path, settings_of
+from engine.cli.output import Progress, print_json, say
 from engine.errors import FlashbulbError
 from engine.text import readable
 
+if TYPE_CHECKING:
+    import numpy as np
 
-def run_eval(args) -> None:
+    from engine.inference.model import LoadedModel
+    from engine.tokens.corpus import Sequence
+
+
+def add_to(commands: Commands) -> None:
+    """Add `eval` to the command line."""
+    parser = commands.add_parser("eval", help="measure a model on a text")
+    parser.add_argument("model", type=model, metavar="MODEL", help=MODEL_HELP)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--text", type=path, metavar="FILE",
+                        help="plain text, or conversations as .jsonl or .jsonl.gz")  # fmt: skip
+    source.add_argument("--tokens", type=path, metavar="FILE.json", help="a JSON list of token ids")
+    parser.add_argument("--prefill", action="store_true", help="stream whole layers instead of decoding")
+    parser.add_argument("--save-logits", type=path, metavar="FILE.safetensors",
+                        help="keep every token's logits in this file; by default, they are not kept")  # fmt: skip
+    add_settings(parser)
+    add_json(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: Namespace) -> None:
+    """Measure a model."""
     from engine.inference.evaluate import evaluate
     from engine.inference.load import load
-    from engine.tokens.corpus import read_sequences
 
-    model = load(args.model, settings_of(args))
+    loaded = load(args.model, settings_of(args))
     try:
-        if args.text:
-            if model.tokenizer is None:
-                raise FlashbulbError("{name} has no tokenizer: give it token ids with --tokens.", name=model.name)
-            sequences = read_sequences(args.text, model.tokenizer)
-        else:
-            sequences = [_token_file(args.tokens, model.tokenizer, model.vocabulary)]
+        sequences = _sequences(args, loaded)
         with Progress("evaluating", not args.json) as progress:
             evaluation, logits = evaluate(
-                model, sequences, args.prefill, args.save_logits is not None, lambda done, all_: progress(done / all_)
+                loaded, sequences, args.prefill, args.save_logits is not None, lambda done, all_: progress(done / all_)
             )
     finally:
-        model.close()
+        loaded.close()
     if args.save_logits:
         _save_logits(args.save_logits, logits)
     report = evaluation.report()
     if args.json:
         print_json(report)
-        return
+    else:
+        _print_report(report)
+
+
+def _sequences(args: Namespace, loaded: "LoadedModel") -> "list[Sequence]":
+    from engine.tokens.corpus import read_sequences
+
+    if not args.text:
+        return [_token_file(args.tokens, loaded)]
+    if loaded.tokenizer is None:
+        raise FlashbulbError("{name} has no tokenizer: give it token ids with --tokens.", name=loaded.name)
+    return list(read_sequences(args.text, loaded.tokenizer))
+
+
+def _print_report(report: dict[str, Any]) -> None:
     bits = f", {report['bits_per_byte']:.4f} bits per byte" if report["bits_per_byte"] else ""
-    print(f"{report['tokens']} tokens: perplexity {report['perplexity']:.4f}{bits}")
-    print(f"{readable(report['bytes_read'])} read from flash, hit rate {report['hit_rate']:.3f}")
+    say(f"{report['tokens']} tokens: perplexity {report['perplexity']:.4f}{bits}")
+    say(f"{readable(report['bytes_read'])} read from flash, hit rate {report['hit_rate']:.3f}")
     errors = zip(report.get("false_negatives", []), report.get("false_positives", []), strict=True)
     columns = [f"{s:9.4f}" for s in report["sparsity"]]
     if "false_negatives" in report:
         columns = [f"{c} {fn:10.4f} {fp:10.4f}" for c, (fn, fp) in zip(columns, errors, strict=True)]
-    print("layer  sparsity" + ("   missed    false alarms" if "false_negatives" in report else ""))
+    say("layer  sparsity" + ("   missed    false alarms" if "false_negatives" in report else ""))
     for layer, line in enumerate(columns):
-        print(f"{layer:5d} {line}")
+        say(f"{layer:5d} {line}")
 
 
-def _token_file(path: Path, tokenizer, vocabulary: int):
+def _token_file(path: Path, loaded: "LoadedModel") -> "Sequence":
     from engine.tokens.corpus import Sequence, text_bytes
 
+    vocabulary, tokenizer = loaded.vocabulary, loaded.tokenizer
     try:
-        tokens = json.loads(path.read_text())
+        tokens = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise FlashbulbError(
             "{path} cannot be read as a JSON list of token ids: {error}", path=path, error=error
@@ -62,7 +96,7 @@ def _token_file(path: Path, tokenizer, vocabulary: int):
     return Sequence(tokens, text_bytes(tokens, tokenizer) if tokenizer else 0)
 
 
-def _save_logits(path: Path, logits) -> None:
+def _save_logits(path: Path, logits: "np.ndarray | None") -> None:
     from safetensors.numpy import save_file
 
     try:

@@ -1,57 +1,143 @@
 """`flashbulb generate`: an answer to a prompt."""
 
-import sys
+from argparse import ArgumentParser, BooleanOptionalAction, Namespace
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
-from engine.cli.arguments import settings_of
-from engine.cli.output import print_json
-from engine.settings import GenerationOptions
+from engine.cli.arguments import (
+    MODEL_HELP,
+    Commands,
+    add_json,
+    add_settings,
+    model,
+    option,
+    settings_of,
+    standard_input,
+    text,
+)
+from engine.cli.output import counted, note, print_json, say
+from engine.settings import OURS, GenerationOptions
 from engine.text import readable
 
+if TYPE_CHECKING:
+    from engine.inference.model import LoadedModel
+    from engine.statistics import Summary
 
-# ------------------------------------------------------------------------------------------------ commands
-def run_generate(args) -> None:
+STANDARD_INPUT = "-"
+
+
+def add_to(commands: Commands) -> None:
+    """Add `generate` to the command line."""
+    parser = commands.add_parser("generate", help="answer a prompt")
+    parser.add_argument("model", type=model, metavar="MODEL", help=MODEL_HELP)
+    parser.add_argument(
+        "--prompt", type=text, default=STANDARD_INPUT, metavar="TEXT",
+        help="the prompt; without it, or as -, it is read from standard input",
+    )  # fmt: skip
+    parser.add_argument("--raw", action="store_true", help="take the prompt as it is, without the chat template")
+    add_sampling(parser)
+    add_settings(parser)
+    add_json(parser)
+    parser.set_defaults(run=run)
+
+
+SAMPLING = (  # option of GenerationOptions, what stands for its value, and what it does
+    ("max_tokens", "N", "the answer's greatest length, in tokens"),
+    ("temperature", "T", "higher is more varied, 0 takes the likeliest token"),
+    ("top_p", "P", "sample from the likeliest tokens that have this probability together"),
+    ("top_k", "K", "sample from the K likeliest tokens, 0 for all"),
+    ("min_p", "P", "sample from the tokens that have this share of the likeliest one's probability"),
+    ("repetition_penalty", "R", "above 1, what was said before is said again less"),
+    ("presence_penalty", "R", "above 0, what was said before is said again less"),
+    ("frequency_penalty", "R", "above 0, what was said often is said again less"),
+)
+
+
+def add_sampling(parser: ArgumentParser) -> None:
+    """Add how an answer is sampled, and how the model is asked."""
+    defaults = GenerationOptions()
+    for name, value, does in SAMPLING:
+        usual, ours = getattr(defaults, name), OURS.get(name)
+        words = f"default {usual}" if usual is not None else f"by default as the model's makers advise, else {ours:g}"
+        parser.add_argument(f"--{name.replace('_', '-')}", type=option(name), default=usual, metavar=value,
+                            help=f"{does} ({words})")  # fmt: skip
+    parser.add_argument("--seed", type=option("seed"), metavar="S",
+                        help="the same answer again; by default another each time")  # fmt: skip
+    parser.add_argument(
+        "--stop", type=text, action="append", default=[], metavar="TEXT",
+        help="end the answer before this text; may be given several times, by default none",
+    )  # fmt: skip
+    parser.add_argument(
+        "--thinking", dest="enable_thinking", action=BooleanOptionalAction,
+        help="have the model reason before it answers, or not; by default as its template does",
+    )  # fmt: skip
+    parser.add_argument("--reasoning-effort", type=text, metavar="low|medium|high",
+                        help="where the model's template knows it; by default as the template does")  # fmt: skip
+    parser.add_argument("--plain-format", action="store_true",
+                        help="a line a message instead of the chat template, for one that fails")  # fmt: skip
+
+
+def options_of(args: Namespace) -> GenerationOptions:
+    """How an answer is sampled, as the arguments say. Raises OptionError."""
+    return GenerationOptions(**{name: getattr(args, name) for name in GenerationOptions.__dataclass_fields__})
+
+
+def run(args: Namespace) -> None:
+    """Answer a prompt."""
     from engine.inference.load import load
 
-    options = options_of(args)  # before a model is loaded for them
-    model = load(args.model, settings_of(args))
+    options, asked = options_of(args), _prompt(args)  # before a model is loaded for them
+    loaded = load(args.model, settings_of(args))
     try:
-        prompt = args.prompt if args.raw else [{"role": "user", "content": args.prompt}]
-        generation = model.generate(prompt, options)
+        generation = loaded.generate(asked if args.raw else [{"role": "user", "content": asked}], options)
         for piece in generation:
             if not args.json:
-                print(piece.text, end="", flush=True)
-        report = generation_report(model, generation.summary)
+                say(piece.text, end="")
+        report = generation_report(loaded, generation.summary)
     finally:
-        model.close()
+        loaded.close()
     if args.json:
         print_json(report)
-        return
-    print()
-    per = report["per_token"]
-    hit_rate = f", {100 * per['hit_rate']:.0f} % hits" if per else ""
-    read = f", {readable(per['bytes_read'])} from flash a token" if per else ""
-    print(
-        f"{report['tokens_per_second']:.1f} tokens/s, first token {report['time_to_first_token_s']:.2f} s"
-        f"{read}{hit_rate}, {readable(report['footprint_bytes'])} peak",
-        file=sys.stderr,
-    )
-    if report["left_early"]:
-        print(
-            f"The window of {args.window} tokens did not fit the neuron pool: {report['left_early']} neurons left "
-            "early. A larger memory budget or a smaller window reads less.",
-            file=sys.stderr,
+    else:
+        _print_figures(report, args.window)
+
+
+def _prompt(args: Namespace) -> str:
+    if args.prompt != STANDARD_INPUT:
+        return str(args.prompt)
+    return standard_input()
+
+
+def _print_figures(report: dict[str, object], window: int) -> None:
+    """End the answer's line, and say below it what it took."""
+    say()
+    note(figures(report))
+    if left := report["left_early"]:
+        assert isinstance(left, int)
+        note(
+            f"The window of {counted(window, 'token', 'tokens')} did not fit the neuron pool: "
+            f"{counted(left, 'neuron', 'neurons')} left early. A larger memory budget or a smaller window reads less."
         )
 
 
-def options_of(args) -> GenerationOptions:
-    """What was asked for. Raises OptionError."""
-    fields = {name: getattr(args, name) for name in GenerationOptions.__dataclass_fields__ if hasattr(args, name)}
-    return GenerationOptions(**fields)
+def figures(report: dict[str, object]) -> str:
+    """A line on what an answer took."""
+    per = report["per_token"]
+    read = ""
+    if isinstance(per, dict) and per:
+        read = f", {readable(per['bytes_read'])} from flash a token, {100 * per['hit_rate']:.0f} % hits"
+    return (
+        f"{report['tokens_per_second']:.1f} tokens/s, first token {report['time_to_first_token_s']:.2f} s"
+        f"{read}, {readable(_bytes(report['footprint_bytes']))} peak"
+    )
 
 
-def generation_report(model, summary) -> dict:
-    """What `generate --json` prints."""
+def _bytes(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def generation_report(loaded: "LoadedModel", summary: "Summary") -> dict[str, object]:
+    """The object that `generate --json` prints."""
     return {
         "text": summary.text,
         "reasoning": summary.reasoning,
@@ -64,14 +150,14 @@ def generation_report(model, summary) -> dict:
         "time_to_first_answer_s": summary.time_to_first_answer_s,
         "tokens_per_second": summary.tokens_per_second,
         "footprint_bytes": summary.footprint_bytes,
-        "baseline_bytes": model.baseline_bytes,
-        "budget_bytes": model.budget.ceiling,
-        "budget_items": model.budget.items,
-        "model_bytes": model.model_bytes,
-        "flash_bytes": model.flash_bytes,
-        "direct_io": model.direct_io,
+        "baseline_bytes": loaded.baseline_bytes,
+        "budget_bytes": loaded.budget.ceiling,
+        "budget_items": loaded.budget.items,
+        "model_bytes": loaded.model_bytes,
+        "flash_bytes": loaded.flash_bytes,
+        "direct_io": loaded.direct_io,
         "left_early": summary.left_early,
-        "reader": asdict(model.reader.statistics()),
+        "reader": asdict(loaded.reader.statistics()),
         "prefill": {"seconds": summary.prefill_seconds, "bytes_read": summary.prefill_bytes_read},
         "per_token": summary.per_token,
     }

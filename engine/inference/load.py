@@ -5,19 +5,35 @@ from pathlib import Path
 
 import mlx.core as mx
 
+from engine.errors import PreparedModelError
 from engine.inference.model import LoadedModel
 from engine.settings import Settings
-from engine.store.installed import folder_of
+from engine.store.installed import folder_of, folders_named
 from engine.store.manifest import PreparedModel
 from engine.system.folders import given_path
 from engine.tokens.templates import renderer
 
+STARTER_NAME = "starter"
 STARTER = Path(__file__).parents[2] / "resources" / "starter" / "model"
 
 
 def find(model: str | Path) -> Path:
-    """The folder of a prepared model: `starter` is the built-in one, `owner/name` one that was downloaded."""
-    return STARTER if str(model) == "starter" else folder_of(str(model)) or given_path(model)
+    """The folder of a prepared model.
+
+    `starter` is the built-in one, `owner/name` one that was downloaded, `name` the one of this name, anything else a
+    path. Raises PreparedModelError where a name could mean several.
+    """
+    name = str(model)
+    if name == STARTER_NAME:
+        return STARTER
+    path = given_path(model)
+    if installed := folder_of(name):
+        return installed
+    named = [] if os.path.lexists(path) else folders_named(name)
+    if len(named) > 1:
+        folders = ", ".join(folder.name for folder in named)
+        raise PreparedModelError("{name} could mean several models: {folders}. Say which.", name=name, folders=folders)
+    return named[0] if named else path
 
 
 def load(model: str | Path, settings: Settings | None = None) -> LoadedModel:

@@ -66,3 +66,9 @@ def _complete(model: CatalogueModel) -> CatalogueModel:
         "download_bytes": model["bytes"] or BYTES_A_PARAMETER * model["parameters"],
         "supported": model["model_type"] in ARCHITECTURES,
     }
+
+
+def full_name(name: str) -> str:
+    """The catalogue's repository of a name without an owner, `opt-125m`; any other name as it is."""
+    found = [model["repo"] for model in catalogue() if model["repo"].rpartition("/")[2].lower() == name.lower()]
+    return found[0] if len(found) == 1 else name

@@ -72,6 +72,13 @@ def discard(folder: Path) -> None:
         _remove_if_empty(place.parent)
 
 
+def on_disk(name: str) -> str:
+    """The model on disk that a name without an owner means, `opt-125m`; any other name as it is."""
+    repos = {found.repo for found in (*installed(), *unfinished(), *leftovers())}
+    found = [repo for repo in repos if repo.rpartition("/")[2].lower() == name.lower()]
+    return found[0] if len(found) == 1 and name not in repos else name
+
+
 def finish_removals() -> None:
     """Delete what a removal that was killed has moved away."""
     place = models_folder() / REMOVING

@@ -45,6 +45,11 @@ def folder_of(name: str) -> Path | None:
     return next((model.folder for model in installed() if model.repo == name), None)
 
 
+def folders_named(name: str) -> list[Path]:
+    """The folders of the installed models of a name without an owner (opt-125m), in whatever case it is written."""
+    return [model.folder for model in installed() if model.repo.rpartition("/")[2].lower() == name.lower()]
+
+
 def repository_name(name: str) -> str:
     """The repository that a folder in the models folder is named after."""
     return name.replace("--", "/")

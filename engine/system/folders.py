@@ -6,16 +6,32 @@ import sys
 from pathlib import Path
 
 QUOTES = "\"'"
+APPLICATION = "Flashbulb"
 
 
 def models_folder() -> Path:
     """The folder that prepared models and downloads are kept in; FLASHBULB_MODELS names another one."""
     if chosen := os.environ.get("FLASHBULB_MODELS"):
         return given_path(chosen)
+    return _usual_folder() / "models"
+
+
+def application_folder() -> Path:
+    """The folder of the window's own files: chats, settings.
+
+    On Linux, they were in a folder beside that of the models, which differs from it in one capital letter. Where they
+    are, they stay.
+    """
+    usual = _usual_folder()
+    before = usual.with_name(APPLICATION)
+    return before if before.is_dir() else usual
+
+
+def _usual_folder() -> Path:
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "Flashbulb" / "models"
+        return Path.home() / "Library" / "Application Support" / APPLICATION
     data = os.environ.get("XDG_DATA_HOME")
-    return (Path(data) if data else Path.home() / ".local" / "share") / "flashbulb" / "models"
+    return (Path(data) if data else Path.home() / ".local" / "share") / APPLICATION.lower()
 
 
 def given_path(text: str | Path) -> Path:

@@ -460,7 +460,7 @@ def test_a_download_goes_on_with_the_commit_it_began_with(hub, capsys, text, qui
     hub.storage.faults.extend([None, None] + [404] * 10)
     hub.faults.extend([None, None, 404])
     assert run(capsys, "get", "tiny/opt")[0] == 1
-    assert "goes on" in run(capsys)[1]
+    assert "continues" in run(capsys)[1]
     hub.api_requests.clear()
     hub.storage.faults.clear()
     assert run(capsys, "get", "tiny/opt", "--calibration", text)[0] == 0
@@ -542,7 +542,7 @@ def test_control_c_pauses(hub, capsys):
     status, _, err = run(capsys, "get", "tiny/opt")
     thread.join()
     assert status == 130
-    assert "Paused. `flashbulb models get tiny/opt` goes on" in err
+    assert "Paused. `flashbulb models get tiny/opt` continues" in err
     assert len(unfinished()) == 1
     assert run(capsys, "remove", "tiny/opt")[0] == 0
     assert unfinished() == []

@@ -184,7 +184,7 @@ def test_bad_use_is_status_2(capsys, arguments):
 def test_a_number_out_of_range_is_one_line_by_its_options_name(capsys, option, value):
     status, out, err = run(capsys, "generate", "starter", "--prompt", "x", option, value)
     assert (status, out) == (2, "")
-    assert err.startswith(f"flashbulb: {option} is a ")
+    assert err.startswith(f"flashbulb generate: argument {option}: ")
     assert len(err.splitlines()) == 1
 
 

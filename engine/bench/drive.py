@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import mlx.core as mx
 import numpy as np
@@ -36,7 +37,9 @@ BUFFER_BYTES = 256 << 20
 BATCH_S = 0.05  # of reads in flight: enough that threads never wait for the next batch
 REPEATS = 5
 TOKENS = 24  # of a tiny model
-QUICK = {  # a profile in half a minute, for who waits: fewer points, measured once less, on a smaller file
+QUICK: dict[
+    str, Any
+] = {  # a profile in half a minute, for who waits: fewer points, measured once less, on a smaller file
     "sizes": tuple(kib << 10 for kib in (4, 8, 16, 32, 64, 256, 1024, 4096)),
     "threads": (1, 8, 16, 32, 64),
     "file_bytes": 512 << 20,

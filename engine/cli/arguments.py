@@ -25,7 +25,7 @@ MODEL_HELP = "`starter`, a model that was downloaded (owner/name, or its name al
 class Commands(Protocol):
     """The commands of a parser, or the actions of a command, to which more are added."""
 
-    def add_parser(self, name: str, /, *, help: str, **options: Any) -> argparse.ArgumentParser: ...
+    def add_parser(self, name: str, *, help: str | None = ..., **kwargs: Any) -> argparse.ArgumentParser: ...
 
 
 class Parser(argparse.ArgumentParser):
@@ -114,7 +114,8 @@ def option(name: str) -> Callable[[str], int | float]:
     words = f"{'a whole number' if kind is int else 'a number'} from {least:,} to {most:,}"
 
     def read(said: str) -> int | float:
-        return _number(said, kind, lambda value: least <= value <= most, words)
+        value: int | float = _number(said, kind, lambda value: least <= value <= most, words)
+        return value
 
     return read
 

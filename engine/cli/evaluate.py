@@ -47,7 +47,7 @@ def run(args: Namespace) -> None:
             )
     finally:
         loaded.close()
-    if args.save_logits:
+    if args.save_logits and logits is not None:
         _save_logits(args.save_logits, logits)
     report = evaluation.report()
     if args.json:
@@ -96,7 +96,7 @@ def _token_file(path: Path, loaded: "LoadedModel") -> "Sequence":
     return Sequence(tokens, text_bytes(tokens, tokenizer) if tokenizer else 0)
 
 
-def _save_logits(path: Path, logits: "np.ndarray | None") -> None:
+def _save_logits(path: Path, logits: "np.ndarray") -> None:
     from safetensors.numpy import save_file
 
     try:

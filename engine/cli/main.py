@@ -56,9 +56,9 @@ class _Listed:
         self._commands = whole.add_subparsers(required=True, metavar="COMMAND")
         self.helps: dict[str, str] = {}
 
-    def add_parser(self, name: str, /, *, help: str, **options: Any) -> argparse.ArgumentParser:
-        self.helps[name] = help
-        return self._commands.add_parser(name, help=help, description=f"{help[:1].upper()}{help[1:]}.", **options)
+    def add_parser(self, name: str, *, help: str | None = "", **kwargs: Any) -> argparse.ArgumentParser:
+        self.helps[name] = does = help or ""
+        return self._commands.add_parser(name, help=does, description=f"{does[:1].upper()}{does[1:]}.", **kwargs)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -224,7 +224,7 @@ def _read_record(file: RemoteFile, folder: Path) -> list[_Piece] | None:
 class _TryAgainError(SaidError):
     """What another try may cure. after: seconds that the server asks us to wait."""
 
-    def __init__(self, template: str, after: float = 0.0, /, **values):
+    def __init__(self, template: str, after: float = 0.0, /, **values: object):
         super().__init__(template, **values)
         self.after = after
 
@@ -236,7 +236,16 @@ class _NoRangesError(Exception):
 class _Download:
     """One call of `download`."""
 
-    def __init__(self, files, folder: Path, token, progress, stop: threading.Event, transfer: Transfer, arrived):
+    def __init__(
+        self,
+        files: Sequence[RemoteFile],
+        folder: Path,
+        token: str | None,
+        progress: Callable[[Progress], None],
+        stop: threading.Event,
+        transfer: Transfer,
+        arrived: Callable[[RemoteFile], None],
+    ):
         self._files, self._folder, self._token, self._arrived = files, folder, token, arrived
         self._progress, self._stop, self._transfer = progress, stop, transfer
         self._total, self._before = sum(f.bytes for f in files), 0  # before: bytes of the files that are whole

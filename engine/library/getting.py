@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from engine.errors import AccessError, CancelledError, FlawError, HubError
 from engine.library import hub
@@ -19,7 +20,7 @@ from engine.library.begun import (
     work_folder,
     write_json,
 )
-from engine.library.download import Progress, Transfer, download
+from engine.library.download import Progress, RemoteFile, Transfer, download
 from engine.library.removing import discard, finish_removals, make_way
 from engine.library.token import token
 from engine.models import architecture
@@ -32,14 +33,17 @@ LOOK_UP = Transfer(tries=3, longest_pause=4.0, longest_asked=60.0)  # for a smal
 
 
 def plan_for(repo: str, revision: str | None = None) -> hub.Plan:
-    """What `get` would fetch, asking the Hub. What was begun goes on with its commit; what is whole needs no Hub."""
+    """The plan of what `get` would fetch, asking the Hub.
+
+    What was begun goes on with its commit; what is whole needs no Hub. Raises HubError.
+    """
     begun = read_plan(work_folder(repo)) if hub.is_repository(repo) else None
     if begun is None or revision not in (None, begun.commit):
         return hub.look_up(repo, revision)
     return begun if (checkpoint_folder(repo) / WHOLE).is_file() else hub.look_up(repo, begun.commit)
 
 
-def config_of(plan: hub.Plan) -> dict | None:
+def config_of(plan: hub.Plan) -> dict[str, object] | None:
     """A repository's config.json, asked of the Hub; None where its authors have not let us in.
 
     Raises HubError, DownloadError.
@@ -59,7 +63,7 @@ def get(
     preparing: Callable[[str, float], None] = lambda *_: None,
     stop: threading.Event | None = None,
     transfer: Transfer | None = None,
-    **options,
+    **options: Any,
 ) -> Path:
     """Download and prepare a model; returns its folder. Call it again to go on with what was interrupted.
 
@@ -76,7 +80,9 @@ def get(
         return _prepare(plan, checkpoint, preparing, stop, options)
 
 
-def _fetch(plan: hub.Plan, progress, stop, transfer) -> Path:
+def _fetch(
+    plan: hub.Plan, progress: Callable[[Progress], None], stop: threading.Event, transfer: Transfer | None
+) -> Path:
     """The whole checkpoint's folder. `download.json` in it is written last: with it, the download is whole."""
     work = work_folder(plan.repo)
     checkpoint = checkpoint_folder(plan.repo)
@@ -87,7 +93,7 @@ def _fetch(plan: hub.Plan, progress, stop, transfer) -> Path:
     write_json(work / PLAN, asdict(plan))
     known_token = token()
 
-    def arrived(file) -> None:
+    def arrived(file: RemoteFile) -> None:
         if file.name == "config.json":
             architecture(_config(plan, checkpoint))  # a refusal comes before the weights
 
@@ -99,14 +105,20 @@ def _fetch(plan: hub.Plan, progress, stop, transfer) -> Path:
     return checkpoint
 
 
-def _config(plan: hub.Plan, folder: Path) -> dict:
+def _config(plan: hub.Plan, folder: Path) -> dict[str, object]:
     try:
         return read_json(folder / "config.json")
     except (FlawError, RecursionError, UnicodeDecodeError) as error:
         raise HubError("config.json of {repo} cannot be used: {flaw}.", repo=plan.repo, flaw=reason(error)) from error
 
 
-def _prepare(plan: hub.Plan, checkpoint: Path, preparing, stop: threading.Event, options: dict) -> Path:
+def _prepare(
+    plan: hub.Plan,
+    checkpoint: Path,
+    preparing: Callable[[str, float], None],
+    stop: threading.Event,
+    options: dict[str, Any],
+) -> Path:
     from engine.prepare.prepare import prepare
 
     def report(stage: str, share: float) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from time import sleep
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 from urllib.parse import quote
 
 import httpx2
@@ -25,7 +25,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.utils import validate_repo_id
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # exported, but not by name
 
 from engine.errors import FlashbulbError, GatedError, HubError
 from engine.library.download import RemoteFile
@@ -43,7 +43,7 @@ PAUSES_S = (1.0, 4.0)  # before asking a busy Hub again
 LONGEST_PAUSE_S = 60.0  # that a look-up waits because the Hub asks for it
 UNASKED_PATHS = ("/api/agent-harnesses",)  # that huggingface-hub asks for on its own account
 SEARCH_LIMIT = 30  # repositories
-SEARCH_FIELDS = ("config", "downloads", "gated", "likes", "safetensors", "tags")
+SEARCH_FIELDS: Final = ("config", "downloads", "gated", "likes", "safetensors", "tags")
 # An index lists shards; without one, everything is in one file. Other weights in a repository are other models.
 WEIGHTS = (
     ("model.safetensors.index.json", r"model-\d+-of-\d+\.safetensors"),
@@ -198,7 +198,7 @@ def search(text: str, limit: int = SEARCH_LIMIT, pauses: tuple[float, ...] = PAU
     found = _asked(
         lambda: list(
             api.list_models(
-                search=text, pipeline_tag="text-generation", sort="downloads", limit=limit, expand=list(SEARCH_FIELDS)
+                search=text, pipeline_tag="text-generation", sort="downloads", limit=limit, expand=[*SEARCH_FIELDS]
             )
         ),
         pauses,
@@ -215,7 +215,7 @@ def _api(known_token: str | None) -> HfApi:
 
 
 def _client() -> httpx2.Client:
-    hooks = {"request": [_refuse_unasked], "response": [_refuse_no_answer]}
+    hooks: dict[str, list[Callable[..., Any]]] = {"request": [_refuse_unasked], "response": [_refuse_no_answer]}
     return httpx2.Client(transport=Transport(), event_hooks=hooks, follow_redirects=True, timeout=ANSWER_S)
 
 

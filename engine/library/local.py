@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import count
 from os.path import lexists
 from pathlib import Path
+from typing import Any
 
 from engine.library.begun import alone, write_json
 from engine.store.manifest import MANIFEST
@@ -28,11 +29,11 @@ class Note:
 
 
 def is_checkpoint(folder: Path) -> bool:
-    """Whether a folder holds a model as it is published, which could be prepared."""
+    """True for a folder that holds a model as it is published, which could be prepared."""
     return (folder / "config.json").is_file() and any(any(folder.glob(f"*{suffix}")) for suffix in WEIGHTS)
 
 
-def add(checkpoint: Path, preparing: Callable[[str, float], None] = lambda *_: None, **options) -> Path:
+def add(checkpoint: Path, preparing: Callable[[str, float], None] = lambda *_: None, **options: Any) -> Path:
     """Prepare a checkpoint that is on disk already; returns the model's folder. The checkpoint stays as it is.
 
     Call it again to go on with what was interrupted. Checkpoints of one name become models `mine`, `mine 2`.

@@ -117,7 +117,7 @@ class _Transports(Generic[T]):
 
     def for_(self, request: httpx2.Request) -> T:
         proxy = proxy_for(str(request.url))
-        key = proxy and proxy.url
+        key = proxy.url if proxy else None
         if key not in self.made:
             self.made[key] = self._kind(verify=tls(), proxy=_proxy(key) if key else None)
         return self.made[key]

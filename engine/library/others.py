@@ -39,7 +39,7 @@ class OtherCheckpoint:
 def other_checkpoints(named: Iterable[Path] = ()) -> list[OtherCheckpoint]:
     """The checkpoints on this disk, by name. named: folders that the user named. A folder that cannot be read, or holds
     anything else, is none."""
-    found = {}
+    found: dict[Path, OtherCheckpoint] = {}
     for name, folder, source in chain(_in_hub_cache(), _in_lm_studio(), _in_folders(named)):
         checkpoint = _checkpoint(name, folder, source)
         if checkpoint is not None:

@@ -74,7 +74,7 @@ def discard(folder: Path) -> None:
 
 def on_disk(name: str) -> str:
     """The model on disk that a name without an owner means, `opt-125m`; any other name as it is."""
-    repos = {found.repo for found in (*installed(), *unfinished(), *leftovers())}
+    repos = {m.repo for m in installed()} | {u.repo for u in unfinished()} | {rest.repo for rest in leftovers()}
     found = [repo for repo in repos if repo.rpartition("/")[2].lower() == name.lower()]
     return found[0] if len(found) == 1 and name not in repos else name
 

@@ -42,7 +42,8 @@ class Summary:
     """What a whole answer cost. Times in seconds; `per_token` holds means over the decoded tokens.
 
     cached_tokens: tokens of the prompt that the KV cache still held. left_early: neurons that left the pool while still
-    in the window, because the pool was full. footprint_bytes: the process's peak.
+    in the window, because the pool was full. footprint_bytes: the process's highest while it answered. left_out: the
+    oldest messages that the context had no room for.
     text: the answer's; reasoning: what came before it, of which reasoning_tokens of the tokens are. tool_calls: those
     that the model asks for, by name and arguments. time_to_first_answer_s: to the first text of the answer itself, 0.0
     where there is none.
@@ -63,6 +64,7 @@ class Summary:
     cached_tokens: int = 0
     footprint_bytes: int = 0
     left_early: int = 0
+    left_out: int = 0
     per_token: dict[str, float] = field(default_factory=dict)
 
 

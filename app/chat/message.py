@@ -30,6 +30,7 @@ BUBBLE_MARGINS = (13, 8, 13, 8)
 BUTTON_GAP = 4  # between a bubble and its buttons
 QUESTION_GAP = 12  # above a question, which belongs to the answer below it
 BUBBLE_RADIUS = 12
+LIMIT_HEIGHT, LIMIT_GAP = 34, 10  # pixels
 LAST_SECOND = 253_402_300_799  # of the year 9999
 UNFINISHED = ("cancelled", "length", "context", INTERRUPTED)
 
@@ -70,6 +71,24 @@ class Switcher(QWidget):
         self.switched.emit(self._variants[self._at + 1])
 
 
+class Limit(QWidget):
+    """A line from side to side with words in it."""
+
+    def __init__(self, words: str, parent: QWidget):
+        super().__init__(parent)
+        self.label = quiet(words)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.label, 0, Qt.AlignmentFlag.AlignCenter)
+        self.setGeometry(0, 0, parent.width(), LIMIT_HEIGHT)
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        painter, shade = QPainter(self), colours(self.palette()).hairline
+        middle, words = self.height() // 2, self.label.geometry()
+        painter.fillRect(0, middle, words.left() - LIMIT_GAP, 1, shade)
+        painter.fillRect(words.right() + LIMIT_GAP, middle, self.width(), 1, shade)
+
+
 class MessageWidget(QWidget):
     """What questions and answers have in common: a row of buttons that show when the mouse is near."""
 
@@ -79,6 +98,7 @@ class MessageWidget(QWidget):
     def __init__(self, message: Message, parent: QWidget | None = None):
         super().__init__(parent)
         self.message = message
+        self.limit: Limit | None = None
         self.switcher = Switcher()
         self.switcher.switched.connect(self.switched)
         self.setToolTip(_when(message.created))
@@ -96,6 +116,20 @@ class MessageWidget(QWidget):
 
     def set_variants(self, variants: list[Message]) -> None:
         self.switcher.set_variants(variants, self.message)
+
+    def set_first_given(self, first: bool) -> None:
+        """Whether the model is given this message, and none that stands above."""
+        if first and self.limit is None:
+            self.limit = Limit(self.tr("Older messages are no longer given to the model"), self)
+        if self.limit:
+            self.limit.setVisible(first)
+        top = LIMIT_HEIGHT if first else 0
+        self.setContentsMargins(0, top, 0, 0)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        if self.limit:
+            self.limit.setGeometry(0, 0, self.width(), LIMIT_HEIGHT)
+        super().resizeEvent(event)
 
     def menu_for(self, view: TextView | CodeView | None, link: str = "") -> QMenu:
         """What can be done with the message, or with what the mouse is over in it."""
@@ -360,7 +394,7 @@ class Answer(MessageWidget):
         self.body = AnswerBody()
         self.body.link_clicked.connect(self.link_clicked)
         self.body.hide()
-        self.receipt = quiet(self.tr("Reading your message…"))
+        self.receipt = quiet(self.tr("Processing your message…"))
         self.receipt.setWordWrap(True)
         self.detail: ReceiptDetail | None = None
         self.notice: Notice | None = None
@@ -427,7 +461,7 @@ class Answer(MessageWidget):
         """More of the answer is to come."""
         self._finished = False
         self.detail_button.setChecked(False)
-        self.receipt.setText(self.tr("Going on…"))
+        self.receipt.setText(self.tr("Continuing…"))
         if self.notice:
             self._layout.removeWidget(self.notice)
             self.notice.deleteLater()

@@ -26,16 +26,22 @@ class ContextMeter(QWidget):
         row.addWidget(self.label, 1)
         self.say("")
 
+    def set_too_long(self, tokens: int, context: int) -> None:
+        """The message alone is longer than what the model can look back on; both in tokens, about."""
+        text = self.tr("Too long: about {0} tokens, and the model has room for {1}.")
+        self.say(text.format(units.whole(tokens), units.whole(context)))
+
     def say(self, text: str) -> None:
         """Words instead of a number, for instance while no model is loaded."""
         self.ring.hide()
         self.label.setText(text)
         self.setToolTip("")
 
-    def set_used(self, used: int, context: int) -> None:
-        """Both in tokens."""
-        share = used / context if context else 0.0
-        text = self.tr("{0} of {1} tokens").format(units.whole(used), units.whole(context))
+    def set_used(self, used: int, context: int, more: int = 0) -> None:
+        """All in tokens. more: about as many as are typed, or written since `used` was counted."""
+        share = (used + more) / context if context else 0.0
+        count = self.tr("about {0}").format(units.whole(used + more)) if more else units.whole(used)
+        text = self.tr("{0} of {1} tokens").format(count, units.whole(context))
         if share >= NEARLY_FULL:
             text += self.tr(", nearly full")
         self.ring.set_share(share)

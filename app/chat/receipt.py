@@ -7,11 +7,13 @@ from app.widgets import units
 from app.widgets.language import tr
 from engine.statistics import Summary
 
-MUCH = 0.5  # a share of a token's time that is worth a word
+LARGE_SHARE = 0.5  # a share of a token's time that is worth a word
 LARGEST, LARGEST_COUNT = 2**53, 2**31 - 1  # of a figure, and of what is counted: Qt counts no further
-COUNTS = ("window", "context", "prompt_tokens", "cached_tokens", "tokens", "left_early", "longer_window")
-EARLY = 0.1  # of the neurons that were read, that left early: more than a window that now and then overflows
-WELL = 0.9  # a hit rate that a larger pool would hardly raise
+COUNTS = ("window", "context", "prompt_tokens", "cached_tokens", "tokens", "left_early", "left_out", "longer_window")
+MOST_LEFT_EARLY_SHARE = (
+    0.1  # of the neurons that were read, that left early: more than a window that now and then overflows
+)
+WELL_HIT_RATE = 0.9  # a hit rate that a larger pool would hardly raise
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Receipt:
     prefill_bytes_read: int = 0
     footprint_bytes: int = 0
     left_early: int = 0
+    left_out: int = 0
     finish_reason: str = ""
     loss: float | None = None
     longer_window: int = 0
@@ -62,6 +65,7 @@ class Receipt:
             prefill_bytes_read=summary.prefill_bytes_read,
             footprint_bytes=summary.footprint_bytes,
             left_early=summary.left_early,
+            left_out=summary.left_out,
             finish_reason=summary.finish_reason,
             loss=model.loss,
             longer_window=longer_window,
@@ -89,37 +93,29 @@ class Receipt:
     @property
     def _cramped(self) -> bool:
         """Whether the neuron pool was too small for the window, by so much that it shows."""
-        return self.left_early > EARLY * self.per_token.get("loaded_neurons", 0) * self.tokens
+        return self.left_early > MOST_LEFT_EARLY_SHARE * self.per_token.get("loaded_neurons", 0) * self.tokens
 
     # ------------------------------------------------------------------ in words
     def line(self) -> str:
-        """In one line. Figures that were not measured are left out."""
-        parts = []
-        if self.tokens_per_second:
-            parts.append(f"{units.decimal(self.tokens_per_second, 1)}{units.NARROW}" + tr("tok/s"))
-        if self.tokens:
-            parts.append(tr("first token {0}").format(units.seconds(self.time_to_first_token_s)))
-        if self.per_token:
-            parts.append(tr("{0} from flash a token").format(units.size(self.per_token.get("bytes_read", 0))))
-            parts.append(tr("{0} hits").format(units.percent(self.per_token.get("hit_rate", 0))))
-            parts.append(self._selection())
-        if self._cramped:
-            parts.append(tr("the window did not fit the neuron pool"))
+        """In one line: how fast, and why it ended if it is not complete. What was not measured is left out."""
         ended = {
             "cancelled": tr("stopped"),
             "interrupted": tr("interrupted"),
             "length": tr("cut off after %n token(s)", None, self.tokens),
             "context": tr("cut off, the context is full"),
         }
-        if self.finish_reason in ended:
-            parts.append(ended[self.finish_reason])
-        return " · ".join(part for part in parts if part)
+        return " · ".join(filter(None, (self._speed(), ended.get(self.finish_reason, ""))))
+
+    def _speed(self) -> str:
+        if self.tokens_per_second:
+            return f"{units.decimal(self.tokens_per_second, 1)}{units.NARROW}" + tr("tok/s")
+        return tr("first token {0}").format(units.seconds(self.time_to_first_token_s)) if self.tokens else ""
 
     def rows(self) -> list[tuple[str, str]]:
         """In detail: names and values."""
         rows = [(tr("Model"), self.model)] if self.model else []
         counts = (units.count(n) for n in (self.prompt_tokens, self.cached_tokens, self.tokens))
-        rows.append((tr("Tokens"), tr("{0} read, {1} of them kept from before; {2} written").format(*counts)))
+        rows.append((tr("Tokens"), tr("{0} prompt tokens ({1} from cache), {2} generated").format(*counts)))
         if self.tokens:
             rows.append((tr("First token"), units.seconds(self.time_to_first_token_s)))
             rows.append((tr("Read for the prompt"), units.size(self.prefill_bytes_read)))
@@ -128,7 +124,7 @@ class Receipt:
             window = tr("{0}, window of %n token(s)", None, self.window)
             rows.append((tr("Selection"), window.format(self._selection())))
         if self.footprint_bytes:
-            rows.append((tr("Memory, at most"), units.size(self.footprint_bytes)))
+            rows.append((tr("Peak memory"), units.size(self.footprint_bytes)))
         return rows
 
     def _rows_of_a_token(self) -> list[tuple[str, str]]:
@@ -136,8 +132,8 @@ class Receipt:
         read = (units.size(cost.get("bytes_read", 0)), units.count(cost.get("reads", 0)))
         neurons = (units.count(cost.get(f"{name}_neurons", 0)) for name in ("active", "loaded", "resident"))
         return [
-            (tr("A token"), self._shares()),
-            (tr("Flash"), tr("{0} in {1} reads a token").format(*read)),
+            (tr("Time per token"), self._shares()),
+            (tr("Flash"), tr("{0} in {1} reads per token").format(*read)),
             (tr("Neurons"), tr("{0} active, {1} read, {2} in the pool").format(*neurons)),
             (tr("Hit rate"), units.percent(cost.get("hit_rate", 0))),
         ]
@@ -150,12 +146,11 @@ class Receipt:
         io, compute = (self.per_token.get(name, 0) / total for name in ("io_ms", "compute_ms"))
         if self._cramped:
             return tr(
-                "The neuron pool was too small for a window of {0}: neurons had to leave it early. "
-                "A larger memory budget or a shorter window helps."
+                "The neuron cache was too small for a window of {0}. A larger memory budget or a shorter window helps."
             ).format(self.window)
-        if io >= MUCH:
+        if io >= LARGE_SHARE:
             return self._hint_about_flash(io)
-        if compute >= MUCH:
+        if compute >= LARGE_SHARE:
             return tr(
                 "Computing takes {0} of the time, waiting for flash {1}: more memory would hardly make it faster."
             ).format(units.percent(compute), units.percent(io))
@@ -176,19 +171,24 @@ class Receipt:
                 self.longer_window
             )
         missing = self.flash_bytes - self.pool_bytes
-        if self.per_token.get("hit_rate", 0) < WELL and missing > 0:
+        if self.per_token.get("hit_rate", 0) < WELL_HIT_RATE and missing <= 0:
+            return f"{waiting} " + tr("Everything fits, but is not read yet: the next answers will be faster.")
+        if self.per_token.get("hit_rate", 0) < WELL_HIT_RATE and missing > 0:
             return f"{waiting} " + tr(
                 "A larger window keeps more neurons in memory; with {0} more, nothing would be read any more."
             ).format(units.size(missing))
         return f"{waiting} " + tr("Most neurons are in memory already: a faster drive would help, more memory little.")
 
     def _selection(self) -> str:
-        names = {"predictor": tr("predicted"), "exact": tr("exact"), "dense": tr("all neurons")}
+        names = {"predictor": tr("approximate"), "exact": tr("exact"), "dense": tr("all neurons")}
         name = names.get(self.selection, self.selection)
         if self.selection != "predictor" or self.loss is None:
             return name
-        sign = "+" if self.loss >= 0 else ""
-        return tr("{0}, {1} loss").format(name, f"{sign}{units.decimal(100 * self.loss, 1)}{units.NARROW}%")
+        loss = round(100 * self.loss, 1)
+        if not loss:  # nor a minus before nothing
+            return tr("{0}, no loss measured").format(name)
+        sign = "+" if loss > 0 else "\u2212"
+        return tr("{0}, {1} perplexity").format(name, f"{sign}{units.decimal(abs(loss), 1)}{units.NARROW}%")
 
     def _shares(self) -> str:
         cost = self.per_token

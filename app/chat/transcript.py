@@ -72,6 +72,7 @@ class Transcript(Ringed, QScrollArea):
         self._earlier: list[Message] = []  # not made yet, as are those that come after what is made
         self._later: list[Message] = []
         self._filling = False
+        self._first_given: Message | None = None
         self._target: Callable[[], None] | None = None  # shows what was asked for, again when the column has grown
         self._column = QWidget()
         self._column.setAttribute(Qt.WidgetAttribute.WA_StaticContents)
@@ -108,6 +109,12 @@ class Transcript(Ringed, QScrollArea):
             self._add(path[kept : kept + PAGE])
             self._later = path[kept + PAGE :]
         self._placeholder.setVisible(not path)
+
+    def set_first_given(self, message: Message | None) -> None:
+        """A line above this message: what stands there is no longer given to the model. None for no line."""
+        self._first_given = message
+        for widget in self.messages():
+            widget.set_first_given(widget.message is message)
 
     def widget_of(self, message: Message) -> Question | Answer | None:
         """The widget of a message that is shown."""
@@ -202,6 +209,7 @@ class Transcript(Ringed, QScrollArea):
 
     def _insert(self, message: Message, position: int) -> None:
         widget = Question(message) if message.role == USER else Answer(message)
+        widget.set_first_given(message is self._first_given)
         self._layout.insertWidget(position, widget)
         widget.show()  # a layout does so by itself, but later
         if isinstance(widget, Answer):

@@ -12,6 +12,7 @@ from app.chat.links import ask_to_open
 from app.chat.message import Answer, Question
 from app.chat.notice import Notice
 from app.chat.receipt import Receipt
+from app.chat.token_estimate import estimate
 from app.chat.transcript import COLUMN_MARGIN, Transcript
 from app.chat.welcome import Welcome
 from app.conversations.conversation import ASSISTANT, INTERRUPTED, Conversation, Message
@@ -177,12 +178,21 @@ class ChatView(QWidget):
     def _show_path(self) -> None:
         path = self.conversation.path()
         self.transcript.show_path(path)
+        self._show_what_is_left_out(path)
         families = self.conversation.families()
         for widget in self.transcript.messages():
             widget.set_variants(families[widget.message.parent, widget.message.role])
         self._show_what_is_possible()
         self._show_context()
         self.find.refresh()
+
+    def _show_what_is_left_out(self, path: list[Message]) -> None:
+        """A line above the first message that the latest answer's model was given."""
+        answers = [message for message in path if message.role == ASSISTANT]
+        receipts = (Receipt.from_json(message.receipt) for message in reversed(answers))
+        latest = next((receipt for receipt in receipts if receipt), None)
+        left_out = path[: latest.left_out] if latest else []
+        self.transcript.set_first_given(path[len(left_out)] if left_out and len(left_out) < len(path) else None)
 
     def _show_what_is_possible(self) -> None:
         free = self._can_answer()
@@ -238,6 +248,8 @@ class ChatView(QWidget):
         if text != self.conversation.draft:
             self.conversation.draft = text
             self._storage.keep(self.conversation)
+        if self._host.state in (State.READY, State.ANSWERING):
+            self._show_context()
 
     def _on_edited(self, message: Message, text: str) -> None:
         if text == message.text:
@@ -301,6 +313,7 @@ class ChatView(QWidget):
         if widget := self._job_widget():
             widget.append(text)
             self.find.refresh()
+            self._show_context()
 
     def _on_finished(self, summary: Summary) -> None:
         if self._job:
@@ -321,6 +334,7 @@ class ChatView(QWidget):
         self._storage.save_now()
         if widget:
             widget.finish(details)
+            self._show_what_is_left_out(self.conversation.path())
             self.find.refresh()
         self._show_what_is_possible()
         self._show_context()
@@ -338,13 +352,27 @@ class ChatView(QWidget):
         return self.transcript.widget_of(self._job.message) if shown else None
 
     def _show_context(self) -> None:
-        if self._host.model:
-            used = 0
-            for message in reversed(self.conversation.path()):
-                if message.role == ASSISTANT and (receipt := Receipt.from_json(message.receipt)):
-                    used = receipt.context_tokens
-                    break
-            self.composer.meter.set_used(used, self._host.model.context)
+        """Tokens as the model counted them, and about as many more as were written since or are typed."""
+        if not self._host.model or (self._job and not self._is_answering_here()):
+            return
+        context, typed = self._host.model.context, estimate(self.composer.entry.toPlainText().strip())
+        if typed > context:
+            self.composer.meter.set_too_long(typed, context)
+            return
+        used, more = 0, typed
+        for message in reversed(self.conversation.path()):
+            if (
+                message.role == ASSISTANT
+                and (receipt := Receipt.from_json(message.receipt))
+                and not self._is_written(message)
+            ):
+                used = receipt.context_tokens
+                break
+            more += estimate(message.text)
+        self.composer.meter.set_used(used, context, more)
+
+    def _is_written(self, message: Message) -> bool:
+        return self._job is not None and self._job.message is message
 
     def _clear_notice(self) -> None:
         if self._notice:

@@ -12,9 +12,8 @@ from engine.errors import CancelledError
 from engine.inference.sampling import chosen, sampler
 from engine.settings import GenerationOptions
 from engine.statistics import Summary, TokenStatistics, means
-from engine.system.footprint import peak_footprint
 from engine.tokens.channels import Channel, ChannelEvent, Channels
-from engine.tokens.prompt import common_prefix, continues, encode
+from engine.tokens.prompt import common_prefix, continues, encode_counting
 
 SEEN_BEFORE = 8  # tokens of a continued answer that the detokenizer sees, to know whether a space belongs before a word
 
@@ -59,7 +58,7 @@ class Generation:
         self._left_before = model.left_early
         self._prompt: list[int] | None = None
         with contextlib.suppress(CancelledError):  # then the answer is over before it begins
-            self._prompt = encode(model, prompt, options, cancelled)
+            self._prompt, self.summary.left_out = encode_counting(model, prompt, options, cancelled)
 
     def __iter__(self) -> Iterator[Piece]:
         began = perf_counter()
@@ -81,6 +80,7 @@ class Generation:
             summary.time_to_first_token_s = seconds
         if piece.text and not summary.text:
             summary.time_to_first_answer_s = seconds
+        summary.footprint_bytes = max(summary.footprint_bytes, piece.statistics.footprint_bytes)
         summary.tokens.append(piece.token)
         summary.text += piece.text
         summary.reasoning += piece.reasoning
@@ -89,7 +89,6 @@ class Generation:
         summary.tool_calls += [{"name": call.name, "arguments": dict(call.arguments)} for call in calls]
 
     def _summarise(self, costs: list[TokenStatistics]) -> None:
-        self.summary.footprint_bytes = peak_footprint()
         self.summary.left_early = self._model.left_early - self._left_before
         seconds = sum(c.total_ms for c in costs) / 1e3
         self.summary.tokens_per_second = len(costs) / seconds if seconds else 0.0

@@ -43,18 +43,29 @@ def encode(
 
     Raises PromptError if there is nothing to answer, or no room for it; TemplateError; CancelledError.
     """
+    return encode_counting(model, prompt, options, cancelled)[0]
+
+
+def encode_counting(
+    model: Model,
+    prompt: str | Sequence[int] | Sequence[Message],
+    options: GenerationOptions,
+    cancelled: Event | None = None,
+) -> tuple[list[int], int]:
+    """What `encode` returns, and how many of the oldest messages were left out. Raises the same."""
     tokenizer = tokenizer_of(model)
     if isinstance(prompt, str):
         if not prompt.strip():
             raise PromptError(EMPTY)
         _check_length(len(prompt), model.context)
-        return _fitting(tokenizer.encode(whole(prompt)), model.context)
+        return _fitting(tokenizer.encode(whole(prompt)), model.context), 0
     if not prompt:
         raise PromptError(EMPTY)
     if isinstance(prompt[0], dict):
         messages = [_whole_message(message) for message in prompt if isinstance(message, dict)]
-        return Conversation(tokenizer, messages, options, cancelled).fitted(model.context)
-    return _fitting([i for i in prompt if not isinstance(i, dict)], model.context)
+        conversation = Conversation(tokenizer, messages, options, cancelled)
+        return conversation.fitted(model.context), conversation.left_out
+    return _fitting([i for i in prompt if not isinstance(i, dict)], model.context), 0
 
 
 def tokenizer_of(model: Model) -> Tokenizer:
@@ -83,6 +94,7 @@ class Conversation:
         self, tokenizer: Tokenizer, messages: list[Message], options: GenerationOptions, cancelled: Event | None = None
     ):
         self._tokenizer, self._messages, self._options, self._cancelled = tokenizer, messages, options, cancelled
+        self.left_out = 0  # messages, once it is fitted
 
     def fitted(self, context: int) -> list[int]:
         """Tokens that leave room for an answer: the fewest of the oldest turns are left out. Raises PromptError."""
@@ -98,6 +110,7 @@ class Conversation:
             else:
                 first = middle + 1
             middle = (first + last) // 2
+        self.left_out = len(self._messages) - len(cuts[first])
         _check_length(_characters(cuts[first]), context)
         return _fitting(self.tokens(cuts[first]), context)
 

@@ -203,8 +203,7 @@ def test_everything_is_there_after_a_restart(qtbot, open_window, tmp_path):
     assert again.chat.composer.entry.toPlainText() == "not sent yet"
     assert titles(again) == ["Something else", "Hi"]
     assert last_answer(again).switcher.label.text() == "2 / 2"
-    assert "tok/s" not in last_answer(again).receipt.text()  # one token only
-    assert "first token" in last_answer(again).receipt.text()
+    assert "first token" in last_answer(again).receipt.text()  # a speed needs two
 
 
 def test_the_question_is_on_disk_before_the_answer_begins(qtbot, open_window, tmp_path):
@@ -509,7 +508,7 @@ def test_an_edit_that_was_not_sent_is_there_again_also_after_a_restart(qtbot, op
     window.chat.last_question().editor.entry.setPlainText("A careful new wording")
     window.chat.new_chat()
     assert window.chat.transcript.messages() == []
-    window._open(first.id)
+    window.sidebar.opened.emit(first.id, None, "")
     assert window.chat.last_question().editor.entry.toPlainText() == "A careful new wording"
     window.quit()
     window = open_window(data_dir=tmp_path)
@@ -570,3 +569,40 @@ def test_the_mouse_learns_when_a_message_was_written(qtbot, open_window):
         last_answer(window).toolTip()
     )
     assert _when(1e300) == _when(-5) == ""
+
+
+# ---------------------------------------------------------------------------- the context
+def test_what_is_typed_and_written_counts_at_once(qtbot, open_window):
+    gate = Gate()
+    window = open_window(FakeEngine(scripts=[["Hello " * 20, gate]]))
+    meter = window.chat.composer.meter
+    qtbot.keyClicks(window.chat.composer.entry, "four words of text")
+    assert meter.label.text() == "about 4 of 512 tokens"
+    qtbot.keyClick(window.chat.composer.entry, Qt.Key.Key_Return)
+    qtbot.waitUntil(gate.reached.is_set)
+    qtbot.waitUntil(lambda: meter.label.text() == "about 34 of 512 tokens")
+    gate.opened.set()
+    wait_until_ready(qtbot, window)
+    assert meter.label.text() == "5 of 512 tokens"
+
+
+def test_too_long_is_said_before_it_is_sent(qtbot, open_window):
+    window = open_window()
+    window.chat.composer.entry.setPlainText("word " * 2000)
+    text = window.chat.composer.meter.label.text()
+    assert text == "Too long: about 2,500 tokens, and the model has room for 512."
+    window.chat.composer.entry.clear()
+    assert window.chat.composer.meter.label.text() == "0 of 512 tokens"
+
+
+def test_a_line_says_from_where_on_messages_are_given_to_the_model(qtbot, open_window):
+    window = open_window()
+    ask(qtbot, window, "One", "Two")
+    receipt = window.chat.conversation.path()[-1].receipt
+    receipt["left_out"] = 2
+    other = window.chat.conversation
+    window.chat.new_chat()
+    window.chat.show_conversation(other)
+    limits = [w.limit is not None and w.limit.isVisible() for w in window.chat.transcript.messages()]
+    assert limits == [False, False, True, False]
+    assert "no longer given" in window.chat.transcript.messages()[2].limit.label.text()

@@ -80,7 +80,7 @@ def test_the_chat_that_answers_is_marked_and_only_it_can_be_stopped(qtbot, windo
     assert composer.button.toolTip() == composer.meter.label.text() == "An answer is being written in another chat"
     window.stop.trigger()
     assert window.host.state is State.ANSWERING
-    window._open(answering.id)
+    window.sidebar.opened.emit(answering.id, None, "")
     assert composer.button.accessibleName() == "Stop"
     qtbot.mouseClick(composer.button, Qt.MouseButton.LeftButton)
     wait_until_ready(qtbot, window)

@@ -1,9 +1,10 @@
 """The files of a model's folder that make its tokenizer and its chat template."""
 
 CONFIG, TEMPLATE, LEGACY_TEMPLATE = "tokenizer_config.json", "chat_template.jinja", "chat_template.json"
-TABLES = (  # any of these is a tokenizer
+SENTENCEPIECE = "tokenizer.model"
+TABLES = (  # any of these is a tokenizer, and the first is what the others are converted to
     "tokenizer.json",
-    "tokenizer.model",
+    SENTENCEPIECE,
     "vocab.json",
     "vocab.txt",
     "spiece.model",

@@ -4,7 +4,7 @@ import contextlib
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -12,10 +12,10 @@ from pkgutil import iter_modules
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import mlx_lm.chat_templates
 import mlx_lm.tool_parsers
 from mlx_lm.tokenizer_utils import TokenizerWrapper, _infer_tool_parser
-from transformers import AutoTokenizer
+from sentencepiece import SentencePieceProcessor
+from transformers import AutoTokenizer, TokenizersBackend
 from transformers.utils import logging
 from transformers.utils.chat_template_utils import (
     _CONTROL_TOKEN_END,
@@ -27,7 +27,7 @@ from transformers.utils.chat_template_utils import (
 from engine.errors import TemplateError, TokenizerError
 from engine.system.documents import check_whole, parsing, read_json
 from engine.text import Text, shown
-from engine.tokens.files import BESIDE, CONFIG, LEGACY_TEMPLATE, TABLES, TEMPLATE
+from engine.tokens.files import BESIDE, CONFIG, LEGACY_TEMPLATE, SENTENCEPIECE, TABLES, TEMPLATE
 from engine.tokens.templates import ChatTemplate, renderer
 
 MODEL_KEYS = ("model_type", "tokenizer_class", "transformers_version")  # of config.json, that decide how it is read
@@ -44,6 +44,12 @@ GET_AGAIN = Text("Get the model again.")
 HARMONY = ("<|channel|>", "<|message|>", "<|return|>", "<|call|>")  # gpt-oss; its <|end|> only ends a channel
 USER, ANSWER, AGAIN = "first question", "first answer", "second question"  # of an example
 MAX_PROBE = 1_000_000  # characters
+PROBES = (  # of a conversion
+    "Today the quick brown fox, playing guitar, jumps over 13 lazy dogs; tomorrow's weather is interesting!",
+    "Hello  world, it's 2 + 2 = 4.",
+    "def f(x):\n\treturn x * 0.5",
+    "naïve 你好 🦙!",
+)
 
 
 class Tokenizer:
@@ -161,10 +167,16 @@ class Tokenizer:
         """The text of tokens; those that stand for nothing have none."""
         known = [i for i in ids if i in self.ids]
         with self._errors():
-            text: str = self.library.decode(
-                known, skip_special_tokens=skip_special_tokens, clean_up_tokenization_spaces=False
-            )
-        return text
+            return self._decode(known, skip_special_tokens)
+
+    @cached_property
+    def _decode(self) -> Callable[[list[int], bool], str]:
+        """The library's decoding, past what transformers looks at each time where that changes nothing."""
+        library = self.library
+        if type(library).decode is TokenizersBackend.decode and type(library)._decode is TokenizersBackend._decode:
+            found: Callable[[list[int], bool], str] = library.backend_tokenizer.decode
+            return found
+        return lambda ids, skip: str(library.decode(ids, skip_special_tokens=skip, clean_up_tokenization_spaces=False))
 
     def _errors(self) -> contextlib.AbstractContextManager[None]:
         return _tokenizer_errors(self.place)
@@ -188,6 +200,7 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer | None:
         copy = Path(name)
         _copy(folder, copy, settings, config)
         tokenizer = _load(folder, copy, settings)
+    _check_conversion(folder, tokenizer)
     template = _template_of(tokenizer, folder)
     if template:
         renderer.warm()
@@ -222,6 +235,22 @@ def _load(folder: Path, copy: Path, settings: Mapping[str, Any]) -> Any:
         raise
     finally:
         logging.set_verbosity(verbosity)
+
+
+def _check_conversion(folder: Path, tokenizer: Any) -> None:
+    """Raise a TokenizerError for a SentencePiece model of which transformers makes another tokenizer."""
+    path = folder / SENTENCEPIECE
+    if (folder / TABLES[0]).is_file() or not path.is_file():
+        return
+    with _tokenizer_errors(folder):
+        model = SentencePieceProcessor(model_file=str(path))
+        same = all(tokenizer.encode(text, add_special_tokens=False) == model.encode(text) for text in PROBES)
+    if not same:
+        raise TokenizerError(
+            "The tokenizer in {path} is of a kind that cannot be converted. Take a conversion of this model that has a "
+            "tokenizer.json.",
+            path=path,
+        )
 
 
 def _check_files(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Tokenizers read from their files: what ends answers, what is text, and that nothing is run."""
 
+import base64
 import json
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import sys
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 from transformers import AutoTokenizer
 
 from engine.errors import TokenizerError
@@ -179,12 +181,11 @@ def test_a_continued_answer_has_the_space_that_belongs_before_its_word(tmp_path)
 
 # ------------------------------------------------------------------------------------------- nothing is run
 HOOKED = """
-import builtins, os, socket, sys
-sys.path.insert(0, os.getcwd())
-from engine.tokens.tokenizer import read_tokenizer
+import builtins, json, sys
+from pathlib import Path
 from engine.settings import GenerationOptions
 from engine.tokens.prompt import Conversation
-from pathlib import Path
+from engine.tokens.tokenizer import read_tokenizer
 seen = []
 def hook(event, arguments):
     if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto", "os.system"):
@@ -195,12 +196,11 @@ def hook(event, arguments):
         seen.append((event, arguments[0]))
 sys.addaudithook(hook)
 builtins.input = lambda *asked: seen.append(("input", asked)) or "y"
-try:
-    tokenizer = read_tokenizer(Path(sys.argv[1]), {config})
-    messages = [{{"role": "user", "content": "Hi"}}]
+messages = [{"role": "user", "content": "Hi"}]
+for folder in map(Path, sys.argv[1:]):
+    sys.path.insert(0, str(folder))
+    tokenizer = read_tokenizer(folder, json.loads((folder / "config.json").read_text()))
     print("tokens", len(Conversation(tokenizer, messages, GenerationOptions()).tokens(messages)) > 0)
-except Exception as error:
-    print(type(error).__name__, error)
 print("seen", seen)
 """
 CODE = "open(__file__ + '.ran', 'w').write('yes')\nclass OddTokenizer: pass\nOddConfig = OddProcessor = OddTokenizer\n"
@@ -209,36 +209,36 @@ MAPS = {
     "AutoConfig": "odd_config.OddConfig",
     "AutoProcessor": "odd_processor.OddProcessor",
 }
+CODED = [  # config.json, and what tokenizer_config.json has beside the usual
+    ({"model_type": "llama"}, {"auto_map": MAPS, "tokenizer_class": "OddTokenizer"}),
+    ({"model_type": "sparsellama", "auto_map": MAPS}, {}),
+    ({"model_type": "odd_", "auto_map": MAPS}, {"auto_map": MAPS["AutoTokenizer"]}),
+    ({"model_type": "llama", "auto_map": {"AutoConfig": "evil/repo--odd_config.OddConfig"}}, {"auto_map": MAPS}),
+    ({"model_type": "mistral"}, {"auto_map": MAPS, "processor_class": "OddProcessor", "tool_parser_type": "odd_x"}),
+    ({"model_type": "llama"}, {"chat_template_type": "odd_template", "tool_parser_type": "..odd_parser"}),
+    ({"model_type": "../odd_"}, {"tokenizer_class": "../odd_tokenizer", "tokenizer_file": "/etc/passwd"}),
+]
 
 
 @pytest.mark.parametrize("offline", ["0", "1"])
-@pytest.mark.parametrize(
-    ("config", "settings"),
-    [
-        ({"model_type": "llama"}, {"auto_map": MAPS, "tokenizer_class": "OddTokenizer"}),
-        ({"model_type": "sparsellama", "auto_map": MAPS}, {}),
-        ({"model_type": "odd_", "auto_map": MAPS}, {"auto_map": MAPS["AutoTokenizer"]}),
-        ({"model_type": "llama", "auto_map": {"AutoConfig": "evil/repo--odd_config.OddConfig"}}, {"auto_map": MAPS}),
-        ({"model_type": "mistral"}, {"auto_map": MAPS, "processor_class": "OddProcessor", "tool_parser_type": "odd_x"}),
-        ({"model_type": "llama"}, {"chat_template_type": "odd_template", "tool_parser_type": "..odd_parser"}),
-        ({"model_type": "../odd_"}, {"tokenizer_class": "../odd_tokenizer", "tokenizer_file": "/etc/passwd"}),
-    ],
-)
-def test_code_of_a_repository_is_never_asked_about_fetched_or_run(tmp_path, config, settings, offline):
-    folder = write_tokenizer_files(tmp_path / "model", tokenizer_of_kind("byte-level"), **settings)
-    (folder / "config.json").write_text(json.dumps(config))
-    for name in ("tokenizer", "config", "processor", "template", "parser", "x"):
-        (folder / f"odd_{name}.py").write_text(CODE)
+def test_code_of_a_repository_is_never_asked_about_fetched_or_run(tmp_path, offline):
+    folders = []
+    for i, (config, more) in enumerate(CODED):
+        folder = write_tokenizer_files(tmp_path / f"model-{i}", tokenizer_of_kind("byte-level"), **more)
+        (folder / "config.json").write_text(json.dumps(config))
+        for name in ("tokenizer", "config", "processor", "template", "parser", "x"):
+            (folder / f"odd_{name}.py").write_text(CODE)
+        folders.append(str(folder))
     run = subprocess.run(
-        [sys.executable, "-c", HOOKED.format(config=config), str(folder)],
+        [sys.executable, "-c", HOOKED, *folders],
         input="y\n" * 9,
         capture_output=True,
         text=True,
         check=True,
         env={"PATH": "", "HOME": str(tmp_path), "HF_HUB_OFFLINE": offline, "HF_ENDPOINT": "http://127.0.0.1:9"},
     )
-    assert run.stdout.splitlines() == ["tokens True", "seen []"], run.stderr
-    assert not list(folder.glob("*.ran"))
+    assert run.stdout.splitlines() == ["tokens True"] * len(CODED) + ["seen []"], run.stderr
+    assert not list(tmp_path.rglob("*.ran"))
 
 
 def test_a_tokenizer_that_is_only_code_is_refused_by_its_name(tmp_path):
@@ -250,6 +250,59 @@ def test_a_tokenizer_that_is_only_code_is_refused_by_its_name(tmp_path):
     with pytest.raises(TokenizerError, match=r"odd_tokenizer\.OddTokenizer\), which Flashbulb does not run"):
         read_tokenizer(folder, {"model_type": "odd"})
     assert not list(folder.glob("*.ran"))
+
+
+# ------------------------------------------------------------------------------------------- other kinds of files
+LLAMAS = {"normalization_rule_name": "identity", "remove_extra_whitespaces": False}  # options of its training
+
+
+def write_sentencepiece(folder, **options):
+    folder.mkdir()
+    (folder / "texts").write_text("\n".join(TEXTS * 20))
+    SentencePieceTrainer.train(
+        input=str(folder / "texts"),
+        model_prefix=str(folder / "tokenizer"),
+        vocab_size=400,
+        model_type="bpe",
+        byte_fallback=True,
+        hard_vocab_limit=False,
+        minloglevel=2,
+        **options,
+    )
+    settings = {"tokenizer_class": "LlamaTokenizer", "bos_token": "<s>", "eos_token": "</s>", "add_bos_token": True}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    return folder
+
+
+@given(st.lists(st.sampled_from(["Do", "you", "like", "", "你好", "🦙", "it's\n\t2+2"]), min_size=1, max_size=8))
+@settings(max_examples=30, deadline=None)
+def test_a_sentencepiece_model_is_converted_to_what_it_is(sentencepiece, words):
+    folder, tokenizer = sentencepiece
+    text = " ".join(word or "x" for word in words)
+    ids = SentencePieceProcessor(model_file=str(folder / "tokenizer.model")).encode(text)
+    assert tokenizer.encode(text) == [tokenizer.wrapper.bos_token_id, *ids]
+    assert tokenizer.decode(ids) == text
+
+
+@pytest.fixture(scope="module")
+def sentencepiece(tmp_path_factory):
+    folder = write_sentencepiece(tmp_path_factory.mktemp("kinds") / "bpe", **LLAMAS)
+    return folder, read_tokenizer(folder, CONFIG)
+
+
+def test_a_sentencepiece_model_that_would_become_another_tokenizer_is_refused(tmp_path):
+    folder = write_sentencepiece(tmp_path / "model", normalization_rule_name="nfkc_cf")  # which lowers letters
+    with pytest.raises(TokenizerError, match=r"tokenizer\.model is of a kind that cannot be converted"):
+        read_tokenizer(folder, CONFIG)
+
+
+def test_a_tiktoken_file_that_needs_its_repositorys_code_is_refused(tmp_path):
+    lines = [base64.b64encode(bytes([byte])).decode() + f" {byte}" for byte in range(256)]
+    (tmp_path / "tiktoken.model").write_text("\n".join(lines))
+    settings = {"tokenizer_class": "TikTokenTokenizer", "auto_map": {"AutoTokenizer": ["kimi.TikTokenTokenizer", None]}}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    with pytest.raises(TokenizerError, match=r"kimi\.TikTokenTokenizer\), which Flashbulb does not run"):
+        read_tokenizer(tmp_path, {"model_type": "kimi_k2"})
 
 
 # --------------------------------------------------------------------------------------------- damaged files

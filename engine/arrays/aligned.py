@@ -1,17 +1,18 @@
 """Preallocated MLX memory that the flash reader writes into."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import mlx.core as mx
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.arrays.dtypes import stored_dtype
+from engine.arrays.dtypes import mlx_dtype
 
 ALIGNMENT = 16384  # direct reads want aligned memory; on macOS they merge only at whole pages
 
 
-class Slab(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Slab:
     """Rows of memory, twice named: `matrix`, an MLX array [rows, row_bytes / item], and `view`, uint8
     [rows, row_bytes], writable.
 
@@ -22,10 +23,23 @@ class Slab(NamedTuple):
     matrix: mx.array
     view: NDArray[np.uint8]
 
+    def seen_as(self, row_bytes: int) -> "Slab":
+        """The same memory in as many rows of `row_bytes` as it has room for."""
+        if row_bytes == self.view.shape[1]:
+            return self
+        rows, width = self.view.size // row_bytes, row_bytes // self.matrix.itemsize
+        matrix = mx.as_strided(self.matrix, (rows, width), (width, 1), 0)
+        mx.eval(matrix)
+        return Slab(matrix, self.view.reshape(-1)[: rows * row_bytes].reshape(rows, row_bytes))
+
+    def some(self, rows: slice) -> "Slab":
+        """Some of the rows, nothing copied."""
+        return Slab(self.matrix[rows], self.view[rows])
+
 
 def aligned_rows(rows: int, row_bytes: int, dtype: str) -> Slab:
     """Zeroed rows that start on a 16 KiB boundary. dtype: safetensors' name."""
-    kind = stored_dtype(dtype)
+    kind = mlx_dtype(dtype)
     width = row_bytes // kind.size
     slack = -(-ALIGNMENT // row_bytes)  # whole rows, so that the array stays two-dimensional
     raw = mx.zeros((max(rows, 1) + slack, width), kind)

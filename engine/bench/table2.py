@@ -35,7 +35,7 @@ from engine.streaming.neurons import AllNeurons, NeuronProduct
 from engine.streaming.overlap import Overlap, Way
 from engine.streaming.passes import Pass, Passes
 from engine.streaming.ring import Order, Ring
-from engine.streaming.source import Source
+from engine.streaming.source import RowSource
 
 TOKENS, RUNS = 8, 3
 TOLERANCE = 0.05  # of the trace's shares from the paper's
@@ -217,7 +217,7 @@ def _stream(bench: Bench, resident: Path, wanted: int) -> tuple[int, int, float]
         file = open_direct(reader, bench.bundles.path, bench.cached)
         ring = Ring(reader, bench.row_bytes, bench.bundles.dtype, PIECE)
         rest = open_direct(reader, resident, bench.cached)
-        layers = [Order(Source(reader, file, place), range(place.neurons)) for place in bench.bundles.layers]
+        layers = [Order(RowSource(reader, file, place), range(place.neurons)) for place in bench.bundles.layers]
         began = perf_counter()
         for i, layer in enumerate(layers):
             for piece in ring.pieces(layer, layers[i + 1 :]) if read < wanted else ():
@@ -312,7 +312,7 @@ def _ffns(bench: Bench, technique: Technique, passes: Passes, reader: Reader, fi
     for i, place in enumerate(bench.bundles.layers):
         capacity = min(place.neurons, int(SPARE * expected * place.neurons) + 64)
         pool = BundlePool(capacity, place.row_bytes, bench.bundles.dtype, place.neurons, technique.hot)
-        source = Source(reader, file, place, 1 if technique.bundling else len(bench.activation.parts))
+        source = RowSource(reader, file, place, 1 if technique.bundling else len(bench.activation.parts))
         layer = LayerBundles(i, source, pool, passes, overlap, ring)
         ffns.append(AllNeurons(layer, NeuronProduct(bench.activation, np.zeros(place.neurons, np.float32)), None))
     return ffns

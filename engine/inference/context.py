@@ -30,10 +30,11 @@ class Context:
                     cache.keys = _longer(cache.keys, cache.offset, rows)
                     cache.values = _longer(cache.values, cache.offset, rows)
 
-    def trim(self, tokens: int) -> None:
-        """Keep the first `tokens` tokens."""
+    def trim(self, tokens: int) -> int:
+        """Keep the first `tokens` tokens. Returns how many."""
         for cache in self.caches:
             cache.trim(cache.offset - tokens)
+        return tokens
 
 
 def _empty(keys: tuple[int, ...], values: tuple[int, ...], dtype: mx.Dtype) -> KVCache:

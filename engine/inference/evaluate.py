@@ -77,6 +77,8 @@ class Activity:
         self._pending.clear()
 
     def write_to(self, evaluation: Evaluation) -> None:
+        if not self._active.any():  # nothing said which neurons were active, as where bundles are experts
+            return
         everyone = self.tokens * self._model.neurons
         evaluation.sparsity = (1 - self._active / everyone).tolist()
         if self.measured_predictor:

@@ -123,8 +123,7 @@ class Generation:
     def _prefill(self, prompt: list[int]) -> tuple:
         """Process what the KV cache does not hold yet; the last token always, its logits are needed."""
         model = self._model
-        kept = common_prefix(model.cached_tokens, prompt[:-1])
-        model.trim(kept)
+        kept = model.trim(common_prefix(model.cached_tokens, prompt[:-1]))
         began = perf_counter()
         logits, current = model.prefill(prompt[kept:], self._cancelled)
         self.summary.prompt_tokens, self.summary.cached_tokens = len(prompt), kept

@@ -6,10 +6,12 @@ from pathlib import Path
 import mlx.core as mx
 
 from engine.errors import PreparedModelError
+from engine.inference.checkpoint import LoadedCheckpoint
 from engine.inference.model import LoadedModel
 from engine.settings import Settings
 from engine.store.installed import folder_of, folders_named
 from engine.store.manifest import PreparedModel
+from engine.store.mlx_folder import MlxFolder, is_mlx_folder
 from engine.system.folders import given_path
 from engine.tokens.templates import renderer
 
@@ -37,11 +39,17 @@ def find(model: str | Path) -> Path:
 
 
 def load(model: str | Path, settings: Settings | None = None) -> LoadedModel:
-    """Load a prepared model. Raises PreparedModelError, BudgetError, ReadError."""
+    """Load a prepared model, or a checkpoint in MLX's format as it is.
+
+    Raises PreparedModelError, CheckpointError, BudgetError, ReadError.
+    """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if not mx.metal.is_available():
         mx.disable_compile()  # on the CPU it would run a C++ compiler before the first token
-    return LoadedModel(PreparedModel.open(find(model)), settings or Settings())
+    folder, settings = find(model), settings or Settings()
+    if is_mlx_folder(folder):
+        return LoadedCheckpoint(MlxFolder.open(folder), settings)
+    return LoadedModel(PreparedModel.open(folder), settings)
 
 
 def release() -> None:

@@ -144,10 +144,12 @@ class LoadedModel:
         overlap.end(perf_counter() - current.began)
         return logits, current
 
-    def trim(self, tokens: int) -> None:
-        """Keep the first `tokens` tokens of the context."""
-        self._context.trim(tokens)
-        del self.cached_tokens[tokens:]
+    def trim(self, tokens: int) -> int:
+        """Keep the first `tokens` tokens of the context, or fewer where there is no way back to just these. Returns how
+        many."""
+        kept = self._context.trim(tokens)
+        del self.cached_tokens[kept:]
+        return kept
 
     def forget(self) -> None:
         """Give up the context and what is in the neuron pools: the next answer is the same whatever came before.
@@ -197,13 +199,18 @@ class LoadedModel:
             )
         self.streaming.passes.advance(len(tokens))
         try:
-            logits = self.network(mx.array([tokens]), self._context.caches, last_only).astype(mx.float32)
-            mx.eval(logits)
+            logits = self._compute(tokens, last_only)
         except BaseException:
             self.streaming.drop()
             self.trim(len(self.cached_tokens))
             raise
         self.cached_tokens += tokens
+        return logits
+
+    def _compute(self, tokens: list[int], last_only: bool) -> mx.array:
+        """Evaluated float32 logits of tokens that are appended to the context."""
+        logits = self.network(mx.array([tokens]), self._context.caches, last_only).astype(mx.float32)
+        mx.eval(logits)
         return logits
 
     def _load(self, weights: dict[str, mx.array]) -> None:

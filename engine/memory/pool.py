@@ -84,6 +84,22 @@ class BundlePool:
         """Bundles in the pool: rows in use, less holes."""
         return self.num_used if self.dense else int(np.count_nonzero(self.pointer[: self.num_used] >= 0))
 
+    @property
+    def holds_all(self) -> bool:
+        """True once every bundle of the layer is in the pool."""
+        return self.num_used >= self.bundles and not self.absent[:-1].any()
+
+    def rows_of(self, bundles: Integers) -> Integers:
+        """The row of each of these bundles, all of which are here."""
+        order = np.argsort(self.pointer[: self.num_used])
+        return order[np.searchsorted(self.pointer[: self.num_used], bundles, sorter=order)]
+
+    def count_uses(self, bundles: Integers, times: Integers, tokens: int) -> None:
+        """Count what so many tokens used at once, as if it had been spread over them evenly."""
+        share = (1 - USE_DECAY**tokens) / (1 - USE_DECAY) / tokens
+        self._fade(tokens)
+        self._uses[bundles] += (self._weight * share * times).astype(np.float32)
+
     def admit(self, active: Integers, window: Window) -> Admission:
         """Make room for a token's active set (sorted int64 ids, at most `capacity`) and forget what left the window.
 
@@ -249,11 +265,14 @@ class BundlePool:
 
     def _count_uses(self, active: Integers) -> None:
         """Older uses fade by what later ones weigh more: nothing but the active bundles is touched."""
-        self._weight /= USE_DECAY
+        self._fade(1)
+        self._uses[active] += self._weight
+
+    def _fade(self, tokens: int) -> None:
+        self._weight /= USE_DECAY**tokens
         if self._weight > MAX_USE_WEIGHT:
             self._uses /= self._weight
             self._weight = 1.0
-        self._uses[active] += self._weight
 
     def _least_used(self, rows: Integers, count: int) -> Integers:
         """`count` of the rows, or all: the least used of a sample that moves on from token to token, where uses are

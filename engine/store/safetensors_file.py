@@ -35,7 +35,7 @@ def open_safetensors(
     with parsing(path, error, cure):
         check_whole(path)
         header, start, total = _read_header(path)
-        metadata = header.pop("__metadata__", {})
+        metadata = header.pop("__metadata__", None) or {}  # MLX writes null where it has nothing to note
         if not isinstance(metadata, dict):
             raise FlawError("its header is no table")
         tensors = {name: _tensor(name, entry, path, start, total) for name, entry in header.items()}

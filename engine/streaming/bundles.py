@@ -1,6 +1,6 @@
 """One layer's bundles: which of them are in memory, and bringing those that are not (paper, section 3)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -102,7 +102,7 @@ class LayerBundles:
         if begun.loading is None:
             yield from self._in_rounds(ids)
         else:
-            yield from self._around_reads(begun.loading)
+            yield from self._around_reads(ids, begun.loading)
         self._count_resident()
 
     def begin(self, ids: Integers) -> bool:
@@ -127,11 +127,32 @@ class LayerBundles:
     def stream(self) -> Iterator[Part]:
         """All of the layer's bundles in file order, those that are pinned from memory, the others through the ring."""
         self.settle()
-        current, first = self.passes.current, self._first
-        current.active[self.layer] = self.source.bundles
-        if first:
+        self.passes.current.active[self.layer] = self.source.bundles
+        if self._first:
             yield self._pooled()
-        for piece in self.ring.pieces(self._remaining(), self._following()):
+        yield from self._through_ring(self._remaining(), self._following())
+
+    def stream_some(self, ids: Integers) -> Iterator[Part]:
+        """The bundles `ids` (sorted), of which a pass needs more than the pool is for: those that are in it, piece by
+        piece, then the others in file order through the ring."""
+        self.settle()
+        self.passes.current.active[self.layer] = len(ids)
+        missing = self.pool.absent[ids]
+        yield from self._pooled_pieces(ids[~missing])
+        yield from self._through_ring(Order(self.source, tuple(ids[missing].tolist())), ())
+
+    def _pooled_pieces(self, ids: Integers) -> Iterator[Part]:
+        """Bundles of the pool, as many rows at once as a piece of the ring has."""
+        rows, size = self.pool.rows_of(ids), self.ring.rows_of(self.source.row_bytes)
+        for first in range(0, self.pool.num_used, size):
+            here = (first <= rows) & (rows < first + size)
+            if here.any():
+                slab = self.pool.slab.some(slice(first, first + size))
+                yield Part(ids[here], slab, rows[here] - first, NO_ROWS)
+
+    def _through_ring(self, wanted: Order, then: Iterable[Order]) -> Iterator[Part]:
+        current = self.passes.current
+        for piece in self.ring.pieces(wanted, then):
             current.read(piece.waited_s, piece.bytes_read, piece.reads)
             current.loaded[self.layer] += len(piece.ids)
             part = Part(as_array(piece.ids), piece.slab, slice(0, len(piece.ids)), NO_ROWS)
@@ -204,19 +225,22 @@ class LayerBundles:
         assert self._begun is not None
         return self._begun
 
-    def _around_reads(self, loading: _Loading) -> Iterator[Part]:
+    def _around_reads(self, ids: Integers, loading: _Loading) -> Iterator[Part]:
         """The part that is in memory already, while the rest is read; then the rest. Or all of it at once."""
-        beside = self.overlap.beside and loading.tickets and len(loading.admission.rows) < self.pool.num_used
+        missing, rows = loading.admission
+        here = self.pool.num_used if self.pool.dense else len(ids)
+        beside = self.overlap.beside and loading.tickets and len(missing) < here
         if beside:
             self._reading = loading
-            yield self._pooled(loading.admission.rows)
+            present = ids if self.pool.dense else np.setdiff1d(ids, missing, assume_unique=True)
+            yield self._pooled(present, rows)
             self._evaluate_readers()  # while flash works
             self._reading = None
         self._finish(loading)
         if beside:
-            yield Part(loading.admission.bundles, self.pool.slab, loading.admission.rows, NO_ROWS)
+            yield Part(missing, self.pool.slab, rows, NO_ROWS)
         elif self.pool.num_used:
-            yield self._pooled()
+            yield self._pooled(ids)
 
     def _in_rounds(self, ids: Integers) -> Iterator[Part]:
         self.passes.current.loaded[self.layer] = 0  # all are read, those as well that were guessed
@@ -224,12 +248,14 @@ class LayerBundles:
             self._evaluate_readers()
             self.pool.clear()
             self._finish(self._load(ids[start : start + self.pool.capacity]))
-            yield self._pooled()
+            yield self._pooled(ids[start : start + self.pool.capacity])
 
-    def _pooled(self, arriving: Integers = NO_ROWS) -> Part:
-        """All that is in the pool."""
-        used = self.pool.num_used
-        return Part(self.pool.pointer[:used], self.pool.slab, slice(0, used), arriving)
+    def _pooled(self, ids: Integers = NO_ROWS, arriving: Integers = NO_ROWS) -> Part:
+        """Bundles in the pool: all of them where rows are dense, as one slice is multiplied soonest; else `ids`."""
+        pool = self.pool
+        if not pool.dense:
+            return Part(ids, pool.slab, pool.rows_of(ids), NO_ROWS)
+        return Part(pool.pointer[: pool.num_used], pool.slab, slice(0, pool.num_used), arriving)
 
     def _load(self, ids: Integers) -> _Loading:
         """Make room for an active set and start reading what is missing."""

@@ -1,30 +1,39 @@
 """Installing: streamed modules in the place of a model's own, before anything is evaluated."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 
 import mlx.core as mx
 import numpy as np
 from mlx.nn.layers.base import Module
+from mlx_lm.models.switch_layers import QuantizedSwitchLinear, SwitchLinear
 from numpy.typing import NDArray
 
+from engine.errors import CheckpointError
 from engine.flash.reader import Reader, ReadFile
 from engine.memory.pool import BundlePool
 from engine.models.activations import Activation
+from engine.models.checkpoint import LazyModel, containers, replace_module
 from engine.settings import Settings
 from engine.sparsity.predictor import Predictor, load_predictors
 from engine.sparsity.selectors import ExactSelection, PredictedSelection, Selector
+from engine.store.layout import SLOT_ALIGNMENT, Layout
 from engine.store.manifest import PREDICTOR, PreparedModel
+from engine.store.stored_tensor import StoredTensor
 from engine.streaming.bundles import LayerBundles
+from engine.streaming.experts import SlotExperts, StreamedExperts
 from engine.streaming.lookahead import LookAhead
 from engine.streaming.neurons import AllNeurons, NeuronProduct, StreamedNeurons
 from engine.streaming.overlap import Overlap
 from engine.streaming.passes import Passes
 from engine.streaming.ring import Ring
-from engine.streaming.source import Source
+from engine.streaming.source import RowSource, SlotSource
 
 Weights = dict[str, mx.array]
+SLOT_DTYPE = "U32"  # of slabs that hold experts: their tensors are views of it
+EXPERT_WINDOW = 1  # tokens
 
 
 @dataclass(frozen=True)
@@ -112,7 +121,7 @@ class Installation:
         ring = Ring(self.reader, max(layer.row_bytes for layer in bundles.layers), bundles.dtype, self.piece_bytes)
         layers: list[LayerBundles] = []
         for i, place in enumerate(bundles.layers):
-            source = Source(self.reader, self.file, place, 1 if settings.bundling else len(bundles.parts))
+            source = RowSource(self.reader, self.file, place, 1 if settings.bundling else len(bundles.parts))
             pool = BundlePool(self.capacities[i], place.row_bytes, bundles.dtype, place.neurons, settings.hot_neurons)
             layers.append(LayerBundles(i, source, pool, passes, overlap, ring, self._pinned, self._look_ahead()))
         for before, after in pairwise(layers):
@@ -166,3 +175,102 @@ class Installation:
 
 def _bias(bias: mx.array | None, neurons: int) -> NDArray[np.float32]:
     return np.zeros(neurons, np.float32) if bias is None else np.array(bias.astype(mx.float32))
+
+
+@dataclass(frozen=True)
+class ExpertContainer:
+    """A container of experts whose tensors lie in files as they are used. path: in the model."""
+
+    path: str
+    module: Module
+    layout: Layout
+
+
+def find_experts(model: LazyModel, stored: Mapping[str, StoredTensor]) -> list[ExpertContainer]:
+    """All containers of a model, in the order in which they are computed. Their tensors leave the model.
+
+    Raises CheckpointError for experts that are not stored as they are used.
+    """
+    found = []
+    for path, module in containers(model.network):
+        layout = Layout.of({name: _stored(model, stored, path, name, array) for name, array in _matrices(module)})
+        SlotExperts(module, layout)
+        found.append(ExpertContainer(path, module, layout))
+    return found
+
+
+def _matrices(container: Module) -> Iterator[tuple[str, mx.array]]:
+    """The tensors of a container that have a share of each expert, by their names in it."""
+    for name, child in container.children().items():
+        if isinstance(child, SwitchLinear | QuantizedSwitchLinear):
+            yield from ((f"{name}.{tensor}", array) for tensor, array in child.parameters().items())
+
+
+def _stored(
+    model: LazyModel, stored: Mapping[str, StoredTensor], path: str, name: str, array: mx.array
+) -> StoredTensor:
+    tensor = stored.get(model.name_of(array) or "")
+    if tensor is None:
+        raise CheckpointError(
+            "The experts of this model are not stored as they are used ({name}), so they cannot be read one by one. "
+            "Prepare the model, or get it in MLX's format.",
+            name=f"{path}.{name}",
+        )
+    return tensor
+
+
+class Probe(Module):
+    """Stands for a container while shapes are looked at, and nothing is computed. chosen: experts of a token."""
+
+    def __init__(self, layout: Layout):
+        super().__init__()
+        *_, last = (tensor for name, tensor in layout.tensors.items() if name.endswith(".weight"))
+        self._width, self.chosen = last.shape[0], 0
+
+    def __call__(self, x: mx.array, indices: mx.array) -> mx.array:
+        self.chosen = indices.shape[-1]
+        return mx.zeros((*indices.shape, self._width), x.dtype)
+
+
+@contextmanager
+def probed(network: Module, experts: Sequence[ExpertContainer]) -> Iterator[list[Probe]]:
+    """Probes in the place of the containers: the network may be called, and its result must not be evaluated."""
+    probes = [Probe(expert.layout) for expert in experts]
+    for expert, probe in zip(experts, probes, strict=True):
+        replace_module(network, expert.path, probe)
+    try:
+        yield probes
+    finally:
+        for expert in experts:
+            replace_module(network, expert.path, expert.module)
+
+
+@dataclass(frozen=True)
+class ExpertInstallation:
+    """Streamed experts for a model of mlx-lm. capacities: slots by container. ring_bytes: of one of its buffers."""
+
+    settings: Settings
+    capacities: Sequence[int]
+    ring_bytes: int
+    reader: Reader
+
+    def install(self, network: Module, experts: Sequence[ExpertContainer]) -> Streaming:
+        """Put them in the place of the model's containers."""
+        passes, overlap = Passes(len(experts), self._window), Overlap(self.settings.overlap)
+        slot_bytes = max((expert.layout.slot_bytes for expert in experts), default=SLOT_ALIGNMENT)
+        ring = Ring(self.reader, slot_bytes, SLOT_DTYPE, self.ring_bytes)
+        files = {path: self.reader.open(path) for path in {p for expert in experts for p in expert.layout.paths}}
+        layers = []
+        for i, expert in enumerate(experts):
+            source = SlotSource(self.reader, files, expert.layout)
+            pool = BundlePool(
+                self.capacities[i], source.row_bytes, SLOT_DTYPE, source.bundles, keep_hot=True, dense=False
+            )
+            layers.append(LayerBundles(i, source, pool, passes, overlap, ring))
+            replace_module(network, expert.path, StreamedExperts(expert.module, expert.layout, layers[-1]))
+        return Streaming(passes, overlap, ring, layers, ())
+
+    @property
+    def _window(self) -> int:
+        """A token of experts is enough, unless another window is asked for: beyond it the most used stay."""
+        return EXPERT_WINDOW if self.settings.window == Settings.window else self.settings.window

@@ -37,17 +37,20 @@ class _Ahead:
     """An order of one buffer that is being read, or has been."""
 
     order: Order
-    buffer: int
-    ticket: Ticket
+    slab: Slab
+    tickets: list[Ticket]
 
 
 class Ring:
-    """Buffers of `buffer_bytes`, at least a row of `row_bytes`. dtype: safetensors' name."""
+    """Buffers of `buffer_bytes`, and of at least one row of `row_bytes`, the largest that is streamed.
+
+    dtype: of the rows, safetensors' name.
+    """
 
     def __init__(self, reader: Reader, row_bytes: int, dtype: str, buffer_bytes: int):
         self._reader = reader
-        self._rows = max(1, buffer_bytes // row_bytes)
-        self._buffers = [aligned_rows(self._rows, row_bytes, dtype) for _ in range(BUFFERS)]
+        self._buffers = [aligned_rows(max(1, buffer_bytes // row_bytes), row_bytes, dtype) for _ in range(BUFFERS)]
+        self._seen: dict[tuple[int, int], Slab] = {}  # by buffer and bytes of a row
         for buffer in self._buffers:
             reader.register(buffer.view)
         self._ahead: deque[_Ahead] = deque()  # in the order in which they will be asked for
@@ -67,17 +70,24 @@ class Ring:
         for _ in own:
             self._fill(upcoming)
             head, began = self._ahead[0], perf_counter()
-            head.ticket.wait()
+            for ticket in head.tickets:
+                ticket.wait()
             waited = perf_counter() - began
             self._ahead.popleft()
-            yield Piece(head.order.ids, self._buffers[head.buffer], waited, head.ticket.bytes, head.ticket.reads)
+            read, reads = sum(t.bytes for t in head.tickets), sum(t.reads for t in head.tickets)
+            yield Piece(head.order.ids, head.slab, waited, read, reads)
+
+    def rows_of(self, row_bytes: int) -> int:
+        """The number of rows of that size that a piece has at most."""
+        return self._buffers[0].view.size // row_bytes
 
     def drop(self) -> None:
         """Give up what is being read ahead."""
-        for ahead in self._ahead:
-            ahead.ticket.cancel()
-        for ahead in self._ahead:
-            ahead.ticket.settle()
+        tickets = [ticket for ahead in self._ahead for ticket in ahead.tickets]
+        for ticket in tickets:
+            ticket.cancel()
+        for ticket in tickets:
+            ticket.settle()
         self._ahead.clear()
 
     def close(self) -> None:
@@ -87,12 +97,19 @@ class Ring:
             self._reader.unregister(buffer.view)
 
     def _cut(self, order: Order) -> Iterator[Order]:
-        for start in range(0, len(order.ids), self._rows):
-            yield Order(order.source, order.ids[start : start + self._rows])
+        rows = self.rows_of(order.source.row_bytes)
+        for start in range(0, len(order.ids), rows):
+            yield Order(order.source, order.ids[start : start + rows])
 
     def _fill(self, upcoming: Iterator[Order]) -> None:
         """Read on into every buffer: who asks for a piece is done with the one before."""
         for order in islice(upcoming, BUFFERS - len(self._ahead)):
-            ticket = order.source.read_in_sequence(order.ids, self._buffers[self._next].view)
-            self._ahead.append(_Ahead(order, self._next, ticket))
+            slab = self._slab(self._next, order.source.row_bytes)
+            self._ahead.append(_Ahead(order, slab, order.source.read_in_sequence(order.ids, slab.view)))
             self._next = (self._next + 1) % BUFFERS
+
+    def _slab(self, buffer: int, row_bytes: int) -> Slab:
+        """A buffer in rows of that size."""
+        if (buffer, row_bytes) not in self._seen:
+            self._seen[buffer, row_bytes] = self._buffers[buffer].seen_as(row_bytes)
+        return self._seen[buffer, row_bytes]

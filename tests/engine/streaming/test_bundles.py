@@ -18,7 +18,7 @@ from engine.streaming.lookahead import LookAhead
 from engine.streaming.overlap import Overlap, Way
 from engine.streaming.passes import Passes
 from engine.streaming.ring import Ring
-from engine.streaming.source import Source
+from engine.streaming.source import RowSource
 
 BUNDLES, WIDTH = 40, 8
 ROW = 4 * 2 * WIDTH
@@ -44,7 +44,7 @@ class Layers:
         self.layers = [
             LayerBundles(
                 i,
-                Source(self.reader, file, place, parts),
+                RowSource(self.reader, file, place, parts),
                 BundlePool(capacity, ROW, "F32", BUNDLES, keep_hot=True),
                 self.passes,
                 self.overlap,

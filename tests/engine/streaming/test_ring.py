@@ -7,7 +7,7 @@ from engine.errors import ReadError
 from engine.flash.reader import open_reader
 from engine.store.bundle_file import BundleFile, BundleWriter
 from engine.streaming.ring import BUFFERS, Order, Ring
-from engine.streaming.source import Source
+from engine.streaming.source import RowSource
 
 NEURONS, WIDTH = (70, 9, 40), 8
 ROW = 4 * 2 * WIDTH
@@ -32,7 +32,7 @@ def orders(path):
     """All bundles of each layer."""
     with open_reader(4, gap=-1) as reader:
         places, file = BundleFile.open(path).layers, reader.open(path)
-        yield [Order(Source(reader, file, place), range(place.neurons)) for place in places]
+        yield [Order(RowSource(reader, file, place), range(place.neurons)) for place in places]
 
 
 @pytest.fixture

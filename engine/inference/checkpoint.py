@@ -1,0 +1,128 @@
+"""A checkpoint in MLX's format, run where it lies: its experts on flash, the rest in memory."""
+
+from collections.abc import Iterator, Sequence
+from threading import Event
+from typing import Any
+
+import mlx.core as mx
+from mlx.utils import tree_flatten
+
+from engine.flash.profile import DriveProfile, profile_path
+from engine.flash.reader import open_reader
+from engine.inference.caches import SnapshotContext
+from engine.inference.model import LoadedModel, reading
+from engine.models.checkpoint import load_lazily
+from engine.planning.checkpoint import CheckpointSizes, ExpertShape, cache_bytes, resident_bytes
+from engine.settings import Settings
+from engine.store.mlx_folder import MlxFolder
+from engine.streaming.install import ExpertContainer, ExpertInstallation, find_experts, probed
+from engine.streaming.passes import Observer, Pass
+from engine.system.allocator import long_lived
+from engine.system.footprint import footprint
+from engine.tokens.tokenizer import read_tokenizer
+
+CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length", "model_max_length")
+
+
+class LoadedCheckpoint(LoadedModel):
+    """As a loaded model, of mlx-lm's own architecture. Where it has no experts, all of it is in memory."""
+
+    def __init__(self, checkpoint: MlxFolder, settings: Settings):
+        self.baseline_bytes = footprint()
+        self.prepared, self.settings, self.name = checkpoint, settings, checkpoint.name
+        lazy = load_lazily(checkpoint.folder)
+        experts = find_experts(lazy, checkpoint.tensors)
+        self.network, config = lazy.network, lazy.config
+        del lazy
+        if not mx.metal.is_available():
+            self.network.set_dtype(mx.float32)  # the CPU's products are exact and fast in nothing else
+        self._config = {**config, **(config.get("text_config") or {})}
+        plan = self._sizes(experts).plan(settings)
+        self.model_bytes = checkpoint.bytes
+        self.flash_bytes = sum(expert.layout.bundles * expert.layout.bundle_bytes for expert in experts)
+        self.context, self.budget, self._chunk = plan.context, plan.budget, plan.chunk
+        mx.set_cache_limit(plan.cache_limit)
+        self.outlook = None
+        profile = DriveProfile.load(profile_path(checkpoint.folder))
+        self.reader = open_reader(*reading(settings, profile, max((e.layout.slot_bytes for e in experts), default=1)))
+        try:
+            installation = ExpertInstallation(settings, self.budget.capacities, plan.ring_bytes, self.reader)
+            self.streaming = installation.install(self.network, experts)
+            self._evaluate_resident()
+            self.tokenizer = read_tokenizer(checkpoint.folder, checkpoint.config)
+        except BaseException:
+            self.reader.close()
+            raise
+        self.cached_tokens: list[int] = []
+        self._next_look = 0.0
+        self._context = SnapshotContext(self.network)
+
+    @property
+    def caches(self) -> list[Any]:
+        """mlx-lm's caches, by layer."""
+        return self._context.caches
+
+    @property
+    def layers(self) -> int:
+        return len(self.streaming.layers)
+
+    @property
+    def neurons(self) -> int:
+        """Experts of a layer."""
+        return max((layer.source.bundles for layer in self.streaming.layers), default=0)
+
+    @property
+    def vocabulary(self) -> int:
+        return int(self._config.get("vocab_size") or 1 << 30)
+
+    @property
+    def _longest_context(self) -> int:
+        return next((int(n) for key in CONTEXT_KEYS if isinstance(n := self._config.get(key), int)), 1 << 20)
+
+    @property
+    def direct_io(self) -> bool:
+        return all(file.direct for layer in self.streaming.layers for file in layer.source.files.values())
+
+    def _sizes(self, experts: Sequence[ExpertContainer]) -> CheckpointSizes:
+        with probed(self.network, experts) as probes:
+            caches = cache_bytes(self.network)
+        shapes = [ExpertShape(expert.layout, probe.chosen) for expert, probe in zip(experts, probes, strict=True)]
+        resident, stored = resident_bytes(self.network), self.prepared.bytes
+        return CheckpointSizes(resident, shapes, caches, self._longest_context, self.vocabulary, stored)
+
+    def prefill(
+        self, tokens: list[int], cancelled: Event | None = None, observer: Observer | None = None
+    ) -> tuple[mx.array, Pass]:
+        """Append tokens to the context, a chunk at a time; each chunk reads an expert once.
+
+        Returns logits [1, tokens, vocabulary], of the last token only unless observed, and the pass that was made.
+        """
+        current = self.streaming.passes.begin(len(tokens), cancelled, observer)
+        if observer is None:
+            for chunk in self._chunks(tokens[:-1]):
+                self._forward(chunk)
+            self._context.snapshot()
+            return self._forward(tokens[-1:]), current
+        return mx.concatenate(
+            [self._forward(chunk, last_only=False) for chunk in self._chunks(tokens)], axis=1
+        ), current
+
+    def _chunks(self, tokens: list[int]) -> Iterator[list[int]]:
+        for start in range(0, len(tokens), self._chunk):
+            yield tokens[start : start + self._chunk]
+
+    def _compute(self, tokens: list[int], last_only: bool) -> mx.array:
+        """Logits of a token, or of all that are wanted; of several otherwise none, only what the caches hold."""
+        self._context.make_room(len(tokens))
+        logits: mx.array = self.network(mx.array([tokens]), cache=self._context.caches).astype(mx.float32)
+        if last_only and len(tokens) > 1:
+            self._context.evaluate()
+        else:
+            mx.eval(logits)
+        self._context.advance(len(tokens))
+        return logits
+
+    def _evaluate_resident(self) -> None:
+        with long_lived():
+            for _, parameter in tree_flatten(self.network.parameters()):  # one by one: no two are there twice at once
+                mx.eval(parameter)

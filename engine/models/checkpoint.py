@@ -1,0 +1,85 @@
+"""mlx-lm's model of a checkpoint's folder, whose weights are known but not read yet."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+from mlx.nn.layers.base import Module
+from mlx_lm.models.switch_layers import SwitchGLU, SwitchMLP
+from mlx_lm.utils import _get_classes, load_model
+
+from engine.errors import CheckpointError, FlashbulbError
+from engine.text import shown
+
+Arrays = dict[int, tuple[str, mx.array]]
+
+
+@dataclass(frozen=True)
+class LazyModel:
+    """network: mlx-lm's own model, built and quantised by mlx-lm, nothing of it evaluated. config: its config.json.
+
+    arrays: the files' tensors with their names, by the ids of the arrays that stand for them.
+    """
+
+    network: Module
+    config: dict[str, Any]
+    arrays: Arrays
+
+    def name_of(self, array: mx.array) -> str | None:
+        """The name in the files of an array that lies there as it is; None for one that mlx-lm computes.
+
+        What mlx-lm takes over unchanged, perhaps under another name, comes out as the same object.
+        """
+        name, stored = self.arrays.get(id(array), (None, None))
+        return name if stored is array else None
+
+
+def load_lazily(folder: Path) -> LazyModel:
+    """The model of a folder. Raises CheckpointError for one that mlx-lm does not know, or whose weights are others."""
+    arrays: Arrays = {}
+
+    def classes(config: dict[str, Any]) -> tuple[Any, Any]:
+        model_class, args_class = _get_classes(config)
+        return lambda args: _noting(model_class(args), arrays), args_class
+
+    try:
+        network, config = load_model(folder, lazy=True, get_model_classes=classes)
+    except FlashbulbError:
+        raise
+    except Exception as error:  # whatever an architecture's own code makes of a config that is not its own
+        raise CheckpointError(
+            "{folder} cannot be loaded: {error}. Download it again, or choose another model.",
+            folder=folder,
+            error=shown(str(error) or type(error).__name__),
+        ) from error
+    return LazyModel(network, config, arrays)
+
+
+def containers(model: Module) -> Iterator[tuple[str, Module]]:
+    """Every container of experts by its path, in the order in which they are computed."""
+    for path, module in reversed(model.named_modules()):  # mlx names the last first
+        if isinstance(module, SwitchGLU | SwitchMLP):
+            yield path, module
+
+
+def replace_module(model: Module, path: str, module: Any) -> None:
+    """Put a module in the place of the one at `path`."""
+    *parents, name = path.split(".")
+    owner: Any = model
+    for parent in parents:
+        owner = owner[int(parent)] if parent.isdigit() else owner[parent]
+    owner[int(name) if name.isdigit() else name] = module
+
+
+def _noting(model: Module, arrays: Arrays) -> Module:
+    """The same model, which notes the arrays that it is given before it renames them."""
+    sanitize = getattr(model, "sanitize", None)
+
+    def noted(weights: dict[str, mx.array]) -> dict[str, mx.array]:
+        arrays.update({id(array): (name, array) for name, array in weights.items()})
+        return sanitize(weights) if sanitize else weights
+
+    model.sanitize = noted
+    return model

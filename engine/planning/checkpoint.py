@@ -1,0 +1,110 @@
+"""The memory that a checkpoint will take that is run as it is, item by item, before anything of it is evaluated."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import mlx.core as mx
+from mlx.nn.layers.base import Module
+from mlx.utils import tree_flatten
+from mlx_lm.models.cache import KVCache, make_prompt_cache
+
+from engine.memory.budget import SHARE_WITHOUT_BUDGET, MemoryBudget, PoolDemand, plan
+from engine.planning.memory import OVERHEAD
+from engine.settings import Settings
+from engine.store.layout import Layout
+from engine.streaming.ring import BUFFERS
+
+USUAL_CONTEXT = 8192  # tokens, where nobody says how many: caches of the longest would take all memory
+MIN_CHUNK, MAX_CHUNK = 128, 4096  # tokens of a prompt that are computed at once
+MAX_PAIRS = 32_767  # of tokens and their experts in one product: beyond it some versions of MLX are wrong on Metal
+FLOAT_BYTES = 4  # of what is computed, at most
+
+
+@dataclass(frozen=True)
+class ExpertShape:
+    """One container. chosen: experts that a token needs. widths: of all its matrices' outputs together."""
+
+    layout: Layout
+    chosen: int
+
+    @property
+    def widths(self) -> int:
+        return sum(tensor.shape[0] for name, tensor in self.layout.tensors.items() if name.endswith(".weight"))
+
+
+@dataclass(frozen=True)
+class CheckpointPlan:
+    """budget: items, and slots by container. chunk: tokens of a prompt that are computed at once. cache_limit,
+    ring_bytes: that MLX may keep, and of one of the ring's buffers."""
+
+    budget: MemoryBudget
+    context: int
+    chunk: int
+    cache_limit: int
+    ring_bytes: int
+
+
+@dataclass(frozen=True)
+class CheckpointSizes:
+    """Sizes of a model whose experts are taken out, and which is not evaluated. cache_bytes: of one token's caches, and
+    of what each further step of tokens adds."""
+
+    resident: int
+    experts: Sequence[ExpertShape]
+    cache_bytes: tuple[int, int]
+    context: int
+    vocabulary: int
+    stored: int
+
+    def plan(self, settings: Settings) -> CheckpointPlan:
+        """Raises BudgetError. The workspace grows only with what is left beyond the smallest budget."""
+        if settings.memory_budget is None:
+            return self._plan(settings, self.stored)
+        frugal = self._plan(settings, 0)
+        return self._plan(settings, settings.memory_budget - frugal.budget.smallest)
+
+    def _plan(self, settings: Settings, roomy: int) -> CheckpointPlan:
+        context = min(self.context, settings.context or USUAL_CONTEXT)
+        slot = max((expert.layout.slot_bytes for expert in self.experts), default=0)
+        ring = max(slot, min(roomy // 16 // BUFFERS, 8 << 20))
+        cache_limit = min(256 << 20, max(4 << 20, roomy // 16))
+        chunk, token = self._chunk(roomy)
+        first, step = self.cache_bytes
+        fixed = {
+            "resident": self.resident,
+            "kv_cache": first + step * (-(-context // KVCache.step)),
+            "workspace": BUFFERS * ring + chunk * token + 4 * FLOAT_BYTES * self.vocabulary + cache_limit + OVERHEAD,
+        }
+        budget = plan(settings.memory_budget, fixed, [_demand(expert) for expert in self.experts], SHARE_WITHOUT_BUDGET)
+        return CheckpointPlan(budget, context, chunk, cache_limit, ring)
+
+    def _chunk(self, roomy: int) -> tuple[int, int]:
+        """Tokens of a prompt at once, and the bytes that one of them takes in the layer that takes most."""
+        token = max((FLOAT_BYTES * expert.chosen * expert.widths for expert in self.experts), default=1 << 16)
+        chosen = max((expert.chosen for expert in self.experts), default=1)
+        most = min(MAX_CHUNK, MAX_PAIRS // chosen)
+        return max(min(MIN_CHUNK, most), min(most, roomy // 16 // token)), token
+
+
+def resident_bytes(network: Module) -> int:
+    """Bytes of all parameters."""
+    return sum(parameter.nbytes for _, parameter in tree_flatten(network.parameters()))
+
+
+def cache_bytes(network: Module) -> tuple[int, int]:
+    """Bytes of all caches after one token, and those that each further step of tokens adds; nothing is evaluated."""
+    one, more = (_bytes_after(network, tokens) for tokens in (1, KVCache.step + 1))
+    return one, more - one
+
+
+def _bytes_after(network: Module, tokens: int) -> int:
+    caches: list[Any] = make_prompt_cache(network)
+    network(mx.zeros((1, tokens), mx.int32), cache=caches)
+    return sum(cache.nbytes for cache in caches)
+
+
+def _demand(expert: ExpertShape) -> PoolDemand:
+    """A pool must hold one token's experts."""
+    layout = expert.layout
+    return PoolDemand(layout.slot_bytes, layout.bundles, min(expert.chosen, layout.bundles), 1.0)

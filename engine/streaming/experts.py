@@ -1,0 +1,120 @@
+"""Experts that stay on flash: the router says which, they are brought, and mlx-lm's own container multiplies them."""
+
+from collections.abc import Iterable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import mlx.core as mx
+import numpy as np
+from mlx.nn.layers.base import Module
+
+from engine.arrays.aligned import Slab
+from engine.memory.pool import Integers
+from engine.store.layout import Layout
+from engine.streaming.bundles import LayerBundles, Part
+
+SORTED_PAIRS = 64  # of tokens and their experts, from which on mlx-lm's containers sort, and Metal copies what it reads
+
+
+class SlotExperts:
+    """An unmodified container of mlx-lm whose matrices are those in slots: indices are slots, not experts.
+
+    layout: the container's tensors, by their names in it (gate_proj.weight).
+    """
+
+    def __init__(self, container: Module, layout: Layout):
+        self._container: Any = container
+        self._layout = layout
+        self._views: WeakKeyDictionary[Slab, dict[str, mx.array]] = WeakKeyDictionary()
+        self._show({})  # what lies on flash is never evaluated as a whole
+
+    def __call__(self, x: mx.array, slots: mx.array, slab: Slab) -> mx.array:
+        """One row for each slot: [..., chosen, width] of x [..., width] and slots [..., chosen]."""
+        if slab not in self._views:
+            self._views[slab] = self._layout.views(slab.matrix)
+        self._show(self._views[slab])
+        try:
+            y: mx.array = self._container(x, slots)
+        finally:
+            self._show({})  # a slab that is given back must not be held here
+        return y
+
+    def _show(self, tensors: dict[str, mx.array]) -> None:
+        """Let the container's linears have these tensors, and no others."""
+        for name in self._layout.tensors:
+            path, tensor = name.rsplit(".", 1)
+            linear = self._container[path]
+            linear.pop(tensor, None)
+            if name in tensors:
+                linear[tensor] = tensors[name]
+
+
+class StreamedExperts(Module):
+    """Takes the place of an mlx-lm container of experts: `experts(x, indices)`, x [..., width], indices
+    [..., chosen]; result [..., chosen, width], as the container's own."""
+
+    def __init__(self, container: Module, layout: Layout, bundles: LayerBundles):
+        super().__init__()
+        self.container = container  # its other children, such as norms, are resident
+        self._bundles, self._in_slots = bundles, SlotExperts(container, layout)
+        self._slots: mx.array | None = None  # by expert, once all are in memory for good
+
+    def __call__(self, x: mx.array, indices: mx.array) -> mx.array:
+        bundles = self._bundles
+        bundles.passes.current.check()
+        if bundles.pool.holds_all:
+            return self._resident(x, indices)
+        self._slots = None
+        ids = np.array(indices).astype(np.int64)  # the layer's one synchronisation
+        needed, counts = np.unique(ids, return_counts=True)
+        if ids.size < SORTED_PAIRS and len(needed) <= bundles.pool.capacity:
+            return self._over(x, ids, bundles.bring(needed))
+        return self._over(x, ids, self._streamed(needed, counts, ids.size // ids.shape[-1]))
+
+    def _resident(self, x: mx.array, indices: mx.array) -> mx.array:
+        """All experts are in memory, and stay there: nothing has to be known about indices now."""
+        pool, current = self._bundles.pool, self._bundles.passes.current
+        if self._slots is None:
+            self._slots = mx.array(pool.rows_of(np.arange(pool.bundles)).astype(np.uint32))
+        current.active[self._bundles.layer] = indices.shape[-1]
+        current.resident[self._bundles.layer] = pool.num_held
+        return self._in_slots(x, self._slots[indices], pool.slab)
+
+    def _streamed(self, needed: Integers, counts: Integers, tokens: int) -> Iterable[Part]:
+        """What a prompt needs, through the ring. Its most used experts stay in the pool: decoding starts warm."""
+        bundles, pool, window = self._bundles, self._bundles.pool, self._bundles.passes.window
+        bundles.settle()
+        hot = np.sort(needed[np.argsort(-counts, kind="stable")[: pool.capacity]])
+        pool.count_uses(needed, counts, tokens)
+        here = hot[~pool.absent[hot]]
+        pool.seed(here, np.full(len(here), window.token), window)
+        for part in bundles.stream_some(needed):
+            yield part
+            kept = part.ids[np.isin(part.ids, hot) & pool.absent[part.ids]]
+            if len(kept):
+                bundles.keep(part, kept, np.full(len(kept), window.token))
+
+    def _over(self, x: mx.array, ids: Integers, parts: Iterable[Part]) -> mx.array:
+        """Every token with each of its experts, part by part, sorted by expert; then in the tokens' own order."""
+        pairs, outputs, whole = [], [], None
+        for part in parts:
+            here = np.flatnonzero(np.isin(ids.reshape(-1), part.ids))
+            if len(here) == ids.size < SORTED_PAIRS:
+                whole = self._multiply(x, ids, part)
+            elif len(here):
+                here = here[np.argsort(ids.reshape(-1)[here], kind="stable")]
+                rows = x.reshape(-1, x.shape[-1])[mx.array(here // ids.shape[-1])]
+                outputs.append(self._multiply(rows, ids.reshape(-1, 1)[here], part))
+                pairs.append(here)
+        if whole is not None:
+            return whole
+        order = np.argsort(np.concatenate(pairs))
+        return mx.concatenate(outputs)[mx.array(order)].reshape(*ids.shape, -1)
+
+    def _multiply(self, x: mx.array, ids: Integers, part: Part) -> mx.array:
+        """[..., chosen, width] of x [..., width] and ids [..., chosen], all of which are in the part."""
+        rows = np.arange(part.rows.start, part.rows.stop) if isinstance(part.rows, slice) else part.rows
+        slots = rows[np.searchsorted(part.ids, ids)]
+        y = self._in_slots(x, mx.array(slots.astype(np.uint32)), part.slab)
+        self._bundles.read_by(y)
+        return y

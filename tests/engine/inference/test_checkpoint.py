@@ -1,0 +1,269 @@
+"""A checkpoint in MLX's format is run where it lies, and gives what mlx-lm computes with all of it in memory."""
+
+import json
+import threading
+
+import mlx.core as mx
+import numpy as np
+import pytest
+
+from engine.errors import BudgetError, CancelledError, CheckpointError
+from engine.inference.load import load
+from engine.settings import Settings
+from tests.helpers.mlx_models import CONFIGS, FORMS, VOCABULARY, InMemory, write_moe
+
+TOKENS = np.random.default_rng(0).integers(0, VOCABULARY, 40).tolist()
+PROMPT = 24
+
+
+def streamed(folder, budget: int | None, **settings) -> np.ndarray:
+    """Logits of the prompt's last token and of every token after it."""
+    model = load(folder, Settings(memory_budget=budget, **settings))
+    try:
+        logits = [model.prefill(TOKENS[:PROMPT])[0][0, -1]]
+        logits += [model.decode(token)[0][0, -1] for token in TOKENS[PROMPT:]]
+        return np.stack([np.array(row) for row in logits])
+    finally:
+        model.close()
+
+
+def budgets(folder) -> list[int]:
+    """The smallest budget, one in the middle, and one with room for everything."""
+    with pytest.raises(BudgetError) as raised:
+        load(folder, Settings(memory_budget=1))
+    smallest = raised.value.smallest
+    pools = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    return [smallest, smallest + pools, smallest + 40 * pools + 40_000_000]
+
+
+def assert_equal(found: np.ndarray, expected: np.ndarray) -> None:
+    spread = expected.max() - expected.min()
+    assert np.abs(found - expected).max() <= 1e-4 * spread
+    assert np.array_equal(found.argmax(-1), expected.argmax(-1))
+
+
+@pytest.mark.parametrize("model_type", list(CONFIGS))
+def test_every_architecture_gives_the_logits_of_mlx_lm(model_type, tmp_path):
+    folder = write_moe(tmp_path / "model", model_type)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    expected = np.array(InMemory(folder).logits(TOKENS))[PROMPT - 1 :]
+    for budget in budgets(folder):
+        assert_equal(streamed(folder, budget), expected)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("form", list(FORMS))
+def test_every_form_of_quantisation_gives_the_logits_of_mlx_lm(form, tmp_path):
+    folder = write_moe(tmp_path / "model", form=FORMS[form], hidden_size=128, moe_intermediate_size=128)
+    expected = np.array(InMemory(folder).logits(TOKENS))[PROMPT - 1 :]
+    for budget in budgets(folder):
+        assert_equal(streamed(folder, budget), expected)
+
+
+@pytest.fixture(scope="module")
+def qwen(tmp_path_factory):
+    """Folder, and mlx-lm's logits of all tokens."""
+    folder = write_moe(tmp_path_factory.mktemp("moe") / "qwen")
+    return folder, np.array(InMemory(folder).logits(TOKENS))
+
+
+@pytest.mark.parametrize("window", [0, 1, 2, 7])
+@pytest.mark.parametrize("overlap", [False, True])
+def test_every_window_and_way_gives_the_same(qwen, window, overlap):
+    folder, expected = qwen
+    for budget in budgets(folder)[:2]:
+        assert_equal(streamed(folder, budget, window=window, overlap=overlap), expected[PROMPT - 1 :])
+
+
+def test_slots_are_not_overwritten_before_who_reads_them_is_computed(qwen):
+    """Tokens whose logits nobody looks at leave graphs that read the slots (experts_on_mlx.md 2.5)."""
+    folder, expected = qwen
+    model = load(folder, Settings(memory_budget=budgets(folder)[0]))
+    try:
+        caches, late = model.caches, []
+        for token in TOKENS:
+            model.streaming.passes.begin()
+            model.streaming.passes.advance(1)
+            late.append(model.network(mx.array([[token]]), cache=caches)[0, 0])
+        assert_equal(np.stack([np.array(row) for row in late]), expected)
+    finally:
+        model.close()
+
+
+def test_all_logits_of_a_prompt_are_there_for_who_measures(qwen):
+    folder, expected = qwen
+    model = load(folder, Settings(memory_budget=budgets(folder)[0]))
+    try:
+        assert_equal(np.array(model.prefill(TOKENS, observer=Watcher())[0][0]), expected)
+    finally:
+        model.close()
+
+
+class Watcher:
+    """Wants all logits, and nothing else."""
+
+    def computed(self, layer, hidden):
+        pass
+
+    def streamed(self, layer, x, neurons, hidden):
+        pass
+
+
+def test_a_token_is_counted(qwen):
+    folder, _ = qwen
+    smallest, _, largest = budgets(folder)
+    model = load(folder, Settings(memory_budget=smallest))
+    try:
+        assert model.budget.capacities == (4, 4, 4)
+        model.prefill(TOKENS[:PROMPT])
+        bundle = model.streaming.layers[0].source.layout.bundle_bytes
+        for token in TOKENS[PROMPT:]:
+            current = model.decode(token)[1]
+            assert current.active == [4, 4, 4]
+            assert current.resident == [4, 4, 4]
+            assert current.bytes_read == sum(current.loaded) * bundle
+    finally:
+        model.close()
+    model = load(folder, Settings(memory_budget=largest))
+    try:
+        assert model.budget.capacities == (16, 16, 16)
+        model.prefill(TOKENS * 2)
+        reads = [model.decode(token)[1].reads for token in TOKENS]
+        assert not any(reads[-8:])
+    finally:
+        model.close()
+
+
+def test_a_prompt_leaves_its_most_used_experts_in_memory(qwen):
+    folder, _ = qwen
+    model = load(folder, Settings(memory_budget=budgets(folder)[1]))
+    try:
+        model.prefill(TOKENS)
+        assert all(layer.pool.num_held == layer.pool.capacity for layer in model.streaming.layers)
+        assert sum(model.decode(TOKENS[0])[1].loaded) < 12
+    finally:
+        model.close()
+
+
+@pytest.mark.parametrize("model_type", ["qwen3_moe", "qwen3_next", "gpt_oss", "granitemoehybrid", "lfm2_moe"])
+def test_going_back_is_as_if_the_rest_had_never_been(model_type, tmp_path):
+    """Regenerating, editing, branching: also where caches rotate or recur, and cannot be trimmed."""
+    folder = write_moe(tmp_path / "model", model_type)
+    expected = np.array(InMemory(folder).logits(TOKENS))
+    model = load(folder, Settings(memory_budget=budgets(folder)[1]))
+    try:
+        for _ in range(2):
+            kept = model.trim(min(len(model.cached_tokens), PROMPT - 1))
+            logits = [np.array(model.prefill(TOKENS[kept:PROMPT])[0][0, -1])]
+            logits += [np.array(model.decode(token)[0][0, -1]) for token in TOKENS[PROMPT:]]
+            assert_equal(np.stack(logits), expected[PROMPT - 1 :])
+        assert model.trim(PROMPT - 1) == PROMPT - 1  # no token of the prompt is computed again
+        assert model.trim(5) in (0, 5)
+    finally:
+        model.close()
+
+
+def test_a_token_that_was_stopped_leaves_the_context_as_it_was(tmp_path):
+    folder = write_moe(tmp_path / "model", "qwen3_next")
+    expected = np.array(InMemory(folder).logits(TOKENS))
+    model = load(folder, Settings(memory_budget=budgets(folder)[0]))
+    try:
+        model.prefill(TOKENS[:PROMPT])
+        stopped = threading.Event()
+        stopped.set()
+        with pytest.raises(CancelledError):
+            model.decode(TOKENS[PROMPT], cancelled=stopped)
+        kept = len(model.cached_tokens)
+        rest = np.array(model.prefill(TOKENS[kept:], observer=Watcher())[0][0])
+        assert_equal(rest, expected[kept:])
+    finally:
+        model.close()
+
+
+def test_nothing_is_copied_to_be_multiplied(tmp_path):
+    # On the CPU, scales that are floats would be converted to float32 with every product.
+    shape = {"hidden_size": 256, "moe_intermediate_size": 256, "num_hidden_layers": 1}
+    folder = write_moe(tmp_path / "model", form=FORMS["mxfp4"], **shape)
+    model = load(folder, Settings(memory_budget=budgets(folder)[2]))
+    try:
+        model.prefill(TOKENS * 2)
+        model.decode(TOKENS[0])
+        mx.reset_peak_memory()
+        before = mx.get_active_memory()
+        model.decode(TOKENS[1])
+        assert mx.get_peak_memory() - before < model.streaming.layers[0].pool.view.nbytes / 4
+    finally:
+        model.close()
+
+
+def test_memory_is_given_back_and_the_answer_goes_on(qwen):
+    folder, expected = qwen
+    model = load(folder, Settings(memory_budget=budgets(folder)[1]))
+    try:
+        logits = [np.array(model.prefill(TOKENS[:PROMPT])[0][0, -1])]
+        for token in TOKENS[PROMPT:]:
+            model.give_back()
+            logits.append(np.array(model.decode(token)[0][0, -1]))
+        assert model.streaming.capacities == model.budget.capacities == (4, 4, 4)
+        assert_equal(np.stack(logits), expected[PROMPT - 1 :])
+    finally:
+        model.close()
+
+
+def test_experts_that_are_stored_otherwise_are_refused_in_a_line(tmp_path):
+    folder = write_moe(tmp_path / "model", form=None)
+    weights = mx.load(str(folder / "model.safetensors"))
+    for name in [name for name in weights if "switch_mlp" in name]:
+        stacked = weights.pop(name)
+        for expert in range(len(stacked)):
+            weights[name.replace("switch_mlp", f"experts.{expert}")] = stacked[expert]
+    mx.save_safetensors(str(folder / "model.safetensors"), weights)
+    with pytest.raises(CheckpointError, match=r"not stored as they are used .*Prepare the model"):
+        load(folder)
+
+
+def test_a_model_without_experts_runs_in_memory(tmp_path):
+    folder = write_moe(tmp_path / "model", num_experts=0, mlp_only_layers=[0, 1, 2])
+    expected = np.array(InMemory(folder).logits(TOKENS))
+    assert_equal(streamed(folder, None), expected[PROMPT - 1 :])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda folder: cut(folder / "model.safetensors"), "cut off"),
+        (lambda folder: lose_a_shard(folder), "lacks"),
+        (lambda folder: configure(folder, model_type="unheard_of"), "unheard_of"),
+        (lambda folder: configure(folder, num_experts=12), "cannot be loaded"),
+        (lambda folder: configure(folder, hidden_size=None), "cannot be loaded"),
+        (lambda folder: (folder / "config.json").write_text("{"), "config.json"),
+        (lambda folder: drop(folder, "model.layers.1.mlp.switch_mlp.up_proj.scales"), "cannot be loaded"),
+    ],
+)
+def test_a_folder_that_is_damaged_is_refused_in_a_line(tmp_path, spoil, said):
+    folder = write_moe(tmp_path / "model")
+    spoil(folder)
+    with pytest.raises(CheckpointError, match=said) as raised:
+        load(folder)
+    assert "\n" not in str(raised.value)
+
+
+def cut(path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def lose_a_shard(folder) -> None:
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
+    index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def configure(folder, **changed) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | changed))
+
+
+def drop(folder, name: str) -> None:
+    weights = mx.load(str(folder / "model.safetensors"))
+    del weights[name]
+    mx.save_safetensors(str(folder / "model.safetensors"), weights)

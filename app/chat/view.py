@@ -44,8 +44,6 @@ class ChatView(QWidget):
         host: EngineHost,
         storage: ConversationKeeper,
         settings: Preferences,
-        *,
-        starter: bool,
         parent: QWidget | None = None,
     ):
         super().__init__(parent)
@@ -56,7 +54,6 @@ class ChatView(QWidget):
         self._job: Job | None = None
         self._notice: Notice | None = None
         self.welcome = Welcome()
-        self.welcome.describe(starter=starter)
         self.transcript = Transcript(self.welcome)
         self.find = FindBar(self.transcript)
         self.composer = Composer()

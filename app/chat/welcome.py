@@ -1,4 +1,6 @@
-"""What an empty conversation shows: what the model is, and ways to begin."""
+"""What an empty conversation shows: which model is there, and ways to begin."""
+
+from functools import partial
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QFont, QHideEvent
@@ -8,8 +10,8 @@ from app.chat.guide import Guide
 from app.widgets.labels import Label
 
 EXAMPLE_WIDTH, EXAMPLE_HEIGHT = 270, 30
-# The starter model knows English only, so these are not translated.
-EXAMPLES = ("Hi, how are you today?", "What do you like to do for fun?", "I just got a puppy!")
+# The starter model knows English only, so its are not translated.
+STARTER_EXAMPLES = ("Hi, how are you today?", "What do you like to do for fun?", "I just got a puppy!")
 
 
 class Welcome(QWidget):
@@ -29,11 +31,11 @@ class Welcome(QWidget):
             label.setAlignment(Qt.AlignmentFlag.AlignCenter)
             layout.addWidget(label)
         layout.addSpacing(14)
-        self.examples = [QPushButton(text) for text in EXAMPLES]
+        self.examples = [QPushButton() for _ in STARTER_EXAMPLES]
         for button in self.examples:
             button.setFixedWidth(EXAMPLE_WIDTH)
             button.setMinimumHeight(EXAMPLE_HEIGHT)
-            button.clicked.connect(self._on_clicked)
+            button.clicked.connect(partial(self._choose, button))
             layout.addWidget(button, 0, Qt.AlignmentFlag.AlignCenter)
         self.guide = Guide()
         row = QHBoxLayout()  # with an alignment instead, wrapped text would not get its height
@@ -43,17 +45,29 @@ class Welcome(QWidget):
         layout.addSpacing(22)
         layout.addLayout(row)
         layout.addStretch(3)
+        self.describe("Flashbulb", False)
 
-    def describe(self, *, starter: bool) -> None:
-        """Say what the model is, as far as we know."""
-        private = self.tr("Nothing leaves this computer.")
-        small = self.tr("A small model trained for small talk. Nothing leaves this computer.")
-        self.about.setText(small if starter else private)
+    def describe(self, model: str, is_starter: bool) -> None:
+        """Name the model that is loaded now, and offer what it can answer."""
+        self.title.setText(model)
+        small_talk = self.tr("A small model for small talk, in English. Nothing leaves this computer.")
+        self.about.setText(small_talk if is_starter else self.tr("Nothing leaves this computer."))
+        examples = STARTER_EXAMPLES if is_starter else self._questions()
+        for button, text in zip(self.examples, examples, strict=True):
+            button.setText(text)
+
+    def _questions(self) -> tuple[str, str, str]:
+        """For a model that knows things, in the window's language."""
+        return (
+            self.tr("Explain how a heat pump works"),
+            self.tr("Suggest three quick dinners"),
+            self.tr("Write a short poem about the sea"),
+        )
 
     def hideEvent(self, event: QHideEvent) -> None:
         if self.isHidden():  # a conversation has begun; not when the whole window is hidden
             self.guide.put_away()
         super().hideEvent(event)
 
-    def _on_clicked(self) -> None:
-        self.chosen.emit(self.sender().text())
+    def _choose(self, button: QPushButton, _checked: bool = False) -> None:
+        self.chosen.emit(button.text())

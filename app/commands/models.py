@@ -6,6 +6,7 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QWidget
 
 from app.host.engine_host import EngineHost
+from app.host.model_info import ModelInfo
 from app.library.known import remember_used
 from app.library.picker import ModelPicker
 from app.library.proof import ProofWindow
@@ -21,6 +22,7 @@ from app.widgets.message_bar import MessageBar
 class ModelCommands(QObject):
     """Between the menus and the host. `window`: the main window; `message`: its place for what is to be said."""
 
+    loaded = Signal(str, bool)  # a model's name, whether it is the starter
     job_changed = Signal(object)  # Job: a download or preparation
 
     def __init__(self, host: EngineHost, settings: Preferences, message: MessageBar, window: QWidget, model: str):
@@ -51,7 +53,8 @@ class ModelCommands(QObject):
         """Load the present model once more, with what the settings say now."""
         self.load(self.model)
 
-    def _on_loaded(self) -> None:
+    def _on_loaded(self, model: ModelInfo) -> None:
+        self.loaded.emit(model.name, self.model == STARTER)
         self.proving = False
         self.starter_line.setVisible(self.model == STARTER)
         self._message.clear()

@@ -8,7 +8,7 @@ from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent, QGuiAppl
 from PySide6.QtWidgets import QApplication, QLineEdit, QMessageBox, QPlainTextEdit, QTextEdit, QWidget
 
 from app.chat.notice import Notice
-from app.chat.welcome import EXAMPLES
+from app.chat.welcome import STARTER_EXAMPLES
 from app.host.engine_host import State
 from engine.errors import PreparedModelError, ReadError
 from tests.helpers.chatting import last_answer, shown_notice, type_and_send, wait_until_ready
@@ -348,7 +348,7 @@ def test_an_example_is_a_question(qtbot, open_window):
     window = open_window(engine)
     qtbot.mouseClick(window.chat.welcome.examples[0], Qt.MouseButton.LeftButton)
     wait_until_ready(qtbot, window)
-    assert engine.asked == [[{"role": "user", "content": EXAMPLES[0]}]]
+    assert engine.asked == [[{"role": "user", "content": STARTER_EXAMPLES[0]}]]
 
 
 def test_the_panel_can_be_hidden(qtbot, open_window):

@@ -7,6 +7,7 @@ from PySide6.QtGui import (
     QHideEvent,
     QPainter,
     QPaintEvent,
+    QShowEvent,
     QTextCursor,
     QWheelEvent,
 )
@@ -130,7 +131,7 @@ class CodeBlock(QWidget):
         self._highlighter.stop()
         super().hideEvent(event)
 
-    def showEvent(self, event) -> None:
+    def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
         if self._closed:
             self._highlighter.start(self.language, self.palette())

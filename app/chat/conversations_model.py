@@ -1,9 +1,9 @@
 """The rows of the sidebar: conversations under their dates, or those that a search found."""
 
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from html import escape
 
-from PySide6.QtCore import QAbstractListModel, QLocale, QModelIndex, QObject, QPersistentModelIndex, Qt, Signal
+from PySide6.QtCore import QAbstractListModel, QDate, QLocale, QModelIndex, QObject, QPersistentModelIndex, Qt, Signal
 
 from app.conversations.conversation import Head
 from app.conversations.plain import plain
@@ -135,7 +135,7 @@ class ConversationsModel(QAbstractListModel):
         if day > today - timedelta(days=30):
             return self.tr("Last thirty days")
         return QLocale().toString(
-            datetime(day.year, day.month, 1), self.tr("MMMM yyyy", "a month, as QLocale writes dates")
+            QDate(day.year, day.month, 1), self.tr("MMMM yyyy", "a month, as QLocale writes dates")
         )
 
 

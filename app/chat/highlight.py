@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from functools import cache
+from typing import Any
 
 from PySide6.QtCore import QObject, QTimer
 from PySide6.QtGui import QColor, QPalette, QTextDocument, QTextLayout
@@ -10,6 +11,7 @@ from PySide6.QtGui import QColor, QPalette, QTextDocument, QTextLayout
 from app.widgets.colours import colours
 
 SLICE_S = 0.004
+Token = tuple[int, Any, str]
 KINDS = (  # the first that fits; the names are Pygments' own
     ("Comment", "code_comment"),
     ("Keyword", "code_keyword"),
@@ -28,7 +30,7 @@ KINDS = (  # the first that fits; the names are Pygments' own
 
 
 @cache
-def lexer_for(language: str):
+def lexer_for(language: str) -> Any:
     """Pygments' lexer for a language's name; None if it knows none."""
     from pygments.lexers import get_lexer_by_name  # here because it takes a while, and many answers have no code
     from pygments.util import ClassNotFound
@@ -39,7 +41,7 @@ def lexer_for(language: str):
         return None
 
 
-def tokens(language: str, code: str) -> Iterator[tuple]:
+def tokens(language: str, code: str) -> Iterator[Token]:
     """Position, kind and text of each of the code's parts; none of a language that nobody knows."""
     if lexer := lexer_for(language):
         yield from lexer.get_tokens_unprocessed(code)
@@ -51,7 +53,7 @@ class Highlighter(QObject):
     def __init__(self, document: QTextDocument, parent: QObject):
         super().__init__(parent)
         self._document = document
-        self._tokens = iter(())
+        self._tokens: Iterator[Token] = iter(())
         self._shades: dict[str, QColor] = {}
         self._spans: list[QTextLayout.FormatRange] = []  # of the line that we are in
         self._block, self._column = document.begin(), 0

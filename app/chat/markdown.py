@@ -170,7 +170,7 @@ class TextView(Ringed, Spanning, QTextBrowser):
         self.anchorClicked.connect(self.link_clicked)
         self.highlighted.connect(self._show_target)
 
-    def loadResource(self, _kind: int, _name: QUrl) -> None:
+    def loadResource(self, _kind: int, _name: QUrl | str) -> None:
         """Nothing: an answer must not make the application read files or the network."""
 
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:

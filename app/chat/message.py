@@ -244,12 +244,11 @@ class Question(MessageWidget):
     def edit(self) -> None:
         """Turn the bubble into a field; Escape turns it back."""
         if not self.editor:
-            self.edit_with(self.message.text)
-            self.editor.entry.setFocus()
+            self.edit_with(self.message.text).entry.setFocus()
 
-    def edit_with(self, text: str) -> None:
+    def edit_with(self, text: str) -> "Editor":
         """Turn the bubble into a field in which this is written already."""
-        self.editor = Editor(text)
+        self.editor = editor = Editor(text)
         self.editor.sent.connect(self._on_sent)
         self.editor.given_up.connect(self.end_edit)
         self.editor.entry.textChanged.connect(self._on_typed)
@@ -259,6 +258,7 @@ class Question(MessageWidget):
         self._bubble.put_in(self.editor)
         self._row.setStretchFactor(self._bubble, 1)
         self.edited.emit(self.message, text)
+        return editor
 
     def end_edit(self) -> None:
         """Back to the bubble."""

@@ -1,6 +1,8 @@
 """The receipt under an answer: what it cost, as one line, in detail, and what would make it faster. No widgets."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from typing import Any
 
 from app.host.engine_host import ModelInfo
 from app.widgets import units
@@ -73,11 +75,11 @@ class Receipt:
             per_token=summary.per_token,
         )
 
-    def to_json(self) -> dict:
+    def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, content: dict) -> "Receipt | None":
+    def from_json(cls, content: Mapping[str, Any]) -> "Receipt | None":
         """None for what is no receipt: it may come from a damaged row, or from another version."""
         kinds = {f.name: type(f.default) if f.name != "per_token" else dict for f in fields(cls)}
         kept = {name: value for name, value in content.items() if _fits(value, kinds.get(name))}

@@ -58,7 +58,7 @@ Segment = Prose | CodeBegins | Code | CodeEnds | TableBegins | Rows | TableEnds
 class Segmenter:
     """Feed it text as it comes; it yields what is certain, and holds back a line that may become something else."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._held = ""
         self._fence = ""  # what closes the code block that we are in
         self._indent = ""

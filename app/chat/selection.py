@@ -38,7 +38,10 @@ MOVES = {  # a key held with Shift, alone and with Control
 FORWARD = (Qt.Key.Key_Right, Qt.Key.Key_Down, Qt.Key.Key_End)
 TextField = QTextEdit | QPlainTextEdit
 Place = tuple[TextField, int]
-Base = QTextEdit if TYPE_CHECKING else object
+if TYPE_CHECKING:
+    Base = QTextEdit
+else:
+    Base = object
 
 
 class Spanning(Base):

@@ -15,4 +15,4 @@ def set_text_size(percent: int) -> None:
     system = QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont)
     code = scaled(system, CODE_FACTOR * percent / 100)
     for name, font in (("TextView", text), ("Entry", text), ("CodeView", code)):
-        QApplication.setFont(font, name)
+        QApplication.setFont(font, name)  # type: ignore[arg-type]  # Qt takes text, whatever is declared

@@ -35,7 +35,7 @@ class UndoBar(QWidget):
     def offer(self, id_: str, title: str) -> None:
         self._id = id_
         text = self.tr("Deleted “{0}”").format(title)
-        room = self.parentWidget().width() - self.button.width() - MARGINS
+        room = (self.parentWidget() or self).width() - self.button.width() - MARGINS
         self.label.setText(elided(self.label.font(), text, room))
         self.label.setToolTip(text)
         self.show()

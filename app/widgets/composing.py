@@ -7,7 +7,10 @@ from PySide6.QtGui import QFocusEvent, QGuiApplication, QInputMethodEvent, QKeyE
 from PySide6.QtWidgets import QApplication, QWidget
 
 ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
-Base = QWidget if TYPE_CHECKING else object
+if TYPE_CHECKING:
+    Base = QWidget
+else:
+    Base = object
 
 
 class Composes(Base):

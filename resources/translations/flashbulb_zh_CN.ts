@@ -2,7 +2,7 @@
 <!DOCTYPE TS>
 <TS version="2.1" language="zh_CN">
 <context>
-    <name />
+    <name></name>
     <message>
         <source>tok/s</source>
         <translation>词元/秒</translation>
@@ -148,11 +148,11 @@
         <translation>关于 Flashbulb</translation>
     </message>
     <message>
-        <source>Flashbulb's icon</source>
+        <source>Flashbulb&apos;s icon</source>
         <translation>Flashbulb 的图标</translation>
     </message>
     <message>
-        <source>Chat with language models larger than memory, on this computer. The model's weights stay on flash; each token reads only the neurons that it needs, as described in “LLM in a flash” (arXiv 2312.11514). Nothing leaves this computer.</source>
+        <source>Chat with language models larger than memory, on this computer. The model&apos;s weights stay on flash; each token reads only the neurons that it needs, as described in “LLM in a flash” (arXiv 2312.11514). Nothing leaves this computer.</source>
         <translation>在这台电脑上与比内存更大的语言模型对话。模型权重留在闪存中，每个词元只读取它需要的神经元，方法见论文“LLM in a flash”（arXiv 2312.11514）。任何内容都不会离开这台电脑。</translation>
     </message>
     <message>
@@ -326,7 +326,7 @@
         <translation>池中</translation>
     </message>
     <message>
-        <source>The share of each layer's neurons that was active, layer by layer from top to bottom, for the last 60 tokens. Below, as shares of all neurons: active for a token, read from flash for it, held in the neuron pool. Hit rate: the share of active neurons that was in the pool already. Means over these tokens.</source>
+        <source>The share of each layer&apos;s neurons that was active, layer by layer from top to bottom, for the last 60 tokens. Below, as shares of all neurons: active for a token, read from flash for it, held in the neuron pool. Hit rate: the share of active neurons that was in the pool already. Means over these tokens.</source>
         <translation>最近 60 个词元中，各层被激活的神经元占比，自上而下逐层排列。下方为占全部神经元的比例：每个词元激活的、为它从闪存读取的、神经元池中保有的。命中率：激活的神经元中已在池内的比例。均为这些词元的平均值。</translation>
     </message>
     <message numerus="yes">
@@ -448,7 +448,7 @@
         <translation>{0} 中的模型是 {1} 格式，Flashbulb 无法读取。它需要 config.json 和 .safetensors 文件。</translation>
     </message>
     <message>
-        <source>{0} is not a model's folder. It needs config.json and .safetensors or .bin files.</source>
+        <source>{0} is not a model&apos;s folder. It needs config.json and .safetensors or .bin files.</source>
         <translation>{0} 不是模型文件夹。其中需要有 config.json 和 .safetensors 或 .bin 文件。</translation>
     </message>
     <message>
@@ -496,7 +496,7 @@
         <translation>使用 {1} 内存时约每秒 {0} 个词元</translation>
     </message>
     <message>
-        <source>Drop a model's folder here</source>
+        <source>Drop a model&apos;s folder here</source>
         <translation>将模型的文件夹拖放到此处</translation>
     </message>
     <message>
@@ -564,7 +564,7 @@
         <translation>Flashbulb 自身：窗口、Python 和 MLX</translation>
     </message>
     <message>
-        <source>Memory that this application uses now, measured by the operating system, and the parts that it is made of. The model's parts are at most as large as planned for its memory budget.</source>
+        <source>Memory that this application uses now, measured by the operating system, and the parts that it is made of. The model&apos;s parts are at most as large as planned for its memory budget.</source>
         <translation>本应用目前使用的内存（由操作系统测得）及其各部分。模型各部分不会超过为其内存预算计划的大小。</translation>
     </message>
     <message>
@@ -604,11 +604,11 @@
         <translation>每个词都用到整个模型；其中 {0} 已在内存中。</translation>
     </message>
     <message>
-        <source>Each word uses {0} of the model's neurons; all of those were already in memory.</source>
+        <source>Each word uses {0} of the model&apos;s neurons; all of those were already in memory.</source>
         <translation>每个词用到模型 {0} 的神经元；它们全部已在内存中。</translation>
     </message>
     <message>
-        <source>Each word uses {0} of the model's neurons; {1} of those were already in memory.</source>
+        <source>Each word uses {0} of the model&apos;s neurons; {1} of those were already in memory.</source>
         <translation>每个词用到模型 {0} 的神经元；其中 {1} 已在内存中。</translation>
     </message>
     <message>
@@ -644,7 +644,7 @@
         <translation>词元用到的神经元中，已在内存里的</translation>
     </message>
     <message>
-        <source>fullest colour: {0} of a layer's neurons</source>
+        <source>fullest colour: {0} of a layer&apos;s neurons</source>
         <translation>最深的颜色：一层神经元的 {0}</translation>
     </message>
     <message>
@@ -845,7 +845,7 @@
         <translation>，即将用满</translation>
     </message>
     <message>
-        <source>How much of the model's context this conversation takes. When it is full, the oldest messages are no longer given to the model; they stay in the conversation.</source>
+        <source>How much of the model&apos;s context this conversation takes. When it is full, the oldest messages are no longer given to the model; they stay in the conversation.</source>
         <translation>此对话占用模型上下文的多少。用满后，最早的消息不再提供给模型，但仍保留在对话中。</translation>
     </message>
     <message>
@@ -1241,7 +1241,7 @@
         <translation>这里没有这个名字的模型。粘贴“所有者/名称”可从 Hub 获取。</translation>
     </message>
     <message>
-        <source>Add a Model's Folder</source>
+        <source>Add a Model&apos;s Folder</source>
         <translation>添加模型文件夹</translation>
     </message>
     <message numerus="yes">
@@ -1719,7 +1719,7 @@
 <context>
     <name>ModelCommands</name>
     <message>
-        <source>Add a Model's Folder</source>
+        <source>Add a Model&apos;s Folder</source>
         <translation>添加模型文件夹</translation>
     </message>
     <message>
@@ -2130,7 +2130,7 @@
         <translation>在全部 {0} 个位置上，精确选择与全部神经元选出的词元都相同；分数只有舍入误差。</translation>
     </message>
     <message>
-        <source>Exact selection chooses the same token as all neurons at {0} of {1} places. That should not be: verify the model's files.</source>
+        <source>Exact selection chooses the same token as all neurons at {0} of {1} places. That should not be: verify the model&apos;s files.</source>
         <translation>在 {1} 个位置中，精确选择只有 {0} 与全部神经元选出相同的词元。这不应发生：请校验模型文件。</translation>
     </message>
     <message>
@@ -2315,7 +2315,7 @@
         <translation>正在使用来自 {0} 的令牌。</translation>
     </message>
     <message>
-        <source>Only for gated and private models. It is kept in the system's keychain and sent to nobody but the Hub.</source>
+        <source>Only for gated and private models. It is kept in the system&apos;s keychain and sent to nobody but the Hub.</source>
         <translation>仅用于受限和私有模型。它保存在系统钥匙串中，只会发送给 Hub。</translation>
     </message>
 </context>
@@ -2375,10 +2375,6 @@
         <translation>任何内容都不会离开这台电脑。</translation>
     </message>
     <message>
-        <source>A small model trained for small talk. Nothing leaves this computer.</source>
-        <translation>一个为日常闲聊训练的小模型。任何内容都不会离开这台电脑。</translation>
-    </message>
-<message>
         <source>A small model for small talk, in English. Nothing leaves this computer.</source>
         <translation>一个只会用英语闲聊的小模型。一切都留在这台电脑上。</translation>
     </message>
@@ -2418,7 +2414,7 @@
         <translation>面向手机的小模型。英语和中文。</translation>
     </message>
     <message>
-        <source>Adept's model of 2023, which reads long texts. English.</source>
+        <source>Adept&apos;s model of 2023, which reads long texts. English.</source>
         <translation>Adept 于 2023 年发布的模型，能读较长的文本。英语。</translation>
     </message>
     <message>
@@ -2426,7 +2422,7 @@
         <translation>另一个 Flashbulb {doing}。请等它完成，或将其停止。</translation>
     </message>
     <message>
-        <source>Arcee's chat model of 2025, for everyday questions and tasks.</source>
+        <source>Arcee&apos;s chat model of 2025, for everyday questions and tasks.</source>
         <translation>Arcee 于 2025 年发布的聊天模型，适合日常问题和任务。</translation>
     </message>
     <message>
@@ -2458,12 +2454,12 @@
         <translation>用 ReLU 继续训练的 Falcon 40B。用于续写文本。英语和欧洲语言。</translation>
     </message>
     <message>
-        <source>Get the same model in MLX's form (safetensors).</source>
-        <translation type="unfinished" />
+        <source>Get the same model in MLX&apos;s form (safetensors).</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>How fast this model would be is not known: it streams no neurons.</source>
-        <translation type="unfinished" />
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Llama 2, trained on with ReLU. It continues a text and does not answer questions. English.</source>
@@ -2474,19 +2470,19 @@
         <translation>经过训练、十分之九的神经元都用不到的 Llama 2。用于续写文本。英语。</translation>
     </message>
     <message>
-        <source>Meta's models of 2022, in eight sizes. They continue a text and do not answer questions. English.</source>
+        <source>Meta&apos;s models of 2022, in eight sizes. They continue a text and do not answer questions. English.</source>
         <translation>Meta 于 2022 年发布的模型，共八种大小。用于续写文本，不回答问题。英语。</translation>
     </message>
     <message>
         <source>Models of type {model_type} are not supported.</source>
-        <translation type="unfinished" />
+        <translation type="unfinished"></translation>
     </message>
     <message>
-        <source>NVIDIA's model, cut down from a larger one. It continues a text. English.</source>
+        <source>NVIDIA&apos;s model, cut down from a larger one. It continues a text. English.</source>
         <translation>NVIDIA 从更大的模型精简而来的模型。用于续写文本。英语。</translation>
     </message>
     <message>
-        <source>NVIDIA's small chat model, for role play and questions about a text. English.</source>
+        <source>NVIDIA&apos;s small chat model, for role play and questions about a text. English.</source>
         <translation>NVIDIA 的小型聊天模型，适合角色扮演和针对文本的提问。英语。</translation>
     </message>
     <message>
@@ -2550,7 +2546,7 @@
         <translation>缺少本机闪存读取器。请重新安装 Flashbulb。</translation>
     </message>
     <message>
-        <source>The prompt has {tokens} tokens, and this model's context holds {context} together with the answer. Shorten it.</source>
+        <source>The prompt has {tokens} tokens, and this model&apos;s context holds {context} together with the answer. Shorten it.</source>
         <translation>提示词有 {tokens} 个词元，而此模型的上下文连同回答只能容纳 {context} 个。请缩短提示词。</translation>
     </message>
     <message>
@@ -2558,15 +2554,15 @@
         <translation>提示词为空：请先写些内容。</translation>
     </message>
     <message>
-        <source>The report's plots need matplotlib: `pip install flashbulb[bench]`.</source>
+        <source>The report&apos;s plots need matplotlib: `pip install flashbulb[bench]`.</source>
         <translation>报告中的图表需要 matplotlib：`pip install flashbulb[bench]`。</translation>
     </message>
     <message>
-        <source>The tokenizer in {folder} makes token {token}, but the model has only {size}: it is another model's. Download the checkpoint again.</source>
+        <source>The tokenizer in {folder} makes token {token}, but the model has only {size}: it is another model&apos;s. Download the checkpoint again.</source>
         <translation>{folder} 中的分词器会产生词元 {token}，而模型只有 {size} 个词元：它属于另一个模型。请重新下载检查点。</translation>
     </message>
     <message>
-        <source>The trace's {name} share is {share}, the paper's {paper}.</source>
+        <source>The trace&apos;s {name} share is {share}, the paper&apos;s {paper}.</source>
         <translation>记录中 {name} 的占比为 {share}，论文中为 {paper}。</translation>
     </message>
     <message>
@@ -2598,11 +2594,11 @@
         <translation>此模型缩放旋转位置编码的方式不受支持：{scaling}。支持：{scalings}，且不含 attention_factor。</translation>
     </message>
     <message>
-        <source>This model's FFN uses {activation}, which leaves no neuron exactly zero, so nothing could stay on flash. A model with ReLU activations is needed: a {model_type} one with {key} {activations}, as relufied models such as ReluLLaMA and ProSparse have.</source>
+        <source>This model&apos;s FFN uses {activation}, which leaves no neuron exactly zero, so nothing could stay on flash. A model with ReLU activations is needed: a {model_type} one with {key} {activations}, as relufied models such as ReluLLaMA and ProSparse have.</source>
         <translation>此模型的 FFN 使用 {activation}，它不会让任何神经元恰好为零，因此没有权重可以留在闪存中。需要使用 ReLU 激活的模型：即 {key} 为 {activations} 的 {model_type} 模型，例如经 ReLU 化的 ReluLLaMA 和 ProSparse。</translation>
     </message>
     <message>
-        <source>This model's gated FFN has biases (mlp_bias), and bundles of gate, up and down are streamed without. A model with mlp_bias false is needed.</source>
+        <source>This model&apos;s gated FFN has biases (mlp_bias), and bundles of gate, up and down are streamed without. A model with mlp_bias false is needed.</source>
         <translation>此模型的门控 FFN 带有偏置（mlp_bias），而 gate、up、down 的捆绑数据在流式读取时不含偏置。需要 mlp_bias 为 false 的模型。</translation>
     </message>
     <message>
@@ -2615,7 +2611,7 @@
     </message>
     <message>
         <source>a row of {name} is no number of whole blocks</source>
-        <translation type="unfinished" />
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>a shape has the length {length}</source>
@@ -2659,11 +2655,11 @@
     </message>
     <message>
         <source>config.json has {value} for {key}, which no model has.</source>
-        <translation type="unfinished" />
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>config.json is no table of plain values: {error}</source>
-        <translation type="unfinished" />
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>embedding the calibration text</source>
@@ -2675,11 +2671,11 @@
     </message>
     <message>
         <source>it counts {count} things, more than it could hold</source>
-        <translation type="unfinished" />
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>it does not begin as a GGUF file does</source>
-        <translation type="unfinished" />
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>it does not end as a zip archive does</source>
@@ -2687,7 +2683,7 @@
     </message>
     <message>
         <source>it does not say {name}</source>
-        <translation type="unfinished" />
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>it holds no table of tensors</source>
@@ -2707,11 +2703,11 @@
     </message>
     <message>
         <source>it is cut off: {name} lies behind its end</source>
-        <translation type="unfinished" />
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>it is of version {version} of its format, and only 2 and 3 are read</source>
-        <translation type="unfinished" />
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>it is shorter than a header</source>
@@ -2731,7 +2727,7 @@
     </message>
     <message>
         <source>its alignment is {alignment}</source>
-        <translation type="unfinished" />
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>its directory ends too early</source>
@@ -2771,7 +2767,7 @@
     </message>
     <message>
         <source>its {name} is no number</source>
-        <translation type="unfinished" />
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>kv cache</source>
@@ -2963,11 +2959,11 @@
     </message>
     <message>
         <source>{name} has a value of no known type</source>
-        <translation type="unfinished" />
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>{name} has items of no known type</source>
-        <translation type="unfinished" />
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>{name} has no tokenizer: give it token ids with --tokens.</source>
@@ -2979,7 +2975,7 @@
     </message>
     <message>
         <source>{name} has {axes} axes</source>
-        <translation type="unfinished" />
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>{name} has {bytes} bytes where its shape needs {needed}</source>
@@ -2990,7 +2986,7 @@
         <translation>{name} 有 {count} 份捆绑数据，而其他的有 {bundles} 份</translation>
     </message>
     <message>
-        <source>{name} has {size} tokens and was given token {token}: its tokenizer is another model's. Download and prepare the model again.</source>
+        <source>{name} has {size} tokens and was given token {token}: its tokenizer is another model&apos;s. Download and prepare the model again.</source>
         <translation>{name} 有 {size} 个词元，却收到了词元 {token}：它的分词器属于另一个模型。请重新下载并准备该模型。</translation>
     </message>
     <message>
@@ -3011,7 +3007,7 @@
     </message>
     <message>
         <source>{name} is quantised in a way (type {kind}) that is not read here</source>
-        <translation type="unfinished" />
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>{name} lies outside the file</source>
@@ -3039,7 +3035,7 @@
     </message>
     <message>
         <source>{out} exists already. Choose another folder.</source>
-        <translation type="unfinished" />
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>{out} exists and is not empty. Give a new folder.</source>
@@ -3055,7 +3051,7 @@
     </message>
     <message>
         <source>{path} cannot be read: {name} does not have the rows of {heads} heads. {cure}</source>
-        <translation type="unfinished" />
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>{path} cannot be read: {reason}.</source>
@@ -3083,7 +3079,7 @@
     </message>
     <message>
         <source>{path} has weights of the type {type}, which MLX has no form for. Get the model in another quantisation, such as Q4_K_M or Q8_0.</source>
-        <translation type="unfinished" />
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>{path} has {size} bytes instead of {expected}: it is not whole. {again}</source>
@@ -3094,8 +3090,8 @@
         <translation>{path} 有 {size} 字节，而其文件头标明 {end} 字节：它被截断或更改过。请重新准备或下载此模型。</translation>
     </message>
     <message>
-        <source>{path} holds a model of the architecture {name}, which cannot be taken from GGUF yet. Get the same model in MLX's form (safetensors).</source>
-        <translation type="unfinished" />
+        <source>{path} holds a model of the architecture {name}, which cannot be taken from GGUF yet. Get the same model in MLX&apos;s form (safetensors).</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>{path} holds no text.</source>
@@ -3106,8 +3102,8 @@
         <translation>{path} 中有另一分片也有的内容：{twice}。</translation>
     </message>
     <message>
-        <source>{path} holds {name}, which models of its architecture do not have here. Get the same model in MLX's form (safetensors).</source>
-        <translation type="unfinished" />
+        <source>{path} holds {name}, which models of its architecture do not have here. Get the same model in MLX&apos;s form (safetensors).</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>{path} is damaged ({error}). Delete it and run the report again.</source>
@@ -3126,7 +3122,7 @@
         <translation>{path} 不是适用于此模型的预测器：需要 fc1.weight [rank, {width}] 和 fc2.weight [{neurons}, rank]。</translation>
     </message>
     <message>
-        <source>{path} was changed or damaged: its checksum is not the manifest's. {again}</source>
+        <source>{path} was changed or damaged: its checksum is not the manifest&apos;s. {again}</source>
         <translation>{path} 被更改或已损坏：校验和与清单不符。{again}</translation>
     </message>
     <message>
@@ -3146,7 +3142,7 @@
         <translation>{repo} 中没有 Flashbulb 能读取的权重：model.safetensors 或 pytorch_model.bin，或其分片。</translation>
     </message>
     <message>
-        <source>{repo} is gated: its authors ask you to accept their terms. Do so on {page} and then give Flashbulb your token: in HF_TOKEN, by `hf auth login`, or in the system's keychain by `keyring set {keyring}`.</source>
+        <source>{repo} is gated: its authors ask you to accept their terms. Do so on {page} and then give Flashbulb your token: in HF_TOKEN, by `hf auth login`, or in the system&apos;s keychain by `keyring set {keyring}`.</source>
         <translation>{repo} 需获授权：作者要求你接受其条款。请在 {page} 上接受，然后将令牌提供给 Flashbulb：通过 HF_TOKEN、`hf auth login`，或用 `keyring set {keyring}` 存入系统钥匙串。</translation>
     </message>
     <message>
@@ -3154,7 +3150,7 @@
         <translation>{repo} 需获授权：作者要求你接受其条款。请用所用令牌的账户在 {page} 上接受；如果由作者人工审批，请等待答复。</translation>
     </message>
     <message>
-        <source>{repo} is no repository's name. Names look like facebook/opt-125m.</source>
+        <source>{repo} is no repository&apos;s name. Names look like facebook/opt-125m.</source>
         <translation>{repo} 不是仓库名称。名称形如 facebook/opt-125m。</translation>
     </message>
     <message>
@@ -3162,7 +3158,7 @@
         <translation>磁盘上没有 {repo}。`flashbulb models` 会列出已有的模型。</translation>
     </message>
     <message>
-        <source>{repo} needs {needed} of disk to be downloaded and prepared, and {folder} has {free} free. Make room for {lacking}, or name another disk's folder in FLASHBULB_MODELS.</source>
+        <source>{repo} needs {needed} of disk to be downloaded and prepared, and {folder} has {free} free. Make room for {lacking}, or name another disk&apos;s folder in FLASHBULB_MODELS.</source>
         <translation>下载并准备 {repo} 需要 {needed} 磁盘空间，而 {folder} 可用 {free}。请腾出 {lacking}，或在 FLASHBULB_MODELS 中指定其他磁盘上的文件夹。</translation>
     </message>
     <message>
@@ -3290,7 +3286,7 @@
         <translation>压缩的权重</translation>
     </message>
     <message>
-        <source>the shape or the dtype of {name} is no layer's</source>
+        <source>the shape or the dtype of {name} is no layer&apos;s</source>
         <translation>{name} 的形状或数据类型不是一层的</translation>
     </message>
     <message>
@@ -3310,7 +3306,7 @@
         <translation>缺少 {path}。{cure}</translation>
     </message>
     <message>
-        <source>The system's keychain cannot be used ({kind}). Give the token in HF_TOKEN instead.</source>
+        <source>The system&apos;s keychain cannot be used ({kind}). Give the token in HF_TOKEN instead.</source>
         <translation>无法使用系统钥匙串（{kind}）。请改用 HF_TOKEN 提供令牌。</translation>
     </message>
     <message>
@@ -3330,7 +3326,7 @@
         <translation>代理以无法还原的方式压缩了文件（{packing}）</translation>
     </message>
     <message>
-        <source>huggingface-hub's login</source>
+        <source>huggingface-hub&apos;s login</source>
         <translation>huggingface-hub 的登录</translation>
     </message>
     <message>
@@ -3346,7 +3342,7 @@
         <translation>它不是 HTTP，或没有指向任何地方</translation>
     </message>
     <message>
-        <source>it is not what the Hub's interface promises</source>
+        <source>it is not what the Hub&apos;s interface promises</source>
         <translation>它不符合 Hub 接口的约定</translation>
     </message>
     <message>
@@ -3386,7 +3382,7 @@
         <translation>{variable} 不是网址。请写成 https://host。</translation>
     </message>
     <message>
-        <source>the system's keychain</source>
+        <source>the system&apos;s keychain</source>
         <translation>系统钥匙串</translation>
     </message>
     <message>
@@ -3454,7 +3450,7 @@
         <translation>{place} 中的聊天模板出错：{reason}。</translation>
     </message>
     <message>
-        <source>The prompt has {characters} characters, and this model's context holds {context} tokens together with the answer. Shorten it.</source>
+        <source>The prompt has {characters} characters, and this model&apos;s context holds {context} tokens together with the answer. Shorten it.</source>
         <translation>提示有 {characters} 个字符，而此模型的上下文连同回答一共可容纳 {context} 个词元。请缩短提示。</translation>
     </message>
     <message>
@@ -3514,7 +3510,7 @@
         <translation>{path} 中的分词器属于无法转换的类型。请使用该模型带有 tokenizer.json 的转换版本。</translation>
     </message>
     <message>
-        <source>The experts of this model are not stored as they are used ({name}), so they cannot be read one by one. Prepare the model, or get it in MLX's format.</source>
+        <source>The experts of this model are not stored as they are used ({name}), so they cannot be read one by one. Prepare the model, or get it in MLX&apos;s format.</source>
         <translation>此模型的专家并非按使用时的形式存储（{name}），因此无法逐个读取。请先准备该模型，或获取 MLX 格式的版本。</translation>
     </message>
     <message>

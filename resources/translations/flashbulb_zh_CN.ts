@@ -3525,5 +3525,25 @@
         <source>{folder} lacks {file}, a part of its weights. {cure}</source>
         <translation>{folder} 缺少 {file}，它是权重的一部分。{cure}</translation>
     </message>
+    <message>
+        <source>The model takes {needed}, and {free} are free on the disk of {folder}. Make room and try again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{folder} cannot be converted: {name} is laid out in a way that is not known. Get it in MLX&apos;s form.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{folder} has no weights in safetensors. Download the model in that form.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{folder} is in MLX&apos;s form already: it runs as it is.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{folder} lacks {count} of the model&apos;s tensors, among them {name}. Download the model again.</source>
+        <translation type="unfinished"></translation>
+    </message>
 </context>
 </TS>

@@ -205,6 +205,23 @@ def prepared(
     return row(repo, entry, size, verdict, folder=folder, added=added, chat=chat, **about)
 
 
+def search(words: str) -> list[Row]:
+    """The Hub's models whose names hold `words`; what runs here is to be looked up. Raises HubError."""
+    from engine.library.hub import search
+
+    return [of_found(found) for found in search(words)]
+
+
+def of_found(found: Any) -> Row:
+    """A row for what the Hub's search found (engine.library.hub.Found)."""
+    entry = {"kind": found.kind, "licence": found.licence, "gated": found.gated}
+    if found.supported:
+        return row(found.repo, entry, 0, Verdict(Kind.STREAMS, 0))
+    size = weight_bytes({"parameters": found.parameters or 0}) or 1
+    refused = tr("its architecture is {0}").format(found.model_type) if found.model_type else ""
+    return row(found.repo, entry, size, Verdict(Kind.UNSUPPORTED, 0), refused=refused)
+
+
 def for_repository(repo: str) -> Row:
     """A row for a repository that the catalogue does not know: nothing is known of its size yet."""
     return row(repo, None, 0, Verdict(Kind.STREAMS, 0))
@@ -317,7 +334,9 @@ def _judged(
 ) -> Verdict:
     from engine.planning.estimate import estimate
 
-    within = partial(estimate, config, sparsity, machine.profile, window=machine.window, dtype=dtype)
+    within = partial(
+        estimate, config, sparsity, machine.profile, window=machine.window, dtype=dtype, available=machine.available
+    )
     expected = within(budget=machine.budget)
     if expected.budget < expected.smallest:  # the budget was chosen for a smaller model
         expected = within(budget=None)

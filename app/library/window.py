@@ -1,6 +1,7 @@
 """The library: what this machine can run, what it has, and what is on its way."""
 
 import os
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from app.library.jobs import LOOK_UP, Job, Jobs
 from app.library.known import FOLDERS, forget_folder
 from app.library.row import ModelRow
 from app.library.rows import Row
-from app.library.survey import Survey, for_repository, in_words, repository_in, survey, verify
+from app.library.survey import Survey, for_repository, in_words, repository_in, search, survey, verify
 from app.library.taking import Taker
 from app.settings.registry import Preferences
 from app.widgets import units
@@ -48,6 +49,7 @@ class LibraryWindow(DropWindow):
         settings: Preferences,
         jobs: Jobs | None = None,
         look_ups: Jobs | None = None,
+        search: Callable[[str], list[Row]] = search,
         parent: QWidget | None = None,
     ):
         super().__init__(parent, Qt.WindowType.Window)
@@ -63,10 +65,12 @@ class LibraryWindow(DropWindow):
         self._looked_up: dict[str, dict[str, Any]] = {}  # the answers of look-ups, by repository
         self.jobs, self.look_ups = jobs or Jobs(parent=self), look_ups or Jobs(LOOK_UP, self)
         self._worker = Worker("library", self)
+        self._search, self._searcher = search, Worker("search on the Hub", self)
+        self._found: list[Row] = []  # on the Hub, for the words in the field
         self._taker = Taker(settings, self)
         self._looking = QTimer(self, singleShot=True, interval=0)
         self._looking.timeout.connect(self._look)
-        placeholder = self.tr("Find, or paste the name or link of a Hub repository")
+        placeholder = self.tr("Find here, press Return to search the Hub, or paste the name or link of a repository")
         self.field = SearchField(placeholder, self.tr("Find a model"))
         self.add_button = QPushButton(self.tr("Add Folder…"))
         self.add_button.clicked.connect(self.ask_for_folder)
@@ -78,7 +82,7 @@ class LibraryWindow(DropWindow):
         self._connect()
 
     def _connect(self) -> None:
-        self.field.textChanged.connect(self._show_rows)
+        self.field.textChanged.connect(self._on_typed)
         self.field.returnPressed.connect(self._on_return)
         self.look_ups.changed.connect(self._on_job)
         self.look_ups.finished.connect(self._on_looked_up)
@@ -113,6 +117,7 @@ class LibraryWindow(DropWindow):
         self.look_ups.shutdown()
         self.jobs.shutdown()
         self._taker.shutdown()
+        self._searcher.shutdown()
         self._worker.shutdown()
 
     def row(self, repo: str) -> ModelRow | None:
@@ -152,6 +157,8 @@ class LibraryWindow(DropWindow):
         rows = [row for row in listed if row.repo.casefold() == repo.casefold() or _matches(row, words)]
         if repo and repo not in known:
             rows.insert(0, for_repository(repo))
+        listed_already = {row.repo for row in rows}
+        rows += [row for row in self._found if row.repo not in listed_already | known]
         for old in self.rows:
             self._list.removeWidget(old)
             old.hide()
@@ -181,10 +188,31 @@ class LibraryWindow(DropWindow):
             row.refresh(job)
 
     def _on_return(self) -> None:
-        """A name or link that was pasted is looked up, as by the button of its row."""
-        row = self.row(repository_in(self.field.text()) or "")
-        if row and row.unknown and not row.button.isHidden():
-            row.button.click()
+        """A name or link that was pasted is looked up, as by the button of its row; other words are searched for."""
+        words = self.field.text().strip()
+        if repo := repository_in(words):
+            row = self.row(repo)
+            if row and row.unknown and not row.button.isHidden():
+                row.button.click()
+        elif words:
+            self.nothing.setText(self.tr("Searching the Hub…"))
+            self.message.say(self.nothing.text())
+            self._searcher.submit(partial(self._search, words), partial(self._on_found, words), self._on_failed)
+
+    def _on_typed(self) -> None:
+        self._found = []
+        self.nothing.setText(self.tr("No model of this name here. Press Return to search the Hub."))
+        self._show_rows()
+
+    def _on_found(self, words: str, found: list[Row]) -> None:
+        if words != self.field.text().strip():
+            return  # somebody typed on
+        self._found = found
+        self.message.clear()
+        if not found:
+            self.nothing.setText(self.tr("The Hub has no model of this name."))
+            self.message.say(self.nothing.text())
+        self._show_rows()
 
     def _on_looked_up(self, job: Job) -> None:
         self.look_ups.forget(job.repo)
@@ -196,7 +224,7 @@ class LibraryWindow(DropWindow):
         self._offered.pop(job.repo, None)
         self.refresh()
 
-    def _on_setting(self, key: str, _value) -> None:
+    def _on_setting(self, key: str, _value: object) -> None:
         if key == "models.folder":
             self._use_folder()
         if key in ("models.folder", FOLDERS):
@@ -254,9 +282,7 @@ class LibraryWindow(DropWindow):
 
     # ------------------------------------------------------------------ building
     def _compose(self) -> None:
-        self.nothing = Label(
-            self.tr("No model of this name here. Paste owner/name to get one from the Hub."), colour="quiet"
-        )
+        self.nothing = Label(self.tr("No model of this name here. Press Return to search the Hub."), colour="quiet")
         self.nothing.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.nothing.hide()
         holder = QWidget()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.flash.profile import DriveProfile
-from engine.memory.budget import FLOAT32_BELOW, SHARE_WITHOUT_BUDGET, SPARE_ROWS
+from engine.memory.budget import FLOAT32_BELOW, FREE_MEMORY_SHARE, SHARE_WITHOUT_BUDGET, SPARE_ROWS
 from engine.planning.cost import PREDICTOR_SHARE, WORKSPACE, predict
 from engine.planning.reuse import like_opt
 from engine.planning.shape import CONTEXT, ModelShape
@@ -39,9 +39,10 @@ def estimate(
     budget: int | None,
     window: int,
     dtype: str | None = None,
+    available: int = 0,
 ) -> Estimate:
     """config: a Hugging Face config.json, parsed, or a `usual_config`. sparsity: share of neurons that are zero for a
-    token. budget: bytes, None for what the engine takes by itself.
+    token. budget: bytes, None for what the engine takes by itself where `available` bytes of memory are free.
 
     Raises CheckpointError if the config does not say how large the model is.
     """
@@ -54,7 +55,8 @@ def estimate(
     smallest = fixed + _smallest_pools(shape, selected)
     whole = fixed + shape.bundle_bytes
     if budget is None:
-        budget = max(smallest, fixed + int(SHARE_WITHOUT_BUDGET * shape.bundle_bytes))
+        share = 1.0 if whole <= FREE_MEMORY_SHARE * available else SHARE_WITHOUT_BUDGET
+        budget = max(smallest, fixed + int(share * shape.bundle_bytes))
     budget = min(budget, whole)
     speed = None
     if profile and shape.streams_neurons and budget >= smallest:

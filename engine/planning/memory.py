@@ -7,7 +7,15 @@ import mlx.core as mx
 
 from engine.arrays.dtypes import NAMES, name_of, stored_dtype
 from engine.arrays.products import BLOCK
-from engine.memory.budget import FLOAT32_BELOW, SHARE_WITHOUT_BUDGET, SPARE_ROWS, MemoryBudget, PoolDemand, plan
+from engine.memory.budget import (
+    FLOAT32_BELOW,
+    FREE_MEMORY_SHARE,
+    SHARE_WITHOUT_BUDGET,
+    SPARE_ROWS,
+    MemoryBudget,
+    PoolDemand,
+    plan,
+)
 from engine.models.activations import Activation
 from engine.models.config import ModelArgs
 from engine.planning.shape import ModelShape
@@ -15,6 +23,7 @@ from engine.settings import Settings
 from engine.store.manifest import PreparedModel
 from engine.store.reports import LayerReport
 from engine.streaming.ring import BUFFERS
+from engine.system.machine import memory_available
 
 PREFILL_TOKENS = 256  # a prompt is prefilled in blocks of this many tokens, each one reading every layer once
 OVERHEAD = 12_000_000  # bytes: reader threads, libraries' pages, the interpreter's own growth, allocator slack
@@ -42,6 +51,7 @@ class Sizes:
 
     predictors: weights, in elements. context: tokens that the model was made for. width: of the hidden state. heads: of
     keys. decisive: rows of a bundle that exact selection keeps. tokenizer: bytes of its files.
+    available: bytes of memory that were free when it was read; where it is not known, 0.
     """
 
     prepared: PreparedModel
@@ -51,6 +61,7 @@ class Sizes:
     heads: int
     decisive: int
     tokenizer: int
+    available: int = 0
 
     @classmethod
     def of(cls, prepared: PreparedModel, args: ModelArgs, activation: Activation) -> "Sizes":
@@ -63,6 +74,7 @@ class Sizes:
             args.num_key_value_heads,
             activation.decisive,
             sum(file.stat().st_size for file in prepared.folder.glob("*token*.json")),
+            memory_available(),
         )
 
     def shape(self, dtype: mx.Dtype) -> ModelShape:
@@ -97,9 +109,16 @@ def _plan(sizes: Sizes, settings: Settings, roomy: int) -> MemoryPlan:
         "workspace": _workspace_bytes(sizes, shape, context, piece) + cache_limit + OVERHEAD,
     }
     demands = [_demand(prepared, settings, i) for i in range(len(bundles.layers))]
-    share = 0.0 if settings.selection == "dense" else SHARE_WITHOUT_BUDGET
-    budget = plan(settings.memory_budget, fixed, demands, share)
+    budget = plan(settings.memory_budget, fixed, demands, _share_without_budget(sizes, settings, fixed, demands))
     return MemoryPlan(budget, dtype, context, cache_limit, piece)
+
+
+def _share_without_budget(sizes: Sizes, settings: Settings, fixed: dict[str, int], demands: list[PoolDemand]) -> float:
+    """The share of all neurons that gets a row where nobody chose a budget: all where free memory allows, else half."""
+    if settings.selection == "dense":
+        return 0.0
+    everything = sum(fixed.values()) + sum(demand.bytes(demand.neurons) for demand in demands)
+    return 1.0 if everything <= FREE_MEMORY_SHARE * sizes.available else SHARE_WITHOUT_BUDGET
 
 
 def compute_dtype(prepared: PreparedModel, settings: Settings) -> mx.Dtype:

@@ -691,6 +691,10 @@
         <source>{0}, {1} perplexity</source>
         <translation>{0}，困惑度 {1}</translation>
     </message>
+    <message>
+        <source>its architecture is {0}</source>
+        <translation>其架构为 {0}</translation>
+    </message>
 </context>
 <context>
     <name>Answer</name>
@@ -1185,10 +1189,6 @@
         <translation>模型</translation>
     </message>
     <message>
-        <source>Find, or paste the name or link of a Hub repository</source>
-        <translation>查找，或粘贴 Hub 仓库的名称或链接</translation>
-    </message>
-    <message>
         <source>Find a model</source>
         <translation>查找模型</translation>
     </message>
@@ -1237,10 +1237,6 @@
         <translation>{0} 完好无损，所有校验和均一致。</translation>
     </message>
     <message>
-        <source>No model of this name here. Paste owner/name to get one from the Hub.</source>
-        <translation>这里没有这个名字的模型。粘贴“所有者/名称”可从 Hub 获取。</translation>
-    </message>
-    <message>
         <source>Add a Model&apos;s Folder</source>
         <translation>添加模型文件夹</translation>
     </message>
@@ -1249,6 +1245,22 @@
         <translation>
             <numerusform>已添加 %n 个模型</numerusform>
         </translation>
+    </message>
+    <message>
+        <source>Find here, press Return to search the Hub, or paste the name or link of a repository</source>
+        <translation>在此查找，按回车搜索 Hub，或粘贴仓库的名称或链接</translation>
+    </message>
+    <message>
+        <source>Searching the Hub…</source>
+        <translation>正在搜索 Hub…</translation>
+    </message>
+    <message>
+        <source>No model of this name here. Press Return to search the Hub.</source>
+        <translation>这里没有这个名字的模型。按回车搜索 Hub。</translation>
+    </message>
+    <message>
+        <source>The Hub has no model of this name.</source>
+        <translation>Hub 上没有这个名字的模型。</translation>
     </message>
 </context>
 <context>

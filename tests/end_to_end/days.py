@@ -34,7 +34,7 @@ def first(p: Person) -> Iterator[Condition]:
     yield from change_settings(p)
     yield from get_a_model(p)
     yield from chat_with_the_new_model(p)
-    p.click(p.window.panel_button)
+    p.click(p.window.header.panel_button)
     yield from begin_a_long_answer(p)
     p.seen["titles"] = p.titles()
     p.press(Qt.Key.Key_Q, COMMAND)

@@ -11,9 +11,12 @@ from PySide6.QtWidgets import QLabel, QMessageBox
 
 from app.library.jobs import Jobs, JobState
 from app.library.rows import STARTER, STARTER_FOLDER
+from app.library.survey import of_found
 from app.library.verdict import Kind
 from app.library.window import LibraryWindow
 from app.settings.registry import Preferences
+from engine.errors import HubError
+from engine.library.hub import Found
 from tests.app.library.test_jobs import PROGRAM
 from tests.helpers.dropping import checkpoint_in, drop
 
@@ -51,10 +54,21 @@ def installed(folder):
     return folder / "owner--small"
 
 
+def on_the_hub(words):
+    """A stand-in for the Hub's search."""
+    if words == "offline":
+        raise HubError("The Hub cannot be reached.")
+    if words != "qwen":
+        return []
+    found = (Found("Qwen/Chat", "chat", "llama", True, 10**9, "mit", False, 5, 1), Found("Qwen/Other", "base", "qwen3",
+             False, 10**9, "mit", False, 4, 1))  # fmt: skip
+    return [of_found(one) for one in found]
+
+
 @pytest.fixture
 def library(qtbot, folder):
     python = (sys.executable, "-S", "-c")
-    window = LibraryWindow(Preferences(), Jobs((*python, PROGRAM)), Jobs((*python, LOOKS_UP)))
+    window = LibraryWindow(Preferences(), Jobs((*python, PROGRAM)), Jobs((*python, LOOKS_UP)), on_the_hub)
     window.show()
     qtbot.waitUntil(lambda: window.row(STARTER) is not None, timeout=PATIENCE)
     qtbot.waitUntil(lambda: window.rows[0].button.isVisible(), timeout=PATIENCE)
@@ -336,3 +350,30 @@ def test_another_folder_is_looked_into(qtbot, library, tmp_path):
     qtbot.waitUntil(lambda: library.row("owner/elsewhere") is not None, timeout=PATIENCE)
     library._settings["models.folder"] = ""
     qtbot.waitUntil(lambda: library.row("owner/elsewhere") is None, timeout=PATIENCE)
+
+
+def search_for(qtbot, library, words):
+    library.field.setText(words)
+    qtbot.keyClick(library.field, Qt.Key.Key_Return)
+
+
+def test_return_searches_the_hub(qtbot, library):
+    search_for(qtbot, library, "qwen")
+    qtbot.waitUntil(lambda: library.row("Qwen/Chat") is not None, timeout=PATIENCE)
+    chat, other = library.row("Qwen/Chat"), library.row("Qwen/Other")
+    assert (chat.button.text(), chat.button.isHidden(), chat.verdict.text()) == ("Look Up", False, "From the Hub")
+    assert (other.button.isHidden(), other.verdict.text()) == (True, "Not supported")
+    assert other.reason.text() == "its architecture is qwen3"
+    assert library.message.text == ""
+    library.field.setText("qwe")  # what was found was found for other words
+    assert library.row("Qwen/Chat") is None
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [("nothing at all", "The Hub has no model of this name."), ("offline", "The Hub cannot be reached.")],
+)
+def test_a_search_that_finds_nothing_says_so(qtbot, library, words, said):
+    search_for(qtbot, library, words)
+    qtbot.waitUntil(lambda: library.message.text == said, timeout=PATIENCE)
+    assert library.findChild(QMessageBox) is None

@@ -6,6 +6,7 @@ import pytest
 
 from engine.errors import BudgetError
 from engine.inference.load import load
+from engine.memory.budget import FREE_MEMORY_SHARE
 from engine.planning.cost import predict
 from engine.planning.outlook import Outlook
 from engine.planning.reuse import OPT
@@ -35,6 +36,27 @@ def test_it_plans_what_loading_holds(outlook):
         assert model.budget == outlook.plan(settings) == model.outlook.plan(settings)
     finally:
         model.close()
+
+
+@pytest.mark.parametrize("selection", ["predictor", "exact"])
+def test_without_a_budget_everything_is_held_where_it_fits_and_else_half(outlook, selection):
+    settings, neurons = Settings(selection=selection), outlook.sizes.prepared.bundles.layers
+    whole = sum(layer.neurons for layer in neurons)
+
+    def held(available):
+        return sum(replace(outlook, sizes=replace(outlook.sizes, available=available)).plan(settings).capacities)
+
+    assert held(10**12) == whole
+    assert held(0) == pytest.approx(whole / 2, rel=0.01)
+    needed = replace(outlook, sizes=replace(outlook.sizes, available=10**12)).plan(settings).total
+    assert held(int(needed / FREE_MEMORY_SHARE) + 2) == whole
+    assert held(int(needed / FREE_MEMORY_SHARE) - 10**5) < whole
+
+
+def test_free_memory_is_looked_at_once(outlook):
+    """A loaded model takes of it, and is planned as before all the same."""
+    assert outlook.sizes.available > 0
+    assert outlook.plan(Settings()) == outlook.plan(Settings())
 
 
 @pytest.mark.parametrize("selection", ["predictor", "exact"])

@@ -10,6 +10,14 @@ MLX's streams belong to threads: load, use and close a model on one thread, and 
 
 import os
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+# huggingface-hub, and with it every library that reads tokenizers, cannot be imported with an address that is no URL.
+# Where models are looked for, what stands in its place is refused.
+try:
+    urlsplit(os.environ.get("HF_ENDPOINT", ""))
+except ValueError:
+    os.environ["HF_ENDPOINT"] = "no web address"
 
 # OpenBLAS's threads spin for a fortieth of a second after each product, and take that from those who read. So many
 # cycles, as a power of two, do: products are as fast, for some two thirds of the processor time.

@@ -155,7 +155,7 @@ def _run(reader: NativeReader, file, buffer: np.ndarray, size: int, seconds: flo
 
 # -------------------------------------------------------------------------------------------------- processor
 def measure_processor(folder: Path, width: int, neurons: int) -> Processor:
-    """What computing and bookkeeping cost here, on matrices of an FFN's usual size. folder: for two tiny models."""
+    """The cost of computing and bookkeeping here, on matrices of an FFN's usual size. folder: for two tiny models."""
     resident, pool = {}, {}
     for name, dtype in DTYPES.items():
         resident[name] = _linear_rate(width, neurons, dtype)

@@ -1,4 +1,4 @@
-"""What a benchmark runs on: machine and drive by name, room for its files, a cap on memory, the system's counters."""
+"""The machine of a benchmark: its name and its drive's, room for files, a cap on memory, the system's counters."""
 
 import ctypes
 import os

@@ -43,7 +43,7 @@ class Specification:
 
 @dataclass(frozen=True)
 class Measured:
-    """What came of it. costs: of each decoded token, as `TokenStatistics` has them. stages: ms of a token, by stage.
+    """The outcome of a run. costs: of each decoded token. stages: ms of a token, by stage.
     capped: whether the cap was the system's. failed: why there are no costs."""
 
     costs: list[dict] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What the order of neurons on flash saves: a trace's reads in the model's own order and in one that knows nothing."""
+"""The reads that an order of neurons saves: a trace's in the model's own order, and in one that knows nothing."""
 
 from dataclasses import dataclass
 
@@ -27,7 +27,7 @@ class Reads:
 
 
 def reads_by_order(trace: Trace, window: int, seed: int = 0) -> dict[str, Reads]:
-    """What a trace, whose ids are places in the model's own order, reads of what a full window does not hold."""
+    """The reads of a trace, whose ids are places in the model's own order, of what a full window does not hold."""
     rng = np.random.default_rng(seed)
     own = np.tile(np.arange(trace.neurons), (trace.layers, 1))
     places = {OWN: own, RANDOM: rng.permuted(own, axis=1)}

@@ -93,7 +93,7 @@ def _grid(result: dict) -> dict[tuple[int, int], dict]:
 
 
 def _findings(result: dict) -> list[str]:
-    """What the tables do not say: ratios, agreement, what a trace was like."""
+    """The findings that the tables do not say: ratios, agreement, what a trace was like."""
     lines = []
     if shares := result.get("trace"):
         pairs = (

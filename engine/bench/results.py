@@ -44,7 +44,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Result:
-    """What a benchmark returns. settings: what it ran with; details: whatever else belongs to it."""
+    """The result of a benchmark. settings: what it ran with; details: whatever else belongs to it."""
 
     benchmark: str
     machine: dict

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 from engine.planning.reuse import FALCON, OPT, Reuse
 
+Row = tuple[float, float, float, float]
+Figures = dict[str, float]  # of a row, by name
 RIPPLE_RUN = 3.12  # bundles: mean run of OPT 6.7B's neurons once ordered by co-activation (arXiv 2410.19274)
 
 
@@ -12,14 +14,14 @@ class Shape:
     """config: as on the Hub. reuse, window: how neurons are used again, and the paper's window. table2, table3: the
     paper's, by the name of a row."""
 
-    config: dict
+    config: dict[str, object]
     reuse: Reuse
     window: int = 4
-    table2: dict[str, dict] = field(default_factory=dict)
-    table3: dict[str, dict] = field(default_factory=dict)
+    table2: dict[str, Figures] = field(default_factory=dict)
+    table3: dict[str, Figures] = field(default_factory=dict)
 
 
-def opt_config(width: int, layers: int, heads: int) -> dict:
+def opt_config(width: int, layers: int, heads: int) -> dict[str, object]:
     """An OPT of some size."""
     return {
         "architectures": ["OPTForCausalLM"],
@@ -71,7 +73,7 @@ LLAMA_2_7B = {
 }
 
 
-def _table2(naive: tuple, hybrid: tuple, *rest: tuple) -> dict[str, dict]:
+def _table2(naive: Row, hybrid: Row, *rest: Row) -> dict[str, Figures]:
     names = ("naive", "hybrid", "+ predictor", "+ windowing", "+ bundling")
     return {
         name: {"dram_bytes": dram * 1e9, "bytes_read": read * 1e9, "bytes_per_s": rate * 1e9, "io_ms": io}
@@ -79,7 +81,7 @@ def _table2(naive: tuple, hybrid: tuple, *rest: tuple) -> dict[str, dict]:
     }
 
 
-def _table3(**rows: tuple) -> dict[str, dict]:
+def _table3(**rows: Row) -> dict[str, Figures]:
     return {
         name: dict(zip(("io_ms", "memory_ms", "compute_ms", "total_ms"), figures, strict=True))
         for name, figures in rows.items()

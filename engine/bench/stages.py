@@ -1,4 +1,4 @@
-"""Where a decoded token's time goes: the decode loop with a stopwatch at each of its stages.
+"""The stages of a decoded token's time: the decode loop with a stopwatch at each of its stages.
 
 MLX computes late, so that a stage would otherwise be paid for where its result is first looked at. Here each stage is
 evaluated at its end, which costs a little: tokens that are measured for a table are not measured in this way.
@@ -57,7 +57,7 @@ class Stopwatch:
         return timed
 
     def _ffn(self, function: Callable, x: mx.array) -> mx.array:
-        """What an FFN takes beside what is counted within it."""
+        """The time that an FFN takes beside what is counted within it."""
         mx.eval(x)
         current, selection = self._model.streaming.passes.current, self._seconds["selection"]
         before, began = current.io_s + current.memory_s, perf_counter()

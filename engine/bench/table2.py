@@ -71,7 +71,7 @@ def techniques(window: int) -> list[Technique]:
 
 @dataclass
 class Bench:
-    """What the rows share."""
+    """The parts that the rows share."""
 
     shape: Shape
     bundles: BundleFile
@@ -98,7 +98,7 @@ class Bench:
         return self.profile.gap(self.row_bytes) if self.profile else 0
 
     def floor_ms(self, reads: float, read_bytes: float) -> float | None:
-        """What those reads take when the drive is kept as busy as `bench drive` keeps it."""
+        """The time that those reads take when the drive is kept as busy as `bench drive` keeps it."""
         if self.profile is None or not reads:
             return None
         return 1e3 * reads / self.profile.reads_per_s(read_bytes / reads)

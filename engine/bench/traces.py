@@ -1,4 +1,4 @@
-"""Which neurons each layer needed, token by token: recorded from a model, or drawn from published statistics."""
+"""The neurons that each layer needed, token by token: recorded from a model, or drawn from published statistics."""
 
 from dataclasses import dataclass
 
@@ -89,7 +89,7 @@ def draw(reuse: Reuse, layers: int, neurons: int, tokens: int, run: float = 1.0,
 
 
 def _probabilities(reuse: Reuse, neurons: int, rng) -> np.ndarray:
-    """How often each neuron fires. Groups take their first neuron's, which is drawn like any other."""
+    """The rate at which each neuron fires. Groups take their first neuron's, which is drawn like any other."""
     live = rng.random(neurons) < reuse.live
     a, b = reuse.mean * reuse.spread, (1 - reuse.mean) * reuse.spread
     return np.where(live, rng.beta(a, b, neurons), 0).astype(np.float32)
@@ -122,7 +122,7 @@ class RecordedSelection:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How good guesses before attention are, by the shift of the predictor's threshold in logits: of the neurons that
+    """The quality of guesses before attention, by the shift of the predictor's threshold in logits: of the neurons that
     have to be read, the share that is guessed, and how many others are guessed with them, for each. Equally long."""
 
     shift: tuple[float, ...]

@@ -73,7 +73,7 @@ def run(
 
 
 def record(name: str, tokens: list[int]) -> Trace:
-    """What the model's own selection needs for a text, token by token."""
+    """The neurons that the model's own selection needs for a text, token by token."""
     model = load(name, Settings())
     try:
         recorded: list[list] = [[] for _ in range(model.layers)]

@@ -59,7 +59,7 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 
 def settings_of(args: argparse.Namespace) -> Settings:
-    """How a model is loaded, as the arguments say."""
+    """The settings that a model is loaded with, as the arguments say."""
     return Settings(window=args.window, memory_budget=args.memory_budget, selection=args.selection)
 
 

@@ -46,7 +46,7 @@ def run(args: Namespace) -> None:
 
 
 def _lines() -> Iterator[str]:
-    """What is typed, or sent on standard input, until there is no more."""
+    """The lines that are typed, or sent on standard input, until there is no more."""
     if not sys.stdin.isatty():
         yield from (line.decode(errors="replace").rstrip("\r\n") for line in sys.stdin.buffer)
         return

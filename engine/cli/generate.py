@@ -78,7 +78,7 @@ def add_sampling(parser: ArgumentParser) -> None:
 
 
 def options_of(args: Namespace) -> GenerationOptions:
-    """How an answer is sampled, as the arguments say. Raises OptionError."""
+    """The options of an answer, as the arguments say. Raises OptionError."""
     return GenerationOptions(**{name: getattr(args, name) for name in GenerationOptions.__dataclass_fields__})
 
 

@@ -192,7 +192,7 @@ def _show(args: Namespace) -> None:
 
 
 def _print_entry(entry: "CatalogueModel") -> None:
-    """What the catalogue adds."""
+    """Print what the catalogue adds."""
     say(f"{entry['description']}")
     figures = {"parameters": entry["parameters"], "bytes": entry["bytes"], "sparsity": entry["sparsity"]}
     for name, source in entry["sources"].items():

@@ -1,4 +1,4 @@
-"""What the commands print: texts, JSON, lines for programs, and progress on a terminal.
+"""The output of the commands: texts, JSON, lines for programs, and progress on a terminal.
 
 All of it passes here, because much of it was written by others: control characters would otherwise move the cursor,
 rename the window or hide what was said before.

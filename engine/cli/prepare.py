@@ -106,7 +106,7 @@ def run_info(args: Namespace) -> None:
 
 
 def _print_quality(measured: "CalibrationReport | None", layers: "list[LayerReport]") -> None:
-    """What was measured while preparing."""
+    """Print the figures that were measured while preparing."""
     if measured is not None and measured.loss is not None:
         kinds = " and ".join(sorted({layer.predictor for layer in layers}))
         loss = signed(100 * measured.loss, 2)

@@ -59,7 +59,7 @@ class RemoteFile:
         return self.sha256 or self.git_sha1
 
     def is_in(self, folder: Path) -> bool:
-        """Whether it is there, whole: nothing has this name before its checksum was right."""
+        """True if it is there, whole: nothing has this name before its checksum was right."""
         path = folder / self.name
         return path.is_file() and path.stat().st_size == self.bytes
 
@@ -70,7 +70,7 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class Transfer:
-    """How to fetch. Sizes in bytes, times in seconds."""
+    """The manner of fetching. Sizes in bytes, times in seconds."""
 
     connections: int = 4
     piece: int = 64 * 2**20
@@ -84,7 +84,7 @@ class Transfer:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a download is. stage: fetching, waiting (note says for what) or checking; bytes; rate in bytes/second."""
+    """The state of a download. stage: fetching, waiting (for what note says) or checking; bytes; rate in bytes/s."""
 
     file: str
     stage: str
@@ -222,7 +222,7 @@ def _read_record(file: RemoteFile, folder: Path) -> list[_Piece] | None:
 
 # ------------------------------------------------------------------------------------------------ the work
 class _TryAgainError(SaidError):
-    """What another try may cure. after: seconds that the server asks us to wait."""
+    """A fault that another try may cure. after: seconds that the server asks us to wait."""
 
     def __init__(self, template: str, after: float = 0.0, /, **values: object):
         super().__init__(template, **values)
@@ -450,7 +450,7 @@ def _check_whole(response: httpx2.Response, partial: _Partial, piece: _Piece) ->
 
 
 def _check_packed(response: httpx2.Response, partial: _Partial, piece: _Piece) -> None:
-    """What a proxy packed can be used where it is the whole file, and its checksum is known."""
+    """Raises _TryAgainError for what a proxy packed, unless it is the whole file and its checksum is known."""
     packing = response.headers["Content-Encoding"].strip().lower()
     if packing not in PACKINGS or partial.file.checksum is None:
         raise _TryAgainError("a proxy packed the file in a way that cannot be undone ({packing})", packing=packing)

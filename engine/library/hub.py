@@ -151,7 +151,7 @@ def page_of(repo: str) -> str:
 
 
 def is_repository(repo: str) -> bool:
-    """Whether it could be a repository's name: such a name is also safe in a path."""
+    """True for what could be a repository's name: such a name is also safe in a path."""
     try:
         validate_repo_id(repo)
     except HFValidationError:
@@ -252,7 +252,7 @@ def _asked(ask: Callable[[], T], pauses: tuple[float, ...], explained: Callable[
 
 
 def _may_change(error: Exception) -> bool:
-    """Whether asking again may help."""
+    """True where asking again may help."""
     status = _status(error)
     if status is None:
         return isinstance(error, httpx2.TransportError) and not isinstance(error, httpx2.UnsupportedProtocol)

@@ -90,7 +90,7 @@ def _plain_name(checkpoint: Path) -> str:
 
 
 def _partial(folder: Path) -> Path:
-    """Where `prepare` works."""
+    """The folder that `prepare` works in."""
     return folder.with_name(f"{folder.name}.partial")
 
 

@@ -1,4 +1,4 @@
-"""How the Hub and its storage are reached: proxies, certificates, redirects, and how long a busy server has us wait.
+"""The way to the Hub and its storage: proxies, certificates, redirects, and the time that a busy server has us wait.
 
 Proxies and certificates are the user's: of the environment (HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE), and of
 the system's settings.
@@ -56,7 +56,7 @@ def proxy_for(url: str) -> Proxy | None:
 
 
 def _goes_straight(target: SplitResult, exceptions: str) -> bool:
-    """Whether a host is excepted from proxies: by name, as Python's own library reads it, or by its address."""
+    """True for a host that is excepted from proxies: by name, as Python's own library reads it, or by its address."""
     host = target.hostname or ""
     try:
         address = ipaddress.ip_address(host)
@@ -196,7 +196,7 @@ def unreachable(url: str, error: Exception) -> Text:
 
 
 def is_of_certificates(error: BaseException | None) -> bool:
-    """Whether a connection failed because the server's certificate is not trusted: trying again does not help."""
+    """True where a server's certificate is not trusted: trying again does not help."""
     return error is not None and (
         "CERTIFICATE_VERIFY_FAILED" in str(error) or is_of_certificates(error.__cause__ or error.__context__)
     )

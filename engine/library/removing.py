@@ -111,7 +111,7 @@ def _folders(parent: Path) -> list[Path]:
 
 
 def _was_prepared(folder: Path) -> bool:
-    """Whether a folder holds files of a prepared model, and is not being prepared."""
+    """True for a folder that holds files of a prepared model, and is not being prepared."""
     with suppress(OSError):
         return not folder.name.endswith(".partial") and any(
             (folder / name).is_file() for name in (*PREPARED_FILES, MANIFEST)

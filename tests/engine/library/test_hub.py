@@ -311,6 +311,15 @@ def test_an_endpoint_that_makes_no_sense_is_named(monkeypatch, address):
         look_up("tiny/opt")
 
 
+@pytest.mark.parametrize(("arguments", "status"), [(["models"], 0), (["models", "show", "tiny/opt"], 1)])
+def test_an_endpoint_that_is_no_url_stops_nothing_else(arguments, status):
+    environment = {n: v for n, v in os.environ.items() if n != "HF_HUB_OFFLINE"} | {"HF_ENDPOINT": "http://["}
+    command = [sys.executable, "-m", "app", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
+    said = "flashbulb: HF_ENDPOINT is no web address. Write it as https://host.\n" if status else ""
+    assert (done.returncode, done.stderr) == (status, said)
+
+
 def test_nothing_is_asked_that_nobody_asked_for(hub):
     code = "from engine.library.hub import look_up; print(look_up('tiny/opt').commit)"
     environment = {n: v for n, v in os.environ.items() if n != "HF_HUB_OFFLINE"}

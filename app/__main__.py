@@ -1,13 +1,15 @@
 """The command `flashbulb`: without a subcommand, the window; with one, the engine's command line, without Qt."""
 
-import argparse
-import faulthandler
+import signal
 import sys
-from importlib.metadata import version
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
-SWITCH_INTERVAL = 0.0005  # seconds: the engine's Python bytecode must not hold up the window, nor the window the engine
+if TYPE_CHECKING:  # else as late as can be: until main() runs, Ctrl-C ends in a traceback
+    from argparse import ArgumentParser
+    from pathlib import Path
+
+SWITCH_INTERVAL_S = 0.0005  # the engine's Python bytecode must not hold up the window, nor the window the engine
+UNSEEN = ("offscreen", "minimal")  # platforms of Qt where nobody could close a box
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -19,21 +21,29 @@ def main(argv: list[str] | None = None) -> int:
         from engine.cli.main import main as command_line
 
         return command_line(arguments)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # there is no window yet to close in good order
     options = _parser(arguments).parse_args(arguments)
     if options.smoke_test:
+        from pathlib import Path
+        from tempfile import TemporaryDirectory
+
         with TemporaryDirectory() as folder:
             return _run_window("starter", Path(folder), smoke_test=True)
     return _run_window(options.model, options.data_dir)
 
 
-def _parser(arguments: list[str]) -> argparse.ArgumentParser:
+def _parser(arguments: list[str]) -> "ArgumentParser":
+    from argparse import RawDescriptionHelpFormatter
+    from importlib.metadata import version
+    from pathlib import Path
+
     from engine.cli.arguments import Parser
 
     parser = Parser(
         prog="flashbulb",
         usage="flashbulb [--model MODEL] [--data-dir FOLDER]\n       flashbulb COMMAND ...",
         description="Chat with language models larger than memory: in a window, or with a command in the terminal.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=RawDescriptionHelpFormatter,
         epilog=_commands() if {"-h", "--help"} & set(arguments) else None,
     )
     parser.add_argument("--model", help="`starter`, a model's name or folder; by default, the last one used")
@@ -51,34 +61,33 @@ def _commands() -> str:
     return f"commands, with which no window opens:\n{overview()}\n\n`flashbulb help COMMAND` says more of one."
 
 
-def _run_window(model: str, data_dir: Path | None, smoke_test: bool = False) -> int:
+def _run_window(model: str | None, data_dir: "Path | None", smoke_test: bool = False) -> int:
+    import faulthandler
+
     if sys.stderr is not None:  # an application bundle may have none
         faulthandler.enable()
-    sys.setswitchinterval(SWITCH_INTERVAL)
-    from PySide6.QtCore import QTimer
-
-    import engine
-    from app.desktop.application import Application
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    from app.desktop.application import make_application
     from app.desktop.instance import Instance
     from app.desktop.interrupt import Interrupt
-    from app.host.engine_host import EngineHost
-    from app.widgets.icons import application_icon
-    from app.window import MainWindow
     from engine.system.folders import application_folder
 
-    application = Application(sys.argv[:1])
-    application.setApplicationName("Flashbulb")
-    application.setApplicationVersion(version("flashbulb"))
-    application.setDesktopFileName("flashbulb")
-    application.setWindowIcon(application_icon())
-    application.setQuitOnLastWindowClosed(sys.platform != "darwin")
+    application = make_application()
+    interrupt = Interrupt()
     folder = data_dir or application_folder()
-    instance = Instance(folder)
+    instance = Instance(folder, _for_another(model))
+    if instance.trouble:
+        _say(instance.trouble, box=not instance.first)
     if not instance.first:
-        return 0
+        return 0 if instance.handed_over else 1
+    import engine
+    from app.host.deadline import left_behind
+    from app.host.engine_host import EngineHost
+    from app.window import MainWindow
+
     window = MainWindow(EngineHost(engine), model, folder)
     instance.woken.connect(window.bring_up)
-    interrupt = Interrupt()
+    instance.model_asked.connect(window.load)
     interrupt.raised.connect(window.quit)
     application.file_opened.connect(window.open_file)
     if smoke_test:
@@ -86,11 +95,34 @@ def _run_window(model: str, data_dir: Path | None, smoke_test: bool = False) -> 
 
         SmokeTest(window)
     window.show()
-    QTimer.singleShot(0, window.start)
+    application.soon(window.start)
     code = application.exec()
     interrupt.close()
     instance.close()
+    left_behind(code)
     return code
+
+
+def _for_another(model: str | None) -> str | None:
+    """The model as a copy that runs in another folder understands it."""
+    from pathlib import Path
+
+    return str(Path(model).expanduser().absolute()) if model and Path(model).expanduser().exists() else model
+
+
+def _say(words: str, *, box: bool) -> None:
+    """On standard error, and where no window is going to say it, in a box that waits."""
+    if sys.stderr is not None:
+        print(words, file=sys.stderr, flush=True)
+    from PySide6.QtGui import QGuiApplication
+
+    if box and QGuiApplication.platformName() not in UNSEEN:
+        from PySide6.QtCore import Qt
+        from PySide6.QtWidgets import QMessageBox
+
+        message = QMessageBox(QMessageBox.Icon.Warning, "Flashbulb", words)
+        message.setTextFormat(Qt.TextFormat.PlainText)
+        message.exec()
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from app.desktop.diagnostics import Diagnostics
 from app.desktop.links import LICENCES, show_licences, show_releases
 from app.desktop.notifications import Notifier
 from app.header import Header
+from app.host.deadline import ending_together
 from app.host.engine_host import EngineHost, ModelInfo, State
 from app.library.rows import STARTER
 from app.library.window import LibraryWindow
@@ -131,17 +132,24 @@ class MainWindow(DropWindow):
         if self._stays and not self._quitting:
             event.ignore()
             return
-        if self.settings_window:
-            self.settings_window.shutdown()
-        self.model_commands.shutdown()
-        self.notifier.close()
-        self.diagnostics.shutdown()
-        self.chat.welcome.guide.shutdown()
-        self.chat.interrupt()
-        self.storage.shutdown()
-        self.settings.close()
-        self.host.shutdown()
+        self._end()
         super().closeEvent(event)
+
+    def _end(self) -> None:
+        """What is unsaved first; then whatever still runs, all of it within one short time."""
+        self.chat.interrupt()
+        self.settings.close()
+        self.storage.finish()
+        self.host.finish()
+        self.notifier.close()
+        with ending_together():
+            self.storage.shutdown()
+            self.host.shutdown()
+            if self.settings_window:
+                self.settings_window.shutdown()
+            self.model_commands.shutdown()
+            self.diagnostics.shutdown()
+            self.chat.welcome.guide.shutdown()
 
     def bring_up(self) -> None:
         """Show the window again, in front of others."""

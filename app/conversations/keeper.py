@@ -79,7 +79,7 @@ class ConversationKeeper(QObject):
         self._worker.submit(partial(self._import, path), partial(self._on_imported, done), failed)
 
     def finish(self) -> None:
-        """Save what is unsaved, and nothing after that."""
+        """Save what is unsaved, and nothing after that. Harmless when repeated."""
         self.save_now()
         self._timer.stop()
         self._worker.submit(self._close)

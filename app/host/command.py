@@ -10,8 +10,10 @@ import sys
 
 from PySide6.QtCore import QObject, QProcess, QTimer, Signal
 
+from app.host.deadline import Deadline
 from engine.text import from_line
 
+KILLED_MS = 500  # until the system has ended it
 PATIENCE_MS = 8000  # for a process to stop when it is asked to
 FLASHBULB = (sys.executable, "-m", "app")
 
@@ -46,11 +48,11 @@ class Command(QObject):
         self._patience.start()
 
     def stop_and_wait(self) -> None:
-        """Stop, and come back when it has ended."""
+        """Stop, and come back when it has ended. One that does not listen in time is killed: what it did is kept."""
         self.stop()
-        if not self._process.waitForFinished(PATIENCE_MS):
+        if not self._process.waitForFinished(Deadline.of_the_end().ms_left):
             self._process.kill()
-            self._process.waitForFinished()
+            self._process.waitForFinished(KILLED_MS)
         self._patience.stop()
 
     def _read(self) -> None:

@@ -144,7 +144,7 @@ class EngineHost(QObject):
     def shutdown(self, deadline: Deadline | None = None) -> bool:
         """Finish, and wait for it. Returns whether it has ended in time; what has not is left behind."""
         self.finish()
-        return self._thread.join(deadline or Deadline())
+        return self._thread.join(deadline or Deadline.of_the_end())
 
     # ------------------------------------------------------------------ one job at a time
     def _begin(self, job: Job) -> None:

@@ -5,13 +5,12 @@ threads. Nothing that is raised there ends it, and every job ends with an event.
 import gc
 import logging
 import queue
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from app.host.deadline import Deadline
+from app.host.deadline import Deadline, start_thread
 from app.host.engine_protocol import Engine, Model
 from app.host.events import Answered, Event, Failed, GaveBack, Loaded, Proved, Proving
 from app.host.jobs import AnswerJob, Job, LoadJob, ProofJob
@@ -32,8 +31,7 @@ class EngineThread:
         self._engine, self._report = engine, report
         self._model: Model | None = None
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
-        self._thread.start()
+        self._thread = start_thread("engine", self._run)
 
     def is_alive(self) -> bool:
         """Whether it has not ended yet."""

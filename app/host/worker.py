@@ -9,7 +9,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Qt, Signal
 
-from app.host.deadline import Deadline
+from app.host.deadline import Deadline, start_thread
 
 Outcome = Callable[[Any], object]
 
@@ -37,8 +37,7 @@ class Worker(QObject):
         self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         self._open = True
         self._reported.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
+        self._thread = start_thread(name, self._run)
 
     def submit(
         self, call: Callable[[], object], succeeded: Outcome | None = None, failed: Outcome | None = None
@@ -64,7 +63,7 @@ class Worker(QObject):
     def shutdown(self, deadline: Deadline | None = None) -> bool:
         """Finish, and wait for it. Returns whether it has ended. Harmless when repeated."""
         self.finish()
-        return (deadline or Deadline()).join(self._thread)
+        return (deadline or Deadline.of_the_end()).join(self._thread)
 
     def _run(self) -> None:
         while (task := self._tasks.get()) is not None:

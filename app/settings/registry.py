@@ -6,15 +6,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from PySide6.QtCore import QT_TR_NOOP, QObject, QTimer, Signal
 
 from app.widgets import language
 from engine.settings import Settings as EngineSettings
-from engine.system.files import write_whole
+from engine.system.files import make_private, make_private_folder, write_whole
 
 FILE, VERSION = "settings.json", 1
 WRITE_MS = 300  # after a change: a slider makes many
+RETRY_MS = 3000  # after a write that failed
+LARGEST_BUDGET = 1 << 50  # bytes
 log = logging.getLogger(__name__)
 
 
@@ -32,11 +35,12 @@ class Setting:
     about: str
     minimum: float | None = None
     maximum: float | None = None
-    choices: tuple = ()
+    choices: tuple[str, ...] = ()
     optional: bool = False
     reload: bool = False
 
-    def accepts(self, value) -> bool:
+    def accepts(self, value: Any) -> bool:
+        """Whether it can be a value of this setting."""
         if value is None:
             return self.optional
         kinds = (int, float) if self.kind is float else (self.kind,)
@@ -59,6 +63,7 @@ TABLE = (
     ),
     Setting("general.text_size", int, 100, "Size of the conversation's text, in per cent.", 70, 220),
     Setting("general.notifications", bool, True, "Say in the background that something long has ended."),
+    Setting("general.folder", str, "", "The folder of the latest export or import; empty for Documents."),
     Setting("general.pane", str, "memory", "The pane of the settings window that was open last."),
     Setting(
         "memory.budget",
@@ -66,6 +71,7 @@ TABLE = (
         None,
         "Bytes that a model may add to this process; None takes everything where it fits, else half.",
         minimum=1,
+        maximum=LARGEST_BUDGET,
         optional=True,
         reload=True,
     ),
@@ -124,35 +130,37 @@ TABLE = (
 )  # fmt: skip
 BY_KEY = {setting.key: setting for setting in TABLE}
 # From each older version to the next: takes and returns the file's values.
-UPGRADES: dict[int, Callable[[dict], dict]] = {}
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
 
 class Preferences(QObject):
-    """The values. `path`: their file; None keeps them in memory.
+    """The values. `path`: their file, which only its user reads; None keeps them in memory.
 
     notice: what to tell the user if the file could not be used. An unknown key is a KeyError, a wrong value a
     ValueError; in the file, such entries are passed over, and kept for a newer version that may know them.
     """
 
     changed = Signal(str, object)
-    trouble = Signal(str)  # the file could not be written
+    trouble = Signal(str)  # the file could not be written, which is tried again; "" when it was
 
     def __init__(self, path: Path | None = None, parent: QObject | None = None):
         super().__init__(parent)
         self._path, self.notice = path, ""
-        self._values: dict = {}
-        self._timer = QTimer(self, singleShot=True, interval=WRITE_MS)
+        self._values: dict[str, Any] = {}
+        self._unwritten, self._said = False, ""
+        self._timer = QTimer(self, singleShot=True)
         self._timer.timeout.connect(self.write)
-        if path is not None and path.exists():
-            self._read()
+        if path is not None:
+            self._read(path)
 
-    def __getitem__(self, key: str):
+    def __getitem__(self, key: str) -> Any:
         setting = BY_KEY[key]
-        value = self._values.get(key, setting.default)
+        value = _clean(self._values.get(key, setting.default))
         return value if setting.accepts(value) else setting.default
 
-    def __setitem__(self, key: str, value) -> None:
+    def __setitem__(self, key: str, value: Any) -> None:
         setting = BY_KEY[key]
+        value = _clean(value)
         if setting.kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if not setting.accepts(value):
@@ -163,11 +171,10 @@ class Preferences(QObject):
             self._values.pop(key, None)
         else:
             self._values[key] = value
-        if self._path:
-            self._timer.start()
+        self._write_within(WRITE_MS)
         self.changed.emit(key, value)
 
-    def section(self, name: str) -> dict:
+    def section(self, name: str) -> dict[str, Any]:
         """The values below `name`, by the last part of their keys."""
         return {key.removeprefix(f"{name}."): self[key] for key in BY_KEY if key.startswith(f"{name}.")}
 
@@ -178,43 +185,70 @@ class Preferences(QObject):
 
     def write(self) -> None:
         """Write what has changed, in one step: the file is the old one or the new one. Harmless when repeated."""
-        if not self._path:
+        if self._path is None:
             return
         self._timer.stop()
-        content = json.dumps({"version": VERSION, "values": self._values}, indent=2, ensure_ascii=False) + "\n"
+        content = json.dumps({"version": VERSION, "values": self._values}, indent=2) + "\n"
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(self._path, content)
+            make_private_folder(self._path.parent)
+            write_whole(self._path, content, private=True)
         except OSError as error:
-            self.trouble.emit(self.tr("Settings cannot be written to {0} ({1}).").format(self._path, error.strerror))
+            self._write_within(RETRY_MS)
+            self._say(self.tr("Settings cannot be written to {0} ({1}).").format(self._path, error.strerror))
+        else:
+            self._unwritten = False
+            self._say("")
 
     def close(self) -> None:
         """Write what is not written yet."""
-        if self._timer.isActive():
+        if self._unwritten:
             self.write()
+        self._timer.stop()
 
-    def _read(self) -> None:
+    def _write_within(self, milliseconds: int) -> None:
+        """However many changes follow: the first one sets the time."""
+        self._unwritten = True
+        if self._path is not None and not self._timer.isActive():
+            self._timer.start(milliseconds)
+
+    def _say(self, trouble: str) -> None:
+        if trouble != self._said:
+            self._said = trouble
+            self.trouble.emit(trouble)
+
+    def _read(self, path: Path) -> None:
         try:
-            content = json.loads(self._path.read_text(encoding="utf-8"))
-            version, values = content["version"], dict(content["values"])
-            for older in range(version, VERSION):
-                values = UPGRADES[older](values)
+            self._values = _values_of(path.read_text(encoding="utf-8"))
+            make_private(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return
         except OSError as error:
-            self.notice = self.tr("{0} cannot be read ({1}): default settings are used.").format(
-                self._path, error.strerror
-            )
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            self.notice = self.tr("{0} cannot be read ({1}): default settings are used.").format(path, error.strerror)
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             log.info("settings: %r", error)
-            self._put_aside()
-        else:
-            self._values = values
+            self._put_aside(path)
 
-    def _put_aside(self) -> None:
-        aside = self._path.with_name(f"damaged-{time.strftime('%Y-%m-%d-%H%M%S')}-{FILE}")
+    def _put_aside(self, path: Path) -> None:
+        aside = path.with_name(f"damaged-{time.strftime('%Y-%m-%d-%H%M%S')}-{FILE}")
         try:
-            self._path.replace(aside)
+            make_private(path)
+            path.replace(aside)
             self.notice = self.tr(
                 "The settings file was damaged. Default settings are used; the file is kept as {0}."
             ).format(aside)
         except OSError as error:
-            self.notice = self.tr("{0} is damaged and cannot be put aside ({1}).").format(self._path, error.strerror)
+            self.notice = self.tr("{0} is damaged and cannot be put aside ({1}).").format(path, error.strerror)
+
+
+def _values_of(text: str) -> dict[str, Any]:
+    """The values of a file's text, of whichever version. Raises what nonsense raises."""
+    content = json.loads(text)
+    version, values = content["version"], dict(content["values"])
+    for older in range(version, VERSION):
+        values = UPGRADES[older](values)
+    return values
+
+
+def _clean(value: Any) -> Any:
+    """Without halves of characters, which no file takes, nor any model."""
+    return value.encode(errors="replace").decode() if isinstance(value, str) else value

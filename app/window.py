@@ -83,7 +83,9 @@ class MainWindow(DropWindow):
         self.sidebar = Sidebar(self.storage)
         self.monitor = MonitorPanel(host)
         self.message = MessageBar()
-        self.conversations = ConversationCommands(self.chat, self.sidebar, self.storage, self)
+        self.conversations = ConversationCommands(
+            self.chat, self.sidebar, self.storage, self.settings, self.message, self
+        )
         self.model_commands = ModelCommands(host, self.settings, self.message, self, model)
         self.model_commands.loaded.connect(self.chat.welcome.describe)
         self.chat.put_above_composer(self.model_commands.starter_line)

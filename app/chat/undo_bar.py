@@ -5,7 +5,7 @@ from PySide6.QtGui import QHideEvent
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from app.chat.conversation_list import elided
-from app.widgets.labels import quiet
+from app.widgets.labels import quiet, set_tip
 
 SHOWN_MS = 10_000
 BUTTON_PADDING = 24
@@ -37,7 +37,7 @@ class UndoBar(QWidget):
         text = self.tr("Deleted “{0}”").format(title)
         room = (self.parentWidget() or self).width() - self.button.width() - MARGINS
         self.label.setText(elided(self.label.font(), text, room))
-        self.label.setToolTip(text)
+        set_tip(self.label, text)
         self.show()
         self._timer.start()
 

@@ -12,15 +12,29 @@ from app.chat.transfer import Transfer
 from app.chat.view import ChatView
 from app.conversations.conversation import Conversation
 from app.conversations.keeper import ConversationKeeper
+from app.settings.registry import Preferences
+from app.widgets.message_bar import MessageBar
 
 
 class ConversationCommands(QObject):
-    """Between the menus and the panes that show conversations. `window`: what dialogs belong to."""
+    """Between the menus and the panes that show conversations.
 
-    def __init__(self, chat: ChatView, sidebar: Sidebar, storage: ConversationKeeper, window: QWidget):
+    `window`: what dialogs belong to; `message`: its place for what is to be said.
+    """
+
+    def __init__(
+        self,
+        chat: ChatView,
+        sidebar: Sidebar,
+        storage: ConversationKeeper,
+        settings: Preferences,
+        message: MessageBar,
+        window: QWidget,
+    ):
         super().__init__(window)
         self._chat, self._sidebar, self._storage = chat, sidebar, storage
-        self.transfer = Transfer(storage, window)
+        self.transfer = Transfer(storage, settings, window)
+        self.transfer.exported.connect(message.say)
         self._undo: QAction | None = None
         sidebar.opened.connect(self.open)
         sidebar.deleted.connect(self._on_deleted)

@@ -63,9 +63,11 @@ def show_shortcuts(parent: QWidget, menus: list[QMenu]) -> QDialog:
     return _show(ShortcutsDialog(menus, parent))
 
 
-def choose_file_to_save(parent: QWidget, title: str, name: str, filters: list[str], done: Chosen) -> QFileDialog:
-    """Ask where to save; `done(path)` if an answer comes. Not blocking."""
-    dialog = QFileDialog(parent, title)
+def choose_file_to_save(
+    parent: QWidget, title: str, name: str, filters: list[str], done: Chosen, folder: str = ""
+) -> QFileDialog:
+    """Ask where to save, beginning in `folder`; `done(path)` if an answer comes. Not blocking."""
+    dialog = QFileDialog(parent, title, folder)
     dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
     dialog.setNameFilters(filters)
     dialog.setDefaultSuffix(Path(name).suffix)
@@ -74,9 +76,9 @@ def choose_file_to_save(parent: QWidget, title: str, name: str, filters: list[st
     return _show(dialog)
 
 
-def choose_file_to_open(parent: QWidget, title: str, filters: list[str], done: Chosen) -> QFileDialog:
-    """Ask for a file; `done(path)` if an answer comes. Not blocking."""
-    dialog = QFileDialog(parent, title)
+def choose_file_to_open(parent: QWidget, title: str, filters: list[str], done: Chosen, folder: str = "") -> QFileDialog:
+    """Ask for a file, beginning in `folder`; `done(path)` if an answer comes. Not blocking."""
+    dialog = QFileDialog(parent, title, folder)
     dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
     dialog.setNameFilters(filters)
     dialog.fileSelected.connect(done)

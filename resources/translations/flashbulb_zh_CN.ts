@@ -695,6 +695,18 @@
         <source>its architecture is {0}</source>
         <translation>其架构为 {0}</translation>
     </message>
+    <message>
+        <source>it is full, or may not be written to</source>
+        <translation>磁盘已满，或不允许写入</translation>
+    </message>
+    <message>
+        <source>Flashbulb is running already, but does not answer (process {0}, with the files of {1}). End it, then start Flashbulb again.</source>
+        <translation>Flashbulb 已在运行，但没有回应（进程 {0}，使用 {1} 中的文件）。请结束它，然后重新启动 Flashbulb。</translation>
+    </message>
+    <message>
+        <source>Nothing can be saved in {0} ({1}): chats and settings last until Flashbulb is closed.</source>
+        <translation>无法保存到 {0}（{1}）：聊天和设置只保留到 Flashbulb 关闭为止。</translation>
+    </message>
 </context>
 <context>
     <name>Answer</name>
@@ -2365,8 +2377,16 @@
         <translation>无法写入 {0}：{1}。</translation>
     </message>
     <message>
-        <source>That did not work</source>
-        <translation>操作未成功</translation>
+        <source>Exported to {0}</source>
+        <translation>已导出到 {0}</translation>
+    </message>
+    <message>
+        <source>The chats could not be imported</source>
+        <translation>无法导入聊天</translation>
+    </message>
+    <message>
+        <source>The chat could not be exported</source>
+        <translation>无法导出聊天</translation>
     </message>
 </context>
 <context>

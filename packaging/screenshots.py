@@ -214,7 +214,7 @@ def main_window(studio: Studio) -> None:
     studio.take("search", window)
     window.sidebar.field.clear()
     head = next(head for head in window.sidebar.model.heads() if head.pinned)
-    window.sidebar.opened.emit(head.id, None)
+    window.sidebar.opened.emit(head.id, None, "")
     until(lambda: window.chat.conversation.id == head.id)
     window.sidebar.delete(window.sidebar.model.heads()[-1].id)
     spin(300)

@@ -11,7 +11,16 @@ from PySide6.QtGui import (
     QPaintEvent,
     QResizeEvent,
 )
-from PySide6.QtWidgets import QFormLayout, QHBoxLayout, QMenu, QPushButton, QSpacerItem, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QFormLayout,
+    QHBoxLayout,
+    QMenu,
+    QPushButton,
+    QSizePolicy,
+    QSpacerItem,
+    QVBoxLayout,
+    QWidget,
+)
 
 from app.chat.body import AnswerBody
 from app.chat.code import CodeView
@@ -179,18 +188,21 @@ class Bubble(QWidget):
         self._layout = QHBoxLayout(self)
         self._layout.setContentsMargins(*BUBBLE_MARGINS)
         self._layout.addWidget(view)
+        self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Preferred)
 
     def put_in(self, editor: QWidget) -> None:
         """Show an editor instead of the view."""
         self._shown = False
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.addWidget(editor)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.update()
 
     def take_out(self, editor: QWidget) -> None:
         self._shown = True
         self._layout.removeWidget(editor)
         self._layout.setContentsMargins(*BUBBLE_MARGINS)
+        self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Preferred)
         self.update()
 
     def paintEvent(self, _event: QPaintEvent) -> None:

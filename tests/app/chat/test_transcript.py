@@ -2,6 +2,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel
 
+from app.chat.message import BUBBLE_MARGINS
 from app.chat.transcript import COLUMN_MARGIN, COLUMN_WIDTH, MOST, PAGE, Transcript
 from app.conversations.conversation import Conversation
 
@@ -100,6 +101,10 @@ def test_a_question_is_as_wide_as_its_text_and_wraps_when_long(qtbot, transcript
     short, _, long, _ = transcript.messages()
     qtbot.waitUntil(lambda: short.view.width() < 60)
     assert long.view.width() <= 0.8 * long.width()
+    for question in (short, long):  # the ground is as wide as the text, and ends where the column does
+        ground = question.view.parentWidget()
+        assert ground.width() == question.view.width() + BUBBLE_MARGINS[0] + BUBBLE_MARGINS[2]
+        assert ground.geometry().right() == question.rect().right()
     assert long.view.height() > 3 * short.view.height()
 
 

@@ -99,6 +99,7 @@ class BundlePool:
         share = (1 - USE_DECAY**tokens) / (1 - USE_DECAY) / tokens
         self._fade(tokens)
         self._uses[bundles] += (self._weight * share * times).astype(np.float32)
+        self._leaving = None  # chosen by what was used before
 
     def admit(self, active: Integers, window: Window) -> Admission:
         """Make room for a token's active set (sorted int64 ids, at most `capacity`) and forget what left the window.

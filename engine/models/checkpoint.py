@@ -1,13 +1,11 @@
 """mlx-lm's model of a checkpoint's folder, whose weights are known but not read yet."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
 from mlx.nn.layers.base import Module
-from mlx_lm.models.switch_layers import SwitchGLU, SwitchMLP
 from mlx_lm.utils import _get_classes, load_model
 
 from engine.errors import CheckpointError, FlashbulbError
@@ -55,13 +53,6 @@ def load_lazily(folder: Path) -> LazyModel:
             error=shown(str(error) or type(error).__name__),
         ) from error
     return LazyModel(network, config, arrays)
-
-
-def containers(model: Module) -> Iterator[tuple[str, Module]]:
-    """Every container of experts by its path, in the order in which they are computed."""
-    for path, module in reversed(model.named_modules()):  # mlx names the last first
-        if isinstance(module, SwitchGLU | SwitchMLP):
-            yield path, module
 
 
 def replace_module(model: Module, path: str, module: Any) -> None:

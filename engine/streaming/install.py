@@ -15,7 +15,8 @@ from engine.errors import CheckpointError
 from engine.flash.reader import Reader, ReadFile
 from engine.memory.pool import BundlePool
 from engine.models.activations import Activation
-from engine.models.checkpoint import LazyModel, containers, replace_module
+from engine.models.checkpoint import LazyModel, replace_module
+from engine.models.mlx_lm import containers
 from engine.settings import Settings
 from engine.sparsity.predictor import Predictor, load_predictors
 from engine.sparsity.selectors import ExactSelection, PredictedSelection, Selector

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.memory.pool import MAX_GUESSED_SHARE, MAX_STALE_SHARE, BundlePool
+from engine.memory.pool import MAX_GUESSED_SHARE, MAX_STALE_SHARE, Admission, BundlePool
 from engine.memory.window import Window
 
 BUNDLES, ROW_BYTES = 40, 32
@@ -314,3 +314,26 @@ def test_where_rows_need_not_be_dense_nothing_moves_and_holes_are_filled_first(s
 
 def rows_by_bundle(pool: BundlePool) -> dict[int, int]:
     return {int(bundle): row for row, bundle in enumerate(pool.pointer[: pool.num_used]) if bundle >= 0}
+
+
+def test_rows_are_found_by_bundle_and_all_are_here_once_each_was_needed():
+    pool, window = BundlePool(BUNDLES, ROW_BYTES, "F32", BUNDLES, True, dense=False), Window(1)
+    for active in np.array_split(np.random.default_rng(0).permutation(BUNDLES), 7):
+        assert not pool.holds_all
+        window.advance()
+        fill(pool, pool.admit(np.sort(active), window))
+        assert (pool.pointer[pool.rows_of(np.sort(active))] == np.sort(active)).all()
+    assert pool.holds_all
+    pool.discard(Admission(np.array([3]), pool.rows_of(np.array([3]))))
+    assert not pool.holds_all
+
+
+def test_what_a_prompt_used_most_stays_longest():
+    pool, window = BundlePool(4, ROW_BYTES, "F32", BUNDLES, True, dense=False), Window(1)
+    window.advance()
+    pool.admit(np.array([1, 2, 3, 4]), window)
+    pool.count_uses(np.array([1, 2, 3, 4]), np.array([50, 3, 400, 1]), tokens=500)
+    for new in ([5], [6]):
+        window.advance()
+        pool.admit(np.array(new), window)
+    assert set(pool.pointer.tolist()) == {1, 3, 5, 6}

@@ -11,10 +11,12 @@ import sys
 import time
 import traceback
 from collections import deque
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from PySide6.QtCore import QObject, QSysInfo, qVersion
 from PySide6.QtGui import QGuiApplication
@@ -124,42 +126,48 @@ def write(path: Path, of_the_window: dict) -> Path:
     return path
 
 
-def _of_the_machine() -> dict:
+def _of_the_machine() -> dict[str, object]:
+    """Each part by itself: what is broken is what somebody wants to know the rest about."""
     from engine.flash.profile import DriveProfile, profile_path
     from engine.library.begun import unfinished
     from engine.store.installed import installed
     from engine.system import footprint, pressure
     from engine.system.folders import free_bytes, models_folder
 
-    folder = models_folder()
+    machine = {
+        "system": QSysInfo.prettyProductName,
+        "kernel": platform.release,
+        "architecture": platform.machine,
+        "cores": os.cpu_count,
+        "memory_bytes": memory_total,
+        "memory_available_bytes": memory_available,
+        "memory_pressure": lambda: pressure.memory_pressure().name,
+        "footprint_bytes": footprint.footprint,
+        "peak_footprint_bytes": footprint.peak_footprint,
+    }
+    models = {
+        "folder": lambda: str(models_folder()),
+        "free_bytes": lambda: free_bytes(models_folder()),
+        "installed": lambda: [{"repo": m.repo, "revision": m.revision, "bytes": m.bytes} for m in installed()],
+        "unfinished": lambda: [asdict(model) for model in unfinished()],
+    }
     return {
         "written": time.strftime("%Y-%m-%d %H:%M:%S %z"),
-        "machine": {
-            "system": QSysInfo.prettyProductName(),
-            "kernel": platform.release(),
-            "architecture": platform.machine(),
-            "cores": os.cpu_count(),
-            "memory_bytes": memory_total(),
-            "memory_available_bytes": memory_available(),
-            "memory_pressure": pressure.memory_pressure().name,
-            "footprint_bytes": footprint.footprint(),
-            "peak_footprint_bytes": footprint.peak_footprint(),
-        },
-        "drive": _drive(partial(DriveProfile.load, profile_path(folder))),
-        "models": {
-            "folder": str(folder),
-            "free_bytes": free_bytes(folder),
-            "installed": [{"repo": m.repo, "revision": m.revision, "bytes": m.bytes} for m in installed()],
-            "unfinished": [asdict(model) for model in unfinished()],
-        },
+        "machine": {name: _part(look) for name, look in machine.items()},
+        "drive": _part(lambda: _drive(DriveProfile.load(profile_path(models_folder())))),
+        "models": {name: _part(look) for name, look in models.items()},
     }
 
 
-def _drive(load) -> dict | str:
+def _part(look: Callable[[], object]) -> object:
+    """A part of it, or why there is none."""
     try:
-        profile = load()
-    except FlashbulbError as error:
-        return str(error)
+        return look()
+    except Exception as error:
+        return _words_of(error)
+
+
+def _drive(profile: Any) -> object:
     return asdict(profile) if profile else "not measured"
 
 

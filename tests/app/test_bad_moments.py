@@ -291,7 +291,7 @@ def test_a_token_that_took_a_night_costs_the_panel_nothing():
     history, night = RecentTokens(), 8 * 3600
     history.add(100.0, token_statistics(1))
     history.add(100.0 + night, replace(token_statistics(2), compute_ms=1e3 * night))
-    assert len(history.traffic(100.0 + night)) == 120
+    assert len(history.traffic(100.0 + night)) == 121
     assert len(history._bytes) <= 200
 
 

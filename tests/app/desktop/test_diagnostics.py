@@ -79,6 +79,18 @@ def test_without_a_model_too(qtbot, open_window, tmp_path):
     assert "bundles.safetensors is gone." in report["log"][-1]
 
 
+def test_what_is_broken_hides_nothing_else(qtbot, open_window, tmp_path, monkeypatch):
+    def broken():
+        raise RecursionError(SECRET)
+
+    monkeypatch.setattr("engine.store.installed.installed", broken)
+    export(qtbot, open_window(), tmp_path / "report.json").close()
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["models"]["installed"] == "RecursionError"
+    assert report["models"]["folder"] == "~/Models"
+    assert report["machine"]["memory_bytes"] > 0
+
+
 def test_a_place_that_cannot_be_written_to_is_told(qtbot, open_window, tmp_path):
     window = open_window()
     box = export(qtbot, window, tmp_path / "nowhere" / "report.json")

@@ -3,6 +3,7 @@
 import queue
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -50,9 +51,10 @@ class Worker(QObject):
             task.done.set()
         return task
 
-    def tell(self, outcome: Callable[[], None]) -> None:
+    def tell(self, outcome: Callable[[], object]) -> None:
         """From the worker's thread, between the ends of its calls: do this on ours."""
-        self._reported.emit(outcome)
+        with suppress(RuntimeError):  # we are gone, and the thread was left behind
+            self._reported.emit(outcome)
 
     def finish(self) -> None:
         """Do what was given, and nothing after that. Outcomes are not told any more. Harmless when repeated."""
@@ -70,7 +72,7 @@ class Worker(QObject):
             outcome = _outcome_of(task)
             task.done.set()
             if outcome is not None:
-                self._reported.emit(outcome)
+                self.tell(outcome)
 
     def _deliver(self, outcome: Callable[[], None]) -> None:
         if self._open:

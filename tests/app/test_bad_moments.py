@@ -18,6 +18,7 @@ from PySide6.QtWidgets import QFileDialog, QMessageBox
 import engine
 from app.chat import transfer
 from app.conversations.store import FILE
+from app.host.deadline import Deadline
 from app.host.engine_host import State
 from app.host.recent_tokens import RecentTokens
 from app.library.jobs import COMMAND, JobState
@@ -318,3 +319,29 @@ def test_quitting_in_the_middle_of_an_answer_saves_what_there_is(qtbot, open_win
     window.quit_action.trigger()
     (conversation,) = stored(tmp_path)
     assert [(m.text, m.finish) for m in conversation.path()][-1] == ("Half an", "interrupted")
+
+
+def test_an_engine_that_hangs_is_left_behind_and_everything_is_saved(qtbot, open_window, tmp_path, monkeypatch):
+    """Neither Stop nor closing waits for it."""
+    monkeypatch.setattr(Deadline.__init__, "__defaults__", (0.05,))
+    reached, go_on = threading.Event(), threading.Event()
+
+    def hang(*_):
+        reached.set()
+        go_on.wait(60)
+        return iter(())
+
+    fake = FakeEngine()
+    window = open_window(fake, data_dir=tmp_path)
+    fake.model.generate = hang
+    type_and_send(qtbot, window, "Hi")
+    qtbot.waitUntil(reached.is_set)
+    window.chat.composer.set_draft("not sent yet")
+    window.settings["memory.window"] = 9
+    window.quit()
+    assert not window.host.shutdown()  # it hangs to this day
+    (conversation,) = stored(tmp_path)
+    assert [(m.text, m.finish) for m in conversation.path()] == [("Hi", ""), ("", "interrupted")]
+    assert '"memory.window": 9' in (tmp_path / SETTINGS_FILE).read_text()
+    go_on.set()
+    assert window.host.shutdown(Deadline(30))

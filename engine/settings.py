@@ -1,4 +1,4 @@
-"""What a user can choose: how a model is held, and how it answers."""
+"""The choices of a user: how a model is held, and how it answers."""
 
 import math
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ SMALLEST_SHARE = 1e-6  # of probability: what is below leaves the likeliest toke
 
 @dataclass(frozen=True)
 class Settings:
-    """How a model is loaded.
+    """The way in which a model is loaded.
 
     window: tokens for which a neuron stays in memory (paper, section 3.1); 0 keeps nothing from token to token.
     memory_budget: bytes, a hard ceiling on what loading and running the model adds to the process; None takes room for
@@ -59,7 +59,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class GenerationOptions:
-    """How an answer is sampled, and how the model is asked. Raises OptionError for a number out of range, by its name.
+    """The way in which an answer is sampled, and how the model is asked. Raises OptionError for a number out of range, by its name.
 
     What is None is as the model's makers advise, and else as OURS.
 
@@ -97,7 +97,7 @@ class GenerationOptions:
 
     @property
     def template_variables(self) -> dict[str, bool | str]:
-        """What the chat template is told beside the messages, under each name that templates have for it."""
+        """The variables that the chat template is told beside the messages, under each name that templates have for it."""
         told: dict[str, bool | str] = {}
         if self.enable_thinking is not None:
             told |= {"enable_thinking": self.enable_thinking, "thinking": self.enable_thinking}
@@ -130,7 +130,7 @@ OPTION_RANGES: Mapping[str, tuple[type, float, float]] = {
 
 
 def in_range(name: str, value: object) -> bool:
-    """Whether a value can be the option of this name."""
+    """True for a value that the option of this name can have."""
     kind, least, most = OPTION_RANGES[name]
     accepted = int if kind is int else (int, float)
     return isinstance(value, accepted) and not isinstance(value, bool) and least <= value <= most

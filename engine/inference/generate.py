@@ -1,26 +1,29 @@
 """One answer as an iterator of pieces: prefill, decode."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from threading import Event
 from time import perf_counter
+from typing import Protocol
 
 import mlx.core as mx
 
 from engine.errors import CancelledError
-from engine.inference.sampling import chosen, sampler
+from engine.inference.sampling import Sampling, chosen, sampler
 from engine.settings import GenerationOptions
 from engine.statistics import Summary, TokenStatistics, means
+from engine.streaming.passes import Pass
 from engine.tokens.channels import Channel, ChannelEvent, Channels
-from engine.tokens.prompt import common_prefix, continues, encode_counting
+from engine.tokens.prompt import Message, common_prefix, continues, encode_counting, tokenizer_of
+from engine.tokens.prompt import Model as Prompted
 
 SEEN_BEFORE = 8  # tokens of a continued answer that the detokenizer sees, to know whether a space belongs before a word
 
 
 @dataclass(frozen=True)
 class Piece:
-    """What a token adds to an answer, and what it cost.
+    """A token's part of an answer, and what it cost.
 
     events: texts that are ready to show, with their channels; may be none. channel: the token's own.
     prefill: the cost is that of the prompt, which streams whole layers, and not of one decoded token.
@@ -34,24 +37,57 @@ class Piece:
 
     @property
     def text(self) -> str:
-        """What it adds to the answer itself."""
+        """The text that it adds to the answer itself."""
         return self._of(Channel.ANSWER)
 
     @property
     def reasoning(self) -> str:
-        """What it adds to the reasoning before the answer."""
+        """The text that it adds to the reasoning before the answer."""
         return self._of(Channel.REASONING)
 
     def _of(self, channel: Channel) -> str:
         return "".join(event.text for event in self.events if event.channel is channel)
 
 
+class Model(Prompted, Protocol):
+    """A loaded model, as far as an answer needs it."""
+
+    cached_tokens: list[int]
+
+    @property
+    def advised_sampling(self) -> Sampling: ...
+
+    @property
+    def vocabulary(self) -> int: ...
+
+    @property
+    def neurons(self) -> int: ...
+
+    @property
+    def left_early(self) -> int: ...
+
+    def prefill(self, tokens: list[int], cancelled: Event | None = None) -> tuple[mx.array, Pass]: ...
+
+    def decode(self, token: int, cancelled: Event | None = None) -> tuple[mx.array, Pass]: ...
+
+    def trim(self, tokens: int) -> None: ...
+
+    def forget(self) -> None: ...
+
+    def keep_within_budget(self, footprint_bytes: int) -> None: ...
+
+
 class Generation:
     """Iterate once for the pieces; `summary` is complete afterwards, also when the answer was cancelled."""
 
-    def __init__(self, model, prompt, options: GenerationOptions, cancelled: Event | None):
+    def __init__(
+        self,
+        model: Model,
+        prompt: str | Sequence[int] | Sequence[Message],
+        options: GenerationOptions,
+        cancelled: Event | None,
+    ) -> None:
         self.summary = Summary()
-        options = chosen(options, model.advised_sampling)
         self._model, self._options, self._cancelled = model, options, cancelled
         self._continued = continues(prompt)
         self._plain = self._continued or isinstance(prompt, str)
@@ -95,16 +131,16 @@ class Generation:
         self.summary.per_token = means(costs)
 
     def _pieces(self) -> Iterator[Piece]:
-        options, model = self._options, self._model
+        options, model, tokenizer = self._options, self._model, tokenizer_of(self._model)
         if self._prompt is None:
             raise CancelledError("The answer was cancelled before it began.")
         if options.seed is not None:
             mx.random.seed(options.seed)
             model.forget()
-        sample = sampler(options, model.vocabulary, model.tokenizer.ids)
+        sample = sampler(chosen(options, model.advised_sampling), model.vocabulary, tokenizer.ids)
         seen = SEEN_BEFORE if self._continued else 0
-        channels = Channels(model.tokenizer, self._prompt, options.stop, seen, plain=self._plain)
-        ends = model.tokenizer.eos_token_ids
+        channels = Channels(tokenizer, self._prompt, options.stop, seen, plain=self._plain)
+        ends = tokenizer.eos_token_ids
         logits, current = self._prefill(self._prompt)
         for count in range(1, options.max_tokens + 1):
             token = sample(logits[:, -1], model.cached_tokens)
@@ -120,7 +156,7 @@ class Generation:
                 return
             logits, current = model.decode(token, self._cancelled)
 
-    def _prefill(self, prompt: list[int]) -> tuple:
+    def _prefill(self, prompt: list[int]) -> tuple[mx.array, Pass]:
         """Process what the KV cache does not hold yet; the last token always, its logits are needed."""
         model = self._model
         kept = model.trim(common_prefix(model.cached_tokens, prompt[:-1]))

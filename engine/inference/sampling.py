@@ -1,8 +1,9 @@
 """Sampling: from scores to the next token."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, cast
 
 import mlx.core as mx
 from mlx_lm.sample_utils import make_logits_processors, make_sampler
@@ -15,42 +16,54 @@ PENALISED_TOKENS = 64  # the last tokens, whose repetition is penalised
 LOWEST_TEMPERATURE = 1e-3  # below, scores would overflow; and there the likeliest token is all that is sampled
 
 
-def advised_sampling(folder: Path) -> dict[str, float]:
-    """The sampling that a model's makers advise, in generation_config.json, else ours; by names of GenerationOptions.
+@dataclass(frozen=True)
+class Sampling:
+    """The sampling of tokens: the options of GenerationOptions that a model's makers may advise, none left open."""
+
+    temperature: float
+    top_p: float
+    top_k: int
+    min_p: float
+    repetition_penalty: float
+    presence_penalty: float
+    frequency_penalty: float
+
+
+def advised_sampling(folder: Path) -> Sampling:
+    """The sampling that a model's makers advise, in generation_config.json, else ours.
 
     Where they say that the model samples, what they do not name changes nothing, as in transformers. What is out of
-    range is left out.
+    range is left out. Raises PreparedModelError.
     """
     path = folder / "generation_config.json"
     with parsing(path, PreparedModelError, PREPARE_AGAIN):
-        found = read_json(path) if path.is_file() else {}
-    advised = {name: value for name in OURS if in_range(name, value := found.get(name))}
+        found: Mapping[str, Any] = read_json(path) if path.is_file() else {}
+    advised = {name: found[name] for name in OURS if in_range(name, found.get(name))}
     sampled = found.get("do_sample") is True or "temperature" in advised
-    return {**(NEUTRAL if sampled else OURS), **advised}
+    values: dict[str, Any] = {**(NEUTRAL if sampled else OURS), **advised}
+    return Sampling(**values)
 
 
-def chosen(options: GenerationOptions, advised: Mapping[str, float]) -> GenerationOptions:
-    """Options in which nothing is left to the model: what was not chosen is as advised."""
-    return replace(options, **{name: value for name, value in advised.items() if getattr(options, name) is None})
+def chosen(options: GenerationOptions, advised: Sampling) -> Sampling:
+    """The sampling that was chosen; what was not is as advised."""
+    own = {name: getattr(options, name) for name in OURS}
+    return replace(advised, **{name: value for name, value in own.items() if value is not None})
 
 
-def sampler(
-    options: GenerationOptions, vocabulary: int, ids: Collection[int]
-) -> Callable[[mx.array, Sequence[int]], int]:
+def sampler(sampling: Sampling, vocabulary: int, ids: Collection[int]) -> Callable[[mx.array, Sequence[int]], int]:
     """A function from logits [1, vocabulary] and the tokens before, to a token.
 
-    options: without None, as `chosen` makes them. ids: those that stand for something. Vocabularies are padded to round
-    sizes; a row for nothing is never sampled.
+    ids: those that stand for something. Vocabularies are padded to round sizes; a row for nothing is never sampled.
     """
-    top_k = options.top_k if 0 < options.top_k < vocabulary else 0
-    temperature = options.temperature if options.temperature >= LOWEST_TEMPERATURE else 0.0
-    sample = make_sampler(temp=temperature, top_p=options.top_p, min_p=options.min_p, top_k=top_k)
+    top_k = sampling.top_k if sampling.top_k < vocabulary else 0
+    temperature = sampling.temperature if sampling.temperature >= LOWEST_TEMPERATURE else 0.0
+    sample = make_sampler(temp=temperature, top_p=sampling.top_p, min_p=sampling.min_p, top_k=top_k)
     penalties = make_logits_processors(
-        repetition_penalty=options.repetition_penalty if options.repetition_penalty != 1.0 else None,
+        repetition_penalty=sampling.repetition_penalty if sampling.repetition_penalty != 1.0 else None,
         repetition_context_size=PENALISED_TOKENS,
-        presence_penalty=options.presence_penalty or None,
+        presence_penalty=sampling.presence_penalty or None,
         presence_context_size=PENALISED_TOKENS,
-        frequency_penalty=options.frequency_penalty or None,
+        frequency_penalty=sampling.frequency_penalty or None,
         frequency_context_size=PENALISED_TOKENS,
     )
     forbidden = mx.array([token for token in range(vocabulary) if token not in ids], mx.int32)
@@ -60,6 +73,7 @@ def sampler(
             logits[:, forbidden] = -mx.inf
         for penalise in penalties:
             logits = penalise(mx.array(list(before[-PENALISED_TOKENS:]), mx.int32), logits)
-        return int(sample(logits - mx.logsumexp(logits, axis=-1, keepdims=True)).item())
+        token: mx.array = sample(logits - mx.logsumexp(logits, axis=-1, keepdims=True))
+        return cast(int, token.item())
 
     return next_token

@@ -27,7 +27,7 @@ Edges = list[tuple[str, str | None]]
 
 
 class Channel(StrEnum):
-    """What a piece of an answer is."""
+    """The kind of a piece of an answer."""
 
     REASONING = "reasoning"
     ANSWER = "answer"
@@ -146,7 +146,7 @@ class ChannelText:
 
     @property
     def stopped(self) -> bool:
-        """Whether a stop text was complete."""
+        """True once a stop text was complete."""
         return self._state[0] is None
 
     def add(self, text: str) -> list[ChannelEvent]:
@@ -242,7 +242,7 @@ class Channels:
 
     @property
     def stopped(self) -> bool:
-        """Whether a stop text was complete."""
+        """True once a stop text was complete."""
         return self._text.stopped
 
     def add(self, token: int) -> list[ChannelEvent]:

@@ -21,7 +21,7 @@ BETWEEN_TURNS = "\n\n"  # of messages that become one, as the makers of such mod
 
 
 class Model(Protocol):
-    """What of a loaded model a prompt needs: its name, its tokenizer, and its context in tokens."""
+    """A loaded model, as far as a prompt needs it: its name, its tokenizer, and its context in tokens."""
 
     @property
     def name(self) -> str: ...
@@ -52,7 +52,7 @@ def encode_counting(
     options: GenerationOptions,
     cancelled: Event | None = None,
 ) -> tuple[list[int], int]:
-    """What `encode` returns, and how many of the oldest messages were left out. Raises the same."""
+    """The token ids that `encode` returns, and how many of the oldest messages were left out. Raises the same."""
     tokenizer = tokenizer_of(model)
     if isinstance(prompt, str):
         if not prompt.strip():
@@ -78,7 +78,7 @@ def tokenizer_of(model: Model) -> Tokenizer:
 
 
 def continues(prompt: object) -> bool:
-    """Whether a prompt is a conversation whose last message is an unfinished answer."""
+    """True for a conversation whose last message is an unfinished answer."""
     return (
         isinstance(prompt, list)
         and bool(prompt)

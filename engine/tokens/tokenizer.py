@@ -119,7 +119,7 @@ class Tokenizer:
         return frozenset([self._added[max(names, key=len)]]) if names else frozenset()
 
     def _controls(self, name: str) -> bool:
-        """Whether an added token is there to steer, and not a word that is used a lot."""
+        """True for an added token that is there to steer, and is no word that is used a lot."""
         return self._added[name] in self.special or not (name[0].isalnum() or name.isspace())
 
     # -------------------------------------------------------------------------------------- text to tokens
@@ -139,7 +139,7 @@ class Tokenizer:
         return tuple(ids[:-1] if len(ids) > 1 and ids[-1] == self.eos_token_id else ids)
 
     def mark(self, said: Any) -> Any:
-        """What a person said, with the control tokens in it marked as text; a string, or lists and dicts of them."""
+        """A person's words, with the control tokens in them marked as text; a string, or lists and dicts of them."""
         return mark_control_tokens(said, self._control_tokens)
 
     def encode_marked(self, text: str) -> list[int]:
@@ -318,7 +318,7 @@ def _ends(folder: Path, config: Mapping[str, Any]) -> set[int]:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    """What a JSON file of a model's folder holds; nothing where there is none. Raises TokenizerError."""
+    """The names and values of a JSON file of a model's folder, none where there is no file. Raises TokenizerError."""
     if not path.is_file():
         return {}
     with parsing(path, TokenizerError, GET_AGAIN):

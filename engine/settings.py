@@ -59,7 +59,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class GenerationOptions:
-    """The way in which an answer is sampled, and how the model is asked. Raises OptionError for a number out of range, by its name.
+    """The way in which an answer is sampled, and the model is asked. Raises OptionError for what is out of range.
 
     What is None is as the model's makers advise, and else as OURS.
 
@@ -97,7 +97,7 @@ class GenerationOptions:
 
     @property
     def template_variables(self) -> dict[str, bool | str]:
-        """The variables that the chat template is told beside the messages, under each name that templates have for it."""
+        """The variables that the chat template is told, under each name that templates have for them."""
         told: dict[str, bool | str] = {}
         if self.enable_thinking is not None:
             told |= {"enable_thinking": self.enable_thinking, "thinking": self.enable_thinking}

@@ -11,6 +11,7 @@ from engine.flash.profile import DriveProfile, profile_path
 from engine.flash.reader import open_reader
 from engine.inference.caches import SnapshotContext
 from engine.inference.model import LoadedModel, reading
+from engine.inference.sampling import advised_sampling
 from engine.models.checkpoint import load_lazily
 from engine.planning.checkpoint import CheckpointSizes, ExpertShape, cache_bytes, resident_bytes
 from engine.settings import Settings
@@ -50,6 +51,7 @@ class LoadedCheckpoint(LoadedModel):
             self.streaming = installation.install(self.network, experts)
             self._evaluate_resident()
             self.tokenizer = read_tokenizer(checkpoint.folder, checkpoint.config)
+            self.advised_sampling = advised_sampling(checkpoint.folder)
         except BaseException:
             self.reader.close()
             raise

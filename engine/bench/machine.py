@@ -172,6 +172,20 @@ def memory_cap(limit: int | None) -> Iterator[Path | None]:
             child.rmdir()
 
 
+def lower_cap(group: Path, more: int) -> None:
+    """Let a control group's processes take `more` bytes beside those that they use, but for files that are cached and
+    could be read again."""
+    first = (group / "memory.limit_in_bytes").exists()
+    usage, cached, mapped = (
+        ("memory.usage_in_bytes", "cache", "mapped_file") if first else ("memory.current", "file", "file_mapped")
+    )
+    counts = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+    limit = int((group / usage).read_text()) - int(counts[cached]) + int(counts[mapped]) + more
+    for name in ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes") if first else ("memory.max",):
+        if (group / name).exists():
+            (group / name).write_text(str(limit))
+
+
 def _own_group() -> tuple[Path, tuple[str, str]] | None:
     """The folder of this process's memory control group, and what its limits are called in version 1 or 2."""
     for line in Path("/proc/self/cgroup").read_text().splitlines():

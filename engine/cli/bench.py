@@ -46,7 +46,7 @@ def add_to(commands: Commands) -> None:
     """Add `bench` to the command line."""
     bench = commands.add_parser("bench", help="measure the drive, and the paper's tables on this machine")
     actions = bench.add_subparsers(required=True, metavar="BENCHMARK")
-    for add in (_add_drive, _add_table2, _add_table3, _add_window, _add_checkpoint, _add_report):
+    for add in (_add_drive, _add_table2, _add_table3, _add_window, _add_budget, _add_checkpoint, _add_report):
         add(actions)
 
 
@@ -94,6 +94,12 @@ def _add_window(actions: Commands) -> None:
     _add_reading(window)
     _add_place(window)
     window.set_defaults(run=partial(_show, "window", _window))
+
+
+def _add_budget(actions: Commands) -> None:
+    budget = actions.add_parser("budget", help="whether the memory budget is kept while contexts are filled")
+    _add_place(budget)
+    budget.set_defaults(run=partial(_show, "budget", _budget))
 
 
 def _add_checkpoint(actions: Commands) -> None:
@@ -193,6 +199,12 @@ def _profile(args: Namespace, progress: Report) -> "DriveProfile":
     if profile is None:
         raise FlashbulbError("The drive of {folder} could not be measured.", folder=_folder(args))
     return profile
+
+
+def _budget(args: Namespace, progress: Report) -> "Result":
+    from engine.bench.budget import run
+
+    return run(_folder(args), progress)
 
 
 def _drive(args: Namespace, progress: Report) -> "Result":

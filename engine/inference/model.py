@@ -53,7 +53,7 @@ class LoadedModel:
         self.reader = open_reader(*reading(settings, profile, prepared.bundles.layers[0].row_bytes))
         try:
             self._file = self.reader.open(prepared.folder / BUNDLES)
-            weights = {name: w.astype(self.dtype) for name, w in mx.load(str(prepared.folder / RESIDENT)).items()}
+            weights = self._weights()
             installation = Installation(
                 prepared, settings, self.dtype, self.budget.capacities, plan.piece_bytes, self.reader, self._file
             )
@@ -213,11 +213,18 @@ class LoadedModel:
         mx.eval(logits)
         return logits
 
+    def _weights(self) -> dict[str, mx.array]:
+        """What is resident, in the dtype that is computed in. Nothing is there twice: as stored and as computed."""
+        stored = mx.load(str(self.prepared.folder / RESIDENT))
+        with long_lived():
+            for name, tensor in self.prepared.resident.items():
+                same = stored[name].dtype == self.dtype
+                stored[name] = stored[name] if same else tensor.read_as(self.dtype)
+                mx.eval(stored[name])
+        return stored
+
     def _load(self, weights: dict[str, mx.array]) -> None:
         """Load what is resident."""
-        with long_lived():
-            for weight in weights.values():  # one by one: as stored and as computed, no two are there at once
-                mx.eval(weight)
         self.network.load_weights(list(weights.items()), strict=True)
         use_fast_products(self.network)
         mx.eval(self.network.parameters())

@@ -26,9 +26,9 @@ from engine.streaming.ring import BUFFERS
 from engine.system.machine import memory_available
 
 PREFILL_TOKENS = 256  # a prompt is prefilled in blocks of this many tokens, each one reading every layer once
-OVERHEAD = 12_000_000  # bytes: reader threads, libraries' pages, the interpreter's own growth, allocator slack
+OVERHEAD = 10_000_000  # bytes: reader threads, libraries' pages, the interpreter's own growth, allocator slack
 FLOAT32_BYTES = 4
-LOGITS_COPIES = 4  # as computed, as float32, as sampling changes them, and as probabilities
+LOGITS_COPIES = 8  # the last token's and this one's: as computed, as float32, and as sampling sorts and sums them
 TOKENIZER_SHARE = 8  # bytes of its tables for each byte of its files
 OPEN_STATES = 8  # hidden states of a block that are there at once: input, normed, queries, keys, values, sums
 
@@ -150,24 +150,21 @@ def _kv_cache_bytes(shape: ModelShape, context: int) -> int:
 
 
 def _workspace_bytes(sizes: Sizes, shape: ModelShape, context: int, piece: int) -> int:
-    """Stream buffers, what one block of a prompt is computed with, logits, and the tokenizer's tables."""
-    return (
-        BUFFERS * piece
-        + _ffn_workspace(sizes, shape, piece)
-        + _attention_workspace(sizes, shape, context)
-        + LOGITS_COPIES * FLOAT32_BYTES * shape.vocabulary
-        + TOKENIZER_SHARE * sizes.tokenizer
-    )
+    """Stream buffers, what one block of a prompt is computed with or the logits are, and the tokenizer's tables."""
+    logits = LOGITS_COPIES * FLOAT32_BYTES * shape.vocabulary
+    block = OPEN_STATES * PREFILL_TOKENS * sizes.width * FLOAT32_BYTES
+    halves = _ffn_workspace(shape, piece), _attention_workspace(sizes, shape, context)
+    return BUFFERS * piece + max(block + max(halves), logits) + TOKENIZER_SHARE * sizes.tokenizer
 
 
-def _ffn_workspace(sizes: Sizes, shape: ModelShape, piece: int) -> int:
+def _ffn_workspace(shape: ModelShape, piece: int) -> int:
     """Of one piece of a layer: each part's product, what the activation makes of them, the hidden values as numpy's and
     as MLX's. Where weights are not computed in their own dtype, they are converted, at most a piece of them."""
     hidden = PREFILL_TOKENS * (piece // shape.row_bytes + 1) * FLOAT32_BYTES
     converted = min(2 * piece, 2 * FLOAT32_BYTES * BLOCK) if shape.dtype != "float32" else 0
     if mx.metal.is_available():
         converted = 2 * piece if shape.dtype != shape.compute_dtype else 0
-    return (shape.parts + 3) * hidden + converted + OPEN_STATES * PREFILL_TOKENS * sizes.width * FLOAT32_BYTES
+    return (shape.parts + 3) * hidden + converted
 
 
 def _attention_workspace(sizes: Sizes, shape: ModelShape, context: int) -> int:

@@ -28,6 +28,7 @@ ITEM_BITS = {  # by safetensors' names of dtypes, and by ours of those that are 
     **dict.fromkeys(("I32", "U32", "F32", "float32"), 32),
     **dict.fromkeys(("F64", "I64", "U64", "C64"), 64),
 }
+CONVERTED_BYTES = 1 << 20  # at once
 CHECKED_ITEMS = 1 << 20  # at once
 MAX_DIMENSIONS, MAX_LENGTH = 8, 2**31 - 1  # MLX counts in 32 bits
 
@@ -97,6 +98,17 @@ class StoredTensor:
         for start in range(0, length, step):
             yield self.read(slice(start, start + step))
 
+    def read_as(self, dtype: mx.Dtype) -> mx.array:
+        """All of it in another dtype, evaluated; little of it is in memory as it is stored. Raises CheckpointError."""
+        array = mx.zeros(self.shape, dtype)
+        mx.eval(array)
+        view, start = _bytes_of(array), 0
+        for piece in self.pieces(CONVERTED_BYTES):
+            converted = _bytes_of(mx.contiguous(piece.astype(dtype)))
+            view[start : start + len(converted)] = converted
+            start += len(converted)
+        return array
+
     def _load(self, first: int, shape: tuple[int, ...]) -> mx.array:
         """Items from the `first` on, read into MLX's own memory, so that they exist once."""
         dtype = DTYPES[self.dtype]
@@ -128,3 +140,9 @@ class StoredTensor:
                     name=shown(self.name),
                     path=self.path,
                 )
+
+
+def _bytes_of(array: mx.array) -> memoryview:
+    """The memory of an array, evaluated."""
+    memory: Any = array  # a buffer, which MLX's types do not say
+    return memoryview(memory).cast("B")

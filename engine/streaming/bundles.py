@@ -128,8 +128,7 @@ class LayerBundles:
         """All of the layer's bundles in file order, those that are pinned from memory, the others through the ring."""
         self.settle()
         self.passes.current.active[self.layer] = self.source.bundles
-        if self._first:
-            yield self._pooled()
+        yield from self._pinned_parts()
         yield from self._through_ring(self._remaining(), self._following())
 
     def stream_some(self, ids: Integers) -> Iterator[Part]:
@@ -140,6 +139,15 @@ class LayerBundles:
         missing = self.pool.absent[ids]
         yield from self._pooled_pieces(ids[~missing])
         yield from self._through_ring(Order(self.source, tuple(ids[missing].tolist())), ())
+
+    def _pinned_parts(self) -> Iterator[Part]:
+        """The pinned bundles: for one token all at once, for a prompt piece by piece, which bounds what is computed."""
+        prompt = self.passes.current.is_prompt
+        step = self.ring.rows_of(self.source.row_bytes) if prompt else max(1, self._first)
+        for start in range(0, self._first, step):
+            rows = slice(start, min(self._first, start + step))
+            yield Part(self.pool.pointer[rows], self.pool.slab, rows, NO_ROWS)
+            self._evaluate_readers()
 
     def _pooled_pieces(self, ids: Integers) -> Iterator[Part]:
         """Bundles of the pool, as many rows at once as a piece of the ring has."""

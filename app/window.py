@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QMenu, QVBoxLay
 
 from app.chat.sidebar import Sidebar
 from app.chat.text_size import set_text_size
+from app.chat.transfer import Transfer
 from app.chat.view import ChatView
 from app.commands.conversations import ConversationCommands
 from app.commands.models import ModelCommands, bring_up
@@ -101,6 +102,11 @@ class MainWindow(DropWindow):
         self._restore_place()
         self._connect()
         self._on_state(host.state)
+
+    @property
+    def transfer(self) -> Transfer:
+        """Exporting and importing."""
+        return self.conversations.transfer
 
     @property
     def library(self) -> LibraryWindow | None:

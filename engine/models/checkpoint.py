@@ -55,12 +55,18 @@ def load_lazily(folder: Path) -> LazyModel:
     return LazyModel(network, config, arrays)
 
 
+def module_at(model: Module, path: str | None) -> Any:
+    """The module at `path`, which may be a list of modules; None for no path."""
+    found: Any = model if path is not None else None
+    for name in filter(None, (path or "").split(".")):
+        found = found[int(name)] if name.isdigit() else found[name]
+    return found
+
+
 def replace_module(model: Module, path: str, module: Any) -> None:
     """Put a module in the place of the one at `path`."""
-    *parents, name = path.split(".")
-    owner: Any = model
-    for parent in parents:
-        owner = owner[int(parent)] if parent.isdigit() else owner[parent]
+    parent, _, name = path.rpartition(".")
+    owner = module_at(model, parent)
     owner[int(name) if name.isdigit() else name] = module
 
 

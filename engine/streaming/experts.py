@@ -49,6 +49,48 @@ class SlotExperts:
                 linear[tensor] = tensors[name]
 
 
+class _AskedError(Exception):
+    """Ends a block that was called for its router's answer alone."""
+
+    def __init__(self, indices: mx.array):
+        super().__init__()
+        self.indices = indices
+
+
+class RouterGuess:
+    """A guess at a layer's experts: its own router's answer to the input of the layer before. From one layer to the
+    next the residual stream changes little.
+
+    block: the module that has router and experts. Whatever it does besides stays unevaluated.
+    """
+
+    def __init__(self, block: Module, experts: "StreamedExperts"):
+        self._block: Any = block
+        self._experts = experts
+        self._can_be_asked = True
+
+    def __call__(self, x: mx.array) -> mx.array | None:
+        """The indices, unevaluated; None where nothing is to be guessed."""
+        bundles = self._experts.bundles
+        wanted = self._can_be_asked and bundles.overlap.ahead and not bundles.passes.current.is_prompt
+        if not wanted or bundles.pool.holds_all:
+            return None
+        self._experts.asked = True
+        try:
+            self._block(x)
+        except _AskedError as answer:
+            return answer.indices
+        except Exception:  # blocks that take another input than their experts
+            self._can_be_asked = False
+        finally:
+            self._experts.asked = False
+        return None
+
+    def begin(self, indices: mx.array) -> None:
+        """Start reading what was guessed."""
+        self._experts.bundles.expect(np.unique(np.array(indices)).astype(np.int64))
+
+
 class StreamedExperts(Module):
     """Takes the place of an mlx-lm container of experts: `experts(x, indices)`, x [..., width], indices
     [..., chosen]; result [..., chosen, width], as the container's own."""
@@ -56,33 +98,42 @@ class StreamedExperts(Module):
     def __init__(self, container: Module, layout: Layout, bundles: LayerBundles):
         super().__init__()
         self.container = container  # its other children, such as norms, are resident
-        self._bundles, self._in_slots = bundles, SlotExperts(container, layout)
+        self.bundles, self._in_slots = bundles, SlotExperts(container, layout)
+        self.asked = False  # only for the router's answer
+        self.guess: RouterGuess | None = None  # at the next layer's experts
         self._slots: mx.array | None = None  # by expert, once all are in memory for good
 
     def __call__(self, x: mx.array, indices: mx.array) -> mx.array:
-        bundles = self._bundles
+        if self.asked:
+            raise _AskedError(indices)
+        bundles = self.bundles
         bundles.passes.current.check()
         if bundles.pool.holds_all:
             return self._resident(x, indices)
         self._slots = None
-        ids = np.array(indices).astype(np.int64)  # the layer's one synchronisation
+        guessed = self.guess(x) if self.guess else None
+        mx.eval(indices, *([] if guessed is None else [guessed]))  # the layer's one synchronisation
+        ids = np.array(indices).astype(np.int64)
         needed, counts = np.unique(ids, return_counts=True)
         if ids.size < SORTED_PAIRS and len(needed) <= bundles.pool.capacity:
+            bundles.begin(needed)
+            if self.guess and guessed is not None:
+                self.guess.begin(guessed)  # after what is needed for certain
             return self._over(x, ids, bundles.bring(needed))
         return self._over(x, ids, self._streamed(needed, counts, ids.size // ids.shape[-1]))
 
     def _resident(self, x: mx.array, indices: mx.array) -> mx.array:
         """All experts are in memory, and stay there: nothing has to be known about indices now."""
-        pool, current = self._bundles.pool, self._bundles.passes.current
+        pool, current = self.bundles.pool, self.bundles.passes.current
         if self._slots is None:
             self._slots = mx.array(pool.rows_of(np.arange(pool.bundles)).astype(np.uint32))
-        current.active[self._bundles.layer] = indices.shape[-1]
-        current.resident[self._bundles.layer] = pool.num_held
+        current.active[self.bundles.layer] = indices.shape[-1]
+        current.resident[self.bundles.layer] = pool.num_held
         return self._in_slots(x, self._slots[indices], pool.slab)
 
     def _streamed(self, needed: Integers, counts: Integers, tokens: int) -> Iterable[Part]:
         """What a prompt needs, through the ring. Its most used experts stay in the pool: decoding starts warm."""
-        bundles, pool, window = self._bundles, self._bundles.pool, self._bundles.passes.window
+        bundles, pool, window = self.bundles, self.bundles.pool, self.bundles.passes.window
         bundles.settle()
         hot = np.sort(needed[np.argsort(-counts, kind="stable")[: pool.capacity]])
         pool.count_uses(needed, counts, tokens)
@@ -116,5 +167,5 @@ class StreamedExperts(Module):
         rows = np.arange(part.rows.start, part.rows.stop) if isinstance(part.rows, slice) else part.rows
         slots = rows[np.searchsorted(part.ids, ids)]
         y = self._in_slots(x, mx.array(slots.astype(np.uint32)), part.slab)
-        self._bundles.read_by(y)
+        self.bundles.read_by(y)
         return y

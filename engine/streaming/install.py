@@ -15,7 +15,7 @@ from engine.errors import CheckpointError
 from engine.flash.reader import Reader, ReadFile
 from engine.memory.pool import BundlePool
 from engine.models.activations import Activation
-from engine.models.checkpoint import LazyModel, replace_module
+from engine.models.checkpoint import LazyModel, module_at, replace_module
 from engine.models.mlx_lm import containers
 from engine.settings import Settings
 from engine.sparsity.predictor import Predictor, load_predictors
@@ -24,7 +24,7 @@ from engine.store.layout import SLOT_ALIGNMENT, Layout
 from engine.store.manifest import PREDICTOR, PreparedModel
 from engine.store.stored_tensor import StoredTensor
 from engine.streaming.bundles import LayerBundles
-from engine.streaming.experts import SlotExperts, StreamedExperts
+from engine.streaming.experts import RouterGuess, SlotExperts, StreamedExperts
 from engine.streaming.lookahead import LookAhead
 from engine.streaming.neurons import AllNeurons, NeuronProduct, StreamedNeurons
 from engine.streaming.overlap import Overlap
@@ -220,6 +220,12 @@ def _stored(
     return tensor
 
 
+def block_of(path: str) -> str | None:
+    """The path of the block that has a container's router; None where that is the whole layer."""
+    parent = path.rpartition(".")[0].removesuffix(".experts")
+    return None if not parent or parent.rpartition(".")[2].isdigit() else parent
+
+
 class Probe(Module):
     """Stands for a container while shapes are looked at, and nothing is computed. chosen: experts of a token."""
 
@@ -261,14 +267,19 @@ class ExpertInstallation:
         slot_bytes = max((expert.layout.slot_bytes for expert in experts), default=SLOT_ALIGNMENT)
         ring = Ring(self.reader, slot_bytes, SLOT_DTYPE, self.ring_bytes)
         files = {path: self.reader.open(path) for path in {p for expert in experts for p in expert.layout.paths}}
-        layers = []
+        layers: list[LayerBundles] = []
+        modules: list[StreamedExperts] = []
         for i, expert in enumerate(experts):
             source = SlotSource(self.reader, files, expert.layout)
             pool = BundlePool(
                 self.capacities[i], source.row_bytes, SLOT_DTYPE, source.bundles, keep_hot=True, dense=False
             )
-            layers.append(LayerBundles(i, source, pool, passes, overlap, ring))
-            replace_module(network, expert.path, StreamedExperts(expert.module, expert.layout, layers[-1]))
+            layers.append(LayerBundles(i, source, pool, passes, overlap, ring, look_ahead=LookAhead()))
+            modules.append(StreamedExperts(expert.module, expert.layout, layers[-1]))
+            replace_module(network, expert.path, modules[-1])
+        for before, after, expert in zip(modules, modules[1:], experts[1:], strict=False):
+            block = module_at(network, block_of(expert.path))
+            before.guess = RouterGuess(block, after) if block is not None else None
         return Streaming(passes, overlap, ring, layers, ())
 
     @property

@@ -10,6 +10,7 @@ import pytest
 from engine.errors import BudgetError, CancelledError, CheckpointError
 from engine.inference.load import load
 from engine.settings import Settings
+from engine.streaming.overlap import Way
 from tests.helpers.mlx_models import CONFIGS, FORMS, VOCABULARY, InMemory, write_moe
 
 TOKENS = np.random.default_rng(0).integers(0, VOCABULARY, 40).tolist()
@@ -267,3 +268,25 @@ def drop(folder, name: str) -> None:
     weights = mx.load(str(folder / "model.safetensors"))
     del weights[name]
     mx.save_safetensors(str(folder / "model.safetensors"), weights)
+
+
+@pytest.mark.parametrize("model_type", ["qwen3_moe", "qwen3_next", "gpt_oss", "deepseek_v3", "gemma4_text", "mixtral"])
+def test_the_next_layers_router_is_asked_before_and_what_it_says_is_never_wrong(model_type, tmp_path):
+    more = {"num_local_experts": 16} if model_type in ("gpt_oss", "mixtral") else {}  # a fifth of a pool is guessed
+    folder = write_moe(tmp_path / "model", model_type, **more)
+    expected = np.array(InMemory(folder).logits(TOKENS))[PROMPT - 1 :]
+    model = load(folder, Settings(memory_budget=budgets(folder)[1], overlap=True))
+    try:
+        model.streaming.overlap.begin = lambda: None
+        model.streaming.overlap.way = Way.BOTH
+        logits = [np.array(model.prefill(TOKENS[:PROMPT])[0][0, -1])]
+        logits += [np.array(model.decode(token)[0][0, -1]) for token in TOKENS[PROMPT:]]
+        assert_equal(np.stack(logits), expected)
+        learned = [layer.look_ahead for layer in model.streaming.layers[1:]]
+        if model_type == "gemma4_text":  # its router stands beside the experts, in no block of their own
+            assert not any(ahead.read for ahead in learned)
+        else:
+            assert all(ahead.read >= ahead.right for ahead in learned)
+            assert sum(ahead.read for ahead in learned) > 0
+    finally:
+        model.close()

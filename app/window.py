@@ -283,7 +283,7 @@ class MainWindow(DropWindow):
         does = self.model_commands
         return (
             Entry("switch_model", self.tr("&Switch Model…"), self._switch_model, ("Ctrl+K",)),
-            Entry("models", self.tr("&Models…"), does.show_library, ("Ctrl+Shift+M",)),
+            Entry("models", self.tr("&Models…"), self._show_library, ("Ctrl+Shift+M",)),
             Entry("add_folder", self.tr("&Add Folder…"), does.ask_for_folder),
             None,
             Entry("reload", self.tr("&Reload Model"), does.reload),
@@ -403,6 +403,9 @@ class MainWindow(DropWindow):
     def _search(self) -> None:
         self.show_sidebar.setChecked(True)
         self.sidebar.search()
+
+    def _show_library(self) -> None:
+        self.model_commands.show_library()
 
     def _switch_model(self) -> None:
         self.model_commands.switch(self.header.title)

@@ -3,11 +3,13 @@
 import sys
 from functools import partial
 from pathlib import Path
+from typing import cast
 
-from PySide6.QtCore import QEvent, QSettings, Qt
+from PySide6.QtCore import QByteArray, QEvent, QSettings, Qt
 from PySide6.QtGui import QAction, QCloseEvent, QGuiApplication, QKeySequence, QPalette, QResizeEvent
 from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QMenu, QVBoxLayout, QWidget
 
+from app.chat.find import FindBar
 from app.chat.sidebar import Sidebar
 from app.chat.text_size import set_text_size
 from app.chat.transfer import Transfer
@@ -248,7 +250,8 @@ class MainWindow(DropWindow):
         )  # fmt: skip
 
     def _edit_table(self) -> Table:
-        does, find = self.conversations, self.chat.find
+        does = self.conversations
+        find = cast(FindBar, self.chat.find)  # every widget has a method of this name
         return (
             *edit_table(),
             None,
@@ -356,8 +359,9 @@ class MainWindow(DropWindow):
         self.sidebar.set_shown(self.chat.conversation.id)
         self._hints = QGuiApplication.styleHints()  # kept: what it hands out goes with it
         self._hints.accessibility().contrastPreferenceChanged.connect(self.follow_contrast)
-        if self._stays:
-            QGuiApplication.instance().applicationStateChanged.connect(self._on_application_state)
+        application = QGuiApplication.instance()
+        if self._stays and isinstance(application, QGuiApplication):
+            application.applicationStateChanged.connect(self._on_application_state)
 
     # ------------------------------------------------------------------ what the host and the settings report
     def _on_state(self, state: State) -> None:
@@ -423,7 +427,7 @@ class MainWindow(DropWindow):
         self._set_text_size(self.settings[TEXT_SIZE] - TEXT_STEP)
 
     def _reset_text_size(self) -> None:
-        self._set_text_size(BY_KEY[TEXT_SIZE].default)
+        self.settings[TEXT_SIZE] = BY_KEY[TEXT_SIZE].default
 
     def _set_text_size(self, percent: int) -> None:
         if BY_KEY[TEXT_SIZE].accepts(percent):
@@ -437,7 +441,7 @@ class MainWindow(DropWindow):
 
     def menus(self) -> list[QMenu]:
         """The menus of the menu bar, and theirs."""
-        return self.menuBar().findChildren(QMenu)
+        return cast(list[QMenu], self.menuBar().findChildren(QMenu))
 
     def _show_guide(self) -> None:
         self.chat.new_chat()
@@ -450,9 +454,11 @@ class MainWindow(DropWindow):
     def _restore_place(self) -> None:
         self.resize(*SIZE)
         if self._place:
-            self.restoreGeometry(self._place.value("geometry", b""))
-            self.panel.setChecked(self._place.value("panel", True, type=bool))
-            self.show_sidebar.setChecked(self._place.value("sidebar", True, type=bool))
+            geometry = self._place.value("geometry", QByteArray())
+            if isinstance(geometry, QByteArray):
+                self.restoreGeometry(geometry)
+            self.panel.setChecked(bool(self._place.value("panel", True, type=bool)))
+            self.show_sidebar.setChecked(bool(self._place.value("sidebar", True, type=bool)))
 
     def _save_place(self) -> None:
         if self._place:

@@ -6,6 +6,7 @@ looked up in the same manner.
 
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
@@ -46,7 +47,7 @@ class Job:
     note: str = ""
     error: str = ""
     page: str = ""
-    outcome: dict = field(default_factory=dict)
+    outcome: dict[str, Any] = field(default_factory=dict)
 
     @property
     def folder(self) -> str:
@@ -93,7 +94,7 @@ class Jobs(QObject):
     def pause(self, repo: str) -> None:
         """Stop for now; what has arrived stays."""
         job = self._jobs.get(repo)
-        if job and job is self._running:
+        if job and job is self._running and self._process:
             self._process.stop()
         elif job and job.state is JobState.QUEUED:
             self._set(job, JobState.PAUSED)
@@ -126,10 +127,11 @@ class Jobs(QObject):
         self._set(job, JobState.FETCHING)
         self._process.start()
 
-    def _on_line(self, line: dict) -> None:
-        self._take(self._running, line)
+    def _on_line(self, line: dict[str, Any]) -> None:
+        if self._running:
+            self._take(self._running, line)
 
-    def _take(self, job: Job, line: dict) -> None:
+    def _take(self, job: Job, line: dict[str, Any]) -> None:
         stage = line.get("stage")
         job.note = spoken(line.get("note", ""))
         if stage == "failed":
@@ -147,6 +149,8 @@ class Jobs(QObject):
     def _on_ended(self, words: str) -> None:
         job, process = self._running, self._process
         self._running = self._process = None
+        if job is None or process is None:
+            return
         process.deleteLater()
         job.rate = 0.0
         if job.outcome:

@@ -1,5 +1,7 @@
 """“Prove it”: a model on this machine with all neurons and with those selected, and what of its answers differs."""
 
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import (
@@ -17,6 +19,9 @@ from app.widgets import units
 from app.widgets.dialogs import plain_buttons
 from app.widgets.labels import Label, quiet
 from app.widgets.progress import ThinBar
+
+if TYPE_CHECKING:  # the engine takes a while to import
+    from engine.inference.proof import Comparison, Proof
 from engine.settings import Settings
 
 WIDTH, MARGIN = 512, 24  # of the text, and around it
@@ -97,7 +102,7 @@ class ProofWindow(QDialog):
         if self._running:
             self._end(self.tr("The comparison failed"), message or self.tr("It was stopped."))
 
-    def _on_proved(self, proof) -> None:
+    def _on_proved(self, proof: "Proof") -> None:
         if not self._running:
             return
         exact, predicted = proof.exact, proof.predicted
@@ -107,20 +112,20 @@ class ProofWindow(QDialog):
         self._fill(proof)
         _say(self.answers, "\n".join(f"“{prompt}” – {_ended(answer)}" for prompt, answer in proof.answers))
 
-    def _verdict(self, exact, count: str) -> str:
+    def _verdict(self, exact: "Comparison", count: str) -> str:
         if exact.agrees:
             return self.tr("Exact selection chooses the same token as all neurons at each of {0} places; scores differ "
                            "by rounding only.").format(count)  # fmt: skip
         return self.tr("Exact selection chooses the same token as all neurons at {0} of {1} places. That should not "
                        "be: verify the model's files.").format(units.percent(exact.same), count)  # fmt: skip
 
-    def _verdict_of_prediction(self, predicted, proof) -> str:
+    def _verdict_of_prediction(self, predicted: "Comparison", proof: "Proof") -> str:
         loss = predicted.perplexity / proof.perplexity - 1
         return self.tr("Predicted selection chooses the same at {0} of them, with {1} perplexity.").format(
             units.percent(predicted.same), units.signed_percent(loss)
         )
 
-    def _fill(self, proof) -> None:
+    def _fill(self, proof: "Proof") -> None:
         rows = [
             ("", self.tr("Same token"), self.tr("Largest difference"), self.tr("Perplexity"), self.tr("Read per token"))
         ]

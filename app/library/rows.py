@@ -65,7 +65,7 @@ def row(repo: str, entry: dict[str, Any] | None, size: int, verdict: Verdict, **
     """A row for a repository. entry: the catalogue's or the Hub's word on it. size: bytes of its weights."""
     known = entry or {}
     owner, _, name = repo.rpartition("/")
-    activation = tr(ACTIVATIONS.get(known.get("activation") or "", ""))
+    activation = tr(str(ACTIVATIONS.get(known.get("activation") or "", "")))
     gated = tr("gated") if known.get("gated") else ""
     about = ", ".join(part for part in (owner, activation, known.get("licence") or "", gated) if part)
     sparsity = known.get("sparsity")

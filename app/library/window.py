@@ -314,7 +314,7 @@ class LibraryWindow(DropWindow):
         layout.addLayout(foot)
         self.setCentralWidget(centre)
         close = QAction(self)
-        close.setShortcuts(["Ctrl+W"])
+        close.setShortcut("Ctrl+W")
         close.triggered.connect(self.close)
         self.addAction(close)
 

@@ -41,7 +41,7 @@ class MemorySection(Section):
         )  # fmt: skip
         self.number, self.words = self.add_strong()
         self.bar = StackedBar()
-        self.legend = Legend([(tr(name), colour, tr(tip)) for name, colour, tip in self.ITEMS])
+        self.legend = Legend([(tr(str(name)), colour, tr(str(tip))) for name, colour, tip in self.ITEMS])
         self.caption = quiet()
         self.caption.setWordWrap(True)
         self.pressed = False  # whether the system is short of memory
@@ -141,7 +141,7 @@ class TimeSection(Section):
                "neuron pool and the window in order, and everything else. The figures are means over these tokens."),
         )  # fmt: skip
         self.bars = TokenBars(tuple(colour for _, colour, _, _ in self.PARTS))
-        self.legend = Legend([(tr(title), colour, tr(tip)) for title, colour, _, tip in self.PARTS])
+        self.legend = Legend([(tr(str(title)), colour, tr(str(tip))) for title, colour, _, tip in self.PARTS])
         self.add(self.bars)
         self.add(self.legend)
 
@@ -175,7 +175,7 @@ class NeuronsSection(Section):
         self.map = HeatMap()
         self.scale = quiet()
         self.scale.setWordWrap(True)
-        self.legend = Legend([(tr(name), "", tr(tip)) for name, tip in self.SHARES])
+        self.legend = Legend([(tr(str(name)), "", tr(str(tip))) for name, tip in self.SHARES])
         for widget in (self.map, self.scale, self.legend):
             self.add(widget)
 

@@ -37,7 +37,8 @@ class Plot(QWidget):
         raise NotImplementedError
 
     def shade(self, name: str) -> QColor:
-        return getattr(colours(self.palette()), name)
+        shade: QColor = getattr(colours(self.palette()), name)
+        return shade
 
 
 class StackedBar(Plot):

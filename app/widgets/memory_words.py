@@ -4,7 +4,7 @@ from app.widgets import units
 from app.widgets.language import tr
 
 
-def weights_in_words(model_bytes: int, on_flash_bytes: int) -> str:
+def weights_in_words(model_bytes: float, on_flash_bytes: float) -> str:
     """A model's size, and how much of its weights stays on flash. Both in bytes of its files."""
     if not on_flash_bytes:
         return tr("{0} model, all in memory").format(units.size(model_bytes))

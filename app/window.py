@@ -437,7 +437,7 @@ class MainWindow(DropWindow):
         self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
 
     def _show_shortcuts(self) -> None:
-        show_shortcuts(self, [action.menu() for action in self.menuBar().actions()])
+        show_shortcuts(self, [cast(QMenu, action.menu()) for action in self.menuBar().actions()])
 
     def menus(self) -> list[QMenu]:
         """The menus of the menu bar, and theirs."""

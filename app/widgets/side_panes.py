@@ -6,7 +6,7 @@ from PySide6.QtCore import QObject
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QWidget
 
-COMFORT = 420  # pixels that the conversation keeps while there is a pane to give way
+COMFORT = 400  # pixels that the conversation keeps while there is a pane to give way
 
 
 @dataclass(eq=False)

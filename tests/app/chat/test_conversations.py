@@ -430,8 +430,7 @@ def test_all_chats_are_exported_and_imported_elsewhere(qtbot, window, open_windo
 
 
 def test_an_export_that_cannot_be_written_says_so(qtbot, window, tmp_path):
-    window.conversations.transfer._exported = talk("Hi", "Hello")
-    window.conversations.transfer._on_where(str(tmp_path / "nowhere" / "chat.md"))
+    window.conversations.transfer._on_where(talk("Hi", "Hello"), str(tmp_path / "nowhere" / "chat.md"))
     box = window.findChild(QMessageBox)
     assert "could not be written" in box.informativeText()
     box.close()

@@ -1,7 +1,9 @@
 """What a token cost. Every number that the command line or the window shows is defined here, once."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
+
+BundleKind = Literal["neuron", "expert"]
 
 
 @dataclass(frozen=True)
@@ -10,8 +12,8 @@ class TokenStatistics:
 
     io_ms, memory_ms, compute_ms: waiting for flash; bookkeeping of pool and window; all else. They sum to total_ms.
     bytes_read, reads: what was asked of the drive for this token.
-    active, loaded, resident: neurons by layer: in the active set; of these, read from flash; in the pool afterwards.
-    neurons: all FFN neurons of a layer.
+    active, loaded, resident: bundles by layer: in the active set; of these, read from flash; in the pool afterwards.
+    neurons: all bundles of a layer. kind: what a bundle is.
     """
 
     io_ms: float
@@ -24,6 +26,7 @@ class TokenStatistics:
     resident: tuple[int, ...]
     neurons: int
     footprint_bytes: int
+    kind: BundleKind = "neuron"
 
     @property
     def total_ms(self) -> float:
@@ -72,12 +75,14 @@ PER_TOKEN = ("io_ms", "memory_ms", "compute_ms", "total_ms", "bytes_read", "read
 
 
 def means(statistics: list[TokenStatistics]) -> dict[str, float]:
-    """The mean of each figure over `statistics`; neurons are counted over all layers. Empty for no tokens."""
+    """The mean of each figure over `statistics`; bundles are counted over all layers, under the name of their kind.
+    Empty for no tokens."""
     if not statistics:
         return {}
-    count = len(statistics)
+    count, kind = len(statistics), statistics[-1].kind
     result = {name: sum(getattr(s, name) for s in statistics) / count for name in PER_TOKEN}
-    result["active_neurons"] = sum(sum(s.active) for s in statistics) / count
-    result["loaded_neurons"] = sum(sum(s.loaded) for s in statistics) / count
-    result["resident_neurons"] = sum(sum(s.resident) for s in statistics) / count
+    for name in ("active", "loaded", "resident"):
+        result[f"{name}_{kind}s"] = sum(sum(getattr(s, name)) for s in statistics) / count
+    if kind == "expert":
+        result["all_experts"] = sum(s.neurons * len(s.active) for s in statistics) / count
     return result

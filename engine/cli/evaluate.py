@@ -69,7 +69,10 @@ def _sequences(args: Namespace, loaded: "LoadedModel") -> "list[Sequence]":
 def _print_report(report: dict[str, Any]) -> None:
     bits = f", {report['bits_per_byte']:.4f} bits per byte" if report["bits_per_byte"] else ""
     say(f"{report['tokens']} tokens: perplexity {report['perplexity']:.4f}{bits}")
-    say(f"{readable(report['bytes_read'])} read from flash, hit rate {report['hit_rate']:.3f}")
+    hits = f", hit rate {report['hit_rate']:.3f}" if report["hit_rate"] is not None else ""
+    say(f"{readable(report['bytes_read'])} read from flash{hits}")
+    if not report["sparsity"]:
+        return
     errors = zip(report.get("false_negatives", []), report.get("false_positives", []), strict=True)
     columns = [f"{s:9.4f}" for s in report["sparsity"]]
     if "false_negatives" in report:

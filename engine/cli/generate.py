@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser, BooleanOptionalAction, Namespace
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.cli.arguments import (
     MODEL_HELP,
@@ -99,7 +99,7 @@ def run(args: Namespace) -> None:
     if args.json:
         print_json(report)
     else:
-        _print_figures(report, args.window)
+        _print_figures(report)
 
 
 def _prompt(args: Namespace) -> str:
@@ -108,14 +108,13 @@ def _prompt(args: Namespace) -> str:
     return standard_input()
 
 
-def _print_figures(report: dict[str, object], window: int) -> None:
+def _print_figures(report: dict[str, Any]) -> None:
     """End the answer's line, and say below it what it took."""
     say()
     note(figures(report))
-    if left := report["left_early"]:
-        assert isinstance(left, int)
+    if (left := report["left_early"]) and "experts" not in report["per_token"]:
         note(
-            f"The window of {counted(window, 'token', 'tokens')} did not fit the neuron pool: "
+            f"The window of {counted(report['window'], 'token', 'tokens')} did not fit the neuron pool: "
             f"{counted(left, 'neuron', 'neurons')} left early. A larger memory budget or a smaller window reads less."
         )
 
@@ -126,6 +125,10 @@ def figures(report: dict[str, object]) -> str:
     read = ""
     if isinstance(per, dict) and per:
         read = f", {readable(per['bytes_read'])} from flash a token, {100 * per['hit_rate']:.0f} % hits"
+        if experts := per.get("experts"):
+            read += (
+                f" of {experts['active']:,.0f} experts, {experts['resident']:,.0f} of {experts['of']:,.0f} in memory"
+            )
     return (
         f"{report['tokens_per_second']:.1f} tokens/s, first token {report['time_to_first_token_s']:.2f} s"
         f"{read}, {readable(_bytes(report['footprint_bytes']))} peak"
@@ -156,8 +159,18 @@ def generation_report(loaded: "LoadedModel", summary: "Summary") -> dict[str, ob
         "model_bytes": loaded.model_bytes,
         "flash_bytes": loaded.flash_bytes,
         "direct_io": loaded.direct_io,
+        "window": loaded.settings.window,
         "left_early": summary.left_early,
         "reader": asdict(loaded.reader.statistics()),
         "prefill": {"seconds": summary.prefill_seconds, "bytes_read": summary.prefill_bytes_read},
-        "per_token": summary.per_token,
+        "per_token": per_token(summary.per_token),
     }
+
+
+def per_token(means: dict[str, float]) -> dict[str, Any]:
+    """The means of a token; where bundles are experts, these together: needed, read, in memory, and all there are."""
+    if "all_experts" not in means:
+        return dict(means)
+    names = {"active": "active", "loaded": "loaded", "resident": "resident", "of": "all"}
+    experts = {name: means[f"{key}_experts"] for name, key in names.items()}
+    return {name: mean for name, mean in means.items() if not name.endswith("_experts")} | {"experts": experts}

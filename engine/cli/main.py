@@ -9,14 +9,14 @@ import os
 import sys
 from typing import Any
 
-from engine.cli import bench, chat, evaluate, generate, models, prepare
+from engine.cli import bench, chat, evaluate, generate, info, models, prepare
 from engine.cli.arguments import Parser
 from engine.cli.output import fail, never_stumble
 from engine.errors import FlashbulbError, OptionError
 from engine.system.awake import awake
 from engine.text import shown
 
-COMMANDS = (chat, generate, models, prepare, evaluate, bench)  # in the order of the help
+COMMANDS = (chat, generate, models, prepare, info, evaluate, bench)  # in the order of the help
 HELP = "help"
 BAD_USE = 2  # exit status
 

@@ -1,22 +1,30 @@
-"""`flashbulb prepare` and `flashbulb info`: making a prepared model, and what one is."""
+"""`flashbulb prepare`: making a model that runs here of a checkpoint."""
 
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.cli.arguments import DTYPES, MODEL_HELP, Commands, add_json, model, path, text
+from engine.cli.arguments import DTYPES, Commands, add_json, path, text
 from engine.cli.output import Progress, print_json, say, signed
-from engine.settings import SELECTIONS, Settings
-from engine.text import readable
+from engine.errors import OptionError
 
 if TYPE_CHECKING:
+    from engine.prepare.conversion import Quantisation
+    from engine.prepare.making import Making
     from engine.store.reports import CalibrationReport, LayerReport
+
+PLAIN_BITS = 16
+BITS = (PLAIN_BITS, 8, 6, 5, 4, 3, 2)
+GROUPS = (32, 64, 128)
+MODES = {"affine": (64, 4), "mxfp4": (32, 4), "mxfp8": (32, 8), "nvfp4": (16, 4)}  # usual group size and bits
 
 
 def add_to(commands: Commands) -> None:
-    """Add `prepare` and `info` to the command line."""
-    parser = commands.add_parser("prepare", help="make a prepared model of a checkpoint")
+    """Add `prepare` to the command line."""
+    parser = commands.add_parser("prepare", help="make a model that runs here of a checkpoint, or of a GGUF file")
     parser.add_argument("checkpoint", type=path, metavar="CHECKPOINT",
-                        help="a model's folder as it is published: config.json, weights, tokenizer")  # fmt: skip
+                        help="a model's folder as it is published: config.json, weights, tokenizer; or a .gguf file. "
+                        "One whose neurons cannot be streamed is converted to MLX's form")  # fmt: skip
     parser.add_argument("out", type=path, metavar="OUT", help="the folder that is made; given again, it is continued")
     add_preparing(parser)
     parser.add_argument("--name", type=text, help="the model's name; by default, that of the checkpoint's folder")
@@ -25,16 +33,9 @@ def add_to(commands: Commands) -> None:
         help="train them; take the up projections' factorisations as they are; or import published model_*.pt files "
         "(default %(default)s)",
     )  # fmt: skip
+    _add_conversion(parser)
     add_json(parser)
-    parser.set_defaults(run=run_prepare)
-
-    info = commands.add_parser("info", help="what a prepared model is and needs")
-    info.add_argument("model", type=model, metavar="MODEL", help=MODEL_HELP)
-    info.add_argument("--selection", choices=SELECTIONS, default="predictor",
-                      help="the selection that the memory is told for (default %(default)s)")  # fmt: skip
-    info.add_argument("--verify", action="store_true", help="check every byte against the manifest")
-    add_json(info)
-    info.set_defaults(run=run_info)
+    parser.set_defaults(run=run)
 
 
 def add_preparing(parser: ArgumentParser) -> None:
@@ -44,68 +45,75 @@ def add_preparing(parser: ArgumentParser) -> None:
     parser.add_argument("--dtype", choices=DTYPES, help="of the weights; by default, the checkpoint's own")
 
 
-def run_prepare(args: Namespace) -> None:
+def _add_conversion(parser: ArgumentParser) -> None:
+    """Add the form that weights get in a conversion."""
+    parser.add_argument("--bits", type=int, choices=BITS,
+                        help="convert to MLX's form, with so many bits a weight (by default 4)")  # fmt: skip
+    parser.add_argument("--group", type=int, choices=GROUPS,
+                        help="convert, with so many weights to a scale (by default as --mode has it)")  # fmt: skip
+    parser.add_argument("--mode", choices=MODES, help="convert, to this form of quantised weights (by default affine)")
+
+
+def run(args: Namespace) -> None:
     """Prepare a checkpoint."""
-    from engine.prepare.prepare import prepare
-    from engine.store.manifest import PreparedModel
+    from engine.prepare.making import Way, make
 
     with Progress("preparing", not args.json) as progress:
-        content = prepare(
-            args.checkpoint,
-            args.out,
-            args.calibration,
-            args.dtype,
-            args.name,
-            args.predictors,
-            lambda stage, share: progress(share, stage),
-        )
+        way = make(args.checkpoint, args.out, _making(args), args.name, lambda stage, share: progress(share, stage))
+    if way is Way.NEURONS:
+        _tell_prepared(args)
+    elif args.json:
+        _print_converted(args.out)
+    else:
+        say(f"{args.out} is ready.")
+
+
+def _making(args: Namespace) -> "Making":
+    """How a model is made, as the arguments say. Raises OptionError for a form that there is not."""
+    from engine.prepare.making import Making
+
+    converted = any(value is not None for value in (args.bits, args.group, args.mode))
+    rest = {"calibration": args.calibration, "dtype": args.dtype, "predictors": args.predictors}
+    return Making(converted, _quantisation(args), **rest)
+
+
+def _quantisation(args: Namespace) -> "Quantisation | None":
+    from engine.prepare.conversion import Quantisation
+
+    mode = args.mode or "affine"
+    usual_group, usual_bits = MODES[mode]
+    bits, group = args.bits or usual_bits, args.group or usual_group
+    if mode != "affine" and (bits, group) != (usual_bits, usual_group):
+        raise OptionError(
+            "mode {mode} has {bits} bits in groups of {group}, and no others.", mode=mode, bits=usual_bits,
+            group=usual_group,
+        )  # fmt: skip
+    return None if bits == PLAIN_BITS else Quantisation(bits, group, mode)
+
+
+def _print_converted(out: Path) -> None:
+    from engine.store.mlx_folder import MlxFolder
+
+    made = MlxFolder.open(out)
+    form, architecture = made.config.get("quantization"), made.config.get("model_type")
+    report = {"out": str(out), "name": made.name, "bytes": made.bytes}
+    print_json(report | {"architecture": architecture, "quantization": form})
+
+
+def _tell_prepared(args: Namespace) -> None:
+    """Say what was made of a checkpoint's neurons."""
+    from engine.store.manifest import MANIFEST, PreparedModel
+    from engine.system.documents import read_json
+
     if args.json:
-        print_json({"out": str(args.out), **content})
+        print_json({"out": str(args.out), **read_json(args.out / MANIFEST)})
         return
     say(f"{args.out} is ready.")
     manifest = PreparedModel.open(args.out).manifest
-    _print_quality(manifest.calibration, manifest.layers)
+    print_quality(manifest.calibration, manifest.layers)
 
 
-def run_info(args: Namespace) -> None:
-    """Say what a prepared model is and needs."""
-    from msgspec import to_builtins
-
-    from engine.inference.load import find
-    from engine.planning.outlook import Outlook
-    from engine.store.manifest import PreparedModel
-
-    prepared = PreparedModel.open(find(args.model), verify=args.verify)
-    budget = Outlook.of(prepared, None).plan(Settings(selection=args.selection))
-    resident = {name: size for name, size in budget.items.items() if name != "neuron_pool"}
-    report = {
-        "name": prepared.name,
-        "architecture": prepared.manifest.architecture,
-        "dtype": prepared.manifest.dtype,
-        "layers": len(prepared.bundles.layers),
-        "neurons": prepared.bundles.layers[0].neurons,
-        "bundle_bytes": prepared.bundles.layers[0].row_bytes,
-        "model_bytes": prepared.bytes,
-        "flash_bytes": prepared.bundles.bytes,
-        "resident": resident,
-        "smallest_budget_bytes": budget.smallest,
-        "default_budget_bytes": budget.ceiling,
-        "calibration": to_builtins(prepared.manifest.calibration),
-        "by_layer": to_builtins(prepared.layer_reports),
-    }
-    if args.json:
-        print_json(report)
-        return
-    say(f"{report['name']}: {report['architecture']}, {report['layers']} layers of {report['neurons']} neurons")
-    on_flash = readable(prepared.bundles.bytes)
-    say(f"{readable(prepared.bytes)} of {report['dtype']} weights, of which {on_flash} stay on flash")
-    for name, size in resident.items():
-        say(f"  {name.replace('_', ' '):<16} {readable(size):>8} in memory")
-    say(f"Smallest memory budget {readable(budget.smallest)}, by default {readable(budget.ceiling)}.")
-    _print_quality(prepared.manifest.calibration, prepared.layer_reports)
-
-
-def _print_quality(measured: "CalibrationReport | None", layers: "list[LayerReport]") -> None:
+def print_quality(measured: "CalibrationReport | None", layers: "list[LayerReport]") -> None:
     """Print the figures that were measured while preparing."""
     if measured is not None and measured.loss is not None:
         kinds = " and ".join(sorted({layer.predictor for layer in layers}))

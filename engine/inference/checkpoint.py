@@ -1,6 +1,6 @@
 """A checkpoint in MLX's format, run where it lies: its experts on flash, the rest in memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from threading import Event
 from typing import Any
 
@@ -13,16 +13,15 @@ from engine.inference.caches import SnapshotContext
 from engine.inference.model import LoadedModel, reading
 from engine.inference.sampling import advised_sampling
 from engine.models.checkpoint import load_lazily
-from engine.planning.checkpoint import CheckpointSizes, ExpertShape, cache_bytes, resident_bytes
+from engine.planning.checkpoint import CheckpointSizes, vocabulary_of
+from engine.planning.checkpoint_outlook import CheckpointOutlook, compute_as_here
 from engine.settings import Settings
 from engine.store.mlx_folder import MlxFolder
-from engine.streaming.install import ExpertContainer, ExpertInstallation, find_experts, probed
+from engine.streaming.install import ExpertInstallation, find_experts
 from engine.streaming.passes import Observer, Pass
 from engine.system.allocator import long_lived
 from engine.system.footprint import footprint
 from engine.tokens.tokenizer import read_tokenizer
-
-CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length", "model_max_length")
 
 
 class LoadedCheckpoint(LoadedModel):
@@ -35,16 +34,16 @@ class LoadedCheckpoint(LoadedModel):
         experts = find_experts(lazy, checkpoint.tensors)
         self.network, config = lazy.network, lazy.config
         del lazy
-        if not mx.metal.is_available():
-            self.network.set_dtype(mx.float32)  # the CPU's products are exact and fast in nothing else
-        self._config = {**config, **(config.get("text_config") or {})}
-        plan = self._sizes(experts).plan(settings)
+        compute_as_here(self.network)
+        self._config = config
+        sizes = CheckpointSizes.of(self.network, config, experts, checkpoint.bytes)
+        plan = sizes.plan(settings)
         self.model_bytes = checkpoint.bytes
         self.flash_bytes = sum(expert.layout.bundles * expert.layout.bundle_bytes for expert in experts)
         self.context, self.budget, self._chunk = plan.context, plan.budget, plan.chunk
         mx.set_cache_limit(plan.cache_limit)
-        self.outlook = None
         profile = DriveProfile.load(profile_path(checkpoint.folder))
+        self.outlook = CheckpointOutlook(sizes, profile)
         self.reader = open_reader(*reading(settings, profile, max((e.layout.slot_bytes for e in experts), default=1)))
         try:
             installation = ExpertInstallation(settings, self.budget.capacities, plan.ring_bytes, self.reader)
@@ -75,22 +74,16 @@ class LoadedCheckpoint(LoadedModel):
 
     @property
     def vocabulary(self) -> int:
-        return int(self._config.get("vocab_size") or 1 << 30)
+        return vocabulary_of(self._config)
 
     @property
-    def _longest_context(self) -> int:
-        return next((int(n) for key in CONTEXT_KEYS if isinstance(n := self._config.get(key), int)), 1 << 20)
+    def measured_loss(self) -> float:
+        """Nothing is lost: the router says exactly which experts a token needs."""
+        return 0.0
 
     @property
     def direct_io(self) -> bool:
         return all(file.direct for layer in self.streaming.layers for file in layer.source.files.values())
-
-    def _sizes(self, experts: Sequence[ExpertContainer]) -> CheckpointSizes:
-        with probed(self.network, experts) as probes:
-            caches = cache_bytes(self.network)
-        shapes = [ExpertShape(expert.layout, probe.chosen) for expert, probe in zip(experts, probes, strict=True)]
-        resident, stored = resident_bytes(self.network), self.prepared.bytes
-        return CheckpointSizes(resident, shapes, caches, self._longest_context, self.vocabulary, stored)
 
     def prefill(
         self, tokens: list[int], cancelled: Event | None = None, observer: Observer | None = None

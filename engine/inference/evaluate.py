@@ -14,7 +14,8 @@ from engine.tokens.corpus import Sequence, windows
 
 @dataclass
 class Evaluation:
-    """Totals over all predicted tokens. sparsity, false_negatives and false_positives are by layer.
+    """Totals over all predicted tokens. sparsity, false_negatives and false_positives are by layer. wanted, resident:
+    bundles; experts: all that there are, counted for each token; 0 where bundles are neurons.
 
     false_negatives: share of active neurons the predictor missed; false_positives: share of inactive ones it named.
     Both are known only where whole layers are streamed with predicted selection.
@@ -27,6 +28,8 @@ class Evaluation:
     bytes_read: int = 0
     hits: int = 0
     wanted: int = 0
+    resident: int = 0
+    experts: int = 0
     sparsity: list[float] = field(default_factory=list)
     false_negatives: list[float] = field(default_factory=list)
     false_positives: list[float] = field(default_factory=list)
@@ -42,6 +45,13 @@ class Evaluation:
             "hit_rate": self.hits / self.wanted if self.wanted else None,
             "sparsity": self.sparsity,
         }
+        if self.experts:
+            report["experts"] = {
+                "active": self.wanted / self.tokens,
+                "loaded": (self.wanted - self.hits) / self.tokens,
+                "resident": self.resident / self.tokens,
+                "of": self.experts / self.tokens,
+            }
         if self.false_negatives:
             report |= {"false_negatives": self.false_negatives, "false_positives": self.false_positives}
         return report
@@ -113,7 +123,7 @@ def evaluate(
                 evaluation.nats += _nats(logits[new : new + len(wanted)], wanted)
                 evaluation.predicted += len(wanted)
                 evaluation.tokens += len(logits) - new
-                _account(evaluation, current)
+                _account(evaluation, current, model.neurons, len(logits) - new)
                 progress(evaluation.tokens, total)
                 if keep_logits:
                     kept.append(np.array(logits[new:]))
@@ -134,10 +144,13 @@ def _passes(model, inputs: list[int], prefill: bool, activity: Activity) -> Iter
         yield position, logits[0], current
 
 
-def _account(evaluation: Evaluation, current: Pass) -> None:
+def _account(evaluation: Evaluation, current: Pass, bundles: int, tokens: int) -> None:
     evaluation.bytes_read += current.bytes_read
     evaluation.wanted += sum(current.active)
     evaluation.hits += sum(current.active) - sum(current.loaded)
+    if current.kind == "expert":
+        evaluation.resident += tokens * sum(current.resident)
+        evaluation.experts += tokens * bundles * current.layers
 
 
 def _nats(logits: mx.array, targets: list[int]) -> float:

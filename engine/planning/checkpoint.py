@@ -1,11 +1,13 @@
 """The memory that a checkpoint will take that is run as it is, item by item, before anything of it is evaluated."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import mlx.core as mx
 from mlx.nn.layers.base import Module
+from mlx.nn.layers.embedding import Embedding
+from mlx.nn.layers.quantized import QuantizedEmbedding
 from mlx.utils import tree_flatten
 from mlx_lm.models.cache import KVCache, make_prompt_cache
 
@@ -13,12 +15,15 @@ from engine.memory.budget import SHARE_WITHOUT_BUDGET, MemoryBudget, PoolDemand,
 from engine.planning.memory import OVERHEAD
 from engine.settings import Settings
 from engine.store.layout import Layout
+from engine.streaming.install import ExpertContainer, probed
 from engine.streaming.ring import BUFFERS
 
 USUAL_CONTEXT = 8192  # tokens, where nobody says how many: caches of the longest would take all memory
 MIN_CHUNK, MAX_CHUNK = 128, 4096  # tokens of a prompt that are computed at once
 MAX_PAIRS = 32_767  # of tokens and their experts in one product: beyond it some versions of MLX are wrong on Metal
 FLOAT_BYTES = 4  # of what is computed, at most
+CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length", "model_max_length")
+MAX_CONTEXT, MAX_VOCABULARY = 1 << 20, 1 << 30  # tokens, where the config does not say
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ class CheckpointPlan:
 @dataclass(frozen=True)
 class CheckpointSizes:
     """Sizes of a model whose experts are taken out, and which is not evaluated. cache_bytes: of one token's caches, and
-    of what each further step of tokens adds."""
+    of what each further step of tokens adds. looked_up: bytes of resident tables of which a token takes a row."""
 
     resident: int
     experts: Sequence[ExpertShape]
@@ -56,6 +61,18 @@ class CheckpointSizes:
     context: int
     vocabulary: int
     stored: int
+    looked_up: int = 0
+
+    @classmethod
+    def of(
+        cls, network: Module, config: Mapping[str, Any], experts: Sequence[ExpertContainer], stored: int
+    ) -> "CheckpointSizes":
+        """Of a model that is not evaluated. stored: bytes of the checkpoint's weights."""
+        with probed(network, experts) as probes:
+            caches = cache_bytes(network)
+        shapes = [ExpertShape(expert.layout, probe.chosen) for expert, probe in zip(experts, probes, strict=True)]
+        context, vocabulary = longest_context(config), vocabulary_of(config)
+        return cls(resident_bytes(network), shapes, caches, context, vocabulary, stored, looked_up_bytes(network))
 
     def plan(self, settings: Settings) -> CheckpointPlan:
         """Raises BudgetError. The workspace grows only with what is left beyond the smallest budget."""
@@ -85,6 +102,32 @@ class CheckpointSizes:
         chosen = max((expert.chosen for expert in self.experts), default=1)
         most = min(MAX_CHUNK, MAX_PAIRS // chosen)
         return max(min(MIN_CHUNK, most), min(most, roomy // 16 // token)), token
+
+
+def longest_context(config: Mapping[str, Any]) -> int:
+    """Tokens that a model was made for."""
+    return next(
+        (n for part in _parts(config) for key in CONTEXT_KEYS if isinstance(n := part.get(key), int)), MAX_CONTEXT
+    )
+
+
+def vocabulary_of(config: Mapping[str, Any]) -> int:
+    """Tokens that a model knows."""
+    return next((n for part in _parts(config) if isinstance(n := part.get("vocab_size"), int)), MAX_VOCABULARY)
+
+
+def _parts(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """A config's part about text, and all of it."""
+    text = config.get("text_config")
+    return [text, config] if isinstance(text, dict) else [config]
+
+
+def looked_up_bytes(network: Module) -> int:
+    """Bytes of the tables of which a token takes a row, where they are no head as well."""
+    modules = dict(network.named_modules())
+    tables = {path: module for path, module in modules.items() if isinstance(module, Embedding | QuantizedEmbedding)}
+    tied = not any(path.split(".")[-1] == "lm_head" for path in modules)
+    return sum(resident_bytes(table) for path, table in tables.items() if not (tied and path.endswith("embed_tokens")))
 
 
 def resident_bytes(network: Module) -> int:

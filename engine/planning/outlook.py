@@ -92,6 +92,11 @@ class Outlook:
     def _holds(self, settings: Settings, budget: int) -> bool:
         return self.predict(replace(settings, memory_budget=budget)).window >= settings.window - 1e-6
 
+    def hit_rate(self, settings: Settings) -> float | None:
+        """The share of a token's neurons that is in memory; None where it cannot be predicted."""
+        expected = self.predict(settings)
+        return expected.hit_rate if expected else None
+
     def _with_budget(self, settings: Settings, budget: int) -> MemoryBudget:
         return self.plan(replace(settings, memory_budget=budget))
 

@@ -62,6 +62,12 @@ def is_mlx_folder(folder: Path) -> bool:
     return not prepared and (folder / "config.json").is_file() and any(folder.glob(WEIGHTS))
 
 
+def runs_as_it_is(config: Mapping[str, Any]) -> bool:
+    """Whether a config is of a checkpoint in MLX's own form: quantised by it. What was never quantised may be as well,
+    which only its tensors say."""
+    return isinstance(config.get("quantization"), dict)
+
+
 def _check_complete(folder: Path, found: set[str]) -> None:
     """Raises CheckpointError where the index names a shard that is not there."""
     if not (folder / INDEX).is_file():

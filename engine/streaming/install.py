@@ -263,7 +263,7 @@ class ExpertInstallation:
 
     def install(self, network: Module, experts: Sequence[ExpertContainer]) -> Streaming:
         """Put them in the place of the model's containers."""
-        passes, overlap = Passes(len(experts), self._window), Overlap(self.settings.overlap)
+        passes, overlap = Passes(len(experts), self._window, "expert"), Overlap(self.settings.overlap)
         slot_bytes = max((expert.layout.slot_bytes for expert in experts), default=SLOT_ALIGNMENT)
         ring = Ring(self.reader, slot_bytes, SLOT_DTYPE, self.ring_bytes)
         files = {path: self.reader.open(path) for path in {p for expert in experts for p in expert.layout.paths}}

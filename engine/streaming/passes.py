@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from engine.errors import CancelledError
 from engine.memory.window import Window
-from engine.statistics import TokenStatistics
+from engine.statistics import BundleKind, TokenStatistics
 from engine.system.footprint import footprint
 
 
@@ -30,13 +30,14 @@ class Pass:
     """One run through all layers, and its cost so far. active, loaded, resident: bundles by layer.
 
     prompt_tokens: of a prompt, whose layers are streamed whole, block after block; 0 for a token that is decoded.
-    cancelled: stops the run within one layer.
+    cancelled: stops the run within one layer. kind: what a bundle is.
     """
 
     layers: int
     prompt_tokens: int = 0
     cancelled: Event | None = None
     observer: Observer | None = None
+    kind: BundleKind = "neuron"
     began: float = field(default_factory=perf_counter)
     tokens: int = 0  # computed so far, those of the present block included
     io_s: float = 0.0
@@ -81,19 +82,20 @@ class Pass:
             resident=tuple(self.resident),
             neurons=neurons,
             footprint_bytes=footprint(),
+            kind=self.kind,
         )
 
 
 class Passes:
     """The passes of one model, one after the other. current: the one under way. window: moves on with their tokens."""
 
-    def __init__(self, layers: int, window: int):
+    def __init__(self, layers: int, window: int, kind: BundleKind = "neuron"):
         self.window = Window(window)
-        self.current = Pass(layers)
+        self.current = Pass(layers, kind=kind)
 
     def begin(self, prompt_tokens: int = 0, cancelled: Event | None = None, observer: Observer | None = None) -> Pass:
         """A new pass, which is the current one from now on."""
-        self.current = Pass(self.current.layers, prompt_tokens, cancelled, observer)
+        self.current = Pass(self.current.layers, prompt_tokens, cancelled, observer, self.current.kind)
         return self.current
 
     def advance(self, tokens: int) -> None:

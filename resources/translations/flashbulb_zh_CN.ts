@@ -2818,6 +2818,10 @@
         <translation>缺少：{names}</translation>
     </message>
     <message>
+        <source>mode {mode} has {bits} bits in groups of {group}, and no others.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>nothing came for {seconds} s</source>
         <translation>{seconds} 秒内没有收到数据</translation>
     </message>
@@ -2920,6 +2924,10 @@
     <message>
         <source>{folder} cannot be written to ({reason}).</source>
         <translation>无法写入 {folder}（{reason}）。</translation>
+    </message>
+    <message>
+        <source>{folder} has no manifest that it could be verified against.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>{folder} is in the way ({reason}). Move it elsewhere.</source>

@@ -135,3 +135,25 @@ class InMemory:
         logits = self._model(mx.array([tokens]), cache=make_prompt_cache(self._model))[0].astype(mx.float32)
         mx.eval(logits)
         return logits
+
+
+def write_original(folder: Path, tokenizer: bool = True) -> Path:
+    """A mixture of experts as its makers publish it: 16 bits, a tensor for each matrix of each expert."""
+    from tests.helpers.checkpoints import write_tokenizer
+
+    mx.random.seed(1)
+    config = {"model_type": "qwen3_moe", **CONFIGS["qwen3_moe"], "hidden_size": 64, "moe_intermediate_size": 64}
+    model, _ = lazy_model(config, None)
+    weights = {}
+    for name, array in tree_flatten(model.parameters()):
+        values = (0.05 * mx.random.normal(array.shape)).astype(mx.bfloat16)
+        if ".switch_mlp." in name:
+            weights |= {name.replace("switch_mlp", f"experts.{e}"): expert for e, expert in enumerate(values)}
+        else:
+            weights[name] = values
+    folder.mkdir(parents=True, exist_ok=True)
+    mx.save_safetensors(str(folder / "model.safetensors"), weights)
+    (folder / "config.json").write_text(json.dumps(config))
+    if tokenizer:
+        write_tokenizer(folder, VOCABULARY)
+    return folder

@@ -12,6 +12,8 @@ import pytest
 
 from app.__main__ import _parser as window_parser
 from engine.cli.main import asking_for_help, main, parser
+from tests.helpers.checkpoints import write_tokenizer
+from tests.helpers.mlx_models import VOCABULARY, write_moe
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("README.md", "packaging/MAC_CHECKS.md", "engine/bench/README.md", "resources/starter/README.md",
@@ -67,6 +69,8 @@ def test_the_short_commands_run(page, said, tiny_model, tiny_checkpoint, tmp_pat
     shutil.copytree(tiny_model, tmp_path / "my-model")
     (tmp_path / "book.txt").write_text("The cat sat on the mat. " * 20)
     arguments = shlex.split(said)
+    if "FOLDER" in arguments:
+        write_tokenizer(write_moe(tmp_path / "FOLDER"), VOCABULARY)
     if arguments[0] == "prepare":
         arguments[1:3] = [str(tiny_checkpoint), "made"]  # what the page has made before is not there
         arguments += ["--calibration", "book.txt"]

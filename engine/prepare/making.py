@@ -1,0 +1,88 @@
+"""Making a model that runs here of whatever a person has: by its neurons, converted to MLX's form, or out of GGUF."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from pathlib import Path
+from typing import Any
+
+from engine.errors import CheckpointError
+from engine.models import architecture
+from engine.prepare.conversion import Quantisation, convert
+from engine.store.mlx_folder import runs_as_it_is
+from engine.system.documents import DOWNLOAD_AGAIN, parsing, read_json
+
+GGUF_SUFFIX = ".gguf"
+Progress = Callable[[str, float], None]
+
+
+class Way(Enum):
+    """The manner in which a checkpoint becomes a model that runs here."""
+
+    AS_IT_IS = auto()
+    NEURONS = auto()
+    CONVERSION = auto()
+    GGUF = auto()
+
+
+@dataclass(frozen=True)
+class Making:
+    """How a model is made. converted: to MLX's form also where its neurons could be streamed. quantisation: then, None
+    for 16 bits. calibration, dtype, predictors: of neurons, see `prepare`."""
+
+    converted: bool = False
+    quantisation: Quantisation | None = field(default_factory=Quantisation)
+    calibration: Path | None = None
+    dtype: str | None = None
+    predictors: str | Path = "trained"
+
+
+def way_of(source: Path, converted: bool = False) -> Way:
+    """The way of a folder or a GGUF file. converted: where a conversion was asked for.
+
+    Raises CheckpointError for a folder whose config cannot be read.
+    """
+    if source.suffix.lower() == GGUF_SUFFIX:
+        return Way.GGUF
+    path = source / "config.json"
+    with parsing(path, CheckpointError, DOWNLOAD_AGAIN):
+        config = read_json(path)
+    if runs_as_it_is(config):
+        return Way.AS_IT_IS
+    return Way.CONVERSION if converted or not streams_neurons(config) else Way.NEURONS
+
+
+def streams_neurons(config: dict[str, Any]) -> bool:
+    """Whether the neurons of such a model can be streamed, so that it can be prepared."""
+    try:
+        architecture(config)
+    except CheckpointError:
+        return False
+    return True
+
+
+def make(
+    source: Path, out: Path, making: Making | None = None, name: str | None = None, progress: Progress = lambda *_: None
+) -> Way:
+    """Make the model `out` of a checkpoint's folder, or of a GGUF file; the source stays as it is. What was interrupted
+    goes on, except out of GGUF. Raises CheckpointError, DiskFullError, FlashbulbError.
+    """
+    making = making or Making()
+    way = way_of(source, making.converted)
+    if way is Way.AS_IT_IS:
+        raise CheckpointError("{folder} is in MLX's form already: it runs as it is.", folder=source)
+    if way is Way.GGUF:
+        _from_gguf(source, out, progress)
+    elif way is Way.CONVERSION:
+        convert(source, out, making.quantisation, progress)
+    else:
+        from engine.prepare.prepare import prepare
+
+        prepare(source, out, making.calibration, making.dtype, name, making.predictors, progress)
+    return way
+
+
+def _from_gguf(source: Path, out: Path, progress: Progress) -> None:
+    from engine.prepare.from_gguf import convert_gguf
+
+    convert_gguf(source, out, lambda share: progress("converting", share))

@@ -1,0 +1,149 @@
+"""Checkpoints in MLX's form on the command line, and what is made of others."""
+
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from engine.store.safetensors_file import read_safetensors
+from tests.engine.cli.test_main import run
+from tests.helpers.checkpoints import write_opt, write_tokenizer
+from tests.helpers.gguf_files import write_gguf
+from tests.helpers.mlx_models import VOCABULARY, InMemory, write_moe, write_original
+
+
+@pytest.fixture(scope="module")
+def moe(tmp_path_factory):
+    folder = write_moe(tmp_path_factory.mktemp("moe") / "qwen")
+    write_tokenizer(folder, VOCABULARY)
+    return folder
+
+
+def answered(capsys, *arguments):
+    status, out, err = run(capsys, *arguments, "--json")
+    assert status == 0, err
+    return json.loads(out)
+
+
+def test_an_answer_counts_experts(capsys, moe):
+    smallest = answered(capsys, "info", moe)["smallest_budget_bytes"]
+    arguments = ("--prompt", "Hello", "--max-tokens", 5, "--seed", 1)
+    report = answered(capsys, "generate", moe, *arguments, "--memory-budget", smallest)
+    experts = report["per_token"]["experts"]
+    assert (experts["active"], experts["resident"], experts["of"]) == (12, 12, 48)
+    assert 0 <= experts["loaded"] <= 12
+    assert report["per_token"]["hit_rate"] == pytest.approx(1 - experts["loaded"] / 12)
+    assert report["budget_bytes"] == smallest
+
+
+def test_people_are_told_of_experts(capsys, moe):
+    status, _, err = run(capsys, "generate", moe, "--prompt", "Hello", "--max-tokens", 3)
+    assert status == 0
+    assert "hits of 12 experts" in err
+    assert "neuron" not in err
+
+
+def test_eval_gives_the_logits_of_mlx_lm(capsys, moe, tmp_path):
+    ids = [1, 5, 200, 17, 33, 4]
+    (tmp_path / "ids.json").write_text(json.dumps(ids))
+    wanted = np.array(InMemory(moe).logits(ids))
+    for more in ((), ("--prefill",)):
+        report = answered(
+            capsys, "eval", moe, "--tokens", tmp_path / "ids.json", "--save-logits", tmp_path / "logits", *more
+        )
+        found = load_file(tmp_path / "logits")["logits"]
+        assert np.abs(found - wanted).max() <= 1e-4 * (wanted.max() - wanted.min())
+        assert report["experts"]["of"] == 48
+    status, out, _ = run(capsys, "eval", moe, "--tokens", tmp_path / "ids.json")
+    assert status == 0
+    assert "hit rate" in out
+
+
+def test_info_tells_the_plan_and_what_each_budget_brings(capsys, moe):
+    report = answered(capsys, "info", moe)
+    assert (report["layers"], report["experts"], report["experts_a_token"]) == (3, 16, 4)
+    assert report["model_bytes"] == sum(
+        tensor.nbytes for tensor in read_safetensors(moe / "model.safetensors").values()
+    )
+    assert sum(report["resident"].values()) + report["pool_bytes"] <= report["default_budget_bytes"]
+    hits = [row["hit_rate"] for row in report["by_budget"]]
+    assert hits == sorted(hits)
+    assert hits[-1] == 1
+    status, out, _ = run(capsys, "info", moe)
+    assert status == 0
+    assert "3 layers of 16 experts, 4 for each token" in out
+    assert "Smallest memory budget" in out
+    below = run(capsys, "generate", moe, "--prompt", "x", "--memory-budget", report["smallest_budget_bytes"] - 1)
+    assert below[0] == 1
+    assert "smallest that works is" in below[2]
+
+
+def test_every_kind_of_model_has_a_smallest_budget(capsys, moe, tiny_model, tmp_path):
+    dense = write_moe(tmp_path / "dense", num_experts=0, mlp_only_layers=[0, 1, 2])
+    for model in (moe, tiny_model, dense, "starter"):
+        report = answered(capsys, "info", model)
+        assert 0 < report["smallest_budget_bytes"] <= report["default_budget_bytes"]
+        assert report["by_budget"][0]["budget_bytes"] == report["smallest_budget_bytes"]
+
+
+def test_a_checkpoint_has_no_manifest_to_be_verified_against(capsys, moe):
+    status, _, err = run(capsys, "info", moe, "--verify")
+    assert (status, err.count("\n")) == (1, 1)
+    assert "no manifest" in err
+
+
+# ------------------------------------------------------------------------------------------------ prepare
+FORMS = {
+    (): {"group_size": 64, "bits": 4, "mode": "affine"},
+    ("--bits", 8): {"group_size": 64, "bits": 8, "mode": "affine"},
+    ("--bits", 3, "--group", 32): {"group_size": 32, "bits": 3, "mode": "affine"},
+    ("--mode", "mxfp8"): {"group_size": 32, "bits": 8, "mode": "mxfp8"},
+    ("--mode", "nvfp4"): {"group_size": 16, "bits": 4, "mode": "nvfp4"},
+}
+
+
+@pytest.mark.parametrize("arguments", list(FORMS))
+def test_an_original_checkpoint_of_experts_is_converted(capsys, tmp_path, arguments):
+    original, out = write_original(tmp_path / "original"), tmp_path / "out"
+    report = answered(capsys, "prepare", original, out, *arguments)
+    assert {name: report["quantization"][name] for name in FORMS[arguments]} == FORMS[arguments]
+    assert len(answered(capsys, "generate", out, "--prompt", "Hello", "--max-tokens", 3)["tokens"]) <= 3
+
+
+def test_sixteen_bits_are_not_quantised(capsys, tmp_path):
+    report = answered(capsys, "prepare", write_original(tmp_path / "original"), tmp_path / "out", "--bits", 16)
+    assert report["quantization"] is None
+
+
+def test_neurons_are_converted_only_where_that_is_asked_for(capsys, tmp_path):
+    opt = write_opt(tmp_path / "opt")
+    status, out, _ = run(capsys, "prepare", opt, tmp_path / "neurons", "--predictors", "factorised", "--json")
+    assert status == 0
+    assert "layers" in json.loads(out)
+    status, _, err = run(capsys, "prepare", opt, tmp_path / "converted", "--bits", 4)
+    assert status == 1  # mlx-lm has no OPT
+    assert "not supported" in err
+
+
+def test_a_gguf_file_becomes_a_model(capsys, tmp_path):
+    write_gguf(tmp_path / "model.gguf", "qwen3moe", "Q8_0")
+    status, out, _ = run(capsys, "prepare", tmp_path / "model.gguf", tmp_path / "out")
+    assert (status, out) == (0, f"{tmp_path / 'out'} is ready.\n")
+    assert answered(capsys, "info", tmp_path / "out")["experts"] == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(("--mode", "mxfp4", "--bits", 8), "4 bits"), (("--mode", "nvfp4", "--group", 64), "groups of 16")],
+)
+def test_a_form_that_there_is_not_is_bad_use(capsys, tmp_path, arguments, words):
+    status, _, err = run(capsys, "prepare", write_original(tmp_path / "original"), tmp_path / "out", *arguments)
+    assert (status, err.count("\n")) == (2, 1)
+    assert words in err
+
+
+def test_what_runs_as_it_is_needs_no_preparing(capsys, moe, tmp_path):
+    status, _, err = run(capsys, "prepare", moe, tmp_path / "out")
+    assert status == 1
+    assert "runs as it is" in err

@@ -1,0 +1,61 @@
+"""What a checkpoint that runs as it is will take, against what happens when it is loaded."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from engine.errors import BudgetError
+from engine.inference.load import load
+from engine.planning.checkpoint_outlook import CheckpointOutlook
+from engine.settings import Settings
+from engine.store.mlx_folder import MlxFolder
+from tests.engine.planning.test_cost import profile
+from tests.helpers.mlx_models import write_moe
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_moe(tmp_path_factory.mktemp("moe") / "qwen")
+
+
+@pytest.fixture(scope="module")
+def outlook(folder):
+    return CheckpointOutlook.of(MlxFolder.open(folder), profile())
+
+
+def test_it_plans_what_loading_holds(folder, outlook):
+    for budget in (outlook.smallest_budget(Settings()), outlook.full_budget(Settings()), None):
+        model = load(folder, Settings(memory_budget=budget))
+        try:
+            assert model.budget == outlook.plan(model.settings) == model.outlook.plan(model.settings)
+        finally:
+            model.close()
+
+
+def test_the_smallest_budget_is_just_enough(outlook):
+    smallest = outlook.smallest_budget(Settings())
+    assert outlook.plan(Settings(memory_budget=smallest)).capacities == (4, 4, 4)
+    with pytest.raises(BudgetError):
+        outlook.plan(Settings(memory_budget=smallest - 1))
+
+
+def test_the_full_budget_holds_every_expert_and_reads_nothing(outlook):
+    full = Settings(memory_budget=outlook.full_budget(Settings()))
+    assert outlook.plan(full).capacities == (16, 16, 16)
+    assert outlook.predict(full).bytes_read == 0
+
+
+def test_more_memory_is_never_slower(outlook):
+    low, high = outlook.smallest_budget(Settings()), outlook.full_budget(Settings())
+    settings = [Settings(memory_budget=low + (high - low) * i // 8) for i in range(9)]
+    predicted = [outlook.predict(each) for each in settings]
+    assert [p.hit_rate for p in predicted] == sorted(p.hit_rate for p in predicted)
+    assert all(more.total_ms <= less.total_ms + 1e-9 for less, more in pairwise(predicted))
+    assert [outlook.hit_rate(each) for each in settings] == [p.hit_rate for p in predicted]
+
+
+def test_hits_are_known_where_the_drive_is_not_measured(outlook):
+    unmeasured = replace(outlook, profile=None)
+    assert unmeasured.predict(Settings()) is None
+    assert 0 < unmeasured.hit_rate(Settings()) <= 1

@@ -102,7 +102,7 @@ def _sample(path: Path, size: int, threads: int, seconds: float, cached: bool, s
         file = open_direct(reader, path, cached)
         count = max(2 * threads, min(BUFFER_BYTES // size, 4096))
         count = min(count, max(1, file.size // size // 2))
-        _, buffer = aligned_rows(min(count, max(1, BUFFER_BYTES // size)), size, "F32")
+        buffer = aligned_rows(min(count, max(1, BUFFER_BYTES // size)), size, "F32").view
         reader.register(buffer)
         rate, read = _run(reader, file, buffer, size, seconds, np.random.default_rng(seed))
         done = reader.statistics()

@@ -25,8 +25,9 @@ class Specification:
 
     prompt: token ids, prefilled; then `warm` tokens are decoded greedily that are not counted, and `tokens` that are.
     reuse: of a trace to be replayed, [live, mean, spread], or None for the model's own selection. agreement: of its
-    guesses, the fields of `traces.Agreement`. reread: every token reads the resident weights again, as naive loading
-    does. stages: as many tokens again are decoded to see where the time goes.
+    guesses, the fields of `traces.Agreement`. routing: of a trace of experts to be replayed: experts of a layer,
+    experts of a token, seed. reread: every token reads the resident weights again, as naive loading does. stages: as
+    many tokens again are decoded to see where the time goes.
     """
 
     model: str
@@ -36,6 +37,7 @@ class Specification:
     warm: int = 0
     reuse: list[float] | None = None
     agreement: tuple[tuple[float, ...], ...] | None = None
+    routing: tuple[int, int, int] | None = None
     reread: bool = False
     stages: bool = False
     cap: int | None = None
@@ -113,6 +115,8 @@ def _run(specification: Specification) -> Measured:
     try:
         if specification.reuse is not None:
             _replay(model, specification)
+        if specification.routing is not None:
+            _replay_routing(model, specification)
         began = perf_counter()
         logits, current = model.prefill(specification.prompt)
         prefill_s, prefill_bytes = perf_counter() - began, current.bytes_read
@@ -191,6 +195,15 @@ def _replay(model, specification: Specification) -> None:
         return ReplayedSelection(selector, tokens, agreement=agreement, window=model.settings.window)
 
     model.replace_selectors(replayed)
+
+
+def _replay_routing(model, specification: Specification) -> None:
+    """Let every layer use the experts that a trace says, whatever its router says."""
+    from engine.bench.routing import draw_routing, replay
+
+    experts, top_k, seed = specification.routing
+    trace = draw_routing(experts, top_k, model.layers, specification.warm + specification.tokens, seed)
+    replay(trace, model.network)
 
 
 def _cost(statistics) -> dict:

@@ -14,7 +14,7 @@ class Row:
 
     dram_bytes: weights held in memory. bytes_read, reads: asked of the drive; device_bytes: what the operating system
     counted. floor_ms: what the drive's profile gives for those reads. spread: by figure, its 10th and 90th percentile.
-    footprint_bytes: the process's peak. paper: the paper's own figures.
+    footprint_bytes: the process's peak. hit_rate, bundles_read, first_token_s: of experts. paper: the paper's figures.
     """
 
     name: str
@@ -32,6 +32,9 @@ class Row:
     p50_ms: float | None = None
     p99_ms: float | None = None
     tokens_per_second: float | None = None
+    hit_rate: float | None = None
+    bundles_read: float | None = None
+    first_token_s: float | None = None
     footprint_bytes: float | None = None
     budget_bytes: float | None = None
     spread: dict | None = None
@@ -90,6 +93,8 @@ COLUMNS = {  # title: how it is taken from a row, and how it is written
     "DRAM GB": (lambda r: r.get("dram_bytes"), 1e-9, "{:.2f}"),
     "GB a token": (lambda r: r.get("bytes_read"), 1e-9, "{:.3f}"),
     "device GB": (lambda r: r.get("device_bytes"), 1e-9, "{:.3f}"),
+    "experts read": (lambda r: r.get("bundles_read"), 1, "{:.1f}"),
+    "hits %": (lambda r: r.get("hit_rate"), 100, "{:.1f}"),
     "reads": (lambda r: r.get("reads"), 1, "{:.0f}"),
     "GB/s": (lambda r: r.get("bytes_per_s"), 1e-9, "{:.2f}"),
     "kIOPS": (lambda r: _iops(r), 1e-3, "{:.1f}"),
@@ -102,6 +107,7 @@ COLUMNS = {  # title: how it is taken from a row, and how it is written
     "P99 ms": (lambda r: r.get("p99_ms"), 1, "{:.0f}"),
     "predicted ms": (lambda r: r.get("predicted_ms"), 1, "{:.0f}"),
     "tokens/s": (lambda r: r.get("tokens_per_second"), 1, "{:.2f}"),
+    "first token s": (lambda r: r.get("first_token_s"), 1, "{:.2f}"),
     "peak GB": (lambda r: r.get("footprint_bytes"), 1e-9, "{:.2f}"),
     "paper: GB": (lambda r: r.get("paper", {}).get("bytes_read"), 1e-9, "{:.1f}"),
     "paper: GB/s": (lambda r: r.get("paper", {}).get("bytes_per_s"), 1e-9, "{:.2f}"),

@@ -8,8 +8,13 @@ are so because some experts are liked by all texts, and some by the subject of t
 
 from dataclasses import dataclass
 
+import mlx.core as mx
 import numpy as np
+from mlx.nn.layers.base import Module
 from numpy.typing import NDArray
+
+from engine.models.checkpoint import replace_module
+from engine.streaming.experts import StreamedExperts
 
 POPULAR_EXPONENT = 1.8  # of experts by rank, over all texts
 SUBJECT_EXPONENT = 1.4  # by rank, within a subject
@@ -118,3 +123,25 @@ def _following(tokens: NDArray[np.int64], experts: int) -> NDArray[np.float64]:
         following[token] = after
         after[tokens[token]] = token
     return following
+
+
+class ReplayedRouting(Module):
+    """Stands before a layer's streamed experts: each decoded token uses the experts that a trace says; a prompt those
+    that the router says. trace: ids, int64 [tokens, top_k]."""
+
+    def __init__(self, experts: StreamedExperts, trace: NDArray[np.int64]):
+        super().__init__()
+        self.experts, self._trace, self._token = experts, trace, 0
+
+    def __call__(self, x: mx.array, indices: mx.array) -> mx.array:
+        if indices.size == self._trace.shape[1]:
+            indices = mx.array(self._trace[self._token % len(self._trace)].reshape(indices.shape))
+            self._token += 1
+        return self.experts(x, indices)
+
+
+def replay(trace: RoutingTrace, network: Module) -> None:
+    """Let a model's streamed experts follow a trace, layer by layer."""
+    found = [(path, module) for path, module in network.named_modules() if isinstance(module, StreamedExperts)]
+    for layer, (path, experts) in enumerate(reversed(found)):  # mlx names the last first
+        replace_module(network, path, ReplayedRouting(experts, trace.experts[:, layer]))

@@ -234,7 +234,7 @@ def _stream(bench: Bench, resident: Path, wanted: int) -> tuple[int, int, float]
 def read_whole(reader, file, wanted: int, piece: int = 1 << 20, ahead: int = 16) -> tuple[int, int]:
     """Read a file's first `wanted` bytes in sequence into a scratch buffer. Bytes and reads."""
     pieces, rest = divmod(wanted, piece)
-    _, buffers = aligned_rows(2 * ahead, piece, "F32")
+    buffers = aligned_rows(2 * ahead, piece, "F32").view
     reader.register(buffers)
     tickets, read, reads = [], 0, 0
     for i, start in enumerate(range(0, pieces, ahead)):
@@ -345,7 +345,7 @@ def _duplication(bench: Bench) -> Row:
     length = 2 * bench.row_bytes
     with NativeReader(bench.threads, gap=-1) as reader:
         file = open_direct(reader, bench.bundles.path, bench.cached)
-        _, buffer = aligned_rows(neurons // 4 + 64, length, "F32")
+        buffer = aligned_rows(neurons // 4 + 64, length, "F32").view
         reader.register(buffer)
         for t, layers in enumerate(bench.trace.tokens[: window + 1 + bench.tokens * bench.runs]):
             clock.advance()

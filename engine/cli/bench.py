@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 HELD_OUT = Path(__file__).parents[2] / "resources" / "starter" / "heldout.jsonl.gz"
 NEEDS_DRIVE = "measures the drive first, where that was not done"
 SHAPES = ("opt-125m", "opt-1.3b", "opt-2.7b", "opt-6.7b", "falcon-1.3b", "falcon-7b", "llama-2-7b")
+EXPERT_SHAPES = ("qwen3-30b-a3b", "qwen3.5-35b-a3b", "gpt-oss-20b", "olmoe-1b-7b", "gemma-4-26b-a4b", "glm-4.5-air")
 LONG_ROWS = ("naive", "+ coalescing and gap reads")  # with hot neurons, a trace this long would be in memory whole
 PARTS = (  # of the report: name of its file, title, and how it is measured
     ("drive", "The drive (paper, fig. 2b)"),
@@ -46,7 +47,16 @@ def add_to(commands: Commands) -> None:
     """Add `bench` to the command line."""
     bench = commands.add_parser("bench", help="measure the drive, and the paper's tables on this machine")
     actions = bench.add_subparsers(required=True, metavar="BENCHMARK")
-    for add in (_add_drive, _add_table2, _add_table3, _add_window, _add_budget, _add_checkpoint, _add_report):
+    for add in (
+        _add_drive,
+        _add_table2,
+        _add_table3,
+        _add_experts,
+        _add_window,
+        _add_budget,
+        _add_checkpoint,
+        _add_report,
+    ):
         add(actions)
 
 
@@ -84,6 +94,20 @@ def _add_table3(actions: Commands) -> None:
     _add_reading(table3)
     _add_place(table3)
     table3.set_defaults(run=partial(_show, "table3", _table3))
+
+
+def _add_experts(actions: Commands) -> None:
+    experts = actions.add_parser(
+        "experts", help=f"a mixture-of-experts model in half of its memory, as what we do is added; {NEEDS_DRIVE}"
+    )
+    experts.add_argument("--shape", choices=EXPERT_SHAPES, default="olmoe-1b-7b",
+                         help="random weights of this size (default %(default)s)")  # fmt: skip
+    experts.add_argument("--layers", type=positive, metavar="N", help="of the shape; by default, all")
+    experts.add_argument("--tokens", type=positive, default=48, metavar="N", help="of a run (default %(default)s)")
+    experts.add_argument("--memory", type=size, metavar="6GB", help="of the process; by default, half of the model")
+    experts.add_argument("--no-cap", action="store_true", help="keep to the budget without a control group")
+    _add_place(experts)
+    experts.set_defaults(run=partial(_show, "experts", _experts))
 
 
 def _add_window(actions: Commands) -> None:
@@ -234,6 +258,13 @@ def _table3(args: Namespace, progress: Report) -> "Result":
                          rows=rows, progress=progress)  # fmt: skip
     return run_model(args.model, place, profile, text(args.model, args.text, 64), args.tokens, args.window,
                      args.memory_budget, progress)  # fmt: skip
+
+
+def _experts(args: Namespace, progress: Report) -> "Result":
+    from engine.bench.experts import run_shape
+
+    return run_shape(args.shape, _folder(args), _profile(args, progress), args.layers, args.tokens, not args.no_cap,
+                     args.memory, progress)  # fmt: skip
 
 
 def _window(args: Namespace, progress: Report) -> "Result":

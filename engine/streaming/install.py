@@ -272,7 +272,7 @@ class ExpertInstallation:
         for i, expert in enumerate(experts):
             source = SlotSource(self.reader, files, expert.layout)
             pool = BundlePool(
-                self.capacities[i], source.row_bytes, SLOT_DTYPE, source.bundles, keep_hot=True, dense=False
+                self.capacities[i], source.row_bytes, SLOT_DTYPE, source.bundles, self.settings.hot_neurons, dense=False
             )
             layers.append(LayerBundles(i, source, pool, passes, overlap, ring, look_ahead=LookAhead()))
             modules.append(StreamedExperts(expert.module, expert.layout, layers[-1]))

@@ -1,0 +1,69 @@
+"""`bench experts` on a tiny shape: every row is measured, and what is read is what was missing."""
+
+import shutil
+
+import pytest
+
+from engine.bench import experts
+from engine.bench.expert_shapes import EXPERT_SHAPES, ExpertShape
+from engine.bench.experts import ROWS, run_shape
+from engine.bench.random_checkpoint import write_random_checkpoint
+from engine.errors import BudgetError
+from engine.inference.load import load
+from engine.settings import Settings
+
+TINY = {
+    "hidden_size": 128,
+    "intermediate_size": 128,
+    "moe_intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 64,
+    "vocab_size": 320,
+    "num_experts": 32,
+    "num_experts_per_tok": 4,
+}
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch):
+    """Without a process for each row, and without a cap."""
+    from engine.bench.measure import _run
+
+    monkeypatch.setattr(experts, "measure", lambda specification, place: _run(specification))
+    tiny = ExpertShape(EXPERT_SHAPES["qwen3-30b-a3b"].config | TINY, experts=32, top_k=4)
+    monkeypatch.setitem(EXPERT_SHAPES, "tiny", tiny)
+    monkeypatch.setattr(experts, "WARM_TOKENS", 24)
+
+
+def smallest_budget(folder):
+    tiny = EXPERT_SHAPES["tiny"]
+    write_random_checkpoint(folder, tiny.config, tiny.quantization)
+    with pytest.raises(BudgetError) as error:
+        load(folder, Settings(memory_budget=1, context=experts.CONTEXT))
+    shutil.rmtree(folder)
+    return error.value.smallest
+
+
+def test_rows(tmp_path):
+    limit = smallest_budget(tmp_path / "model") + 400_000  # a dozen experts of a layer
+    result = run_shape("tiny", tmp_path, None, tokens=8, cap=False, limit_bytes=limit)
+    rows = {row.name: row for row in result.rows}
+    assert list(rows) == list(ROWS)
+    assert rows["everything read"].hit_rate == 0
+    assert rows["everything read"].bundles_read == 2 * 4
+    ours, lru = rows["ours: the most used stay"], rows["the last used stay (LRU)"]
+    assert 0 < lru.hit_rate < 1
+    assert 0 < ours.hit_rate < 1
+    assert ours.bytes_read < rows["everything read"].bytes_read
+    for name, run in result.details["runs"].items():
+        assert run["bytes_of_an_expert_read"] == result.details["runs"]["everything read"]["bytes_of_an_expert_read"]
+        assert run["resident_experts"] > 0, name
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_trace_is_told():
+    found = experts._of_trace(EXPERT_SHAPES["tiny"])
+    assert found["oracles_at_half"]["best"] >= found["oracles_at_half"]["lfu"]
+    assert 0 < found["trace"]["overlap"] < 1

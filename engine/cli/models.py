@@ -18,6 +18,7 @@ from engine.text import readable, text_of
 if TYPE_CHECKING:
     from engine.library.catalogue import CatalogueModel
     from engine.library.hub import Found, Plan
+    from engine.library.others import OtherCheckpoint, Verdict
 
 REPO_HELP = "a repository on the Hugging Face Hub, such as facebook/opt-125m; of the catalogue's, its name alone does"
 
@@ -79,18 +80,20 @@ def _add_progress(parser: ArgumentParser) -> None:
 def _list(args: Namespace) -> None:
     from engine.library.begun import unfinished
     from engine.library.catalogue import catalogue
+    from engine.library.others import other_checkpoints, use_of
     from engine.library.removing import finish_removals, leftovers
     from engine.store.installed import installed
     from engine.system.folders import models_folder
 
     finish_removals()
     whole, parts, left, known = installed(), unfinished(), leftovers(), catalogue()
+    others = [(other, use_of(other.folder)) for other in other_checkpoints()]
     if args.json:
         on_disk = [asdict(model) | {"folder": str(model.folder)} for model in whole]
         rest = [asdict(leftover) | {"folder": str(leftover.folder)} for leftover in left]
         begun = [asdict(model) for model in parts]
         print_json({"folder": str(models_folder()), "installed": on_disk, "unfinished": begun, "leftovers": rest,
-                    "catalogue": known})  # fmt: skip
+                    "others": [_other_report(*found) for found in others], "catalogue": known})  # fmt: skip
         return
     say(f"On disk, in {models_folder()}:")
     for model in whole:
@@ -102,15 +105,35 @@ def _list(args: Namespace) -> None:
         say(f"  {part_of.repo:<42} {readable(part_of.bytes)}, not whole: `models remove {part_of.repo}` deletes it")
     if not whole and not parts and not left:
         say("  nothing yet; `starter` is built in")
+    _print_others(others)
     _print_catalogue(known)
+
+
+def _other_report(other: "OtherCheckpoint", verdict: "Verdict") -> dict[str, object]:
+    return asdict(other) | {"folder": str(other.folder), "use": verdict.use.value, "reason": str(verdict.reason)}
+
+
+def _print_others(others: "list[tuple[OtherCheckpoint, Verdict]]") -> None:
+    """List what other tools have put on this disk."""
+    if not others:
+        return
+    say("\nOf other tools, used where they lie (MODEL is the folder):")
+    for other, verdict in others:
+        reason = f" {verdict.reason}" if verdict.reason else ""
+        say(f"  {other.name:<42} {readable(other.bytes):>8}  {verdict.use.value}.{reason}")
+        say(f"    {other.folder}")
 
 
 def _print_catalogue(known: "list[CatalogueModel]") -> None:
     say("\nCatalogue (~ is an estimate; `flashbulb models show REPO` asks the Hub for size and licence):")
-    for kind, title in (("chat", "They answer:"), ("base", "They continue a text, and do not answer:")):
-        say(f"\n{title}")
+    say("\nThey answer, and run as they are downloaded:")
+    for model in known:
+        if model["supported"] and model["as_it_is"]:
+            say(_line(model))
+    for kind, title in (("chat", "they answer:"), ("base", "they continue a text, and do not answer:")):
+        say(f"\nFor research, neurons from flash; {title}")
         for model in known:
-            if model["supported"] and model["kind"] == kind:
+            if model["supported"] and not model["as_it_is"] and model["kind"] == kind:
                 say(_line(model))
     say("\nNot supported yet:")
     for model in known:
@@ -220,7 +243,7 @@ def _print_plan(plan: "Plan") -> None:
         say(f"  {remote.name:<42} {readable(remote.bytes):>10}")
     say(
         f"{readable(plan.bytes)} to download{f', {readable(there)} of it already here' if there else ''}. "
-        f"Needs {readable(plan.needed(checkpoint))} of disk until it is prepared; "
+        f"Needs {readable(plan.needed(checkpoint))} of disk{'' if plan.as_it_is else ' until it is prepared'}; "
         f"{readable(free_bytes(checkpoint))} are free."
     )
 
@@ -231,13 +254,13 @@ def _look_up(said: str, revision: str | None, _: Say) -> dict[str, object]:
     config: as published, None where it may not be read. refused: the reason why it cannot be prepared, or nothing.
     """
     from engine.library.getting import config_of, plan_for
-    from engine.models import architecture
+    from engine.models.supported import check_supported
 
     plan = plan_for(_name(said), revision)
     config, refused = config_of(plan), ""
     try:
         if config is not None:
-            architecture(config)
+            check_supported(config)
     except CheckpointError as error:
         refused = text_of(error)
     return {"plan": _plan_report(plan), "config": config, "refused": refused}

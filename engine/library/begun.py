@@ -17,7 +17,7 @@ from engine.system.files import hold, write_whole
 from engine.system.folders import models_folder
 from engine.text import Text
 
-DOWNLOADS, PLAN, WHOLE = ".downloads", "plan.json", "download.json"
+DOWNLOADS, PLAN = ".downloads", "plan.json"
 
 
 @dataclass(frozen=True)

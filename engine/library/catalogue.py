@@ -4,12 +4,19 @@ import json
 from pathlib import Path
 from typing import Literal, TypedDict
 
-from engine.models import ARCHITECTURES
+from engine.models import is_supported
 from engine.text import Text
 
 CATALOGUE = Path(__file__).parents[2] / "resources" / "catalogue.json"
 BYTES_A_PARAMETER = 2  # in a checkpoint of 16 bits, as nearly all are
+BYTES_A_PACKED_PARAMETER = 0.5625  # in a checkpoint of 4 bits: with a scale and a bias of 16 bits for 64 weights
 DESCRIPTIONS = {
+    "qwen": Text("Alibaba's chat models, for everyday questions, code and long texts. Over a hundred languages."),
+    "gptoss": Text("OpenAI's open chat models, which reason before they answer. They call tools."),
+    "gemma": Text("Google's chat models, for everyday questions. Over a hundred languages."),
+    "glm": Text("Z.ai's chat models, for code, tools and longer tasks. English and Chinese."),
+    "olmoe": Text("Ai2's small model of experts, with everything about its making published. English."),
+    "lfm": Text("Liquid's model of experts for computers with little memory. Fast."),
     "opt": Text("Meta's models of 2022, in eight sizes. They continue a text and do not answer questions. English."),
     "minicpm": Text("A small model for phones. English and Chinese."),
     "relullama": Text("Llama 2, trained on with ReLU. It continues a text and does not answer questions. English."),
@@ -33,7 +40,8 @@ class CatalogueModel(TypedDict):
     activation: as its config names it. bytes: of the weights as they are downloaded, None where nobody published it;
     download_bytes: the same, or 2 bytes a parameter where it is not known. sparsity: the share of FFN neurons that are
     zero for a token. licence: as the Hub names it, None: see the model's page. needs: what it cannot do without.
-    sources: where each figure is from. supported: whether this Flashbulb can prepare its architecture.
+    sources: where each figure is from. supported: whether this Flashbulb can run its architecture. as_it_is: whether it
+    runs from the folder that is downloaded; the others are for research, and their neurons are prepared.
     """
 
     repo: str
@@ -51,20 +59,24 @@ class CatalogueModel(TypedDict):
     needs: str | None
     sources: dict[str, str]
     supported: bool
+    as_it_is: bool
 
 
 def catalogue() -> list[CatalogueModel]:
-    """The catalogue's models, by family, the smaller ones first."""
+    """The catalogue's models: those that run as they are by size, then those for research by family."""
     return [_complete(model) for model in json.loads(CATALOGUE.read_text(encoding="utf-8"))["models"]]
 
 
 def _complete(model: CatalogueModel) -> CatalogueModel:
     """An entry of the file, with what follows from it."""
+    as_it_is = model.get("as_it_is", False)
+    size = BYTES_A_PACKED_PARAMETER if as_it_is else BYTES_A_PARAMETER
     return {
         **model,
+        "as_it_is": as_it_is,
         "description": DESCRIPTIONS[model["family"]],
-        "download_bytes": model["bytes"] or BYTES_A_PARAMETER * model["parameters"],
-        "supported": model["model_type"] in ARCHITECTURES,
+        "download_bytes": model["bytes"] or int(size * model["parameters"]),
+        "supported": is_supported(model["model_type"]),
     }
 
 

@@ -12,7 +12,6 @@ from engine.errors import AccessError, CancelledError, FlawError, HubError
 from engine.library import hub
 from engine.library.begun import (
     PLAN,
-    WHOLE,
     alone,
     checkpoint_folder,
     folder_name,
@@ -23,8 +22,7 @@ from engine.library.begun import (
 from engine.library.download import Progress, RemoteFile, Transfer, download
 from engine.library.removing import discard, finish_removals, make_way
 from engine.library.token import token
-from engine.models import architecture
-from engine.store.installed import folder_of
+from engine.store.installed import WHOLE, folder_of
 from engine.store.manifest import MANIFEST
 from engine.system.documents import read_json, reason
 from engine.system.folders import models_folder
@@ -93,9 +91,11 @@ def _fetch(
     write_json(work / PLAN, asdict(plan))
     known_token = token()
 
+    from engine.models.supported import check_supported
+
     def arrived(file: RemoteFile) -> None:
         if file.name == "config.json":
-            architecture(_config(plan, checkpoint))  # a refusal comes before the weights
+            check_supported(_config(plan, checkpoint))  # a refusal comes before the weights
 
     try:
         download(plan.files, checkpoint, known_token, progress, stop, transfer, arrived)
@@ -119,7 +119,8 @@ def _prepare(
     stop: threading.Event,
     options: dict[str, Any],
 ) -> Path:
-    from engine.prepare.prepare import prepare
+    """What runs as it is stays so, and is only moved to its place."""
+    from engine.prepare.making import Making, Way, make, way_of
 
     def report(stage: str, share: float) -> None:
         if stop.is_set():
@@ -127,11 +128,22 @@ def _prepare(
         preparing(stage, share)
 
     prepared, folder = work_folder(plan.repo) / "prepared", models_folder() / folder_name(plan.repo)
+    way = way_of(checkpoint)
+    if way is Way.AS_IT_IS:
+        return _move(plan, checkpoint, folder)
     discard(prepared)  # of a run that ended just before it could be moved
-    prepare(checkpoint, prepared, name=plan.repo.split("/")[-1], progress=report, **options)
-    _name_source(prepared / MANIFEST, plan)
+    make(checkpoint, prepared, Making(**options), plan.repo.split("/")[-1], report)
+    if way is Way.NEURONS:
+        _name_source(prepared / MANIFEST, plan)
+    else:
+        write_json(prepared / WHOLE, {"repository": plan.repo, "revision": plan.commit})
+    return _move(plan, prepared, folder)
+
+
+def _move(plan: hub.Plan, made: Path, folder: Path) -> Path:
+    """A whole model to its place; what else there was of it goes."""
     try:
-        prepared.rename(folder)
+        made.rename(folder)
     except OSError as error:
         raise HubError(
             "{folder} is in the way ({reason}). Move it elsewhere.", folder=folder, reason=error.strerror

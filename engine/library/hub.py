@@ -31,7 +31,7 @@ from engine.errors import FlashbulbError, GatedError, HubError
 from engine.library.download import RemoteFile
 from engine.library.network import Transport, origin, retry_after, split, status_name, unreachable
 from engine.library.token import KEYRING, token
-from engine.models import ARCHITECTURES
+from engine.models import is_supported
 from engine.system.folders import free_bytes
 from engine.text import Text, readable
 
@@ -43,6 +43,7 @@ PAUSES_S = (1.0, 4.0)  # before asking a busy Hub again
 LONGEST_PAUSE_S = 60.0  # that a look-up waits because the Hub asks for it
 UNASKED_PATHS = ("/api/agent-harnesses",)  # that huggingface-hub asks for on its own account
 SEARCH_LIMIT = 30  # repositories
+MLX = "mlx"  # a library's name on the Hub: of checkpoints in its form
 SEARCH_FIELDS: Final = ("config", "downloads", "gated", "likes", "safetensors", "tags")
 # An index lists shards; without one, everything is in one file. Other weights in a repository are other models.
 WEIGHTS = (
@@ -57,7 +58,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Plan:
-    """The needed files of one commit of a repository. licence: as its authors state it."""
+    """The needed files of one commit of a repository. licence: as its authors state it. as_it_is: whether it runs as it
+    is, in MLX's form."""
 
     repo: str
     commit: str
@@ -65,6 +67,7 @@ class Plan:
     licence: str | None
     gated: bool
     files: tuple[RemoteFile, ...]
+    as_it_is: bool = False
 
     @property
     def bytes(self) -> int:
@@ -80,7 +83,8 @@ class Plan:
 
     def needed(self, folder: Path) -> int:
         """Bytes of disk to fetch what `folder` lacks and then to prepare the model."""
-        return self.bytes - self.fetched(folder) + int(PREPARATION_BYTES * self.weight_bytes)
+        preparation = 0 if self.as_it_is else int(PREPARATION_BYTES * self.weight_bytes)
+        return self.bytes - self.fetched(folder) + preparation
 
     def fetched(self, folder: Path) -> int:
         """Bytes that `folder` has already."""
@@ -185,7 +189,8 @@ def look_up(repo: str, revision: str | None = None, pauses: tuple[float, ...] = 
     names = [name for sibling in info.siblings or () if (name := _name(sibling.rfilename))]
     entries = {sibling.rfilename: sibling for sibling in info.siblings or () if _name(sibling.rfilename)}
     files = tuple(_remote_file(_url(repo, commit, n), entries[n], known_token) for n in needed_files(repo, names))
-    return Plan(repo, commit, _model_type(info.config), _licence(info.card_data), bool(info.gated), files)
+    licence, as_it_is = _licence(info.card_data), _is_mlx(info)
+    return Plan(repo, commit, _model_type(info.config), licence, bool(info.gated), files, as_it_is)
 
 
 def search(text: str, limit: int = SEARCH_LIMIT, pauses: tuple[float, ...] = PAUSES_S) -> list[Found]:
@@ -280,7 +285,7 @@ def _found(info: Any) -> Found:
         repo=info.id,
         kind="chat" if "conversational" in tags else "base",
         model_type=model_type,
-        supported=model_type in ARCHITECTURES,
+        supported=is_supported(model_type),
         parameters=_count(getattr(info.safetensors, "total", None)),
         licence=_name(licence),
         gated=bool(info.gated),
@@ -316,6 +321,11 @@ def _size_of(url: str, name: str, known_token: str | None) -> int:
     if not re.fullmatch(r"\d{1,15}", said, re.ASCII):
         raise HubError("{hub} does not say how large {name} is, so it cannot be downloaded.", hub=endpoint(), name=name)
     return int(said)
+
+
+def _is_mlx(info: Any) -> bool:
+    tags = info.tags if isinstance(info.tags, list) else []
+    return info.library_name == MLX or MLX in tags
 
 
 def _name(value: object) -> str | None:

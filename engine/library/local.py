@@ -14,11 +14,13 @@ from typing import Any
 
 from engine.library.begun import alone, write_json
 from engine.store.manifest import MANIFEST
+from engine.store.mlx_folder import is_mlx_folder
 from engine.system.documents import try_read
 from engine.system.folders import models_folder
 
 ADDING = ".adding"
 WEIGHTS = (".safetensors", ".bin")
+GGUF = ".gguf"
 
 
 @dataclass(frozen=True)
@@ -29,27 +31,33 @@ class Note:
 
 
 def is_checkpoint(folder: Path) -> bool:
-    """True for a folder that holds a model as it is published, which could be prepared."""
+    """True for a folder that holds a model as it is published, and for a GGUF file."""
+    if folder.suffix.lower() == GGUF:
+        return folder.is_file()
     return (folder / "config.json").is_file() and any(any(folder.glob(f"*{suffix}")) for suffix in WEIGHTS)
 
 
 def add(checkpoint: Path, preparing: Callable[[str, float], None] = lambda *_: None, **options: Any) -> Path:
-    """Prepare a checkpoint that is on disk already; returns the model's folder. The checkpoint stays as it is.
+    """Make a model of a checkpoint's folder or a GGUF file that is on disk already, which stays as it is; returns the
+    model's folder: the checkpoint's own where that runs as it is.
 
     Call it again to go on with what was interrupted. Checkpoints of one name become models `mine`, `mine 2`.
     Raises HubError, CheckpointError, FlashbulbError.
     """
-    from engine.prepare.prepare import prepare
+    from engine.library.others import Use, use_of
+    from engine.prepare.making import Making, make
 
     checkpoint = checkpoint.resolve()
+    if checkpoint.suffix.lower() != GGUF and use_of(checkpoint).use is Use.AS_IT_IS:
+        return checkpoint
     folder = _added(checkpoint)
     number = folder.name.removeprefix(_plain_name(checkpoint)).replace("-", " ")
     with alone(folder.name):
-        if (folder / MANIFEST).is_file():
+        if _whole(folder):
             return folder
         write_json(note(folder), {"checkpoint": str(checkpoint)})
         try:
-            prepare(checkpoint, folder, name=checkpoint.name + number, progress=preparing, **options)
+            make(checkpoint, folder, Making(**options), checkpoint.name + number, preparing)
         finally:
             if not folder.is_dir() and not _partial(folder).is_dir():  # nothing of it was kept
                 note(folder).unlink()
@@ -59,7 +67,7 @@ def add(checkpoint: Path, preparing: Callable[[str, float], None] = lambda *_: N
 def added(checkpoint: Path) -> Path | None:
     """The model that `add` made of a checkpoint; None if there is none."""
     folder = _added(checkpoint.resolve())
-    return folder if (folder / MANIFEST).is_file() else None
+    return folder if _whole(folder) else None
 
 
 def adding() -> list[Path]:
@@ -76,6 +84,10 @@ def give_up(checkpoint: Path) -> None:
             note(folder).unlink(missing_ok=True)
 
 
+def _whole(folder: Path) -> bool:
+    return (folder / MANIFEST).is_file() or is_mlx_folder(folder)
+
+
 def _added(checkpoint: Path) -> Path:
     """A checkpoint's folder among the models: the one that was begun for it, or else one that is free."""
     known = (folder for noted, folder in _noted() if noted == checkpoint)
@@ -86,7 +98,7 @@ def _added(checkpoint: Path) -> Path:
 
 
 def _plain_name(checkpoint: Path) -> str:
-    return re.sub(r"[^\w.-]+", "-", checkpoint.name, flags=re.ASCII).lstrip(".-") or "model"
+    return re.sub(r"[^\w.-]+", "-", checkpoint.name.removesuffix(GGUF), flags=re.ASCII).lstrip(".-") or "model"
 
 
 def _partial(folder: Path) -> Path:

@@ -9,14 +9,36 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from enum import Enum
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
+from engine.errors import FlashbulbError
+from engine.models import streams_neurons
+from engine.store.mlx_folder import runs_as_it_is
 from engine.system.folders import given_path
+from engine.text import Text, text_of
 
 INDEX = "model.safetensors.index.json"
 MAX_CONFIG_BYTES = 4_000_000
 MAX_LEVELS = 2  # below a folder that the user names
+
+
+class Use(Enum):
+    """The use that a checkpoint can be here."""
+
+    AS_IT_IS = "as it is"
+    CONVERTED = "to be converted"
+    NONE = "cannot run"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The use of a checkpoint, and the reason, as a sentence; empty where there is nothing to say."""
+
+    use: Use
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,6 +67,35 @@ def other_checkpoints(named: Iterable[Path] = ()) -> list[OtherCheckpoint]:
         if checkpoint is not None:
             found.setdefault(folder.resolve(), checkpoint)
     return sorted(found.values(), key=lambda checkpoint: checkpoint.name.lower())
+
+
+def use_of(folder: Path) -> Verdict:
+    """The use of a checkpoint's folder, by its config and the names of its files; no weights are read."""
+    try:
+        _, missing = _weights(folder)
+        if missing:
+            return Verdict(Use.NONE, Text("{file} is missing.", file=missing[0]))
+        return _use_of(_table(folder / "config.json"))
+    except FlashbulbError as error:
+        return Verdict(Use.NONE, text_of(error))
+    except (OSError, ValueError, RecursionError):
+        return Verdict(Use.NONE, Text("Its config.json cannot be read."))
+
+
+def _use_of(config: dict[str, Any]) -> Verdict:
+    """Raises CheckpointError for a model that does not run here."""
+    from engine.models.mlx_lm import build_mlx_lm, containers
+    from engine.models.supported import check_supported
+
+    check_supported(config)
+    if streams_neurons(config):
+        return Verdict(Use.CONVERTED, Text("Its neurons are prepared first, so that they can be streamed."))
+    model = build_mlx_lm(config)
+    if runs_as_it_is(config):
+        return Verdict(Use.AS_IT_IS)
+    if "quantization_config" in config or any(containers(model)):
+        return Verdict(Use.CONVERTED, Text("It is converted to MLX's form first, with 4 bits."))
+    return Verdict(Use.AS_IT_IS)
 
 
 def hub_cache() -> Path:

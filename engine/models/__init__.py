@@ -6,7 +6,10 @@ A model offers, beside mlx-lm's `layers`: `embed(tokens, offset)`, `logits(x)`, 
 """
 
 import importlib
+import importlib.util
+import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -43,6 +46,17 @@ ARCHITECTURES = {  # by a config's model_type
 }
 
 
+@lru_cache
+def is_supported(model_type: str | None) -> bool:
+    """Whether a type of models is one of ours or of mlx-lm's, which is not imported for it. A config may still be
+    refused."""
+    if model_type in ARCHITECTURES:
+        return True
+    found = importlib.util.find_spec("mlx_lm") if model_type and re.fullmatch(r"\w{1,64}", model_type) else None
+    places = found.submodule_search_locations if found else None
+    return any((Path(place) / "models" / f"{model_type}.py").is_file() for place in places or ())
+
+
 def architecture(config: dict[str, Any]) -> ModuleType:
     """The module with `Model` and `ModelArgs` for a Hugging Face config. Raises CheckpointError for others."""
     model_type = config.get("model_type")
@@ -55,6 +69,15 @@ def architecture(config: dict[str, Any]) -> ModuleType:
     _check_activation(config, ARCHITECTURES[model_type])
     _check_weights_plain(config)
     return importlib.import_module(f"engine.models.{ARCHITECTURES[model_type].file}")
+
+
+def streams_neurons(config: dict[str, Any]) -> bool:
+    """Whether the neurons of such a model can be streamed, so that it can be prepared."""
+    try:
+        architecture(config)
+    except CheckpointError:
+        return False
+    return True
 
 
 def _check_activation(config: dict[str, Any], family: Family) -> None:

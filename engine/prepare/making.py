@@ -4,10 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from pathlib import Path
-from typing import Any
 
 from engine.errors import CheckpointError
-from engine.models import architecture
+from engine.models import streams_neurons
 from engine.prepare.conversion import Quantisation, convert
 from engine.store.mlx_folder import runs_as_it_is
 from engine.system.documents import DOWNLOAD_AGAIN, parsing, read_json
@@ -52,15 +51,6 @@ def way_of(source: Path, converted: bool = False) -> Way:
     return Way.CONVERSION if converted or not streams_neurons(config) else Way.NEURONS
 
 
-def streams_neurons(config: dict[str, Any]) -> bool:
-    """Whether the neurons of such a model can be streamed, so that it can be prepared."""
-    try:
-        architecture(config)
-    except CheckpointError:
-        return False
-    return True
-
-
 def make(
     source: Path, out: Path, making: Making | None = None, name: str | None = None, progress: Progress = lambda *_: None
 ) -> Way:
@@ -78,7 +68,15 @@ def make(
     else:
         from engine.prepare.prepare import prepare
 
-        prepare(source, out, making.calibration, making.dtype, name, making.predictors, progress)
+        prepare(
+            source,
+            out,
+            calibration=making.calibration,
+            dtype=making.dtype,
+            name=name,
+            predictors=making.predictors,
+            progress=progress,
+        )
     return way
 
 

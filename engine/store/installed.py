@@ -1,43 +1,76 @@
-"""Prepared models in the models folder.
+"""Models in the models folder, which are ready to load.
 
 models/facebook--opt-125m/               a prepared model
+models/mlx-community--Qwen3-4B-4bit/     a checkpoint that runs as it was downloaded, or was converted
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.store.manifest import MANIFEST, Contents
+from engine.store.mlx_folder import is_mlx_folder
 from engine.system.documents import try_read
 from engine.system.folders import models_folder
+
+WHOLE = "download.json"  # of a download: written last
+PARTIAL = ".partial"  # the ending of a folder in which a model is being made
 
 
 @dataclass(frozen=True)
 class Installed:
-    """A prepared model in the models folder. bytes: of all its files."""
+    """A model in the models folder. bytes: of all its files. prepared: whether it is one of neurons; others run as they
+    are."""
 
     repo: str
     revision: str | None
     folder: Path
     bytes: int
+    prepared: bool = True
+
+
+@dataclass(frozen=True)
+class Download:
+    """What a download notes beside its files, once it is whole."""
+
+    repository: str
+    revision: str | None = None
 
 
 def installed() -> list[Installed]:
-    """The models that are ready to load, by name. A folder without a readable manifest is none."""
-    found = ((path.parent, try_read(path, Contents)) for path in _manifests())
-    return [
-        Installed(
-            contents.source.repository or repository_name(folder.name), contents.source.revision, folder, contents.bytes
-        )
-        for folder, contents in found
-        if contents is not None
-    ]
+    """The models that are ready to load, by name. A folder that is damaged, or holds something else, is none."""
+    found = (_installed(folder) for folder in _folders())
+    return [model for model in found if model is not None]
 
 
-def _manifests() -> list[Path]:
+def _installed(folder: Path) -> Installed | None:
+    if (folder / MANIFEST).is_file():
+        contents = try_read(folder / MANIFEST, Contents)
+        source = contents and contents.source
+        name = (source and source.repository) or repository_name(folder.name)
+        return Installed(name, source.revision, folder, contents.bytes) if contents and source else None
+    if not is_mlx_folder(folder):
+        return None
+    noted = try_read(folder / WHOLE, Download)
+    name, revision = (noted.repository, noted.revision) if noted else (repository_name(folder.name), None)
+    return Installed(name, revision, folder, _bytes(folder), prepared=False)
+
+
+def _folders() -> list[Path]:
+    """The folders of whole models, by name: none that is hidden, or still being made."""
     try:
-        return sorted(models_folder().glob(f"*/{MANIFEST}"))
+        found = sorted(models_folder().iterdir())
+        return [path for path in found if path.name[0] != "." and path.suffix != PARTIAL and path.is_dir()]
     except OSError:  # a folder that may not be entered
         return []
+
+
+def _bytes(folder: Path) -> int:
+    total = 0
+    for path in folder.iterdir():
+        with suppress(OSError):
+            total += path.stat().st_size
+    return total
 
 
 def folder_of(name: str) -> Path | None:

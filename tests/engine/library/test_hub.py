@@ -18,7 +18,8 @@ import pytest
 
 from engine.cli.main import main
 from engine.errors import FlashbulbError, GatedError, HubError
-from engine.library.begun import unfinished
+from engine.inference.load import load
+from engine.library.begun import unfinished, work_folder
 from engine.library.getting import get, plan_for
 from engine.library.hub import Found, is_repository, look_up, needed_files, search
 from engine.store.installed import folder_of, installed
@@ -27,6 +28,7 @@ from engine.system.folders import models_folder
 from tests.engine.prepare.test_checkpoint import as_bin
 from tests.helpers.checkpoints import write_text
 from tests.helpers.hub_server import COMMIT, Hub, Storage, lfs_sha256
+from tests.helpers.mlx_models import write_moe, write_original
 
 ROOT = Path(__file__).parents[3]
 CONFIG = b'{"model_type": "opt", "activation_function": "relu"}'
@@ -205,6 +207,36 @@ def test_the_token_is_used_and_never_written(hub, home, text, quickly_prepared, 
     assert {authorization for _, _, authorization in hub.storage.requests} == {None}
     assert "hf_secret" not in caplog.text
     assert not any(b"hf_secret" in path.read_bytes() for path in folder.iterdir())
+
+
+def test_a_checkpoint_in_mlx_form_is_downloaded_and_used_as_it_is(monkeypatch, tmp_path, capsys):
+    moe = write_moe(tmp_path / "moe")
+    with Storage() as storage, Hub(storage, moe, "mlx-community/tiny") as hub:
+        hub.changes = {"library_name": "mlx", "tags": ["mlx"]}
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        plan = look_up("mlx-community/tiny")
+        assert plan.as_it_is
+        assert plan.needed(tmp_path) == plan.bytes
+        assert run(capsys, "get", "mlx-community/tiny")[0] == 0
+    [model] = installed()
+    assert (model.repo, model.revision, model.prepared) == ("mlx-community/tiny", COMMIT, False)
+    for path in moe.iterdir():
+        assert (model.folder / path.name).read_bytes() == path.read_bytes()
+    assert not work_folder("mlx-community/tiny").exists()
+    loaded = load("mlx-community/tiny")
+    loaded.close()
+    assert run(capsys, "remove", "tiny")[0] == 0
+    assert installed() == []
+
+
+def test_an_original_checkpoint_of_experts_is_converted(monkeypatch, tmp_path, capsys):
+    with Storage() as storage, Hub(storage, write_original(tmp_path / "moe"), "qwen/tiny") as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        assert not look_up("qwen/tiny").as_it_is
+        assert run(capsys, "get", "qwen/tiny")[0] == 0
+    [model] = installed()
+    assert (model.repo, model.revision, model.prepared) == ("qwen/tiny", COMMIT, False)
+    assert json.loads((model.folder / "config.json").read_text())["quantization"]["bits"] == 4
 
 
 # ------------------------------------------------------------------------------------- a Hub that is odd

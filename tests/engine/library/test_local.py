@@ -11,7 +11,10 @@ from engine.library.local import add, added, adding, give_up, is_checkpoint
 from engine.library.removing import remove
 from engine.store.installed import installed
 from engine.store.manifest import PreparedModel
+from engine.store.mlx_folder import is_mlx_folder
 from tests.helpers.checkpoints import write_text
+from tests.helpers.gguf_files import write_gguf
+from tests.helpers.mlx_models import write_moe, write_original
 
 
 @pytest.fixture
@@ -103,3 +106,28 @@ def test_what_cannot_be_prepared_says_so(folder, tmp_path):
         add(tmp_path / "model")
     assert adding() == []
     assert not list((folder / ".adding").iterdir())
+
+
+def test_what_runs_as_it_is_stays_where_it_is(folder, tmp_path):
+    moe = write_moe(tmp_path / "moe")
+    assert add(moe) == moe.resolve()
+    assert not folder.exists()
+
+
+def test_a_gguf_file_becomes_a_model_in_the_models_folder(folder, tmp_path):
+    write_gguf(tmp_path / "tiny.gguf")
+    shares = []
+    made = add(tmp_path / "tiny.gguf", lambda stage, share: shares.append(share))
+    assert made == folder / "tiny" == added(tmp_path / "tiny.gguf")
+    assert [(model.repo, model.prepared) for model in installed()] == [("tiny", False)]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    assert remove("tiny") > 0
+    assert not made.exists()
+    assert (tmp_path / "tiny.gguf").is_file()
+
+
+def test_an_original_checkpoint_of_experts_becomes_a_model(folder, tmp_path):
+    made = add(write_original(tmp_path / "original"))
+    assert made == folder / "original"
+    assert is_mlx_folder(made)

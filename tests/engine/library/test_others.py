@@ -5,7 +5,11 @@ import os
 
 import pytest
 
-from engine.library.others import other_checkpoints
+from engine.cli.main import main
+from engine.library.others import Use, Verdict, other_checkpoints, use_of
+from engine.text import Text
+from tests.helpers.checkpoints import write_opt
+from tests.helpers.mlx_models import write_moe, write_original
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -110,3 +114,57 @@ def test_nothing_is_changed(home):
     before = {path: path.lstat().st_mtime_ns for path in home.rglob("*")}
     other_checkpoints()
     assert {path: path.lstat().st_mtime_ns for path in home.rglob("*")} == before
+
+
+# ------------------------------------------------------------------------------------------------ verdicts
+def test_a_checkpoint_in_mlx_form_runs_as_it_is(tmp_path):
+    assert use_of(write_moe(tmp_path / "moe")) == Verdict(Use.AS_IT_IS)
+
+
+def test_an_original_checkpoint_of_experts_is_converted_first(tmp_path):
+    verdict = use_of(write_original(tmp_path / "moe"))
+    assert verdict.use is Use.CONVERTED
+    assert "4 bits" in str(verdict.reason)
+
+
+def test_neurons_are_prepared_first(tmp_path):
+    assert use_of(write_opt(tmp_path / "opt")).use is Use.CONVERTED
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"model_type": "no_such"}, "not supported"),
+        ({"model_type": "opt", "activation_function": "gelu"}, "gelu"),
+        ([], "cannot be read"),
+    ],
+)
+def test_what_cannot_run_says_why(tmp_path, config, words):
+    folder = write_moe(tmp_path / "moe")
+    (folder / "config.json").write_text(json.dumps(config))
+    verdict = use_of(folder)
+    assert verdict.use is Use.NONE
+    assert words in str(verdict.reason)
+
+
+def test_a_missing_part_is_named(tmp_path):
+    folder = write_moe(tmp_path / "moe")
+    index = {"weight_map": {"a": "model.safetensors", "b": "model-2.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert use_of(folder) == Verdict(Use.NONE, Text("{file} is missing.", file="model-2.safetensors"))
+
+
+def test_the_command_line_lists_them(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("FLASHBULB_MODELS", str(tmp_path / "models"))
+    snapshot = tmp_path / "hf" / "hub" / "models--mlx-community--Tiny" / "snapshots" / ("0" * 40)
+    write_moe(snapshot)
+    before = {path: path.stat().st_mtime_ns for path in snapshot.rglob("*")}
+    assert main(["models"]) == 0
+    out = capsys.readouterr().out
+    assert "mlx-community/Tiny" in out
+    assert str(snapshot) in out
+    assert main(["models", "--json"]) == 0
+    [other] = json.loads(capsys.readouterr().out)["others"]
+    assert (other["name"], other["use"], other["folder"]) == ("mlx-community/Tiny", "as it is", str(snapshot))
+    assert {path: path.stat().st_mtime_ns for path in snapshot.rglob("*")} == before

@@ -2482,6 +2482,14 @@
         <translation>只用少量神经元的研究模型。用于续写文本。英语。</translation>
     </message>
     <message>
+        <source>Ai2&apos;s small model of experts, with everything about its making published. English.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Alibaba&apos;s chat models, for everyday questions, code and long texts. Over a hundred languages.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Falcon 40B, trained on with ReLU. It continues a text. English and European languages.</source>
         <translation>用 ReLU 继续训练的 Falcon 40B。用于续写文本。英语和欧洲语言。</translation>
     </message>
@@ -2490,7 +2498,27 @@
         <translation type="unfinished"></translation>
     </message>
     <message>
+        <source>Google&apos;s chat models, for everyday questions. Over a hundred languages.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>How fast this model would be is not known: it streams no neurons.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>It is converted to MLX&apos;s form first, with 4 bits.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Its config.json cannot be read.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Its neurons are prepared first, so that they can be streamed.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Liquid&apos;s model of experts for computers with little memory. Fast.</source>
         <translation type="unfinished"></translation>
     </message>
     <message>
@@ -2524,6 +2552,10 @@
     <message>
         <source>No thread could be started to read with. Close other applications and try again.</source>
         <translation>无法启动用于读取的线程。请关闭其他应用后重试。</translation>
+    </message>
+    <message>
+        <source>OpenAI&apos;s open chat models, which reason before they answer. They call tools.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Prepare or download the model again.</source>
@@ -2636,6 +2668,10 @@
     <message>
         <source>Weights of {name} are too large for float16. Prepare it with --dtype bfloat16.</source>
         <translation>{name} 的权重超出 float16 的范围。请用 --dtype bfloat16 准备。</translation>
+    </message>
+    <message>
+        <source>Z.ai&apos;s chat models, for code, tools and longer tasks. English and Chinese.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>a 64-bit size is missing</source>
@@ -2912,6 +2948,10 @@
     <message>
         <source>{before}; {next}</source>
         <translation>{before}；{next}</translation>
+    </message>
+    <message>
+        <source>{file} is missing.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>{folder} cannot be changed ({reason}).</source>

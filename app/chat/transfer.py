@@ -111,7 +111,7 @@ def _documents() -> str:
 
 def markdown(conversation: Conversation) -> str:
     """A conversation as a Markdown file."""
-    return values.text(f"# {conversation.title}\n\n{conversation.as_markdown()}\n")
+    return values.text(f"# {conversation.title}\n\n{conversation.as_markdown(whole=True)}\n")
 
 
 def file_name(title: str) -> str:

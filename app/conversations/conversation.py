@@ -3,9 +3,10 @@
 Regenerating an answer, or editing a question, adds a sibling beside the old message: nothing is overwritten.
 """
 
+import re
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import groupby, pairwise
 
@@ -15,6 +16,7 @@ from app.widgets.language import tr
 USER, ASSISTANT = "user", "assistant"
 TITLE_LENGTH = 48
 NAMESPACE = uuid.UUID("6b0a2f7e-1f35-4f5e-9d5b-0c1f6a5c7d11")  # of ids that follow from what a conversation holds
+FENCE = "`"
 INTERRUPTED = "interrupted"  # why an answer ended that the application did not live to see the end of
 
 
@@ -22,9 +24,31 @@ def new_id() -> str:
     return uuid.uuid4().hex
 
 
+@dataclass(frozen=True)
+class ToolCall:
+    """A call of a tool that a model asked for, which nothing executes.
+
+    arguments: as JSON; or what the model wrote, as it is, of a call without a name: one that could not be understood.
+    """
+
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A text file that was handed over with a question."""
+
+    name: str
+    text: str
+
+
 @dataclass
 class Message:
-    """The words of one side. finish: why an answer ended, "" while it is written. receipt: what it cost, for JSON."""
+    """The words of one side. finish: why an answer ended, "" while it is written. receipt: what it cost, for JSON.
+
+    reasoning: what a model said before its answer, in reasoning_seconds and reasoning_tokens.
+    """
 
     role: str
     text: str = ""
@@ -34,10 +58,30 @@ class Message:
     finish: str = ""
     error: str = ""
     receipt: dict[str, object] = field(default_factory=dict)
+    reasoning: str = ""
+    reasoning_seconds: float = 0.0
+    reasoning_tokens: int = 0
+    tool_calls: tuple[ToolCall, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
 
     def copy(self) -> "Message":
         """As it is now."""
         return replace(self)
+
+    @property
+    def says_something(self) -> bool:
+        """Whether there is anything that a model answered, or a person asked."""
+        return bool(self.text.strip() or self.tool_calls or self.attachments)
+
+    @property
+    def whole_text(self) -> str:
+        """What is said, behind the files that came with it, each fenced: what a model is given."""
+        return "\n\n".join((*map(fenced, self.attachments), self.text)).strip()
+
+    @property
+    def searched_text(self) -> str:
+        """Everything in it that is found by searching."""
+        return searched_text(self.text, self.reasoning, self.tool_calls, self.attachments)
 
 
 @dataclass(frozen=True)
@@ -57,7 +101,7 @@ class Conversation:
     """messages by id; leaf: the last one shown; parameters: what differs from the defaults; draft: typed, not sent.
 
     edits: new words for messages, by their ids, typed and not sent; model: the one that is to answer here, as
-    `models.last` names it, "" for whichever is loaded.
+    `models.last` names it, "" for whichever is loaded; attachments: of the draft.
     """
 
     id: str = field(default_factory=new_id)
@@ -71,6 +115,7 @@ class Conversation:
     messages: dict[str, Message] = field(default_factory=dict)
     edits: dict[str, str] = field(default_factory=dict)
     model: str = ""
+    attachments: tuple[Attachment, ...] = ()
 
     # ------------------------------------------------------------------ reading
     def path(self) -> list[Message]:
@@ -99,30 +144,32 @@ class Conversation:
     def prompt(self, answer: Message) -> list[dict[str, str]]:
         """The messages for a model that writes `answer`: roles alternate, and what there is of the answer comes last.
 
-        A question that never got an answer is left out, with that empty answer.
+        A question that never got an answer is left out, with that empty answer. What a model reasoned before an answer
+        stands beside it, for its template to drop or to use.
         """
         path = self.path_to(self._parent(answer))
         messages = []
-        for asked, said in _pairs(path[:-1]):
-            messages += [_as_prompt(asked.role, asked.text), _as_prompt(ASSISTANT, said)]
-        messages += [_as_prompt(question.role, question.text) for question in path[-1:]]
-        return messages + ([_as_prompt(answer.role, answer.text)] if answer.text.strip() else [])
+        for asked, said, reasoning in _pairs(path[:-1]):
+            messages += [_as_prompt(asked.role, asked.whole_text), _as_prompt(ASSISTANT, said, reasoning)]
+        messages += [_as_prompt(question.role, question.whole_text) for question in path[-1:]]
+        return messages + ([_as_prompt(answer.role, answer.text, answer.reasoning)] if answer.text.strip() else [])
 
     def last_answer(self) -> Message | None:
         """The latest answer shown that says something."""
         return next((m for m in reversed(self.path()) if m.role == ASSISTANT and m.text.strip()), None)
 
-    def as_markdown(self) -> str:
-        """The messages shown, to copy or to keep."""
-        names = {USER: tr("You"), ASSISTANT: tr("Answer")}
-        return "\n\n".join(f"**{names[m.role]}:** {m.text.strip()}" for m in self.path() if m.text.strip())
+    def as_markdown(self, *, whole: bool = False) -> str:
+        """The messages shown, to copy or to keep. whole: also what was reasoned before answers."""
+        return "\n\n".join(_as_markdown(m, whole) for m in self.path() if m.says_something or (whole and m.reasoning))
 
     # ------------------------------------------------------------------ changing
-    def ask(self, text: str, parent: str | None = None) -> tuple[Message, Message]:
+    def ask(
+        self, text: str, parent: str | None = None, attachments: tuple[Attachment, ...] = ()
+    ) -> tuple[Message, Message]:
         """A question below `parent` (a message's id, None for a first question), and its answer, still empty."""
-        question = self._add(Message(USER, text, parent))
+        question = self._add(Message(USER, text, parent, attachments=attachments))
         if not self.title:
-            self.title = title_from(text)
+            self.title = title_from(text or ", ".join(attached.name for attached in attachments))
         return question, self.answer(question)
 
     def answer(self, question: Message) -> Message:
@@ -165,7 +212,7 @@ class Conversation:
     def holds(self, other: "Conversation") -> bool:
         """Whether everything that is said in another one is said here, in the same place."""
         if not other.messages:
-            return not self.messages and self.draft == other.draft
+            return not self.messages and (self.draft, self.attachments) == (other.draft, other.attachments)
         said = {(m.id, m.parent, m.role, m.text) for m in self.messages.values()}
         return said.issuperset((m.id, m.parent, m.role, m.text) for m in other.messages.values())
 
@@ -213,14 +260,42 @@ def _latest(messages: list[Message]) -> Message:
     return max(reversed(messages), key=lambda message: message.created)
 
 
-def _pairs(messages: list[Message]) -> Iterator[tuple[Message, str]]:
-    """Questions with what was answered, also in several messages one below the other."""
+def fenced(attachment: Attachment) -> str:
+    """A file's name and its text, between fences that are longer than any within."""
+    fence = FENCE * max(3, 1 + max(map(len, re.findall(f"{FENCE}+", attachment.text)), default=0))
+    return f"{attachment.name}\n{fence}\n{attachment.text.rstrip()}\n{fence}"
+
+
+def searched_text(text: str, reasoning: str, tool_calls: Iterable[ToolCall], attachments: Iterable[Attachment]) -> str:
+    """Everything in a message that is found by searching."""
+    calls = (f"{call.name} {call.arguments}" for call in tool_calls)
+    files = (f"{file.name} {file.text}" for file in attachments)
+    return "\n".join(filter(None, (text, reasoning, *calls, *files)))
+
+
+def _as_markdown(message: Message, whole: bool) -> str:
+    calls = [f"`{call.name}`\n{FENCE * 3}json\n{call.arguments}\n{FENCE * 3}" for call in message.tool_calls]
+    said = "\n\n".join(filter(None, (message.whole_text, *calls)))
+    name = tr("You") if message.role == USER else tr("Answer")
+    words = f"**{name}:** {said}" if said else ""
+    if not (whole and message.reasoning.strip()):
+        return words
+    quoted = "\n".join(f"> {line}".rstrip() for line in message.reasoning.strip().split("\n"))
+    return "\n\n".join(filter(None, (f"**{tr('Reasoning')}:**\n\n{quoted}", words)))
+
+
+def _pairs(messages: list[Message]) -> Iterator[tuple[Message, str, str]]:
+    """Questions with what was answered, also in several messages one below the other, and reasoned before it."""
     turns = [list(turn) for _, turn in groupby(messages, key=lambda message: message.role)]
     for asked, answers in pairwise(turns):
-        said = "\n\n".join(message.text for message in answers if message.text.strip())
+        said = [message for message in answers if message.text.strip()]
         if asked[0].role == USER and said:
-            yield asked[-1], said
+            yield asked[-1], _joined(message.text for message in said), _joined(message.reasoning for message in said)
 
 
-def _as_prompt(role: str, text: str) -> dict[str, str]:
-    return {"role": role, "content": text}
+def _joined(texts: Iterable[str]) -> str:
+    return "\n\n".join(filter(None, texts))
+
+
+def _as_prompt(role: str, text: str, reasoning: str = "") -> dict[str, str]:
+    return {"role": role, "content": text} | ({"reasoning": reasoning} if reasoning else {})

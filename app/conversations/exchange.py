@@ -38,6 +38,11 @@ class StoredMessage(msgspec.Struct):
     finish: str = ""
     error: str = ""
     receipt: object = None
+    reasoning: str = ""
+    reasoning_seconds: object = None
+    reasoning_tokens: object = None
+    tool_calls: object = None
+    attachments: object = None
 
 
 class StoredConversation(msgspec.Struct):
@@ -54,6 +59,7 @@ class StoredConversation(msgspec.Struct):
     parameters: object = None
     edits: object = None
     model: str = ""
+    attachments: object = None
 
 
 def to_json(conversations: Iterable[Conversation]) -> str:
@@ -141,6 +147,7 @@ def _conversation(entry: object) -> Conversation:
         messages,
         values.texts(stored.edits),
         values.text(stored.model),
+        values.attachments(stored.attachments),
     )
 
 
@@ -154,4 +161,9 @@ def _message(stored: StoredMessage) -> Message:
         values.text(stored.finish),
         values.text(stored.error),
         values.receipt(stored.receipt),
+        values.text(stored.reasoning),
+        values.seconds(stored.reasoning_seconds),
+        values.count(stored.reasoning_tokens),
+        values.tool_calls(stored.tool_calls),
+        values.attachments(stored.attachments),
     )

@@ -9,7 +9,10 @@ from app.conversations import values
 from app.conversations.conversation import ASSISTANT, USER, Conversation, Head, Message, new_id, title_from
 
 CONVERSATION = "id, title, created, updated, pinned, leaf, draft, parameters"
+CONVERSATION_LATER = ", edits, model"  # columns that came with later versions
+CONVERSATION_LATEST = f"{CONVERSATION_LATER}, attachments"
 MESSAGE = "id, parent, role, text, created, finish, error, receipt"
+MESSAGE_LATER = ", reasoning, reasoning_seconds, reasoning_tokens, tool_calls, attachments"
 DELETED = "typeof(deleted) IN ('real', 'integer')"  # anything else was never a time
 UNREADABLE = (sqlite3.Error, UnicodeDecodeError)  # the latter where an error quotes bytes that are no characters
 Row = tuple[object, ...]
@@ -23,9 +26,10 @@ def head_of(row: Row) -> Head:
 
 
 def conversation_of(row: Row) -> Conversation:
-    """Of the columns that `CONVERSATION` names, and perhaps edits and model; without its messages."""
-    id_, title, created, updated, pinned, leaf, draft, parameters, *newer = row
-    edits, model = newer or (None, "")
+    """Of the columns that `CONVERSATION` names, and perhaps those of later versions; without its messages."""
+    id_, title, created, updated, pinned, leaf, draft, parameters, *later = row
+    edits, model = later[:2] or (None, "")
+    attachments = later[2] if later[2:] else None
     return Conversation(
         values.text(id_),
         values.text(title),
@@ -37,12 +41,14 @@ def conversation_of(row: Row) -> Conversation:
         values.parameters(values.parsed(parameters)),
         edits=values.texts(values.parsed(edits)),
         model=values.text(model),
+        attachments=values.attachments(values.parsed(attachments)),
     )
 
 
 def message_of(row: Row) -> Message | None:
-    """Of the columns that `MESSAGE` names; None for one that nobody said."""
-    id_, parent, role, text, created, finish, error, receipt = row
+    """Of the columns that `MESSAGE` names, and perhaps `MESSAGE_LATER`; None for one that nobody said."""
+    id_, parent, role, text, created, finish, error, receipt, *later = row
+    reasoning, seconds, tokens, tool_calls, attachments = later or ("", 0, 0, None, None)
     said_by = values.text(role)
     if said_by not in (USER, ASSISTANT):
         return None
@@ -55,7 +61,18 @@ def message_of(row: Row) -> Message | None:
         values.text(finish),
         values.text(error),
         values.receipt(values.parsed(receipt)),
+        values.text(reasoning),
+        values.seconds(seconds),
+        values.count(tokens),
+        values.tool_calls(values.parsed(tool_calls)),
+        values.attachments(values.parsed(attachments)),
     )
+
+
+def columns_of(db: sqlite3.Connection) -> tuple[str, str]:
+    """The columns of conversations and of messages, as far as a file has them, which an older version may have made."""
+    later = (found for more in (CONVERSATION_LATEST, CONVERSATION_LATER) if (found := _has(db, "conversations", more)))
+    return f"{CONVERSATION}{next(later, '')}", f"{MESSAGE}{_has(db, 'messages', MESSAGE_LATER)}"
 
 
 def readable_conversations(path: Path) -> list[Conversation]:
@@ -63,10 +80,10 @@ def readable_conversations(path: Path) -> list[Conversation]:
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
             db.text_factory = bytes  # text with broken characters must not end the reading
-            newer = _has_columns(db, "edits, model")
-            heads = _readable_rows(db, "conversations", f"{CONVERSATION}{newer}", f"NOT {DELETED}")
+            conversation_columns, message_columns = columns_of(db)
+            heads = _readable_rows(db, "conversations", conversation_columns, f"NOT {DELETED}")
             gone = _readable_rows(db, "conversations", "id", DELETED)
-            rows = _readable_rows(db, "messages", f"conversation, {MESSAGE}")
+            rows = _readable_rows(db, "messages", f"conversation, {message_columns}")
     except UNREADABLE:
         return []
     found = {conversation.id: conversation for row in heads if (conversation := conversation_of(row))}
@@ -88,12 +105,13 @@ def _add_messages(found: dict[str, Conversation], gone: set[str], rows: list[Row
         conversation.title = conversation.title or title_from(message.text)
 
 
-def _has_columns(db: sqlite3.Connection, columns: str) -> str:
+def _has(db: sqlite3.Connection, table: str, columns: str) -> str:
+    """These columns, if a table has them."""
     try:
-        db.execute(f"SELECT {columns} FROM conversations LIMIT 0")
+        db.execute(f"SELECT rowid{columns} FROM {table} LIMIT 0")
     except UNREADABLE:
         return ""
-    return f", {columns}"
+    return columns
 
 
 def _readable_rows(db: sqlite3.Connection, table: str, columns: str, condition: str = "1") -> list[Row]:

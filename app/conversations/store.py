@@ -18,12 +18,24 @@ from pathlib import Path
 from typing import TypeVar
 
 from app.conversations import values
-from app.conversations.conversation import USER, Conversation, Head, Message, new_id
+from app.conversations.conversation import (
+    USER,
+    Attachment,
+    Conversation,
+    Head,
+    Message,
+    ToolCall,
+    new_id,
+    searched_text,
+)
 from app.conversations.rows import (
     CONVERSATION,
+    CONVERSATION_LATEST,
     DELETED,
     MESSAGE,
+    MESSAGE_LATER,
     Row,
+    columns_of,
     conversation_of,
     head_of,
     message_of,
@@ -60,6 +72,15 @@ MIGRATIONS = (
     ALTER TABLE conversations ADD COLUMN edits TEXT NOT NULL DEFAULT '{}';
     ALTER TABLE conversations ADD COLUMN model TEXT NOT NULL DEFAULT '';
     """,
+    # What models reason before they answer, the tools that they call, and files that come with questions, as JSON.
+    """
+    ALTER TABLE messages ADD COLUMN reasoning TEXT NOT NULL DEFAULT '';
+    ALTER TABLE messages ADD COLUMN reasoning_seconds REAL NOT NULL DEFAULT 0;
+    ALTER TABLE messages ADD COLUMN reasoning_tokens INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE messages ADD COLUMN tool_calls TEXT NOT NULL DEFAULT '[]';
+    ALTER TABLE messages ADD COLUMN attachments TEXT NOT NULL DEFAULT '[]';
+    ALTER TABLE conversations ADD COLUMN attachments TEXT NOT NULL DEFAULT '[]';
+    """,
 )
 UNWRITABLE = (
     sqlite3.SQLITE_READONLY,
@@ -69,6 +90,8 @@ UNWRITABLE = (
     sqlite3.SQLITE_IOERR,
 )
 Written = TypeVar("Written")
+AS_BYTES = ", ".join(f"CAST(m.{name} AS BLOB)" for name in ("text", "reasoning", "tool_calls", "attachments"))
+SEARCHED = f"searched({AS_BYTES})"  # of bytes: a function is never given text with broken characters
 TABLES = ("conversations", "messages")
 NO_ID = "typeof({0}) != 'text' OR length({0}) NOT BETWEEN 1 AND 200 OR {0} GLOB '*[^ -~]*'"  # ours are 32 letters
 ORPHANS = """
@@ -132,11 +155,11 @@ class ConversationStore:
         return sorted(hits.values(), key=lambda found: found.head.updated, reverse=True)
 
     def _find(self, id_: str) -> Conversation | None:
-        rows = self._rows(f"SELECT {CONVERSATION}, edits, model FROM conversations WHERE id = ?", (id_,))
+        rows = self._rows(f"SELECT {self._columns[0]} FROM conversations WHERE id = ?", (id_,))
         if not rows:
             return None
         conversation = conversation_of(rows[0])
-        rows = self._rows(f"SELECT {MESSAGE} FROM messages WHERE conversation = ? ORDER BY number", (id_,))
+        rows = self._rows(f"SELECT {self._columns[1]} FROM messages WHERE conversation = ? ORDER BY number", (id_,))
         messages = filter(None, map(message_of, rows))
         conversation.messages = {message.id: message for message in messages}
         conversation.heal()
@@ -145,7 +168,7 @@ class ConversationStore:
     def _messages_with(self, words: list[str]) -> list[tuple[str, str, str]]:
         wanted, sought = condition(words)
         rows = self._rows(
-            "SELECT m.conversation, m.id, m.text FROM search s JOIN messages m ON m.number = s.rowid"
+            f"SELECT m.conversation, m.id, {self._searched} FROM search s JOIN messages m ON m.number = s.rowid"
             f" WHERE {wanted} ORDER BY m.number DESC LIMIT ?",
             (*sought, HITS_LIMIT),
         )
@@ -215,9 +238,15 @@ class ConversationStore:
             self._migrate()
             _check_tables(self._db)
             _mend(self._db)
+            self._columns = columns_of(self._db)
         except BaseException:
             self._db.close()
             raise
+
+    @property
+    def _searched(self) -> str:
+        """The SQL for what is searched of a message, as far as the file has it."""
+        return SEARCHED if self._columns[1].endswith(MESSAGE_LATER) else "m.text"
 
     def _migrate(self) -> None:
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
@@ -239,7 +268,8 @@ class ConversationStore:
                 raise reason
             self._db = sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
             _set_up(self._db)
-            self._db.execute(f"SELECT {CONVERSATION}, edits, model FROM conversations LIMIT 1").fetchall()
+            self._db.execute(f"SELECT {CONVERSATION} FROM conversations LIMIT 1").fetchall()
+            self._columns = columns_of(self._db)
         except (OSError, sqlite3.Error) as error:
             raise reason from error
         self._only_read = reason
@@ -352,14 +382,16 @@ def _in_transaction(db: sqlite3.Connection, change: Callable[[sqlite3.Connection
 def _set_up(db: sqlite3.Connection) -> None:
     db.text_factory = values.text  # of bytes, also of those that are no characters
     db.create_function("fold", 1, fold, deterministic=True)
+    db.create_function("searched", 4, _searched_text, deterministic=True)
 
 
 def _save(db: sqlite3.Connection, conversation: Conversation, messages: Iterable[Message]) -> None:
     db.execute(
-        "INSERT INTO conversations (id, title, created, updated, pinned, leaf, draft, parameters, edits, model)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET title = excluded.title,"
+        f"INSERT INTO conversations ({CONVERSATION}{CONVERSATION_LATEST})"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET title = excluded.title,"
         " updated = excluded.updated, pinned = excluded.pinned, leaf = excluded.leaf, draft = excluded.draft,"
-        " parameters = excluded.parameters, edits = excluded.edits, model = excluded.model",
+        " parameters = excluded.parameters, edits = excluded.edits, model = excluded.model,"
+        " attachments = excluded.attachments",
         (
             conversation.id,
             values.text(conversation.title),
@@ -371,6 +403,7 @@ def _save(db: sqlite3.Connection, conversation: Conversation, messages: Iterable
             json.dumps(conversation.parameters),
             json.dumps(conversation.edits),
             values.text(conversation.model),
+            _json_of(conversation.attachments),
         ),
     )
     for message in messages:
@@ -378,26 +411,40 @@ def _save(db: sqlite3.Connection, conversation: Conversation, messages: Iterable
 
 
 def _save_message(db: sqlite3.Connection, conversation: str, message: Message) -> None:
-    text = values.text(message.text)
-    row = (message.id, conversation, message.parent, message.role, text, message.created, message.finish)
+    text, reasoning = values.text(message.text), values.text(message.reasoning)
+    row = (message.id, message.parent, message.role, text, message.created, message.finish, values.text(message.error))
+    later = (reasoning, message.reasoning_seconds, message.reasoning_tokens, _json_of(message.tool_calls))
     saved = db.execute(
-        "INSERT INTO messages (id, conversation, parent, role, text, created, finish, error, receipt)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET text = excluded.text,"
-        " finish = excluded.finish, error = excluded.error, receipt = excluded.receipt"
+        f"INSERT INTO messages (conversation, {MESSAGE}{MESSAGE_LATER})"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET text = excluded.text,"
+        " finish = excluded.finish, error = excluded.error, receipt = excluded.receipt,"
+        " reasoning = excluded.reasoning, reasoning_seconds = excluded.reasoning_seconds,"
+        " reasoning_tokens = excluded.reasoning_tokens, tool_calls = excluded.tool_calls"
         " WHERE conversation = excluded.conversation RETURNING number",
-        (*row, values.text(message.error), json.dumps(message.receipt)),
+        (conversation, *row, json.dumps(message.receipt), *later, _json_of(message.attachments)),
     ).fetchall()
     if not saved:
         raise StoreError(tr("A message of one conversation stands in another one, and is left there."))
     if message.finish or message.error or message.role == USER:  # not what is still being written
         db.execute("DELETE FROM search WHERE rowid = ?", saved[0])
-        db.execute("INSERT INTO search (rowid, text) VALUES (?, ?)", (*saved[0], fold(text)))
+        searched = fold(values.text(message.searched_text))
+        db.execute("INSERT INTO search (rowid, text) VALUES (?, ?)", (*saved[0], searched))
+
+
+def _json_of(entries: Iterable[ToolCall | Attachment]) -> str:
+    return json.dumps([asdict(entry) for entry in entries])
+
+
+def _searched_text(text: object, reasoning: object, tool_calls: object, attachments: object) -> str:
+    """Everything that is searched of a message, by its columns."""
+    calls, files = values.tool_calls(values.parsed(tool_calls)), values.attachments(values.parsed(attachments))
+    return searched_text(values.text(text), values.text(reasoning), calls, files)
 
 
 def _make_index(db: sqlite3.Connection) -> None:
     db.execute("DROP TABLE search")
     db.execute("CREATE VIRTUAL TABLE search USING fts5 (text, tokenize = 'trigram')")
-    db.execute("INSERT INTO search (rowid, text) SELECT number, fold(text) FROM messages")
+    db.execute(f"INSERT INTO search (rowid, text) SELECT number, fold({SEARCHED}) FROM messages m")
 
 
 def _purge(db: sqlite3.Connection) -> None:
@@ -430,8 +477,8 @@ def _check(db: sqlite3.Connection, pragma: str) -> None:
 def _check_tables(db: sqlite3.Connection) -> None:
     """That they have our columns, and that their indexes name all rows, or do once they are made again."""
     try:
-        db.execute(f"SELECT {CONVERSATION}, deleted, edits, model FROM conversations LIMIT 0")
-        db.execute(f"SELECT number, conversation, {MESSAGE} FROM messages LIMIT 0")
+        db.execute(f"SELECT deleted, {CONVERSATION}{CONVERSATION_LATEST} FROM conversations LIMIT 0")
+        db.execute(f"SELECT number, conversation, {MESSAGE}{MESSAGE_LATER} FROM messages LIMIT 0")
     except sqlite3.OperationalError as error:
         raise sqlite3.DatabaseError("other columns than ours") from error
     for table in TABLES:

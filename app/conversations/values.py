@@ -6,6 +6,8 @@ No widgets.
 import json
 from typing import TypeGuard
 
+from app.conversations.conversation import Attachment, ToolCall
+
 LATEST_S = 7_258_118_400  # the year 2200, in seconds since the epoch: what is later is in another unit
 UNIT = 1000  # from seconds to milliseconds, to microseconds, to nanoseconds
 UNITS = 3
@@ -50,12 +52,38 @@ def figures(content: object) -> dict[str, float]:
     return {text(name): value for name, value in _entries(content) if _is_figure(value)}
 
 
+def tool_calls(content: object) -> tuple[ToolCall, ...]:
+    """Calls of tools; of an entry that is none, nothing."""
+    return tuple(ToolCall(named["name"], named["arguments"]) for named in _named(content, "name", "arguments"))
+
+
+def attachments(content: object) -> tuple[Attachment, ...]:
+    """Files that came with a question; of an entry that is none, nothing."""
+    return tuple(Attachment(named["name"], named["text"]) for named in _named(content, "name", "text"))
+
+
+def count(value: object) -> int:
+    """A number of things; 0 for what is none."""
+    return int(value) if _is_figure(value) and value >= 0 else 0
+
+
+def seconds(value: object) -> float:
+    """A length of time; 0 for what is none."""
+    return float(value) if _is_figure(value) and value >= 0 else 0.0
+
+
 def parsed(value: object) -> object:
     """A column of JSON; None where it is none."""
     try:
         return json.loads(text(value))
     except (ValueError, RecursionError):
         return None
+
+
+def _named(content: object, *names: str) -> list[dict[str, str]]:
+    """The entries of a list that have texts of these names."""
+    entries = [texts(entry) for entry in content] if isinstance(content, list | tuple) else []
+    return [entry for entry in entries if all(name in entry for name in names)]
 
 
 def _entries(content: object) -> list[tuple[object, object]]:

@@ -10,11 +10,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from enum import Enum, auto
+from itertools import groupby
+from operator import attrgetter
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
 from app.host.deadline import Deadline
-from app.host.engine_protocol import Engine
+from app.host.engine_protocol import REASONING, TOOL_CALL, ChannelEvent, Engine
 from app.host.engine_thread import EngineThread
 from app.host.events import UNDER_WAY, Answered, Event, Failed, GaveBack, Loaded, Proved, Proving
 from app.host.jobs import AnswerJob, Job, LoadJob, Messages, ProofJob
@@ -49,7 +51,10 @@ class EngineHost(QObject):
     loaded = Signal(ModelInfo)
     gave_back = Signal(ModelInfo)  # the loaded model holds less from now on
     load_failed = Signal(str, str)  # message, details
-    text_arrived = Signal(str)
+    text_arrived = Signal(str)  # of the answer itself
+    reasoning_arrived = Signal(str, float)  # text, and the seconds since the reasoning began
+    call_arrived = Signal(str)  # text of a tool call that is being written
+    tools_called = Signal(object)  # calls that are complete, as a list of (name, arguments by name)
     finished = Signal(object)  # engine.statistics.Summary, while `model` is still the one that answered
     answer_failed = Signal(str, str)  # message, details
     proving = Signal(float, str)  # share that is done, selection that runs
@@ -243,10 +248,28 @@ class EngineHost(QObject):
             self._show(self._job)
 
     def _show(self, job: AnswerJob) -> None:
-        text = []
+        events: list[ChannelEvent] = []
         while job.pieces:
             moment, piece = job.pieces.popleft()
             self.recent_tokens.add(moment, piece.statistics, piece.prefill)
-            text.append(piece.text)
-        if joined := "".join(text):
-            self.text_arrived.emit(joined)
+            job.time_reasoning(moment, piece)
+            events += piece.events
+        for channel, run in groupby(events, attrgetter("channel")):
+            self._tell(job, channel, list(run))
+
+    def _tell(self, job: AnswerJob, channel: str, events: list[ChannelEvent]) -> None:
+        """What has come of one channel."""
+        if channel == TOOL_CALL:
+            self._tell_calls(events)
+        elif text := "".join(event.text for event in events):
+            if channel == REASONING:
+                self.reasoning_arrived.emit(text, job.reasoning_seconds)
+            else:
+                self.text_arrived.emit(text)
+
+    def _tell_calls(self, events: list[ChannelEvent]) -> None:
+        for complete, run in groupby(events, lambda event: bool(event.calls)):
+            if complete:
+                self.tools_called.emit([(call.name, dict(call.arguments)) for event in run for call in event.calls])
+            elif text := "".join(event.text for event in run):
+                self.call_arrived.emit(text)

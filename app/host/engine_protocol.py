@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from engine.settings import GenerationOptions, Settings
 from engine.statistics import Summary, TokenStatistics
@@ -13,11 +13,34 @@ if TYPE_CHECKING:
     from engine.planning.cost import Prediction
 
 
-class Piece(Protocol):
-    """Some text of an answer, and what the token that it came with cost. prefill: the prompt's cost is in it."""
+REASONING, ANSWER, TOOL_CALL = "reasoning", "answer", "tool call"  # channels
+
+
+class ToolCall(Protocol):
+    """A call of a tool that a model asks for."""
 
     @property
+    def name(self) -> str: ...
+    @property
+    def arguments(self) -> Mapping[str, Any]: ...
+
+
+class ChannelEvent(Protocol):
+    """Text of a channel, as it comes; calls of tools, once they are complete and could be understood."""
+
+    @property
+    def channel(self) -> str: ...
+    @property
     def text(self) -> str: ...
+    @property
+    def calls(self) -> Sequence[ToolCall]: ...
+
+
+class Piece(Protocol):
+    """A token's part of an answer, and what the token cost. prefill: the prompt's cost is in it."""
+
+    @property
+    def events(self) -> Sequence[ChannelEvent]: ...
     @property
     def statistics(self) -> TokenStatistics: ...
     @property

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
+from app.host.engine_protocol import ANSWER, REASONING, TOOL_CALL
 from engine.errors import CancelledError
 from engine.flash.profile import DriveProfile
 from engine.planning.cost import Prediction
@@ -33,8 +34,32 @@ class Gate:
 
 
 @dataclass(frozen=True)
-class Piece:
+class Event:
+    """A part of an answer, of its channel. In a script it is a token; a string in its place is one of the answer."""
+
+    channel: str
     text: str
+    calls: tuple[SimpleNamespace, ...] = ()
+
+
+def thought(text: str) -> Event:
+    """A token of reasoning."""
+    return Event(REASONING, text)
+
+
+def call_text(text: str) -> Event:
+    """A token of a tool call that is being written."""
+    return Event(TOOL_CALL, text)
+
+
+def called(name: str, **arguments) -> Event:
+    """The token that completes a tool call."""
+    return Event(TOOL_CALL, "", (SimpleNamespace(name=name, arguments=arguments),))
+
+
+@dataclass(frozen=True)
+class Piece:
+    events: tuple[Event, ...]
     statistics: TokenStatistics
     prefill: bool = False
 
@@ -60,7 +85,7 @@ def token_statistics(index: int = 1, *, prefill: bool = False) -> TokenStatistic
 
 
 class Generation:
-    """Replays a script once. Strings are tokens; see Pause and Gate; an exception is raised."""
+    """Replays a script once. Strings and events are tokens; see Pause and Gate; an exception is raised."""
 
     def __init__(self, script, messages, cancelled: threading.Event):
         self.summary = Summary(prompt_tokens=4 * len(messages))
@@ -71,25 +96,31 @@ class Generation:
         for item in self._script:
             if isinstance(item, Exception):
                 raise item
-            if isinstance(item, str):
-                yield self._piece(item)
+            if isinstance(item, str | Event):
+                yield self._piece(Event(ANSWER, item) if isinstance(item, str) else item)
             else:
                 self._wait(item)
             if self._cancelled.is_set():
                 break
         self.summary.finish_reason = "cancelled" if self._cancelled.is_set() else "stop"
 
-    def _piece(self, text: str) -> Piece:
+    def _piece(self, event: Event) -> Piece:
         index = len(self.summary.tokens)
         statistics = token_statistics(index, prefill=not index)
         self.summary.tokens.append(index)
-        self.summary.text += text
+        if event.channel == ANSWER:
+            self.summary.time_to_first_answer_s = self.summary.time_to_first_answer_s or 0.42 + 0.1 * index
+            self.summary.text += event.text
+        elif event.channel == REASONING:
+            self.summary.reasoning += event.text
+            self.summary.reasoning_tokens += 1
+        self.summary.tool_calls += [{"name": call.name, "arguments": call.arguments} for call in event.calls]
         self.summary.time_to_first_token_s = 0.42
         if index:
             self._costs.append(statistics)
             self.summary.per_token = means(self._costs)
             self.summary.tokens_per_second = 1000 / self.summary.per_token["total_ms"]
-        return Piece(text, statistics, prefill=not index)
+        return Piece((event,), statistics, prefill=not index)
 
     def _wait(self, item: Pause | Gate) -> None:
         if isinstance(item, Pause):

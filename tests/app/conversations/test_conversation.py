@@ -1,4 +1,6 @@
-from app.conversations.conversation import TITLE_LENGTH, Conversation, title_from
+from app.conversations.conversation import TITLE_LENGTH, Attachment, Conversation, ToolCall, title_from
+from engine.tokens.prompt import REASONING_NAMES
+from tests.helpers.talks import talk
 
 
 def finished(conversation, asked, said, parent=None):
@@ -82,3 +84,27 @@ def test_as_markdown():
     conversation.ask("Anybody?", answer.id)
     assert conversation.as_markdown() == "**You:** Hi\n\n**Answer:** Hello!\n\n**You:** Anybody?"
     assert conversation.last_answer() is answer
+
+
+def test_reasoning_is_handed_to_the_engine_beside_the_answer_it_led_to():
+    conversation = talk("One", "1", "Two", "2")
+    first, _, second, last = conversation.path()
+    conversation.messages[first.id].attachments = (Attachment("a.py", "print('```')\n"),)
+    conversation.path()[1].reasoning = "Count."
+    last.text, last.reasoning = "2 and", "Count on."
+    prompt = conversation.prompt(last)
+    assert prompt == [
+        {"role": "user", "content": "a.py\n````\nprint('```')\n````\n\nOne"},
+        {"role": "assistant", "content": "1", "reasoning": "Count."},
+        {"role": "user", "content": second.text},
+        {"role": "assistant", "content": "2 and", "reasoning": "Count on."},
+    ]
+    assert {"reasoning"} <= set(REASONING_NAMES)  # the name that the engine knows it by
+
+
+def test_a_copy_of_the_chat_has_the_answers_and_a_kept_one_the_reasoning_too():
+    conversation = talk("One", "1")
+    answer = conversation.path()[-1]
+    answer.reasoning, answer.tool_calls = "Count.\n\nUp.", (ToolCall("add", '{"n": 1}'),)
+    assert conversation.as_markdown() == '**You:** One\n\n**Answer:** 1\n\n`add`\n```json\n{"n": 1}\n```'
+    assert "**Reasoning:**\n\n> Count.\n>\n> Up.\n\n**Answer:** 1" in conversation.as_markdown(whole=True)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.conversations.conversation import Attachment, ToolCall
 from app.conversations.exchange import from_bytes, from_json, read, to_json
 from app.conversations.store import StoreError
 from tests.helpers.talks import talk
@@ -33,7 +34,19 @@ def test_what_is_exported_can_be_imported():
     conversations[1].answer(conversations[1].path()[0]).finish = "stop"
     conversations[1].path()[-1].receipt = {"hit_rate": 0.5}
     conversations[1].edits = {conversations[1].path()[0].id: "One, but better"}
+    answer = conversations[0].path()[-1]
+    answer.reasoning, answer.reasoning_seconds, answer.reasoning_tokens = "They greet.\n\nSo do I.", 1.5, 9
+    answer.tool_calls = (ToolCall("wave", '{"hand": "left"}'),)
+    conversations[0].path()[0].attachments = conversations[0].attachments = (Attachment("a.txt", "words"),)
     assert from_json(to_json(conversations)) == conversations
+
+
+@pytest.mark.parametrize("value", [None, "x", 3, [3], [{}], [{"name": 3, "arguments": "x", "text": []}], {"name": "x"}])
+def test_what_makes_no_sense_beside_the_words_hides_none_of_them(value):
+    beside = dict.fromkeys(("tool_calls", "attachments", "reasoning_seconds", "reasoning_tokens"), value)
+    (chat,) = from_json(file_of(CHAT | {"messages": [MESSAGE | beside], "attachments": value}))
+    assert chat.messages["m1"].text == "Hi"
+    assert (chat.messages["m1"].tool_calls, chat.messages["m1"].attachments, chat.attachments) == ((), (), ())
 
 
 def test_a_copy_has_other_ids_which_are_the_same_each_time():

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.conversations import store as history
-from app.conversations.conversation import Conversation
+from app.conversations.conversation import Attachment, Conversation, ToolCall
 from app.conversations.search import fold
 from app.conversations.store import MIGRATIONS, ConversationStore, StoreError
 from tests.helpers.talks import save, talk
@@ -45,6 +45,47 @@ def test_a_conversation_comes_back_as_it_was(open_store):
     save(store, saved)
     store.close()
     assert open_store().conversation(saved.id) == saved
+
+
+def thoughtful() -> Conversation:
+    """A conversation with all that an answer and a question may have beside their words."""
+    conversation = talk("Read this", "It says hello.")
+    question, answer = conversation.path()
+    question.attachments = (Attachment("notes.txt", "a quixotic note"),)
+    answer.reasoning, answer.reasoning_seconds, answer.reasoning_tokens = "The user wants a zeppelin.", 12.5, 7
+    answer.tool_calls = (ToolCall("fetch_weather", '{"city": "Reykjavík"}'), ToolCall("", "half a call"))
+    conversation.attachments = (Attachment("next.md", "# Not sent yet"),)
+    return conversation
+
+
+def test_reasoning_tool_calls_and_files_come_back(open_store):
+    store = open_store()
+    saved = save(store, thoughtful())
+    assert store.conversation(saved.id) == saved
+    saved.messages[saved.leaf].reasoning += " More of it."
+    store.save(saved, [saved.messages[saved.leaf]])
+    assert store.conversation(saved.id) == saved
+
+
+@pytest.mark.parametrize("words", ["zeppelin", "fetch_weather", "reykjavik", "half", "quixotic", "notes.txt"])
+def test_they_are_found(open_store, words):
+    store = open_store()
+    saved = save(store, thoughtful())
+    (hit,) = store.search(words)
+    assert (hit.head.id, fold(hit.found)) == (saved.id, words.split()[0])
+
+
+def test_they_are_found_once_a_damaged_index_is_made_again(open_store, path):
+    store = open_store()
+    saved = save(store, thoughtful())
+    store.close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("UPDATE search_data SET block = x'ffff' WHERE id > 1")
+        db.commit()
+    store = open_store()
+    save(store, talk("Another", "one"))
+    for words in ("zeppelin", "fetch_weather", "quixotic"):
+        assert [hit.head.id for hit in store.search(words)] == [saved.id]
 
 
 def test_the_latest_comes_first_with_the_end_of_what_is_shown(open_store):
@@ -163,6 +204,24 @@ def test_the_first_version_is_brought_up_to_date(open_store, path):
     assert [hit.head.id for hit in store.search("神经元")] == ["c2"]
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+
+
+def test_an_older_version_is_read_where_it_cannot_be_written(open_store, path):
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(FIRST_VERSION.read_text(encoding="utf-8"))
+        db.create_function("fold", 1, fold)
+        for number, script in enumerate(MIGRATIONS[1:3], 2):
+            db.executescript(f"{script} PRAGMA user_version = {number};")
+    path.chmod(0o400)
+    path.parent.chmod(0o500)
+    try:
+        store = open_store()
+        assert [m.text for m in store.conversation("c1").path()] == ["How do I make crème brûlée?", "With cream."]
+        assert [hit.head.id for hit in store.search("brulee")] == ["c1"]
+    finally:
+        path.parent.chmod(0o700)
+        path.chmod(0o600)
 
 
 def test_a_migration_that_fails_changes_nothing(path, monkeypatch):

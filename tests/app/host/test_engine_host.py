@@ -6,11 +6,24 @@ import threading
 import pytest
 
 from app.host.engine_host import State
+from app.host.engine_protocol import ANSWER, REASONING, TOOL_CALL
+from app.host.jobs import AnswerJob
 from engine.errors import PreparedModelError
 from engine.settings import GenerationOptions, Settings
-from tests.helpers.fake_engine import FakeEngine, Gate
+from engine.tokens.channels import Channel
+from tests.helpers.fake_engine import (
+    Event,
+    FakeEngine,
+    Gate,
+    Piece,
+    call_text,
+    called,
+    thought,
+    token_statistics,
+)
 
 HELLO = [{"role": "user", "content": "Hello"}]
+ORDER = ["reasoning", "answer", "writing", "called"]
 
 
 @pytest.fixture
@@ -35,6 +48,34 @@ def test_everything_reaches_the_gui_thread_in_order(qtbot, ready):
         host.generate(HELLO)
     assert "".join(text for text, _ in seen) == "abcstop"
     assert {thread for _, thread in seen} == {threading.get_ident()}
+
+
+def test_reasoning_and_tool_calls_come_apart_from_the_answer_and_in_their_order(qtbot, ready):
+    script = [thought("Let me "), thought("see."), "Yes", "!", call_text("<a>"), called("add", n=1), called("stop")]
+    host, seen = ready(FakeEngine(scripts=[script])), []
+    host.reasoning_arrived.connect(lambda text, seconds: seen.append(("reasoning", text, seconds >= 0)))
+    host.text_arrived.connect(lambda text: seen.append(("answer", text)))
+    host.call_arrived.connect(lambda text: seen.append(("writing", text)))
+    host.tools_called.connect(lambda calls: seen.extend(("called", *call) for call in calls))
+    with qtbot.waitSignal(host.finished) as finished:
+        host.generate(HELLO)
+    whole = {kind: "".join(part[1] for part in seen if part[0] == kind) for kind in ("reasoning", "answer", "writing")}
+    assert whole == {"reasoning": "Let me see.", "answer": "Yes!", "writing": "<a>"}
+    assert [part[1:] for part in seen if part[0] == "called"] == [("add", {"n": 1}), ("stop", {})]
+    assert [kind for kind, *_ in seen] == sorted((kind for kind, *_ in seen), key=ORDER.index)
+    assert finished.args[0].reasoning_tokens == 2
+
+
+def test_the_channels_are_those_of_the_engine():
+    assert (REASONING, ANSWER, TOOL_CALL) == (Channel.REASONING, Channel.ANSWER, Channel.TOOL_CALL)
+
+
+def test_reasoning_lasts_from_its_first_token_to_the_first_that_follows():
+    job = AnswerJob(HELLO, GenerationOptions())
+    said = [(5.0, thought("a")), (6.0, thought("b")), (8.5, Event(ANSWER, "c")), (20.0, Event(ANSWER, "d"))]
+    for moment, event in said:
+        job.time_reasoning(moment, Piece((event,), token_statistics()))
+    assert job.reasoning_seconds == 3.5
 
 
 def test_the_engine_is_used_from_one_thread_that_is_not_the_gui_s(ready):

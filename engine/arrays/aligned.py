@@ -44,7 +44,7 @@ def aligned_rows(rows: int, row_bytes: int, dtype: str) -> Slab:
     slack = -(-ALIGNMENT // row_bytes)  # whole rows, so that the array stays two-dimensional
     raw = mx.zeros((max(rows, 1) + slack, width), kind)
     mx.eval(raw)
-    everything = np.asarray(memoryview(raw).cast("B"))
+    everything = np.asarray(memoryview(raw).cast("B"))  # type: ignore[arg-type] # MLX's arrays are buffers
     skip = -everything.ctypes.data % ALIGNMENT
     # An address that is no multiple of the item size (malloc's own header) cannot be reached by whole elements.
     skip = skip if skip % kind.size == 0 else 0

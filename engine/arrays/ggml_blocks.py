@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 GROUP = 32
 SUPER_BLOCK = 256
+NIBBLE = np.uint8(4)  # bits
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -32,11 +33,10 @@ class Quantised:
 
     def dequantised(self) -> mx.array:
         """The weights, float32 [rows, columns]."""
-        form = {"group_size": GROUP, "bits": self.bits, "mode": self.mode}
-        if self.biases is None:
-            return mx.dequantize(self.weight, self.scales, **form).astype(mx.float32)
-        scales, biases = self.scales.astype(mx.float32), self.biases.astype(mx.float32)
-        return mx.dequantize(self.weight, scales, biases, **form)
+        scales, biases = self.scales, self.biases
+        if biases is not None:
+            scales, biases = scales.astype(mx.float32), biases.astype(mx.float32)
+        return mx.dequantize(self.weight, scales, biases, GROUP, self.bits, self.mode).astype(mx.float32)
 
 
 def quantised(kind: str, content: bytes, rows: int, columns: int) -> Quantised:
@@ -57,7 +57,7 @@ def _nibbles(blocks: Bytes) -> Bytes:
 
 def _fifth_bits(blocks: Bytes) -> Bytes:
     """Four bytes [..., 4] as 32 bits, moved to the fifth place."""
-    return np.unpackbits(blocks, axis=-1, bitorder="little") << 4
+    return np.unpackbits(blocks, axis=-1, bitorder="little") << NIBBLE
 
 
 def _packed(values: Bytes, bits: int, rows: int) -> mx.array:
@@ -66,7 +66,7 @@ def _packed(values: Bytes, bits: int, rows: int) -> mx.array:
     if bits == 8:
         packed = values
     elif bits == 4:
-        packed = values[:, ::2] | (values[:, 1::2] << 4)
+        packed = values[:, ::2] | (values[:, 1::2] << NIBBLE)
     else:
         unpacked = (values[..., None] >> np.arange(bits, dtype=np.uint8)) & 1
         packed = np.packbits(unpacked.reshape(rows, -1), axis=-1, bitorder="little")
@@ -105,7 +105,7 @@ def _q5_1(blocks: Bytes, rows: int) -> Quantised:
 
 def _q8_0(blocks: Bytes, rows: int) -> Quantised:
     scale = _halves(blocks, 0)
-    return _affine(blocks[:, 2:] ^ 128, scale, -128 * scale, 8, rows)  # from signed to unsigned
+    return _affine(blocks[:, 2:] ^ np.uint8(128), scale, -128 * scale, 8, rows)  # from signed to unsigned
 
 
 def _k_scales(packed: Bytes) -> tuple[Floats, Floats]:
@@ -127,8 +127,8 @@ def _q4_k(blocks: Bytes, rows: int) -> Quantised:
 
 def _q5_k(blocks: Bytes, rows: int) -> Quantised:
     scales, minima = _k_scales(blocks[:, 4:16])
-    high = (blocks[:, None, 16:48] >> np.arange(8, dtype=np.uint8)[:, None]) & 1
-    values = _k_values(blocks[:, 48:]) | (high.reshape(len(blocks), SUPER_BLOCK) << 4)
+    high = (blocks[:, None, 16:48] >> np.arange(8, dtype=np.uint8)[:, None]) & np.uint8(1)
+    values = _k_values(blocks[:, 48:]) | (high.reshape(len(blocks), SUPER_BLOCK) << NIBBLE)
     return _affine(values, _halves(blocks, 0) * scales, -_halves(blocks, 2) * minima, 5, rows)
 
 

@@ -76,7 +76,7 @@ class _Embedding(nn.Embedding):
 
 def use_fast_products(model: nn.Module) -> None:
     """Let a model's linear layers and its head use `product`. Of no effect where there is a GPU."""
-    faster = {nn.Linear: _Linear, nn.Embedding: _Embedding}
+    faster: dict[type, type] = {nn.Linear: _Linear, nn.Embedding: _Embedding}
     for module in model.modules():
         if type(module) in faster and not mx.metal.is_available():
             module.__class__ = faster[type(module)]

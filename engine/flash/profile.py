@@ -14,6 +14,7 @@ from typing import Annotated
 
 import numpy as np
 from msgspec import Meta
+from numpy.typing import NDArray
 
 from engine.arrays.dtypes import STORED
 from engine.errors import FlawError
@@ -88,15 +89,17 @@ class DriveProfile:
             raise FlawError("its points are no full grid of sizes and threads")
 
     @cached_property
-    def sizes(self) -> np.ndarray:
+    def sizes(self) -> NDArray[np.int64]:
+        """Bytes of a read that were measured, rising."""
         return np.array(sorted({p.size for p in self.points}))
 
     @cached_property
-    def thread_counts(self) -> np.ndarray:
+    def thread_counts(self) -> NDArray[np.int64]:
+        """Numbers of threads that were measured, rising."""
         return np.array(sorted({p.threads for p in self.points}))
 
     @cached_property
-    def _rates(self) -> np.ndarray:
+    def _rates(self) -> NDArray[np.float64]:
         """Reads a second, [sizes, threads].
 
         A larger read brings no fewer bytes a second than a smaller one, or it would be made as several. Where that was
@@ -104,7 +107,8 @@ class DriveProfile:
         """
         found = {(p.size, p.threads): p.bytes_per_s for p in self.points}
         rates = np.array([[found[size, threads] for threads in self.thread_counts] for size in self.sizes])
-        return np.maximum.accumulate(rates, axis=0) / self.sizes[:, None]
+        rising: NDArray[np.float64] = np.maximum.accumulate(rates, axis=0)
+        return rising / self.sizes[:, None]
 
     @property
     def sequential_bytes_per_s(self) -> float:
@@ -144,7 +148,7 @@ class DriveProfile:
         At most a few rows: a drive that other work keeps busy, or reads that do not fill it, gain nothing from more.
         """
         gaps = np.arange(0, min(MAX_GAP, MAX_GAP_ROWS * row_bytes) + 1, 512)
-        longer = np.array([1 / self.reads_per_s(2 * row_bytes + gap) for gap in gaps])
+        longer = np.array([1 / self.reads_per_s(float(2 * row_bytes + gap)) for gap in gaps])
         worth = longer < 2 / self.reads_per_s(row_bytes)
         return int(gaps[worth][-1]) if worth[0] else 0
 

@@ -19,6 +19,7 @@ from engine.settings import Settings
 from engine.store.mlx_folder import MlxFolder
 from engine.streaming.install import ExpertInstallation, find_experts
 from engine.streaming.passes import Observer, Pass
+from engine.streaming.source import SlotSource
 from engine.system.allocator import long_lived
 from engine.system.footprint import footprint
 from engine.tokens.tokenizer import read_tokenizer
@@ -27,9 +28,13 @@ from engine.tokens.tokenizer import read_tokenizer
 class LoadedCheckpoint(LoadedModel):
     """As a loaded model, of mlx-lm's own architecture. Where it has no experts, all of it is in memory."""
 
+    prepared: MlxFolder
+    _context: SnapshotContext
+
     def __init__(self, checkpoint: MlxFolder, settings: Settings):
         self.baseline_bytes = footprint()
         self.prepared, self.settings, self.name = checkpoint, settings, checkpoint.name
+        self._closed = False
         lazy = load_lazily(checkpoint.folder)
         experts = find_experts(lazy, checkpoint.tensors)
         self.network, config = lazy.network, lazy.config
@@ -65,6 +70,7 @@ class LoadedCheckpoint(LoadedModel):
 
     @property
     def layers(self) -> int:
+        """Layers whose experts are streamed."""
         return len(self.streaming.layers)
 
     @property
@@ -74,6 +80,7 @@ class LoadedCheckpoint(LoadedModel):
 
     @property
     def vocabulary(self) -> int:
+        """Tokens that the model knows."""
         return vocabulary_of(self._config)
 
     @property
@@ -83,7 +90,9 @@ class LoadedCheckpoint(LoadedModel):
 
     @property
     def direct_io(self) -> bool:
-        return all(file.direct for layer in self.streaming.layers for file in layer.source.files.values())
+        """True where reads bypass the operating system's cache."""
+        sources = [layer.source for layer in self.streaming.layers]
+        return all(file.direct for each in sources if isinstance(each, SlotSource) for file in each.files.values())
 
     def prefill(
         self, tokens: list[int], cancelled: Event | None = None, observer: Observer | None = None
@@ -119,5 +128,6 @@ class LoadedCheckpoint(LoadedModel):
 
     def _evaluate_resident(self) -> None:
         with long_lived():
-            for _, parameter in tree_flatten(self.network.parameters()):  # one by one: no two are there twice at once
+            parameters: Any = tree_flatten(self.network.parameters())
+            for _, parameter in parameters:  # one by one: no two are there twice at once
                 mx.eval(parameter)

@@ -1,5 +1,7 @@
 """The context: keys and values of the tokens so far, with room made before it is needed."""
 
+from typing import Any
+
 import mlx.core as mx
 from mlx.nn.layers.base import Module
 from mlx_lm.models.cache import KVCache
@@ -15,11 +17,12 @@ class Context:
     def __init__(self, network: Module, dtype: mx.Dtype):
         """network: not yet evaluated, nor streamed. dtype: of keys and values."""
         shapes = [(cache.keys.shape, cache.values.shape) for cache in shaped_caches(network)]
-        self.caches = [_empty(keys, values, dtype) for keys, values in shapes]
+        self.caches: list[Any] = [_empty(keys, values, dtype) for keys, values in shapes]
 
     @property
     def tokens(self) -> int:
-        return self.caches[0].offset
+        """Tokens in the context."""
+        return int(self.caches[0].offset)
 
     def make_room(self, tokens: int) -> None:
         """Let so many more tokens fit, in whole steps. What is in memory already stays as it is."""

@@ -3,13 +3,43 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import mlx.core as mx
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.streaming.passes import Pass
+from engine.settings import Settings
+from engine.sparsity.selectors import Selector
+from engine.streaming.passes import Observer, Pass
 from engine.tokens.corpus import Sequence, windows
+
+
+class Model(Protocol):
+    """A loaded model, as far as it is evaluated. context: tokens."""
+
+    context: int
+    settings: Settings
+
+    @property
+    def layers(self) -> int:
+        """Layers whose bundles are streamed."""
+
+    @property
+    def neurons(self) -> int:
+        """Bundles of a layer."""
+
+    def selector(self, layer: int, /) -> Selector | None:
+        """The selector of a layer's neurons; None where all are computed."""
+
+    def prefill(self, tokens: list[int], /, *, observer: Observer) -> tuple[mx.array, Pass]:
+        """Logits [1, tokens, vocabulary] of tokens that are appended, and the pass that was made."""
+
+    def decode(self, token: int, /, *, observer: Observer) -> tuple[mx.array, Pass]:
+        """Logits [1, 1, vocabulary] of a token that is appended, and the pass that was made."""
+
+    def trim(self, tokens: int, /) -> int:
+        """Keep the first tokens of the context."""
 
 
 @dataclass
@@ -34,12 +64,17 @@ class Evaluation:
     false_negatives: list[float] = field(default_factory=list)
     false_positives: list[float] = field(default_factory=list)
 
-    def report(self) -> dict:
-        per_token = self.nats / max(self.predicted, 1)
+    @property
+    def perplexity(self) -> float:
+        """By token."""
+        return math.exp(self.nats / max(self.predicted, 1))
+
+    def report(self) -> dict[str, Any]:
+        """The figures as they are printed and written down."""
         report = {
             "tokens": self.tokens,
-            "nats_per_token": per_token,
-            "perplexity": math.exp(per_token),
+            "nats_per_token": self.nats / max(self.predicted, 1),
+            "perplexity": self.perplexity,
             "bits_per_byte": self.nats / math.log(2) / self.text_bytes if self.text_bytes else None,
             "bytes_read": self.bytes_read,
             "hit_rate": self.hits / self.wanted if self.wanted else None,
@@ -60,7 +95,7 @@ class Evaluation:
 class Activity:
     """Counts active neurons by layer while the model runs, and, where all are known, the predictor's errors."""
 
-    def __init__(self, model):
+    def __init__(self, model: Model):
         self.tokens = 0
         self._model = model
         self._active, self._missed, self._extra = (np.zeros(model.layers) for _ in range(3))
@@ -73,20 +108,23 @@ class Activity:
         self._pending.append((layer, mx.sum(hidden != 0)))
 
     def streamed(self, layer: int, x: mx.array, neurons: NDArray[np.int64], hidden: mx.array) -> None:
-        active = hidden != 0
+        """Activations of some neurons of a layer that is streamed whole."""
+        active, selector = hidden != 0, self._model.selector(layer)
         self._active[layer] += mx.sum(active).item()
-        if self._predicted:
+        if self._predicted and selector is not None:
             self.measured_predictor = True
-            said = mx.array(self._model.selector(layer).active(x)[..., neurons])
+            said = mx.array(selector.active(x)[..., neurons])
             self._missed[layer] += mx.sum(active & ~said).item()
             self._extra[layer] += mx.sum(said & ~active).item()
 
     def settle(self) -> None:
+        """Take in what was counted, after the pass."""
         for layer, count in self._pending:
             self._active[layer] += count.item()
         self._pending.clear()
 
     def write_to(self, evaluation: Evaluation) -> None:
+        """Write down the shares by layer."""
         if not self._active.any():  # nothing said which neurons were active, as where bundles are experts
             return
         everyone = self.tokens * self._model.neurons
@@ -97,12 +135,12 @@ class Activity:
 
 
 def evaluate(
-    model,
+    model: Model,
     sequences: list[Sequence],
     prefill: bool = False,
     keep_logits: bool = False,
     progress: Callable[[int, int], None] = lambda *_: None,
-) -> tuple[Evaluation, np.ndarray | None]:
+) -> tuple[Evaluation, NDArray[np.float32] | None]:
     """Run sequences through the decode path token by token, or through the prefill path.
 
     Sequences longer than the context are cut, see `windows`. Returns the totals, and with `keep_logits` the logits
@@ -132,7 +170,7 @@ def evaluate(
     return evaluation, np.concatenate(kept) if keep_logits else None
 
 
-def _passes(model, inputs: list[int], prefill: bool, activity: Activity) -> Iterator[tuple[int, mx.array, Pass]]:
+def _passes(model: Model, inputs: list[int], prefill: bool, activity: Activity) -> Iterator[tuple[int, mx.array, Pass]]:
     """Position of the first input of each pass, its logits [inputs, vocabulary], and the pass."""
     if prefill:
         logits, current = model.prefill(inputs, observer=activity)
@@ -158,4 +196,5 @@ def _nats(logits: mx.array, targets: list[int]) -> float:
     if not targets:
         return 0.0
     chosen = mx.take_along_axis(logits, mx.array(targets)[:, None], axis=-1)[:, 0]
-    return mx.sum(mx.logsumexp(logits, axis=-1) - chosen).item()
+    nats: Any = mx.sum(mx.logsumexp(logits, axis=-1) - chosen).item()
+    return float(nats)

@@ -1,15 +1,19 @@
 """The loaded model: prefill, decode, trim, within its memory budget."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from threading import Event
 from time import monotonic, perf_counter
+from typing import Any
 
 import mlx.core as mx
+from mlx.nn.layers.base import Module
 
 from engine.arrays.products import use_fast_products
 from engine.errors import PromptError
 from engine.flash.profile import DEFAULT_THREADS, DriveProfile, drive_of, profile_path
 from engine.flash.reader import open_reader
+from engine.inference.caches import SnapshotContext
 from engine.inference.context import Context
 from engine.inference.generate import Generation
 from engine.inference.sampling import advised_sampling
@@ -19,12 +23,14 @@ from engine.settings import GenerationOptions, Settings
 from engine.sparsity.selectors import Selector
 from engine.store.fitting import build_prepared
 from engine.store.manifest import BUNDLES, RESIDENT, PreparedModel
-from engine.streaming.install import Installation
-from engine.streaming.passes import Pass
+from engine.store.mlx_folder import MlxFolder
+from engine.streaming.install import Installation, Streaming
+from engine.streaming.passes import Observer, Pass
 from engine.system import pressure
 from engine.system.allocator import give_back_free_memory, long_lived
 from engine.system.folders import models_folder
 from engine.system.footprint import footprint
+from engine.tokens.prompt import Message
 from engine.tokens.tokenizer import read_tokenizer
 
 LOOK_S = 2.0  # between two looks at how short of memory the system is
@@ -38,26 +44,34 @@ class LoadedModel:
     model's makers advise, by the names of GenerationOptions.
     """
 
+    prepared: PreparedModel | MlxFolder
+    network: Module
+    outlook: Outlook | None
+    streaming: Streaming
+    _context: Context | SnapshotContext
+
     def __init__(self, prepared: PreparedModel, settings: Settings):
         self.baseline_bytes = footprint()
-        self.prepared, self.settings = prepared, settings
+        self.prepared, self.settings, self._closed = prepared, settings, False
+        self._bundles, self._manifest = prepared.bundles, prepared.manifest
         self.name, self.model_bytes, self.flash_bytes = prepared.name, prepared.bytes, prepared.bundles.bytes
-        self.network, self._args = build_prepared(prepared)
-        sizes = Sizes.of(prepared, self._args, self.network.layers[0].ffn.activation)
+        network, args = build_prepared(prepared)
+        self.network, self._vocabulary = network, args.vocab_size
+        sizes = Sizes.of(prepared, args, network.layers[0].ffn.activation)
         plan = plan_memory(sizes, settings)
         self.context, self.dtype, self.budget = plan.context, plan.dtype, plan.budget
         mx.set_cache_limit(plan.cache_limit)
-        self._context = Context(self.network, plan.dtype)
+        self._context = Context(network, plan.dtype)
         profile = DriveProfile.load(profile_path(prepared.folder))
         self.outlook = Outlook(sizes, profile)
         self.reader = open_reader(*reading(settings, profile, prepared.bundles.layers[0].row_bytes))
         try:
             self._file = self.reader.open(prepared.folder / BUNDLES)
-            weights = self._weights()
+            weights = resident_weights(prepared, self.dtype)
             installation = Installation(
                 prepared, settings, self.dtype, self.budget.capacities, plan.piece_bytes, self.reader, self._file
             )
-            self.streaming = installation.install(self.network, weights)
+            self.streaming = installation.install(network, weights)
             self._load(weights)
             self.tokenizer = read_tokenizer(prepared.folder, prepared.config)
             self.advised_sampling = advised_sampling(prepared.folder)
@@ -69,12 +83,13 @@ class LoadedModel:
 
     @property
     def layers(self) -> int:
-        return len(self.prepared.bundles.layers)
+        """Layers whose bundles are streamed."""
+        return len(self._bundles.layers)
 
     @property
     def neurons(self) -> int:
         """FFN neurons of a layer."""
-        return self.prepared.bundles.layers[0].neurons
+        return self._bundles.layers[0].neurons
 
     @property
     def left_early(self) -> int:
@@ -83,7 +98,8 @@ class LoadedModel:
 
     @property
     def vocabulary(self) -> int:
-        return self._args.vocab_size
+        """Tokens that the model knows."""
+        return self._vocabulary
 
     @property
     def measured_loss(self) -> float | None:
@@ -93,7 +109,7 @@ class LoadedModel:
         """
         if self.settings.selection != "predictor":
             return 0.0
-        measured = self.prepared.manifest.calibration
+        measured = self._manifest.calibration
         return None if self.settings.threshold_shift or measured is None else measured.loss
 
     @property
@@ -104,7 +120,7 @@ class LoadedModel:
 
     @property
     def direct_io(self) -> bool:
-        """Whether reads bypass the operating system's cache."""
+        """True where reads bypass the operating system's cache."""
         return self._file.direct
 
     def selector(self, layer: int) -> Selector | None:
@@ -115,14 +131,21 @@ class LoadedModel:
         """Let `replacement(layer, selector)` select each layer's neurons: to record a trace, or to replay one."""
         self.streaming.replace_selectors(replacement)
 
-    def generate(self, prompt, options: GenerationOptions | None = None, cancelled=None) -> Generation:
+    def generate(
+        self,
+        prompt: str | Sequence[int] | Sequence[Message],
+        options: GenerationOptions | None = None,
+        cancelled: Event | None = None,
+    ) -> Generation:
         """An answer, as an iterator of pieces. prompt: text, a list of token ids, or chat messages.
 
-        cancelled: a threading.Event that stops within one layer. Raises PromptError.
+        cancelled: stops within one layer. Raises PromptError.
         """
         return Generation(self, prompt, options or GenerationOptions(), cancelled)
 
-    def prefill(self, tokens: list[int], cancelled=None, observer=None) -> tuple[mx.array, Pass]:
+    def prefill(
+        self, tokens: list[int], cancelled: Event | None = None, observer: Observer | None = None
+    ) -> tuple[mx.array, Pass]:
         """Append tokens to the context by streaming whole layers, exactly.
 
         Returns logits [1, tokens, vocabulary], of the last token only unless observed, and the pass that was made.
@@ -135,7 +158,9 @@ class LoadedModel:
             logits.append(self._forward(block, last_only=observer is None))
         return (mx.concatenate(logits, axis=1) if observer is not None else logits[-1]), current
 
-    def decode(self, token: int, cancelled=None, observer=None) -> tuple[mx.array, Pass]:
+    def decode(
+        self, token: int, cancelled: Event | None = None, observer: Observer | None = None
+    ) -> tuple[mx.array, Pass]:
         """Append one token to the context. Logits [1, 1, vocabulary] and the pass that was made."""
         current, overlap = self.streaming.passes.begin(0, cancelled, observer), self.streaming.overlap
         self._context.make_room(1)
@@ -177,11 +202,12 @@ class LoadedModel:
 
     def close(self) -> None:
         """Free memory and stop the reader. Harmless when repeated."""
-        if self.network is None:
+        if self._closed:
             return
+        self._closed = True
         self.streaming.close()
         self.reader.close()
-        self.network = self._context = self.streaming = None
+        del self.network, self._context, self.streaming
         mx.clear_cache()
 
     def _forward(self, tokens: list[int], last_only: bool = True) -> mx.array:
@@ -209,25 +235,26 @@ class LoadedModel:
 
     def _compute(self, tokens: list[int], last_only: bool) -> mx.array:
         """Evaluated float32 logits of tokens that are appended to the context."""
-        logits = self.network(mx.array([tokens]), self._context.caches, last_only).astype(mx.float32)
+        logits: mx.array = self.network(mx.array([tokens]), self._context.caches, last_only).astype(mx.float32)
         mx.eval(logits)
         return logits
-
-    def _weights(self) -> dict[str, mx.array]:
-        """What is resident, in the dtype that is computed in. Nothing is there twice: as stored and as computed."""
-        stored = mx.load(str(self.prepared.folder / RESIDENT))
-        with long_lived():
-            for name, tensor in self.prepared.resident.items():
-                same = stored[name].dtype == self.dtype
-                stored[name] = stored[name] if same else tensor.read_as(self.dtype)
-                mx.eval(stored[name])
-        return stored
 
     def _load(self, weights: dict[str, mx.array]) -> None:
         """Load what is resident."""
         self.network.load_weights(list(weights.items()), strict=True)
         use_fast_products(self.network)
         mx.eval(self.network.parameters())
+
+
+def resident_weights(prepared: PreparedModel, dtype: mx.Dtype) -> dict[str, mx.array]:
+    """The resident weights, in the dtype that is computed in. Nothing is there twice: as stored and as computed."""
+    stored: Any = mx.load(str(prepared.folder / RESIDENT))
+    weights: dict[str, mx.array] = stored
+    with long_lived():
+        for name, tensor in prepared.resident.items():
+            weights[name] = weights[name] if weights[name].dtype == dtype else tensor.read_as(dtype)
+            mx.eval(weights[name])
+    return weights
 
 
 def reading(settings: Settings, profile: DriveProfile | None, row_bytes: int) -> tuple[int, int]:

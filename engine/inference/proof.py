@@ -2,12 +2,13 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.errors import BudgetError, CancelledError
-from engine.inference.evaluate import evaluate
+from engine.inference.evaluate import Evaluation, evaluate
 from engine.inference.load import load
 from engine.inference.model import LoadedModel
 from engine.settings import GenerationOptions, Settings
@@ -15,7 +16,7 @@ from engine.tokens.corpus import Sequence
 from engine.tokens.prompt import encode
 
 PROMPTS = ("Hi! How are you today?", "What do you like to do on weekends?", "Tell me something about the sea.")
-ANSWER = 12  # tokens
+ANSWER_TOKENS = 12
 ROUNDING = 1e-3  # of the logits' range: sums in another order differ by less
 SELECTIONS = ("exact", "predictor")
 
@@ -33,7 +34,7 @@ class Comparison:
 
     @property
     def agrees(self) -> bool:
-        """Whether nothing but rounding differs."""
+        """True where nothing but rounding differs."""
         return self.same == 1.0 and self.difference <= ROUNDING
 
 
@@ -76,8 +77,7 @@ def prove(
             compared[selection] = _compare(logits, *_evaluate(loaded, sequences, reported, selection))
         finally:
             loaded.close()
-    perplexity = evaluation.report()["perplexity"]
-    return Proof(tuple(answers), len(logits), perplexity, read, compared["exact"], compared["predictor"])
+    return Proof(tuple(answers), len(logits), evaluation.perplexity, read, compared["exact"], compared["predictor"])
 
 
 class _Progress:
@@ -95,20 +95,24 @@ class _Progress:
 
 
 def _loaded(model: str, settings: Settings, selection: str) -> LoadedModel:
-    wanted = {"window": settings.window, "selection": selection, "reader_threads": settings.reader_threads}
-    if selection == "predictor":
-        wanted["threshold_shift"] = settings.threshold_shift
+    wanted = Settings(
+        memory_budget=settings.memory_budget,
+        window=settings.window,
+        selection=selection,
+        threshold_shift=settings.threshold_shift if selection == "predictor" else 0.0,
+        reader_threads=settings.reader_threads,
+    )
     try:
-        return load(model, Settings(**wanted, memory_budget=settings.memory_budget))
+        return load(model, wanted)
     except BudgetError as error:
-        return load(model, Settings(**wanted, memory_budget=error.smallest))
+        return load(model, replace(wanted, memory_budget=error.smallest))
 
 
 def _answer(
     model: LoadedModel, progress: _Progress, cancelled: threading.Event
 ) -> tuple[list[tuple[str, str]], list[Sequence], float]:
     """Prompts with their answers, the tokens of both together, and bytes read for a token of an answer."""
-    options = GenerationOptions(max_tokens=ANSWER, temperature=0.0)
+    options = GenerationOptions(max_tokens=ANSWER_TOKENS, temperature=0.0)
     answers, sequences, read = [], [], []
     for i, prompt in enumerate(PROMPTS):
         messages = [{"role": "user", "content": prompt}]
@@ -116,7 +120,7 @@ def _answer(
         for j, piece in enumerate(generation):
             if not piece.prefill:
                 read.append(piece.statistics.bytes_read)
-            progress("dense", (i + (j + 1) / ANSWER) / (len(PROMPTS) + 1))
+            progress("dense", (i + (j + 1) / ANSWER_TOKENS) / (len(PROMPTS) + 1))
         progress("dense", (i + 1) / (len(PROMPTS) + 1))
         answers.append((prompt, generation.summary.text.strip()))
         tokens = [*encode(model, messages, options), *generation.summary.tokens]
@@ -124,18 +128,21 @@ def _answer(
     return answers, sequences, float(np.mean(read)) if read else 0.0
 
 
-def _evaluate(model: LoadedModel, sequences: list[Sequence], progress: _Progress, run: str, prefill: bool = False):
+def _evaluate(
+    model: LoadedModel, sequences: list[Sequence], progress: _Progress, run: str, prefill: bool = False
+) -> tuple[NDArray[np.float32], Evaluation]:
     def told(done: int, total: int) -> None:
         progress(run, (len(PROMPTS) + done / total) / (len(PROMPTS) + 1) if prefill else done / total)
 
     evaluation, logits = evaluate(model, sequences, prefill=prefill, keep_logits=True, progress=told)
+    assert logits is not None  # they were to be kept
     return logits, evaluation
 
 
-def _compare(expected: np.ndarray, logits: np.ndarray, evaluation) -> Comparison:
+def _compare(expected: NDArray[np.float32], logits: NDArray[np.float32], evaluation: Evaluation) -> Comparison:
     return Comparison(
         same=float((expected.argmax(axis=-1) == logits.argmax(axis=-1)).mean()),
         difference=float(np.abs(expected - logits).max() / (expected.max() - expected.min())),
-        perplexity=evaluation.report()["perplexity"],
+        perplexity=evaluation.perplexity,
         bytes_read=evaluation.bytes_read / max(evaluation.tokens, 1),
     )

@@ -132,7 +132,8 @@ def looked_up_bytes(network: Module) -> int:
 
 def resident_bytes(network: Module) -> int:
     """Bytes of all parameters."""
-    return sum(parameter.nbytes for _, parameter in tree_flatten(network.parameters()))
+    parameters: Any = tree_flatten(network.parameters())
+    return sum(parameter.nbytes for _, parameter in parameters)
 
 
 def cache_bytes(network: Module) -> tuple[int, int]:

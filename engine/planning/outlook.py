@@ -1,4 +1,4 @@
-"""What a prepared model will take and how fast it will be here, under any settings, before it is loaded with them.
+"""The memory and the time that a prepared model will take here, under any settings, before it is loaded with them.
 
 The memory plan and the cost model, fed with the model's own sizes, its drive's profile, and how its neurons are used.
 """
@@ -17,7 +17,7 @@ from engine.store.manifest import PreparedModel
 from engine.store.reports import LayerReport
 
 WINDOWS = (8, 12, 16, 24, 32)  # tokens: those that are worth proposing
-WORTH = 0.8  # of a token's time: what a longer window should make of it
+MAX_TIME_SHARE = 0.8  # of a token's time: what a longer window should make of it
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,13 +75,14 @@ class Outlook:
         full, ceiling = self.full_budget(settings), self.plan(settings).ceiling
         for window in (w for w in WINDOWS if w > settings.window):
             roomy = replace(settings, window=window, memory_budget=max(full, ceiling))
-            if self.predict(roomy).total_ms <= WORTH * present.total_ms:
+            better = self.predict(roomy)
+            if better and better.total_ms <= MAX_TIME_SHARE * present.total_ms:
                 return window, max(0, self._budget_for(roomy, ceiling) - ceiling)
         return None
 
     def _budget_for(self, roomy: Settings, ceiling: int) -> int:
         """The smallest budget from `ceiling` on that has room for a window."""
-        low, high = ceiling, roomy.memory_budget
+        low, high = ceiling, roomy.memory_budget or ceiling
         if self._holds(roomy, low):
             return low
         while high - low > high // 200:
@@ -90,7 +91,8 @@ class Outlook:
         return high
 
     def _holds(self, settings: Settings, budget: int) -> bool:
-        return self.predict(replace(settings, memory_budget=budget)).window >= settings.window - 1e-6
+        prediction = self.predict(replace(settings, memory_budget=budget))
+        return prediction is not None and prediction.window >= settings.window - 1e-6
 
     def hit_rate(self, settings: Settings) -> float | None:
         """The share of a token's neurons that is in memory; None where it cannot be predicted."""

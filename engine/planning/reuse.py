@@ -5,6 +5,7 @@ every token with a probability of its own, and these probabilities are Beta dist
 whole curve, for any window, and can be fitted to three measured ones.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from math import exp, inf, lgamma
@@ -107,8 +108,8 @@ def _unused(mean: float, spread: float, tokens: float) -> float:
     return exp(lgamma(b + tokens) + lgamma(spread) - lgamma(b) - lgamma(spread + tokens))
 
 
-def _root(function, low: float, high: float) -> float:
-    """Where a function that changes sign once between low and high does."""
+def _root(function: Callable[[float], float], low: float, high: float) -> float:
+    """The place between low and high where a function changes its sign, once."""
     rising = function(high) > 0
     while abs(high - low) > 1e-12 * abs(high):
         middle = (low + high) / 2

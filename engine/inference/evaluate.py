@@ -71,7 +71,7 @@ class Evaluation:
 
     def report(self) -> dict[str, Any]:
         """The figures as they are printed and written down."""
-        report = {
+        report: dict[str, Any] = {
             "tokens": self.tokens,
             "nats_per_token": self.nats / max(self.predicted, 1),
             "perplexity": self.perplexity,

@@ -17,6 +17,7 @@ from engine.inference.caches import SnapshotContext
 from engine.inference.context import Context
 from engine.inference.generate import Generation
 from engine.inference.sampling import advised_sampling
+from engine.planning.checkpoint_outlook import CheckpointOutlook
 from engine.planning.memory import PREFILL_TOKENS, Sizes, plan_memory
 from engine.planning.outlook import Outlook
 from engine.settings import GenerationOptions, Settings
@@ -46,7 +47,7 @@ class LoadedModel:
 
     prepared: PreparedModel | MlxFolder
     network: Module
-    outlook: Outlook | None
+    outlook: Outlook | CheckpointOutlook
     streaming: Streaming
     _context: Context | SnapshotContext
 

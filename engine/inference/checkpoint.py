@@ -7,6 +7,8 @@ from typing import Any
 import mlx.core as mx
 from mlx.utils import tree_flatten
 
+from engine.arrays.packed import use_packed_products
+from engine.arrays.products import use_fast_products
 from engine.flash.profile import DriveProfile, profile_path
 from engine.flash.reader import open_reader
 from engine.inference.caches import SnapshotContext
@@ -54,6 +56,8 @@ class LoadedCheckpoint(LoadedModel):
             installation = ExpertInstallation(settings, self.budget.capacities, plan.ring_bytes, self.reader)
             self.streaming = installation.install(self.network, experts)
             self._evaluate_resident()
+            use_packed_products(self.network)
+            use_fast_products(self.network)
             self.tokenizer = read_tokenizer(checkpoint.folder, checkpoint.config)
             self.advised_sampling = advised_sampling(checkpoint.folder)
         except BaseException:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
-VERSION = 4  # of the native interface
+VERSION = 5  # of the native interface
 RUSAGE_WORDS, RUSAGE_FOOTPRINT = 12, 9  # of macOS's rusage_info_v0, as words of 8 bytes: all, and ri_phys_footprint's
 
 
@@ -56,6 +56,15 @@ class Statistics(ctypes.Structure):
 
     _fields_ = [(name, ctypes.c_int64) for name in ("bytes", "device_bytes", "reads", "in_flight")]
     _fields_ += [(name, ctypes.c_double) for name in ("busy_s", "p50_s", "p99_s")]
+
+
+class Matrix(ctypes.Structure):
+    """A matrix of quantised weights, or one in each slot; the fields are described in `native/products.c`."""
+
+    _fields_ = [(name, ctypes.c_void_p) for name in ("weight", "scales", "biases")]
+    _fields_ += [(f"{name}_slot", ctypes.c_int64) for name in ("weight", "scales", "biases")]
+    _fields_ += [(f"{name}_row", ctypes.c_int64) for name in ("weight", "scales")]
+    _fields_ += [(name, ctypes.c_int32) for name in ("rows", "columns", "bits", "group", "mode", "kind")]
 
 
 class Result(ctypes.Structure):
@@ -105,6 +114,7 @@ def open_library(path: Path) -> ctypes.CDLL | None:
         "fb_wait": (integer, pointer, ctypes.c_double, pointer),
         "fb_cancel": (None, pointer),
         "fb_ticket_release": (None, pointer),
+        "fb_multiply": (integer, pointer, pointer, number, pointer, pointer, number, pointer, integer),
         "fb_footprint": (integer, pointer, pointer),
         "fb_memory_pressure": (integer,),
     }

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlx_lm.models.switch_layers import SwitchGLU, SwitchLinear, SwitchMLP
 
+from engine.arrays.packed import available
 from engine.flash.reader import open_reader
 from engine.settings import Settings
 from engine.store.layout import Layout
@@ -73,6 +74,9 @@ def routed(tokens: int, chosen: int, seed: int) -> tuple[mx.array, mx.array]:
 
 
 def equal(found: mx.array, expected: mx.array) -> bool:
+    """Bit for bit where MLX computes both; elsewhere the sums are the same in another order."""
+    if available() and found.shape == expected.shape:
+        return mx.abs(found - expected).max().item() <= 1e-5 * mx.abs(expected).max().item()
     return found.shape == expected.shape and mx.array_equal(found, expected).item()
 
 

@@ -11,7 +11,7 @@ from app.library.survey import MANIFEST, for_checkpoint, in_words
 from app.widgets.language import spoken, tr
 
 WEIGHT_FILES = (".safetensors", ".bin", ".pth", ".pt")
-OTHER_FORMS = {".gguf": "GGUF", ".ggml": "GGML", ".onnx": "ONNX", ".mlmodel": "Core ML", ".mlpackage": "Core ML"}
+OTHER_FORMS = {".ggml": "GGML", ".onnx": "ONNX", ".mlmodel": "Core ML", ".mlpackage": "Core ML"}
 
 
 @dataclass(frozen=True)
@@ -38,28 +38,39 @@ def _look_into(path: Path, budget: int | None, window: int) -> Found:
 
     if not path.exists():
         return Found(refused=tr("There is no {0}.").format(path))
+    if is_checkpoint(path) and not path.is_dir():
+        return _made_of(path, budget, window)
     if not path.is_dir():
         return Found(refused=_why_no_file(path), unsupported=path.suffix.lower() in OTHER_FORMS)
     if (path / MANIFEST).is_file():
         return Found(prepared=(path,))
     if is_checkpoint(path):
         return _of_checkpoint(path, budget, window)
-    below = tuple(sorted(found.parent for found in path.glob(f"*/{MANIFEST}")))
+    below = tuple(sorted(found for found in path.iterdir() if _is_ready(found)))
     return Found(prepared=below) if below else Found(refused=_why_no_model(path))
 
 
-def _of_checkpoint(path: Path, budget: int | None, window: int) -> Found:
-    """A checkpoint is refused before anybody is asked whether it shall be prepared."""
-    from engine.errors import CheckpointError
-    from engine.models import architecture
-    from engine.system.documents import DOWNLOAD_AGAIN, parsing, read_json
+def _is_ready(folder: Path) -> bool:
+    """Whether a folder holds a model that can be loaded as it is."""
+    from engine.library.others import Use, use_of
+    from engine.store.mlx_folder import is_mlx_folder
 
-    try:
-        with parsing(path / "config.json", CheckpointError, DOWNLOAD_AGAIN):
-            config = read_json(path / "config.json")
-        architecture(config)
-    except CheckpointError as error:
-        return Found(refused=tr("{0} cannot run here. {1}").format(path.name, spoken(error)), unsupported=True)
+    return (folder / MANIFEST).is_file() or (is_mlx_folder(folder) and use_of(folder).use is Use.AS_IT_IS)
+
+
+def _of_checkpoint(path: Path, budget: int | None, window: int) -> Found:
+    """A checkpoint is refused before anybody is asked whether something shall be made of it."""
+    from engine.library.others import Use, use_of
+
+    verdict = use_of(path)
+    if verdict.use is Use.NONE:
+        refused = tr("{0} cannot run here. {1}").format(path.name, spoken(verdict.reason))
+        return Found(refused=refused, unsupported=True)
+    return Found(prepared=(path,)) if verdict.use is Use.AS_IT_IS else _made_of(path, budget, window)
+
+
+def _made_of(path: Path, budget: int | None, window: int) -> Found:
+    """What was made of a checkpoint or a GGUF file already, or what could be."""
     row = for_checkpoint(path, budget, window)
     return Found(prepared=(row.folder,)) if row.folder else Found(checkpoint=row)
 

@@ -99,7 +99,7 @@ class ModelRow(QFrame):
     def unknown(self) -> bool:
         """Whether nobody has asked the Hub yet."""
         row = self.row
-        return not row.size and row.checkpoint is None and not row.trouble
+        return not row.size and row.checkpoint is None and not row.trouble and not row.as_it_is
 
     # ------------------------------------------------------------------ words
     def _badge(self) -> str:
@@ -111,6 +111,9 @@ class ModelRow(QFrame):
         row = self.row
         if row.repo == STARTER:
             return self.tr("Built in. Small talk in English, works offline.")
+        if row.found:
+            found = self.tr("Found on this computer: {0}").format(row.found)
+            return "\n".join(part for part in (found, row.description) if part)
         if row.checkpoint or row.added:
             return self.tr("From a folder")
         kinds = {True: self.tr("Chat model"), False: self.tr("Base model: continues a text, does not chat"), None: ""}
@@ -177,13 +180,16 @@ class ModelRow(QFrame):
             return self.tr("Try Again")
         if self.unknown:
             return self.tr("Look Up")
+        if self.row.found:
+            return self.tr("Convert")
         begun = state is JobState.PAUSED or self.row.done or self.row.checkpoint
         return self.tr("Resume") if begun else self.tr("Get")
 
     def _progress_text(self, job: Job | None) -> str:
         if job is None or job.state in (JobState.PAUSED, JobState.FAILED):
             if self.row.checkpoint:
-                return "" if job and job.state is JobState.FAILED else self.tr("preparing is paused")
+                unbegun = self.row.found and job is None
+                return "" if unbegun or (job and job.state is JobState.FAILED) else self.tr("preparing is paused")
             done, total = (job.done, job.total) if job and job.total else (self.row.done, self.row.total)
             return self.tr("paused at {0} of {1}").format(units.size(done), units.size(total)) if total else ""
         if job.state is JobState.QUEUED:
@@ -247,7 +253,10 @@ class ModelRow(QFrame):
         menu, row = QMenu(self), self.row
         if row.folder:
             menu.addAction(self.tr("Show in Folder")).triggered.connect(self._on_reveal)
-            menu.addAction(self.tr("Verify Files")).triggered.connect(self._on_verify)
+            if not row.as_it_is:
+                menu.addAction(self.tr("Verify Files")).triggered.connect(self._on_verify)
+        if row.found:
+            return menu  # what others have put there is theirs
         if row.added:
             menu.addAction(self.tr("Remove from List")).triggered.connect(self._on_forget)
         elif row.checkpoint:

@@ -15,6 +15,7 @@ STARTER_FOLDER = Path(__file__).parents[2] / "resources" / "starter" / "model"
 ACTIVATIONS = {"relu": "ReLU", "fatrelu": "FATReLU", "relu2": QT_TR_NOOP("squared ReLU")}
 CHAT_NAMES = re.compile(r"(?i)[-_](chat|instruct|it|sft|dpo)\b")  # what the makers of chat models call them
 FAST = 3.0  # tokens a second: somebody reads about so fast
+COMFORTABLE = 8.0  # tokens a second: nobody waits
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,10 @@ class Row:
     its path. done, total: bytes of a download that was begun. disk: bytes that getting it takes, of which
     `lacking` are not free. refused: why it cannot be prepared, where more is known than its kind. trouble: what is
     wrong with what is on disk. chat: whether it was trained to answer, None if nobody knows. added: from a folder that
-    was dropped or added, and stays there. recommended: of all that could be downloaded, the one for this computer."""
+    was dropped or added, and stays there. recommended: of all that could be downloaded, the one for this computer.
+    found: the tool that has put it on this disk, where it is used, and never changed or deleted. research: whether it
+    is there to try neurons from flash, rather than to be talked to. as_it_is: whether it is a checkpoint that runs from
+    its folder, which has no checksums of ours."""
 
     repo: str
     title: str
@@ -44,11 +48,19 @@ class Row:
     chat: bool | None = None
     added: bool = False
     recommended: bool = False
+    found: str = ""
+    research: bool = False
+    as_it_is: bool = False
 
     @property
     def model(self) -> str:
         """What the engine is to load, of a model that is ready."""
         return STARTER if self.repo == STARTER else str(self.folder)
+
+    @property
+    def in_one_step(self) -> bool:
+        """Whether nobody has to be asked before a model is made of it: that takes a minute or two."""
+        return self.checkpoint is not None and self.checkpoint.suffix.lower() == ".gguf"
 
     @property
     def on_disk(self) -> bool:
@@ -70,14 +82,16 @@ def row(repo: str, entry: dict[str, Any] | None, size: int, verdict: Verdict, **
     about = ", ".join(part for part in (owner, activation, known.get("licence") or "", gated) if part)
     sparsity = known.get("sparsity")
     facts: dict[str, Any] = {
+        "title": name,
         "about": about,
         "description": spoken(known.get("description") or ""),
         "tags": (f"{100 * sparsity:.3g} %",) if sparsity else (),
         "refused": known.get("refused", ""),
         "estimated": not known.get("bytes") and parts.get("folder") is None,
         "chat": trained_to_chat(repo, known),
+        "research": not known.get("as_it_is", True),
     }
-    return Row(repo, name, size=size, verdict=verdict, **facts | parts)
+    return Row(repo, size=size, verdict=verdict, **facts | parts)
 
 
 def trained_to_chat(repo: str, entry: dict[str, Any]) -> bool | None:
@@ -95,15 +109,20 @@ def in_order(rows: list[Row]) -> list[Row]:
     return here + [replace(row, recommended=row is best) for row in offered]
 
 
-def _rank(row: Row) -> tuple[bool, bool, bool]:
-    return (row.verdict.kind not in RUNS, not row.can_get, row.chat is not True)
+def _rank(row: Row) -> tuple[bool, bool, bool, bool]:
+    return (row.research, row.verdict.kind not in RUNS, not row.can_get, row.chat is not True)
 
 
 def recommended(offered: list[Row]) -> Row | None:
-    """The largest chat model that fits in memory; else the fastest one that streams as fast as one reads."""
+    """The largest chat model that fits in memory or streams faster than one reads; else the fastest that streams as
+    fast as one reads. Those for research only where there are no others."""
     chat = [row for row in offered if row.chat and row.can_get and not row.verdict.crowded]
-    fitting = [row for row in chat if row.verdict.kind is Kind.IN_MEMORY]
-    if fitting:
-        return max(fitting, key=lambda row: row.size)
-    fast = [row for row in chat if (row.verdict.tokens_per_second or 0) >= FAST]
-    return max(fast, key=lambda row: row.verdict.tokens_per_second or 0, default=None)
+    chat = [row for row in chat if not row.research] or chat
+    good = [row for row in chat if row.verdict.kind is Kind.IN_MEMORY or _speed(row) >= COMFORTABLE]
+    if good:
+        return max(good, key=lambda row: row.size)
+    return max((row for row in chat if _speed(row) >= FAST), key=_speed, default=None)
+
+
+def _speed(row: Row) -> float:
+    return row.verdict.tokens_per_second or 0.0

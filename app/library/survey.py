@@ -75,6 +75,8 @@ def survey(
     looked.take(lambda: _added(folders, judged))
     looked.take(lambda: _adding(judged))
     looked.take(lambda: _installed(folder, entries, judged))
+    here = {row.folder.resolve() for row in looked.rows if row.folder}
+    looked.take(lambda: _others(here, judged))
     looked.take(lambda: _begun(entries, judged))
     present = {row.repo for row in looked.rows}
     for repo, entry in entries.items():
@@ -106,6 +108,8 @@ def _added(folders: Iterable[str], judged: Judged) -> Iterator[Row]:
     for folder in map(Path, folders):
         if _there(folder / MANIFEST):
             yield prepared(folder, str(folder), None, judged, added=True)
+        elif _there(folder / "config.json"):
+            yield as_it_is(folder, str(folder), None, judged, added=True, about="")
         else:
             lost = tr("Its folder is not there: {0}").format(folder)
             yield row(str(folder), None, 0, Verdict(Kind.STREAMS, 0), about="", added=True, trouble=lost)
@@ -119,28 +123,69 @@ def _adding(judged: Judged) -> Iterator[Row]:
 
 
 def _installed(folder: Path, entries: dict[str, dict[str, Any]], judged: Judged) -> Iterator[Row]:
-    """Of every folder with a manifest, readable or not: the engine passes over those that it cannot load."""
+    """Of every folder with a model, readable or not: the engine passes over those that it cannot load."""
+    from engine.store.mlx_folder import is_mlx_folder
+
     for path in sorted(Path(entry.path) for entry in os.scandir(folder)) if os.path.lexists(folder) else ():
         if path.name.startswith(".") or path.name.endswith(".partial"):
             continue
         try:
-            if not (path / MANIFEST).is_file():
-                continue
+            if (path / MANIFEST).is_file():
+                repo = _repository(path)
+                yield prepared(path, repo, entries.get(repo), judged)
+            elif is_mlx_folder(path):
+                repo = _repository(path)
+                yield as_it_is(path, repo, entries.get(repo), judged)
         except OSError as error:
             yield row(path.name, None, 0, Verdict(Kind.STREAMS, 0), folder=path, about="", trouble=in_words(error))
+
+
+def _others(known: set[Path], judged: Judged) -> Iterator[Row]:
+    """Checkpoints that other tools have put on this disk, but those that are listed already."""
+    from engine.library.others import Use, other_checkpoints, use_of
+
+    for other in other_checkpoints():
+        if other.folder.resolve() in known:
             continue
-        repo = _repository(path)
-        yield prepared(path, repo, entries.get(repo), judged)
+        verdict = use_of(other.folder)
+        parts: dict[str, Any] = {"about": "", "found": other.source, "size": other.bytes}
+        if verdict.use is Use.NONE:
+            none = Verdict(Kind.UNSUPPORTED, 0)
+            yield row(other.name, None, verdict=none, trouble=spoken(verdict.reason), estimated=False, **parts)
+        elif verdict.use is Use.CONVERTED:
+            made = added_model(other.folder)
+            facts = judged(other.bytes, _config(other.folder), None)
+            yield row(str(other.folder), None, verdict=facts, checkpoint=other.folder, folder=made, title=other.name,
+                      description=spoken(verdict.reason), estimated=False, **parts)  # fmt: skip
+        else:
+            yield as_it_is(other.folder, other.name, None, judged, **parts)
+
+
+def added_model(checkpoint: Path) -> Path | None:
+    """The model that was made of a checkpoint."""
+    from engine.library.local import added
+
+    return added(checkpoint)
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    from engine.errors import CheckpointError
+    from engine.system.documents import DOWNLOAD_AGAIN, parsing, read_json
+
+    with parsing(folder / "config.json", CheckpointError, DOWNLOAD_AGAIN):
+        config: dict[str, Any] = read_json(folder / "config.json")
+    return config
 
 
 def _repository(folder: Path) -> str:
-    """The repository that a prepared model was made of; where its manifest does not say, what its folder is called."""
-    from engine.store.installed import repository_name
+    """The repository that a model was made of or is; where nothing says, what its folder is called."""
+    from engine.store.installed import WHOLE, Download, repository_name
     from engine.store.manifest import Contents
     from engine.system.documents import try_read
 
-    contents = try_read(folder / MANIFEST, Contents)
-    return (contents and contents.source.repository) or repository_name(folder.name)
+    contents, download = try_read(folder / MANIFEST, Contents), try_read(folder / WHOLE, Download)
+    named = contents.source.repository if contents else download.repository if download else None
+    return named or repository_name(folder.name)
 
 
 def _begun(entries: dict[str, dict[str, Any]], judged: Judged) -> Iterator[Row]:
@@ -156,7 +201,8 @@ def _offered(repo: str, entry: dict[str, Any], judged: Judged, free: int) -> Ite
     from engine.library.hub import PREPARATION_BYTES
 
     size = weight_bytes(entry)
-    disk = int(entry.get("needed_bytes") or (1 + PREPARATION_BYTES) * size)
+    preparation = 0 if entry.get("as_it_is") else PREPARATION_BYTES
+    disk = int(entry.get("needed_bytes") or (1 + preparation) * size)
     yield row(repo, entry, size, _verdict(judged, size, entry), disk=disk, lacking=max(0, disk - free))
 
 
@@ -222,6 +268,18 @@ def of_found(found: Any) -> Row:
     return row(found.repo, entry, size, Verdict(Kind.UNSUPPORTED, 0), refused=refused)
 
 
+def as_it_is(folder: Path, repo: str, entry: dict[str, Any] | None, judged: Judged, size: int = 0, **parts: Any) -> Row:
+    """A row for a checkpoint that runs where it lies; one that is damaged says so."""
+    try:
+        size = size or sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+        verdict = judged(size, _config(folder), None)
+    except Exception as error:  # whatever its files hold
+        return row(repo, entry, size, Verdict(Kind.STREAMS, 0), folder=folder, trouble=in_words(error), **parts)
+    chat = trained_to_chat(repo, entry or {})
+    chat = True if chat is None and _has_template(folder) else chat
+    return row(repo, entry, size, verdict, folder=folder, chat=chat, as_it_is=True, **parts)
+
+
 def for_repository(repo: str) -> Row:
     """A row for a repository that the catalogue does not know: nothing is known of its size yet."""
     return row(repo, None, 0, Verdict(Kind.STREAMS, 0))
@@ -235,12 +293,13 @@ def for_checkpoint(folder: Path, budget: int | None = None, window: int = 5) -> 
 
 
 def _of_checkpoint(folder: Path, judged: Judged) -> Row:
-    from engine.errors import CheckpointError
-    from engine.library.local import WEIGHTS, added
-    from engine.system.documents import DOWNLOAD_AGAIN, parsing, read_json
+    from engine.library.local import GGUF, WEIGHTS, added
 
-    with parsing(folder / "config.json", CheckpointError, DOWNLOAD_AGAIN):
-        config = read_json(folder / "config.json")
+    if folder.suffix.lower() == GGUF:
+        size = folder.stat().st_size
+        whole = Verdict(Kind.STREAMS, size)
+        return row(str(folder), None, size, whole, about="", checkpoint=folder, folder=added(folder))
+    config = _config(folder)
     size = sum(file.stat().st_size for suffix in WEIGHTS for file in folder.glob(f"*{suffix}"))
     verdict = judged(size, config, None)
     return row(str(folder), None, size, verdict, about="", checkpoint=folder, folder=added(folder))
@@ -290,6 +349,7 @@ def _entry(found: dict[str, Any]) -> dict[str, Any]:
         "gated": plan["gated"],
         "bytes": plan["weight_bytes"],
         "needed_bytes": plan["needed_bytes"],
+        "as_it_is": plan.get("as_it_is", False),
         "config": config,
         "supported": not found["refused"],
         "refused": spoken(found["refused"]),
@@ -301,6 +361,8 @@ def _entry(found: dict[str, Any]) -> dict[str, Any]:
 def _verdict(judged: Judged, size: int, entry: dict[str, Any]) -> Verdict:
     """Of a model that is not on disk; by its config, if that is known and makes sense."""
     rest = (entry.get("sparsity"), entry.get("supported", True))
+    if entry.get("as_it_is") and not entry.get("config"):
+        return judged(size, None, None, experts=entry.get("experts"))
     if config := entry.get("config"):
         try:
             return judged(size, config, *rest)
@@ -327,16 +389,21 @@ def _machine(folder: Path, budget: int | None, window: int) -> _Machine:
 def _judged(
     machine: _Machine,
     size: int,
-    config: dict[str, Any],
+    config: dict[str, Any] | None,
     sparsity: float | None,
     supported: bool = True,
     dtype: str | None = None,
+    experts: dict[str, int] | None = None,
 ) -> Verdict:
-    from engine.planning.estimate import estimate
+    """config: None for a model that runs as it is, of which the catalogue knows the experts."""
+    from engine.planning.estimate import estimate, estimate_experts
 
     within = partial(
-        estimate, config, sparsity, machine.profile, window=machine.window, dtype=dtype, available=machine.available
-    )
+        estimate, config or {}, sparsity, machine.profile, window=machine.window, dtype=dtype,
+        available=machine.available,
+    )  # fmt: skip
+    if config is None:
+        within = partial(estimate_experts, experts, size, machine.profile)
     expected = within(budget=machine.budget)
     if expected.budget < expected.smallest:  # the budget was chosen for a smaller model
         expected = within(budget=None)

@@ -35,8 +35,8 @@ class Verdict:
 
 
 def weight_bytes(entry: dict[str, Any]) -> int:
-    """Size of a catalogue entry's weights: as published, else two bytes a parameter."""
-    return int(entry.get("bytes") or 2 * entry.get("parameters", 0))
+    """Size of a catalogue entry's weights: as published, else as it is estimated, or two bytes a parameter."""
+    return int(entry.get("bytes") or entry.get("download_bytes") or 2 * entry.get("parameters", 0))
 
 
 def judge(size: int, estimate: Estimate, available: int, total: int, supported: bool = True) -> Verdict:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtGui import QAction, QPalette, QShowEvent
+from PySide6.QtGui import QAction, QFont, QPalette, QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from app.host.worker import Worker
@@ -62,6 +62,7 @@ class LibraryWindow(DropWindow):
         self._survey: Survey | None = None
         self._in_use = ""
         self._offered: dict[str, Row] = {}  # checkpoints whose preparation was asked for here, by their path
+        self._wanted: set[str] = set()  # of these, those that are to be chatted with when they are ready
         self._looked_up: dict[str, dict[str, Any]] = {}  # the answers of look-ups, by repository
         self.jobs, self.look_ups = jobs or Jobs(parent=self), look_ups or Jobs(LOOK_UP, self)
         self._worker = Worker("library", self)
@@ -141,8 +142,9 @@ class LibraryWindow(DropWindow):
     def _on_survey(self, found: Survey) -> None:
         self._survey = found
         self.foot.setText(
-            self.tr("{0} free in {1}. Drop the folder of a model here: a prepared one to chat with it, a checkpoint "
-                    "to prepare it.").format(units.size(found.free_bytes), found.folder)
+            self.tr("{0} free in {1}. Drop the folder of a model or a GGUF file here to chat with it.").format(
+                units.size(found.free_bytes), found.folder
+            )
         )  # fmt: skip
         if found.troubles:
             self.say(" ".join(found.troubles))
@@ -164,11 +166,16 @@ class LibraryWindow(DropWindow):
             old.hide()
             old.deleteLater()
         self.rows = []
+        self.research.hide()
         for row in rows:
             self._add(row)
         self.nothing.setVisible(not rows)
 
     def _add(self, row: Row) -> None:
+        if row.research and not row.on_disk and self.research.isHidden():
+            self._list.removeWidget(self.research)
+            self._list.insertWidget(self._list.count() - 1, self.research)
+            self.research.show()
         widget = ModelRow(row, in_use=bool(row.folder) and row.model == self._in_use)
         widget.refresh(self.jobs.job(row.repo) or self.look_ups.job(row.repo))
         widget.chat_asked.connect(self.chat_asked)
@@ -223,6 +230,9 @@ class LibraryWindow(DropWindow):
         self.jobs.forget(job.repo)
         self._offered.pop(job.repo, None)
         self.refresh()
+        if job.repo in self._wanted:
+            self._wanted.remove(job.repo)
+            self.chat_asked.emit(job.folder)
 
     def _on_setting(self, key: str, _value: object) -> None:
         if key == "models.folder":
@@ -285,12 +295,16 @@ class LibraryWindow(DropWindow):
         self.nothing = Label(self.tr("No model of this name here. Press Return to search the Hub."), colour="quiet")
         self.nothing.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.nothing.hide()
+        self.research = Label(self.tr("For research: neurons from flash"), weight=QFont.Weight.DemiBold)
+        self.research.setContentsMargins(24, 22, 18, 6)
+        self.research.hide()
         holder = QWidget()
         holder.setBackgroundRole(QPalette.ColorRole.Base)
         self._list = QVBoxLayout(holder)
         self._list.setContentsMargins(0, 0, 0, 0)
         self._list.setSpacing(0)
         self._list.addWidget(self.nothing)
+        self._list.addWidget(self.research)
         self._list.addStretch()
         area = RowsArea(widgetResizable=True)
         area.setAccessibleName(self.tr("Models"))
@@ -346,7 +360,11 @@ class LibraryWindow(DropWindow):
         self.say(words)
 
     def offer(self, row: Row) -> None:
-        """Ask whether a checkpoint shall be prepared."""
+        """Ask whether a checkpoint shall be prepared. A GGUF file is converted at once, and then chatted with."""
+        if row.in_one_step:
+            self._wanted.add(row.repo)
+            self._prepare(row)
+            return
         more = self.tr(
             "This folder holds a checkpoint. Flashbulb makes a prepared model of it in the models folder; the "
             "checkpoint stays as it is."

@@ -41,7 +41,8 @@ class CatalogueModel(TypedDict):
     download_bytes: the same, or 2 bytes a parameter where it is not known. sparsity: the share of FFN neurons that are
     zero for a token. licence: as the Hub names it, None: see the model's page. needs: what it cannot do without.
     sources: where each figure is from. supported: whether this Flashbulb can run its architecture. as_it_is: whether it
-    runs from the folder that is downloaded; the others are for research, and their neurons are prepared.
+    runs from the folder that is downloaded; the others are for research, and their neurons are prepared. experts: of
+    each layer, with the bytes of one and of all that is resident; None where there are none.
     """
 
     repo: str
@@ -60,6 +61,7 @@ class CatalogueModel(TypedDict):
     sources: dict[str, str]
     supported: bool
     as_it_is: bool
+    experts: dict[str, int] | None
 
 
 def catalogue() -> list[CatalogueModel]:
@@ -74,6 +76,7 @@ def _complete(model: CatalogueModel) -> CatalogueModel:
     return {
         **model,
         "as_it_is": as_it_is,
+        "experts": model.get("experts"),
         "description": DESCRIPTIONS[model["family"]],
         "download_bytes": model["bytes"] or int(size * model["parameters"]),
         "supported": is_supported(model["model_type"]),

@@ -3,15 +3,19 @@
 Where even the config is not known, that of a usual transformer with as many parameters takes its place.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from engine.flash.profile import DriveProfile
 from engine.memory.budget import FLOAT32_BELOW, FREE_MEMORY_SHARE, SHARE_WITHOUT_BUDGET, SPARE_ROWS
 from engine.planning.cost import PREDICTOR_SHARE, WORKSPACE, predict
+from engine.planning.expert_cost import ExpertLayer, ModelCost, predict_experts
 from engine.planning.reuse import like_opt
 from engine.planning.shape import CONTEXT, ModelShape
 
+READS_AN_EXPERT = 9  # weights, scales and biases of three matrices
+CONTEXT_BYTES = 500_000_000  # of a conversation, where no config says more
 USUAL_SPARSITY = 0.9  # where nobody has measured it
 GATED = ("bamboo", "llama", "mistral", "sparsellama")
 VOCABULARY = {True: 32_000, False: 50_272}  # of gated models, and of others: what is usual
@@ -64,7 +68,36 @@ def estimate(
             config, profile, budget, window, reuse=like_opt(selected), dtype=dtype, compute_dtype=computed, fixed=fixed
         )
         speed = expected.tokens_per_second
+    elif profile and not shape.streams_neurons and budget >= smallest:
+        layers = [ExpertLayer(b.count, b.bytes, READS_AN_EXPERT, b.chosen or b.count) for b in shape.bundles]
+        speed = _speed(layers, shape.attention_bytes + shape.head_bytes, profile, budget, fixed)
     return Estimate(smallest, whole, budget, speed)
+
+
+def estimate_experts(
+    experts: dict[str, int] | None, model_bytes: int, profile: DriveProfile | None, budget: int | None
+) -> Estimate:
+    """Of a model that runs as it is, of which no config is known. experts: as the catalogue says, None for a model
+    without any, all of which is resident."""
+    layers, resident = [], model_bytes
+    if experts:
+        layer = ExpertLayer(experts["count"], experts["bytes"], READS_AN_EXPERT, experts["chosen"])
+        layers, resident = [layer] * experts["layers"], experts["resident_bytes"]
+    fixed = resident + CONTEXT_BYTES + WORKSPACE
+    smallest = fixed + sum(layer.chosen * layer.bytes for layer in layers)
+    whole = fixed + sum(layer.count * layer.bytes for layer in layers)
+    if budget is None:
+        budget = max(smallest, fixed + int(SHARE_WITHOUT_BUDGET * (whole - fixed)))
+    budget = min(budget, whole)
+    speed = _speed(layers, resident, profile, budget, fixed) if profile and budget >= smallest else None
+    return Estimate(smallest, whole, budget, speed)
+
+
+def _speed(layers: Sequence[ExpertLayer], multiplied: int, profile: DriveProfile, budget: int, fixed: int) -> float:
+    """Tokens a second of a model of experts whose slots share what is left of a budget."""
+    share = min(1.0, (budget - fixed) / max(1, sum(layer.count * layer.bytes for layer in layers)))
+    slots = [int(share * layer.count) for layer in layers]
+    return predict_experts(ModelCost(layers, multiplied), profile, slots, budget, fixed, 1).tokens_per_second
 
 
 def _smallest_pools(shape: ModelShape, selected: float) -> int:

@@ -170,7 +170,7 @@ def _streams_neurons(config: Config) -> bool:
         return False
     family = ARCHITECTURES[model_type]
     quantised = config.get("quantization") or config.get("quantization_config")
-    return family.key not in config or (config[family.key] in family.activations and not quantised)
+    return not quantised and (family.key not in config or config[family.key] in family.activations)
 
 
 def _of_neurons(model: CausalModel, args: ModelArgs, stored: str, computed: str) -> ModelShape:

@@ -43,6 +43,8 @@ def way_of(source: Path, converted: bool = False) -> Way:
     """
     if source.suffix.lower() == GGUF_SUFFIX:
         return Way.GGUF
+    if not source.is_dir():
+        raise CheckpointError("There is no folder {folder}.", folder=source)
     path = source / "config.json"
     with parsing(path, CheckpointError, DOWNLOAD_AGAIN):
         config = read_json(path)

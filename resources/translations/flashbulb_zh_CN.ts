@@ -1205,16 +1205,16 @@
         <translation>查找模型</translation>
     </message>
     <message>
-        <source>{0} free in {1}. Drop the folder of a model here: a prepared one to chat with it, a checkpoint to prepare it.</source>
-        <translation>{1} 中可用 {0}。把模型文件夹拖到这里：准备好的模型可直接对话，检查点则会进行准备。</translation>
-    </message>
-    <message>
         <source>Delete</source>
         <translation>删除</translation>
     </message>
     <message>
         <source>Delete {0}?</source>
         <translation>要删除 {0} 吗？</translation>
+    </message>
+    <message>
+        <source>{0} free in {1}. Drop the folder of a model or a GGUF file here to chat with it.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>What is prepared of it so far is removed. The checkpoint stays as it is.</source>
@@ -1227,6 +1227,10 @@
     <message>
         <source>Checking the files of {0}…</source>
         <translation>正在检查 {0} 的文件…</translation>
+    </message>
+    <message>
+        <source>For research: neurons from flash</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Prepare</source>
@@ -1913,6 +1917,10 @@
         <translation>内置。只会英文闲聊，可离线使用。</translation>
     </message>
     <message>
+        <source>Found on this computer: {0}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Chat model</source>
         <translation>对话模型</translation>
     </message>
@@ -1955,6 +1963,10 @@
     <message>
         <source>In Use</source>
         <translation>使用中</translation>
+    </message>
+    <message>
+        <source>Convert</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Resume</source>

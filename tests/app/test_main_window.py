@@ -14,6 +14,7 @@ from engine.errors import PreparedModelError, ReadError
 from tests.helpers.chatting import last_answer, shown_notice, type_and_send, wait_until_ready
 from tests.helpers.dropping import checkpoint_in, drop, drop_data
 from tests.helpers.fake_engine import FakeEngine, Gate
+from tests.helpers.mlx_models import write_moe
 
 
 def test_a_typed_question_is_answered(qtbot, open_window):
@@ -279,12 +280,20 @@ def test_a_checkpoint_that_is_dropped_is_offered_to_be_prepared(qtbot, open_wind
     assert engine.seen == ["load starter"]
 
 
+def test_a_folder_in_mlx_form_is_chatted_with_in_one_step(qtbot, open_window, tmp_path):
+    engine = FakeEngine()
+    window = open_window(engine)
+    folder = write_moe(tmp_path / "moe")
+    assert drop(window, folder)
+    qtbot.waitUntil(lambda: f"load {folder}" in engine.seen, timeout=60_000)
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
         ("picture.png", "picture.png is not a model. Drop the folder of one"),
-        ("qwen.gguf", "qwen.gguf is a GGUF file, which Flashbulb cannot read."),
-        ("QWEN.GGUF", "QWEN.GGUF is a GGUF file, which Flashbulb cannot read."),
+        ("qwen.ggml", "qwen.ggml is a GGML file, which Flashbulb cannot read."),
+        ("QWEN.ONNX", "QWEN.ONNX is a ONNX file, which Flashbulb cannot read."),
         ("notes.txt", "notes.txt is not a model."),
         ("model.safetensors", "model.safetensors is one file of a model. Drop its whole folder"),
     ],
@@ -297,7 +306,7 @@ def test_what_is_not_a_model_is_refused_with_words(qtbot, open_window, tmp_path,
     assert drop(window, file)
     qtbot.waitUntil(lambda: words in window.message.text)
     assert engine.seen == ["load starter"]
-    assert window.message.action.isHidden() is not name.casefold().endswith("gguf")
+    assert window.message.action.isHidden() is not name.startswith(("qwen", "QWEN"))
     window.message.close_button.click()
     assert window.message.text == ""
 

@@ -15,6 +15,7 @@ from app.widgets import language
 from engine.store.manifest import PreparedModel
 from tests.engine.library.test_local import add_half
 from tests.helpers.checkpoints import write_text
+from tests.helpers.gguf_files import write_gguf
 from tests.helpers.hub_server import Hub, Storage
 
 LEFT = Qt.MouseButton.LeftButton
@@ -77,6 +78,22 @@ def test_a_checkpoint_in_a_folder_is_prepared(qtbot, library, tiny_checkpoint, t
     with qtbot.waitSignal(library.chat_asked, timeout=PATIENCE) as asked:
         library.take(checkpoint)
     assert asked.args == [str(tmp_path / "models" / "mine")]
+
+
+def test_a_gguf_file_ends_in_a_chat_in_one_step(qtbot, library, tmp_path):
+    write_gguf(tmp_path / "small.gguf")
+    stages = set()
+    library.jobs.changed.connect(lambda job: stages.add(job.state.name))
+    with qtbot.waitSignal(library.chat_asked, timeout=PATIENCE) as asked:
+        library.take(tmp_path / "small.gguf")
+    assert {"PREPARING", "DONE"} <= stages
+    assert asked.args == [str(tmp_path / "models" / "small")]
+    assert not _buttons(library)
+    qtbot.waitUntil(lambda: library.row("small") is not None, timeout=PATIENCE)
+    assert library.row("small").button.text() == "Chat"
+    with qtbot.waitSignal(library.chat_asked, timeout=PATIENCE) as asked:
+        library.take(tmp_path / "small.gguf")  # what was made of it before is used
+    assert asked.args == [str(tmp_path / "models" / "small")]
 
 
 def test_a_preparation_that_was_interrupted_is_gone_on_with(qtbot, library, tiny_checkpoint, tmp_path):

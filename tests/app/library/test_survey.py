@@ -3,9 +3,12 @@
 import pytest
 
 from app.library import survey as module
+from app.library.rows import COMFORTABLE
 from app.library.survey import repository_in, survey
 from app.library.verdict import Kind
+from engine.flash.profile import profile_path
 from tests.engine.planning.test_cost import FAST, profile
+from tests.helpers.mlx_models import write_moe, write_original
 
 GB = 1_000_000_000
 
@@ -17,6 +20,59 @@ def machine(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "memory_total", lambda: 16 * GB)
     monkeypatch.setattr(module, "memory_available", lambda: 8 * GB)
     return tmp_path
+
+
+def in_hub_cache(monkeypatch, tmp_path, write):
+    """A checkpoint that another tool has downloaded."""
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    return write(tmp_path / "hf" / "hub" / "models--owner--tiny" / "snapshots" / ("0" * 40))
+
+
+def test_what_another_tool_has_downloaded_is_listed_and_ready(machine, monkeypatch, tmp_path):
+    folder = in_hub_cache(monkeypatch, tmp_path, write_moe)
+    [row] = [row for row in survey().rows if row.found]
+    assert (row.repo, row.found, row.folder, row.as_it_is) == ("owner/tiny", "Hugging Face", folder, True)
+    assert row.size == (folder / "model.safetensors").stat().st_size
+    assert row.verdict.kind is Kind.IN_MEMORY
+    [once] = [row for row in survey(folders=(str(folder),)).rows if row.folder == folder]
+    assert once.added
+
+
+def test_what_another_tool_has_that_must_be_converted_says_so(machine, monkeypatch, tmp_path):
+    folder = in_hub_cache(monkeypatch, tmp_path, write_original)
+    [row] = [row for row in survey().rows if row.found]
+    assert (row.repo, row.title, row.checkpoint, row.folder) == (str(folder), "owner/tiny", folder, None)
+    assert "converted" in row.description
+
+
+def test_what_another_tool_has_that_cannot_run_says_why(machine, monkeypatch, tmp_path):
+    folder = in_hub_cache(monkeypatch, tmp_path, write_moe)
+    (folder / "config.json").write_text('{"model_type": "no_such"}')
+    [row] = [row for row in survey().rows if row.found]
+    assert row.folder is None
+    assert "no_such" in row.trouble
+
+
+def test_what_people_ask_for_comes_before_what_is_for_research(machine):
+    offered = [row for row in survey().rows if not row.on_disk]
+    flags = [row.research for row in offered]
+    assert flags == sorted(flags)
+    assert False in flags
+    [best] = [row for row in offered if row.recommended]
+    assert not best.research
+    assert best.verdict.kind is Kind.IN_MEMORY
+
+
+def test_a_fast_machine_makes_a_larger_model_the_best(machine, monkeypatch):
+    monkeypatch.setattr("engine.planning.expert_cost.QUANTISED_BYTES_PER_S", 1e12)
+
+    def best():
+        return next(row for row in survey().rows if row.recommended)
+
+    before = best()
+    profile(processor=FAST).save(profile_path(machine))
+    assert best().size > before.size
+    assert best().verdict.tokens_per_second >= COMFORTABLE
 
 
 def streaming(found):

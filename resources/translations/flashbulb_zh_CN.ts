@@ -2495,11 +2495,11 @@
     </message>
     <message>
         <source>Ai2&apos;s small model of experts, with everything about its making published. English.</source>
-        <translation type="unfinished"></translation>
+        <translation>Ai2 的小型专家模型，制作过程全部公开。英语。</translation>
     </message>
     <message>
         <source>Alibaba&apos;s chat models, for everyday questions, code and long texts. Over a hundred languages.</source>
-        <translation type="unfinished"></translation>
+        <translation>阿里巴巴的对话模型，适合日常问题、代码和长文本。支持一百多种语言。</translation>
     </message>
     <message>
         <source>Falcon 40B, trained on with ReLU. It continues a text. English and European languages.</source>
@@ -2507,31 +2507,31 @@
     </message>
     <message>
         <source>Get the same model in MLX&apos;s form (safetensors).</source>
-        <translation type="unfinished"></translation>
+        <translation>请获取同一模型的 MLX 格式（safetensors）。</translation>
     </message>
     <message>
         <source>Google&apos;s chat models, for everyday questions. Over a hundred languages.</source>
-        <translation type="unfinished"></translation>
+        <translation>谷歌的对话模型，适合日常问题。支持一百多种语言。</translation>
     </message>
     <message>
         <source>How fast this model would be is not known: it streams no neurons.</source>
-        <translation type="unfinished"></translation>
+        <translation>无法得知此模型会有多快：它不按神经元读取。</translation>
     </message>
     <message>
         <source>It is converted to MLX&apos;s form first, with 4 bits.</source>
-        <translation type="unfinished"></translation>
+        <translation>会先转换为 4 位的 MLX 格式。</translation>
     </message>
     <message>
         <source>Its config.json cannot be read.</source>
-        <translation type="unfinished"></translation>
+        <translation>无法读取其 config.json。</translation>
     </message>
     <message>
         <source>Its neurons are prepared first, so that they can be streamed.</source>
-        <translation type="unfinished"></translation>
+        <translation>会先准备其神经元，以便按需读取。</translation>
     </message>
     <message>
         <source>Liquid&apos;s model of experts for computers with little memory. Fast.</source>
-        <translation type="unfinished"></translation>
+        <translation>Liquid 的专家模型，适合内存小的电脑。速度快。</translation>
     </message>
     <message>
         <source>Llama 2, trained on with ReLU. It continues a text and does not answer questions. English.</source>
@@ -2547,7 +2547,7 @@
     </message>
     <message>
         <source>Models of type {model_type} are not supported.</source>
-        <translation type="unfinished"></translation>
+        <translation>不支持 {model_type} 类型的模型。</translation>
     </message>
     <message>
         <source>NVIDIA&apos;s model, cut down from a larger one. It continues a text. English.</source>
@@ -2567,7 +2567,7 @@
     </message>
     <message>
         <source>OpenAI&apos;s open chat models, which reason before they answer. They call tools.</source>
-        <translation type="unfinished"></translation>
+        <translation>OpenAI 的开放对话模型，回答前会先推理，能调用工具。</translation>
     </message>
     <message>
         <source>Prepare or download the model again.</source>
@@ -2683,7 +2683,7 @@
     </message>
     <message>
         <source>Z.ai&apos;s chat models, for code, tools and longer tasks. English and Chinese.</source>
-        <translation type="unfinished"></translation>
+        <translation>Z.ai 的对话模型，适合代码、工具和较长的任务。英语和中文。</translation>
     </message>
     <message>
         <source>a 64-bit size is missing</source>
@@ -2691,7 +2691,7 @@
     </message>
     <message>
         <source>a row of {name} is no number of whole blocks</source>
-        <translation type="unfinished"></translation>
+        <translation>{name} 的一行不是整数个块</translation>
     </message>
     <message>
         <source>a shape has the length {length}</source>
@@ -2735,11 +2735,11 @@
     </message>
     <message>
         <source>config.json has {value} for {key}, which no model has.</source>
-        <translation type="unfinished"></translation>
+        <translation>config.json 中 {key} 的值为 {value}，没有模型会这样。</translation>
     </message>
     <message>
         <source>config.json is no table of plain values: {error}</source>
-        <translation type="unfinished"></translation>
+        <translation>config.json 不是由普通值组成的表：{error}</translation>
     </message>
     <message>
         <source>embedding the calibration text</source>
@@ -2751,11 +2751,11 @@
     </message>
     <message>
         <source>it counts {count} things, more than it could hold</source>
-        <translation type="unfinished"></translation>
+        <translation>它声称有 {count} 项，超出了它能容纳的数量</translation>
     </message>
     <message>
         <source>it does not begin as a GGUF file does</source>
-        <translation type="unfinished"></translation>
+        <translation>它的开头不像 GGUF 文件</translation>
     </message>
     <message>
         <source>it does not end as a zip archive does</source>
@@ -2763,7 +2763,7 @@
     </message>
     <message>
         <source>it does not say {name}</source>
-        <translation type="unfinished"></translation>
+        <translation>它没有写明 {name}</translation>
     </message>
     <message>
         <source>it holds no table of tensors</source>
@@ -2783,11 +2783,11 @@
     </message>
     <message>
         <source>it is cut off: {name} lies behind its end</source>
-        <translation type="unfinished"></translation>
+        <translation>它不完整：{name} 在文件末尾之后</translation>
     </message>
     <message>
         <source>it is of version {version} of its format, and only 2 and 3 are read</source>
-        <translation type="unfinished"></translation>
+        <translation>它的格式版本是 {version}，只能读取版本 2 和 3</translation>
     </message>
     <message>
         <source>it is shorter than a header</source>
@@ -2807,7 +2807,7 @@
     </message>
     <message>
         <source>its alignment is {alignment}</source>
-        <translation type="unfinished"></translation>
+        <translation>它的对齐方式是 {alignment}</translation>
     </message>
     <message>
         <source>its directory ends too early</source>
@@ -2847,7 +2847,7 @@
     </message>
     <message>
         <source>its {name} is no number</source>
-        <translation type="unfinished"></translation>
+        <translation>它的 {name} 不是数字</translation>
     </message>
     <message>
         <source>kv cache</source>
@@ -2867,7 +2867,7 @@
     </message>
     <message>
         <source>mode {mode} has {bits} bits in groups of {group}, and no others.</source>
-        <translation type="unfinished"></translation>
+        <translation>模式 {mode} 只能是 {bits} 位、每组 {group} 个。</translation>
     </message>
     <message>
         <source>nothing came for {seconds} s</source>
@@ -2963,7 +2963,7 @@
     </message>
     <message>
         <source>{file} is missing.</source>
-        <translation type="unfinished"></translation>
+        <translation>缺少 {file}。</translation>
     </message>
     <message>
         <source>{folder} cannot be changed ({reason}).</source>
@@ -2979,7 +2979,7 @@
     </message>
     <message>
         <source>{folder} has no manifest that it could be verified against.</source>
-        <translation type="unfinished"></translation>
+        <translation>{folder} 没有可用于校验的清单。</translation>
     </message>
     <message>
         <source>{folder} is in the way ({reason}). Move it elsewhere.</source>
@@ -3051,11 +3051,11 @@
     </message>
     <message>
         <source>{name} has a value of no known type</source>
-        <translation type="unfinished"></translation>
+        <translation>{name} 的值类型未知</translation>
     </message>
     <message>
         <source>{name} has items of no known type</source>
-        <translation type="unfinished"></translation>
+        <translation>{name} 的条目类型未知</translation>
     </message>
     <message>
         <source>{name} has no tokenizer: give it token ids with --tokens.</source>
@@ -3067,7 +3067,7 @@
     </message>
     <message>
         <source>{name} has {axes} axes</source>
-        <translation type="unfinished"></translation>
+        <translation>{name} 有 {axes} 个维度</translation>
     </message>
     <message>
         <source>{name} has {bytes} bytes where its shape needs {needed}</source>
@@ -3099,7 +3099,7 @@
     </message>
     <message>
         <source>{name} is quantised in a way (type {kind}) that is not read here</source>
-        <translation type="unfinished"></translation>
+        <translation>{name} 的量化方式（类型 {kind}）在此无法读取</translation>
     </message>
     <message>
         <source>{name} lies outside the file</source>
@@ -3127,7 +3127,7 @@
     </message>
     <message>
         <source>{out} exists already. Choose another folder.</source>
-        <translation type="unfinished"></translation>
+        <translation>{out} 已存在。请选择其他文件夹。</translation>
     </message>
     <message>
         <source>{out} exists and is not empty. Give a new folder.</source>
@@ -3143,7 +3143,7 @@
     </message>
     <message>
         <source>{path} cannot be read: {name} does not have the rows of {heads} heads. {cure}</source>
-        <translation type="unfinished"></translation>
+        <translation>无法读取 {path}：{name} 的行数与 {heads} 个注意力头不符。{cure}</translation>
     </message>
     <message>
         <source>{path} cannot be read: {reason}.</source>
@@ -3171,7 +3171,7 @@
     </message>
     <message>
         <source>{path} has weights of the type {type}, which MLX has no form for. Get the model in another quantisation, such as Q4_K_M or Q8_0.</source>
-        <translation type="unfinished"></translation>
+        <translation>{path} 含有 {type} 类型的权重，MLX 没有对应的格式。请获取其他量化方式的模型，例如 Q4_K_M 或 Q8_0。</translation>
     </message>
     <message>
         <source>{path} has {size} bytes instead of {expected}: it is not whole. {again}</source>
@@ -3183,7 +3183,7 @@
     </message>
     <message>
         <source>{path} holds a model of the architecture {name}, which cannot be taken from GGUF yet. Get the same model in MLX&apos;s form (safetensors).</source>
-        <translation type="unfinished"></translation>
+        <translation>{path} 含有架构为 {name} 的模型，目前还不能从 GGUF 读取。请获取同一模型的 MLX 格式（safetensors）。</translation>
     </message>
     <message>
         <source>{path} holds no text.</source>
@@ -3195,7 +3195,7 @@
     </message>
     <message>
         <source>{path} holds {name}, which models of its architecture do not have here. Get the same model in MLX&apos;s form (safetensors).</source>
-        <translation type="unfinished"></translation>
+        <translation>{path} 含有 {name}，此处该架构的模型没有它。请获取同一模型的 MLX 格式（safetensors）。</translation>
     </message>
     <message>
         <source>{path} is damaged ({error}). Delete it and run the report again.</source>
@@ -3619,23 +3619,23 @@
     </message>
     <message>
         <source>The model takes {needed}, and {free} are free on the disk of {folder}. Make room and try again.</source>
-        <translation type="unfinished"></translation>
+        <translation>模型需要 {needed}，而 {folder} 所在磁盘只有 {free} 可用。请腾出空间后重试。</translation>
     </message>
     <message>
         <source>{folder} cannot be converted: {name} is laid out in a way that is not known. Get it in MLX&apos;s form.</source>
-        <translation type="unfinished"></translation>
+        <translation>无法转换 {folder}：{name} 的排列方式未知。请获取其 MLX 格式。</translation>
     </message>
     <message>
         <source>{folder} has no weights in safetensors. Download the model in that form.</source>
-        <translation type="unfinished"></translation>
+        <translation>{folder} 中没有 safetensors 格式的权重。请下载该格式的模型。</translation>
     </message>
     <message>
         <source>{folder} is in MLX&apos;s form already: it runs as it is.</source>
-        <translation type="unfinished"></translation>
+        <translation>{folder} 已经是 MLX 格式：可以直接运行。</translation>
     </message>
     <message>
         <source>{folder} lacks {count} of the model&apos;s tensors, among them {name}. Download the model again.</source>
-        <translation type="unfinished"></translation>
+        <translation>{folder} 缺少模型的 {count} 个张量，其中包括 {name}。请重新下载模型。</translation>
     </message>
 </context>
 </TS>

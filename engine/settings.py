@@ -18,8 +18,8 @@ class Settings:
 
     window: tokens for which a neuron stays in memory (paper, section 3.1); 0 keeps nothing from token to token.
     memory_budget: bytes, a hard ceiling on what loading and running the model adds to the process; None takes room for
-    all of the FFN where free memory allows it, else for half. selection: `predictor`, `exact` (true activations) or
-    `dense` (all neurons, the reference).
+    all of the FFN where free memory allows it, else for half. selection: `predictor`, `exact` (true activations; equals
+    dense, on Metal but for rounding to the model's dtype) or `dense` (all neurons, the reference).
     threshold_shift: added to every predictor's threshold, in logits; below 0, more neurons are read and fewer of those
     that matter are missed. What predicting costs was measured without a shift only. context: tokens, None for the
     model's own. compute_dtype: `float32` or None, which computes small models in float32 and large ones in their own

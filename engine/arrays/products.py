@@ -30,15 +30,36 @@ def numpy_product(x: np.ndarray, weight: mx.array) -> np.ndarray:
     return y
 
 
-def float32_blocks(rows: mx.array) -> Iterator[tuple[int, np.ndarray]]:
-    """A matrix in runs of rows, each with the number of its first: float32 as it is, other dtypes block by block."""
-    halves = as_numpy(rows)
+def float32_blocks(rows: mx.array, columns: int | None = None) -> Iterator[tuple[int, np.ndarray]]:
+    """A matrix, or its first columns, in runs of rows, each with the number of its first: float32 as it is, other
+    dtypes block by block."""
+    halves = as_numpy(rows)[:, :columns]
     if rows.dtype == mx.float32:
         yield 0, halves
         return
-    step = max(1, BLOCK // max(1, rows.shape[1]))
+    step = max(1, BLOCK // max(1, halves.shape[1]))
     for start in range(0, len(halves), step):
         yield start, as_float32(halves[start : start + step])
+
+
+def some_float32_blocks(matrix: mx.array, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Some rows of a matrix, int64 [n], copied in that order in runs as float32, each with the rows that it is of."""
+    halves, step = as_numpy(matrix), max(1, BLOCK // max(1, matrix.shape[1]))
+    for start in range(0, len(rows), step):
+        here = rows[start : start + step]
+        yield here, as_float32(halves[here])
+
+
+def row_products(rows: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """rows @ x for float32 rows [n, in] and x [in]: to the bit the same for a row, whatever others are beside it."""
+    return np.einsum("ni,i->n", rows, x)
+
+
+def add_rows(y: np.ndarray, weights: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """y + weights @ rows for float32 y [out], out of 2 at least, weights [n] and rows [n, out], row after row: to the
+    bit the same however rows are cut into several calls, and whatever rows of weight 0 are among them."""
+    one = np.ones(1, np.float32)
+    return np.einsum("n,no->o", np.concatenate([one, weights]), np.concatenate([y[None], rows]))
 
 
 def as_numpy(array: mx.array) -> np.ndarray:

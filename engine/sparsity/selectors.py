@@ -43,6 +43,7 @@ class ExactSelection:
     bias: mx.array
 
     def active(self, x: mx.array) -> NDArray[np.bool_]:
+        x = x if mx.metal.is_available() else x.astype(mx.float32)
         first, *others = (product(x, part) for part in self.inputs)
         return np.array(self.activation.active(first + self.bias, *others))
 

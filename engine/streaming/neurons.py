@@ -7,14 +7,15 @@ import mlx.core as mx
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.arrays.products import float32_blocks
-from engine.memory.pool import Integers
+from engine.arrays.products import add_rows, float32_blocks, row_products, some_float32_blocks
+from engine.memory.pool import NO_ROWS, Integers
 from engine.models.activations import Activation
 from engine.models.ffn import Resident
 from engine.sparsity.selectors import Selector
 from engine.streaming.bundles import LayerBundles, Part
 
-Rows = TypeVar("Rows", mx.array, NDArray[np.float32])
+Floats = NDArray[np.float32]
+Rows = TypeVar("Rows", mx.array, Floats)
 
 
 class NeuronProduct:
@@ -27,29 +28,69 @@ class NeuronProduct:
         self.activation, self._bias = activation, bias
 
     def __call__(self, x: mx.array, part: Part) -> tuple[mx.array, mx.array]:
-        """Hidden values [1, tokens, neurons] and output [1, tokens, width] of x [1, tokens, width]."""
+        """Hidden values [1, tokens, neurons] and float32 output [1, tokens, width] of x [1, tokens, width]."""
+        return self.after(None, x, part)
+
+    def after(self, y: mx.array | None, x: mx.array, part: Part) -> tuple[mx.array, mx.array]:
+        """The same, the output added to y, of the parts before.
+
+        Without a GPU, one token's sum over weights of 16 bits is made neuron by neuron in the order of ids: it is the
+        same to the bit whatever neurons that are not active are in memory, and however a layer is cut into parts that
+        follow each other. Were it float32's last bit that differed, the next rounding to 16 bits would now and then
+        make it one of theirs.
+        """
         bias = self._bias[part.ids]
         bias[part.arriving] = -np.inf  # every activation here makes nothing of it
-        if not mx.metal.is_available():
-            return self._in_numpy(x, part.matrix, bias)
-        *inputs, down = (rows.astype(x.dtype) for rows in self._parts(part.matrix, x.shape[-1]))
+        if mx.metal.is_available():
+            hidden, added = self._in_mlx(x, part.matrix, bias)
+            return hidden, added if y is None else y + added
+        tokens = np.array(x[0].astype(mx.float32))
+        before = np.zeros_like(tokens) if y is None else np.array(y[0])
+        if len(tokens) == 1 and part.matrix.dtype != mx.float32:
+            values, total = self._token(tokens[0], part, bias, before[0])
+        else:
+            values, total = self._tokens(tokens, part.matrix, bias, before)
+        return mx.array(values)[None], mx.array(total)[None]
+
+    def _in_mlx(self, x: mx.array, matrix: mx.array, bias: NDArray[np.float32]) -> tuple[mx.array, mx.array]:
+        *inputs, down = (rows.astype(x.dtype) for rows in self._parts(matrix, x.shape[-1]))
         products = [x @ rows.T for rows in inputs]
         hidden = self.activation.hidden(products[0] + mx.array(bias).astype(x.dtype), *products[1:])
-        return hidden, hidden @ down
+        return hidden, (hidden @ down).astype(mx.float32)
 
-    def _in_numpy(self, x: mx.array, rows: mx.array, bias: NDArray[np.float32]) -> tuple[mx.array, mx.array]:
-        """Without a GPU: MLX has only a reference BLAS there, and would copy each strided part. Block by block."""
-        tokens = np.array(x[0].astype(mx.float32))
-        hidden = np.empty((len(tokens), rows.shape[0]), np.float32)
-        y = np.zeros_like(tokens)
-        for start, block in float32_blocks(rows):
+    def _tokens(self, tokens: Floats, matrix: mx.array, bias: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Block by block. MLX has only a reference BLAS without a GPU, and would copy each strided part."""
+        hidden = np.empty((len(tokens), matrix.shape[0]), np.float32)
+        for start, block in float32_blocks(matrix):
             here = slice(start, start + len(block))
             *inputs, down = self._parts(block, tokens.shape[-1])
             products = [tokens @ part.T for part in inputs]
             products[0] += bias[here]
             hidden[:, here] = self.activation.hidden(*products)
             y += hidden[:, here] @ down
-        return mx.array(hidden)[None], mx.array(y)[None].astype(x.dtype)
+        return hidden, y
+
+    def _token(self, x: Floats, part: Part, bias: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Which are active is found for all rows at once; the active ones alone are then multiplied, one by one."""
+        active = self._active(x, part.matrix, bias)
+        rows = active[np.argsort(part.ids[active])]
+        hidden = np.zeros((1, len(bias)), np.float32)
+        for here, block in some_float32_blocks(part.matrix, rows):
+            *inputs, down = self._parts(block, len(x))
+            products = [row_products(each, x) for each in inputs]
+            products[0] += bias[here]
+            hidden[0, here] = self.activation.hidden(*products)
+            y = add_rows(y, hidden[0, here], down)
+        return hidden, y[None]
+
+    def _active(self, x: Floats, matrix: mx.array, bias: Floats) -> Integers:
+        """The rows that are active, but for rounding."""
+        found = [NO_ROWS]
+        for start, block in float32_blocks(matrix, self.activation.decisive * len(x)):
+            first, *others = (block[:, i : i + len(x)] @ x for i in range(0, block.shape[1], len(x)))
+            first += bias[start : start + len(block)]
+            found.append(start + np.flatnonzero(self.activation.active(first, *others)))
+        return np.concatenate(found)
 
     def _parts(self, rows: Rows, width: int) -> list[Rows]:
         return [rows[:, i * width : (i + 1) * width] for i in range(len(self.activation.parts))]
@@ -73,12 +114,11 @@ class AllNeurons(Resident):
         """The sum over parts of the layer."""
         y = None
         for part in parts:
-            hidden, added = self.product(x, part)
-            y = added if y is None else y + added
+            hidden, y = self.product.after(y, x, part)
             self.bundles.read_by(y)
             self._see(x, part, hidden)
         y = mx.zeros_like(x) if y is None else y
-        return y if self.down_bias is None else y + self.down_bias
+        return (y if self.down_bias is None else y + self.down_bias).astype(x.dtype)
 
     def _see(self, x: mx.array, part: Part, hidden: mx.array) -> None:
         """Tell whoever measures."""

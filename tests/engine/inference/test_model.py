@@ -5,6 +5,8 @@ import threading
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
 import engine
 from engine.errors import BudgetError, CancelledError, ReadError
@@ -120,6 +122,41 @@ def test_bfloat16_and_float16_models_run(tiny_checkpoint, tmp_path, dense):
         halved = logits(tmp_path / dtype, selection="exact")
         assert_equal_to_rounding(logits(tmp_path / dtype, selection="dense"), halved)
         assert 0 < np.abs(dense - halved).max() < 0.1 * (dense.max() - dense.min())
+
+
+@pytest.fixture(scope="module")
+def halved_models(tiny_checkpoint, tmp_path_factory):
+    """Folders of the tiny model in 16 bits by dtype."""
+    from engine.prepare.prepare import prepare
+    from tests.helpers.checkpoints import write_text
+
+    folder = tmp_path_factory.mktemp("halved")
+    for dtype in ("bfloat16", "float16"):
+        prepare(tiny_checkpoint, folder / dtype, write_text(folder / "text"), dtype)
+    return {dtype: folder / dtype for dtype in ("bfloat16", "float16")}
+
+
+@settings(
+    max_examples=8, deadline=None, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    dtype=st.sampled_from(["bfloat16", "float16"]),
+    window=st.integers(0, 40),
+    beyond=st.integers(0, 40_000),
+    computed=st.sampled_from([None, "float32"]),
+    hot=st.booleans(),
+)
+def test_in_sixteen_bits_exact_selection_equals_dense_to_the_bit(
+    halved_models, monkeypatch, dtype, window, beyond, computed, hot
+):
+    """beyond: bytes of the budget above the smallest."""
+    monkeypatch.setattr("engine.planning.memory.FLOAT32_BELOW", 0)
+    folder, how = halved_models[dtype], {"compute_dtype": computed}
+    smallest = load_and_close(folder, selection="exact", **how).budget.smallest
+    reference = logits(folder, selection="dense", **how)
+    how |= {"window": window, "memory_budget": smallest + beyond, "hot_neurons": hot}
+    assert np.array_equal(reference, logits(folder, selection="exact", **how))
+    assert np.array_equal(reference, logits(folder, selection="dense", **how))
 
 
 def test_weights_in_their_own_dtype_run(tiny_model, dense, monkeypatch):

@@ -174,7 +174,7 @@ def memory_cap(limit: int | None) -> Iterator[Path | None]:
 
 def lower_cap(group: Path, more: int) -> None:
     """Let a control group's processes take `more` bytes beside those that they use, but for files that are cached and
-    could be read again."""
+    could be read again: less than `memory_cap` let them."""
     first = (group / "memory.limit_in_bytes").exists()
     usage, cached, mapped = (
         ("memory.usage_in_bytes", "cache", "mapped_file") if first else ("memory.current", "file", "file_mapped")

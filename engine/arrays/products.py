@@ -52,14 +52,16 @@ def some_float32_blocks(matrix: mx.array, rows: np.ndarray) -> Iterator[tuple[np
 
 def row_products(rows: np.ndarray, x: np.ndarray) -> np.ndarray:
     """rows @ x for float32 rows [n, in] and x [in]: to the bit the same for a row, whatever others are beside it."""
-    return np.einsum("ni,i->n", rows, x)
+    products: np.ndarray = np.einsum("ni,i->n", rows, x)
+    return products
 
 
 def add_rows(y: np.ndarray, weights: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """y + weights @ rows for float32 y [out], out of 2 at least, weights [n] and rows [n, out], row after row: to the
     bit the same however rows are cut into several calls, and whatever rows of weight 0 are among them."""
     one = np.ones(1, np.float32)
-    return np.einsum("n,no->o", np.concatenate([one, weights]), np.concatenate([y[None], rows]))
+    total: np.ndarray = np.einsum("n,no->o", np.concatenate([one, weights]), np.concatenate([y[None], rows]))
+    return total
 
 
 def as_numpy(array: mx.array) -> np.ndarray:

@@ -8,6 +8,8 @@ if TYPE_CHECKING:  # else as late as can be: until main() runs, Ctrl-C ends in a
     from argparse import ArgumentParser
     from pathlib import Path
 
+    from app.window import MainWindow
+
 SWITCH_INTERVAL_S = 0.0005  # the engine's Python bytecode must not hold up the window, nor the window the engine
 UNSEEN = ("offscreen", "minimal")  # platforms of Qt where nobody could close a box
 
@@ -80,12 +82,15 @@ def _run_window(model: str | None, data_dir: "Path | None", smoke_test: bool = F
         _say(instance.trouble, box=not instance.first)
     if not instance.first:
         return 0 if instance.handed_over else 1
-    import engine
     from app.host.deadline import left_behind
-    from app.host.engine_host import EngineHost
-    from app.window import MainWindow
 
-    window = MainWindow(EngineHost(engine), model, folder)
+    try:
+        window = _window(model, folder)
+    except Exception as error:  # whatever it is: nobody is left without a window and without a word
+        _say(_why_no_window(error), box=True)
+        instance.close()
+        left_behind(1)
+        return 1
     instance.woken.connect(window.bring_up)
     instance.model_asked.connect(window.load)
     interrupt.raised.connect(window.quit)
@@ -101,6 +106,26 @@ def _run_window(model: str | None, data_dir: "Path | None", smoke_test: bool = F
     instance.close()
     left_behind(code)
     return code
+
+
+def _window(model: str | None, folder: "Path") -> "MainWindow":
+    import engine
+    from app.host.engine_host import EngineHost
+    from app.window import MainWindow
+
+    return MainWindow(EngineHost(engine), model, folder)
+
+
+def _why_no_window(error: Exception) -> str:
+    """One line; how it came to that is in the log."""
+    import logging
+
+    from app.widgets.language import spoken, tr
+    from engine.errors import FlashbulbError
+
+    logging.getLogger(__name__).debug("no window", exc_info=error)
+    reason = spoken(error) if isinstance(error, FlashbulbError) else f"{type(error).__name__}: {error}"
+    return tr("The window cannot be opened. {0}").format(" ".join(reason.split()))
 
 
 def _for_another(model: str | None) -> str | None:

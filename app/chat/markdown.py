@@ -151,6 +151,7 @@ class TextView(Ringed, Spanning, QTextBrowser):
     """Read-only text without a frame, always as tall as its content, that never fetches anything by itself."""
 
     link_clicked = Signal(QUrl)
+    ring_air = 4
 
     def __init__(self, parent: QWidget | None = None):
         super().__init__(parent)

@@ -1,6 +1,7 @@
 """One widget a message: the user's question in a bubble, the model's answer with what it cost."""
 
 from functools import partial
+from itertools import pairwise
 
 from PySide6.QtCore import QDateTime, QEvent, QLocale, QRectF, QSize, Qt, QUrl, Signal
 from PySide6.QtGui import (
@@ -10,6 +11,7 @@ from PySide6.QtGui import (
     QPainter,
     QPaintEvent,
     QResizeEvent,
+    QShowEvent,
 )
 from PySide6.QtWidgets import (
     QFormLayout,
@@ -125,6 +127,24 @@ class MessageWidget(QWidget):
 
     def set_variants(self, variants: list[Message]) -> None:
         self.switcher.set_variants(variants, self.message)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        self.order_tabs()
+        super().showEvent(event)
+
+    def order_tabs(self) -> None:
+        """The text first, then what can be done with it, whatever of it was made first."""
+        stops = [*self.views(), *self.buttons()]
+        for before, after in pairwise(stops):
+            self.setTabOrder(before, after)
+
+    def buttons(self) -> list[QWidget]:
+        """What can be done with it, from the left."""
+        raise NotImplementedError
+
+    def views(self) -> list[TextView | CodeView]:
+        """What shows its text, from the top."""
+        raise NotImplementedError
 
     def set_first_given(self, first: bool) -> None:
         """Whether the model is given this message, and none that stands above."""
@@ -249,9 +269,11 @@ class Question(MessageWidget):
         edit.setEnabled(self.edit_button.isEnabled() and self.editor is None)
         edit.triggered.connect(self.edit)
 
-    def views(self) -> list[TextView]:
-        """What shows its text, from the top."""
+    def views(self) -> list[TextView | CodeView]:
         return [self.view]
+
+    def buttons(self) -> list[QWidget]:
+        return [self.copy_button, self.edit_button, self.switcher.previous, self.switcher.next]
 
     def edit(self) -> None:
         """Turn the bubble into a field; Escape turns it back."""
@@ -447,8 +469,11 @@ class Answer(MessageWidget):
         again.triggered.connect(self._on_regenerate)
 
     def views(self) -> list[TextView | CodeView]:
-        """What shows its text, from the top."""
         return self.body.views()
+
+    def buttons(self) -> list[QWidget]:
+        variants = (self.switcher.previous, self.switcher.next)
+        return [*variants, self.copy_button, self.regenerate_button, self.detail_button, self.continue_button]
 
     def append(self, text: str) -> None:
         """Show more of the answer."""
@@ -467,6 +492,7 @@ class Answer(MessageWidget):
         if self.message.error:
             self.notice = Notice(self.message.error, details)
             self._layout.insertWidget(1, self.notice)
+        self.order_tabs()
         self._show_buttons()
 
     def go_on(self) -> None:

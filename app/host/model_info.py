@@ -15,7 +15,8 @@ class ModelInfo:
     gave_back: whether the neuron pool shrank since loading, for a system short of memory.
     loss: the share by which perplexity is higher than with exact selection; None where it was not measured. outlook:
     the engine's, on what other settings would bring. drive_folder: on the drive that the model is read from.
-    longer_window: one in tokens that would be worth it, and the bytes that the budget lacks for it.
+    longer_window: one in tokens that would be worth it, and the bytes that the budget lacks for it. threads: that the
+    drive's profile advised when the model was loaded; None where it was not measured.
     """
 
     name: str
@@ -31,6 +32,7 @@ class ModelInfo:
     outlook: Outlook | None = None
     longer_window: tuple[int, int] | None = None
     drive_folder: Path | None = None
+    threads: int | None = None
 
     @classmethod
     def of(cls, model: Model) -> "ModelInfo":
@@ -48,6 +50,7 @@ class ModelInfo:
             outlook=model.outlook,
             longer_window=model.outlook.longer_window(model.settings),
             drive_folder=model.drive_folder,
+            threads=_advised(model.outlook),
         )
 
     @property
@@ -59,6 +62,11 @@ class ModelInfo:
     def on_flash_bytes(self) -> float:
         """Weights that have no room in memory and stay on flash, of the model's files; 0 if all have room."""
         return max(0, self.flash_bytes - self.planned.get("neuron_pool", 0))
+
+    @property
+    def advice_changed(self) -> bool:
+        """Whether the drive was measured since loading, and is best read by another number of threads."""
+        return self.outlook is not None and self.threads != _advised(self.outlook)
 
     @property
     def selection(self) -> str:
@@ -74,3 +82,7 @@ class ModelInfo:
     def memory_budget(self) -> int | None:
         """Bytes, or None where nothing was chosen."""
         return self.settings.memory_budget
+
+
+def _advised(outlook: Outlook) -> int | None:
+    return outlook.profile.threads if outlook.profile else None

@@ -110,7 +110,7 @@ class ModelPicker(QFrame):
         recent = {model: place for place, model in enumerate(self._settings[RECENT])}
         ready = [row for row in found.rows if row.folder and not row.trouble]
         ready.sort(key=lambda row: recent.get(row.model, len(recent)))
-        self._choices = [Choice(row.model, row.title, _words_for(row)) for row in ready]
+        self._choices = [Choice(row.model, row.title, words_for(row)) for row in ready]
         self._show_choices()
 
     def _on_failed(self, _error: Exception) -> None:
@@ -178,10 +178,11 @@ class ModelPicker(QFrame):
         layout.addLayout(buttons)
 
 
-def _words_for(row: Row) -> str:
+def words_for(row: Row) -> str:
     """The verdict on a model that is here, with its speed as far as that is known."""
     verdict = row.verdict
-    reason = "" if verdict.kind is Kind.IN_MEMORY else reason_in_words(verdict)
+    told = verdict.kind is not Kind.IN_MEMORY or verdict.tokens_per_second is not None
+    reason = reason_in_words(verdict) if told else ""
     return ": ".join(part for part in (verdict_in_words(verdict.kind), reason) if part)
 
 

@@ -21,11 +21,10 @@ from app.widgets.labels import Label, quiet
 from app.widgets.progress import ThinBar
 
 if TYPE_CHECKING:  # the engine takes a while to import
-    from engine.inference.proof import Comparison, Proof
+    from engine.inference.proof import Comparison, Cost, Proof
 from engine.settings import Settings
 
-WIDTH, MARGIN = 512, 24  # of the text, and around it
-ENDS = (*".!?…。！？”", '"')  # of a sentence
+WIDTH, MARGIN = 600, 24  # of the text, and around it
 FREE = (State.EMPTY, State.READY, State.FAILED)
 
 
@@ -110,7 +109,7 @@ class ProofWindow(QDialog):
         count = units.whole(proof.tokens)
         self._end(heading, self._verdict(exact, count) + " " + self._verdict_of_prediction(predicted, proof))
         self._fill(proof)
-        _say(self.answers, "\n".join(f"“{prompt}” – {_ended(answer)}" for prompt, answer in proof.answers))
+        _say(self.answers, "\n".join(f"“{prompt}” – {answer}" for prompt, answer in proof.answers))
 
     def _verdict(self, exact: "Comparison", count: str) -> str:
         if exact.agrees:
@@ -126,23 +125,24 @@ class ProofWindow(QDialog):
         )
 
     def _fill(self, proof: "Proof") -> None:
+        names = (self.tr("Same token"), self.tr("Largest difference"), self.tr("Perplexity"))
+        costs = (self.tr("Read per token"), self.tr("Time per token"), self.tr("Memory"))
         rows = [
-            ("", self.tr("Same token"), self.tr("Largest difference"), self.tr("Perplexity"), self.tr("Read per token"))
+            ("", *names, *costs),
+            (self.tr("All neurons"), "", "", units.decimal(proof.perplexity, 3), *self._cost(proof.cost)),
+            (self.tr("Exact"), *_figures(proof.exact), *self._cost(proof.exact.cost)),
+            (self.tr("Predicted"), *_figures(proof.predicted), *self._cost(proof.predicted.cost)),
         ]
-        # A budget that holds the whole model reads nothing when nothing is selected.
-        dense = units.size(proof.bytes_read) if proof.bytes_read else self.tr("all in memory")
-        rows.append((self.tr("All neurons"), "", "", units.decimal(proof.perplexity, 3), dense))
-        for name, found in ((self.tr("Exact"), proof.exact), (self.tr("Predicted"), proof.predicted)):
-            difference = units.small_percent(found.difference)
-            rows.append(
-                (name, units.percent(found.same), difference, units.decimal(found.perplexity, 3),
-                 units.size(found.bytes_read))
-            )  # fmt: skip
         for y, row in enumerate(rows):
             for x, text in enumerate(row):
                 label = quiet(text) if y == 0 or x == 0 else Label(text)
                 side = Qt.AlignmentFlag.AlignRight if x else Qt.AlignmentFlag.AlignLeft
                 self.table.addWidget(label, y, x, side)
+
+    def _cost(self, cost: "Cost") -> tuple[str, str, str]:
+        """A budget that holds the whole model reads nothing when nothing is selected."""
+        read = units.size(cost.bytes_read) if cost.bytes_read else self.tr("all in memory")
+        return read, units.milliseconds(1000 * cost.seconds), units.size(cost.memory_bytes)
 
     def _end(self, heading: str, words: str) -> None:
         self._running = False
@@ -154,15 +154,13 @@ class ProofWindow(QDialog):
         plain_buttons(self)
 
 
+def _figures(found: "Comparison") -> tuple[str, str, str]:
+    difference = units.small_percent(found.difference)
+    return units.percent(found.same), difference, units.decimal(found.perplexity, 3)
+
+
 def _say(label: QLabel, text: str) -> None:
     """Show a text of several lines, all of it."""
     label.setFixedWidth(WIDTH)
     label.setText(text)
     label.setFixedHeight(max(0, label.heightForWidth(WIDTH)))  # which is -1 for no text
-
-
-def _ended(answer: str) -> str:
-    """An answer, with an ellipsis where it was cut off: the prompts are answered with a few tokens only."""
-    return (
-        answer if answer.rstrip().endswith((".", "!", "?", "…", "。", "！", "？", '"', "”")) else f"{answer.rstrip()}…"
-    )

@@ -317,12 +317,18 @@ def reason_in_words(verdict: Verdict) -> str:
     if verdict.kind is Kind.TOO_LARGE:
         return tr("would need about {0} of memory, as estimated").format(needed)
     if verdict.kind is Kind.IN_MEMORY:
-        return tr("fast; streaming can still be tried")
+        return _speed_in_memory(verdict.tokens_per_second)
     if verdict.crowded:
         return tr("needs about {0} of memory, and less is free now").format(needed)
     if verdict.tokens_per_second is None:
         return tr("in about {0} of memory; measure the drive in Settings to see how fast").format(needed)
     return speed_in_words(verdict.tokens_per_second, verdict.budget)
+
+
+def _speed_in_memory(tokens_per_second: float | None) -> str:
+    if tokens_per_second is None:
+        return tr("fast; streaming can still be tried")
+    return tr("about {0} tokens a second").format(units.number(tokens_per_second))
 
 
 def speed_in_words(tokens_per_second: float, budget: int) -> str:

@@ -8,7 +8,7 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -71,13 +71,14 @@ def survey(
     free = _free_bytes(folder, looked)
     judged = partial(_judged, _machine(folder, budget, window))
     entries = {entry["repo"]: entry for entry in (*(_entry(found) for found in looked_up), *_catalogue(looked))}
-    looked.take(lambda: [_starter()])
+    looked.take(lambda: [_starter(judged)])
     looked.take(lambda: _added(folders, judged))
     looked.take(lambda: _adding(judged))
     looked.take(lambda: _installed(folder, entries, judged))
     here = {row.folder.resolve() for row in looked.rows if row.folder}
     looked.take(lambda: _others(here, judged))
     looked.take(lambda: _begun(entries, judged))
+    looked.take(lambda: _left({row.repo for row in looked.rows}))
     present = {row.repo for row in looked.rows}
     for repo, entry in entries.items():
         if repo not in present:
@@ -97,9 +98,14 @@ def in_words(error: Exception) -> str:
 
 
 # ------------------------------------------------------------------------------------------------- the sources
-def _starter() -> Row:
+def _starter(judged: Judged) -> Row:
     size = sum(path.stat().st_size for path in STARTER_FOLDER.glob("*.safetensors"))
-    verdict = Verdict(Kind.IN_MEMORY, size)
+    try:
+        config, sparsity, dtype = _prepared_facts(STARTER_FOLDER)
+        verdict = replace(judged(size, config, sparsity, dtype=dtype), kind=Kind.IN_MEMORY, crowded=False)
+    except Exception as error:  # it is there all the same
+        log.warning("the starter: %r", error)
+        verdict = Verdict(Kind.IN_MEMORY, size)
     return Row(STARTER, "Starter", "", size=size, verdict=verdict, folder=STARTER_FOLDER, estimated=False, chat=True)
 
 
@@ -195,6 +201,24 @@ def _begun(entries: dict[str, dict[str, Any]], judged: Judged) -> Iterator[Row]:
         entry = entries.get(part.repo) or {}
         size = weight_bytes(entry) or part.total
         yield row(part.repo, entry, size, _verdict(judged, size, entry), done=part.done, total=part.total)
+
+
+def _left(present: set[str]) -> list[Row]:
+    """What is left of models whose removal was killed, or of which too little is whole to be listed: to be deleted."""
+    from engine.library.removing import leftovers
+
+    rows: dict[str, Row] = {}
+    for rest in leftovers():
+        if rest.repo in present:
+            continue
+        before = rows.get(rest.repo)
+        size = rest.bytes + (before.size if before else 0)
+        trouble = tr("Only parts of it are left: delete them, they only take room.")
+        folder = before.folder if before else rest.folder
+        rows[rest.repo] = row(
+            rest.repo, None, size, Verdict(Kind.STREAMS, 0), about="", folder=folder, trouble=trouble, chat=None
+        )
+    return list(rows.values())
 
 
 def _offered(repo: str, entry: dict[str, Any], judged: Judged, free: int) -> Iterator[Row]:

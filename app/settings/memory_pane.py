@@ -341,7 +341,8 @@ class MemoryPane(Pane):
         model = self._host.model
         if model is None:
             return self._host.state is State.FAILED
-        return model.settings != self._settings.engine_settings()
+        chosen = self._settings.engine_settings()
+        return model.settings != chosen or (chosen.reader_threads is None and model.advice_changed)
 
     # ------------------------------------------------------------------ changing
     def _set(self, name: str, value) -> None:

@@ -1,8 +1,8 @@
 """Where the keyboard is: a ring in what has no sign of its own for it, unless a mouse brought the focus there."""
 
-from PySide6.QtCore import QRectF, Qt
-from PySide6.QtGui import QFocusEvent, QPainter, QPaintEvent, QPen, QResizeEvent
-from PySide6.QtWidgets import QWidget
+from PySide6.QtCore import QEvent, QObject, QPoint, QRect, QRectF, Qt
+from PySide6.QtGui import QFocusEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QAbstractScrollArea, QWidget
 
 from app.widgets.colours import colours
 
@@ -20,26 +20,53 @@ def paint_ring(painter: QPainter, widget: QWidget) -> None:
 
 
 class Ring(QWidget):
-    """Lies over a widget that others paint on."""
+    """Lies over a widget that others paint on, or around it where it needs air, and goes along with it."""
 
-    def __init__(self, parent: QWidget):
-        super().__init__(parent)
+    def __init__(self, widget: QWidget, air: int = 0):
+        super().__init__(_with_room(widget) if air else widget)
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self._widget, self._air = widget, air
+        widget.installEventFilter(self)
+        if air:
+            widget.destroyed.connect(self.deleteLater)
+            while (widget := widget.parentWidget()) is not self.parentWidget():
+                widget.installEventFilter(self)
+
+    def fit(self) -> None:
+        """Be where the widget is."""
+        place = self._widget.mapTo(self.parentWidget(), QPoint())
+        air = self._air
+        self.setGeometry(QRect(place, self._widget.size()).adjusted(-air, -air, air, air))
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() in (QEvent.Type.Move, QEvent.Type.Resize) and self.isVisible():
+            self.fit()
+        return super().eventFilter(watched, event)
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         paint_ring(QPainter(self), self)
 
 
-class Ringed:
-    """To stand before a widget's class among its bases."""
+def _with_room(widget: QWidget) -> QWidget:
+    """What scrolls with the widget, or else its window: so far a ring around it is not cut off."""
+    around = widget.parentWidget()
+    while not around.isWindow() and not isinstance(around.parentWidget().parentWidget(), QAbstractScrollArea):
+        around = around.parentWidget()
+    return around
 
+
+class Ringed:
+    """To stand before a widget's class among its bases. ring_air: pixels between it and the ring around it; 0: the ring
+    is just inside of it."""
+
+    ring_air = 0
     _ring: Ring | None = None
 
     def focusInEvent(self, event: QFocusEvent) -> None:
         super().focusInEvent(event)
         if event.reason() in BY_KEY:
-            self._ring = self._ring or Ring(self)
-            self._ring.resize(self.size())
+            self._ring = self._ring or Ring(self, self.ring_air)
+            self._ring.fit()
             self._ring.raise_()
             self._ring.show()
 
@@ -47,8 +74,3 @@ class Ringed:
         super().focusOutEvent(event)
         if self._ring is not None:
             self._ring.hide()
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
-        if self._ring is not None:
-            self._ring.resize(self.size())

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Any, Protocol
 
 import mlx.core as mx
@@ -47,6 +48,7 @@ class Evaluation:
     """Totals over all predicted tokens. sparsity, false_negatives and false_positives are by layer. wanted, resident:
     bundles; experts: all that there are, counted for each token; 0 where bundles are neurons.
 
+    seconds: of the model's passes.
     false_negatives: share of active neurons the predictor missed; false_positives: share of inactive ones it named.
     Both are known only where whole layers are streamed with predicted selection.
     """
@@ -56,6 +58,7 @@ class Evaluation:
     nats: float = 0.0
     text_bytes: int = 0
     bytes_read: int = 0
+    seconds: float = 0.0
     hits: int = 0
     wanted: int = 0
     resident: int = 0
@@ -184,6 +187,7 @@ def _passes(model: Model, inputs: list[int], prefill: bool, activity: Activity) 
 
 def _account(evaluation: Evaluation, current: Pass, bundles: int, tokens: int) -> None:
     evaluation.bytes_read += current.bytes_read
+    evaluation.seconds += perf_counter() - current.began
     evaluation.wanted += sum(current.active)
     evaluation.hits += sum(current.active) - sum(current.loaded)
     if current.kind == "expert":

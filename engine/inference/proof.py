@@ -12,25 +12,35 @@ from engine.inference.evaluate import Evaluation, evaluate
 from engine.inference.load import load
 from engine.inference.model import LoadedModel
 from engine.settings import GenerationOptions, Settings
+from engine.statistics import TokenStatistics, means
 from engine.tokens.corpus import Sequence
 from engine.tokens.prompt import encode
 
 PROMPTS = ("Hi! How are you today?", "What do you like to do on weekends?", "Tell me something about the sea.")
 ANSWER_TOKENS = 12
+ELLIPSIS = "…"
 ROUNDING = 1e-3  # of the logits' range: sums in another order differ by less
 SELECTIONS = ("exact", "predictor")
 
 
 @dataclass(frozen=True)
+class Cost:
+    """Of a token: bytes_read from flash, and seconds. memory_bytes: what the model takes, as planned."""
+
+    bytes_read: float
+    seconds: float
+    memory_bytes: int
+
+
+@dataclass(frozen=True)
 class Comparison:
     """With all neurons. same: share of tokens that the model would write alike. difference: the largest between two
-    logits, as a share of their range. perplexity: of the answers and their prompts. bytes_read: from flash, for a
-    token."""
+    logits, as a share of their range. perplexity: of the answers and their prompts."""
 
     same: float
     difference: float
     perplexity: float
-    bytes_read: float
+    cost: Cost
 
     @property
     def agrees(self) -> bool:
@@ -40,13 +50,13 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Proof:
-    """answers: prompts and what all neurons answer, the likeliest token each time. tokens: compared. perplexity,
-    bytes_read: of all neurons, as in a comparison."""
+    """answers: prompts and what all neurons answer, the likeliest token each time; an ellipsis ends one that was cut
+    off. tokens: compared. perplexity, cost: of all neurons, as in a comparison."""
 
     answers: tuple[tuple[str, str], ...]
     tokens: int
     perplexity: float
-    bytes_read: float
+    cost: Cost
     exact: Comparison
     predicted: Comparison
 
@@ -66,7 +76,7 @@ def prove(
     reported = _Progress(progress, cancelled)
     dense = _loaded(model, settings, "dense")
     try:
-        answers, sequences, read = _answer(dense, reported, cancelled)
+        answers, sequences, cost = _answer(dense, reported, cancelled)
         logits, evaluation = _evaluate(dense, sequences, reported, "dense", prefill=True)
     finally:
         dense.close()
@@ -74,10 +84,11 @@ def prove(
     for selection in SELECTIONS:
         loaded = _loaded(model, settings, selection)
         try:
-            compared[selection] = _compare(logits, *_evaluate(loaded, sequences, reported, selection))
+            found, evaluation_of_it = _evaluate(loaded, sequences, reported, selection)
+            compared[selection] = _compare(logits, found, evaluation_of_it, loaded.budget.total)
         finally:
             loaded.close()
-    return Proof(tuple(answers), len(logits), evaluation.perplexity, read, compared["exact"], compared["predictor"])
+    return Proof(tuple(answers), len(logits), evaluation.perplexity, cost, compared["exact"], compared["predictor"])
 
 
 class _Progress:
@@ -110,22 +121,27 @@ def _loaded(model: str, settings: Settings, selection: str) -> LoadedModel:
 
 def _answer(
     model: LoadedModel, progress: _Progress, cancelled: threading.Event
-) -> tuple[list[tuple[str, str]], list[Sequence], float]:
-    """Prompts with their answers, the tokens of both together, and bytes read for a token of an answer."""
+) -> tuple[list[tuple[str, str]], list[Sequence], Cost]:
+    """Prompts with their answers, the tokens of both together, and what a token of an answer cost."""
     options = GenerationOptions(max_tokens=ANSWER_TOKENS, temperature=0.0)
-    answers, sequences, read = [], [], []
+    answers: list[tuple[str, str]] = []
+    sequences: list[Sequence] = []
+    costs: list[TokenStatistics] = []
     for i, prompt in enumerate(PROMPTS):
         messages = [{"role": "user", "content": prompt}]
         generation = model.generate(messages, options, cancelled)
         for j, piece in enumerate(generation):
             if not piece.prefill:
-                read.append(piece.statistics.bytes_read)
+                costs.append(piece.statistics)
             progress("dense", (i + (j + 1) / ANSWER_TOKENS) / (len(PROMPTS) + 1))
         progress("dense", (i + 1) / (len(PROMPTS) + 1))
-        answers.append((prompt, generation.summary.text.strip()))
+        cut_off = generation.summary.finish_reason in ("length", "context")
+        answers.append((prompt, generation.summary.text.strip() + (ELLIPSIS if cut_off else "")))
         tokens = [*encode(model, messages, options), *generation.summary.tokens]
         sequences.append(Sequence(tokens[: model.context], 0))
-    return answers, sequences, float(np.mean(read)) if read else 0.0
+    mean = means(costs)
+    cost = Cost(mean.get("bytes_read", 0.0), mean.get("total_ms", 0.0) / 1000, model.budget.total)
+    return answers, sequences, cost
 
 
 def _evaluate(
@@ -139,10 +155,13 @@ def _evaluate(
     return logits, evaluation
 
 
-def _compare(expected: NDArray[np.float32], logits: NDArray[np.float32], evaluation: Evaluation) -> Comparison:
+def _compare(
+    expected: NDArray[np.float32], logits: NDArray[np.float32], evaluation: Evaluation, memory_bytes: int
+) -> Comparison:
+    tokens = max(evaluation.tokens, 1)
     return Comparison(
         same=float((expected.argmax(axis=-1) == logits.argmax(axis=-1)).mean()),
         difference=float(np.abs(expected - logits).max() / (expected.max() - expected.min())),
         perplexity=evaluation.perplexity,
-        bytes_read=evaluation.bytes_read / max(evaluation.tokens, 1),
+        cost=Cost(evaluation.bytes_read / tokens, evaluation.seconds / tokens, memory_bytes),
     )

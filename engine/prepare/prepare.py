@@ -16,7 +16,7 @@ from safetensors.numpy import save
 
 from engine.arrays.dtypes import DTYPES
 from engine.arrays.products import use_fast_products
-from engine.errors import CheckpointError, DiskFullError, FlashbulbError
+from engine.errors import CheckpointError, DiskFullError, FlashbulbError, TemplateError
 from engine.models import build
 from engine.models.ffn import DenseFFN
 from engine.prepare.calibration import BATCH_TOKENS, BundledFFN, Calibration, cut, perplexity
@@ -24,6 +24,7 @@ from engine.prepare.checkpoint import COMPANIONS, Checkpoint, read_companion
 from engine.prepare.journal import Journal
 from engine.prepare.order import neuron_order
 from engine.prepare.predictors import FACTORISED, IMPORTED, TRAINED, find_predictors, import_predictor
+from engine.settings import GenerationOptions
 from engine.sparsity.predictor import PARTS, Predictor, weight_shapes
 from engine.sparsity.training import LayerActivity, TrainedPredictor, ranks_for, train_predictor
 from engine.store.bundle_file import BundleWriter
@@ -35,7 +36,7 @@ from engine.store.stored_tensor import StoredTensor
 from engine.system.documents import parsing
 from engine.system.folders import existing, free_bytes
 from engine.text import Text, readable
-from engine.tokens.corpus import Sequence, read_sequences
+from engine.tokens.corpus import Sequence, holds_conversations, read_sequences
 from engine.tokens.tokenizer import read_tokenizer
 
 CALIBRATION = Path(__file__).parents[2] / "resources" / "calibration" / "dialogues.jsonl.gz"
@@ -97,6 +98,10 @@ def _check_free(out: Path) -> None:
         raise FlashbulbError("{out} could not be written: {reason}.", out=out, reason=error.strerror) from error
     if used:
         raise FlashbulbError("{out} exists and is not empty. Give a new folder.", out=out)
+
+
+def _format(flaw: TemplateError | None) -> str:
+    return f" in the plain format, a line a turn, as the chat template fails ({flaw})" if flaw else ""
 
 
 def _purpose(source: Checkpoint, calibration: Path, dtype: str, predictors: str | Path) -> dict[str, Any]:
@@ -216,7 +221,9 @@ class _Preparation:
         """Sequences to calibrate on, and what they are."""
         tokenizer = read_tokenizer(self._folder, self._source.config)
         if tokenizer is not None:
-            sequences, size = read_sequences(self._text, tokenizer), self._args.vocab_size
+            flaw = tokenizer.template_flaw if holds_conversations(self._text) else None
+            options = GenerationOptions(plain_format=flaw is not None)
+            sequences, size = read_sequences(self._text, tokenizer, options), self._args.vocab_size
             if (largest := max(max(sequence.tokens) for sequence in sequences)) >= size:
                 raise CheckpointError(
                     "The tokenizer in {folder} makes token {token}, but the model has only {size}: it is another "
@@ -225,7 +232,7 @@ class _Preparation:
                     token=largest,
                     size=size,
                 )
-            return sequences, self._text.name
+            return sequences, self._text.name + _format(flaw)
         # A checkpoint without a tokenizer can only be given token ids; those are all that is known of its texts.
         tokens = np.random.default_rng(0).integers(self._args.vocab_size, size=CALIBRATION_TOKENS // 4)
         return [Sequence(tokens.tolist(), 0)], "random tokens, as the checkpoint has no tokenizer"

@@ -21,14 +21,15 @@ class Sequence:
     bytes: int
 
 
-def read_sequences(path: Path, tokenizer: Tokenizer) -> list[Sequence]:
+def read_sequences(path: Path, tokenizer: Tokenizer, options: GenerationOptions | None = None) -> list[Sequence]:
     """Sequences of a text file: one for plain text, one for each conversation of a .jsonl or .jsonl.gz file.
 
-    A conversation is a line `{"turns": [text, ...]}`, the first turn being the user's. Raises FlashbulbError.
+    A conversation is a line `{"turns": [text, ...]}`, the first turn being the user's. options: of which the
+    format counts. Raises FlashbulbError.
     """
     try:
-        if path.name.endswith((".jsonl", ".jsonl.gz")):
-            texts = [_render(turns, tokenizer) for turns in _conversations(path)]
+        if holds_conversations(path):
+            texts = [_render(turns, tokenizer, options or GenerationOptions()) for turns in _conversations(path)]
         else:
             texts = [tokenizer.encode(path.read_text(encoding="utf-8"))]
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, RecursionError, zlib.error) as error:
@@ -37,6 +38,11 @@ def read_sequences(path: Path, tokenizer: Tokenizer) -> list[Sequence]:
     if not sequences:
         raise FlashbulbError("{path} holds no text.", path=path)
     return sequences
+
+
+def holds_conversations(path: Path) -> bool:
+    """True for a file whose text the chat template frames."""
+    return path.name.endswith((".jsonl", ".jsonl.gz"))
 
 
 def text_bytes(tokens: list[int], tokenizer: Tokenizer) -> int:
@@ -67,7 +73,7 @@ def _conversations(path: Path) -> Iterator[list[str]]:
             yield json.loads(line)["turns"]
 
 
-def _render(turns: list[str], tokenizer: Tokenizer) -> list[int]:
+def _render(turns: list[str], tokenizer: Tokenizer, options: GenerationOptions) -> list[int]:
     roles = ("user", "assistant")
     messages = [{"role": roles[i % 2], "content": turn} for i, turn in enumerate(turns)]
-    return Conversation(tokenizer, messages, GenerationOptions()).ended()
+    return Conversation(tokenizer, messages, options).ended()

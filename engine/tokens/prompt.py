@@ -134,7 +134,7 @@ class Conversation:
 
     def ended(self) -> list[int]:
         """Token ids of the whole conversation, with the last message's end and nothing to answer."""
-        if self._tokenizer.template is None:
+        if self._tokenizer.template is None or self._options.plain_format:
             return self._tokenizer.encode_plain("".join(m["content"] + "\n" for m in self._messages))
         render = self._tokenizer.template.render
         messages = self._tokenizer.mark(self._messages)

@@ -118,6 +118,17 @@ class Tokenizer:
         names = [name for name in self._added if name and following.startswith(name) and self._controls(name)]
         return frozenset([self._added[max(names, key=len)]]) if names else frozenset()
 
+    @cached_property
+    def template_flaw(self) -> TemplateError | None:
+        """The error of a chat template that does not even take a question and an answer."""
+        said = [{"role": "user", "content": USER}, {"role": "assistant", "content": ANSWER}]
+        try:
+            if self.template is not None:
+                self.template.render(said, MAX_PROBE, add_generation_prompt=False)
+        except TemplateError as error:
+            return error
+        return None
+
     def _controls(self, name: str) -> bool:
         """True for an added token that is there to steer, and is no word that is used a lot."""
         return self._added[name] in self.special or not (name[0].isalnum() or name.isspace())

@@ -707,6 +707,18 @@
         <source>Nothing can be saved in {0} ({1}): chats and settings last until Flashbulb is closed.</source>
         <translation>无法保存到 {0}（{1}）：聊天和设置只保留到 Flashbulb 关闭为止。</translation>
     </message>
+    <message>
+        <source>Only parts of it are left: delete them, they only take room.</source>
+        <translation>只剩下它的一部分：请将其删除，它们只会占用空间。</translation>
+    </message>
+    <message>
+        <source>about {0} tokens a second</source>
+        <translation type="unfinished">约 {0} 词元/秒</translation>
+    </message>
+    <message>
+        <source>The window cannot be opened. {0}</source>
+        <translation>无法打开窗口。{0}</translation>
+    </message>
 </context>
 <context>
     <name>Answer</name>
@@ -2204,6 +2216,14 @@
     <message>
         <source>Predicted</source>
         <translation>预测选择</translation>
+    </message>
+    <message>
+        <source>Time per token</source>
+        <translation>每词元用时</translation>
+    </message>
+    <message>
+        <source>Memory</source>
+        <translation>内存</translation>
     </message>
 </context>
 <context>

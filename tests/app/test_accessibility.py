@@ -210,3 +210,13 @@ def test_a_wish_for_contrast_is_followed_at_once(qtbot, open_window, monkeypatch
     monkeypatch.setattr(module, "wants_contrast", lambda: True)
     window.follow_contrast()
     assert window.subtitle.palette().windowText().color() != before
+
+
+def test_the_tab_key_comes_to_a_message_s_text_before_its_buttons(window):
+    for message in window.chat.transcript.messages():
+        stops, widget = [], message.nextInFocusChain()
+        while widget is not message:
+            if widget in (*message.views(), *message.buttons()):
+                stops.append(widget)
+            widget = widget.nextInFocusChain()
+        assert stops == [*message.views(), *message.buttons()]

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from PySide6.QtCore import QLockFile
+
 from app.desktop.interrupt import Interrupt
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +30,17 @@ def load(model, settings):
     print("loading", model, flush=True)
     return fake.load(model, settings)
 engine.load, engine.release = load, fake.release
+from app.__main__ import main
+sys.exit(main(["--data-dir", sys.argv[1]]))
+"""
+
+
+BROKEN = """
+import sys
+import app.window
+def broken(*_):
+    raise KeyError("a\\nlayer below")
+app.window.MainWindow.__init__ = broken
 from app.__main__ import main
 sys.exit(main(["--data-dir", sys.argv[1]]))
 """
@@ -63,6 +76,14 @@ def test_the_window_opens_and_ctrl_c_closes_it(tmp_path):
         _, errors = process.communicate()
     assert (process.returncode, errors) == (0, "")
     assert (tmp_path / "window.ini").exists()
+
+
+def test_a_window_that_cannot_be_made_is_one_line_and_the_next_start_is_free(tmp_path):
+    with start(BROKEN, str(tmp_path)) as process:
+        output, errors = process.communicate()
+    assert (process.returncode, output, errors.count("\n")) == (1, "", 1)
+    assert errors.startswith("The window cannot be opened. KeyError: ")
+    assert QLockFile(str(tmp_path / "lock")).tryLock(0)
 
 
 def test_interrupt_gives_the_signals_back(qtbot):

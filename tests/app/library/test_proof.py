@@ -10,14 +10,14 @@ from app.host.engine_host import State
 from app.library.proof import ProofWindow
 from app.library.rows import STARTER
 from engine.errors import BudgetError
-from engine.inference.proof import Comparison, Proof
+from engine.inference.proof import Comparison, Cost, Proof
 from tests.helpers.fake_engine import FakeEngine, Gate
 
 LEFT = Qt.MouseButton.LeftButton
 PATIENCE = 60_000
-EXACT = Comparison(1.0, 2e-6, 12.5, 200_000)
-PREDICTED = Comparison(0.96, 0.04, 12.75, 150_000)
-FOUND = Proof((("Hi!", "Hello."),), 120, 12.5, 9_000_000, EXACT, PREDICTED)
+EXACT = Comparison(1.0, 2e-6, 12.5, Cost(200_000, 0.012, 21_000_000))
+PREDICTED = Comparison(0.96, 0.04, 12.75, Cost(150_000, 0.011, 22_000_000))
+FOUND = Proof((("Hi!", "Hello."),), 120, 12.5, Cost(9_000_000, 0.35, 14_000_000), EXACT, PREDICTED)
 
 
 @pytest.fixture
@@ -52,7 +52,8 @@ def test_it_shows_that_answers_agree_and_the_chat_has_its_model_back(qtbot, pres
     text = words(window)
     assert "at each of 120 places" in text
     assert "the same at 96 % of them, with +2.0 % perplexity" in text
-    assert "9.0 MB" in text
+    assert "9.0 MB 350 ms 14.0 MB" in text
+    assert "200 KB 12 ms 21.0 MB" in text
     assert "“Hi!” – Hello." in text
     back(qtbot, main)
     assert engine.seen == ["load starter", "close", "prove starter", "load starter"]

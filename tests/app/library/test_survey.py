@@ -1,9 +1,13 @@
 """What there is, and what would become of it, told for this machine's drive and for what is free."""
 
+import re
+import shutil
+
 import pytest
 
 from app.library import survey as module
-from app.library.rows import COMFORTABLE
+from app.library.picker import words_for
+from app.library.rows import COMFORTABLE, STARTER
 from app.library.survey import repository_in, survey
 from app.library.verdict import Kind
 from engine.flash.profile import profile_path
@@ -85,8 +89,6 @@ def test_without_a_profile_no_speed_is_told(machine):
 
 
 def test_speeds_follow_the_drive_the_budget_and_what_is_free(machine):
-    from engine.flash.profile import profile_path
-
     profile(processor=FAST).save(profile_path(machine))
     found = [v for v in streaming(survey()) if not v.crowded]
     assert found
@@ -97,6 +99,25 @@ def test_speeds_follow_the_drive_the_budget_and_what_is_free(machine):
     assert slow.tokens_per_second < fast.tokens_per_second
     small = {row.repo: row.verdict for row in survey(70_000_000).rows}["SparseLLM/prosparse-llama-2-7b"]
     assert small.budget >= small.needed_bytes  # a budget for the starter is none for a model of 13 GB
+
+
+def test_what_fits_in_memory_has_a_speed_too_once_the_drive_was_measured(machine):
+    assert survey().rows[0].verdict.tokens_per_second is None
+    profile(processor=FAST).save(profile_path(machine))
+    starter = survey().rows[0]
+    assert (starter.repo, starter.verdict.kind) == (STARTER, Kind.IN_MEMORY)
+    assert starter.verdict.tokens_per_second > 0
+    assert re.fullmatch(r"Fits in memory: about [\d,.]+ tokens a second", words_for(starter))
+
+
+def test_what_is_left_of_a_model_is_listed_once_and_hides_no_whole_one(machine, tiny_model):
+    for folder in (machine / "me--lost", machine / ".downloads" / "me--lost"):
+        folder.mkdir(parents=True)
+        (folder / "bundles.safetensors").write_bytes(bytes(1000))
+    left = [row for row in survey().rows if row.repo == "me/lost"]
+    assert [(row.size, bool(row.trouble), row.can_get) for row in left] == [(2000, True, False)]
+    shutil.copytree(tiny_model, machine / "me--lost", dirs_exist_ok=True)
+    assert [bool(row.trouble) for row in survey().rows if row.folder == machine / "me--lost"] == [False]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 from PySide6.QtCore import Qt
 
 from app.host.engine_host import State
+from engine.flash.profile import profile_path
 from tests.engine.planning.test_cost import profile
 from tests.helpers.fake_engine import MB, FakeEngine, Gate
 
@@ -162,3 +163,19 @@ def test_how_far_measuring_is_is_said(qtbot, open_pane):
     qtbot.waitUntil(lambda: "25\u00a0% done" in pane.drive.words.text(), timeout=PATIENCE)
     pane.drive.cancel()
     qtbot.waitUntil(lambda: not pane.drive.running, timeout=PATIENCE)
+
+
+@pytest.mark.parametrize(("before", "after", "asked"), [(8, 32, True), (32, 32, False)])
+def test_another_number_of_threads_that_reads_best_asks_for_a_reload(open_pane, before, after, asked):
+    main, pane = open_pane(FakeEngine(profile=profile((1, before))))
+    assert not pane.needs_reload()
+    path = profile_path(main.host.model.drive_folder)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    profile((1, after)).save(path)
+    main.host.renew_profile()
+    pane.drive.measured.emit()
+    assert pane.reload.isVisible() is asked
+    pane.threads.setValue(8)  # chosen by hand, it depends on no drive
+    assert pane.needs_reload()
+    pane.reload.click()
+    assert not pane.needs_reload() or main.host.state is State.LOADING

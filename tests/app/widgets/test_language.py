@@ -14,6 +14,7 @@ from app.host.engine_host import State
 from app.settings.window import SettingsWindow
 from app.widgets import language, units
 from engine.errors import CheckpointError, FlawError
+from engine.system.documents import DOWNLOAD_AGAIN
 from engine.text import Text
 from tests.helpers.chatting import shown_notice
 
@@ -63,9 +64,9 @@ def test_a_chosen_language_is_kept_and_spoken_from_the_next_start(open_window, q
 
 def test_what_the_engine_says_is_spoken_with_all_that_is_in_it(chinese):
     flaw = FlawError("it holds {name} twice", name="{x}")
-    error = CheckpointError("{path} cannot be read as PyTorch weights: {error}.", path="a.bin", error=flaw)
-    assert language.spoken(error) == "无法将 a.bin 读取为 PyTorch 权重：其中 {x} 出现了两次。"
-    assert str(error) == "a.bin cannot be read as PyTorch weights: it holds {x} twice."
+    error = CheckpointError("{path} cannot be read: {flaw}. {cure}", path="a.bin", flaw=flaw, cure=DOWNLOAD_AGAIN)
+    assert language.spoken(error) == "无法读取 a.bin：其中 {x} 出现了两次。请重新下载。"
+    assert str(error) == "a.bin cannot be read: it holds {x} twice. Download it again."
 
 
 def test_what_has_no_translation_is_spoken_as_it_is(chinese):

@@ -16,11 +16,14 @@ def test_exact_selection_agrees_and_predicted_selection_tells_by_how_much_it_doe
     proof = prove(STARTER, Settings(memory_budget=1), lambda share, run: seen.append((share, run)))
     assert proof.exact.agrees
     assert proof.exact.perplexity == pytest.approx(proof.perplexity, rel=1e-3)
-    assert proof.exact.bytes_read < proof.bytes_read / 3
+    assert proof.exact.cost.bytes_read < proof.cost.bytes_read / 3
+    assert all(cost.seconds > 0 for cost in (proof.cost, proof.exact.cost, proof.predicted.cost))
+    assert proof.cost.memory_bytes < proof.exact.cost.memory_bytes
     assert 0.8 < proof.predicted.same <= 1.0
     assert proof.predicted.difference > proof.exact.difference
     assert [prompt for prompt, _ in proof.answers] == list(PROMPTS)
-    assert all(answer for _, answer in proof.answers)
+    assert all(answer.endswith(("…", ".", "!", "?")) for _, answer in proof.answers)
+    assert any(answer.endswith("…") for _, answer in proof.answers)
     assert proof.tokens > 3 * 12
     assert seen == sorted(seen, key=lambda step: step[0])
     assert [run for _, run in seen if run == "dense"]

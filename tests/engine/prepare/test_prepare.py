@@ -92,6 +92,24 @@ def stop_at(wanted):
     return progress
 
 
+@pytest.mark.parametrize(
+    "template",
+    ["{% for m in messages %}{{ m.content }}", "{{ raise_exception('never') }}", "{{ messages.nothing.at }}"],
+)
+def test_a_chat_template_that_fails_is_said_and_the_plain_format_taken(tmp_path, template):
+    checkpoint = write_opt(tmp_path / "checkpoint")
+    config = json.loads((checkpoint / "tokenizer_config.json").read_text()) | {"chat_template": template}
+    (checkpoint / "tokenizer_config.json").write_text(json.dumps(config))
+    talk = tmp_path / "talk.jsonl"
+    talk.write_text("".join(json.dumps({"turns": SENTENCES[i : i + 4]}) + "\n" for i in range(len(SENTENCES) - 3)) * 20)
+    said = prepare(checkpoint, tmp_path / "out", calibration=talk)["calibration"]["text"]
+    assert said.startswith("talk.jsonl in the plain format")
+    assert "chat template fails" in said
+    assert "\n" not in said
+    text = write_text(tmp_path / "text.txt")
+    assert prepare(checkpoint, tmp_path / "other", calibration=text)["calibration"]["text"] == "text.txt"
+
+
 @pytest.mark.parametrize("share", [0.0, 0.4, 0.96, 0.98, 0.99])
 def test_what_was_stopped_goes_on_from_its_last_whole_layer(tiny_checkpoint, tiny_model, tmp_path, share):
     text, out, stages = write_text(tmp_path / "text.txt"), tmp_path / "out", []

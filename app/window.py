@@ -9,6 +9,7 @@ from PySide6.QtCore import QByteArray, QEvent, QSettings, Qt
 from PySide6.QtGui import QAction, QCloseEvent, QGuiApplication, QKeySequence, QPalette, QResizeEvent
 from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QMenu, QVBoxLayout, QWidget
 
+from app.chat.attachments import is_attachable
 from app.chat.find import FindBar
 from app.chat.sidebar import Sidebar
 from app.chat.text_size import set_text_size
@@ -188,8 +189,12 @@ class MainWindow(DropWindow):
             self.model_commands.take(Path(path))
 
     def take_paths(self, paths: list[Path]) -> None:
+        """Text files go with the next message; folders and files of models are taken as models."""
         for path in paths:
-            self.open_file(str(path))
+            if is_attachable(path) and not path.name.endswith(CHAT_SUFFIX):
+                self.chat.attach([path])
+            else:
+                self.open_file(str(path))
 
     def follow_contrast(self) -> None:
         """The system wants more or less contrast: everything that has a colour of ours asks for it again."""
@@ -346,6 +351,7 @@ class MainWindow(DropWindow):
         self.host.gave_back.connect(self._name_model)
         self.host.proving.connect(self._on_proving)
         self.host.state_changed.connect(self.notifier.on_state)
+        self.chat.refused.connect(self.message.say)
         self.chat.answered.connect(self.notifier.on_answered)
         self.model_commands.job_changed.connect(self.notifier.on_job)
         self.chat.shown.connect(self.sidebar.set_shown)

@@ -71,20 +71,21 @@ class CodeView(Ringed, Spanning, QPlainTextEdit):
 
 
 class CodeBlock(QWidget):
-    """Grows while the answer streams; coloured once it is complete."""
+    """Grows while the answer streams; coloured once it is complete. title: what stands above it, else the language."""
 
-    def __init__(self, language: str, parent: QWidget | None = None):
+    def __init__(self, language: str, title: str = "", parent: QWidget | None = None):
         super().__init__(parent)
         self.language = language
         self.view = CodeView()
-        self.view.setAccessibleName(self.tr("Code, {0}").format(language) if language else self.tr("Code"))
+        named = self.tr("Code, {0}").format(language) if language else self.tr("Code")
+        self.view.setAccessibleName(title or named)
         self.copy_button = IconButton("copy", self.tr("Copy code"))
         self.copy_button.clicked.connect(self.copy)
         self._closed = False
         self._highlighter = Highlighter(self.view.document(), self)
         head = QHBoxLayout()
         head.setContentsMargins(PADDING, 2, 4, 2)
-        head.addWidget(quiet(language or self.tr("code")), 1)
+        head.addWidget(quiet(title or language or self.tr("code")), 1)
         head.addWidget(self.copy_button)
         body = QHBoxLayout()
         body.setContentsMargins(PADDING, PADDING - 2, PADDING, PADDING)

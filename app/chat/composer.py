@@ -4,6 +4,7 @@ from PySide6.QtCore import QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QAbstractButton, QHBoxLayout, QVBoxLayout, QWidget
 
+from app.chat.attachments import AttachmentList
 from app.chat.entry import Entry
 from app.chat.meter import ContextMeter
 from app.widgets.buttons import IconButton
@@ -51,6 +52,7 @@ class Composer(QWidget):
     submitted = Signal(str)
     typed = Signal(str)
     stop_asked = Signal()
+    attached = Signal()  # the files that will go with the message are others
 
     def __init__(self, parent: QWidget | None = None):
         super().__init__(parent)
@@ -58,6 +60,8 @@ class Composer(QWidget):
         self.entry.sent.connect(self.submit)
         self.entry.textChanged.connect(self._on_typed)
         self.entry.composed.connect(self._refresh)
+        self.attachments = AttachmentList()
+        self.attachments.changed.connect(self.attached)
         self.button = RoundButton()
         self.button.clicked.connect(self._on_clicked)
         self.meter = ContextMeter()
@@ -72,6 +76,7 @@ class Composer(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(14, 12, 10, 8)
         layout.setSpacing(4)
+        layout.addWidget(self.attachments)
         layout.addWidget(self.entry)
         layout.addLayout(row)
         self.setFocusProxy(self.entry)

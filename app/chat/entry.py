@@ -1,6 +1,7 @@
 """A field for plain text that grows with what is written."""
 
 import math
+from pathlib import Path
 
 from PySide6.QtCore import SIGNAL, QMimeData, QSizeF, Qt, Signal
 from PySide6.QtGui import QInputMethodEvent, QKeyEvent, QTextCursor
@@ -17,6 +18,8 @@ class Entry(TakesText, QTextEdit):
 
     sent = Signal()
     left = Signal()
+    files_pasted = Signal(object)  # list of Path
+    picture_pasted = Signal()
     composed = Signal()  # an input method has begun, gone on or ended to compose
 
     def __init__(self, parent: QWidget | None = None):
@@ -58,8 +61,16 @@ class Entry(TakesText, QTextEdit):
         super().setPlainText(text)
         self.moveCursor(QTextCursor.MoveOperation.End)
 
+    def canInsertFromMimeData(self, source: QMimeData) -> bool:
+        return source.hasText() or source.hasUrls() or source.hasImage()
+
     def insertFromMimeData(self, source: QMimeData) -> None:
-        self.insertPlainText(source.text())
+        if files := [Path(url.toLocalFile()) for url in source.urls() if url.isLocalFile()]:
+            self.files_pasted.emit(files)
+        elif source.hasImage() and not source.hasText():
+            self.picture_pasted.emit()
+        else:
+            self.insertPlainText(source.text())
 
     def _fit(self, size: QSizeF) -> None:
         most = MOST_LINES * self.fontMetrics().lineSpacing()

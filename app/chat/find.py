@@ -199,8 +199,7 @@ class FindBar(QWidget):
         for message in self._transcript.path():
             widget = made.get(message.id)
             if widget is None:  # counted in its source: without marks where Markdown has some
-                count = message.text.casefold().count(words.casefold())
-                hits += [Found(message, number) for number in range(count)]
+                hits += [Found(message, number) for number in range(_count(_source(message), words))]
             else:
                 hits += _places(widget, words)
         return hits
@@ -228,11 +227,20 @@ class FindBar(QWidget):
         if self._hits[at].view is None:
             self._transcript.go_to(self._hits[at].message)  # which makes it
             self._look_again()
+            self._unfold()
         else:
             self._show()
         hit = self._hits[self._at] if self._hits else None
         if hit and hit.view is not None:
             self._transcript.reveal(hit.view, hit.cursor)
+
+    def _unfold(self) -> None:
+        """The place where we are may be in what is folded."""
+        hit = self._hits[self._at] if self._hits else None
+        widget = self._transcript.widget_of(hit.message) if hit and hit.view is None else None
+        if widget is not None:
+            widget.unfold()
+            self._look_again()
 
     def _show(self) -> None:
         self._mark()
@@ -270,11 +278,20 @@ class FindBar(QWidget):
 
 def _places(widget: Question | Answer, words: str) -> list[Found]:
     """Where a message's widget shows these words, in any case of letters."""
-    found: list[Found] = []
+    found = [Found(widget.message, number) for number in range(_count(widget.folded_text, words))]
     for view in widget.views():
         for start, end in positions(view.toPlainText(), words):
             found.append(Found(widget.message, len(found), view, start, end))
     return found
+
+
+def _source(message: Message) -> str:
+    """The text of a message, with what is folded at first."""
+    return "\n".join((*(file.text for file in message.attachments), message.reasoning, message.text))
+
+
+def _count(text: str, words: str) -> int:
+    return text.casefold().count(words.casefold())
 
 
 def positions(text: str, words: str) -> Iterator[tuple[int, int]]:

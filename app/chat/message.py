@@ -1,5 +1,6 @@
 """One widget a message: the user's question in a bubble, the model's answer with what it cost."""
 
+from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 
@@ -24,13 +25,16 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.chat.attachments import AttachmentView
 from app.chat.body import AnswerBody
-from app.chat.code import CodeView
+from app.chat.code import CodeBlock, CodeView
 from app.chat.entry import Entry
 from app.chat.markdown import TextView, grow_at_once
 from app.chat.notice import Notice
+from app.chat.reasoning import Reasoning
 from app.chat.receipt import Receipt
-from app.conversations.conversation import INTERRUPTED, Message
+from app.chat.tool_call import call_block, written_block
+from app.conversations.conversation import INTERRUPTED, TEMPLATE, Message, ToolCall
 from app.widgets.buttons import IconButton
 from app.widgets.card import paint_card
 from app.widgets.colours import colours
@@ -125,6 +129,14 @@ class MessageWidget(QWidget):
         QGuiApplication.clipboard().setText(self.message.text.strip())
         self.copy_button.confirm()
 
+    @property
+    def folded_text(self) -> str:
+        """What belongs to it and is not to be seen."""
+        return ""
+
+    def unfold(self) -> None:
+        """Show what is folded."""
+
     def set_variants(self, variants: list[Message]) -> None:
         self.switcher.set_variants(variants, self.message)
 
@@ -134,9 +146,13 @@ class MessageWidget(QWidget):
 
     def order_tabs(self) -> None:
         """The text first, then what can be done with it, whatever of it was made first."""
-        stops = [*self.views(), *self.buttons()]
+        stops = [*self.folds(), *self.views(), *self.buttons()]
         for before, after in pairwise(stops):
             self.setTabOrder(before, after)
+
+    def folds(self) -> list[QWidget]:
+        """What folds and unfolds a part of it, from the top."""
+        return []
 
     def buttons(self) -> list[QWidget]:
         """What can be done with it, from the left."""
@@ -235,6 +251,7 @@ class Question(MessageWidget):
     """The user's words, as typed, in a bubble at the right; they can be changed and sent again."""
 
     resent = Signal(object, str)  # Message, its new text
+    unfolded = Signal(QWidget)  # itself: something in it was opened or closed, by its reader
     edited = Signal(object, str)  # Message, what is being written instead; its own text: it is not being changed
 
     def __init__(self, message: Message, parent: QWidget | None = None):
@@ -249,9 +266,18 @@ class Question(MessageWidget):
         self.editor: Editor | None = None
         self._bubble = Bubble(self.view)
         self._buttons = (self.copy_button, self.edit_button, self.switcher)
-        layout = self._row = QHBoxLayout(self)
-        layout.setContentsMargins(0, QUESTION_GAP, 0, 0)
+        self.attachments = [AttachmentView(attachment) for attachment in message.attachments]
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, QUESTION_GAP, 0, 0)
+        column.setSpacing(4)
+        grow_at_once(column)
+        for attachment in self.attachments:
+            attachment.unfolded.connect(self._on_unfolded)
+            column.addWidget(attachment)
+        layout = self._row = QHBoxLayout()
+        layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
+        column.addLayout(layout)
         layout.addStretch()
         for widget in self._buttons:
             layout.addWidget(widget, 0, Qt.AlignmentFlag.AlignBottom)
@@ -270,7 +296,23 @@ class Question(MessageWidget):
         edit.triggered.connect(self.edit)
 
     def views(self) -> list[TextView | CodeView]:
-        return [self.view]
+        return [*(view for file in self.attachments for view in file.views()), self.view]
+
+    @property
+    def folded_text(self) -> str:
+        """The files' texts that are not to be seen."""
+        return "\n".join(file.folded_text for file in self.attachments)
+
+    def folds(self) -> list[QWidget]:
+        return [file.button for file in self.attachments]
+
+    def unfold(self) -> None:
+        """Show the files' texts."""
+        for file in self.attachments:
+            file.unfold()
+
+    def _on_unfolded(self) -> None:
+        self.unfolded.emit(self)
 
     def buttons(self) -> list[QWidget]:
         return [self.copy_button, self.edit_button, self.switcher.previous, self.switcher.next]
@@ -419,6 +461,7 @@ class Answer(MessageWidget):
 
     regenerated = Signal(object)  # Message: answer its question once more
     continued = Signal(object)  # Message: go on where it ends
+    plain_format_asked = Signal(object)  # Message: answer without the chat template, which fails
     unfolded = Signal(QWidget)  # itself: something in it was opened or closed, by its reader
 
     def __init__(self, message: Message, parent: QWidget | None = None):
@@ -430,6 +473,10 @@ class Answer(MessageWidget):
         self.body.hide()
         self.receipt = quiet(self.tr("Processing your message…"))
         self.receipt.setWordWrap(True)
+        self.reasoning: Reasoning | None = None
+        self.calls: list[CodeBlock] = []
+        self._call_being_written: CodeBlock | None = None
+        self._call_layout = QVBoxLayout()
         self.detail: ReceiptDetail | None = None
         self.notice: Notice | None = None
         self.detail_button = IconButton("info", self.tr("Show what this answer cost"))
@@ -450,11 +497,15 @@ class Answer(MessageWidget):
         self._layout.setSpacing(6)
         grow_at_once(self._layout)
         self._layout.addWidget(self.body)
+        self._layout.addLayout(self._call_layout)
         self._layout.addLayout(row)
         self._finished = False
         self._show_buttons()
+        if message.reasoning:
+            self.append_reasoning(message.reasoning)
         if message.text:
             self.append(message.text)
+        self.add_calls(message.tool_calls)
         if message.finish or message.error:
             self.finish()
 
@@ -469,7 +520,21 @@ class Answer(MessageWidget):
         again.triggered.connect(self._on_regenerate)
 
     def views(self) -> list[TextView | CodeView]:
-        return self.body.views()
+        before = self.reasoning.views() if self.reasoning else []
+        return [*before, *self.body.views(), *(view for block in self.calls for view in block.views())]
+
+    @property
+    def folded_text(self) -> str:
+        """The reasoning, where it is not to be seen."""
+        return self.reasoning.folded_text if self.reasoning else ""
+
+    def folds(self) -> list[QWidget]:
+        return [self.reasoning.button] if self.reasoning else []
+
+    def unfold(self) -> None:
+        """Show the reasoning."""
+        if self.reasoning:
+            self.reasoning.unfold()
 
     def buttons(self) -> list[QWidget]:
         variants = (self.switcher.previous, self.switcher.next)
@@ -479,19 +544,75 @@ class Answer(MessageWidget):
         """Show more of the answer."""
         self.body.append(text)
         if self.body.isHidden() and self.text.strip():
+            self._end_reasoning()
             self.body.show()
             self.receipt.clear()
+
+    def append_reasoning(self, text: str) -> None:
+        """Show more of what the model reasons."""
+        if self.reasoning is None:
+            self.reasoning = Reasoning()
+            self.reasoning.link_clicked.connect(self.link_clicked)
+            self.reasoning.unfolded.connect(self._on_unfolded)
+            self._layout.insertWidget(0, self.reasoning)
+            self.reasoning.show()
+            self.receipt.clear()
+        self.reasoning.append(text)
+
+    def append_call(self, text: str) -> None:
+        """Show more of a tool call that is being written."""
+        if self._call_being_written is None:
+            self._end_reasoning()
+            self.receipt.clear()
+            self._call_being_written = self._put(written_block())
+        self._call_being_written.append(text)
+
+    def add_calls(self, calls: Sequence[ToolCall]) -> None:
+        """Show tool calls that are complete, in the place of what was being written."""
+        if written := self._call_being_written:
+            self.calls.remove(written)
+            self._call_layout.removeWidget(written)
+            written.hide()
+            written.deleteLater()
+            self._call_being_written = None
+        for call in calls:
+            self._end_reasoning()
+            self.receipt.clear()
+            self._put(call_block(call))
+
+    def end_call(self) -> None:
+        """A tool call that was being written could not be understood: it stays as it is."""
+        if self._call_being_written:
+            self._call_being_written.close_block()
+            self._call_being_written = None
+
+    def _put(self, block: CodeBlock) -> CodeBlock:
+        self.calls.append(block)
+        self._call_layout.addWidget(block)
+        block.show()
+        return block
+
+    def _end_reasoning(self) -> None:
+        if self.reasoning:
+            self.reasoning.finish(self.message.reasoning_seconds)
+
+    def _on_unfolded(self) -> None:
+        self.unfolded.emit(self)
 
     def finish(self, details: str = "") -> None:
         """The answer is complete, was stopped, or broke off: what came so far stays, and `message` says why."""
         self.body.finish()
+        self._end_reasoning()
+        self.end_call()
         self._finished = True
         receipt = Receipt.from_json(self.message.receipt)
-        self.receipt.setText(receipt.line() if receipt and self.text.strip() else self._reason())
-        self.regenerate_button.set_shy(bool(self.text.strip()))  # nothing else is there to be seen
+        self.receipt.setText(receipt.line() if receipt and self._says_something else self._reason())
+        self.regenerate_button.set_shy(self._says_something)  # nothing else is there to be seen
         if self.message.error:
-            self.notice = Notice(self.message.error, details)
-            self._layout.insertWidget(1, self.notice)
+            action = self.tr("Use the Plain Format") if self.message.finish == TEMPLATE else ""
+            self.notice = Notice(self.message.error, details, action)
+            self.notice.acted.connect(self._on_plain_format)
+            self._layout.insertWidget(self._layout.indexOf(self._call_layout) + 1, self.notice)
         self.order_tabs()
         self._show_buttons()
 
@@ -499,7 +620,7 @@ class Answer(MessageWidget):
         """More of the answer is to come."""
         self._finished = False
         self.detail_button.setChecked(False)
-        self.receipt.setText(self.tr("Continuing…"))
+        self.receipt.setText(self.tr("Continuing…") if self.text.strip() else self.tr("Processing your message…"))
         if self.notice:
             self._layout.removeWidget(self.notice)
             self.notice.deleteLater()
@@ -513,8 +634,12 @@ class Answer(MessageWidget):
         unfinished = self._finished and (self.message.finish in UNFINISHED or bool(self.message.error))
         self.continue_button.setVisible(last and unfinished and bool(self.text.strip()))
 
+    @property
+    def _says_something(self) -> bool:
+        return bool(self.text.strip() or self.reasoning or self.calls)
+
     def _reason(self) -> str:
-        if self.text.strip() or self.message.error:
+        if self._says_something or self.message.error:
             return Receipt(finish_reason=self.message.finish).line()
         if self.message.finish in ("cancelled", INTERRUPTED):
             return self.tr("Stopped before the first word.")
@@ -543,6 +668,9 @@ class Answer(MessageWidget):
 
     def _on_regenerate(self) -> None:
         self.regenerated.emit(self.message)
+
+    def _on_plain_format(self) -> None:
+        self.plain_format_asked.emit(self.message)
 
     def _on_continue(self) -> None:
         self.continued.emit(self.message)

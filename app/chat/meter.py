@@ -28,8 +28,8 @@ class ContextMeter(QWidget):
 
     def set_too_long(self, tokens: int, context: int) -> None:
         """The message alone is longer than what the model can look back on; both in tokens, about."""
-        text = self.tr("Too long: about {0} tokens, and the model has room for {1}.")
-        self.say(text.format(units.whole(tokens), units.whole(context)))
+        text = self.tr("Too long by about {0}: about {1} tokens, and the model has room for {2}.")
+        self.say(text.format(*map(units.whole, (tokens - context, tokens, context))))
 
     def say(self, text: str) -> None:
         """Words instead of a number, for instance while no model is loaded."""

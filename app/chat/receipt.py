@@ -11,7 +11,17 @@ from engine.statistics import Summary
 
 LARGE_SHARE = 0.5  # a share of a token's time that is worth a word
 LARGEST, LARGEST_COUNT = 2**53, 2**31 - 1  # of a figure, and of what is counted: Qt counts no further
-COUNTS = ("window", "context", "prompt_tokens", "cached_tokens", "tokens", "left_early", "left_out", "longer_window")
+COUNTS = (
+    "window",
+    "context",
+    "prompt_tokens",
+    "cached_tokens",
+    "tokens",
+    "reasoning_tokens",
+    "left_early",
+    "left_out",
+    "longer_window",
+)
 MOST_LEFT_EARLY_SHARE = (
     0.1  # of the neurons that were read, that left early: more than a window that now and then overflows
 )
@@ -24,6 +34,7 @@ class Receipt:
 
     pool_bytes: the neuron pool's; flash_bytes: of all FFN weights on flash. longer_window: one in tokens that would be
     worth it by the cost model, 0 if none is known; longer_needs: bytes that the budget lacks for it.
+    reasoning_tokens: of the tokens, those before the answer itself.
     """
 
     model: str = ""
@@ -38,6 +49,8 @@ class Receipt:
     tokens: int = 0
     tokens_per_second: float = 0.0
     time_to_first_token_s: float = 0.0
+    reasoning_tokens: int = 0
+    time_to_first_answer_s: float = 0.0
     prefill_bytes_read: int = 0
     footprint_bytes: int = 0
     left_early: int = 0
@@ -64,6 +77,8 @@ class Receipt:
             tokens=len(summary.tokens),
             tokens_per_second=summary.tokens_per_second,
             time_to_first_token_s=summary.time_to_first_token_s,
+            reasoning_tokens=summary.reasoning_tokens,
+            time_to_first_answer_s=summary.time_to_first_answer_s,
             prefill_bytes_read=summary.prefill_bytes_read,
             footprint_bytes=summary.footprint_bytes,
             left_early=summary.left_early,
@@ -118,8 +133,12 @@ class Receipt:
         rows = [(tr("Model"), self.model)] if self.model else []
         counts = (units.count(n) for n in (self.prompt_tokens, self.cached_tokens, self.tokens))
         rows.append((tr("Tokens"), tr("{0} prompt tokens ({1} from cache), {2} generated").format(*counts)))
+        if self.reasoning_tokens:
+            rows.append((tr("Reasoning"), tr("%n token(s) of these", None, self.reasoning_tokens)))
         if self.tokens:
             rows.append((tr("First token"), units.seconds(self.time_to_first_token_s)))
+            if self.reasoning_tokens and self.time_to_first_answer_s:
+                rows.append((tr("First answer token"), units.seconds(self.time_to_first_answer_s)))
             rows.append((tr("Read for the prompt"), units.size(self.prefill_bytes_read)))
         rows += self._rows_of_a_token() if self.per_token else []
         if self.selection:

@@ -212,7 +212,7 @@ class Transcript(Ringed, QScrollArea):
         widget.set_first_given(message is self._first_given)
         self._layout.insertWidget(position, widget)
         widget.show()  # a layout does so by itself, but later
-        if isinstance(widget, Answer):
+        if isinstance(widget, Question | Answer):
             widget.unfolded.connect(self._on_unfolded)
         self.added.emit(widget)
 

@@ -1,11 +1,14 @@
 """The conversation as the user sees it: transcript, composer, and between them what the host reports."""
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 from PySide6.QtCore import QUrl, Signal
 from PySide6.QtGui import QPalette
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
+from app.chat.attachments import RefusedError, picture_refused, read_attachment
 from app.chat.composer import Composer
 from app.chat.find import FindBar
 from app.chat.links import ask_to_open
@@ -15,10 +18,10 @@ from app.chat.receipt import Receipt
 from app.chat.token_estimate import estimate
 from app.chat.transcript import COLUMN_MARGIN, Transcript
 from app.chat.welcome import Welcome
-from app.conversations.conversation import ASSISTANT, INTERRUPTED, Conversation, Message
+from app.conversations.conversation import ASSISTANT, INTERRUPTED, TEMPLATE, Attachment, Conversation, Message, ToolCall
 from app.conversations.keeper import ConversationKeeper
 from app.host.engine_host import EngineHost, ModelInfo, State
-from app.settings.parameters import ParametersPanel, options_of
+from app.settings.parameters import ParametersPanel, options_of, template_options
 from app.settings.registry import Preferences
 from engine.settings import GenerationOptions
 from engine.statistics import Summary
@@ -30,6 +33,13 @@ class Job:
 
     conversation: Conversation
     message: Message
+    seconds_before: float = 0.0  # of reasoning, in what was continued
+    call_open: bool = False  # whether the last tool call is still being written
+
+    def calls(self) -> tuple[tuple[ToolCall, ...], bool, str]:
+        """The calls that are complete, and whether another is being written, with its text."""
+        calls = self.message.tool_calls
+        return (calls[:-1], True, calls[-1].arguments) if self.call_open else (calls, False, "")
 
 
 class ChatView(QWidget):
@@ -37,6 +47,7 @@ class ChatView(QWidget):
 
     shown = Signal(str)  # the id of the conversation that is shown now
     answering = Signal(str)  # the id of the conversation in which an answer is being written; "" for none
+    refused = Signal(str)  # why a file cannot go with a message
     answered = Signal(object, object)  # Conversation, Message: an answer has ended
 
     def __init__(
@@ -76,12 +87,22 @@ class ChatView(QWidget):
     # ------------------------------------------------------------------ what a person does
     def send(self, text: str) -> None:
         """Ask the model."""
-        self.conversation.draft = ""
-        self._ask(text, self.conversation.leaf)
+        attachments, self.conversation.draft, self.conversation.attachments = self.conversation.attachments, "", ()
+        self.composer.attachments.show_all(())
+        self._ask(text, self.conversation.leaf, attachments)
+
+    def attach(self, paths: list[Path]) -> None:
+        """Let text files go with the next message. What is none is refused with words."""
+        for path in paths:
+            try:
+                self.composer.attachments.add(read_attachment(path))
+            except RefusedError as error:
+                self.refused.emit(str(error))
+        self.composer.setFocus()
 
     def resend(self, question: Message, text: str) -> None:
         """Ask a changed question in the place of an old one, which stays as another branch."""
-        self._ask(text, question.parent)
+        self._ask(text, question.parent, question.attachments)
 
     def regenerate(self, answer: Message) -> None:
         """Answer the same question once more; the old answer stays as another branch."""
@@ -98,6 +119,13 @@ class ChatView(QWidget):
                 widget.go_on()
             self._begin(answer)
 
+    def use_plain_format(self, answer: Message) -> None:
+        """Answer without the model's chat template, which fails; and so in this conversation from now on."""
+        if self._can_answer():
+            self.conversation.parameters["plain_format"] = True
+            self.parameters.show_parameters(self.conversation.parameters)
+            self.continue_answer(answer)
+
     def stop(self) -> None:
         """End the answer that is being written here; one of another conversation goes on."""
         if self._is_answering_here():
@@ -105,7 +133,7 @@ class ChatView(QWidget):
 
     def new_chat(self) -> None:
         """Show an empty conversation. An answer that is being written goes on in its own."""
-        if self.conversation.messages or self.conversation.draft:
+        if self.conversation.messages or self.conversation.draft or self.conversation.attachments:
             self.show_conversation(Conversation())
         self.composer.setFocus()
 
@@ -118,6 +146,7 @@ class ChatView(QWidget):
         self._show_path()
         self.transcript.go_to_end()
         self.composer.set_draft(conversation.draft)
+        self.composer.attachments.show_all(conversation.attachments)
         self.parameters.show_parameters(conversation.parameters)
         self._on_state(self._host.state)
         self.shown.emit(conversation.id)
@@ -144,17 +173,17 @@ class ChatView(QWidget):
             self._host.stop()
 
     # ------------------------------------------------------------------ asking
-    def _ask(self, text: str, parent: str | None) -> None:
+    def _ask(self, text: str, parent: str | None, attachments: tuple[Attachment, ...]) -> None:
         if not self._can_answer():
             return
-        question, answer = self.conversation.ask(text, parent)
+        question, answer = self.conversation.ask(text, parent, attachments)
         self._storage.keep(self.conversation, question)
         self._begin(answer)
 
     def _begin(self, answer: Message) -> None:
         conversation = self.conversation
         conversation.leaf = answer.id
-        self._job = Job(conversation, answer)
+        self._job = Job(conversation, answer, answer.reasoning_seconds)
         self._storage.keep(conversation, answer)
         saved = self._storage.save_now()  # nothing is generated before what was typed is on disk
         self.answering.emit(conversation.id)
@@ -162,6 +191,7 @@ class ChatView(QWidget):
         self.transcript.go_to_end()
         options = options_of(conversation.parameters, self._settings)
         system = options.pop("system_prompt").strip()
+        options |= template_options(conversation.parameters)
         messages = [{"role": "system", "content": system}] if system else []
         messages += conversation.prompt(answer)
         self._host.generate(messages, GenerationOptions(**options), saved.done if saved else None)
@@ -208,12 +238,19 @@ class ChatView(QWidget):
         self.composer.submitted.connect(self.send)
         self.composer.stop_asked.connect(self.stop)
         self.composer.typed.connect(self._on_typed)
+        self.composer.attached.connect(self._on_attached)
+        self.composer.entry.files_pasted.connect(self.attach)
+        self.composer.entry.picture_pasted.connect(self._on_picture)
         self.composer.parameters_button.toggled.connect(self.parameters.setVisible)
         self.parameters.changed.connect(self._on_parameters)
         self._host.state_changed.connect(self._on_state)
         self._host.loaded.connect(self._on_loaded)
         self._host.load_failed.connect(self._on_load_failed)
         self._host.text_arrived.connect(self._on_text)
+        self._host.reasoning_arrived.connect(self._on_reasoning)
+        self._host.call_arrived.connect(self._on_call_text)
+        self._host.tools_called.connect(self._on_calls)
+        self._host.template_failed.connect(self._on_template_failed)
         self._host.finished.connect(self._on_finished)
         self._host.answer_failed.connect(self._on_answer_failed)
 
@@ -230,6 +267,7 @@ class ChatView(QWidget):
         else:
             widget.regenerated.connect(self.regenerate)
             widget.continued.connect(self.continue_answer)
+            widget.plain_format_asked.connect(self.use_plain_format)
             widget.set_free(self._can_answer(), widget.message.id == self.conversation.leaf)
 
     def _line_up(self, margin: int) -> None:
@@ -247,6 +285,17 @@ class ChatView(QWidget):
             self._storage.keep(self.conversation)
         if self._host.state in (State.READY, State.ANSWERING):
             self._show_context()
+
+    def _on_attached(self) -> None:
+        attachments = self.composer.attachments.attachments
+        if attachments != self.conversation.attachments:
+            self.conversation.attachments = attachments
+            self._storage.keep(self.conversation)
+        if self._host.state in (State.READY, State.ANSWERING):
+            self._show_context()
+
+    def _on_picture(self) -> None:
+        self.refused.emit(picture_refused(self.tr("What was pasted")))
 
     def _on_edited(self, message: Message, text: str) -> None:
         if text == message.text:
@@ -292,7 +341,8 @@ class ChatView(QWidget):
             self._show_context()
         self._show_what_is_possible()
 
-    def _on_loaded(self, _model: ModelInfo) -> None:
+    def _on_loaded(self, model: ModelInfo) -> None:
+        self.parameters.show_model(model.advised, model.reasoning_controls)
         self._show_context()
 
     def _on_load_failed(self, message: str, details: str) -> None:
@@ -305,15 +355,60 @@ class ChatView(QWidget):
     def _on_text(self, text: str) -> None:
         if not self._job:
             return
+        self._end_call()
         self._job.message.text += text
-        self._storage.keep(self._job.conversation, self._job.message)
         if widget := self._job_widget():
             widget.append(text)
+        self._on_more()
+
+    def _on_reasoning(self, text: str, seconds: float) -> None:
+        if not self._job:
+            return
+        self._end_call()
+        self._job.message.reasoning += text
+        self._job.message.reasoning_seconds = self._job.seconds_before + seconds
+        if widget := self._job_widget():
+            widget.append_reasoning(text)
+        self._on_more()
+
+    def _on_call_text(self, text: str) -> None:
+        if not self._job:
+            return
+        before, _, written = self._job.calls()
+        self._job.message.tool_calls = (*before, ToolCall("", written + text))
+        self._job.call_open = True
+        if widget := self._job_widget():
+            widget.append_call(text)
+        self._on_more()
+
+    def _on_calls(self, calls: list[tuple[str, dict[str, object]]]) -> None:
+        if not self._job:
+            return
+        found = tuple(ToolCall(name, json.dumps(given, indent=2, ensure_ascii=False)) for name, given in calls)
+        self._job.message.tool_calls = (*self._job.calls()[0], *found)
+        self._job.call_open = False
+        if widget := self._job_widget():
+            widget.add_calls(found)
+        self._on_more()
+
+    def _end_call(self) -> None:
+        """What follows is no part of a tool call any more."""
+        if self._job and self._job.call_open:
+            self._job.call_open = False
+            if widget := self._job_widget():
+                widget.end_call()
+
+    def _on_more(self) -> None:
+        """There is more of the answer that is being written."""
+        assert self._job
+        self._storage.keep(self._job.conversation, self._job.message)
+        if self._is_answering_here():
             self.find.refresh()
             self._show_context()
 
     def _on_finished(self, summary: Summary) -> None:
         if self._job:
+            self._job.message.reasoning_tokens += summary.reasoning_tokens
             self._job.message.finish = summary.finish_reason or "stop"
             self._job.message.receipt = Receipt.of(summary, self._host.model).to_json()
             self._end_job()
@@ -322,6 +417,11 @@ class ChatView(QWidget):
         if self._job:
             self._job.message.finish, self._job.message.error = "error", message
             self._end_job(details)
+
+    def _on_template_failed(self, message: str) -> None:
+        if self._job:
+            self._job.message.finish, self._job.message.error = TEMPLATE, message
+            self._end_job()
 
     def _end_job(self, details: str = "") -> None:
         job, widget, self._job = self._job, self._job_widget(), None
@@ -352,7 +452,7 @@ class ChatView(QWidget):
         """Tokens as the model counted them, and about as many more as were written since or are typed."""
         if not self._host.model or (self._job and not self._is_answering_here()):
             return
-        context, typed = self._host.model.context, estimate(self.composer.entry.toPlainText().strip())
+        context, typed = self._host.model.context, self._typed_tokens()
         if typed > context:
             self.composer.meter.set_too_long(typed, context)
             return
@@ -365,8 +465,13 @@ class ChatView(QWidget):
             ):
                 used = receipt.context_tokens
                 break
-            more += estimate(message.text)
+            more += estimate(message.whole_text) + (estimate(message.reasoning) if self._is_written(message) else 0)
         self.composer.meter.set_used(used, context, more)
+
+    def _typed_tokens(self) -> int:
+        """About as many tokens as the message will have, with its files."""
+        files = sum(estimate(attachment.text) for attachment in self.composer.attachments.attachments)
+        return files + estimate(self.composer.entry.toPlainText().strip())
 
     def _is_written(self, message: Message) -> bool:
         return self._job is not None and self._job.message is message

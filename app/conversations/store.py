@@ -92,6 +92,7 @@ UNWRITABLE = (
 Written = TypeVar("Written")
 AS_BYTES = ", ".join(f"CAST(m.{name} AS BLOB)" for name in ("text", "reasoning", "tool_calls", "attachments"))
 SEARCHED = f"searched({AS_BYTES})"  # of bytes: a function is never given text with broken characters
+DRAFT_FILES = " OR c.attachments != '[]'"
 TABLES = ("conversations", "messages")
 NO_ID = "typeof({0}) != 'text' OR length({0}) NOT BETWEEN 1 AND 200 OR {0} GLOB '*[^ -~]*'"  # ours are 32 letters
 ORPHANS = """
@@ -127,6 +128,7 @@ class ConversationStore:
         rows = self._rows(
             "SELECT c.id, c.title, c.created, c.updated, c.pinned, (SELECT substr(m.text, 1, ?) FROM messages m"
             f" WHERE m.id = c.leaf) FROM conversations c WHERE NOT {DELETED} AND (c.leaf IS NOT NULL OR c.draft != ''"
+            f"{DRAFT_FILES if self._columns[0].endswith(CONVERSATION_LATEST) else ''}"
             " OR EXISTS (SELECT 1 FROM messages m WHERE m.conversation = c.id))",
             (SNIPPET_LENGTH,),
         )

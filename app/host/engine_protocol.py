@@ -97,6 +97,10 @@ class Model(Protocol):
     def measured_loss(self) -> float | None: ...
     @property
     def drive_folder(self) -> Path: ...
+    @property
+    def advised_sampling(self) -> object: ...  # by the names of engine.settings.OURS
+    @property
+    def reasoning_controls(self) -> frozenset[str]: ...  # options that the chat template knows
     def generate(
         self, prompt: Sequence[Mapping[str, str]], options: GenerationOptions, cancelled: threading.Event, /
     ) -> Generation: ...

@@ -16,7 +16,7 @@ from app.host.events import Answered, Event, Failed, GaveBack, Loaded, Proved, P
 from app.host.jobs import AnswerJob, Job, LoadJob, ProofJob
 from app.host.model_info import ModelInfo
 from app.widgets.language import spoken, tr
-from engine.errors import CancelledError, FlashbulbError
+from engine.errors import CancelledError, FlashbulbError, TemplateError
 from engine.system.awake import awake
 
 PATIENCE_S = 5.0  # for what has to be stored before an answer begins
@@ -123,7 +123,7 @@ def _explained(error: BaseException) -> Failed:
     """The words for the user, and the details: the engine's own errors speak for themselves, others are bugs."""
     if isinstance(error, FlashbulbError):
         log.warning("%s", error)
-        return Failed(spoken(error))
+        return Failed(spoken(error), template=isinstance(error, TemplateError))
     log.error("a bug: %r", error, exc_info=error)
     bug = tr("Something went wrong inside Flashbulb. The window goes on working; the details may help to report it.")
     return Failed(bug, "".join(traceback.format_exception(error)))

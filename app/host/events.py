@@ -44,10 +44,14 @@ class Proved:
 
 @dataclass(frozen=True)
 class Failed:
-    """A job has ended without what it was for. details: of a mistake of ours; both empty where it was cancelled."""
+    """A job has ended without what it was for. details: of a mistake of ours; both empty where it was cancelled.
+
+    template: whether it is the model's chat template that fails, which the plain format needs not.
+    """
 
     message: str
     details: str = ""
+    template: bool = False
 
 
 Event = Loaded | GaveBack | Answered | Proving | Proved | Failed

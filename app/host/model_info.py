@@ -1,10 +1,11 @@
 """A loaded model, as the window shows it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.host.engine_protocol import Model, Outlook
-from engine.settings import Settings
+from engine.settings import OURS, Settings
 from engine.system.footprint import footprint
 
 
@@ -16,7 +17,8 @@ class ModelInfo:
     loss: the share by which perplexity is higher than with exact selection; None where it was not measured. outlook:
     the engine's, on what other settings would bring. drive_folder: on the drive that the model is read from.
     longer_window: one in tokens that would be worth it, and the bytes that the budget lacks for it. threads: that the
-    drive's profile advised when the model was loaded; None where it was not measured.
+    drive's profile advised when the model was loaded; None where it was not measured. advised: sampling
+    where nothing was chosen, by option. reasoning_controls: options that the model's chat template knows.
     """
 
     name: str
@@ -33,6 +35,8 @@ class ModelInfo:
     longer_window: tuple[int, int] | None = None
     drive_folder: Path | None = None
     threads: int | None = None
+    advised: Mapping[str, float] = field(default_factory=dict)
+    reasoning_controls: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, model: Model) -> "ModelInfo":
@@ -51,6 +55,8 @@ class ModelInfo:
             longer_window=model.outlook.longer_window(model.settings),
             drive_folder=model.drive_folder,
             threads=_advised(model.outlook),
+            advised={name: getattr(model.advised_sampling, name) for name in OURS},
+            reasoning_controls=model.reasoning_controls,
         )
 
     @property

@@ -1,9 +1,13 @@
 """How this conversation is answered: what differs from the defaults, beside the composer where it is needed."""
 
+from collections.abc import Collection, Mapping
+from functools import partial
+
 from PySide6.QtCore import Signal
 from PySide6.QtGui import QPaintEvent
 from PySide6.QtWidgets import (
     QCheckBox,
+    QComboBox,
     QDoubleSpinBox,
     QGridLayout,
     QHBoxLayout,
@@ -21,8 +25,19 @@ from app.widgets.fields import TakesText
 from app.widgets.labels import quiet, set_tip
 from app.widgets.language import tr
 
-NUMBERS = ("temperature", "top_p", "top_k", "repetition_penalty", "max_tokens")
-STEPS = {"temperature": 0.05, "top_p": 0.05, "repetition_penalty": 0.05, "max_tokens": 64}
+NUMBERS = (
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "repetition_penalty",
+    "presence_penalty",
+    "frequency_penalty",
+    "max_tokens",
+)
+STEPS = {"top_k": 1, "max_tokens": 64}  # of the others:
+STEP = 0.05
+EFFORTS = ("low", "medium", "high")
 PROMPT_LINES = 3
 RADIUS = 14
 
@@ -34,8 +49,18 @@ def options_of(parameters: dict, settings: Preferences) -> dict:
     return defaults | own
 
 
+def template_options(parameters: dict) -> dict:
+    """What a conversation's model is told beside the messages: how to think, and whether without its chat template."""
+    thinking, effort = parameters.get("enable_thinking"), parameters.get("reasoning_effort")
+    return {
+        "enable_thinking": thinking if isinstance(thinking, bool) else None,
+        "reasoning_effort": effort if isinstance(effort, str) and effort in EFFORTS else None,
+        "plain_format": parameters.get("plain_format") is True,
+    }
+
+
 class NumberField(QWidget):
-    """A number with its name; `key` is that of its setting."""
+    """A number with its name. Below the least one stands the model's default, where nothing needs to be chosen."""
 
     changed = Signal(str, object)
 
@@ -44,8 +69,10 @@ class NumberField(QWidget):
         setting = BY_KEY[f"chat.{name}"]
         self._name = name
         self.box = QDoubleSpinBox(decimals=2) if setting.kind is float else QSpinBox()
-        self.box.setRange(setting.minimum, setting.maximum)
-        self.box.setSingleStep(STEPS.get(name, 1))
+        step = STEPS.get(name, STEP)
+        self._least, self._optional = setting.minimum, setting.optional
+        self.box.setRange(setting.minimum - step if setting.optional else setting.minimum, setting.maximum)
+        self.box.setSingleStep(step)
         self.box.setAccessibleName(title)
         set_tip(self.box, tr(setting.about))
         self.box.setKeyboardTracking(False)
@@ -55,14 +82,24 @@ class NumberField(QWidget):
         layout.setSpacing(2)
         layout.addWidget(quiet(title))
         layout.addWidget(self.box)
+        self.set_default(None)
+
+    def set_default(self, value: float | None) -> None:
+        """The value that the model's makers advise, None while that is not known."""
+        if self._optional:
+            words = self.tr("model's default") if value is None else self.tr("model's default {0}").format(f"{value:g}")
+            self.box.setSpecialValueText(words)
 
     def set_value(self, value) -> None:
         self.box.blockSignals(True)
-        self.box.setValue(value)
+        self.box.setValue(self.box.minimum() if value is None else value)
         self.box.blockSignals(False)
 
     def _on_changed(self, value) -> None:
-        self.changed.emit(self._name, round(value, 4) if isinstance(value, float) else value)
+        if self._optional and value < self._least - STEP / 100:
+            self.changed.emit(self._name, None)
+        else:
+            self.changed.emit(self._name, round(max(value, self._least), 4) if isinstance(value, float) else value)
 
 
 class PromptField(TakesText, QPlainTextEdit):
@@ -80,7 +117,10 @@ class ParametersForm(QWidget):
             "temperature": self.tr("Temperature"),
             "top_p": self.tr("Top p"),
             "top_k": self.tr("Top k (0: all)"),
+            "min_p": self.tr("Min p"),
             "repetition_penalty": self.tr("Repetition penalty"),
+            "presence_penalty": self.tr("Presence penalty"),
+            "frequency_penalty": self.tr("Frequency penalty"),
             "max_tokens": self.tr("Maximum answer length (tokens)"),
         }
         self.prompt = PromptField(tabChangesFocus=True)
@@ -112,6 +152,11 @@ class ParametersForm(QWidget):
         layout.addWidget(self.prompt)
         layout.addLayout(grid)
 
+    def show_defaults(self, advised: Mapping[str, float]) -> None:
+        """What the loaded model's makers advise, by name; nothing where no model is loaded."""
+        for name, field in self.fields.items():
+            field.set_default(advised.get(name))
+
     def show_values(self, values: dict) -> None:
         """Values by name, all of them."""
         widgets = (self.prompt, self.seeded, self.seed)
@@ -135,6 +180,58 @@ class ParametersForm(QWidget):
         self.changed.emit("seed", self.seed.value() if self.seeded.isChecked() else None)
 
 
+class ReasoningForm(QWidget):
+    """How the model is to reason, as far as its chat template can be told. `changed` carries a name and its value."""
+
+    changed = Signal(str, object)
+
+    def __init__(self, parent: QWidget | None = None):
+        super().__init__(parent)
+        usual = self.tr("as the model does by itself")
+        self.thinking = _choices((usual, None), (self.tr("on"), True), (self.tr("off"), False))
+        self.effort = _choices(
+            (usual, None), (self.tr("low"), "low"), (self.tr("medium"), "medium"), (self.tr("high"), "high")
+        )
+        self.plain_format = QCheckBox(self.tr("Plain format, without the model's chat template"))
+        self._names = {name: quiet(title) for name, title in (
+            ("enable_thinking", self.tr("Thinking")), ("reasoning_effort", self.tr("Reasoning effort")))}  # fmt: skip
+        self._boxes = {"enable_thinking": self.thinking, "reasoning_effort": self.effort}
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        for name, box in self._boxes.items():
+            box.setAccessibleName(self._names[name].text())
+            box.activated.connect(partial(self._on_chosen, name))
+            row.addWidget(self._names[name])
+            row.addWidget(box)
+        row.addWidget(self.plain_format)
+        row.addStretch()
+        self.plain_format.clicked.connect(self._on_plain_format)
+
+    def show_values(self, parameters: dict, controls: Collection[str]) -> None:
+        """A conversation's parameters, and the options that the model's template knows."""
+        values = template_options(parameters)
+        for name, box in self._boxes.items():
+            box.setCurrentIndex(box.findData(values[name]))
+            for widget in (box, self._names[name]):
+                widget.setVisible(name in controls)
+        self.plain_format.setChecked(values["plain_format"])
+        self.plain_format.setVisible(values["plain_format"])  # it is offered where a template fails
+        self.setVisible(bool(controls) or values["plain_format"])
+
+    def _on_chosen(self, name: str, _index: int) -> None:
+        self.changed.emit(name, self._boxes[name].currentData())
+
+    def _on_plain_format(self, checked: bool) -> None:
+        self.changed.emit("plain_format", checked or None)
+
+
+def _choices(*choices: tuple[str, object]) -> QComboBox:
+    box = QComboBox()
+    for words, value in choices:
+        box.addItem(words, value)
+    return box
+
+
 class ParametersPanel(QWidget):
     """The card above the composer. Works on a conversation's `parameters`: those that differ from the defaults."""
 
@@ -144,6 +241,9 @@ class ParametersPanel(QWidget):
         super().__init__(parent)
         self._settings = settings
         self._parameters: dict = {}
+        self._controls: Collection[str] = ()
+        self.reasoning = ReasoningForm()
+        self.reasoning.changed.connect(self._on_reasoning)
         self.form = ParametersForm()
         self.form.changed.connect(self._on_changed)
         self.reset = QPushButton(self.tr("Use Defaults"))
@@ -154,12 +254,20 @@ class ParametersPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(14, 12, 14, 12)
         layout.addWidget(self.form)
+        layout.addWidget(self.reasoning)
         layout.addLayout(row)
+        self._refresh()
         settings.changed.connect(self._on_defaults)
 
     def show_parameters(self, parameters: dict) -> None:
         """Show, and from now on change, a conversation's parameters."""
         self._parameters = parameters
+        self._refresh()
+
+    def show_model(self, advised: Mapping[str, float], controls: Collection[str]) -> None:
+        """What the loaded model's makers advise, and the options of reasoning that its template knows."""
+        self._controls = controls
+        self.form.show_defaults(advised)
         self._refresh()
 
     def paintEvent(self, _event: QPaintEvent) -> None:
@@ -174,6 +282,14 @@ class ParametersPanel(QWidget):
         self.reset.setEnabled(bool(self._parameters))
         self.changed.emit()
 
+    def _on_reasoning(self, name: str, value) -> None:
+        if value is None:
+            self._parameters.pop(name, None)
+        else:
+            self._parameters[name] = value
+        self._refresh()
+        self.changed.emit()
+
     def _on_reset(self) -> None:
         self._parameters.clear()
         self._refresh()
@@ -185,4 +301,5 @@ class ParametersPanel(QWidget):
 
     def _refresh(self) -> None:
         self.form.show_values(options_of(self._parameters, self._settings))
+        self.reasoning.show_values(self._parameters, self._controls)
         self.reset.setEnabled(bool(self._parameters))

@@ -107,16 +107,33 @@ TABLE = (
     ),
     Setting("chat.system_prompt", str, "", QT_TR_NOOP("What a model is told before a chat begins.")),
     Setting(
-        "chat.temperature", float, 0.7, QT_TR_NOOP("0 takes the likeliest token; higher values vary more."), 0.0, 2.0
+        "chat.temperature", float, None, QT_TR_NOOP("0 takes the likeliest token; higher values vary more."),
+        0.0, 2.0, optional=True,
     ),
     Setting(
-        "chat.top_p", float, 0.9, QT_TR_NOOP("Samples among the likeliest tokens that share this probability."),
-        0.01, 1.0,
+        "chat.top_p", float, None, QT_TR_NOOP("Samples among the likeliest tokens that share this probability."),
+        0.01, 1.0, optional=True,
     ),
-    Setting("chat.top_k", int, 0, QT_TR_NOOP("Samples among this many of the likeliest tokens; 0 for all."), 0, 1000),
     Setting(
-        "chat.repetition_penalty", float, 1.0, QT_TR_NOOP("Makes recent tokens less likely; 1 for no penalty."),
-        1.0, 2.0,
+        "chat.top_k", int, None, QT_TR_NOOP("Samples among this many of the likeliest tokens; 0 for all."),
+        0, 1000, optional=True,
+    ),
+    Setting(
+        "chat.min_p", float, None, QT_TR_NOOP("Leaves out tokens below this share of the likeliest one's probability."),
+        0.0, 1.0, optional=True,
+    ),
+    Setting(
+        "chat.repetition_penalty", float, None, QT_TR_NOOP("Makes recent tokens less likely; 1 for no penalty."),
+        1.0, 2.0, optional=True,
+    ),
+    Setting(
+        "chat.presence_penalty", float, None, QT_TR_NOOP("Makes tokens that were said less likely; 0 for no penalty."),
+        -2.0, 2.0, optional=True,
+    ),
+    Setting(
+        "chat.frequency_penalty", float, None,
+        QT_TR_NOOP("Makes tokens less likely the more often they were said; 0 for no penalty."),
+        -2.0, 2.0, optional=True,
     ),
     Setting("chat.max_tokens", int, 512, QT_TR_NOOP("Maximum length of an answer, in tokens."), 1, 32768),
     Setting(

@@ -25,7 +25,7 @@ class DropVeil(QWidget):
     def __init__(self, parent: QWidget):
         super().__init__(parent)
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        self.setAccessibleName(tr("Drop a model's folder here"))
+        self.setAccessibleName(tr("Drop a model's folder or a text file here"))
         self.hide()
 
     def cover(self) -> None:

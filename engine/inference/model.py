@@ -114,6 +114,12 @@ class LoadedModel:
         return None if self.settings.threshold_shift or measured is None else measured.loss
 
     @property
+    def reasoning_controls(self) -> frozenset[str]:
+        """The options of how to reason that the chat template knows: `enable_thinking`, `reasoning_effort`."""
+        template = self.tokenizer.template if self.tokenizer else None
+        return template.controls if template else frozenset()
+
+    @property
     def drive_folder(self) -> Path:
         """A folder for files on the drive that is read from: the models folder, unless the model is elsewhere."""
         usual, folder = models_folder(), self.prepared.folder

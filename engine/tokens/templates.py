@@ -8,6 +8,7 @@ import atexit
 import contextlib
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -34,6 +35,15 @@ FAULTS: Mapping[str, str] = {
 }
 
 
+CODE = re.compile(r"\{[{%](.*?)[%}]\}", re.DOTALL)  # of a template
+STRINGS = re.compile(r"\"[^\"]*\"|'[^']*'")
+CONTROLS: Mapping[str, str] = {  # a name that a template reads, and the option that it is told by
+    "enable_thinking": "enable_thinking",
+    "thinking": "enable_thinking",
+    "reasoning_effort": "reasoning_effort",
+}
+
+
 @dataclass(frozen=True)
 class ChatTemplate:
     """A model's chat template: its Jinja source, its file or where else it stands, and the variables it is given.
@@ -44,6 +54,12 @@ class ChatTemplate:
     source: str
     place: str
     variables: Mapping[str, str]
+
+    @property
+    def controls(self) -> frozenset[str]:
+        """The options of how to reason that it knows: `enable_thinking`, `reasoning_effort`, or neither."""
+        code = STRINGS.sub("", " ".join(CODE.findall(self.source)))
+        return frozenset(option for name, option in CONTROLS.items() if re.search(rf"(?<![.\w]){name}\b", code))
 
     def render(
         self,

@@ -11,6 +11,13 @@
         </translation>
     </message>
     <message numerus="yes">
+        <source>%n token(s) of these</source>
+        <translation>
+            <numerusform>%n token of these</numerusform>
+            <numerusform>%n tokens of these</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
         <source>{0}, window of %n token(s)</source>
         <translation>
             <numerusform>{0}, window of %n token</numerusform>
@@ -29,6 +36,13 @@
         <translation>
             <numerusform>%n layer</numerusform>
             <numerusform>%n layers</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>about %n token(s)</source>
+        <translation>
+            <numerusform>about %n token</numerusform>
+            <numerusform>about %n tokens</numerusform>
         </translation>
     </message>
 </context>

@@ -496,10 +496,6 @@
         <translation>使用 {1} 内存时约每秒 {0} 个词元</translation>
     </message>
     <message>
-        <source>Drop a model&apos;s folder here</source>
-        <translation>将模型的文件夹拖放到此处</translation>
-    </message>
-    <message>
         <source>&amp;Undo</source>
         <translation>撤销</translation>
     </message>
@@ -719,6 +715,66 @@
         <source>The window cannot be opened. {0}</source>
         <translation>无法打开窗口。{0}</translation>
     </message>
+    <message>
+        <source>Reasoning</source>
+        <translation>思考过程</translation>
+    </message>
+    <message numerus="yes">
+        <source>%n token(s) of these</source>
+        <translation>
+            <numerusform>其中 %n 个词元</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>First answer token</source>
+        <translation>答案的首个词元</translation>
+    </message>
+    <message>
+        <source>Tool call: {0} (not run)</source>
+        <translation>工具调用：{0}（未执行）</translation>
+    </message>
+    <message>
+        <source>Tool call (not run)</source>
+        <translation>工具调用（未执行）</translation>
+    </message>
+    <message>
+        <source>Leaves out tokens below this share of the likeliest one&apos;s probability.</source>
+        <translation>排除概率低于最可能词元这一比例的词元。</translation>
+    </message>
+    <message>
+        <source>Makes tokens that were said less likely; 0 for no penalty.</source>
+        <translation>降低已出现过的词元的概率；0 表示不惩罚。</translation>
+    </message>
+    <message>
+        <source>Makes tokens less likely the more often they were said; 0 for no penalty.</source>
+        <translation>词元出现得越多，概率越低；0 表示不惩罚。</translation>
+    </message>
+    <message>
+        <source>{0} is too large to be sent: it has {1}, and at most {2} can go with a message.</source>
+        <translation>{0} 太大，无法发送：它有 {1}，一条消息最多可附带 {2}。</translation>
+    </message>
+    <message>
+        <source>{0} is empty.</source>
+        <translation>{0} 是空的。</translation>
+    </message>
+    <message>
+        <source>{0} is a picture, and the models here read text only. An app for vision models would read it; or copy the text out of it, and paste that.</source>
+        <translation>{0} 是图片，而这里的模型只能读文本。支持视觉模型的应用可以读取它；也可以把其中的文字复制出来再粘贴。</translation>
+    </message>
+    <message>
+        <source>{0} is not a text file in UTF-8. Copy its text, or save it as plain text, and add that.</source>
+        <translation>{0} 不是 UTF-8 文本文件。请复制其中的文字，或另存为纯文本后再添加。</translation>
+    </message>
+    <message numerus="yes">
+        <source>about %n token(s)</source>
+        <translation>
+            <numerusform>约 %n 个词元</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>Drop a model&apos;s folder or a text file here</source>
+        <translation>将模型文件夹或文本文件拖放到这里</translation>
+    </message>
 </context>
 <context>
     <name>Answer</name>
@@ -762,12 +818,23 @@
         <source>Continuing…</source>
         <translation>正在继续…</translation>
     </message>
+    <message>
+        <source>Use the Plain Format</source>
+        <translation>使用纯文本格式</translation>
+    </message>
 </context>
 <context>
     <name>AnswerBody</name>
     <message>
         <source>Answer</source>
         <translation>回答</translation>
+    </message>
+</context>
+<context>
+    <name>AttachmentLine</name>
+    <message>
+        <source>Remove {0}</source>
+        <translation>移除 {0}</translation>
     </message>
 </context>
 <context>
@@ -810,6 +877,10 @@
     <message>
         <source>Reload model</source>
         <translation>重新载入模型</translation>
+    </message>
+    <message>
+        <source>What was pasted</source>
+        <translation>粘贴的内容</translation>
     </message>
 </context>
 <context>
@@ -881,12 +952,12 @@
         <translation>上下文：{0}</translation>
     </message>
     <message>
-        <source>Too long: about {0} tokens, and the model has room for {1}.</source>
-        <translation>太长：约 {0} 个词元，而模型只能容纳 {1} 个。</translation>
-    </message>
-    <message>
         <source>about {0}</source>
         <translation>约 {0}</translation>
+    </message>
+    <message>
+        <source>Too long by about {0}: about {1} tokens, and the model has room for {2}.</source>
+        <translation>超出约 {0} 个词元：共约 {1} 个，而模型只能容纳 {2} 个。</translation>
     </message>
 </context>
 <context>
@@ -2055,6 +2126,17 @@
     </message>
 </context>
 <context>
+    <name>NumberField</name>
+    <message>
+        <source>model&apos;s default</source>
+        <translation>模型默认值</translation>
+    </message>
+    <message>
+        <source>model&apos;s default {0}</source>
+        <translation>模型默认值 {0}</translation>
+    </message>
+</context>
+<context>
     <name>ParametersForm</name>
     <message>
         <source>Temperature</source>
@@ -2087,6 +2169,18 @@
     <message>
         <source>What the model is told before the chat begins</source>
         <translation>对话开始前告诉模型的话</translation>
+    </message>
+    <message>
+        <source>Min p</source>
+        <translation>Min p</translation>
+    </message>
+    <message>
+        <source>Presence penalty</source>
+        <translation>存在惩罚</translation>
+    </message>
+    <message>
+        <source>Frequency penalty</source>
+        <translation>频率惩罚</translation>
     </message>
 </context>
 <context>
@@ -2243,6 +2337,64 @@
     <message>
         <source>Edit…</source>
         <translation>编辑…</translation>
+    </message>
+</context>
+<context>
+    <name>Reasoning</name>
+    <message>
+        <source>Thinking…</source>
+        <translation>思考中…</translation>
+    </message>
+    <message>
+        <source>Thought for {0}</source>
+        <translation>思考了 {0}</translation>
+    </message>
+    <message>
+        <source>Thought for a moment</source>
+        <translation>思考了片刻</translation>
+    </message>
+    <message>
+        <source>Reasoning</source>
+        <translation>思考过程</translation>
+    </message>
+</context>
+<context>
+    <name>ReasoningForm</name>
+    <message>
+        <source>as the model does by itself</source>
+        <translation>由模型决定</translation>
+    </message>
+    <message>
+        <source>on</source>
+        <translation>开</translation>
+    </message>
+    <message>
+        <source>off</source>
+        <translation>关</translation>
+    </message>
+    <message>
+        <source>low</source>
+        <translation>低</translation>
+    </message>
+    <message>
+        <source>medium</source>
+        <translation>中</translation>
+    </message>
+    <message>
+        <source>high</source>
+        <translation>高</translation>
+    </message>
+    <message>
+        <source>Plain format, without the model&apos;s chat template</source>
+        <translation>纯文本格式，不使用模型的聊天模板</translation>
+    </message>
+    <message>
+        <source>Thinking</source>
+        <translation>思考</translation>
+    </message>
+    <message>
+        <source>Reasoning effort</source>
+        <translation>思考强度</translation>
     </message>
 </context>
 <context>

@@ -291,10 +291,10 @@ def test_a_folder_in_mlx_form_is_chatted_with_in_one_step(qtbot, open_window, tm
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("picture.png", "picture.png is not a model. Drop the folder of one"),
+        ("picture.png", "picture.png is a picture, and the models here read text only."),
         ("qwen.ggml", "qwen.ggml is a GGML file, which Flashbulb cannot read."),
         ("QWEN.ONNX", "QWEN.ONNX is a ONNX file, which Flashbulb cannot read."),
-        ("notes.txt", "notes.txt is not a model."),
+        ("notes.txt", "notes.txt is empty."),
         ("model.safetensors", "model.safetensors is one file of a model. Drop its whole folder"),
     ],
 )

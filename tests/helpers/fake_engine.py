@@ -10,7 +10,7 @@ from app.host.engine_protocol import ANSWER, REASONING, TOOL_CALL
 from engine.errors import CancelledError
 from engine.flash.profile import DriveProfile
 from engine.planning.cost import Prediction
-from engine.settings import GenerationOptions, Settings
+from engine.settings import OURS, GenerationOptions, Settings
 from engine.statistics import Summary, TokenStatistics, means
 from engine.system.folders import models_folder
 
@@ -171,6 +171,8 @@ class FakeModel:
         self.name = "Starter"
         self.measured_loss, self.drive_folder = None, models_folder()
         self.outlook = FakeOutlook(engine.profile)
+        self.advised_sampling = SimpleNamespace(**OURS | engine.advised)
+        self.reasoning_controls = frozenset(engine.controls)
         self.model_bytes, self.flash_bytes, self.context = 24 * MB, 19 * MB, 512
         items = {"resident": 5.2 * MB, "predictors": 0.6 * MB, "neuron_pool": 4.9 * MB, "kv_cache": 1.0 * MB}
         items["workspace"] = 0.5 * MB
@@ -195,10 +197,13 @@ class FakeModel:
 class FakeEngine:
     """Takes the place of the module `engine`. `scripts`: one an answer; `loads`: an exception or a Gate for each load.
 
+    advised: sampling that differs from ours; controls: options of reasoning that its template knows.
+
     `seen` records the calls in their order, `threads` the threads that they came on.
     """
 
-    def __init__(self, scripts=(), loads=(), profile=None, proofs=()):
+    def __init__(self, scripts=(), loads=(), profile=None, proofs=(), advised=(), controls=()):
+        self.advised, self.controls = dict(advised), controls
         self.scripts, self.loads, self.profile = list(scripts), list(loads), profile
         self.proofs = list(proofs)
         self.asked: list = []

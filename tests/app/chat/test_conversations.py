@@ -178,11 +178,11 @@ def test_a_conversation_has_its_own_parameters(qtbot, open_window):
     assert form.prompt.toPlainText() == ""
     ask(qtbot, window, "Hi")
     assert engine.asked[1] == [{"role": "user", "content": "Hi"}]
-    assert (engine.options[1].top_k, engine.options[1].seed) == (0, None)
+    assert (engine.options[1].top_k, engine.options[1].seed) == (None, None)
     window.sidebar.open_number(1)
     qtbot.waitUntil(lambda: form.prompt.toPlainText() == "Be brief.")
     qtbot.mouseClick(window.chat.parameters.reset, LEFT)
-    assert form.fields["top_k"].box.value() == 0
+    assert form.fields["top_k"].box.text() == "model's default 0"
     assert window.chat.conversation.parameters == {}
 
 
@@ -589,7 +589,7 @@ def test_too_long_is_said_before_it_is_sent(qtbot, open_window):
     window = open_window()
     window.chat.composer.entry.setPlainText("word " * 2000)
     text = window.chat.composer.meter.label.text()
-    assert text == "Too long: about 2,500 tokens, and the model has room for 512."
+    assert text == "Too long by about 1,988: about 2,500 tokens, and the model has room for 512."
     window.chat.composer.entry.clear()
     assert window.chat.composer.meter.label.text() == "0 of 512 tokens"
 

@@ -161,3 +161,17 @@ def children(parent: int) -> list[int]:
 def alive(process: int) -> bool:
     state = subprocess.run(["ps", "-o", "stat=", "-p", str(process)], capture_output=True, text=True, check=False)
     return bool(state.stdout.strip()) and not state.stdout.strip().startswith("Z")
+
+
+@pytest.mark.parametrize(
+    ("source", "controls"),
+    [
+        ("{%- if enable_thinking is defined and enable_thinking is false %}x{% endif %}", {"enable_thinking"}),
+        ("{% if not thinking is defined %}{% set thinking = false %}{% endif %}", {"enable_thinking"}),
+        ("{{ 'Reasoning: ' + reasoning_effort }}", {"reasoning_effort"}),
+        ("{{ message.thinking }} enable_thinking {{ 'reasoning_effort' }} {{ message['thinking'] }}", set()),
+        ("{{ rethinking }}", set()),
+    ],
+)
+def test_the_options_of_reasoning_that_a_template_knows(source, controls):
+    assert ChatTemplate(source, "here", {}).controls == controls

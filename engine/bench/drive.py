@@ -1,6 +1,7 @@
 """`bench drive`: throughput and latency by read size and threads (paper, fig. 2b), saved as the drive's profile."""
 
 import statistics
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,17 +10,19 @@ from typing import Any
 
 import mlx.core as mx
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.arrays.aligned import aligned_rows
 from engine.arrays.dtypes import DTYPES, STORED
 from engine.arrays.products import product
-from engine.bench.machine import describe, device_bytes, open_direct, scratch, write_random
+from engine.bench.machine import bytes_each, describe, device_bytes, open_direct, scratch, write_random
 from engine.bench.random_model import RandomNumbers, random_input, write_random_model
-from engine.bench.results import Result, Row
+from engine.bench.results import Progress, Result, Row
 from engine.bench.shapes import opt_config
 from engine.bench.traces import draw
 from engine.flash.native_reader import NativeReader
 from engine.flash.profile import DrivePoint, DriveProfile, Processor, drive_of, pool_key
+from engine.flash.reader import ReadFile, Ticket
 from engine.inference.load import load
 from engine.memory.pool import NO_ROWS, BundlePool
 from engine.memory.window import Window
@@ -56,7 +59,7 @@ def measure_drive(
     seconds: float = SECONDS,
     cached: bool = False,
     matrix: tuple[int, int] = (2048, 8192),
-    progress=lambda *_: None,
+    progress: Progress = lambda *_: None,
 ) -> tuple[DriveProfile, Result]:
     """Measure the drive that holds `folder`, and this processor. Writes `file_bytes`, and removes them.
 
@@ -66,7 +69,7 @@ def measure_drive(
     with scratch(folder, file_bytes) as place:
         path = place / "drive"
         write_random(path, file_bytes)
-        grid = {(size, count): [] for size in sizes for count in threads}
+        grid: dict[tuple[int, int], list[_Sample]] = {(size, count): [] for size in sizes for count in threads}
         # Run after run over the whole grid: what else the drive is busy with for a while then spoils no point's median.
         for run in range(runs):
             for i, ((size, count), samples) in enumerate(grid.items()):
@@ -80,7 +83,7 @@ def measure_drive(
     profile = DriveProfile(drive_of(folder), measured, tuple(points), processor)
     progress(1, "")
     settings = {"file_bytes": file_bytes, "runs": runs, "seconds": seconds, "direct": not cached}
-    details = {"threads": profile.threads, "sequential_bytes_per_s": profile.sequential_bytes_per_s}
+    details: dict[str, Any] = {"threads": profile.threads, "sequential_bytes_per_s": profile.sequential_bytes_per_s}
     details |= {"gap_bytes": {str(row): profile.gap(row) for row in (4096, 8192, 16384, 32768)}}
     return profile, Result("drive", describe(folder), rows, settings, details)
 
@@ -91,7 +94,7 @@ class _Sample:
 
     bytes_per_s: float
     bytes: int
-    device_bytes: int | None
+    device_bytes: float | None
     p50_s: float
     p99_s: float
 
@@ -107,8 +110,7 @@ def _sample(path: Path, size: int, threads: int, seconds: float, cached: bool, s
         rate, read = _run(reader, file, buffer, size, seconds, np.random.default_rng(seed))
         done = reader.statistics()
     after = device_bytes()
-    known = before is not None and after is not None
-    return _Sample(rate, read, after - before if known else None, done.p50_s, done.p99_s)
+    return _Sample(rate, read, bytes_each(before, after), done.p50_s, done.p99_s)
 
 
 def _point(size: int, threads: int, samples: list[_Sample]) -> DrivePoint:
@@ -119,11 +121,11 @@ def _point(size: int, threads: int, samples: list[_Sample]) -> DrivePoint:
 
 def _row(point: DrivePoint, samples: list[_Sample]) -> Row:
     rates, asked = [sample.bytes_per_s for sample in samples], sum(sample.bytes for sample in samples)
-    device = [sample.device_bytes for sample in samples]
+    device = [sample.device_bytes for sample in samples if sample.device_bytes is not None]
     return Row(
         f"{point.size >> 10} KiB, {point.threads} threads",
         bytes_read=asked,
-        device_bytes=None if None in device else sum(device),
+        device_bytes=sum(device) if len(device) == len(samples) else None,
         reads=asked / point.size,
         bytes_per_s=point.bytes_per_s,
         io_ms=1e3 * asked / point.bytes_per_s,
@@ -131,10 +133,13 @@ def _row(point: DrivePoint, samples: list[_Sample]) -> Row:
     )
 
 
-def _run(reader: NativeReader, file, buffer: np.ndarray, size: int, seconds: float, rng) -> tuple[float, int]:
+def _run(
+    reader: NativeReader, file: ReadFile, buffer: NDArray[np.uint8], size: int, seconds: float, rng: np.random.Generator
+) -> tuple[float, int]:
     """Read at offsets none of which repeats, keeping two batches under way. Bytes a second, and bytes read."""
     offsets = rng.permutation(file.size // size) * size
-    batch, at, tickets, read = max(reader.threads, 8), 0, [], 0
+    tickets: list[Ticket] = []
+    batch, at, read = max(reader.threads, 8), 0, 0
     began = last = perf_counter()
     while True:
         while len(tickets) < 2 and at < len(offsets) and perf_counter() - began < seconds:
@@ -168,7 +173,7 @@ def measure_processor(folder: Path, width: int, neurons: int) -> Processor:
     return Processor(resident, pool, *_overheads(folder), fixed, per_row)
 
 
-def _timed(function) -> float:
+def _timed(function: Callable[[], object]) -> float:
     function()
     times = []
     for _ in range(REPEATS):
@@ -225,6 +230,6 @@ def _bookkeeping(neurons: int) -> float:
     for layers in trace.tokens:
         window.advance()
         began = perf_counter()
-        pool.admit(layers[0], window)
+        pool.admit(layers[0].astype(np.int64), window)
         times.append(perf_counter() - began)
     return statistics.median(times[8:])

@@ -12,18 +12,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from engine.errors import FlashbulbError
 from engine.flash.profile import drive_of
+from engine.flash.reader import Reader, ReadFile
 from engine.text import readable
 
 PREFIX = "flashbulb-bench-"
 RESERVE = 2_000_000_000  # bytes of the disk that a benchmark leaves free
 
 
-def describe(folder: Path) -> dict:
+def describe(folder: Path) -> dict[str, Any]:
     """The machine's and drive's names and sizes, for a result's head."""
     return {
         "system": f"{platform.system()} {platform.release()}",
@@ -69,6 +71,11 @@ def device_bytes() -> int | None:
     return None
 
 
+def bytes_each(before: int | None, after: int | None, count: int = 1) -> float | None:
+    """The bytes that each of `count` runs had read between two counts; None where nothing counts them."""
+    return None if before is None or after is None else (after - before) / count
+
+
 @contextmanager
 def scratch(parent: Path, needed: int) -> Iterator[Path]:
     """An empty folder below `parent` with room for `needed` bytes; whatever happens, it is removed.
@@ -107,7 +114,7 @@ def write_random(path: Path, size: int) -> None:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def open_direct(reader, path: Path, cached: bool):
+def open_direct(reader: Reader, path: Path, cached: bool) -> ReadFile:
     """A reader's file. Raises FlashbulbError where its reads would come from memory, unless that is wanted."""
     file = reader.open(path)
     if not file.direct and not cached:
@@ -151,7 +158,7 @@ def memory_cap(limit: int | None) -> Iterator[Path | None]:
     Linux only, and only where this process may make one. A process joins by writing its id to `cgroup.procs` there.
     """
     group = _own_group() if limit is not None and sys.platform == "linux" else None
-    if group is None:
+    if group is None or limit is None:
         yield None
         return
     parent, names = group

@@ -12,9 +12,19 @@ import sys
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
 from engine.bench.machine import memory_cap
 from engine.errors import BudgetError, FlashbulbError
+
+if TYPE_CHECKING:  # what they import belongs to the capped memory
+    import mlx.core as mx
+
+    from engine.bench.traces import ReplayedSelection
+    from engine.inference.model import LoadedModel
+    from engine.sparsity.selectors import Selector
+    from engine.statistics import TokenStatistics
+    from engine.streaming.passes import Pass
 
 CAP_RESERVE = 32_000_000  # bytes below a cap that nothing is planned for: page tables, the system's own buffers
 
@@ -31,7 +41,7 @@ class Specification:
     """
 
     model: str
-    settings: dict
+    settings: dict[str, Any]
     prompt: list[int]
     tokens: int
     warm: int = 0
@@ -48,18 +58,18 @@ class Measured:
     """The outcome of a run. costs: of each decoded token. stages: ms of a token, by stage.
     capped: whether the cap was the system's. failed: why there are no costs."""
 
-    costs: list[dict] = field(default_factory=list)
-    device_bytes: int | None = None
+    costs: list[dict[str, Any]] = field(default_factory=list)
+    device_bytes: float | None = None
     dram_bytes: int = 0
     budget_bytes: int = 0
-    budget_items: dict = field(default_factory=dict)
+    budget_items: dict[str, Any] = field(default_factory=dict)
     footprint_bytes: int = 0
     baseline_bytes: int = 0
     prefill_s: float = 0.0
     prefill_bytes: int = 0
     time_to_first_token_s: float = 0.0
     window_cut: int = 0
-    stages: dict | None = None
+    stages: dict[str, float] | None = None
     direct: bool = True
     capped: bool = False
     failed: str | None = None
@@ -85,6 +95,7 @@ def measure(specification: Specification, folder: Path) -> Measured:
 
 
 def main(argv: list[str]) -> None:
+    """The child process: run what a file says, print what was measured."""
     content = json.loads(Path(argv[0]).read_text())
     specification = Specification(**{f.name: content[f.name] for f in fields(Specification)})
     if len(argv) > 1:
@@ -100,9 +111,7 @@ def main(argv: list[str]) -> None:
 
 
 def _run(specification: Specification) -> Measured:
-    import mlx.core as mx
-
-    from engine.bench.machine import device_bytes
+    from engine.bench.machine import bytes_each, device_bytes
     from engine.inference.load import load
     from engine.settings import Settings
     from engine.system.footprint import footprint, peak_footprint
@@ -114,13 +123,13 @@ def _run(specification: Specification) -> Measured:
     model = load(specification.model, Settings(**settings))
     try:
         if specification.reuse is not None:
-            _replay(model, specification)
+            _replay(model, specification, specification.reuse)
         if specification.routing is not None:
-            _replay_routing(model, specification)
+            _replay_routing(model, specification, specification.routing)
         began = perf_counter()
         logits, current = model.prefill(specification.prompt)
         prefill_s, prefill_bytes = perf_counter() - began, current.bytes_read
-        token = int(mx.argmax(logits[0, -1]).item())
+        token = _likeliest(logits)
         first_s = perf_counter() - began
         naive = _Naive(model) if specification.reread else None
         costs, before = [], device_bytes()
@@ -130,7 +139,7 @@ def _run(specification: Specification) -> Measured:
             logits, current = model.decode(token)
             if naive is not None:
                 naive.read_resident(current)
-            token = int(mx.argmax(logits[0, -1]).item())
+            token = _likeliest(logits)
             if count >= specification.warm:
                 costs.append(_cost(current.statistics(model.neurons)))
         after = device_bytes()
@@ -138,7 +147,7 @@ def _run(specification: Specification) -> Measured:
         return Measured(
             costs=costs,
             stages=_stages(model, token, specification.tokens) if specification.stages else None,
-            device_bytes=None if after is None else (after - before) // specification.tokens,
+            device_bytes=bytes_each(before, after, specification.tokens),
             dram_bytes=sum(size for name, size in items.items() if name not in ("kv_cache", "workspace")),
             budget_bytes=model.budget.ceiling,
             budget_items=items,
@@ -154,27 +163,33 @@ def _run(specification: Specification) -> Measured:
         model.close()
 
 
-def _stages(model, token: int, tokens: int) -> dict[str, float]:
+def _likeliest(logits: "mx.array") -> int:
+    """Of the last token's logits [1, tokens, vocabulary]."""
     import mlx.core as mx
 
+    token: Any = mx.argmax(logits[0, -1]).item()
+    return int(token)
+
+
+def _stages(model: "LoadedModel", token: int, tokens: int) -> dict[str, float]:
     from engine.bench.stages import Stopwatch
 
     watch = Stopwatch(model)
     for _ in range(min(tokens, model.context - len(model.cached_tokens) - 1)):
-        token = int(mx.argmax(watch.decode(token)[0, -1]).item())
+        token = _likeliest(watch.decode(token))
     return watch.milliseconds()
 
 
 class _Naive:
     """Reads the resident weights into a scratch buffer, and adds that to a token's I/O."""
 
-    def __init__(self, model):
+    def __init__(self, model: "LoadedModel"):
         from engine.store.manifest import RESIDENT
 
         self._reader = model.reader
         self._file = model.reader.open(model.prepared.folder / RESIDENT)
 
-    def read_resident(self, current) -> None:
+    def read_resident(self, current: "Pass") -> None:
         from engine.bench.table2 import read_whole
 
         began = perf_counter()
@@ -182,31 +197,31 @@ class _Naive:
         current.read(perf_counter() - began, read, reads)
 
 
-def _replay(model, specification: Specification) -> None:
+def _replay(model: "LoadedModel", specification: Specification, reuse: list[float]) -> None:
     """Let every layer select what a trace says, beside what its predictor computes."""
     from engine.bench.traces import Agreement, ReplayedSelection, draw
     from engine.planning.reuse import Reuse
 
-    agreement = specification.agreement and Agreement(*specification.agreement)
-    trace = draw(Reuse(*specification.reuse), model.layers, model.neurons, specification.warm + specification.tokens)
+    agreement = Agreement(*specification.agreement) if specification.agreement else None
+    trace = draw(Reuse(*reuse), model.layers, model.neurons, specification.warm + specification.tokens)
 
-    def replayed(layer, selector):
+    def replayed(layer: int, selector: "Selector") -> "ReplayedSelection":
         tokens = [layers[layer] for layers in trace.tokens]
         return ReplayedSelection(selector, tokens, agreement=agreement, window=model.settings.window)
 
     model.replace_selectors(replayed)
 
 
-def _replay_routing(model, specification: Specification) -> None:
+def _replay_routing(model: "LoadedModel", specification: Specification, routing: tuple[int, int, int]) -> None:
     """Let every layer use the experts that a trace says, whatever its router says."""
     from engine.bench.routing import draw_routing, replay
 
-    experts, top_k, seed = specification.routing
+    experts, top_k, seed = routing
     trace = draw_routing(experts, top_k, model.layers, specification.warm + specification.tokens, seed)
     replay(trace, model.network)
 
 
-def _cost(statistics) -> dict:
+def _cost(statistics: "TokenStatistics") -> dict[str, Any]:
     """A token's statistics, with neurons counted over all layers."""
     return asdict(statistics) | {name: sum(getattr(statistics, name)) for name in ("active", "loaded", "resident")}
 

@@ -118,7 +118,7 @@ class _Random:
 def _stored(values: np.ndarray[Any, np.dtype[np.float32]], dtype: mx.Dtype) -> bytes:
     array = mx.array(values).astype(dtype)
     mx.eval(array)
-    return bytes(memoryview(array).cast("B"))
+    return bytes(memoryview(array).cast("B"))  # type: ignore[arg-type] # MLX's arrays are buffers
 
 
 def _write_shard(path: Path, names: list[str], tensors: dict[str, mx.array], random: _Random) -> int:

@@ -5,19 +5,22 @@ import math
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import mlx.core as mx
 import numpy as np
-from mlx.utils import tree_flatten
 from msgspec import to_builtins
+from numpy.typing import NDArray
 
 from engine.arrays.dtypes import DTYPES
 from engine.errors import FlashbulbError
 from engine.models import build
+from engine.models.activations import Activation
+from engine.models.base import CausalModel
 from engine.prepare.checkpoint import COMPANIONS
 from engine.sparsity.predictor import weight_shapes
 from engine.store.bundle_file import BundleWriter, padded_row_bytes
-from engine.store.fitting import resident_shapes
+from engine.store.fitting import parameter_shapes, resident_shapes
 from engine.store.manifest import BUNDLES, PREDICTOR, RESIDENT, write_manifest
 from engine.store.reports import LayerReport
 from engine.store.safetensors_writer import SafetensorsWriter
@@ -38,13 +41,13 @@ class RandomNumbers:
             values = (values.view(np.uint32) >> 16).astype(np.uint16)
         self._block = values.astype(np.float16) if dtype == "float16" else values
 
-    def take(self, count: int) -> np.ndarray:
+    def take(self, count: int) -> NDArray[Any]:
         """`count` numbers; bfloat16 as uint16."""
         start = int(self._rng.integers(len(self._block)))
         return np.concatenate([self._block[start:], *[self._block] * (count // BLOCK + 1)])[:count]
 
 
-def model_bytes(config: dict, dtype: str) -> tuple[int, int, int]:
+def model_bytes(config: dict[str, Any], dtype: str) -> tuple[int, int, int]:
     """Bytes of the bundles, of what is resident, and of the predictors that `write_random_model` would write."""
     model, _ = build(config)
     item = DTYPES[dtype].size
@@ -57,7 +60,7 @@ def model_bytes(config: dict, dtype: str) -> tuple[int, int, int]:
     return len(model.layers) * neurons * rows, resident * item, predictors * item
 
 
-def write_bundles(path: Path, config: dict, dtype: str) -> None:
+def write_bundles(path: Path, config: dict[str, Any], dtype: str) -> None:
     """Only the bundle file."""
     model, _ = build(config)
     activation, neurons, width = _ffn(model)
@@ -67,7 +70,7 @@ def write_bundles(path: Path, config: dict, dtype: str) -> None:
             writer.write(numbers.take(neurons * len(activation.parts) * width).reshape(neurons, -1))
 
 
-def write_random_model(folder: Path, name: str, config: dict, dtype: str, selected: float) -> None:
+def write_random_model(folder: Path, name: str, config: dict[str, Any], dtype: str, selected: float) -> None:
     """A prepared model. selected: share of neurons that its predictors are said to name."""
     model, _ = build(config)
     numbers, layers = RandomNumbers(dtype, seed=1), _layers(model, selected)
@@ -84,7 +87,7 @@ def write_random_model(folder: Path, name: str, config: dict, dtype: str, select
     write_manifest(folder, content)
 
 
-def write_random_checkpoint(folder: Path, config: dict, dtype: str, tokenizer: Path) -> None:
+def write_random_checkpoint(folder: Path, config: dict[str, Any], dtype: str, tokenizer: Path) -> None:
     """A checkpoint, for `prepare`, of an FFN with biases: weights under the model's own names.
 
     Its neurons are active for a twentieth of the tokens. That they depend on some directions of the input more than on
@@ -106,29 +109,31 @@ def write_random_checkpoint(folder: Path, config: dict, dtype: str, tokenizer: P
 
     def values(name: str, shape: tuple[int, ...]) -> mx.array:
         directions = 1 / np.sqrt(1 + np.arange(shape[-1], dtype=np.float32))
+        array: NDArray[Any]
         if name.endswith("norm.weight"):
             array = np.ones(shape, np.float32)
         elif name.endswith(f"{first}.weight"):
             array = rng.standard_normal(shape, np.float32) * directions
         elif name.endswith(f"{first}.bias"):
-            array = np.full(shape, -SILENCE * np.sqrt(sum(1 / (1 + i) for i in range(config["hidden_size"]))))
+            variance = sum(1 / (1 + i) for i in range(config["hidden_size"]))
+            array = np.full(shape, -SILENCE * np.sqrt(variance), np.float32)
         elif name.endswith("bias"):
             array = np.zeros(shape, np.float32)
         else:
             array = rng.standard_normal(shape, np.float32) / np.float32(math.sqrt(shape[-1]))
         return mx.array(array).astype(DTYPES[dtype])
 
-    _write(folder / "model.safetensors", dtype, {n: w.shape for n, w in tree_flatten(model.parameters())}, values)
+    _write(folder / "model.safetensors", dtype, parameter_shapes(model), values)
 
 
-def _ffn(model) -> tuple:
+def _ffn(model: CausalModel) -> tuple[Activation, int, int]:
     """Activation, neurons and width of the layers' FFNs."""
     ffn = model.layers[0].ffn
     neurons, width = ffn.bundle_parts()[0].shape
     return ffn.activation, neurons, width
 
 
-def _layers(model, selected: float = 1.0) -> list[LayerReport]:
+def _layers(model: CausalModel, selected: float = 1.0) -> list[LayerReport]:
     """Reports of layers whose predictors name just the share `selected` of the neurons."""
     layers, (_, neurons, width) = len(model.layers), _ffn(model)
     early = max(1, layers - LATE_LAYERS)
@@ -136,7 +141,9 @@ def _layers(model, selected: float = 1.0) -> list[LayerReport]:
     return [LayerReport(neurons, 1 - selected, rank, threshold=0.5, recall=1.0, false_positives=0.0) for rank in ranks]
 
 
-def _write(path: Path, dtype: str, shapes: Mapping[str, tuple[int, ...]], values: Callable) -> None:
+def _write(
+    path: Path, dtype: str, shapes: Mapping[str, tuple[int, ...]], values: Callable[[str, tuple[int, ...]], Any]
+) -> None:
     """A safetensors file of values(name, shape), one after the other: no memory for all of them is needed."""
     with SafetensorsWriter(path, dtype, shapes) as file:
         for name, shape in shapes.items():

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from engine.bench.orders import ALLOWED, RANDOM
 from engine.bench.results import Result, markdown
@@ -23,7 +24,7 @@ class Part:
     run: Callable[[], Result]
 
 
-def collect(folder: Path, parts: list[Part], again: bool = False) -> list[tuple[Part, dict]]:
+def collect(folder: Path, parts: list[Part], again: bool = False) -> list[tuple[Part, dict[str, Any]]]:
     """The parts' results: those that `folder` has already, unless `again`; the others are measured, and saved there."""
     folder.mkdir(parents=True, exist_ok=True)
     results = []
@@ -40,7 +41,7 @@ def collect(folder: Path, parts: list[Part], again: bool = False) -> list[tuple[
     return results
 
 
-def write(folder: Path, results: list[tuple[Part, dict]]) -> Path:
+def write(folder: Path, results: list[tuple[Part, dict[str, Any]]]) -> Path:
     """Write the page and its plots into `folder`; returns the page's path. Raises FlashbulbError without matplotlib."""
     machine = results[0][1]["machine"]
     lines = ["# Flashbulb's benchmarks", ""]
@@ -67,12 +68,12 @@ def write(folder: Path, results: list[tuple[Part, dict]]) -> Path:
     return page
 
 
-def _settings(result: dict) -> list[str]:
+def _settings(result: dict[str, Any]) -> list[str]:
     shown = {name: value for name, value in result["settings"].items() if value is not None}
     return [", ".join(f"{n.replace('_', ' ')} {v}" for n, v in shown.items()) + ".", ""] if shown else []
 
 
-def _drive_table(result: dict) -> str:
+def _drive_table(result: dict[str, Any]) -> str:
     """GB/s by size and threads."""
     cells = _grid(result)
     threads = sorted({t for _, t in cells})
@@ -83,7 +84,7 @@ def _drive_table(result: dict) -> str:
     return "\n".join(lines)
 
 
-def _grid(result: dict) -> dict[tuple[int, int], dict]:
+def _grid(result: dict[str, Any]) -> dict[tuple[int, int], dict[str, Any]]:
     """Rows of `bench drive` by size in bytes and threads, from their names."""
     grid = {}
     for row in result["rows"]:
@@ -92,7 +93,7 @@ def _grid(result: dict) -> dict[tuple[int, int], dict]:
     return grid
 
 
-def _findings(result: dict) -> list[str]:
+def _findings(result: dict[str, Any]) -> list[str]:
     """The findings that the tables do not say: ratios, agreement, what a trace was like."""
     lines = []
     if shares := result.get("trace"):
@@ -130,7 +131,7 @@ def _findings(result: dict) -> list[str]:
 
 
 # ------------------------------------------------------------------------------------------------------ plots
-def _plots(folder: Path, name: str, result: dict) -> list[str]:
+def _plots(folder: Path, name: str, result: dict[str, Any]) -> list[str]:
     """Draw what belongs to a result; returns the files' names."""
     try:
         from matplotlib.figure import Figure
@@ -148,7 +149,7 @@ def _plots(folder: Path, name: str, result: dict) -> list[str]:
     return drawn
 
 
-def _draw_drive(axes, result: dict) -> None:
+def _draw_drive(axes: Any, result: dict[str, Any]) -> None:
     grid = _grid(result)
     sizes = sorted({s for s, _ in grid})
     for threads in sorted({t for _, t in grid}):
@@ -159,7 +160,7 @@ def _draw_drive(axes, result: dict) -> None:
     axes.legend(title="threads", frameon=False, ncols=2)
 
 
-def _draw_table2(axes, result: dict) -> None:
+def _draw_table2(axes: Any, result: dict[str, Any]) -> None:
     rows = [row for row in result["rows"] if "io_ms" in row and row["name"] != "+ overlap"]
     places = range(len(rows))
     here = axes.barh([p - 0.2 for p in places], [r["io_ms"] for r in rows], 0.38, label="here")
@@ -174,7 +175,7 @@ def _draw_table2(axes, result: dict) -> None:
     axes.legend(frameon=False)
 
 
-def _draw_table3(axes, result: dict) -> None:
+def _draw_table3(axes: Any, result: dict[str, Any]) -> None:
     rows = [row for row in result["rows"] if "total_ms" in row]
     left = [0.0] * len(rows)
     for part, label in (("io_ms", "flash I/O"), ("memory_ms", "memory management"), ("compute_ms", "compute")):
@@ -191,7 +192,7 @@ def _draw_table3(axes, result: dict) -> None:
     axes.legend(frameon=False)
 
 
-def _draw_curves(axes, result: dict) -> None:
+def _draw_curves(axes: Any, result: dict[str, Any]) -> None:
     curves = result["curves"]
     for kind, style in (("resident", "-"), ("loaded", "--")):
         for i, layer in enumerate(curves[kind]):
@@ -204,7 +205,7 @@ def _draw_curves(axes, result: dict) -> None:
     axes.legend(frameon=False, fontsize=6, ncols=2)
 
 
-def _draw_orders(axes, result: dict) -> None:
+def _draw_orders(axes: Any, result: dict[str, Any]) -> None:
     """Each order's reads and bytes, from no gap on, against those of a random order without gaps."""
     unordered = result["orders"][RANDOM]
     for name, order in result["orders"].items():
@@ -218,7 +219,7 @@ def _draw_orders(axes, result: dict) -> None:
     axes.legend(frameon=False)
 
 
-def _draw_budgets(axes, result: dict) -> None:
+def _draw_budgets(axes: Any, result: dict[str, Any]) -> None:
     for hot, kept in ((False, "the window's neurons"), (True, "and hot neurons")):
         for figure, style, label in (("measured_ms", "o-", "measured"), ("predicted_ms", "--", "predicted")):
             found = [(b["budget_bytes"] / 1e6, b[figure]) for b in result["budgets"] if b["hot"] == hot and figure in b]

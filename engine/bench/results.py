@@ -1,10 +1,13 @@
 """A benchmark's result: rows of figures, as JSON and as Markdown."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from engine.statistics import TokenStatistics
+
+Progress = Callable[[float, str], None]  # is told the share that is done, and what is being measured
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,12 @@ class Row:
     first_token_s: float | None = None
     footprint_bytes: float | None = None
     budget_bytes: float | None = None
-    spread: dict | None = None
-    paper: dict | None = None
+    spread: dict[str, Any] | None = None
+    paper: dict[str, Any] | None = None
     note: str | None = None
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
+        """The figures that there are, as JSON has them."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
@@ -50,12 +54,13 @@ class Result:
     """The result of a benchmark. settings: what it ran with; details: whatever else belongs to it."""
 
     benchmark: str
-    machine: dict
+    machine: dict[str, Any]
     rows: list[Row]
-    settings: dict = field(default_factory=dict)
-    details: dict = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, as JSON has it."""
         return {
             "benchmark": self.benchmark,
             "machine": self.machine,
@@ -69,7 +74,7 @@ def summarise(name: str, costs: Sequence[TokenStatistics], io_only: bool = False
     """A row from the costs of single tokens. io_only: they were not computed, so that a total would say nothing."""
     parts = ["bytes_read", "reads", "io_ms", "memory_ms"] + ([] if io_only else ["compute_ms", "total_ms"])
     values = {part: [getattr(cost, part) for cost in costs] for part in parts}
-    figures = {part: statistics.median(found) for part, found in values.items()}
+    figures: dict[str, Any] = {part: statistics.median(found) for part, found in values.items()}
     figures["spread"] = {part: [quantile(found, 0.1), quantile(found, 0.9)] for part, found in values.items()}
     if figures["io_ms"] and io_only:
         figures["bytes_per_s"] = figures["bytes_read"] / figures["io_ms"] * 1e3
@@ -78,6 +83,12 @@ def summarise(name: str, costs: Sequence[TokenStatistics], io_only: bool = False
         figures |= {"p50_ms": quantile(totals, 0.5), "p99_ms": quantile(totals, 0.99)}
         figures["tokens_per_second"] = 1e3 * len(totals) / sum(totals)
     return Row(name, **figures)
+
+
+def known(figure: float | None) -> float:
+    """A figure that this row has for certain."""
+    assert figure is not None
+    return figure
 
 
 def quantile(values: Sequence[float], share: float) -> float:
@@ -89,7 +100,8 @@ def quantile(values: Sequence[float], share: float) -> float:
     return ordered[low] + (place - low) * (ordered[high] - ordered[low])
 
 
-COLUMNS = {  # title: how it is taken from a row, and how it is written
+Figure = Callable[[dict[str, Any]], float | None]  # of a row
+COLUMNS: dict[str, tuple[Figure, float, str]] = {  # title: how it is taken from a row, and how it is written
     "DRAM GB": (lambda r: r.get("dram_bytes"), 1e-9, "{:.2f}"),
     "GB a token": (lambda r: r.get("bytes_read"), 1e-9, "{:.3f}"),
     "device GB": (lambda r: r.get("device_bytes"), 1e-9, "{:.3f}"),
@@ -116,11 +128,11 @@ COLUMNS = {  # title: how it is taken from a row, and how it is written
 }
 
 
-def _iops(row: dict) -> float | None:
+def _iops(row: dict[str, Any]) -> float | None:
     return 1e3 * row["reads"] / row["io_ms"] if row.get("reads") and row.get("bytes_per_s") else None
 
 
-def markdown(rows: list[dict], first: str = "") -> str:
+def markdown(rows: list[dict[str, Any]], first: str = "") -> str:
     """A table of rows, with the columns that any of them has."""
     used = {title: c for title, c in COLUMNS.items() if any(c[0](row) is not None for row in rows)}
     lines = [f"| {first} | " + " | ".join(used) + " |", "| --- |" + " ---: |" * len(used)]
@@ -130,6 +142,6 @@ def markdown(rows: list[dict], first: str = "") -> str:
     return "\n".join(lines)
 
 
-def _cell(row: dict, value, scale: float, form: str) -> str:
+def _cell(row: dict[str, Any], value: Figure, scale: float, form: str) -> str:
     found = value(row)
     return "" if found is None else form.format(found * scale)

@@ -68,7 +68,8 @@ def _draw_layer(experts: int, top_k: int, tokens: int, random: np.random.Generat
 
 def _chances(experts: int, exponent: float, random: np.random.Generator) -> NDArray[np.float64]:
     chances = random.permutation((np.arange(experts) + float(FIRST_RANK)) ** -exponent)
-    return chances / chances.sum()
+    share: NDArray[np.float64] = chances / chances.sum()
+    return share
 
 
 def statistics(trace: RoutingTrace, shares: tuple[float, ...] = (0.125, 0.25, 0.5)) -> RoutingStatistics:
@@ -134,6 +135,7 @@ class ReplayedRouting(Module):
         self.experts, self._trace, self._token = experts, trace, 0
 
     def __call__(self, x: mx.array, indices: mx.array) -> mx.array:
+        """The experts' output for x, of the experts that the trace says."""
         if indices.size == self._trace.shape[1]:
             indices = mx.array(self._trace[self._token % len(self._trace)].reshape(indices.shape))
             self._token += 1

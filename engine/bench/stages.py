@@ -6,22 +6,34 @@ evaluated at its end, which costs a little: tokens that are measured for a table
 
 from collections.abc import Callable
 from time import perf_counter
+from typing import Any, Protocol
 
 import mlx.core as mx
 import numpy as np
+from numpy.typing import NDArray
+
+from engine.inference.model import LoadedModel
+from engine.sparsity.selectors import Selector
 
 STAGES = ("embedding", "attention", "selection", "memory management", "flash", "FFN", "head")
 REST = "the rest"  # norms, sums, Python
 
 
+class Timed(Protocol):
+    """Makes a call and takes its time."""
+
+    def __call__(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """The call's result."""
+
+
 class Stopwatch:
     """Watches a loaded model, which is of no other use afterwards. Times are of all tokens decoded through it."""
 
-    def __init__(self, model):
+    def __init__(self, model: LoadedModel):
         self.tokens = 0
         self._model, self._total = model, 0.0
         self._seconds = dict.fromkeys(STAGES, 0.0)
-        inner = model.network
+        inner: Any = model.network
         _watch(inner, "embed", self._timer("embedding"))
         _watch(inner, "logits", self._timer("head"))
         for layer in inner.layers:
@@ -45,8 +57,8 @@ class Stopwatch:
         rest = self._total - sum(self._seconds.values())
         return {stage: 1e3 * s / max(1, self.tokens) for stage, s in (self._seconds | {REST: rest}).items()}
 
-    def _timer(self, stage: str) -> Callable:
-        def timed(function: Callable, *args, **kwargs):
+    def _timer(self, stage: str) -> Timed:
+        def timed(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
             began = perf_counter()
             result = function(*args, **kwargs)
             if isinstance(result, mx.array):
@@ -56,7 +68,7 @@ class Stopwatch:
 
         return timed
 
-    def _ffn(self, function: Callable, x: mx.array) -> mx.array:
+    def _ffn(self, function: Callable[[mx.array], mx.array], x: mx.array) -> mx.array:
         """The time that an FFN takes beside what is counted within it."""
         mx.eval(x)
         current, selection = self._model.streaming.passes.current, self._seconds["selection"]
@@ -71,18 +83,23 @@ class Stopwatch:
 class _Watched:
     """A selector whose answers are timed."""
 
-    def __init__(self, selector, timed: Callable):
+    def __init__(self, selector: Selector, timed: Timed):
         self._selector, self._timed = selector, timed
 
-    def select(self, x: mx.array) -> np.ndarray:
+    def active(self, x: mx.array) -> NDArray[np.bool_]:
+        return self._selector.active(x)
+
+    def select(self, x: mx.array) -> NDArray[np.int64]:
         mx.eval(x)
-        return self._timed(self._selector.select, x)
+        ids: NDArray[np.int64] = self._timed(self._selector.select, x)
+        return ids
 
-    def guess(self, x: mx.array, shift: float) -> np.ndarray:
-        return self._timed(self._selector.guess, x, shift)
+    def guess(self, x: mx.array, shift: float) -> NDArray[np.int64]:
+        ids: NDArray[np.int64] = self._timed(self._selector.guess, x, shift)
+        return ids
 
 
-def _watch(thing, method: str, timed: Callable) -> None:
+def _watch(thing: Any, method: str, timed: Timed) -> None:
     """Let timed(function, ...) make the calls of one object's method."""
     kind = type(thing)
     function = getattr(kind, method)

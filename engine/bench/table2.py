@@ -9,21 +9,23 @@ from collections import deque
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import mlx.core as mx
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.arrays.aligned import aligned_rows
 from engine.arrays.dtypes import NAMES
-from engine.bench.machine import describe, device_bytes, open_direct, scratch, write_random
+from engine.bench.machine import bytes_each, describe, device_bytes, open_direct, scratch, write_random
 from engine.bench.random_model import model_bytes, random_input, write_bundles
-from engine.bench.results import Result, Row, summarise
+from engine.bench.results import Progress, Result, Row, known, summarise
 from engine.bench.shapes import RIPPLE_RUN, SHAPES, Shape
-from engine.bench.traces import Trace, draw, statistics
+from engine.bench.traces import Ids, Trace, draw, statistics
 from engine.errors import FlashbulbError
 from engine.flash.native_reader import NativeReader
 from engine.flash.profile import DEFAULT_THREADS, DriveProfile
-from engine.flash.reader import Reader, ReadFile, open_reader
+from engine.flash.reader import Reader, ReadFile, Ticket, open_reader
 from engine.memory.pool import BundlePool
 from engine.memory.window import Window
 from engine.models import build
@@ -86,13 +88,16 @@ class Bench:
 
     @property
     def threads(self) -> int:
+        """Of the reader."""
         return self.profile.threads if self.profile else DEFAULT_THREADS
 
     @property
     def row_bytes(self) -> int:
+        """Bytes of a bundle on flash."""
         return self.bundles.layers[0].row_bytes
 
     def gap(self, wanted: int | None) -> int:
+        """Bytes that are read through: as wanted, else as the drive's profile says."""
         if wanted is not None:
             return wanted
         return self.profile.gap(self.row_bytes) if self.profile else 0
@@ -113,7 +118,7 @@ def run(
     dtype: str = "bfloat16",
     shape: Shape | None = None,
     cached: bool = False,
-    progress=lambda *_: None,
+    progress: Progress = lambda *_: None,
 ) -> Result:
     """The table of a named shape. Writes the whole model's bytes to `folder`, and removes them.
 
@@ -151,7 +156,7 @@ def run(
     return Result("table2", describe(folder), rows, settings, details)
 
 
-def check(trace: Trace, shape: Shape) -> dict:
+def check(trace: Trace, shape: Shape) -> dict[str, Any]:
     """A trace's statistics beside the paper's. Raises FlashbulbError where they are further apart than 5 %."""
     found = statistics(trace, (shape.window,))
     reuse, names = shape.reuse, ("selected", "resident", "loaded")
@@ -170,7 +175,7 @@ def check(trace: Trace, shape: Shape) -> dict:
 
 def times_less(rows: list[Row]) -> dict[str, float]:
     """By row, how many times less I/O time a token takes than naive loading."""
-    naive = next(row for row in rows if row.name == "naive").io_ms
+    naive = known(next(row for row in rows if row.name == "naive").io_ms)
     return {row.name: naive / row.io_ms for row in rows if row.io_ms}
 
 
@@ -182,10 +187,10 @@ def _traces(shape: Shape, bundles: BundleFile, tokens: int) -> tuple[Trace, Trac
 
 
 # ----------------------------------------------------------------------------------------- naive and hybrid
-def _dense_rows(bench: Bench, resident: Path, progress) -> list[Row]:
+def _dense_rows(bench: Bench, resident: Path, progress: Progress) -> list[Row]:
     """naive: the whole model is read for every token. hybrid: half of it stays in memory, the other half is read."""
     whole = bench.bundles.bytes + resident.stat().st_size
-    rows = []
+    rows: list[Row] = []
     for name, wanted, kept in (("naive", whole, 0), ("hybrid", whole // 2, whole - whole // 2)):
         progress(0.1 + 0.1 * len(rows), name)
         seconds, before = [], device_bytes()
@@ -198,7 +203,7 @@ def _dense_rows(bench: Bench, resident: Path, progress) -> list[Row]:
                 name,
                 dram_bytes=kept,
                 bytes_read=read,
-                device_bytes=None if after is None else (after - before) / bench.runs,
+                device_bytes=bytes_each(before, after, bench.runs),
                 reads=reads,
                 bytes_per_s=read / stats.median(seconds),
                 io_ms=1e3 * stats.median(seconds),
@@ -231,12 +236,13 @@ def _stream(bench: Bench, resident: Path, wanted: int) -> tuple[int, int, float]
     return read + done, reads + calls, took
 
 
-def read_whole(reader, file, wanted: int, piece: int = 1 << 20, ahead: int = 16) -> tuple[int, int]:
+def read_whole(reader: Reader, file: ReadFile, wanted: int, piece: int = 1 << 20, ahead: int = 16) -> tuple[int, int]:
     """Read a file's first `wanted` bytes in sequence into a scratch buffer. Bytes and reads."""
     pieces, rest = divmod(wanted, piece)
     buffers = aligned_rows(2 * ahead, piece, "F32").view
     reader.register(buffers)
-    tickets, read, reads = [], 0, 0
+    tickets: list[Ticket] = []
+    read = reads = 0
     for i, start in enumerate(range(0, pieces, ahead)):
         chosen = np.arange(start, min(start + ahead, pieces))
         rows = np.arange(len(chosen)) + (i % 2) * ahead
@@ -275,14 +281,15 @@ def _row(bench: Bench, technique: Technique, trace: Trace) -> Row:
         extra = reader.statistics()
     row = summarise(technique.name, costs, io_only=not technique.overlap)
     share = extra.device_bytes / extra.bytes  # gaps and padding that were read as well
+    read = known(row.bytes_read) * share
     note = "I/O is what compute did not hide" if technique.overlap else None
     return replace(
         row,
         dram_bytes=bench.resident + stats.median(resident) * bench.row_bytes,
-        bytes_read=row.bytes_read * share,
-        bytes_per_s=None if technique.overlap else row.bytes_per_s * share,
-        device_bytes=None if after is None else (after - before) / len(costs),
-        floor_ms=bench.floor_ms(row.reads, row.bytes_read * share),
+        bytes_read=read,
+        bytes_per_s=None if technique.overlap else known(row.bytes_per_s) * share,
+        device_bytes=bytes_each(before, after, len(costs)),
+        floor_ms=bench.floor_ms(known(row.reads), read),
         predicted_ms=_predicted(bench, technique, trace),
         note=note,
         tokens_per_second=None,  # of FFNs alone it would say nothing
@@ -318,7 +325,7 @@ def _ffns(bench: Bench, technique: Technique, passes: Passes, reader: Reader, fi
     return ffns
 
 
-def _token(passes: Passes, ffns: list[AllNeurons], layers: list[np.ndarray], x: mx.array | None) -> Pass:
+def _token(passes: Passes, ffns: list[AllNeurons], layers: list[Ids], x: mx.array | None) -> Pass:
     """Load a token's neurons, and compute them where there is an input."""
     current = passes.begin()
     passes.advance(1)
@@ -369,14 +376,14 @@ def _duplication(bench: Bench) -> Row:
     return replace(
         row,
         dram_bytes=bench.resident + used * bench.row_bytes,
-        device_bytes=None if after is None else (after - before) / len(costs),
-        floor_ms=bench.floor_ms(row.reads, row.bytes_read),
+        device_bytes=bytes_each(before, after, len(costs)),
+        floor_ms=bench.floor_ms(known(row.reads), known(row.bytes_read)),
         memory_ms=None,
         note="needs twice the FFN's size on flash; bookkeeping not measured",
     )
 
 
-def _closest_friends(trace: Trace, layer: int) -> np.ndarray:
+def _closest_friends(trace: Trace, layer: int) -> NDArray[np.int64]:
     """int64 [neurons]: the neuron that each was most often active with, which is itself never."""
     fired = np.zeros((len(trace.tokens), trace.neurons), np.float32)
     for t, layers in enumerate(trace.tokens):
@@ -384,10 +391,11 @@ def _closest_friends(trace: Trace, layer: int) -> np.ndarray:
     popular = np.argsort(-fired.sum(0))[:64]  # a closest friend is among the most active
     together = fired.T @ fired[:, popular]
     together[popular, np.arange(len(popular))] = -1
-    return popular[np.argmax(together, axis=1)]
+    friends: NDArray[np.int64] = popular[np.argmax(together, axis=1)]
+    return friends
 
 
-def _without_friends(missing: np.ndarray, friends: np.ndarray) -> np.ndarray:
+def _without_friends(missing: NDArray[np.int64], friends: NDArray[np.int64]) -> NDArray[np.int64]:
     """Of the missing neurons, those that have to be read: not those that came as the friend of one read before."""
     brought: set[int] = set()
     read = []

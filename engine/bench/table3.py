@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from engine.bench.machine import describe, scratch
 from engine.bench.measure import Measured, Specification, measure
 from engine.bench.random_model import model_bytes, write_random_model
-from engine.bench.results import Result, Row, quantile, summarise
+from engine.bench.results import Progress, Result, Row, known, quantile, summarise
 from engine.bench.shapes import SHAPES, Shape
 from engine.bench.window import predicted_cost
 from engine.errors import FlashbulbError
@@ -44,6 +45,7 @@ ROWS = (  # name, settings, whether the resident weights are read again, and whe
     (EARLY, OURS | {"early_reads": True}, False),
     ("+ overlap", OURS | {"early_reads": True, "overlap": True}, False),
 )
+ROW_NAMES = tuple(row[0] for row in ROWS)
 
 
 def run_shape(
@@ -55,8 +57,8 @@ def run_shape(
     cap: bool = True,
     shape: Shape | None = None,
     context: int = CONTEXT,
-    rows: tuple[str, ...] = tuple(name for name, _, _ in ROWS),
-    progress=lambda *_: None,
+    rows: tuple[str, ...] = ROW_NAMES,
+    progress: Progress = lambda *_: None,
 ) -> Result:
     """The table of a named shape: random weights of the real size, the paper's active sets replayed.
 
@@ -90,7 +92,7 @@ def run_model(
     tokens: int = TOKENS,
     window: int = 5,
     budget: int | None = None,
-    progress=lambda *_: None,
+    progress: Progress = lambda *_: None,
 ) -> Result:
     """The table of a prepared model, on a real prompt (token ids). budget: bytes, None for the model's default."""
     if budget is None:
@@ -105,7 +107,7 @@ def run_model(
     return _result(folder, rows, runs, shown)
 
 
-def _rows_of(parallel: bool) -> list[tuple[str, dict, bool]]:
+def _rows_of(parallel: bool) -> list[tuple[str, dict[str, Any], bool]]:
     return [row for row in ROWS if parallel or row[0] != EARLY]
 
 
@@ -119,17 +121,18 @@ def _half(model: str) -> int:
 
 
 def _rows(
-    wanted: Sequence[tuple[str, dict, bool]],
+    wanted: Sequence[tuple[str, dict[str, Any], bool]],
     base: Specification,
     place: Path,
-    paper: dict,
+    paper: dict[str, Any],
     profile: DriveProfile | None,
     reuse: Reuse | None,
-    progress,
+    progress: Progress,
     half: int | None = None,
-) -> tuple[list[Row], dict[str, dict]]:
+) -> tuple[list[Row], dict[str, dict[str, Any]]]:
     """wanted: of `ROWS`. half: hybrid's budget; None where what there is is half of the model anyway."""
-    rows, runs = [], {}
+    rows: list[Row] = []
+    runs: dict[str, dict[str, Any]] = {}
     for i, (name, settings, reread) in enumerate(wanted):
         progress(0.1 + 0.9 * i / len(wanted), name)
         dense = settings["selection"] == "dense"
@@ -178,7 +181,7 @@ def _drift(measured: Measured) -> dict[str, list[float]]:
     return {name: [quantile([cost[name] for cost in end], 0.5) for end in ends] for name in names}
 
 
-def _row(name: str, measured: Measured, paper: dict | None, profile: DriveProfile | None) -> Row:
+def _row(name: str, measured: Measured, paper: dict[str, Any] | None, profile: DriveProfile | None) -> Row:
     if measured.failed:
         return Row(name, note=measured.failed, paper=paper)
     row = summarise(name, [TokenStatistics(**cost) for cost in measured.costs])
@@ -195,12 +198,13 @@ def _row(name: str, measured: Measured, paper: dict | None, profile: DriveProfil
 
 def _floor_ms(row: Row, profile: DriveProfile) -> float:
     """Those reads on a drive that is kept as busy as can be; whole layers are read in sequence."""
+    read, reads = known(row.bytes_read), known(row.reads)
     if row.name in ("naive", "hybrid"):
-        return 1e3 * row.bytes_read / profile.sequential_bytes_per_s
-    return 1e3 * row.reads / profile.reads_per_s(row.bytes_read / row.reads)
+        return 1e3 * read / profile.sequential_bytes_per_s
+    return 1e3 * reads / profile.reads_per_s(read / reads)
 
 
-def _result(folder: Path, rows: list[Row], runs: dict, settings: dict) -> Result:
+def _result(folder: Path, rows: list[Row], runs: dict[str, Any], settings: dict[str, Any]) -> Result:
     naive = next((row.tokens_per_second for row in rows if row.name == "naive"), None)
     if naive is None:
         raise FlashbulbError("Naive loading gave no figures, so there is nothing to compare with.")

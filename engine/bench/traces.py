@@ -4,9 +4,14 @@ from dataclasses import dataclass
 
 import mlx.core as mx
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.planning.reuse import Reuse
+from engine.sparsity.selectors import Selector
 
+Ids = NDArray[np.int32]
+Floats = NDArray[np.float64]
+Drawn = tuple[NDArray[np.float32], int, Ids]  # for a token: chances, how many are read, others
 NEVER = np.iinfo(np.int64).min // 2
 
 
@@ -15,10 +20,11 @@ class Trace:
     """neurons: of a layer. tokens[t][layer]: sorted int32 ids that token t needs there."""
 
     neurons: int
-    tokens: list[list[np.ndarray]]
+    tokens: list[list[Ids]]
 
     @property
     def layers(self) -> int:
+        """Layers that were recorded."""
         return len(self.tokens[0])
 
 
@@ -32,15 +38,16 @@ class TraceStatistics:
     """
 
     windows: tuple[int, ...]
-    selected: np.ndarray
-    resident: np.ndarray
-    loaded: np.ndarray
+    selected: Floats
+    resident: Floats
+    loaded: Floats
     run: float
 
     def at(self, window: int) -> tuple[float, float, float]:
         """Selected, resident and loaded shares, means over the layers."""
         column = self.windows.index(window)
-        return self.selected.mean(), self.resident[:, column].mean(), self.loaded[:, column].mean()
+        selected, resident, loaded = self.selected, self.resident[:, column], self.loaded[:, column]
+        return float(selected.mean()), float(resident.mean()), float(loaded.mean())
 
 
 def statistics(trace: Trace, windows: tuple[int, ...]) -> TraceStatistics:
@@ -63,7 +70,7 @@ def statistics(trace: Trace, windows: tuple[int, ...]) -> TraceStatistics:
             loaded[i] += [np.count_nonzero(ages > window) for window in windows]
             missing = active[ages > windows[0]]
             bundles += len(missing)
-            runs += np.count_nonzero(np.diff(missing) > 1) + (len(missing) > 0)
+            runs += int(np.count_nonzero(np.diff(missing) > 1)) + (len(missing) > 0)
     scale = 1 / (steps * trace.neurons)
     return TraceStatistics(windows, selected * scale, resident * scale, loaded * scale, bundles / max(runs, 1))
 
@@ -88,35 +95,36 @@ def draw(reuse: Reuse, layers: int, neurons: int, tokens: int, run: float = 1.0,
     return Trace(neurons, drawn)
 
 
-def _probabilities(reuse: Reuse, neurons: int, rng) -> np.ndarray:
+def _probabilities(reuse: Reuse, neurons: int, rng: np.random.Generator) -> NDArray[np.float32]:
     """The rate at which each neuron fires. Groups take their first neuron's, which is drawn like any other."""
     live = rng.random(neurons) < reuse.live
     a, b = reuse.mean * reuse.spread, (1 - reuse.mean) * reuse.spread
     return np.where(live, rng.beta(a, b, neurons), 0).astype(np.float32)
 
 
-def _groups(neurons: int, run: float, rng) -> np.ndarray:
+def _groups(neurons: int, run: float, rng: np.random.Generator) -> NDArray[np.int64]:
     """The first neuron of each neuron's group: int64 [neurons], group sizes geometric with mean `run`."""
     starts = rng.random(neurons) < 1 / run
     starts[0] = True
-    return np.maximum.accumulate(np.where(starts, np.arange(neurons), 0))
+    firsts: NDArray[np.int64] = np.maximum.accumulate(np.where(starts, np.arange(neurons), 0))
+    return firsts
 
 
 @dataclass
 class RecordedSelection:
     """A selection that keeps what it selected, for `Trace`."""
 
-    selection: object
-    tokens: list[np.ndarray]
+    selection: Selector
+    tokens: list[NDArray[np.int64]]
 
-    def active(self, x: mx.array) -> np.ndarray:
+    def active(self, x: mx.array) -> NDArray[np.bool_]:
         return self.selection.active(x)
 
-    def select(self, x: mx.array) -> np.ndarray:
+    def select(self, x: mx.array) -> NDArray[np.int64]:
         self.tokens.append(self.selection.select(x))
         return self.tokens[-1]
 
-    def guess(self, x: mx.array, shift: float) -> np.ndarray:
+    def guess(self, x: mx.array, shift: float) -> NDArray[np.int64]:
         return self.selection.guess(x, shift)
 
 
@@ -141,21 +149,23 @@ class ReplayedSelection:
     agreement: of guesses, which are drawn from what the trace will say, with a `window` of tokens in memory.
     """
 
-    def __init__(self, selection, tokens: list[np.ndarray], agreement: Agreement | None = None, window: int = 1):
+    def __init__(self, selection: Selector, tokens: list[Ids], agreement: Agreement | None = None, window: int = 1):
         self.selection, self.tokens, self.at = selection, tokens, 0
         self._agreement, self._window = agreement, window
-        self._drawn: list[tuple] | None = None
+        self._drawn: list[Drawn] | None = None
 
-    def active(self, x: mx.array) -> np.ndarray:
+    def active(self, x: mx.array) -> NDArray[np.bool_]:
         return self.selection.active(x)
 
-    def select(self, x: mx.array) -> np.ndarray:
+    def select(self, x: mx.array) -> NDArray[np.int64]:
         self.selection.active(x)
         self.at += 1
         return self.tokens[(self.at - 1) % len(self.tokens)].astype(np.int64)
 
-    def guess(self, x: mx.array, shift: float) -> np.ndarray:
+    def guess(self, x: mx.array, shift: float) -> NDArray[np.int64]:
         self.selection.guess(x, shift)
+        if self._agreement is None:
+            return np.empty(0, np.int64)
         if self._drawn is None:  # all at once, for the first token: the others' time is measured
             self._drawn = _draw_guesses(self.tokens, self._agreement, self._window)
         right, wrong = self._agreement.at(shift)
@@ -163,7 +173,7 @@ class ReplayedSelection:
         return np.sort(np.concatenate([needed[chance < right], others[: round(wrong * new)]])).astype(np.int64)
 
 
-def _draw_guesses(tokens: list[np.ndarray], agreement: Agreement, window: int) -> list[tuple]:
+def _draw_guesses(tokens: list[Ids], agreement: Agreement, window: int) -> list[Drawn]:
     """By token: a chance for each neuron that it needs, how many have to be read, and others to guess wrongly."""
     rng, most, drawn = np.random.default_rng(0), max(agreement.wrong), []
     for at, needed in enumerate(tokens):

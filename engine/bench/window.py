@@ -4,12 +4,13 @@ speed against the budget (fig. 7)."""
 import statistics as stats
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from engine.bench.machine import describe, scratch
 from engine.bench.measure import Specification, measure
 from engine.bench.orders import reads_by_order
 from engine.bench.orders import rows as order_rows
-from engine.bench.results import Result, Row, summarise
+from engine.bench.results import Progress, Result, Row, summarise
 from engine.bench.traces import RecordedSelection, Trace, TraceStatistics, statistics
 from engine.flash.profile import DriveProfile
 from engine.inference.load import find, load
@@ -36,7 +37,7 @@ def run(
     budgets: tuple[float, ...] = BUDGETS,
     window: int = 5,
     measured: int = TOKENS,
-    progress=lambda *_: None,
+    progress: Progress = lambda *_: None,
 ) -> Result:
     """tokens: of a real text, more than the largest window. measured: tokens decoded for each budget."""
     progress(0.02, "reading the text")
@@ -68,15 +69,15 @@ def run(
     }
     settings = {"model": str(name), "text_tokens": len(tokens), "window": window, "tokens": measured}
     by_order = {order: {"reads": r.reads.tolist(), "bundles": r.bundles.tolist()} for order, r in orders.items()}
-    details = {"curves": curves, "orders": by_order, "budgets": details}
-    return Result("window", describe(folder), rows + by_budget, settings, details)
+    content = {"curves": curves, "orders": by_order, "budgets": details}
+    return Result("window", describe(folder), rows + by_budget, settings, content)
 
 
 def record(name: str, tokens: list[int]) -> Trace:
     """The neurons that the model's own selection needs for a text, token by token."""
     model = load(name, Settings())
     try:
-        recorded: list[list] = [[] for _ in range(model.layers)]
+        recorded: list[list[Any]] = [[] for _ in range(model.layers)]
         model.replace_selectors(lambda layer, selector: RecordedSelection(selector, recorded[layer]))
         for token in tokens[: model.context]:
             model.decode(token)
@@ -92,11 +93,11 @@ def fitted(found: TraceStatistics) -> list[Reuse]:
     return [curve(*map(float, layer), found.windows[column]) for layer in shares]
 
 
-def _plan(name: str) -> dict:
+def _plan(name: str) -> dict[str, Any]:
     """The smallest budget that works, and one that holds every neuron."""
     model = load(name, Settings())
     try:
-        ffn = model.prepared.bundles
+        ffn = PreparedModel.open(find(name)).bundles
         rows = sum(layer.neurons for layer in ffn.layers)
         fixed = sum(size for item, size in model.budget.items.items() if item != "neuron_pool")
         return {"smallest": model.budget.smallest, "largest": fixed + int(1.02 * ffn.bytes) + 40 * rows}
@@ -114,7 +115,7 @@ def _speed(
     hot: bool,
     count: int,
     reuse: list[Reuse],
-) -> tuple[Row, dict]:
+) -> tuple[Row, dict[str, Any]]:
     settings = {"window": window, "memory_budget": budget, "hot_neurons": hot}
     prompt = tokens[: min(64, len(tokens))]
     measured = measure(Specification(str(find(name)), settings, prompt, count, WARM), place)
@@ -123,7 +124,7 @@ def _speed(
         return Row(label, note=measured.failed), {"budget_bytes": budget, "hot": hot, "failed": measured.failed}
     costs = [TokenStatistics(**cost) for cost in measured.costs]
     row = summarise(label, costs)
-    detail = {"budget_bytes": budget, "hot": hot, "measured_ms": row.total_ms}
+    detail: dict[str, Any] = {"budget_bytes": budget, "hot": hot, "measured_ms": row.total_ms}
     detail["resident_neurons"] = stats.mean(cost["resident"] for cost in measured.costs)
     detail["loaded_neurons"] = stats.mean(cost["loaded"] for cost in measured.costs)
     detail["active_neurons"] = stats.mean(cost["active"] for cost in measured.costs)
@@ -136,6 +137,10 @@ def _speed(
     return row, detail
 
 
-def predicted_cost(name: str, profile: DriveProfile, settings: dict, reuse) -> Prediction:
+def predicted_cost(
+    name: str, profile: DriveProfile, settings: dict[str, Any], reuse: Reuse | list[Reuse] | None
+) -> Prediction:
     """The cost model's answer for a prepared model under `engine.Settings` of these."""
-    return Outlook.of(PreparedModel.open(find(name)), profile, reuse).predict(Settings(**settings))
+    predicted = Outlook.of(PreparedModel.open(find(name)), profile, reuse).predict(Settings(**settings))
+    assert predicted is not None  # there is a profile, and not all neurons are read
+    return predicted

@@ -35,6 +35,7 @@ class Parser(argparse.ArgumentParser):
     """A parser that says what is wrong in one line."""
 
     def error(self, message: str) -> NoReturn:
+        """Print one line and end with status 2."""
         self.exit(2, one_line(f"{self.prog}: {message}. `{self.prog} --help` says more.") + "\n")
 
 

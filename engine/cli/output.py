@@ -107,6 +107,7 @@ class Progress:
         self._started, self._drawn = monotonic(), 0.0
 
     def __call__(self, share: float, note: str = "") -> None:
+        """Draw the share that is done, from 0 to 1, with a word on what is being done."""
         now = monotonic()
         if not self._wanted or now - self._started < 1 or (now - self._drawn < 0.1 and share < 1):
             return

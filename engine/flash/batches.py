@@ -148,6 +148,7 @@ class RegisteredMemory:
         self._lock, self._arrays = Lock(), list[Bytes]()
 
     def add(self, array: Bytes) -> None:
+        """Keep an array that may be written into."""
         with self._lock:
             self._arrays.append(array)
 
@@ -167,5 +168,6 @@ class RegisteredMemory:
             return any(a.ctypes.data <= start and stop <= a.ctypes.data + a.nbytes for a in self._arrays)
 
     def clear(self) -> None:
+        """Let go of all of them."""
         with self._lock:
             self._arrays.clear()

@@ -153,6 +153,7 @@ class DriveProfile:
         return int(gaps[worth][-1]) if worth[0] else 0
 
     def save(self, path: Path) -> None:
+        """Write it to a file. Raises OSError."""
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, json.dumps(asdict(self), indent=2) + "\n")
 

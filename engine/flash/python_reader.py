@@ -52,6 +52,8 @@ class _Descriptor:
 
 
 class PythonFile:
+    """An open file, read through the system's cache."""
+
     direct, alignment = False, 1
 
     def __init__(self, reader: "PythonReader", path: Path):
@@ -69,6 +71,8 @@ class PythonFile:
 
 
 class PythonTicket:
+    """A batch of reads under way."""
+
     def __init__(self, condition: Condition, path: Path, asked: int, reads: int):
         self.bytes, self.device_bytes, self.reads = asked, 0, 0
         self.seconds = self.max_latency_s = 0.0

@@ -56,6 +56,7 @@ class RemoteFile:
 
     @property
     def checksum(self) -> str | None:
+        """Its SHA-256, or what git calls it; None where neither is known."""
         return self.sha256 or self.git_sha1
 
     def is_in(self, folder: Path) -> bool:

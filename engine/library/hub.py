@@ -71,14 +71,17 @@ class Plan:
 
     @property
     def bytes(self) -> int:
+        """Of all files."""
         return sum(file.bytes for file in self.files)
 
     @property
     def weight_bytes(self) -> int:
+        """Of the files with weights."""
         return sum(file.bytes for file in self.files if file.name.endswith((".safetensors", ".bin")))
 
     @property
     def page(self) -> str:
+        """The address of its page."""
         return page_of(self.repo)
 
     def needed(self, folder: Path) -> int:

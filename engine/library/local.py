@@ -107,6 +107,7 @@ def _partial(folder: Path) -> Path:
 
 
 def note(folder: Path) -> Path:
+    """The file that says of which checkpoint a folder is being made."""
     return models_folder() / ADDING / f"{folder.name}.json"
 
 

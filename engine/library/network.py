@@ -134,9 +134,11 @@ class Transport(httpx2.BaseTransport):
         self._transports = _Transports(httpx2.HTTPTransport)
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        """As httpx calls it."""
         return self._transports.for_(request).handle_request(request)
 
     def close(self) -> None:
+        """Close every connection."""
         for transport in self._transports.made.values():
             transport.close()
 
@@ -148,9 +150,11 @@ class AsyncTransport(httpx2.AsyncBaseTransport):
         self._transports = _Transports(httpx2.AsyncHTTPTransport)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """As httpx calls it."""
         return await self._transports.for_(request).handle_async_request(request)
 
     async def aclose(self) -> None:
+        """Close every connection."""
         for transport in self._transports.made.values():
             await transport.aclose()
 
@@ -214,6 +218,7 @@ def split(url: str) -> SplitResult:
 
 
 def port_of(parts: SplitResult) -> int | None:
+    """The port of an address, or its scheme's; None for a scheme that has none."""
     return parts.port or DEFAULT_PORTS.get(parts.scheme)
 
 

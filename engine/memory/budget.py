@@ -30,6 +30,7 @@ class PoolDemand:
     weight: float  # share of the layer that is active: busier layers get more of the pool
 
     def bytes(self, rows: int) -> int:
+        """Bytes of a pool of so many rows, its bookkeeping included."""
         return rows * (self.row_bytes + ROW_BOOKKEEPING) + self.neurons * BUNDLE_BOOKKEEPING
 
 
@@ -45,6 +46,7 @@ class MemoryBudget:
 
     @property
     def total(self) -> int:
+        """Bytes of all items."""
         return sum(self.items.values())
 
     def halved(self) -> "MemoryBudget":

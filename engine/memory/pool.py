@@ -69,14 +69,17 @@ class BundlePool:
 
     @property
     def bundles(self) -> int:
+        """Bundles of the layer, in memory or not."""
         return len(self.absent) - 1
 
     @property
     def matrix(self) -> mx.array:
+        """The slots, as MLX sees them."""
         return self.slab.matrix
 
     @property
     def view(self) -> NDArray[np.uint8]:
+        """The slots' bytes, uint8 [slots, row_bytes]."""
         return self.slab.view
 
     @property

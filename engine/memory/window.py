@@ -15,8 +15,10 @@ class Window:
         self.token = 0
 
     def advance(self, tokens: int = 1) -> None:
+        """So many tokens more are about to be computed."""
         self.token += tokens
 
     @property
     def oldest(self) -> int:
+        """The first token that is still in the window."""
         return self.token - max(self.size, 1) + 1

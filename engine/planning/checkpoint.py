@@ -35,6 +35,7 @@ class ExpertShape:
 
     @property
     def widths(self) -> int:
+        """Numbers that an expert computes for a token, all its matrices together."""
         return sum(tensor.shape[0] for name, tensor in self.layout.tensors.items() if name.endswith(".weight"))
 
 

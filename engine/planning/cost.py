@@ -42,10 +42,12 @@ class Prediction:
 
     @property
     def total_ms(self) -> float:
+        """Milliseconds of a token."""
         return self.io_ms + self.memory_ms + self.compute_ms
 
     @property
     def tokens_per_second(self) -> float:
+        """Tokens a second."""
         return 1000 / self.total_ms
 
 

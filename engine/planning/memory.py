@@ -122,6 +122,7 @@ def _share_without_budget(sizes: Sizes, settings: Settings, fixed: dict[str, int
 
 
 def compute_dtype(prepared: PreparedModel, settings: Settings) -> mx.Dtype:
+    """The dtype that is computed in: as is asked for, else float32 for a small model, else as it is stored."""
     small = prepared.bytes < FLOAT32_BELOW
     if settings.compute_dtype == "float32" or (small and settings.compute_dtype is None):
         return mx.float32

@@ -46,6 +46,7 @@ class Predictor:
 
     @property
     def rank(self) -> int:
+        """Rows of the first matrix."""
         return self.down.shape[0]
 
     def active(self, x: mx.array, shift: float = 0.0) -> np.ndarray:

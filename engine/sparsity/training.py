@@ -49,6 +49,7 @@ class LayerActivity:
         return self.inputs[which], flags
 
     def batches(self, which: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Inputs and active neurons of some tokens, batch after batch."""
         for start in range(0, len(which), BATCH):
             yield self.rows(which[start : start + BATCH])
 

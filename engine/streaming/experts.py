@@ -178,6 +178,7 @@ class StreamedExperts(Module):
         self._slots: mx.array | None = None  # by expert, once all are in memory for good
 
     def __call__(self, x: mx.array, indices: mx.array) -> mx.array:
+        """The experts' output for x [..., width] and ids `indices` [..., top_k]: [..., top_k, width]."""
         if self.asked:
             raise _AskedError(indices)
         bundles = self.bundles

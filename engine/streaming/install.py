@@ -235,6 +235,7 @@ class Probe(Module):
         self._width, self.chosen = last.shape[0], 0
 
     def __call__(self, x: mx.array, indices: mx.array) -> mx.array:
+        """Zeros of the shape that the experts' output has; notes how many are chosen."""
         self.chosen = indices.shape[-1]
         return mx.zeros((*indices.shape, self._width), x.dtype)
 

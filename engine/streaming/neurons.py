@@ -107,6 +107,7 @@ class AllNeurons(Resident):
         self.bundles, self.product, self.down_bias = bundles, product, down_bias
 
     def __call__(self, x: mx.array) -> mx.array:
+        """The FFN's output for x [1, tokens, width]."""
         self.bundles.passes.current.check()
         return self.over(x, self.bundles.stream())
 
@@ -145,6 +146,7 @@ class StreamedNeurons(AllNeurons):
         self.selector, self._early_reads = selector, early_reads
 
     def __call__(self, x: mx.array) -> mx.array:
+        """The FFN's output for x [1, tokens, width]."""
         if self.bundles.passes.current.is_prompt:
             if not self.bundles.pool.keep_hot:
                 self.bundles.clear()

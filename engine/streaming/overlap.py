@@ -29,10 +29,12 @@ class Overlap:
 
     @property
     def ahead(self) -> bool:
+        """True where reads are begun before what they are for is reached."""
         return self.way is not Way.NONE
 
     @property
     def beside(self) -> bool:
+        """True where computing goes on beside reads."""
         return self.way is Way.BOTH
 
     def begin(self) -> None:

@@ -50,6 +50,7 @@ class Pass:
 
     @property
     def is_prompt(self) -> bool:
+        """True for a prompt, False for a token that is decoded."""
         return self.prompt_tokens > 0
 
     @property

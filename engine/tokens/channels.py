@@ -72,10 +72,12 @@ class Markers:
 
     @property
     def has_thinking(self) -> bool:
+        """True where the model writes reasoning between marks."""
         return self.think_start is not None
 
     @property
     def has_tool_calling(self) -> bool:
+        """True where the model writes tool calls between marks."""
         return self.tool_call_start is not None
 
 

@@ -56,6 +56,7 @@ class Generation(jinja2.ext.Extension):
     tags = {"generation"}  # noqa: RUF012 (as Jinja declares it)
 
     def parse(self, parser: jinja2.parser.Parser) -> jinja2.nodes.Node:
+        """As Jinja calls it."""
         line = next(parser.stream).lineno
         body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
         return jinja2.nodes.Scope(body, lineno=line)
@@ -173,6 +174,7 @@ def _limit(kind: int, value: int) -> None:
 
 # ----------------------------------------------------------------------------------------------------- program
 def main() -> None:
+    """The helper process: renders what it reads from standard input, until that ends."""
     requests, replies = sys.stdin.buffer, sys.stdout.buffer
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair
     signal.signal(signal.SIGPROF, _out_of_time)

@@ -71,10 +71,12 @@ class Tokenizer:
     # ------------------------------------------------------------------------------------------ what it is
     @property
     def has_chat_template(self) -> bool:
+        """True where the model comes with a chat template."""
         return self.template is not None
 
     @property
     def eos_token_id(self) -> int | None:
+        """The token that ends an answer; None where there is none."""
         found: int | None = self.wrapper.eos_token_id
         return found
 

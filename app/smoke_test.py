@@ -7,6 +7,7 @@ from PySide6.QtCore import QObject, QTimer
 from PySide6.QtWidgets import QApplication
 
 from app.window import MainWindow
+from engine.statistics import Summary
 
 PROMPT = "Hi, how are you today?"
 PATIENCE_MS = 240_000
@@ -31,7 +32,7 @@ class SmokeTest(QObject):
     def _ask(self) -> None:
         self._window.chat.send(PROMPT)
 
-    def _judge(self, summary) -> None:
+    def _judge(self, summary: Summary) -> None:
         import mlx.core as mx
 
         from engine.system.native_library import load_library

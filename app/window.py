@@ -94,6 +94,7 @@ class MainWindow(DropWindow):
         self.model_commands.loaded.connect(self.chat.welcome.describe)
         self.chat.put_above_composer(self.model_commands.starter_line)
         self.notifier = Notifier(self, self.settings)
+        self.notifier.clicked.connect(self.bring_up)
         self.diagnostics = Diagnostics(host, self.settings, self)
         self.settings_window: SettingsWindow | None = None
         self._make_menus()

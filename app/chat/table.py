@@ -2,6 +2,7 @@
 
 import math
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -133,13 +134,13 @@ class Table(QWidget):
             rows += parsed(self._head + "".join(map(_framed, some)), self._font)[1:]
         return rows
 
-    def _wanted(self, rows: list[Row]) -> tuple[list[float], list[float]]:
+    def _wanted(self, rows: Sequence[Row]) -> tuple[list[float], list[float]]:
         """What each column likes and needs, with these rows."""
         natural = [max(self._natural[c], *(row[c].natural for row in rows), 0) for c in range(len(self._natural))]
         least = [max(self._least[c], *(row[c].least for row in rows), 0) for c in range(len(self._least))]
         return natural, least
 
-    def _fitted(self, more: list[Row] = ()) -> list[int]:
+    def _fitted(self, more: Sequence[Row] = ()) -> list[int]:
         return fitted(*self._wanted(more), max(1, self.width() - 1))
 
     def _place(self, rows: list[Row], over: bool = False) -> None:

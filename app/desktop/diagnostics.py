@@ -43,7 +43,7 @@ class RecentLog(logging.Handler):
     """The latest warnings and errors of ours. Of an error that is not ours only its kind and place are kept: its words
     may quote what was being worked on."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.lines: deque[str] = deque(maxlen=LINES)
 
@@ -69,7 +69,7 @@ class Diagnostics(QObject):
         logging.getLogger().addHandler(self.log)
 
     def export(self) -> None:
-        """What the Help menu does."""
+        """Ask where, and write it."""
         name = f"flashbulb-diagnostics-{time.strftime('%Y-%m-%d')}.json"
         choose_file_to_save(self._window, self.tr("Export Diagnostics"), name, ["JSON (*.json)"], self._on_where)
 
@@ -84,7 +84,7 @@ class Diagnostics(QObject):
             self._worker = Worker("diagnostics", self)
         self._worker.submit(partial(write, Path(path), self._of_the_window()), self._on_written, self._on_failed)
 
-    def _of_the_window(self) -> dict:
+    def _of_the_window(self) -> dict[str, object]:
         model = self._host.model
         values = {key: self._settings[key] for key in BY_KEY if key not in PRIVATE}
         screens = [
@@ -119,7 +119,7 @@ class Diagnostics(QObject):
         )
 
 
-def write(path: Path, of_the_window: dict) -> Path:
+def write(path: Path, of_the_window: dict[str, object]) -> Path:
     """Write all of it to a file. Not for the GUI's thread. Raises OSError."""
     content = {"format": "flashbulb-diagnostics", "version": FORMAT_VERSION, **_of_the_machine(), **of_the_window}
     write_whole(path, _without_names(json.dumps(content, indent=2, ensure_ascii=False, default=str)) + "\n")

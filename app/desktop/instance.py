@@ -65,7 +65,7 @@ class Instance(QObject):
                 self.trouble = tr(
                     "Flashbulb is running already, but does not answer (process {0}, with the files of {1}). End it, "
                     "then start Flashbulb again."
-                ).format(self._lock.getLockInfo()[0], self._folder)  # type: ignore[index]
+                ).format(self._lock.getLockInfo()[0], self._folder)
                 return False
         make_private(self._folder / "lock")
         return True

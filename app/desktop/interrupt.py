@@ -40,5 +40,5 @@ class Interrupt(QObject):
         self.raised.emit()
 
 
-def _ignore(_number, _frame) -> None:
+def _ignore(_number: int, _frame: object) -> None:
     """The byte in the socket is what counts."""

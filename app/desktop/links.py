@@ -1,4 +1,4 @@
-"""What the Help menu shows outside of the window: the page of releases, the licences of what is shipped.
+"""Pages that the Help menu shows outside of the window: that of releases, the licences of what is shipped.
 
 Nothing here is asked for before the user asks for it.
 """
@@ -22,5 +22,6 @@ def show_licences() -> None:
 
 
 def releases_page() -> str:
-    entries = (entry.split(", ", 1) for entry in metadata("flashbulb").get_all("Project-URL"))
-    return dict(entries)["Releases"]
+    """The address of the page of releases."""
+    entries: list[str] = metadata("flashbulb").get_all("Project-URL") or []
+    return dict(entry.split(", ", 1) for entry in entries)["Releases"]

@@ -1,8 +1,8 @@
-"""What is said when something long has ended and nobody looks: the system's own notification, and the Dock's hop."""
+"""Word that something long has ended, where nobody looks: the system's own notification, and the Dock's hop."""
 
 import time
 
-from PySide6.QtCore import QObject, Qt
+from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication, QSystemTrayIcon, QWidget
 
@@ -22,12 +22,16 @@ class Notifier(QObject):
     A notification needs an icon in the menu bar (on Linux in the tray), which goes when the application is looked at.
     """
 
+    clicked = Signal()  # the window is wanted
+
     def __init__(self, window: QWidget, settings: Preferences):
         super().__init__(window)
         self._window, self._settings = window, settings
         self._began = 0.0
         self._icon: QSystemTrayIcon | None = None
-        QGuiApplication.instance().applicationStateChanged.connect(self._on_application_state)
+        application = QGuiApplication.instance()
+        assert isinstance(application, QGuiApplication)
+        application.applicationStateChanged.connect(self._on_application_state)
 
     def on_state(self, state: State) -> None:
         """An answer begins."""
@@ -72,7 +76,7 @@ class Notifier(QObject):
 
     def _on_clicked(self) -> None:
         self.close()
-        self._window.bring_up()
+        self.clicked.emit()
 
     def _on_application_state(self, state: Qt.ApplicationState) -> None:
         if state == Qt.ApplicationState.ApplicationActive:

@@ -102,7 +102,7 @@ class Model(Protocol):
     @property
     def reasoning_controls(self) -> frozenset[str]: ...  # options that the chat template knows
     def generate(
-        self, prompt: Sequence[Mapping[str, str]], options: GenerationOptions, cancelled: threading.Event, /
+        self, prompt: Sequence[dict[str, Any]], options: GenerationOptions, cancelled: threading.Event, /
     ) -> Generation: ...
     def close(self) -> None: ...
 

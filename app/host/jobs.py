@@ -3,13 +3,14 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from app.host.engine_protocol import REASONING, Piece
 from engine.settings import GenerationOptions, Settings
 
-Messages = Sequence[Mapping[str, str]]
+Messages = Sequence[dict[str, Any]]
 LOOK_S = 0.05  # between two looks at whether a wait is cancelled
 
 

@@ -30,9 +30,9 @@ class Setting:
     """
 
     key: str
-    kind: type
+    kind: type[Any]
     default: object
-    about: str
+    about: Any  # a str, which PySide does not say of QT_TR_NOOP
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[str, ...] = ()
@@ -40,13 +40,13 @@ class Setting:
     reload: bool = False
 
     def accepts(self, value: Any) -> bool:
-        """Whether it can be a value of this setting."""
+        """True for what can be a value of this setting."""
         if value is None:
             return self.optional
         kinds = (int, float) if self.kind is float else (self.kind,)
         if not isinstance(value, kinds) or (isinstance(value, bool) and self.kind is not bool):
             return False
-        if self.kind is list:
+        if isinstance(value, list):
             return all(isinstance(item, str) for item in value)
         if self.choices and value not in self.choices:
             return False

@@ -103,5 +103,5 @@ def _derived(palette: QPalette) -> Colours:
 
 def mix(first: QColor, second: QColor, share: float) -> QColor:
     """`first` with `share` of it replaced by `second`."""
-    parts = zip(first.getRgb()[:3], second.getRgb()[:3], strict=True)
+    parts = [(first.red(), second.red()), (first.green(), second.green()), (first.blue(), second.blue())]
     return QColor(*(round(a + (b - a) * share) for a, b in parts))

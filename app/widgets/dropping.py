@@ -30,7 +30,8 @@ class DropVeil(QWidget):
 
     def cover(self) -> None:
         """Show it over all of its parent."""
-        self.setGeometry(self.parentWidget().rect())
+        if parent := self.parentWidget():
+            self.setGeometry(parent.rect())
         self.raise_()
         self.show()
 

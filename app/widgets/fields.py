@@ -28,6 +28,6 @@ class SearchField(TakesText, QLineEdit):
         self.setPlaceholderText(placeholder)
         self.setAccessibleName(name or placeholder)
         self.setClearButtonEnabled(True)
-        button = self.findChild(QToolButton)  # which has no name of its own
-        button.setAccessibleName(tr("Clear"))
-        button.setToolTip(tr("Clear"))
+        for button in self.findChildren(QToolButton):  # which has no name of its own
+            button.setAccessibleName(tr("Clear"))
+            button.setToolTip(tr("Clear"))

@@ -1,5 +1,7 @@
 """Where the keyboard is: a ring in what has no sign of its own for it, unless a mouse brought the focus there."""
 
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import QEvent, QObject, QPoint, QRect, QRectF, Qt
 from PySide6.QtGui import QFocusEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QAbstractScrollArea, QWidget
@@ -55,7 +57,13 @@ def _with_room(widget: QWidget) -> QWidget:
     return around
 
 
-class Ringed:
+if TYPE_CHECKING:
+    Base = QWidget
+else:
+    Base = object
+
+
+class Ringed(Base):
     """To stand before a widget's class among its bases. ring_air: pixels between it and the ring around it; 0: the ring
     is just inside of it."""
 

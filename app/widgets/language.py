@@ -40,6 +40,7 @@ def use(choice: str) -> str:
     """
     language = best_of(system_languages()) if choice == SYSTEM else choice
     application = QCoreApplication.instance()
+    assert application is not None
     while _installed:
         application.removeTranslator(_installed.pop())
     qt = Path(QLibraryInfo.path(QLibraryInfo.LibraryPath.TranslationsPath))

@@ -31,10 +31,10 @@ class ShortcutsDialog(QDialog):
         across = QHBoxLayout()
         across.setSpacing(44)
         for grid in grids:
-            column = QVBoxLayout()
-            column.addLayout(grid)
-            column.addStretch()
-            across.addLayout(column)
+            below = QVBoxLayout()
+            below.addLayout(grid)
+            below.addStretch()
+            across.addLayout(below)
         close = QPushButton(tr("Close"))
         close.clicked.connect(self.close)
         layout = QVBoxLayout(self)
@@ -48,7 +48,7 @@ def _rows(menu: QMenu) -> Iterator[tuple[str, str]]:
     """A menu's entries that have keys; a menu below it is one row, from its first to its last."""
     for action in menu.actions():
         below = action.menu()
-        keyed = [_keys(entry) for entry in below.actions() if _keys(entry)] if below else []
+        keyed = [_keys(entry) for entry in below.actions() if _keys(entry)] if isinstance(below, QMenu) else []
         if keyed:
             yield _plain(action.text()), f"{keyed[0]} … {keyed[-1]}"
         elif _keys(action):
@@ -68,7 +68,7 @@ def _others() -> Rows:
 
 
 def _columns(lengths: list[int]) -> list[int]:
-    """Which column each group goes to: the next one begins where half of all rows is reached."""
+    """The column that each group goes to: the next one begins where half of all rows is reached."""
     sizes = [length + 2 for length in lengths]  # with the title, and air below
     return [int(sum(sizes[:i]) + sizes[i] / 2 > sum(sizes) / COLUMNS) for i in range(len(sizes))]
 

@@ -1,25 +1,24 @@
 """The panes beside the conversation: where the window is too narrow they give way, and come back with the room."""
 
-from dataclasses import dataclass
-
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QWidget
 
 COMFORT = 400  # pixels that the conversation keeps while there is a pane to give way
 
 
-@dataclass(eq=False)
-class SidePane:
+class SidePane(QObject):
     """A pane of fixed width and the line beside it, shown while its action is checked.
 
     folded: unchecked for want of room, not because anybody wanted it.
     """
 
-    action: QAction
-    pane: QWidget
-    line: QWidget
-    folded: bool = False
+    toggled = Signal(object, bool)  # this pane, and whether it is shown now
+
+    def __init__(self, action: QAction, pane: QWidget, line: QWidget):
+        super().__init__(action)
+        self.action, self.pane, self.line, self.folded = action, pane, line, False
+        action.toggled.connect(self._on_toggled)
 
     @property
     def wanted(self) -> bool:
@@ -28,6 +27,9 @@ class SidePane:
     @property
     def width(self) -> int:
         return self.pane.minimumWidth() + self.line.sizeHint().width()
+
+    def _on_toggled(self, shown: bool) -> None:
+        self.toggled.emit(self, shown)
 
 
 class SidePanes(QObject):
@@ -40,7 +42,7 @@ class SidePanes(QObject):
         self._width = 0
         self._folding = False
         for side in panes:
-            side.action.toggled.connect(self._on_toggled)
+            side.toggled.connect(self._on_toggled)
 
     def fit(self, width: int) -> None:
         """The window is so many pixels wide."""
@@ -57,14 +59,13 @@ class SidePanes(QObject):
         self._folding = False
 
     def wants(self, action: QAction) -> bool:
-        """Whether a person wants a pane, whether or not there is room."""
+        """True where a person wants a pane, whether or not there is room."""
         return self._of(action).wanted
 
     def _of(self, action: QAction) -> SidePane:
         return next(side for side in self._panes if side.action is action)
 
-    def _on_toggled(self, shown: bool) -> None:
-        side = self._of(self.sender())
+    def _on_toggled(self, side: SidePane, shown: bool) -> None:
         side.pane.setVisible(shown)
         side.line.setVisible(shown)
         if self._folding:

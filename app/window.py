@@ -33,7 +33,7 @@ from app.settings.window import SettingsWindow
 from app.widgets import language
 from app.widgets.actions import Entry, Table, actions_of, fill, keys_for
 from app.widgets.colours import forget
-from app.widgets.dialogs import show_about, show_shortcuts
+from app.widgets.dialogs import show_about, show_news, show_shortcuts
 from app.widgets.dropping import DropWindow
 from app.widgets.editing import EditMenu, edit_table
 from app.widgets.memory_words import weights_in_words
@@ -317,6 +317,7 @@ class MainWindow(DropWindow):
         return (
             Entry("guide", self.tr("&What This Computer Can Run"), self._show_guide),
             Entry("shortcuts", self.tr("&Keyboard Shortcuts"), self._show_shortcuts, ("Ctrl+/",)),
+            Entry("news", self.tr("What's &New"), self._show_news),
             Entry("export_diagnostics", self.tr("Export &Diagnostics…"), self.diagnostics.export),
             Entry("licences", self.tr("Third-Party &Licences"), show_licences),
             Entry("updates", self.tr("Check for &Updates…"), show_releases, (), None, roles.ApplicationSpecificRole),
@@ -442,6 +443,9 @@ class MainWindow(DropWindow):
 
     def _toggle_full_screen(self) -> None:
         self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
+
+    def _show_news(self) -> None:
+        show_news(self)
 
     def _show_shortcuts(self) -> None:
         show_shortcuts(self, [cast(QMenu, action.menu()) for action in self.menuBar().actions()])

@@ -5,12 +5,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QFont, QIcon
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QFont, QIcon, QTextDocument
 from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
     QFileDialog,
+    QFrame,
     QGridLayout,
     QLabel,
     QLayout,
@@ -18,6 +19,7 @@ from PySide6.QtWidgets import (
     QMessageBox,
     QPushButton,
     QSpacerItem,
+    QTextBrowser,
     QVBoxLayout,
     QWidget,
 )
@@ -28,6 +30,8 @@ from app.widgets.language import tr
 from app.widgets.shortcuts import ShortcutsDialog
 
 ICON_SIZE, ABOUT_WIDTH, BOX_WIDTH = 96, 320, 400
+NEWS_SIZE = QSize(520, 420)
+CHANGELOG = Path(__file__).parents[2] / "resources" / "CHANGELOG.md"
 Chosen = Callable[[str], object]  # called with a path
 Shown = TypeVar("Shown", bound=QDialog)
 
@@ -61,6 +65,24 @@ def show_about(parent: QWidget) -> QDialog:
 def show_shortcuts(parent: QWidget, menus: list[QMenu]) -> QDialog:
     """A list of what the keyboard can do."""
     return _show(ShortcutsDialog(menus, parent))
+
+
+def show_news(parent: QWidget) -> QDialog:
+    """What each version brought, the newest first."""
+    dialog = QDialog(parent)
+    dialog.setWindowTitle(tr("What's New"))
+    page = QTextBrowser(openLinks=False)
+    page.setAccessibleName(tr("What's New"))
+    page.setFrameShape(QFrame.Shape.NoFrame)
+    page.document().setMarkdown(CHANGELOG.read_text(encoding="utf-8"), QTextDocument.MarkdownFeature.MarkdownNoHTML)
+    close = QPushButton(tr("Close"))
+    close.clicked.connect(dialog.close)
+    layout = QVBoxLayout(dialog)
+    layout.setContentsMargins(24, 18, 24, 16)
+    layout.addWidget(page)
+    layout.addWidget(close, 0, Qt.AlignmentFlag.AlignRight)
+    dialog.resize(NEWS_SIZE)
+    return _show(dialog)
 
 
 def choose_file_to_save(

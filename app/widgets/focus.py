@@ -1,6 +1,6 @@
 """Where the keyboard is: a ring in what has no sign of its own for it, unless a mouse brought the focus there."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QEvent, QObject, QPoint, QRect, QRectF, Qt
 from PySide6.QtGui import QFocusEvent, QPainter, QPaintEvent, QPen
@@ -25,18 +25,20 @@ class Ring(QWidget):
     """Lies over a widget that others paint on, or around it where it needs air, and goes along with it."""
 
     def __init__(self, widget: QWidget, air: int = 0):
-        super().__init__(_with_room(widget) if air else widget)
+        self._under = _with_room(widget) if air else widget
+        super().__init__(self._under)
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self._widget, self._air = widget, air
         widget.installEventFilter(self)
         if air:
             widget.destroyed.connect(self.deleteLater)
-            while (widget := widget.parentWidget()) is not self.parentWidget():
-                widget.installEventFilter(self)
+            while (parent := widget.parentWidget()) is not None and parent is not self._under:
+                parent.installEventFilter(self)
+                widget = parent
 
     def fit(self) -> None:
         """Be where the widget is."""
-        place = self._widget.mapTo(self.parentWidget(), QPoint())
+        place = self._widget.mapTo(self._under, QPoint())
         air = self._air
         self.setGeometry(QRect(place, self._widget.size()).adjusted(-air, -air, air, air))
 
@@ -51,10 +53,11 @@ class Ring(QWidget):
 
 def _with_room(widget: QWidget) -> QWidget:
     """What scrolls with the widget, or else its window: so far a ring around it is not cut off."""
-    around = widget.parentWidget()
+    around: Any = widget.parentWidget()
     while not around.isWindow() and not isinstance(around.parentWidget().parentWidget(), QAbstractScrollArea):
         around = around.parentWidget()
-    return around
+    found: QWidget = around
+    return found
 
 
 if TYPE_CHECKING:

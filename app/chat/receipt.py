@@ -108,9 +108,16 @@ class Receipt:
         return self.prompt_tokens + self.tokens
 
     @property
+    def _of_experts(self) -> bool:
+        return "all_experts" in self.per_token
+
+    @property
     def _cramped(self) -> bool:
         """Whether the neuron pool was too small for the window, by so much that it shows."""
-        return self.left_early > MOST_LEFT_EARLY_SHARE * self.per_token.get("loaded_neurons", 0) * self.tokens
+        return (
+            not self._of_experts
+            and self.left_early > MOST_LEFT_EARLY_SHARE * self.per_token.get("loaded_neurons", 0) * self.tokens
+        )
 
     # ------------------------------------------------------------------ in words
     def line(self) -> str:
@@ -141,7 +148,7 @@ class Receipt:
                 rows.append((tr("First answer token"), units.seconds(self.time_to_first_answer_s)))
             rows.append((tr("Read for the prompt"), units.size(self.prefill_bytes_read)))
         rows += self._rows_of_a_token() if self.per_token else []
-        if self.selection:
+        if self.selection and not self._of_experts:
             window = tr("{0}, window of %n token(s)", None, self.window)
             rows.append((tr("Selection"), window.format(self._selection())))
         if self.footprint_bytes:
@@ -151,11 +158,16 @@ class Receipt:
     def _rows_of_a_token(self) -> list[tuple[str, str]]:
         cost = self.per_token
         read = (units.size(cost.get("bytes_read", 0)), units.count(cost.get("reads", 0)))
-        neurons = (units.count(cost.get(f"{name}_neurons", 0)) for name in ("active", "loaded", "resident"))
+        kind = "expert" if self._of_experts else "neuron"
+        counts = [units.count(cost.get(f"{name}_{kind}s", 0)) for name in ("active", "loaded", "resident")]
+        experts = tr("{0} active, {1} read, {2} of {3} in memory").format(
+            *counts, units.count(cost.get("all_experts", 0))
+        )
+        neurons = tr("{0} active, {1} read, {2} in the pool").format(*counts)
         return [
             (tr("Time per token"), self._shares()),
             (tr("Flash"), tr("{0} in {1} reads per token").format(*read)),
-            (tr("Neurons"), tr("{0} active, {1} read, {2} in the pool").format(*neurons)),
+            (tr("Experts"), experts) if self._of_experts else (tr("Neurons"), neurons),
             (tr("Hit rate"), units.percent(cost.get("hit_rate", 0))),
         ]
 
@@ -181,6 +193,8 @@ class Receipt:
 
     def _hint_about_flash(self, io: float) -> str:
         waiting = tr("Waiting for flash {0} of the time.").format(units.percent(io))
+        if self._of_experts:
+            return self._hint_about_experts(waiting)
         if self.selection == "dense":
             return f"{waiting} " + tr("All neurons are read for every token: predicted selection reads far less.")
         if self.longer_window and self.longer_needs:
@@ -199,6 +213,14 @@ class Receipt:
                 "A larger window keeps more neurons in memory; with {0} more, nothing would be read any more."
             ).format(units.size(missing))
         return f"{waiting} " + tr("Most neurons are in memory already: a faster drive would help, more memory little.")
+
+    def _hint_about_experts(self, waiting: str) -> str:
+        missing = self.flash_bytes - self.pool_bytes
+        if missing <= 0:
+            return f"{waiting} " + tr("Everything fits, but is not read yet: the next answers will be faster.")
+        return f"{waiting} " + tr(
+            "A larger memory budget keeps more experts in memory; with {0} more, nothing would be read any more."
+        ).format(units.size(missing))
 
     def _selection(self) -> str:
         names = {"predictor": tr("approximate"), "exact": tr("exact"), "dense": tr("all neurons")}

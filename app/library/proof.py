@@ -78,8 +78,8 @@ class ProofWindow(QDialog):
         self._running = True
         self.heading.setText(self.tr("The same answers?"))
         _say(self.words,
-            self.tr("The model answers a few prompts with all neurons. Then it reads the same texts with the neurons "
-                    "that are selected. The chat waits, and has its model back afterwards.")
+            self.tr("The model answers a few prompts with nothing left out. Then it reads the same texts as it is "
+                    "used, streamed from flash. The chat waits, and has its model back afterwards.")
         )  # fmt: skip
         self._host.proving.connect(self._on_proving)
         self._host.proved.connect(self._on_proved)
@@ -90,6 +90,8 @@ class ProofWindow(QDialog):
         if not self._running:
             return
         names = {
+            "whole": self.tr("Answering with everything in memory…"),
+            "streamed": self.tr("Reading with experts from flash…"),
             "dense": self.tr("Answering with all neurons…"),
             "exact": self.tr("Reading with exact selection…"),
             "predictor": self.tr("Reading with predicted selection…"),
@@ -107,9 +109,23 @@ class ProofWindow(QDialog):
         exact, predicted = proof.exact, proof.predicted
         heading = self.tr("Streaming gives the same answers") if exact.agrees else self.tr("The answers differ")
         count = units.whole(proof.tokens)
-        self._end(heading, self._verdict(exact, count) + " " + self._verdict_of_prediction(predicted, proof))
+        if predicted is None:
+            self._end(heading, self._verdict_of_experts(proof, count))
+        else:
+            self._end(heading, self._verdict(exact, count) + " " + self._verdict_of_prediction(predicted, proof))
         self._fill(proof)
         _say(self.answers, "\n".join(f"“{prompt}” – {answer}" for prompt, answer in proof.answers))
+
+    def _verdict_of_experts(self, proof: "Proof", count: str) -> str:
+        streamed = proof.exact
+        if not streamed.agrees:
+            return self.tr("Streamed, the model chooses the same token at {0} of {1} places. That should not be: "
+                           "download the model again.").format(units.percent(streamed.same), count)  # fmt: skip
+        if proof.all_resident:
+            return self.tr("Streamed, the model chooses the same token as with everything in memory at each of {0} "
+                           "places; scores differ by rounding only.").format(count)  # fmt: skip
+        return self.tr("With a small and with a large memory budget, the model chooses the same token at each of {0} "
+                       "places; scores differ by rounding only.").format(count)  # fmt: skip
 
     def _verdict(self, exact: "Comparison", count: str) -> str:
         if exact.agrees:
@@ -127,12 +143,15 @@ class ProofWindow(QDialog):
     def _fill(self, proof: "Proof") -> None:
         names = (self.tr("Same token"), self.tr("Largest difference"), self.tr("Perplexity"))
         costs = (self.tr("Read per token"), self.tr("Time per token"), self.tr("Memory"))
+        larger = self.tr("All in memory") if proof.all_resident else self.tr("Larger budget")
+        whole, exact = (self.tr("All neurons"), self.tr("Exact")) if proof.predicted else (larger, self.tr("Streamed"))
         rows = [
             ("", *names, *costs),
-            (self.tr("All neurons"), "", "", units.decimal(proof.perplexity, 3), *self._cost(proof.cost)),
-            (self.tr("Exact"), *_figures(proof.exact), *self._cost(proof.exact.cost)),
-            (self.tr("Predicted"), *_figures(proof.predicted), *self._cost(proof.predicted.cost)),
+            (whole, "", "", units.decimal(proof.perplexity, 3), *self._cost(proof.cost)),
+            (exact, *_figures(proof.exact), *self._cost(proof.exact.cost)),
         ]
+        if proof.predicted:
+            rows.append((self.tr("Predicted"), *_figures(proof.predicted), *self._cost(proof.predicted.cost)))
         for y, row in enumerate(rows):
             for x, text in enumerate(row):
                 label = quiet(text) if y == 0 or x == 0 else Label(text)

@@ -54,7 +54,7 @@ class ModelRow(QFrame):
         self.button.clicked.connect(self._on_button)
         self.prove = QPushButton(self.tr("Prove It"))
         self.prove.setAccessibleName(self.tr("Prove that {0} streams exactly").format(row.title))
-        self.prove.setToolTip(self.tr("Runs the model with all neurons and with those selected, and compares"))
+        self.prove.setToolTip(self.tr("Runs the model with nothing left out and streamed, and compares"))
         self.prove.setVisible(self._usable)
         self.prove.clicked.connect(self._on_prove)
         self.pause = IconButton("pause", self.tr("Pause {0}").format(row.title))

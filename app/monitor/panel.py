@@ -66,6 +66,8 @@ class MemorySection(Section):
         self.number.setText(units.size(used))
         self.words.setText(tr("used by Flashbulb"))
         self.bar.set_parts(list(parts.items()), used)
+        experts = history.latest is not None and history.latest.kind == "expert"
+        self.legend.rename(1, tr("Expert pool") if experts else tr("Neuron pool"))
         self.legend.set_values(*(units.size(value) for value in parts.values()))
         self.caption.setText(self._share(model, used - parts["app"]))
         self._show_alarm(model, pressure.memory_pressure())
@@ -180,7 +182,7 @@ class NeuronsSection(Section):
             self.add(widget)
 
     def refresh(self, history: RecentTokens) -> None:
-        tokens = history.tokens
+        tokens = [token for token in history.tokens if token.kind == "neuron"]
         columns = [[active / token.neurons for active in token.active] for token in tokens]
         self.map.set_columns(columns)
         if not tokens:
@@ -200,6 +202,61 @@ class NeuronsSection(Section):
         return f"{self.aside.text()}: {self.legend.text()}"
 
 
+class ExpertsSection(Section):
+    """What takes the neurons' place for a model of experts."""
+
+    FIGURES = (
+        (QT_TR_NOOP("Active"), QT_TR_NOOP("Experts of a layer that a token uses, of all that the layer has")),
+        (QT_TR_NOOP("In memory"), QT_TR_NOOP("Experts of a layer that are in memory")),
+        (QT_TR_NOOP("Read"), QT_TR_NOOP("Experts of a layer that are read from flash for a token")),
+        (QT_TR_NOOP("Hit rate"), QT_TR_NOOP("Of the experts that a token uses, those that were in memory already")),
+    )
+
+    def __init__(self) -> None:
+        super().__init__(
+            tr("Experts"),
+            tr("The share of each layer's active experts that had to be read from flash, layer by layer from top to "
+               "bottom, for the last 60 tokens: blank where all were in memory. Below, for a layer: experts that a "
+               "token uses, in memory, and read from flash. Hit rate: the share of active experts that was in memory "
+               "already. Means over these tokens."),
+        )  # fmt: skip
+        self.map = HeatMap()
+        self.scale = quiet()
+        self.scale.setWordWrap(True)
+        self.legend = Legend([(tr(str(name)), "", tr(str(tip))) for name, tip in self.FIGURES])
+        for widget in (self.map, self.scale, self.legend):
+            self.add(widget)
+
+    def refresh(self, history: RecentTokens) -> None:
+        tokens = [token for token in history.tokens if token.kind == "expert" and token.active]
+        self.setVisible(bool(tokens))
+        if not tokens:
+            self.map.set_columns([])
+            return
+        columns = [_read_shares(token) for token in tokens]
+        self.map.set_columns(columns)
+        layers, means = len(tokens[-1].active), history.means()
+        active, resident, loaded = (means[f"{name}_experts"] / layers for name in ("active", "resident", "loaded"))
+        self.aside.setText(tr("%n layer(s)", None, layers))
+        highest = max(max(column) for column in columns)
+        self.scale.setText(
+            tr("fullest colour: {0} of a layer's active experts were read").format(units.percent(highest))
+        )
+        self.legend.set_values(
+            tr("{0} of {1}").format(units.count(active), units.count(tokens[-1].neurons)),
+            units.count(resident),
+            units.decimal(loaded, 1),
+            units.percent(means["hit_rate"]),
+        )
+
+    def words_for_it(self) -> str:
+        return f"{self.aside.text()}: {self.legend.text()}"
+
+
+def _read_shares(token: TokenStatistics) -> list[float]:
+    return [loaded / max(1, active) for loaded, active in zip(token.loaded, token.active, strict=True)]
+
+
 class MonitorPanel(Ringed, QScrollArea):
     """The column at the right of the window. Costs nothing while it is hidden or nothing happens."""
 
@@ -207,8 +264,9 @@ class MonitorPanel(Ringed, QScrollArea):
         super().__init__(parent)
         self._host = host
         self.memory, self.flash = MemorySection(), FlashSection()
-        self.time, self.neurons = TimeSection(), NeuronsSection()
-        self.sections = (self.memory, self.flash, self.time, self.neurons)
+        self.time, self.neurons, self.experts = TimeSection(), NeuronsSection(), ExpertsSection()
+        self.sections = (self.memory, self.flash, self.time, self.neurons, self.experts)
+        self.experts.hide()
         self.sentence = Label()
         self.sentence.setWordWrap(True)
         column = QWidget()
@@ -244,6 +302,8 @@ class MonitorPanel(Ringed, QScrollArea):
             self.memory.clear()
         self.flash.refresh(history, now)
         self.time.refresh(history)
+        self.experts.refresh(history)
+        self.neurons.setVisible(history.latest is None or history.latest.kind == "neuron")
         self.neurons.refresh(history)
         self.sentence.setText(in_a_sentence(self._host.model, history))
         self._fit()
@@ -252,7 +312,8 @@ class MonitorPanel(Ringed, QScrollArea):
 
     def as_text(self) -> str:
         """Every value in words, a line a section."""
-        return "\n".join(f"{section.accessibleName()}: {section.words_for_it()}" for section in self.sections)
+        return "\n".join(f"{section.accessibleName()}: {section.words_for_it()}" for section in self.sections
+                         if not section.isHidden())  # fmt: skip
 
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
         menu = QMenu(self)
@@ -328,8 +389,21 @@ def _held_bytes(model: ModelInfo, latest: TokenStatistics | None) -> float:
     """Bytes of the neurons that the pool holds at present."""
     if latest is None or not latest.resident:
         return 0.0
-    share = sum(latest.resident) / (len(latest.resident) * latest.neurons)
+    share = sum(latest.resident) / max(1, len(latest.resident) * latest.neurons)
     return min(share * model.flash_bytes, model.planned.get("neuron_pool", 0))
+
+
+def _of_experts(token: TokenStatistics, means: dict[str, float]) -> str:
+    if not token.active:
+        return tr("Each word uses the whole model; all of it is in memory.")
+    active = units.count(means["active_experts"] / len(token.active))
+    if means["hit_rate"] > ALL_THERE:
+        return tr("Each word uses {0} of {1} experts a layer; all of those were already in memory.").format(
+            active, units.count(token.neurons)
+        )
+    return tr("Each word uses {0} of {1} experts a layer; {2} of those were already in memory.").format(
+        active, units.count(token.neurons), units.percent(means["hit_rate"])
+    )
 
 
 def in_a_sentence(model: ModelInfo | None, history: RecentTokens) -> str:
@@ -343,6 +417,8 @@ def in_a_sentence(model: ModelInfo | None, history: RecentTokens) -> str:
         return tr("Each word uses the whole model; {0} of it was already in memory.").format(
             units.percent(means["hit_rate"])
         )
+    if tokens[-1].kind == "expert":
+        return _of_experts(tokens[-1], means)
     active = means["active_neurons"] / (len(tokens[-1].active) * tokens[-1].neurons)
     if means["hit_rate"] > ALL_THERE:
         return tr("Each word uses {0} of the model's neurons; all of those were already in memory.").format(

@@ -56,6 +56,7 @@ class Legend(QWidget):
         grid.setHorizontalSpacing(6)
         grid.setVerticalSpacing(5)
         self._names = [name for name, _, _ in entries]
+        self._labels: list[Label] = []
         self._values = [Label("–", factor=SMALL) for _ in entries]
         for index, (name, colour, tip) in enumerate(entries):
             row, column = divmod(index, columns)
@@ -63,6 +64,7 @@ class Legend(QWidget):
             if colour:
                 grid.addWidget(_Swatch(colour), row, column)
             label = quiet(name)
+            self._labels.append(label)
             for widget in (label, self._values[index]):
                 set_tip(widget, tip)
             grid.addWidget(label, row, column + 1)
@@ -71,6 +73,11 @@ class Legend(QWidget):
             grid.setColumnStretch(4 * column + 2, 1)
         for column in range(columns - 1):
             grid.setColumnMinimumWidth(4 * column + 3, COLUMN_GAP)
+
+    def rename(self, index: int, name: str) -> None:
+        """Call an entry by another name."""
+        self._names[index] = name
+        self._labels[index].setText(name)
 
     def set_values(self, *texts: str) -> None:
         for label, text in zip(self._values, texts, strict=True):

@@ -9,10 +9,13 @@ from numpy.typing import NDArray
 
 from engine.errors import BudgetError, CancelledError
 from engine.inference.evaluate import Evaluation, evaluate
-from engine.inference.load import load
+from engine.inference.load import find, load
 from engine.inference.model import LoadedModel
+from engine.planning.checkpoint_outlook import CheckpointOutlook
 from engine.settings import GenerationOptions, Settings
 from engine.statistics import TokenStatistics, means
+from engine.store.mlx_folder import MlxFolder, is_mlx_folder
+from engine.system.machine import memory_available
 from engine.tokens.corpus import Sequence
 from engine.tokens.prompt import encode
 
@@ -20,6 +23,7 @@ PROMPTS = ("Hi! How are you today?", "What do you like to do on weekends?", "Tel
 ANSWER_TOKENS = 12
 ELLIPSIS = "…"
 ROUNDING = 1e-3  # of the logits' range: sums in another order differ by less
+FREE_SHARE = 0.8  # of the memory that is free, for everything resident
 SELECTIONS = ("exact", "predictor")
 
 
@@ -58,7 +62,8 @@ class Proof:
     perplexity: float
     cost: Cost
     exact: Comparison
-    predicted: Comparison
+    predicted: Comparison | None = None  # where bundles are experts, the router says exactly which
+    all_resident: bool = False  # where bundles are experts, whether all had room for the first run
 
 
 def prove(
@@ -73,6 +78,8 @@ def prove(
     told the share that is done, and which of the three runs. Raises CancelledError, and what `load` raises.
     """
     cancelled = cancelled or threading.Event()
+    if is_mlx_folder(find(model)):
+        return _prove_experts(model, settings, _Progress(progress, cancelled, ("whole", "streamed")), cancelled)
     reported = _Progress(progress, cancelled)
     dense = _loaded(model, settings, "dense")
     try:
@@ -91,18 +98,43 @@ def prove(
     return Proof(tuple(answers), len(logits), evaluation.perplexity, cost, compared["exact"], compared["predictor"])
 
 
+def _prove_experts(model: str, settings: Settings, reported: "_Progress", cancelled: threading.Event) -> Proof:
+    """A model of experts with everything resident, and streamed within the budget that it is used with, or the smallest
+    where that holds everything too. Where there is no room for everything, with as much as there is."""
+    outlook = CheckpointOutlook.of(MlxFolder.open(find(model)), None)
+    full, smallest = outlook.full_budget(settings), outlook.smallest_budget(settings)
+    most = max(smallest, min(full, int(FREE_SHARE * memory_available())))
+    budget = settings.memory_budget
+    whole = load(model, Settings(memory_budget=most))
+    try:
+        answers, sequences, cost = _answer(whole, reported, cancelled, "whole")
+        logits, evaluation = _evaluate(whole, sequences, reported, "whole", prefill=True)
+    finally:
+        whole.close()
+    streamed = load(model, Settings(memory_budget=budget if budget and smallest <= budget < most else smallest))
+    try:
+        found, evaluated = _evaluate(streamed, sequences, reported, "streamed")
+        compared = _compare(logits, found, evaluated, streamed.budget.total)
+    finally:
+        streamed.close()
+    return Proof(tuple(answers), len(logits), evaluation.perplexity, cost, compared, all_resident=most == full)
+
+
 class _Progress:
-    """Three runs of equal length, as far as can be known. Raises CancelledError when that is wished."""
+    """Runs of equal length, as far as can be known. Raises CancelledError when that is wished."""
 
-    RUNS = ("dense", *SELECTIONS)
-
-    def __init__(self, told: Callable[[float, str], None], cancelled: threading.Event):
-        self._told, self._cancelled = told, cancelled
+    def __init__(
+        self,
+        told: Callable[[float, str], None],
+        cancelled: threading.Event,
+        runs: tuple[str, ...] = ("dense", *SELECTIONS),
+    ):
+        self._told, self._cancelled, self._runs = told, cancelled, runs
 
     def __call__(self, run: str, share: float) -> None:
         if self._cancelled.is_set():
             raise CancelledError("Stopped.")
-        self._told((self.RUNS.index(run) + min(1.0, share)) / len(self.RUNS), run)
+        self._told((self._runs.index(run) + min(1.0, share)) / len(self._runs), run)
 
 
 def _loaded(model: str, settings: Settings, selection: str) -> LoadedModel:
@@ -120,7 +152,7 @@ def _loaded(model: str, settings: Settings, selection: str) -> LoadedModel:
 
 
 def _answer(
-    model: LoadedModel, progress: _Progress, cancelled: threading.Event
+    model: LoadedModel, progress: _Progress, cancelled: threading.Event, run: str = "dense"
 ) -> tuple[list[tuple[str, str]], list[Sequence], Cost]:
     """Prompts with their answers, the tokens of both together, and what a token of an answer cost."""
     options = GenerationOptions(max_tokens=ANSWER_TOKENS, temperature=0.0)
@@ -133,8 +165,8 @@ def _answer(
         for j, piece in enumerate(generation):
             if not piece.prefill:
                 costs.append(piece.statistics)
-            progress("dense", (i + (j + 1) / ANSWER_TOKENS) / (len(PROMPTS) + 1))
-        progress("dense", (i + 1) / (len(PROMPTS) + 1))
+            progress(run, (i + (j + 1) / ANSWER_TOKENS) / (len(PROMPTS) + 1))
+        progress(run, (i + 1) / (len(PROMPTS) + 1))
         cut_off = generation.summary.finish_reason in ("length", "context")
         answers.append((prompt, generation.summary.text.strip() + (ELLIPSIS if cut_off else "")))
         tokens = [*encode(model, messages, options), *generation.summary.tokens]

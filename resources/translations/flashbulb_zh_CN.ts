@@ -709,7 +709,7 @@
     </message>
     <message>
         <source>about {0} tokens a second</source>
-        <translation type="unfinished">约 {0} 词元/秒</translation>
+        <translation>约每秒 {0} 个词元</translation>
     </message>
     <message>
         <source>The window cannot be opened. {0}</source>
@@ -778,6 +778,70 @@
     <message>
         <source>What&apos;s New</source>
         <translation>新功能</translation>
+    </message>
+    <message>
+        <source>{0} active, {1} read, {2} of {3} in memory</source>
+        <translation>{0} 个激活，{1} 个读取，内存中 {2} 个（共 {3} 个）</translation>
+    </message>
+    <message>
+        <source>Experts</source>
+        <translation>专家</translation>
+    </message>
+    <message>
+        <source>A larger memory budget keeps more experts in memory; with {0} more, nothing would be read any more.</source>
+        <translation>更大的内存预算能让更多专家留在内存中；再多 {0}，就不再需要读取。</translation>
+    </message>
+    <message>
+        <source>Expert pool</source>
+        <translation>专家池</translation>
+    </message>
+    <message>
+        <source>Experts of a layer that a token uses, of all that the layer has</source>
+        <translation>每层中一个词元使用的专家数，以及该层的专家总数</translation>
+    </message>
+    <message>
+        <source>In memory</source>
+        <translation>内存中</translation>
+    </message>
+    <message>
+        <source>Experts of a layer that are in memory</source>
+        <translation>每层中位于内存的专家数</translation>
+    </message>
+    <message>
+        <source>Read</source>
+        <translation>读取</translation>
+    </message>
+    <message>
+        <source>Experts of a layer that are read from flash for a token</source>
+        <translation>每层中为一个词元从闪存读取的专家数</translation>
+    </message>
+    <message>
+        <source>Of the experts that a token uses, those that were in memory already</source>
+        <translation>一个词元使用的专家中，已在内存里的比例</translation>
+    </message>
+    <message>
+        <source>The share of each layer&apos;s active experts that had to be read from flash, layer by layer from top to bottom, for the last 60 tokens: blank where all were in memory. Below, for a layer: experts that a token uses, in memory, and read from flash. Hit rate: the share of active experts that was in memory already. Means over these tokens.</source>
+        <translation>最近 60 个词元中，每层的激活专家有多少需要从闪存读取，自上而下逐层显示：空白表示全部在内存中。下方为每层的数值：一个词元使用的、在内存中的、从闪存读取的专家数。命中率：激活专家中已在内存里的比例。均为这些词元的平均值。</translation>
+    </message>
+    <message>
+        <source>fullest colour: {0} of a layer&apos;s active experts were read</source>
+        <translation>最深的颜色：一层的激活专家中有 {0} 需要读取</translation>
+    </message>
+    <message>
+        <source>{0} of {1}</source>
+        <translation>{0} / {1}</translation>
+    </message>
+    <message>
+        <source>Each word uses the whole model; all of it is in memory.</source>
+        <translation>每个词都用到整个模型；它全部在内存中。</translation>
+    </message>
+    <message>
+        <source>Each word uses {0} of {1} experts a layer; all of those were already in memory.</source>
+        <translation>每个词在每层的 {1} 个专家中使用 {0} 个；它们都已在内存中。</translation>
+    </message>
+    <message>
+        <source>Each word uses {0} of {1} experts a layer; {2} of those were already in memory.</source>
+        <translation>每个词在每层的 {1} 个专家中使用 {0} 个；其中 {2} 已在内存中。</translation>
     </message>
 </context>
 <context>
@@ -1301,7 +1365,7 @@
     </message>
     <message>
         <source>{0} free in {1}. Drop the folder of a model or a GGUF file here to chat with it.</source>
-        <translation type="unfinished"></translation>
+        <translation>{1} 中有 {0} 可用空间。把模型的文件夹或 GGUF 文件拖到这里，即可与它对话。</translation>
     </message>
     <message>
         <source>What is prepared of it so far is removed. The checkpoint stays as it is.</source>
@@ -1317,7 +1381,7 @@
     </message>
     <message>
         <source>For research: neurons from flash</source>
-        <translation type="unfinished"></translation>
+        <translation>供研究：从闪存读取神经元</translation>
     </message>
     <message>
         <source>Prepare</source>
@@ -1896,10 +1960,6 @@
         <translation>验证 {0} 的流式运行与完整运行一致</translation>
     </message>
     <message>
-        <source>Runs the model with all neurons and with those selected, and compares</source>
-        <translation>分别用全部神经元和所选神经元运行模型，并加以比较</translation>
-    </message>
-    <message>
         <source>Pause {0}</source>
         <translation>暂停 {0}</translation>
     </message>
@@ -2009,7 +2069,7 @@
     </message>
     <message>
         <source>Found on this computer: {0}</source>
-        <translation type="unfinished"></translation>
+        <translation>在这台电脑上找到：{0}</translation>
     </message>
     <message>
         <source>Chat model</source>
@@ -2057,7 +2117,7 @@
     </message>
     <message>
         <source>Convert</source>
-        <translation type="unfinished"></translation>
+        <translation>转换</translation>
     </message>
     <message>
         <source>Resume</source>
@@ -2070,6 +2130,10 @@
     <message>
         <source>Delete What Is Prepared…</source>
         <translation>删除已准备的部分…</translation>
+    </message>
+    <message>
+        <source>Runs the model with nothing left out and streamed, and compares</source>
+        <translation>分别以完整方式和流式方式运行模型，并比较结果</translation>
     </message>
 </context>
 <context>
@@ -2244,10 +2308,6 @@
         <translation>回答是否相同？</translation>
     </message>
     <message>
-        <source>The model answers a few prompts with all neurons. Then it reads the same texts with the neurons that are selected. The chat waits, and has its model back afterwards.</source>
-        <translation>模型先用全部神经元回答几个提示，再用所选的神经元读同样的文本。其间对话暂停，完成后会重新载入原来的模型。</translation>
-    </message>
-    <message>
         <source>Answering with all neurons…</source>
         <translation>正在用全部神经元回答…</translation>
     </message>
@@ -2326,6 +2386,42 @@
     <message>
         <source>Memory</source>
         <translation>内存</translation>
+    </message>
+    <message>
+        <source>The model answers a few prompts with nothing left out. Then it reads the same texts as it is used, streamed from flash. The chat waits, and has its model back afterwards.</source>
+        <translation>模型先完整地回答几个提示。然后像平时那样从闪存流式读取同样的文本。聊天会等待，之后恢复原来的模型。</translation>
+    </message>
+    <message>
+        <source>Answering with everything in memory…</source>
+        <translation>正在以全部在内存中的方式回答…</translation>
+    </message>
+    <message>
+        <source>Reading with experts from flash…</source>
+        <translation>正在以从闪存读取专家的方式阅读…</translation>
+    </message>
+    <message>
+        <source>Streamed, the model chooses the same token at {0} of {1} places. That should not be: download the model again.</source>
+        <translation>流式运行时，模型在 {1} 处中的 {0} 选择了相同的词元。这不应该发生：请重新下载模型。</translation>
+    </message>
+    <message>
+        <source>Streamed, the model chooses the same token as with everything in memory at each of {0} places; scores differ by rounding only.</source>
+        <translation>流式运行时，模型在全部 {0} 处都选择了与全部在内存中时相同的词元；得分只有舍入误差。</translation>
+    </message>
+    <message>
+        <source>With a small and with a large memory budget, the model chooses the same token at each of {0} places; scores differ by rounding only.</source>
+        <translation>无论内存预算大小，模型在全部 {0} 处都选择了相同的词元；得分只有舍入误差。</translation>
+    </message>
+    <message>
+        <source>All in memory</source>
+        <translation>全部在内存中</translation>
+    </message>
+    <message>
+        <source>Larger budget</source>
+        <translation>较大的预算</translation>
+    </message>
+    <message>
+        <source>Streamed</source>
+        <translation>流式</translation>
     </message>
 </context>
 <context>

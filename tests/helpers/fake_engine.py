@@ -84,6 +84,25 @@ def token_statistics(index: int = 1, *, prefill: bool = False) -> TokenStatistic
     )
 
 
+def expert_statistics(index: int = 1, layers: int = 48, experts: int = 128) -> TokenStatistics:
+    """As `token_statistics`, of a model of which a token uses 8 experts of each layer and 45 are in memory."""
+    wave = 0.5 + 0.5 * math.sin(index / 3)
+    loaded = tuple(round((1.2 + wave) * (0.5 + 0.5 * math.sin(index * 1.7 + layer))) for layer in range(layers))
+    return TokenStatistics(
+        io_ms=19 + 8 * wave,
+        memory_ms=1.1,
+        compute_ms=31 + 2 * math.sin(index / 2),
+        bytes_read=2_650_000 * sum(loaded),
+        reads=9 * sum(loaded),
+        active=(8,) * layers,
+        loaded=loaded,
+        resident=(45,) * layers,
+        neurons=experts,
+        footprint_bytes=7400 * MB,
+        kind="expert",
+    )
+
+
 class Generation:
     """Replays a script once. Strings and events are tokens; see Pause and Gate; an exception is raised."""
 

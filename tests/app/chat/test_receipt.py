@@ -6,7 +6,7 @@ from app.chat.receipt import Receipt
 from app.host.model_info import ModelInfo
 from engine.settings import Settings
 from engine.statistics import Summary, means
-from tests.helpers.fake_engine import token_statistics
+from tests.helpers.fake_engine import expert_statistics, token_statistics
 
 COST = {
     "bytes_read": 201e6,
@@ -164,3 +164,14 @@ def test_damaged_figures_are_passed_over():
         {"tokens": "many", "tokens_per_second": 3, "per_token": {"hit_rate": "x"}, "model": None}
     )
     assert damaged == Receipt(tokens_per_second=3)
+
+
+def test_of_a_model_of_experts_the_receipt_speaks_of_experts():
+    per_token, sizes = means([expert_statistics(index) for index in range(9)]), {"flash_bytes": 17 * 10**9}
+    receipt = Receipt(selection="predictor", window=5, tokens=9, left_early=50, per_token=per_token, **sizes)
+    rows = dict(receipt.rows())
+    assert rows["Experts"].startswith("384 active, ")
+    assert "of 6,144 in memory" in rows["Experts"]
+    assert "Neurons" not in rows
+    assert "Selection" not in rows
+    assert "neuron" not in receipt.hint()

@@ -13,7 +13,7 @@ from app.monitor.panel import MonitorPanel, parts_of
 from engine.errors import FlashbulbError
 from engine.settings import Settings
 from engine.system import pressure
-from tests.helpers.fake_engine import FakeEngine, Gate, token_statistics
+from tests.helpers.fake_engine import FakeEngine, Gate, expert_statistics, token_statistics
 
 HELLO = [{"role": "user", "content": "Hello"}]
 
@@ -212,3 +212,36 @@ def test_a_pool_that_shrank_is_shown_as_it_is_now(qtbot, open_panel):
         host.reload()
     panel.refresh()
     assert "gave some back" not in words(panel.memory)
+
+
+# ------------------------------------------------------------------------------------------------ experts
+def with_experts(host, panel, count=30):
+    for index in range(count):
+        host.recent_tokens.add(time.monotonic(), expert_statistics(index))
+    panel.refresh()
+
+
+def test_of_a_model_of_experts_the_panel_speaks_of_experts(open_panel):
+    host, panel = open_panel(FakeEngine())
+    assert panel.experts.isHidden()
+    with_experts(host, panel)
+    text = words(panel.experts)
+    assert text.startswith("48 layers")
+    assert "Active 8 of 128" in text
+    assert "In memory 45" in text
+    assert f"Hit rate {100 * host.recent_tokens.means()['hit_rate']:.0f} %" in text.replace("\u202f", " ")
+    assert panel.neurons.isHidden()
+    assert not panel.experts.isHidden()
+    assert "Expert pool" in words(panel.memory)
+    assert "neuron" not in panel.as_text().casefold()
+    assert panel.sentence.text().startswith("Each word uses 8 of 128 experts a layer;")
+
+
+def test_a_model_without_experts_or_neurons_shows_neither(open_panel):
+    host, panel = open_panel(FakeEngine())
+    token = replace(expert_statistics(), active=(), loaded=(), resident=(), neurons=0)
+    host.recent_tokens.add(time.monotonic(), token)
+    panel.refresh()
+    assert panel.neurons.isHidden()
+    assert panel.experts.isHidden()
+    assert panel.sentence.text() == "Each word uses the whole model; all of it is in memory."

@@ -7,6 +7,8 @@ import pytest
 from engine.errors import CancelledError
 from engine.inference.proof import PROMPTS, prove
 from engine.settings import Settings
+from tests.helpers.checkpoints import write_tokenizer
+from tests.helpers.mlx_models import VOCABULARY, write_moe
 
 STARTER = "starter"
 
@@ -42,3 +44,16 @@ def test_it_can_be_cancelled_at_any_time(run):
     stop = threading.Event()
     with pytest.raises(CancelledError):
         prove(STARTER, Settings(), lambda _, running: stop.set() if running == run else None, stop)
+
+
+def test_a_model_of_experts_answers_the_same_streamed_as_in_memory(tmp_path):
+    folder = write_moe(tmp_path / "moe")
+    write_tokenizer(folder, VOCABULARY)
+    runs = []
+    proof = prove(str(folder), Settings(), lambda share, run: runs.append((share, run)))
+    assert proof.exact.agrees
+    assert proof.all_resident
+    assert proof.predicted is None
+    assert proof.exact.cost.bytes_read > 0
+    assert list(dict.fromkeys(run for _, run in runs)) == ["whole", "streamed"]
+    assert [share for share, _ in runs] == sorted(share for share, _ in runs)

@@ -34,7 +34,7 @@ class EngineThread:
         self._thread = start_thread("engine", self._run)
 
     def is_alive(self) -> bool:
-        """Whether it has not ended yet."""
+        """True if it has not ended yet."""
         return self._thread.is_alive()
 
     def submit(self, job: Job) -> None:

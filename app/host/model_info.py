@@ -71,7 +71,7 @@ class ModelInfo:
 
     @property
     def advice_changed(self) -> bool:
-        """Whether the drive was measured since loading, and is best read by another number of threads."""
+        """True if the drive was measured since loading, and is best read by another number of threads."""
         return self.outlook is not None and self.threads != _advised(self.outlook)
 
     @property

@@ -65,7 +65,7 @@ class RecentTokens:
         return (read / seconds, reads / seconds) if seconds else (0.0, 0.0)
 
     def quiet(self, now: float) -> bool:
-        """Whether the last minute has nothing in it."""
+        """True if the last minute has nothing in it."""
         return not self._steps or now - self._steps[-1][0] > SECONDS + 2 * BIN_SECONDS
 
     def _add_to_answer(self, statistics: TokenStatistics, prefill: bool) -> None:

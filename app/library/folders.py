@@ -51,7 +51,7 @@ def _look_into(path: Path, budget: int | None, window: int) -> Found:
 
 
 def _is_ready(folder: Path) -> bool:
-    """Whether a folder holds a model that can be loaded as it is."""
+    """True if a folder holds a model that can be loaded as it is."""
     from engine.library.others import Use, use_of
     from engine.store.mlx_folder import is_mlx_folder
 

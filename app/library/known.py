@@ -19,7 +19,7 @@ def remember_used(settings: Preferences, model: str) -> None:
 
 
 def is_elsewhere(folder: Path) -> bool:
-    """Whether a model is not in the models folder."""
+    """True if a model is not in the models folder."""
     return folder.resolve().parent != models_folder().resolve()
 
 

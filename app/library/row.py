@@ -87,7 +87,7 @@ class ModelRow(QFrame):
 
     @property
     def _usable(self) -> bool:
-        """Whether it can be chatted with."""
+        """True if it can be chatted with."""
         return self.row.folder is not None and not self.row.trouble
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -97,7 +97,7 @@ class ModelRow(QFrame):
 
     @property
     def unknown(self) -> bool:
-        """Whether nobody has asked the Hub yet."""
+        """True if nobody has asked the Hub yet."""
         row = self.row
         return not row.size and row.checkpoint is None and not row.trouble and not row.as_it_is
 
@@ -210,7 +210,7 @@ class ModelRow(QFrame):
         return round(500 * job.done / job.total) if job.total else 0
 
     def _can_press(self, job: Job | None) -> bool:
-        """Whether there is something that the button could do."""
+        """True if there is something that the button could do."""
         row = self.row
         if self._usable or self.unknown:
             return True

@@ -59,17 +59,17 @@ class Row:
 
     @property
     def in_one_step(self) -> bool:
-        """Whether nobody has to be asked before a model is made of it: that takes a minute or two."""
+        """True if nobody has to be asked before a model is made of it: that takes a minute or two."""
         return self.checkpoint is not None and self.checkpoint.suffix.lower() == ".gguf"
 
     @property
     def on_disk(self) -> bool:
-        """Whether it is ready, or on its way: such a model comes before what could be had."""
+        """True if it is ready, or on its way: such a model comes before what could be had."""
         return self.folder is not None or self.checkpoint is not None or self.done > 0
 
     @property
     def can_get(self) -> bool:
-        """Whether downloading it makes sense: it runs here, and there is room for it."""
+        """True if downloading it makes sense: it runs here, and there is room for it."""
         return self.verdict.kind in RUNS and not self.lacking and not self.trouble
 
 
@@ -95,7 +95,7 @@ def row(repo: str, entry: dict[str, Any] | None, size: int, verdict: Verdict, **
 
 
 def trained_to_chat(repo: str, entry: dict[str, Any]) -> bool | None:
-    """Whether a model answers, by the catalogue or else by its name; None if neither says so."""
+    """True if a model answers, by the catalogue or else by its name; None if neither says so."""
     if "kind" in entry:
         return bool(entry["kind"] == "chat")
     return True if CHAT_NAMES.search(repo) else None

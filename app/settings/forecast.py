@@ -32,7 +32,7 @@ class Forecast:
 
     @property
     def holds_everything(self) -> bool:
-        """Whether the neuron pool has room for every neuron. False for a budget that is too small."""
+        """True if the neuron pool has room for every neuron. False for a budget that is too small."""
         if self.settings.memory_budget is not None and self.settings.memory_budget < self.limits[0]:
             return False
         return self.planned.get("neuron_pool", 0) >= self.model.flash_bytes

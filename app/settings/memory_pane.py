@@ -337,7 +337,7 @@ class MemoryPane(Pane):
         return 1000 / total if total and self._host.model else None
 
     def needs_reload(self) -> bool:
-        """Whether the loaded model was loaded with other values."""
+        """True if the loaded model was loaded with other values."""
         model = self._host.model
         if model is None:
             return self._host.state is State.FAILED

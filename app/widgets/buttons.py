@@ -37,12 +37,12 @@ class IconButton(QToolButton):
         self._recolour()
 
     def set_shy(self, shy: bool) -> None:
-        """Whether it is painted only when the mouse is near."""
+        """True if it is painted only when the mouse is near."""
         self._shy = shy
         self.set_near(self._near and shy)
 
     def set_near(self, near: bool) -> None:
-        """Whether the mouse is near."""
+        """True if the mouse is near."""
         self._near = near or not self._shy
         self.update()
 

@@ -46,7 +46,7 @@ def is_dark(palette: QPalette) -> bool:
 
 
 def wants_contrast() -> bool:
-    """Whether the system is set to more contrast."""
+    """True if the system is set to more contrast."""
     hints = QGuiApplication.styleHints()
     return hints.accessibility().contrastPreference() == Qt.ContrastPreference.HighContrast
 

@@ -24,7 +24,7 @@ class Composes(Base):
 
     @property
     def is_composing(self) -> bool:
-        """Whether there is something that is no text of the field yet."""
+        """True if there is something that is no text of the field yet."""
         return bool(self._composed)
 
     def take_composed(self) -> bool:

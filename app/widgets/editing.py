@@ -56,7 +56,7 @@ class EditMenu(QMenu):
 
 
 def can(widget: QWidget | None, method: str) -> bool:
-    """Whether a widget can do now what the Edit menu says."""
+    """True if a widget can do now what the Edit menu says."""
     if not isinstance(widget, Field):
         return not isinstance(widget, QLabel) and hasattr(widget, method)
     if method in ("undo", "redo"):

@@ -72,12 +72,12 @@ class Held:
 
     @property
     def kept(self) -> bool:
-        """Whether the budget was kept."""
+        """True if the budget was kept."""
         return self.grown is not None and self.grown <= self.budget
 
     @property
     def close(self) -> bool:
-        """Whether the plan is about what was used."""
+        """True if the plan is about what was used."""
         return self.grown is not None and self.planned <= GENEROUS * self.grown
 
 

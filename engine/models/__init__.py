@@ -48,7 +48,7 @@ ARCHITECTURES = {  # by a config's model_type
 
 @lru_cache
 def is_supported(model_type: str | None) -> bool:
-    """Whether a type of models is one of ours or of mlx-lm's, which is not imported for it. A config may still be
+    """True if a type of models is one of ours or of mlx-lm's, which is not imported for it. A config may still be
     refused."""
     if model_type in ARCHITECTURES:
         return True
@@ -72,7 +72,7 @@ def architecture(config: dict[str, Any]) -> ModuleType:
 
 
 def streams_neurons(config: dict[str, Any]) -> bool:
-    """Whether the neurons of such a model can be streamed, so that it can be prepared."""
+    """True if the neurons of such a model can be streamed, so that it can be prepared."""
     try:
         architecture(config)
     except CheckpointError:

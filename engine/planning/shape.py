@@ -114,7 +114,7 @@ class ModelShape:
 
     @property
     def streams_neurons(self) -> bool:
-        """Whether neurons are the bundles."""
+        """True if neurons are the bundles."""
         return any(bundle.kind == "neuron" for bundle in self.bundles)
 
     @property
@@ -164,7 +164,7 @@ def _shape(text: str, dtype: str | None, compute_dtype: str | None) -> ModelShap
 
 
 def _streams_neurons(config: Config) -> bool:
-    """Whether neurons of its FFN are bundles; the same model_type may also be mlx-lm's, with another activation."""
+    """True if neurons of its FFN are bundles; the same model_type may also be mlx-lm's, with another activation."""
     model_type = config.get("model_type")
     if not isinstance(model_type, str) or model_type not in ARCHITECTURES:
         return False

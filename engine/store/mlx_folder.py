@@ -63,7 +63,7 @@ def is_mlx_folder(folder: Path) -> bool:
 
 
 def runs_as_it_is(config: Mapping[str, Any]) -> bool:
-    """Whether a config is of a checkpoint in MLX's own form: quantised by it. What was never quantised may be as well,
+    """True if a config is of a checkpoint in MLX's own form: quantised by it. What was never quantised may be as well,
     which only its tensors say."""
     return isinstance(config.get("quantization"), dict)
 

@@ -3,10 +3,12 @@
 import math
 import threading
 import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
+from typing import Any
 
-from app.host.engine_protocol import ANSWER, REASONING, TOOL_CALL
+from app.host.engine_protocol import ANSWER, REASONING, TOOL_CALL, Engine
 from engine.errors import CancelledError
 from engine.flash.profile import DriveProfile
 from engine.planning.cost import Prediction
@@ -52,7 +54,7 @@ def call_text(text: str) -> Event:
     return Event(TOOL_CALL, text)
 
 
-def called(name: str, **arguments) -> Event:
+def called(name: str, **arguments: object) -> Event:
     """The token that completes a tool call."""
     return Event(TOOL_CALL, "", (SimpleNamespace(name=name, arguments=arguments),))
 
@@ -106,12 +108,12 @@ def expert_statistics(index: int = 1, layers: int = 48, experts: int = 128) -> T
 class Generation:
     """Replays a script once. Strings and events are tokens; see Pause and Gate; an exception is raised."""
 
-    def __init__(self, script, messages, cancelled: threading.Event):
+    def __init__(self, script: Iterable[Any], messages: Sequence[Any], cancelled: threading.Event):
         self.summary = Summary(prompt_tokens=4 * len(messages))
         self._script, self._cancelled = script, cancelled
         self._costs: list[TokenStatistics] = []
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Piece]:
         for item in self._script:
             if isinstance(item, Exception):
                 raise item
@@ -190,14 +192,14 @@ class FakeModel:
         self.name = "Starter"
         self.measured_loss, self.drive_folder = None, models_folder()
         self.outlook = FakeOutlook(engine.profile)
-        self.advised_sampling = SimpleNamespace(**OURS | engine.advised)
+        self.advised_sampling = SimpleNamespace(**{**OURS, **engine.advised})
         self.reasoning_controls = frozenset(engine.controls)
         self.model_bytes, self.flash_bytes, self.context = 24 * MB, 19 * MB, 512
         items = {"resident": 5.2 * MB, "predictors": 0.6 * MB, "neuron_pool": 4.9 * MB, "kv_cache": 1.0 * MB}
         items["workspace"] = 0.5 * MB
         self.budget = SimpleNamespace(items=items, total=sum(items.values()), smallest=9 * MB)
 
-    def generate(self, messages, options: GenerationOptions, cancelled: threading.Event) -> Generation:
+    def generate(self, messages: Sequence[Any], options: GenerationOptions, cancelled: threading.Event) -> Generation:
         self._engine.seen.append("generate")
         self._engine.asked.append(messages)
         self._engine.options.append(options)
@@ -206,7 +208,7 @@ class FakeModel:
 
     def give_back(self) -> None:
         """What the engine does between two tokens when the system is critically short of memory."""
-        items = self.budget.items | {"neuron_pool": 2.5 * MB}
+        items = {**self.budget.items, "neuron_pool": 2.5 * MB}
         self.budget = SimpleNamespace(items=items, total=sum(items.values()), smallest=9 * MB)
 
     def close(self) -> None:
@@ -221,11 +223,19 @@ class FakeEngine:
     `seen` records the calls in their order, `threads` the threads that they came on.
     """
 
-    def __init__(self, scripts=(), loads=(), profile=None, proofs=(), advised=(), controls=()):
+    def __init__(
+        self,
+        scripts: Iterable[Any] = (),
+        loads: Iterable[Any] = (),
+        profile: DriveProfile | None = None,
+        proofs: Iterable[Any] = (),
+        advised: Iterable[tuple[str, Any]] | dict[str, Any] = (),
+        controls: Iterable[str] = (),
+    ):
         self.advised, self.controls = dict(advised), controls
         self.scripts, self.loads, self.profile = list(scripts), list(loads), profile
         self.proofs = list(proofs)
-        self.asked: list = []
+        self.asked: list[Sequence[Any]] = []
         self.options: list[GenerationOptions] = []
         self.seen: list[str] = []
         self.model: FakeModel | None = None
@@ -243,7 +253,9 @@ class FakeEngine:
         self.model = FakeModel(self, settings)
         return self.model
 
-    def prove(self, model: str, settings: Settings, progress, cancelled: threading.Event):
+    def prove(
+        self, model: str, settings: Settings, progress: Callable[[float, str], None], cancelled: threading.Event
+    ) -> Any:
         """What `proofs` has: an exception, a Gate, or what is found."""
         self.seen.append(f"prove {model}")
         self.threads.add(threading.get_ident())
@@ -261,3 +273,6 @@ class FakeEngine:
     def release(self) -> None:
         self.seen.append("release")
         self.threads.add(threading.get_ident())
+
+
+KIND: type[Engine] = FakeEngine  # mypy holds it to that

@@ -7,6 +7,7 @@ from typing import Any
 from app.host.engine_host import ModelInfo
 from app.widgets import units
 from app.widgets.language import tr
+from app.widgets.memory_words import weights_in_words
 from engine.statistics import Summary
 
 LARGE_SHARE = 0.5  # a share of a token's time that is worth a word
@@ -32,8 +33,9 @@ WELL_HIT_RATE = 0.9  # a hit rate that a larger pool would hardly raise
 class Receipt:
     """Taken from the engine's Summary and the model as it was loaded. Bytes and seconds; per_token: the engine's means.
 
-    pool_bytes: the neuron pool's; flash_bytes: of all FFN weights on flash. longer_window: one in tokens that would be
-    worth it by the cost model, 0 if none is known; longer_needs: bytes that the budget lacks for it.
+    model_bytes: of the model's files; pool_bytes: the neuron pool's; flash_bytes: of all FFN weights on flash.
+    longer_window: one in tokens that would be worth it by the cost model, 0 if none is known; longer_needs: bytes that
+    the budget lacks for it.
     reasoning_tokens: of the tokens, those before the answer itself.
     """
 
@@ -41,6 +43,7 @@ class Receipt:
     selection: str = ""
     window: int = 0
     memory_budget: int | None = None
+    model_bytes: int = 0
     pool_bytes: int = 0
     flash_bytes: int = 0
     context: int = 0
@@ -69,6 +72,7 @@ class Receipt:
             selection=model.selection,
             window=model.window,
             memory_budget=model.memory_budget,
+            model_bytes=int(model.model_bytes),
             pool_bytes=int(model.planned.get("neuron_pool", 0)),
             flash_bytes=int(model.flash_bytes),
             context=model.context,
@@ -108,6 +112,11 @@ class Receipt:
         return self.prompt_tokens + self.tokens
 
     @property
+    def on_flash_bytes(self) -> int:
+        """Weights that had no room in memory; 0 if all had."""
+        return max(0, self.flash_bytes - self.pool_bytes)
+
+    @property
     def _of_experts(self) -> bool:
         return "all_experts" in self.per_token
 
@@ -138,6 +147,8 @@ class Receipt:
     def rows(self) -> list[tuple[str, str]]:
         """In detail: names and values."""
         rows = [(tr("Model"), self.model)] if self.model else []
+        if self.model_bytes:
+            rows.append((tr("Weights"), weights_in_words(self.model_bytes, self.on_flash_bytes)))
         counts = (units.count(n) for n in (self.prompt_tokens, self.cached_tokens, self.tokens))
         rows.append((tr("Tokens"), tr("{0} prompt tokens ({1} from cache), {2} generated").format(*counts)))
         if self.reasoning_tokens:
@@ -205,22 +216,20 @@ class Receipt:
             return f"{waiting} " + tr("A window of {0} fits the memory budget, and would read less.").format(
                 self.longer_window
             )
-        missing = self.flash_bytes - self.pool_bytes
-        if self.per_token.get("hit_rate", 0) < WELL_HIT_RATE and missing <= 0:
+        if self.per_token.get("hit_rate", 0) < WELL_HIT_RATE and not self.on_flash_bytes:
             return f"{waiting} " + tr("Everything fits, but is not read yet: the next answers will be faster.")
-        if self.per_token.get("hit_rate", 0) < WELL_HIT_RATE and missing > 0:
+        if self.per_token.get("hit_rate", 0) < WELL_HIT_RATE:
             return f"{waiting} " + tr(
                 "A larger window keeps more neurons in memory; with {0} more, nothing would be read any more."
-            ).format(units.size(missing))
+            ).format(units.size(self.on_flash_bytes))
         return f"{waiting} " + tr("Most neurons are in memory already: a faster drive would help, more memory little.")
 
     def _hint_about_experts(self, waiting: str) -> str:
-        missing = self.flash_bytes - self.pool_bytes
-        if missing <= 0:
+        if not self.on_flash_bytes:
             return f"{waiting} " + tr("Everything fits, but is not read yet: the next answers will be faster.")
         return f"{waiting} " + tr(
             "A larger memory budget keeps more experts in memory; with {0} more, nothing would be read any more."
-        ).format(units.size(missing))
+        ).format(units.size(self.on_flash_bytes))
 
     def _selection(self) -> str:
         names = {"predictor": tr("approximate"), "exact": tr("exact"), "dense": tr("all neurons")}

@@ -277,6 +277,8 @@ class Transcript(Ringed, QScrollArea):
             return
         if self._target:
             self._show_target()
+        elif not self.messages():
+            self.verticalScrollBar().setValue(0)  # what stands there while there are none begins at its top
         elif self._following:
             self.verticalScrollBar().setValue(maximum)
         else:

@@ -421,7 +421,9 @@ def _explained(error: Exception, repo: str, revision: str | None, known_token: s
         return _senseless(repo, Text("it is no HTTP, or leads nowhere"))
     if isinstance(error, httpx2.TransportError):
         reason = unreachable(hub, error)
-        return HubError("{hub}: {reason}. Check the network, and HF_ENDPOINT if you set it.", hub=hub, reason=reason)
+        if os.environ.get(ENDPOINT_VARIABLE):
+            return HubError("{hub}: {reason}. Check the network, and HF_ENDPOINT.", hub=hub, reason=reason)
+        return HubError("{hub}: {reason}. Check the network.", hub=hub, reason=reason)
     return _senseless(repo, Text("it is not what the Hub's interface promises"))
 
 

@@ -843,6 +843,10 @@
         <source>Each word uses {0} of {1} experts a layer; {2} of those were already in memory.</source>
         <translation>每个词在每层的 {1} 个专家中使用 {0} 个；其中 {2} 已在内存中。</translation>
     </message>
+    <message>
+        <source>Weights</source>
+        <translation>权重</translation>
+    </message>
 </context>
 <context>
     <name>Answer</name>
@@ -3762,10 +3766,6 @@
         <translation>{host} 重定向到了不是网址的地方。</translation>
     </message>
     <message>
-        <source>{hub}: {reason}. Check the network, and HF_ENDPOINT if you set it.</source>
-        <translation>{hub}：{reason}。请检查网络，以及 HF_ENDPOINT（如果您设置过）。</translation>
-    </message>
-    <message>
         <source>{setting} names a proxy of the kind {scheme}. Flashbulb uses {kinds}: write it as http://host:port or socks5://host:port.</source>
         <translation>{setting} 指定的代理类型为 {scheme}。Flashbulb 支持 {kinds}：请写成 http://host:port 或 socks5://host:port。</translation>
     </message>
@@ -3912,6 +3912,14 @@
     <message>
         <source>{folder} lacks {count} of the model&apos;s tensors, among them {name}. Download the model again.</source>
         <translation>{folder} 缺少模型的 {count} 个张量，其中包括 {name}。请重新下载模型。</translation>
+    </message>
+    <message>
+        <source>{hub}: {reason}. Check the network, and HF_ENDPOINT.</source>
+        <translation>{hub}：{reason}。请检查网络以及 HF_ENDPOINT。</translation>
+    </message>
+    <message>
+        <source>{hub}: {reason}. Check the network.</source>
+        <translation>{hub}：{reason}。请检查网络。</translation>
     </message>
 </context>
 </TS>

@@ -44,6 +44,19 @@ def test_it_follows_the_answer_at_the_bottom(qtbot, transcript, answer):
     assert not transcript.jump.isVisible()
 
 
+def test_what_is_shown_without_messages_begins_at_its_top_and_an_answer_is_followed_all_the_same(qtbot, transcript):
+    placeholder, bar = transcript.findChild(QLabel), transcript.verticalScrollBar()
+    placeholder.setMinimumHeight(1000)
+    qtbot.waitUntil(lambda: bar.maximum() > 0)
+    assert bar.value() == 0
+    conversation = Conversation()
+    _, message = conversation.ask("Tell me a lot")
+    transcript.show_path(conversation.path())
+    transcript.go_to_end()
+    transcript.widget_of(message).append(LONG)
+    qtbot.waitUntil(lambda: at_bottom(transcript))
+
+
 def test_it_stays_where_the_reader_went(qtbot, transcript, answer):
     bar = transcript.verticalScrollBar()
     bar.setValue(50)

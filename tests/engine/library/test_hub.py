@@ -168,8 +168,15 @@ def test_a_busy_hub_is_asked_again(hub):
 def test_a_hub_that_is_not_there(monkeypatch):
     with Storage() as gone:
         monkeypatch.setenv("HF_ENDPOINT", gone.url)
-    with pytest.raises(HubError, match="cannot be reached"):
+    with pytest.raises(HubError, match=r"cannot be reached\. Check the network, and HF_ENDPOINT\."):
         look_up("tiny/opt", pauses=(0,))
+
+
+def test_an_endpoint_that_nobody_set_is_not_spoken_of(monkeypatch):
+    monkeypatch.delenv("HF_ENDPOINT", raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # where nobody listens
+    with pytest.raises(HubError, match=r"cannot be reached[^.]*\. Check the network\.$"):
+        look_up("tiny/opt", pauses=())
 
 
 def test_offline_nothing_is_asked(hub, monkeypatch):

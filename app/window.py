@@ -354,6 +354,7 @@ class MainWindow(DropWindow):
         self.host.proving.connect(self._on_proving)
         self.host.state_changed.connect(self.notifier.on_state)
         self.chat.refused.connect(self.message.say)
+        self.chat.model_line.asked.connect(self.load)
         self.chat.answered.connect(self.notifier.on_answered)
         self.model_commands.job_changed.connect(self.notifier.on_job)
         self.chat.shown.connect(self.sidebar.set_shown)

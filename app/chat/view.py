@@ -13,6 +13,7 @@ from app.chat.composer import Composer
 from app.chat.find import FindBar
 from app.chat.links import ask_to_open
 from app.chat.message import Answer, Question
+from app.chat.model_line import ModelLine
 from app.chat.notice import Notice
 from app.chat.receipt import Receipt
 from app.chat.token_estimate import estimate
@@ -25,6 +26,8 @@ from app.settings.parameters import ParametersPanel, options_of, template_option
 from app.settings.registry import Preferences
 from engine.settings import GenerationOptions
 from engine.statistics import Summary
+
+LAST_MODEL = "models.last"
 
 
 @dataclass
@@ -72,6 +75,8 @@ class ChatView(QWidget):
         self.parameters.hide()
         self._foot = QVBoxLayout()
         self._foot.setSpacing(10)
+        self.model_line = ModelLine()
+        self._foot.addWidget(self.model_line)
         self._foot.addWidget(self.parameters)
         self._foot.addWidget(self.composer)
         layout = QVBoxLayout(self)
@@ -148,6 +153,7 @@ class ChatView(QWidget):
         self.composer.set_draft(conversation.draft)
         self.composer.attachments.show_all(conversation.attachments)
         self.parameters.show_parameters(conversation.parameters)
+        self._offer_model()
         self._on_state(self._host.state)
         self.shown.emit(conversation.id)
 
@@ -182,7 +188,8 @@ class ChatView(QWidget):
 
     def _begin(self, answer: Message) -> None:
         conversation = self.conversation
-        conversation.leaf = answer.id
+        conversation.leaf, conversation.model = answer.id, self._settings[LAST_MODEL]
+        self._offer_model()
         self._job = Job(conversation, answer, answer.reasoning_seconds)
         self._storage.keep(conversation, answer)
         saved = self._storage.save_now()  # nothing is generated before what was typed is on disk
@@ -238,6 +245,7 @@ class ChatView(QWidget):
         self.composer.submitted.connect(self.send)
         self.composer.stop_asked.connect(self.stop)
         self.composer.typed.connect(self._on_typed)
+        self._settings.changed.connect(self._on_setting)
         self.composer.attached.connect(self._on_attached)
         self.composer.entry.files_pasted.connect(self.attach)
         self.composer.entry.picture_pasted.connect(self._on_picture)
@@ -285,6 +293,14 @@ class ChatView(QWidget):
             self._storage.keep(self.conversation)
         if self._host.state in (State.READY, State.ANSWERING):
             self._show_context()
+
+    def _offer_model(self) -> None:
+        """A chat remembers its model."""
+        self.model_line.offer(self.conversation.model, self._settings[LAST_MODEL])
+
+    def _on_setting(self, key: str, _value: object) -> None:
+        if key == LAST_MODEL:
+            self._offer_model()
 
     def _on_attached(self) -> None:
         attachments = self.composer.attachments.attachments

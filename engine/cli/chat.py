@@ -7,8 +7,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from engine.cli.arguments import MODEL_HELP, Commands, add_settings, model, settings_of, text
-from engine.cli.generate import add_sampling, options_of
-from engine.cli.output import fail, note, say
+from engine.cli.generate import add_sampling, options_of, show
+from engine.cli.output import Aside, fail, note, say
 from engine.errors import PromptError
 
 if TYPE_CHECKING:
@@ -61,16 +61,17 @@ def _lines() -> Iterator[str]:
 def _turn(loaded: "LoadedModel", messages: Messages, asked: str, args: Namespace) -> None:
     """Ask, and answer. What cannot be answered is not kept."""
     messages.append({"role": "user", "content": asked})
-    said = ""
+    said, aside = "", Aside()
     try:
         for piece in loaded.generate(messages, options_of(args)):
             said += piece.text
-            say(piece.text, end="")
+            show(piece, aside)
     except KeyboardInterrupt:
         pass
     except PromptError as error:
         fail(str(error))
         messages.pop()
         return
+    aside.end()
     say()
     messages.append({"role": "assistant", "content": said})

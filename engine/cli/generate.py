@@ -15,11 +15,12 @@ from engine.cli.arguments import (
     standard_input,
     text,
 )
-from engine.cli.output import counted, note, print_json, say
+from engine.cli.output import Aside, counted, note, print_json, say
 from engine.settings import OURS, GenerationOptions
 from engine.text import readable
 
 if TYPE_CHECKING:
+    from engine.inference.generate import Piece
     from engine.inference.model import LoadedModel
     from engine.statistics import Summary
 
@@ -90,9 +91,11 @@ def run(args: Namespace) -> None:
     loaded = load(args.model, settings_of(args))
     try:
         generation = loaded.generate(asked if args.raw else [{"role": "user", "content": asked}], options)
+        aside = Aside()
         for piece in generation:
             if not args.json:
-                say(piece.text, end="")
+                show(piece, aside)
+        aside.end()
         report = generation_report(loaded, generation.summary)
     finally:
         loaded.close()
@@ -100,6 +103,14 @@ def run(args: Namespace) -> None:
         print_json(report)
     else:
         _print_figures(report)
+
+
+def show(piece: "Piece", aside: Aside) -> None:
+    """Print a piece of an answer, and what was reasoned before it beside."""
+    aside.say(piece.reasoning)
+    if piece.text:
+        aside.end()
+        say(piece.text, end="")
 
 
 def _prompt(args: Namespace) -> str:

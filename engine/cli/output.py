@@ -16,6 +16,7 @@ from engine.errors import FlashbulbError, GatedError
 from engine.text import text_of, to_line, without_secrets
 
 LONGEST_LINE = 2000  # characters of an error
+DIM, PLAIN = "\x1b[2m", "\x1b[0m"  # as terminals take it
 PICTURES = 0x2400  # where Unicode's pictures of control characters begin
 DELETE, DELETE_PICTURE = 0x7F, "␡"
 UNSHOWN = "\ufffd"
@@ -48,6 +49,26 @@ def note(text: str) -> None:
     """Print to standard error, after what standard output was given before."""
     sys.stdout.flush()
     print(printable(text), file=sys.stderr, flush=True)
+
+
+class Aside:
+    """Reasoning before an answer, dimmed on standard error: on a terminal only, where nothing else reads it."""
+
+    def __init__(self) -> None:
+        self._shown = sys.stderr.isatty()
+        self._begun = False
+
+    def say(self, text: str) -> None:
+        """Print more of it, at once."""
+        if text and self._shown:
+            self._begun = True
+            print(f"{DIM}{printable(text)}{PLAIN}", end="", file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        """End its last line. Harmless when repeated."""
+        if self._begun:
+            self._begun = False
+            print(file=sys.stderr, flush=True)
 
 
 def fail(message: str) -> None:

@@ -4,12 +4,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.cli.output import counted, fail, note, one_line, print_json, printable, say, signed
+from engine.cli.generate import show
+from engine.cli.output import Aside, counted, fail, note, one_line, print_json, printable, say, signed
 
 ROOT = Path(__file__).parents[3]
 OBEYED = [chr(code) for code in (*range(9), *range(11, 32), 127, *range(0x80, 0xA0), 0x202E, 0x2066, 0x200F)]
@@ -73,3 +75,15 @@ def test_a_terminal_that_lacks_signs_is_no_end():
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == b"\\u4f60\\u597d\n"
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_reasoning_is_dimmed_beside_the_answer_and_on_a_terminal_only(capsys, monkeypatch, terminal):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)
+    aside = Aside()
+    for reasoning, text in (("Hm", ""), (" \x1b[2J", ""), ("", "Yes"), ("", "!")):
+        show(SimpleNamespace(reasoning=reasoning, text=text), aside)
+    aside.end()
+    said = capsys.readouterr()
+    assert said.out == "Yes!"
+    assert said.err == ("\x1b[2mHm\x1b[0m\x1b[2m \u241b[2J\x1b[0m\n" if terminal else "")

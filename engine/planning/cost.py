@@ -11,7 +11,7 @@ from engine.errors import CheckpointError
 from engine.flash.profile import DriveProfile, pool_key
 from engine.memory.budget import SHARE_WITHOUT_BUDGET
 from engine.memory.pool import ROW_BOOKKEEPING
-from engine.planning.reuse import OPT, SEEN, Reuse
+from engine.planning.reuse import OPT, SEEN_TOKENS, Reuse
 from engine.planning.shape import ModelShape
 
 PREDICTOR_SHARE = 0.024  # of the weights, where the predictors' size is not known (paper, B.3)
@@ -94,7 +94,7 @@ def predict(
     held = [max(r.selected, r.aggregated(w)) for r, w in zip(layers, windows, strict=True)]
     kept = [0.0] * len(layers)  # beside the window's
     if hot_neurons:
-        full = [min(share, r.aggregated(SEEN)) for r, share in zip(layers, shares, strict=True)]
+        full = [min(share, r.aggregated(SEEN_TOKENS)) for r, share in zip(layers, shares, strict=True)]
         kept = [max(0.0, f - r.aggregated(w)) for f, r, w in zip(full, layers, windows, strict=True)]
         held = [max(h, f) for h, f in zip(held, full, strict=True)]
     loaded = sum(r.loaded(w, k) for r, w, k in zip(layers, windows, kept, strict=True)) * shape.neurons

@@ -12,7 +12,7 @@ from math import exp, inf, lgamma
 
 import numpy as np
 
-SEEN = 32  # tokens since the first prompt, before which nothing is known of hot neurons: the middle of a usual answer
+SEEN_TOKENS = 32  # since the first prompt, before which nothing is known of hot neurons: the middle of a usual answer
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,13 @@ class Reuse:
         """Share that a token needs and the `window` tokens before it did not: what has to be read.
 
         kept: share of the layer's neurons that stay in memory beside the window's: the most used ones of the last
-        `SEEN` tokens.
+        `SEEN_TOKENS` tokens.
         """
         if kept <= 0:
             return self.aggregated(window + 1) - self.aggregated(window)
         chance, weight = _probabilities(self.mean, self.spread)
         outside = self.live * weight * (1 - chance) ** window  # of the neurons with that chance, not in the window
-        unseen = (1 - chance) ** SEEN
+        unseen = (1 - chance) ** SEEN_TOKENS
         fits = np.cumsum(outside * (1 - unseen)) <= kept
         return float((outside * chance * np.where(fits, unseen, 1)).sum())
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.planning.reuse import FALCON, OPT, SEEN, Reuse, like_opt
+from engine.planning.reuse import FALCON, OPT, SEEN_TOKENS, Reuse, like_opt
 
 
 def test_the_papers_figures():
@@ -69,8 +69,8 @@ def test_keeping_the_most_used_is_what_a_trace_says():
     chance = np.where(live, rng.beta(OPT.mean * OPT.spread, (1 - OPT.mean) * OPT.spread, neurons), 0)
     used = rng.random((tokens, neurons)) < chance
     order, loaded = np.argsort(-chance), []
-    for t in range(SEEN, tokens):
-        seen = used[t - SEEN : t].any(axis=0)
+    for t in range(SEEN_TOKENS, tokens):
+        seen = used[t - SEEN_TOKENS : t].any(axis=0)
         free = order[(seen & ~used[t - window : t].any(axis=0))[order]]
         held = used[t - window : t].any(axis=0)
         held[free[: int(share * neurons)]] = True

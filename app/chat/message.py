@@ -270,7 +270,6 @@ class Question(MessageWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, QUESTION_GAP, 0, 0)
         column.setSpacing(4)
-        grow_at_once(column)
         for attachment in self.attachments:
             attachment.unfolded.connect(self._on_unfolded)
             column.addWidget(attachment)

@@ -5,6 +5,7 @@ from PySide6.QtCore import QMimeData, Qt, QUrl
 from PySide6.QtGui import QGuiApplication, QImage
 
 from app.chat.attachments import LARGEST_BYTES
+from app.chat.message import BUBBLE_MARGINS
 from tests.helpers.dropping import drop
 from tests.helpers.fake_engine import FakeEngine
 
@@ -45,6 +46,8 @@ def test_it_is_folded_above_the_question_and_found_there(qtbot, open_window, not
     question = window.chat.transcript.messages()[0]
     (file,) = question.attachments
     assert question.views() == [question.view]
+    ground = question.view.parentWidget()
+    assert ground.width() == question.view.width() + BUBBLE_MARGINS[0] + BUBBLE_MARGINS[2]
     qtbot.mouseClick(file.button, LEFT)
     assert [view.toPlainText() for view in question.views()] == [notes.read_text().rstrip("\n"), "What is in it?"]
     qtbot.mouseClick(file.button, LEFT)

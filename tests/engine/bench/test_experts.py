@@ -57,9 +57,10 @@ def test_rows(tmp_path):
     assert 0 < lru.hit_rate < 1
     assert 0 < ours.hit_rate < 1
     assert ours.bytes_read < rows["everything read"].bytes_read
-    for name, run in result.details["runs"].items():
-        assert run["bytes_of_an_expert_read"] == result.details["runs"]["everything read"]["bytes_of_an_expert_read"]
-        assert run["resident_experts"] > 0, name
+    runs = result.details["runs"]
+    for name in ("the last used stay (LRU)", "ours: the most used stay"):  # with overlap, wrong guesses are read too
+        assert runs[name]["bytes_of_an_expert_read"] == runs["everything read"]["bytes_of_an_expert_read"]
+    assert all(run["resident_experts"] > 0 for run in runs.values())
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,4 +1,4 @@
-"""What a token cost. Every number that the command line or the window shows is defined here, once."""
+"""The cost of a token. Every number that the command line or the window shows is defined here, once."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -42,7 +42,7 @@ class TokenStatistics:
 
 @dataclass
 class Summary:
-    """What a whole answer cost. Times in seconds; `per_token` holds means over the decoded tokens.
+    """The cost of a whole answer. Times in seconds; `per_token` holds means over the decoded tokens.
 
     cached_tokens: tokens of the prompt that the KV cache still held. left_early: neurons that left the pool while still
     in the window, because the pool was full. footprint_bytes: the process's highest while it answered. left_out: the

@@ -24,7 +24,7 @@ class RefusedError(Exception):
 
 
 def is_attachable(path: Path) -> bool:
-    """Whether a file is meant for a message, and not as a model or as exported chats."""
+    """True if a file is meant for a message, and not as a model or as exported chats."""
     return path.is_file() and path.suffix.casefold() not in MODEL_FILES
 
 

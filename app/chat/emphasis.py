@@ -83,7 +83,7 @@ def _run(text: str, match: re.Match[str]) -> Run:
 
 
 def _flanks(outside: str, inside: str, outside_east: bool = False, inside_east: bool = False) -> bool:
-    """Whether signs stand directly before a word (or after one, seen from behind)."""
+    """True if signs stand directly before a word (or after one, seen from behind)."""
     if not inside or inside.isspace():
         return False
     if not _is_punctuation(inside) or inside_east:
@@ -92,7 +92,7 @@ def _flanks(outside: str, inside: str, outside_east: bool = False, inside_east: 
 
 
 def _rights(before: str, after: str, sign: str, left: bool, right: bool) -> tuple[bool, bool]:
-    """Whether signs may open, and close: underlines within a word do neither."""
+    """True if signs may open, and close: underlines within a word do neither."""
     if sign != "_":
         return left, right
     return left and (not right or _is_punctuation(before)), right and (not left or _is_punctuation(after))

@@ -49,7 +49,7 @@ class Entry(TakesText, QTextEdit):
 
     @property
     def is_blank(self) -> bool:
-        """Whether there is nothing to send, nor about to be."""
+        """True if there is nothing to send, nor about to be."""
         return not (self.toPlainText().strip() or self.is_composing)
 
     def inputMethodEvent(self, event: QInputMethodEvent) -> None:

@@ -52,7 +52,7 @@ def honest(url: QUrl) -> str:
 
 
 def _is_mixed(label: str) -> bool:
-    """Whether its letters come from several scripts; those of Chinese and Japanese, and of Korean, count as one."""
+    """True if its letters come from several scripts; those of Chinese and Japanese, and of Korean, count as one."""
     scripts = {_script(character) for character in label if character.isalpha()}
     return len(scripts) > 1
 

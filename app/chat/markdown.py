@@ -86,7 +86,7 @@ def finished_length(source: str) -> int:
 
 
 def _is_certain(line: str, whole: bool) -> bool:
-    """Whether a line cannot become a list's item any more."""
+    """True if a line cannot become a list's item any more."""
     return whole or not re.fullmatch(r"[-*+]|\d{1,9}[.)]?", line)
 
 
@@ -227,7 +227,7 @@ class MarkdownView(TextView):
 
     @property
     def full(self) -> bool:
-        """Whether another view should go on, from the tail on: what is long takes long to be laid out and painted."""
+        """True if another view should go on, from the tail on: what is long takes long to be laid out and painted."""
         blocks = self.document().findBlock(self._tail_start).blockNumber()
         return self._join is None and (len(self.markdown) - len(self._tail) > FULL or blocks > MOST_BLOCKS)
 

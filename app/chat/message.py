@@ -163,7 +163,7 @@ class MessageWidget(QWidget):
         raise NotImplementedError
 
     def set_first_given(self, first: bool) -> None:
-        """Whether the model is given this message, and none that stands above."""
+        """True if the model is given this message, and none that stands above."""
         if first and self.limit is None:
             self.limit = Limit(self.tr("Older messages are no longer given to the model"), self)
         if self.limit:
@@ -627,7 +627,7 @@ class Answer(MessageWidget):
         self._show_buttons()
 
     def set_free(self, free: bool, last: bool) -> None:
-        """Whether the model could answer now; `last`: nothing follows this answer."""
+        """True if the model could answer now; `last`: nothing follows this answer."""
         self.regenerate_button.setEnabled(free)
         self.continue_button.setEnabled(free)
         unfinished = self._finished and (self.message.finish in UNFINISHED or bool(self.message.error))

@@ -122,7 +122,7 @@ class Receipt:
 
     @property
     def _cramped(self) -> bool:
-        """Whether the neuron pool was too small for the window, by so much that it shows."""
+        """True if the neuron pool was too small for the window, by so much that it shows."""
         return (
             not self._of_experts
             and self.left_early > MOST_LEFT_EARLY_SHARE * self.per_token.get("loaded_neurons", 0) * self.tokens
@@ -267,5 +267,5 @@ def _fits(value: object, kind: type | None) -> bool:
 
 
 def _is_figure(value: object) -> bool:
-    """Whether it can be shown and added up."""
+    """True if it can be shown and added up."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST

@@ -12,10 +12,10 @@ _unspaced = re.compile(f"[{EAST_ASIAN}{SOUTH_EAST_ASIAN}]")
 
 
 def is_east_asian(character: str) -> bool:
-    """Whether it is a letter or sign of Chinese, Japanese or Korean; false for ""."""
+    """True if it is a letter or sign of Chinese, Japanese or Korean; false for ""."""
     return bool(_east_asian.match(character))
 
 
 def is_unspaced(character: str) -> bool:
-    """Whether it belongs to a script in which words are not parted by spaces; false for ""."""
+    """True if it belongs to a script in which words are not parted by spaces; false for ""."""
     return bool(_unspaced.match(character))

@@ -136,7 +136,7 @@ class Segmenter:
         return bool(self._fence) and line.strip().startswith(self._fence) and not line.strip().strip(self._fence[0])
 
     def _may_turn(self, line: str) -> bool:
-        """Whether the rest of a line may make it another thing than it looks like."""
+        """True if the rest of a line may make it another thing than it looks like."""
         if self._fence:
             return not line.strip().strip(self._fence[0])
         ends = MAYBE_BLOCK.match(line) if self._in_table else self._above and MAYBE_DELIMITERS.match(line)

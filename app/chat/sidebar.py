@@ -95,7 +95,7 @@ class Sidebar(QWidget):
 
     @property
     def can_restore(self) -> bool:
-        """Whether something was deleted that can come back."""
+        """True if something was deleted that can come back."""
         return bool(self._deleted)
 
     def toggle_pin(self, id_: str) -> None:

@@ -60,7 +60,7 @@ class Exported(msgspec.Struct):
 
 
 def is_export(content: object) -> bool:
-    """Whether this looks like such a file."""
+    """True if this looks like such a file."""
     return isinstance(content, list) and any(isinstance(entry, dict) and "mapping" in entry for entry in content)
 
 

@@ -71,7 +71,7 @@ class Message:
 
     @property
     def says_something(self) -> bool:
-        """Whether there is anything that a model answered, or a person asked."""
+        """True if there is anything that a model answered, or a person asked."""
         return bool(self.text.strip() or self.tool_calls or self.attachments)
 
     @property
@@ -211,7 +211,7 @@ class Conversation:
             settled |= walked
 
     def holds(self, other: "Conversation") -> bool:
-        """Whether everything that is said in another one is said here, in the same place."""
+        """True if everything that is said in another one is said here, in the same place."""
         if not other.messages:
             return not self.messages and (self.draft, self.attachments) == (other.draft, other.attachments)
         said = {(m.id, m.parent, m.role, m.text) for m in self.messages.values()}

@@ -113,7 +113,7 @@ def multiplied(matrix: Matrix, x: mx.array) -> mx.array:
 
 
 class _Packed:
-    """What linears and embeddings of quantised weights have in common: their matrix, made when it is first wanted."""
+    """The part that quantised linears and embeddings share: their matrix, made when it is first wanted."""
 
     _matrix: Matrix | None = None
 

@@ -101,7 +101,7 @@ def _floor_ms(row: Row, profile: DriveProfile) -> float:
 
 
 def _run(measured: Measured) -> dict[str, Any]:
-    """What does not fit a row. growth_of_budget: the process's, over what it was allowed."""
+    """The figures of a run that no row has. growth_of_budget: the process's, over what it was allowed."""
     if measured.failed:
         return {}
     loaded = sum(cost["loaded"] for cost in measured.costs)

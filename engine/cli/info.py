@@ -130,7 +130,7 @@ def _profile(folder: Path) -> Any:
 
 
 def _memory(outlook: "Outlook | CheckpointOutlook", settings: Settings) -> dict[str, Any]:
-    """What is held, item by item, and the smallest budget; of any kind of model."""
+    """The bytes held, item by item, and the smallest budget; of any kind of model."""
     budget = outlook.plan(settings)
     return {
         "resident": {name: size for name, size in budget.items.items() if name != POOL},

@@ -69,7 +69,7 @@ def run(args: Namespace) -> None:
 
 
 def _making(args: Namespace) -> "Making":
-    """How a model is made, as the arguments say. Raises OptionError for a form that there is not."""
+    """The way in which a model is made, as the arguments say. Raises OptionError for a form that there is not."""
     from engine.prepare.making import Making
 
     converted = any(value is not None for value in (args.bits, args.group, args.mode))

@@ -1,1 +1,1 @@
-"""How bytes come from flash: bundle file, native reader, streaming of whole layers (paper, sections 3.1 and 3.2)."""
+"""Bytes from flash: the reader, native or in Python, and the drive's profile (paper, section 3.1)."""

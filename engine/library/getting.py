@@ -119,7 +119,7 @@ def _prepare(
     stop: threading.Event,
     options: dict[str, Any],
 ) -> Path:
-    """What runs as it is stays so, and is only moved to its place."""
+    """A checkpoint that runs as it is stays so, and is only moved to its place."""
     from engine.prepare.making import Making, Way, make, way_of
 
     def report(stage: str, share: float) -> None:

@@ -1,1 +1,1 @@
-"""What a model will need and how fast it will be: shape, memory, reuse, cost, outlook."""
+"""The needs and the speed of a model, before it runs: shape, memory, reuse, cost, outlook."""

@@ -1,4 +1,4 @@
-"""What a checkpoint that is run as it is will take and how fast it will be here, under any settings."""
+"""The outlook of a checkpoint that is run as it is: memory and speed here, under any settings."""
 
 from dataclasses import dataclass, replace
 
@@ -42,7 +42,7 @@ class CheckpointOutlook:
         return cls(CheckpointSizes.of(lazy.network, lazy.config, experts, checkpoint.bytes), profile)
 
     def plan(self, settings: Settings) -> MemoryBudget:
-        """What would be held, item by item. Raises BudgetError."""
+        """The plan: bytes held, item by item. Raises BudgetError."""
         return self.sizes.plan(settings).budget
 
     def smallest_budget(self, settings: Settings) -> int:
@@ -69,7 +69,7 @@ class CheckpointOutlook:
         return None
 
     def predict(self, settings: Settings) -> Prediction | None:
-        """What a decoded token costs; None without a profile. Raises BudgetError."""
+        """The cost of a decoded token; None without a profile. Raises BudgetError."""
         if self.profile is None:
             return None
         plan = self.plan(settings)

@@ -69,7 +69,7 @@ def predict(
     hot_neurons: bool = True,
     early_reads: bool = True,
 ) -> Prediction:
-    """What a decoded token costs.
+    """The cost of a decoded token.
 
     config: a Hugging Face config.json, parsed. budget: bytes of memory for everything, None for half of the FFN beside
     what must be resident. window: tokens. fixed: bytes of all but the neuron pools, where they are known. reuse: how

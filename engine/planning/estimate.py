@@ -1,4 +1,4 @@
-"""What would become of a model on this machine, before anything of it is downloaded: the cost model on its config.
+"""The outlook of a model on this machine, before anything of it is downloaded: the cost model on its config.
 
 Where even the config is not known, that of a usual transformer with as many parameters takes its place.
 """

@@ -31,7 +31,7 @@ class ExpertLayer:
 
 @dataclass(frozen=True)
 class ModelCost:
-    """What of a model its speed depends on. multiplied: bytes that every token is multiplied with, beside experts.
+    """The sizes that a model's speed depends on. multiplied: bytes that every token is multiplied with, beside experts.
     packed: whether weights are quantised."""
 
     layers: Sequence[ExpertLayer]

@@ -1,4 +1,4 @@
-"""What a prepared model will hold in memory under given settings, before anything is loaded."""
+"""The memory plan of a prepared model under given settings, before anything is loaded."""
 
 import math
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class MemoryPlan:
 
 @dataclass(frozen=True)
 class Sizes:
-    """What of a prepared model its memory depends on, read from its files once: a plan for other settings is then
+    """The sizes that a prepared model's memory depends on, read from its files once: a plan for other settings is then
     arithmetic.
 
     predictors: weights, in elements. context: tokens that the model was made for. width: of the hidden state. heads: of

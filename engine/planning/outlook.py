@@ -40,7 +40,7 @@ class Outlook:
         return cls(Sizes.of(prepared, args, model.layers[0].ffn.activation), profile, reuse)
 
     def plan(self, settings: Settings) -> MemoryBudget:
-        """What would be held, item by item. Raises BudgetError."""
+        """The plan: bytes held, item by item. Raises BudgetError."""
         return plan_memory(self.sizes, settings).budget
 
     def smallest_budget(self, settings: Settings) -> int:
@@ -103,7 +103,7 @@ class Outlook:
         return self.plan(replace(settings, memory_budget=budget))
 
     def predict(self, settings: Settings) -> Prediction | None:
-        """What a decoded token costs; None without a profile, or where all neurons are read. Raises BudgetError."""
+        """The cost of a decoded token; None without a profile, or where all neurons are read. Raises BudgetError."""
         if self.profile is None or settings.selection == "dense":
             return None
         prepared, plan = self.sizes.prepared, plan_memory(self.sizes, settings)
@@ -126,7 +126,7 @@ class Outlook:
 
 
 def _reuse(report: LayerReport, selection: str) -> Reuse:
-    """How a layer's neurons are used again, as was measured while preparing; false positives like the others."""
+    """The reuse of a layer's neurons, as measured while preparing; false positives like the others."""
     selected, use = selected_share(report, selection), report.use
     if use is None:
         return like_opt(selected)

@@ -1,4 +1,4 @@
-"""How neurons are used again: the paper's aggregated use over a window (section 3.1, fig. 4), as a curve.
+"""The reuse of neurons: the paper's aggregated use over a window (section 3.1, fig. 4), as a curve.
 
 Neurons differ: some fire for most tokens, most never. Here a share `live` of a layer's neurons fires at all, each for
 every token with a probability of its own, and these probabilities are Beta distributed. Three numbers then give the

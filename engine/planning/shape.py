@@ -62,7 +62,7 @@ class BundleShape:
 
 @dataclass(frozen=True)
 class CacheShape:
-    """What one layer remembers of the context. row_bytes: of each token. fixed_bytes: however long it is. window:
+    """The memory of one layer for the context. row_bytes: of each token. fixed_bytes: however long it is. window:
     tokens after which the oldest make way, None where all are kept. step: tokens for which room is made at once."""
 
     row_bytes: int
@@ -144,7 +144,7 @@ class ModelShape:
 
     @property
     def model_bytes(self) -> int:
-        """What naive loading reads for every token."""
+        """The bytes that naive loading reads for every token."""
         return self.resident_bytes + self.bundle_bytes
 
     def context_bytes(self, tokens: int) -> int:

@@ -195,7 +195,7 @@ class _Conversion:
         progress("", 1.0)
 
     def _units(self) -> Iterator[tuple[str, list[str]]]:
-        """What is written at once: a container's tensors, or those of one module."""
+        """The tensors that are written at once: a container's, or those of one module."""
         left = dict.fromkeys(self.target)
         for path in self._containers:
             names = [name for name in left if name.startswith(f"{path}.")]

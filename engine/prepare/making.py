@@ -26,8 +26,8 @@ class Way(Enum):
 
 @dataclass(frozen=True)
 class Making:
-    """How a model is made. converted: to MLX's form also where its neurons could be streamed. quantisation: then, None
-    for 16 bits. calibration, dtype, predictors: of neurons, see `prepare`."""
+    """The way in which a model is made. converted: to MLX's form also where its neurons could be streamed.
+    quantisation: then, None for 16 bits. calibration, dtype, predictors: of neurons, see `prepare`."""
 
     converted: bool = False
     quantisation: Quantisation | None = field(default_factory=Quantisation)

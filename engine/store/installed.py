@@ -31,7 +31,7 @@ class Installed:
 
 @dataclass(frozen=True)
 class Download:
-    """What a download notes beside its files, once it is whole."""
+    """The note of a download beside its files, once it is whole."""
 
     repository: str
     revision: str | None = None

@@ -147,7 +147,7 @@ class SlotLinear(Module):
 
 
 def _native_linears(container: Module, layout: Layout) -> dict[str, SlotLinear]:
-    """What multiplies a container's matrices where there is no GPU; none where that is left to MLX."""
+    """The linears that multiply a container's matrices where there is no GPU; none where that is left to MLX."""
     if not available() or any(name.endswith("global_scale") for name in layout.tensors):
         return {}
     by_linear: dict[str, dict[str, SlotTensor]] = {}
@@ -207,7 +207,7 @@ class StreamedExperts(Module):
         return self._in_slots(x, self._slots[indices], pool.slab)
 
     def _streamed(self, needed: Integers, counts: Integers, tokens: int) -> Iterable[Part]:
-        """What a prompt needs, through the ring. Its most used experts stay in the pool: decoding starts warm."""
+        """The experts that a prompt needs, through the ring. The most used stay in the pool: decoding starts warm."""
         bundles, pool, window = self.bundles, self.bundles.pool, self.bundles.passes.window
         bundles.settle()
         hot = np.sort(needed[np.argsort(-counts, kind="stable")[: pool.capacity]])

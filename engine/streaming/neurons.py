@@ -71,7 +71,7 @@ class NeuronProduct:
         return hidden, y
 
     def _token(self, x: Floats, part: Part, bias: Floats, y: Floats) -> tuple[Floats, Floats]:
-        """Which are active is found for all rows at once; the active ones alone are then multiplied, one by one."""
+        """The active ones are found for all rows at once; they alone are then multiplied, one by one."""
         active = self._active(x, part.matrix, bias)
         rows = active[np.argsort(part.ids[active])]
         hidden = np.zeros((1, len(bias)), np.float32)

@@ -1,4 +1,4 @@
-"""Where memory comes from: what stays long must not lie between what is soon freed, or neither goes back.
+"""The origin of memory: what stays long must not lie between what is soon freed, or neither goes back.
 
 Linux's malloc gives memory back from the end of its heap alone. A KV cache that grows there leaves a hole behind every
 time, and the process keeps them all.

@@ -42,7 +42,7 @@ def test_each_stage_gets_its_time(model, monkeypatch):
     clock = Clock()
     monkeypatch.setattr(Attention, "__call__", clock.slow(Attention.__call__, 0.1))
     monkeypatch.setattr(PredictedSelection, "select", clock.slow(PredictedSelection.select, 0.01))
-    monkeypatch.setattr(NeuronProduct, "__call__", clock.slow(NeuronProduct.__call__, 1.0))
+    monkeypatch.setattr(NeuronProduct, "after", clock.slow(NeuronProduct.after, 1.0))
     monkeypatch.setattr(type(model), "decode", clock.slow(type(model).decode, 5.0))
     model.prefill(TOKENS[:2])
     watch = Stopwatch(model)

@@ -4,7 +4,6 @@ The Hub's cache (HF_HOME): models--owner--name/snapshots/COMMIT/, whose files ar
 Folders that the user names: a checkpoint, or folders of checkpoints, at most two levels down.
 """
 
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -17,6 +16,7 @@ from typing import Any
 from engine.errors import FlashbulbError
 from engine.models import streams_neurons
 from engine.store.mlx_folder import runs_as_it_is
+from engine.system.documents import read_json
 from engine.system.folders import given_path
 from engine.text import Text, text_of
 
@@ -187,9 +187,4 @@ def _bits(config: dict[str, object]) -> int | None:
 
 def _table(path: Path) -> dict[str, object]:
     """A JSON file's names and values. Raises OSError, ValueError, RecursionError."""
-    if path.stat().st_size > MAX_CONFIG_BYTES * (16 if path.name == INDEX else 1):
-        raise ValueError(f"{path} is no description of a model")
-    content = json.loads(path.read_text(encoding="utf-8-sig"))
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} holds no names and values")
-    return content
+    return read_json(path, MAX_CONFIG_BYTES * (16 if path.name == INDEX else 1))

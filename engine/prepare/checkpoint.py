@@ -9,6 +9,7 @@ from engine.arrays.dtypes import DTYPES
 from engine.errors import CheckpointError
 from engine.models import architecture
 from engine.prepare.torch_file import read_torch
+from engine.store.mlx_folder import Index
 from engine.store.safetensors_file import read_safetensors
 from engine.store.stored_tensor import StoredTensor
 from engine.system.documents import is_plain, parse_json, parsing, read_bytes, read_json, read_typed
@@ -30,13 +31,6 @@ OTHER_FORMATS = {".gguf", ".h5", ".msgpack", ".pt", ".pth", ".npz", ".ckpt", ".o
 MAX_SHOWN = 3  # names in a message
 MAX_COMPANION_BYTES = 100_000_000  # some times what the largest vocabularies take
 DOWNLOAD_AGAIN = Text("Download the checkpoint again.")
-
-
-@dataclass(frozen=True)
-class Index:
-    """The index of a checkpoint in shards. weight_map: the file of each weight."""
-
-    weight_map: dict[str, str]
 
 
 @dataclass(frozen=True)

@@ -26,12 +26,12 @@ class ModelInfo:
     context: int
     planned: dict[str, float]
     footprint_bytes: int
+    outlook: Outlook
     settings: Settings = field(default_factory=Settings)
     flash_bytes: int = 0
     smallest_budget: int = 0
     loss: float | None = None
     gave_back: bool = False
-    outlook: Outlook | None = None
     longer_window: tuple[int, int] | None = None
     drive_folder: Path | None = None
     threads: int | None = None
@@ -72,7 +72,7 @@ class ModelInfo:
     @property
     def advice_changed(self) -> bool:
         """True if the drive was measured since loading, and is best read by another number of threads."""
-        return self.outlook is not None and self.threads != _advised(self.outlook)
+        return self.threads != _advised(self.outlook)
 
     @property
     def selection(self) -> str:

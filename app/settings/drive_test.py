@@ -1,8 +1,9 @@
 """Measuring the drive: how fast it reads neurons, from which every prediction of speed follows."""
 
 from datetime import UTC, datetime
+from typing import Any
 
-from PySide6.QtCore import QLocale, Signal
+from PySide6.QtCore import QDate, QLocale, Signal
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from app.host.command import FLASHBULB, Command
@@ -103,7 +104,7 @@ class DriveTest(QWidget):
         elif not self.running:
             self.refresh()
 
-    def _on_line(self, line: dict) -> None:
+    def _on_line(self, line: dict[str, Any]) -> None:
         if line.get("stage") == "failed":
             self._failed = spoken(line.get("error", ""))
         self.bar.setValue(round(1000 * float(line.get("share", 0.0))))
@@ -113,6 +114,7 @@ class DriveTest(QWidget):
 
     def _on_ended(self, words: str) -> None:
         run, self._run = self._run, None
+        assert run
         done = self.bar.value() == 1000 and not self._failed
         if not done and not run.stopping:
             self._failed = self._failed or words[-300:] or self.tr("It ended without saying why.")
@@ -125,9 +127,9 @@ class DriveTest(QWidget):
 
     def _found(self) -> str:
         model = self._host.model
-        profile = model.outlook.profile if model else None
         if model is None:
             return ""
+        profile = model.outlook.profile
         if profile is None:
             return self.tr("How fast this drive reads is not known yet. Once it is measured, you see here how fast "
                            "each choice will be.")  # fmt: skip
@@ -145,4 +147,4 @@ def _date(moment: str) -> str:
         then = datetime.fromisoformat(moment).astimezone(UTC)
     except ValueError:
         return moment
-    return QLocale().toString(then.date(), QLocale.FormatType.ShortFormat)
+    return QLocale().toString(QDate(then.year, then.month, then.day), QLocale.FormatType.ShortFormat)

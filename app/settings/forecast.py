@@ -1,9 +1,11 @@
 """What the settings would bring, from the engine's outlook on the loaded model. No widgets."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from app.host.engine_host import ModelInfo
+from app.host.engine_protocol import Outlook
 from engine.planning.cost import Prediction
 from engine.settings import Settings
 
@@ -26,7 +28,7 @@ class Forecast:
         return smallest, max(min(full, self.most), smallest + 1)
 
     @property
-    def planned(self) -> dict[str, int]:
+    def planned(self) -> Mapping[str, float]:
         """Bytes by item. Raises BudgetError."""
         return self.model.outlook.plan(self.settings).items
 
@@ -42,7 +44,7 @@ class Forecast:
         """Bytes: what was chosen, or what the engine would choose."""
         if self.settings.memory_budget is not None:
             return self.settings.memory_budget
-        return sum(self.planned.values())
+        return round(sum(self.planned.values()))
 
     @property
     def prediction(self) -> Prediction | None:
@@ -67,15 +69,15 @@ class Forecast:
     def _curve(self, shares: list[float], settings: list[Settings]) -> list[tuple[float, Prediction]]:
         if self.prediction is None:
             return []
-        outlook = self.model.outlook
-        return [(share, _predict(outlook, chosen)) for share, chosen in zip(shares, settings, strict=True)]
+        predictions = [_predict(self.model.outlook, chosen) for chosen in settings]
+        return [(share, found) for share, found in zip(shares, predictions, strict=True) if found]
 
 
 @lru_cache(maxsize=16)
-def _range(outlook, settings: Settings) -> tuple[int, int]:
+def _range(outlook: Outlook, settings: Settings) -> tuple[int, int]:
     return outlook.smallest_budget(settings), outlook.full_budget(settings)
 
 
 @lru_cache(maxsize=2048)  # a slider comes by the same places again
-def _predict(outlook, settings: Settings) -> Prediction | None:
+def _predict(outlook: Outlook, settings: Settings) -> Prediction | None:
     return outlook.predict(settings)

@@ -1,7 +1,7 @@
 """Memory & Speed: how much memory a model may take, how its neurons are kept and chosen, and how fast that would be."""
 
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtGui import QFont
+from PySide6.QtGui import QFont, QHideEvent, QShowEvent
 from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QPushButton, QSlider, QSpinBox, QVBoxLayout, QWidget
 
 from app.host.engine_host import EngineHost, State
@@ -21,9 +21,9 @@ MEASURED_MS = 500  # between looks at what is measured, while an answer comes
 
 
 class ValueSlider(QWidget):
-    """One strong value, what it would bring, a slider, what its ends mean, and perhaps a curve over it."""
+    """One strong value, what it would bring, a slider, and what its ends mean."""
 
-    def __init__(self, curve: bool = False, lines: int = 2, parent: QWidget | None = None):
+    def __init__(self, lines: int = 2, parent: QWidget | None = None):
         super().__init__(parent)
         self.value, self.outcome = Label(weight=QFont.Weight.DemiBold), Label()
         self.slider = QSlider(Qt.Orientation.Horizontal)
@@ -36,16 +36,22 @@ class ValueSlider(QWidget):
         for end in (self.low, self.high):
             end.setMinimumHeight(end.fontMetrics().lineSpacing())
         self.slider.setMinimumHeight(self.slider.sizeHint().height())
-        self.curve = Curve() if curve else None
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(3)
-        layout.addLayout(at_both_ends(self.value, self.outcome))
-        if self.curve:
-            layout.addWidget(self.curve)
-        layout.addWidget(self.slider)
-        layout.addLayout(at_both_ends(self.low, self.high))
-        layout.addWidget(self.words)
+        self.column = QVBoxLayout(self)
+        self.column.setContentsMargins(0, 0, 0, 0)
+        self.column.setSpacing(3)
+        self.column.addLayout(at_both_ends(self.value, self.outcome))
+        self.column.addWidget(self.slider)
+        self.column.addLayout(at_both_ends(self.low, self.high))
+        self.column.addWidget(self.words)
+
+
+class CurvedSlider(ValueSlider):
+    """Over the slider, a curve of what its values would bring."""
+
+    def __init__(self, lines: int = 2, parent: QWidget | None = None):
+        super().__init__(lines, parent)
+        self.curve = Curve()
+        self.column.insertWidget(self.column.indexOf(self.slider), self.curve)
 
 
 class MemoryPane(Pane):
@@ -59,7 +65,7 @@ class MemoryPane(Pane):
         self._showing = False
         self._measuring = QTimer(self, singleShot=True, interval=MEASURED_MS)
         self._measuring.timeout.connect(self._show_values)
-        self.budget = ValueSlider(curve=True)
+        self.budget = CurvedSlider()
         self.budget.slider.setRange(0, STEPS)
         self.budget.slider.setPageStep(STEPS // 20)
         self.budget.slider.setAccessibleName(self.tr("Memory budget"))
@@ -80,7 +86,7 @@ class MemoryPane(Pane):
         ):
             self.selection.addItem(name, key)
         self.threshold = self._threshold_slider()
-        self.threads = QSpinBox(minimum=0, maximum=int(BY_KEY["memory.reader_threads"].maximum))
+        self.threads = QSpinBox(minimum=0, maximum=BY_KEY["memory.reader_threads"].whole_bounds[1])
         self.threads.setMaximumWidth(180)
         self.drive = DriveTest(host)
         self.add_row(self.tr("Memory budget"), budget)
@@ -98,19 +104,19 @@ class MemoryPane(Pane):
         self._connect()
         self._show_values()
 
-    def _window_slider(self) -> ValueSlider:
-        window, control = BY_KEY["memory.window"], ValueSlider(curve=True, lines=3)
-        control.slider.setRange(int(window.minimum), int(window.maximum))
+    def _window_slider(self) -> CurvedSlider:
+        (shortest, longest), control = BY_KEY["memory.window"].whole_bounds, CurvedSlider(lines=3)
+        control.slider.setRange(shortest, longest)
         control.slider.setAccessibleName(self.tr("Window"))
-        control.low.setText(f"{window.minimum}")
-        control.high.setText(f"{window.maximum}")
+        control.low.setText(f"{shortest}")
+        control.high.setText(f"{longest}")
         return control
 
     def _threshold_slider(self) -> ValueSlider:
-        shift, control = BY_KEY["memory.threshold_shift"], ValueSlider()
-        control.slider.setRange(round(SHIFT_STEPS * shift.minimum), round(SHIFT_STEPS * shift.maximum))
+        (lowest, highest), control = BY_KEY["memory.threshold_shift"].bounds, ValueSlider()
+        control.slider.setRange(round(SHIFT_STEPS * lowest), round(SHIFT_STEPS * highest))
         control.slider.setPageStep(SHIFT_STEPS)
-        control.slider.setTickInterval(round(SHIFT_STEPS * shift.maximum))
+        control.slider.setTickInterval(round(SHIFT_STEPS * highest))
         control.slider.setTickPosition(QSlider.TickPosition.TicksBelow)
         control.slider.setAccessibleName(self.tr("Predictor threshold"))
         control.low.setText(self.tr("more accurate"))
@@ -122,11 +128,11 @@ class MemoryPane(Pane):
         self._measuring.stop()
         self.drive.shutdown()
 
-    def hideEvent(self, event) -> None:
+    def hideEvent(self, event: QHideEvent) -> None:
         self._measuring.stop()
         super().hideEvent(event)
 
-    def showEvent(self, event) -> None:
+    def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
         self._show_values()
 
@@ -174,7 +180,7 @@ class MemoryPane(Pane):
         smallest, largest = self.limits()
         return smallest + round((largest - smallest) * step / STEPS)
 
-    def _share_of(self, budget: int) -> float:
+    def _share_of(self, budget: float) -> float:
         smallest, largest = self.limits()
         return max(0.0, min(1.0, (budget - smallest) / (largest - smallest)))
 
@@ -224,7 +230,7 @@ class MemoryPane(Pane):
     def _show_speed(self, budget: int, forecast: Forecast | None) -> None:
         """The curve over budgets, and in words what stands out in it."""
         prediction, measured = forecast.prediction if forecast else None, self._measured()
-        parts = []
+        parts: list[str] = []
         if prediction:
             parts.append(self.tr("about {0} tokens a second").format(units.number(prediction.tokens_per_second)))
         if measured:
@@ -232,10 +238,10 @@ class MemoryPane(Pane):
             words = self.tr("{0} measured with what is loaded") if self.needs_reload() else self.tr("{0} measured")
             parts.append(words.format(speed))
         self.budget.outcome.setText(", ".join(parts))
-        points = [(share, p.tokens_per_second) for share, p in forecast.by_budget()] if prediction else []
+        points = [(share, p.tokens_per_second) for share, p in forecast.by_budget()] if forecast else []
         chosen = (self._share_of(budget), prediction.tokens_per_second) if prediction else None
-        loaded = self._host.model.planned_bytes if measured else 0
-        mark = (self._share_of(loaded), measured) if measured and points else None
+        loaded = self._host.model
+        mark = (self._share_of(loaded.planned_bytes), measured) if loaded and measured and points else None
         self.budget.curve.show_curve(points, chosen, mark)
         _describe(self.budget.curve, self.tr("Predicted speed by memory budget"), self._in_words(points, parts))
 
@@ -255,7 +261,7 @@ class MemoryPane(Pane):
         control.value.setText(self.tr("%n token(s)", "", window))
         low, high = control.slider.minimum(), control.slider.maximum()
         prediction = forecast.prediction if forecast else None
-        curve = forecast.by_window(low, high) if prediction else []
+        curve = forecast.by_window(low, high) if forecast else []
         points = [(share, p.tokens_per_second) for share, p in curve]
         held = [(share, float(p.dram_bytes)) for share, p in curve]
         chosen = ((window - low) / (high - low), prediction.tokens_per_second) if prediction else None
@@ -324,8 +330,8 @@ class MemoryPane(Pane):
             self.threshold.words.setText(self.tr("As set while the model was prepared."))
 
     def _show_threads(self, threads: int | None) -> None:
-        outlook = self._host.model.outlook if self._host.model else None
-        best = outlook.profile.threads if outlook and outlook.profile else None
+        profile = self._host.model.outlook.profile if self._host.model else None
+        best = profile.threads if profile else None
         self.threads.setSpecialValueText(
             self.tr("Automatic ({0})").format(best) if best else self.tr("Automatic")
         )  # shown at the minimum, 0
@@ -345,7 +351,7 @@ class MemoryPane(Pane):
         return model.settings != chosen or (chosen.reader_threads is None and model.advice_changed)
 
     # ------------------------------------------------------------------ changing
-    def _set(self, name: str, value) -> None:
+    def _set(self, name: str, value: object) -> None:
         if not self._showing:
             self._settings[f"memory.{name}"] = value
 

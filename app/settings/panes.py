@@ -68,17 +68,20 @@ class Pane(QWidget):
 def _first_of(control: QWidget) -> QWidget:
     """What stands beside the name of a row: the first thing in a control that is made of several."""
     layout = control.layout()
-    while layout and layout.count():
-        first = layout.itemAt(0)
-        control, layout = first.widget() or control, first.layout() or (first.widget() and first.widget().layout())
+    while layout and (first := layout.itemAt(0)):
+        if widget := first.widget():
+            control = widget
+            layout = widget.layout()
+        else:
+            layout = first.layout()
     return control
 
 
 class GeneralPane(Pane):
     def __init__(self, settings: Preferences, parent: QWidget | None = None):
         super().__init__(settings, parent)
-        size = BY_KEY["general.text_size"]
-        self.text_size = QSpinBox(minimum=int(size.minimum), maximum=int(size.maximum), singleStep=10, suffix=" %")
+        smallest, largest = BY_KEY["general.text_size"].whole_bounds
+        self.text_size = QSpinBox(minimum=smallest, maximum=largest, singleStep=10, suffix=" %")
         self.text_size.setMaximumWidth(110)
         self.add_row(self.tr("Text size"), self.text_size, self.tr("Of chats. Light and dark follow the system."))
         self.language = QComboBox()
@@ -175,5 +178,5 @@ class ChatPane(Pane):
     def _show_values(self) -> None:
         self.parameters.show_values(self._settings.section("chat"))
 
-    def _on_changed(self, name: str, value) -> None:
+    def _on_changed(self, name: str, value: object) -> None:
         self._settings[f"chat.{name}"] = value

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from functools import partial
+from typing import Any
 
 from PySide6.QtCore import Signal
 from PySide6.QtGui import QPaintEvent
@@ -40,16 +41,17 @@ STEP = 0.05
 EFFORTS = ("low", "medium", "high")
 PROMPT_LINES = 3
 RADIUS = 14
+Parameters = dict[str, Any]  # of a conversation: those that differ from the defaults, by name
 
 
-def options_of(parameters: dict, settings: Preferences) -> dict:
-    """What a conversation's answers are made with: its own values where it has valid ones, else the defaults."""
+def options_of(parameters: Parameters, settings: Preferences) -> dict[str, Any]:
+    """The options of a conversation's answers: its own values where it has valid ones, else the defaults."""
     defaults = settings.section("chat")
     own = {k: v for k, v in parameters.items() if k in defaults and BY_KEY[f"chat.{k}"].accepts(v)}
     return defaults | own
 
 
-def template_options(parameters: dict) -> dict:
+def template_options(parameters: Parameters) -> dict[str, Any]:
     """What a conversation's model is told beside the messages: how to think, and whether without its chat template."""
     thinking, effort = parameters.get("enable_thinking"), parameters.get("reasoning_effort")
     return {
@@ -68,11 +70,14 @@ class NumberField(QWidget):
         super().__init__(parent)
         setting = BY_KEY[f"chat.{name}"]
         self._name = name
-        self.box = QDoubleSpinBox(decimals=2) if setting.kind is float else QSpinBox()
+        (self._least, greatest), self._optional = setting.bounds, setting.optional
         step = STEPS.get(name, STEP)
-        self._least, self._optional = setting.minimum, setting.optional
-        self.box.setRange(setting.minimum - step if setting.optional else setting.minimum, setting.maximum)
-        self.box.setSingleStep(step)
+        lowest = self._least - step if setting.optional else self._least
+        self.box: QDoubleSpinBox | QSpinBox
+        if setting.kind is float:
+            self.box = QDoubleSpinBox(decimals=2, minimum=lowest, maximum=greatest, singleStep=step)
+        else:
+            self.box = QSpinBox(minimum=int(lowest), maximum=int(greatest), singleStep=int(step))
         self.box.setAccessibleName(title)
         set_tip(self.box, tr(setting.about))
         self.box.setKeyboardTracking(False)
@@ -90,12 +95,12 @@ class NumberField(QWidget):
             words = self.tr("model's default") if value is None else self.tr("model's default {0}").format(f"{value:g}")
             self.box.setSpecialValueText(words)
 
-    def set_value(self, value) -> None:
+    def set_value(self, value: float | None) -> None:
         self.box.blockSignals(True)
-        self.box.setValue(self.box.minimum() if value is None else value)
+        self.box.setValue(self.box.minimum() if value is None else value)  # type: ignore[arg-type]
         self.box.blockSignals(False)
 
-    def _on_changed(self, value) -> None:
+    def _on_changed(self, value: float) -> None:
         if self._optional and value < self._least - STEP / 100:
             self.changed.emit(self._name, None)
         else:
@@ -131,7 +136,8 @@ class ParametersForm(QWidget):
         self.fields = {name: NumberField(name, titles[name]) for name in NUMBERS}
         self.seeded = QCheckBox(self.tr("Seed"))
         set_tip(self.seeded, tr(BY_KEY["chat.seed"].about))
-        self.seed = QSpinBox(maximum=int(BY_KEY["chat.seed"].maximum), keyboardTracking=False)
+        self.seed = QSpinBox(maximum=BY_KEY["chat.seed"].whole_bounds[1])
+        self.seed.setKeyboardTracking(False)
         self.seed.setAccessibleName(self.tr("Seed"))
         for signal in (self.seeded.toggled, self.seed.valueChanged):
             signal.connect(self._on_seed)
@@ -157,7 +163,7 @@ class ParametersForm(QWidget):
         for name, field in self.fields.items():
             field.set_default(advised.get(name))
 
-    def show_values(self, values: dict) -> None:
+    def show_values(self, values: Mapping[str, Any]) -> None:
         """Values by name, all of them."""
         widgets = (self.prompt, self.seeded, self.seed)
         for widget in widgets:
@@ -207,7 +213,7 @@ class ReasoningForm(QWidget):
         row.addStretch()
         self.plain_format.clicked.connect(self._on_plain_format)
 
-    def show_values(self, parameters: dict, controls: Collection[str]) -> None:
+    def show_values(self, parameters: Parameters, controls: Collection[str]) -> None:
         """A conversation's parameters, and the options that the model's template knows."""
         values = template_options(parameters)
         for name, box in self._boxes.items():
@@ -240,7 +246,7 @@ class ParametersPanel(QWidget):
     def __init__(self, settings: Preferences, parent: QWidget | None = None):
         super().__init__(parent)
         self._settings = settings
-        self._parameters: dict = {}
+        self._parameters: Parameters = {}
         self._controls: Collection[str] = ()
         self.reasoning = ReasoningForm()
         self.reasoning.changed.connect(self._on_reasoning)
@@ -259,7 +265,7 @@ class ParametersPanel(QWidget):
         self._refresh()
         settings.changed.connect(self._on_defaults)
 
-    def show_parameters(self, parameters: dict) -> None:
+    def show_parameters(self, parameters: Parameters) -> None:
         """Show, and from now on change, a conversation's parameters."""
         self._parameters = parameters
         self._refresh()
@@ -274,7 +280,7 @@ class ParametersPanel(QWidget):
         shades = colours(self.palette())
         paint_card(self, shades.hairline, shades.card if is_dark(self.palette()) else shades.base, RADIUS)
 
-    def _on_changed(self, name: str, value) -> None:
+    def _on_changed(self, name: str, value: object) -> None:
         if value == self._settings[f"chat.{name}"]:
             self._parameters.pop(name, None)
         else:
@@ -282,7 +288,7 @@ class ParametersPanel(QWidget):
         self.reset.setEnabled(bool(self._parameters))
         self.changed.emit()
 
-    def _on_reasoning(self, name: str, value) -> None:
+    def _on_reasoning(self, name: str, value: object) -> None:
         if value is None:
             self._parameters.pop(name, None)
         else:
@@ -295,7 +301,7 @@ class ParametersPanel(QWidget):
         self._refresh()
         self.changed.emit()
 
-    def _on_defaults(self, key: str, _value) -> None:
+    def _on_defaults(self, key: str, _value: object) -> None:
         if key.startswith("chat."):
             self._refresh()
 

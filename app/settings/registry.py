@@ -39,6 +39,19 @@ class Setting:
     optional: bool = False
     reload: bool = False
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The least and the greatest value, of one that has both."""
+        assert self.minimum is not None
+        assert self.maximum is not None
+        return self.minimum, self.maximum
+
+    @property
+    def whole_bounds(self) -> tuple[int, int]:
+        """The least and the greatest value, of a whole number."""
+        least, greatest = self.bounds
+        return int(least), int(greatest)
+
     def accepts(self, value: Any) -> bool:
         """True for what can be a value of this setting."""
         if value is None:

@@ -1,7 +1,7 @@
 """The settings window: a toolbar of panes. Changes apply at once; what needs the model to be loaded again says so."""
 
 from PySide6.QtCore import QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QPainter, QPaintEvent, QShowEvent
+from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QKeySequence, QPainter, QPaintEvent, QShowEvent
 from PySide6.QtWidgets import QMainWindow, QSizePolicy, QStackedWidget, QToolButton, QWidget
 
 from app.host.engine_host import EngineHost
@@ -74,7 +74,7 @@ class SettingsWindow(QMainWindow):
         self.setFixedWidth(WIDTH)
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         close = QAction(self)
-        close.setShortcuts(["Ctrl+W", "Esc"])
+        close.setShortcuts([QKeySequence("Ctrl+W"), QKeySequence("Esc")])
         close.triggered.connect(self.close)
         self.addAction(close)
         self.open_pane(settings["general.pane"])
@@ -129,7 +129,10 @@ class SettingsWindow(QMainWindow):
     def _fit(self) -> None:
         """As high as its pane."""
         pane = self._stack.currentWidget()
-        pane.layout().invalidate()
+        if pane is None:
+            return
+        if layout := pane.layout():
+            layout.invalidate()
         content = max(pane.heightForWidth(WIDTH), pane.minimumSizeHint().height())
         self.setFixedHeight(content + self._bar.sizeHint().height())
 

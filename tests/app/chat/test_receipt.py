@@ -6,7 +6,7 @@ from app.chat.receipt import Receipt
 from app.host.model_info import ModelInfo
 from engine.settings import Settings
 from engine.statistics import Summary, means
-from tests.helpers.fake_engine import expert_statistics, token_statistics
+from tests.helpers.fake_engine import FakeOutlook, expert_statistics, token_statistics
 
 COST = {
     "bytes_read": 201e6,
@@ -27,6 +27,7 @@ MODEL = ModelInfo(
     settings=Settings(memory_budget=6_500_000_000),
     planned={"neuron_pool": 2_700_000_000},
     footprint_bytes=0,
+    outlook=FakeOutlook(),
     flash_bytes=8_600_000_000,
 )
 

@@ -10,7 +10,6 @@ from PySide6.QtGui import QAction, QCloseEvent, QGuiApplication, QKeySequence, Q
 from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QMenu, QVBoxLayout, QWidget
 
 from app.chat.attachments import is_attachable
-from app.chat.find import FindBar
 from app.chat.sidebar import Sidebar
 from app.chat.text_size import set_text_size
 from app.chat.transfer import Transfer
@@ -257,7 +256,7 @@ class MainWindow(DropWindow):
 
     def _edit_table(self) -> Table:
         does = self.conversations
-        find = cast(FindBar, self.chat.find)  # every widget has a method of this name
+        find = self.chat.find_bar
         return (
             *edit_table(),
             None,
@@ -266,7 +265,7 @@ class MainWindow(DropWindow):
             None,
             Entry("write", self.tr("&Write a Message"), self.chat.composer.setFocus, ("Ctrl+L",)),
             None,
-            Entry("find", self.tr("&Find in This Chat"), find.open_bar, ("Ctrl+F",)),
+            Entry("find_in_chat", self.tr("&Find in This Chat"), find.open_bar, ("Ctrl+F",)),
             Entry("find_next", self.tr("Find &Next"), partial(find.step, 1), ("Ctrl+G",)),
             Entry("find_previous", self.tr("Find Pre&vious"), partial(find.step, -1), ("Ctrl+Shift+G",)),
             Entry("search", self.tr("&Search All Chats"), self._search, ("Ctrl+Shift+F",)),

@@ -79,7 +79,7 @@ class AttachmentView(QWidget):
         self.attachment = attachment
         self.block: CodeBlock | None = None
         self.button = FoldButton()
-        self.button.setText(described(attachment))
+        self.button.say(described(attachment))
         self.button.toggled.connect(self._on_toggled)
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)

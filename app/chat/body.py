@@ -13,6 +13,7 @@ from app.chat.table import Table
 
 SPACING = 8
 PORTION_LETTERS, PORTION_LINES = 1400, 100  # of prose that is parsed at once, at most
+Block = MarkdownView | CodeBlock | Table
 
 
 class AnswerBody(QWidget):
@@ -25,7 +26,7 @@ class AnswerBody(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_StaticContents)
         self.markdown = ""
         self._segmenter = Segmenter()
-        self._open: MarkdownView | CodeBlock | Table | None = None
+        self._open: Block | None = None
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(SPACING)
@@ -40,8 +41,9 @@ class AnswerBody(QWidget):
         """The answer is complete, for now: more can be appended to one that is continued."""
         self._add_all(self._segmenter.finish())
 
-    def blocks(self) -> list[MarkdownView | CodeBlock | Table]:
-        return [self._layout.itemAt(i).widget() for i in range(self._layout.count())]
+    def blocks(self) -> list[Block]:
+        widgets = (item.widget() for i in range(self._layout.count()) if (item := self._layout.itemAt(i)))
+        return [widget for widget in widgets if isinstance(widget, Block)]
 
     def views(self) -> list[TextView | CodeView]:
         """What shows its text, from the top."""
@@ -53,10 +55,9 @@ class AnswerBody(QWidget):
 
     def _add_all(self, segments: Iterable[Segment]) -> None:
         for kind, run in groupby(segments, type):
-            if kind is Rows:  # all at once: they are laid out together
-                self._open.append("".join(rows.text for rows in run))
-            elif kind is Prose:
-                self._add_prose("".join(prose.text for prose in run))
+            if kind in (Rows, Prose):  # all at once: they are laid out together
+                text = "".join(segment.text for segment in run if isinstance(segment, Rows | Prose))
+                self._add_rows(text) if kind is Rows else self._add_prose(text)
             else:
                 for segment in run:
                     self._add(segment)
@@ -66,8 +67,10 @@ class AnswerBody(QWidget):
             case CodeBegins(language):
                 self._put(CodeBlock(language))
             case Code(text):
+                assert isinstance(self._open, CodeBlock)
                 self._open.append(text)
             case CodeEnds():
+                assert isinstance(self._open, CodeBlock)
                 self._open.close_block()
                 self._open = None
             case TableBegins(head, delimiters):
@@ -76,22 +79,28 @@ class AnswerBody(QWidget):
             case TableEnds():
                 self._open = None
 
+    def _add_rows(self, text: str) -> None:
+        assert isinstance(self._open, Table)
+        self._open.append(text)
+
     def _add_prose(self, text: str) -> None:
         for portion in portions(text):
             if self._open or portion.strip():  # blank lines after code are no paragraph
                 self._append_prose(portion)
 
     def _append_prose(self, text: str) -> None:
-        if isinstance(self._open, MarkdownView) and self._open.full:
-            text, self._open = self._open.give_up_tail() + text, None
-        if not isinstance(self._open, MarkdownView):
+        view = self._open
+        if isinstance(view, MarkdownView) and view.full:
+            text, view = view.give_up_tail() + text, None
+        if not isinstance(view, MarkdownView):
             view = MarkdownView()
             view.setAccessibleName(self.tr("Answer"))
             self._put_linked(view)
-        self._open.append_markdown(text)
+        view.append_markdown(text)
 
     def _take_back(self, head: str) -> None:
         """What was prose is a table's head."""
+        assert isinstance(self._open, MarkdownView)
         self._open.take_back(head)
         if not self._open.markdown.strip():
             self._layout.removeWidget(self._open)
@@ -102,7 +111,7 @@ class AnswerBody(QWidget):
         block.link_clicked.connect(self.link_clicked)
         self._put(block)
 
-    def _put(self, block: MarkdownView | CodeBlock | Table) -> None:
+    def _put(self, block: Block) -> None:
         self._open = block
         self._layout.addWidget(block)
 

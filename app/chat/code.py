@@ -23,14 +23,14 @@ from app.widgets.labels import quiet
 RADIUS, PADDING = 8, 10
 
 
-class CodeView(Ringed, Spanning, QPlainTextEdit):
+class CodeView(Ringed, Spanning, QPlainTextEdit):  # type: ignore[misc] # of either kind of text field
     """Read-only code, as tall as its lines; long lines scroll sideways."""
 
     def __init__(self, parent: QWidget | None = None):
         super().__init__(parent)
         self.setReadOnly(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+        QPlainTextEdit.setLineWrapMode(self, QPlainTextEdit.LineWrapMode.NoWrap)
         self.viewport().setAutoFillBackground(False)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setTabChangesFocus(True)

@@ -99,7 +99,7 @@ class Composer(QWidget):
     def set_draft(self, text: str) -> None:
         """Put text into the field."""
         if text != self.entry.toPlainText():
-            self.entry.setPlainText(text)
+            self.entry.put_text(text)
 
     def submit(self) -> None:
         """Send what is written, if it can be sent, with what an input method is still composing."""

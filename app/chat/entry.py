@@ -56,9 +56,9 @@ class Entry(TakesText, QTextEdit):
         super().inputMethodEvent(event)
         self.composed.emit()
 
-    def setPlainText(self, text: str) -> None:
+    def put_text(self, text: str) -> None:
         """Put text into the field, and the cursor behind it."""
-        super().setPlainText(text)
+        self.setPlainText(text)
         self.moveCursor(QTextCursor.MoveOperation.End)
 
     def canInsertFromMimeData(self, source: QMimeData) -> bool:

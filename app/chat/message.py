@@ -385,7 +385,7 @@ class Editor(QWidget):
         self._sendable = True
         self.entry = Entry()
         self.entry.setAccessibleName(self.tr("Message to send again"))
-        self.entry.setPlainText(text)
+        self.entry.put_text(text)
         self.entry.sent.connect(self._send)
         self.entry.left.connect(self.given_up)
         self.entry.textChanged.connect(self._refresh)

@@ -30,8 +30,9 @@ class FoldButton(Ringed, QAbstractButton):
         self.setAttribute(Qt.WidgetAttribute.WA_Hover)
         self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
 
-    def setText(self, text: str) -> None:
-        super().setText(text)
+    def say(self, text: str) -> None:
+        """Show words, and take the room that they need."""
+        self.setText(text)
         self.updateGeometry()
 
     def sizeHint(self) -> QSize:
@@ -94,7 +95,7 @@ class Reasoning(QWidget):
     def show_under_way(self) -> None:
         """The model is reasoning."""
         self._under_way = True
-        self.button.setText(self.tr("Thinking…"))
+        self.button.say(self.tr("Thinking…"))
 
     def finish(self, seconds: float) -> None:
         """It is complete, after so many seconds; 0 where that is not known."""
@@ -102,9 +103,9 @@ class Reasoning(QWidget):
         if self.body:
             self.body.finish()
         if seconds >= MOMENT_S:
-            self.button.setText(self.tr("Thought for {0}").format(units.duration(seconds)))
+            self.button.say(self.tr("Thought for {0}").format(units.duration(seconds)))
         else:
-            self.button.setText(self.tr("Thought for a moment"))
+            self.button.say(self.tr("Thought for a moment"))
 
     @property
     def folded_text(self) -> str:

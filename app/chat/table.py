@@ -206,9 +206,15 @@ class Page(TextView):
     def set_widths(self, widths: list[int]) -> None:
         if widths != self.widths:
             self.widths = widths
-            style = self._table.format()
+            style = self.table.format()
             style.setColumnWidthConstraints([QTextLength(QTextLength.Type.FixedLength, width) for width in widths])
-            self._table.setFormat(style)
+            self.table.setFormat(style)
+
+    @property
+    def table(self) -> QTextTable:
+        """Made with the first row."""
+        assert self._table
+        return self._table
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
@@ -234,16 +240,16 @@ class Page(TextView):
     def _tops(self) -> list[int]:
         """Where each row begins."""
         layout = self.document().documentLayout()
-        blocks = (self._table.cellAt(row, 0).firstCursorPosition().block() for row in range(len(self._weights)))
+        blocks = (self.table.cellAt(row, 0).firstCursorPosition().block() for row in range(len(self._weights)))
         return [math.floor(layout.blockBoundingRect(block).top()) - PADDING for block in blocks]
 
     def _write(self, row: Row) -> None:
         number = len(self._weights)
-        if number == self._table.rows():
-            self._table.appendRows(1)
+        if number == self.table.rows():
+            self.table.appendRows(1)
         shades = colours(self.palette())
         for column, cell in enumerate(row):
-            place = self._table.cellAt(number, column)
+            place = self.table.cellAt(number, column)
             cursor = place.firstCursorPosition()
             cursor.setPosition(place.lastPosition(), QTextCursor.MoveMode.KeepAnchor)
             cursor.removeSelectedText()

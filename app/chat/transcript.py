@@ -122,7 +122,8 @@ class Transcript(Ringed, QScrollArea):
 
     def messages(self) -> list[Question | Answer]:
         """The message widgets, oldest first."""
-        return [self._layout.itemAt(i).widget() for i in range(1, self._layout.count() - 1)]
+        widgets = (item.widget() for i in range(self._layout.count()) if (item := self._layout.itemAt(i)))
+        return [widget for widget in widgets if isinstance(widget, Question | Answer)]
 
     def views(self) -> list[TextField]:
         """What shows the messages' text, from the top."""
@@ -147,7 +148,8 @@ class Transcript(Ringed, QScrollArea):
             path = self.path()
             at = next(i for i, other in enumerate(path) if other is message)
             self._show_part(path, at - PAGE // 2)
-        self._aim(partial(self._show_top, self.widget_of(message)))
+        if widget := self.widget_of(message):
+            self._aim(partial(self._show_top, widget))
 
     def reveal(self, view: TextField, cursor: QTextCursor) -> None:
         """Show a place in the text of a message that is made."""
@@ -175,11 +177,11 @@ class Transcript(Ringed, QScrollArea):
 
     def _aim(self, target: Callable[[], None]) -> None:
         self._target, self._following = target, False
-        self._show_target()
+        self._show(target)
 
-    def _show_target(self) -> None:
-        self._column.layout().activate()
-        self._target()
+    def _show(self, target: Callable[[], None]) -> None:
+        self._layout.activate()
+        target()
 
     def _show_top(self, widget: QWidget) -> None:
         self.verticalScrollBar().setValue(widget.y() - COLUMN_MARGIN)
@@ -212,8 +214,7 @@ class Transcript(Ringed, QScrollArea):
         widget.set_first_given(message is self._first_given)
         self._layout.insertWidget(position, widget)
         widget.show()  # a layout does so by itself, but later
-        if isinstance(widget, Question | Answer):
-            widget.unfolded.connect(self._on_unfolded)
+        widget.unfolded.connect(self._on_unfolded)
         self.added.emit(widget)
 
     def _remove(self, widget: QWidget) -> None:
@@ -276,7 +277,7 @@ class Transcript(Ringed, QScrollArea):
         if self._filling:
             return
         if self._target:
-            self._show_target()
+            self._show(self._target)
         elif not self.messages():
             self.verticalScrollBar().setValue(0)  # what stands there while there are none begins at its top
         elif self._following:

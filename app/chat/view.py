@@ -69,7 +69,7 @@ class ChatView(QWidget):
         self._notice: Notice | None = None
         self.welcome = Welcome()
         self.transcript = Transcript(self.welcome)
-        self.find = FindBar(self.transcript)
+        self.find_bar = FindBar(self.transcript)
         self.composer = Composer()
         self.parameters = ParametersPanel(settings)
         self.parameters.hide()
@@ -82,7 +82,7 @@ class ChatView(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
-        layout.addWidget(self.find)
+        layout.addWidget(self.find_bar)
         layout.addWidget(self.transcript, 1)
         layout.addLayout(self._foot)
         self._line_up(COLUMN_MARGIN)
@@ -111,7 +111,7 @@ class ChatView(QWidget):
 
     def regenerate(self, answer: Message) -> None:
         """Answer the same question once more; the old answer stays as another branch."""
-        question = self.conversation.messages.get(answer.parent)
+        question = self.conversation.messages.get(answer.parent or "")
         if question and self._can_answer():
             self._begin(self.conversation.answer(question))
 
@@ -120,7 +120,7 @@ class ChatView(QWidget):
         if self._can_answer():
             self.composer.setFocus()  # the button goes, and would hand its focus to some text
             answer.finish = answer.error = ""
-            if widget := self.transcript.widget_of(answer):
+            if widget := self._widget_of(answer):
                 widget.go_on()
             self._begin(answer)
 
@@ -161,7 +161,7 @@ class ChatView(QWidget):
         """Go to a message of the conversation that is shown, and mark what was found there."""
         self.transcript.go_to(message)
         if words:
-            self.find.look_for(words, message)
+            self.find_bar.look_for(words, message)
 
     def put_above_composer(self, line: QWidget) -> None:
         """Room for a line that is said as long as the window wants."""
@@ -218,7 +218,7 @@ class ChatView(QWidget):
             widget.set_variants(families[widget.message.parent, widget.message.role])
         self._show_what_is_possible()
         self._show_context()
-        self.find.refresh()
+        self.find_bar.refresh()
 
     def _show_what_is_left_out(self, path: list[Message]) -> None:
         """A line above the first message that the latest answer's model was given."""
@@ -240,7 +240,7 @@ class ChatView(QWidget):
     def _connect(self) -> None:
         self.transcript.column_moved.connect(self._line_up)
         self.transcript.added.connect(self._on_widget_added)
-        self.find.closed.connect(self.composer.setFocus)
+        self.find_bar.closed.connect(self.composer.setFocus)
         self.welcome.chosen.connect(self._on_example)
         self.composer.submitted.connect(self.send)
         self.composer.stop_asked.connect(self.stop)
@@ -280,7 +280,7 @@ class ChatView(QWidget):
 
     def _line_up(self, margin: int) -> None:
         self._foot.setContentsMargins(margin, 4, margin, 18)
-        self.find.line_up(margin)
+        self.find_bar.line_up(margin)
 
     def _on_example(self, text: str) -> None:
         self.composer.set_draft(text)
@@ -419,28 +419,29 @@ class ChatView(QWidget):
         assert self._job
         self._storage.keep(self._job.conversation, self._job.message)
         if self._is_answering_here():
-            self.find.refresh()
+            self.find_bar.refresh()
             self._show_context()
 
     def _on_finished(self, summary: Summary) -> None:
         if self._job:
+            assert self._host.model
             self._job.message.reasoning_tokens += summary.reasoning_tokens
             self._job.message.finish = summary.finish_reason or "stop"
             self._job.message.receipt = Receipt.of(summary, self._host.model).to_json()
-            self._end_job()
+            self._end(self._job)
 
     def _on_answer_failed(self, message: str, details: str) -> None:
         if self._job:
             self._job.message.finish, self._job.message.error = "error", message
-            self._end_job(details)
+            self._end(self._job, details)
 
     def _on_template_failed(self, message: str) -> None:
         if self._job:
             self._job.message.finish, self._job.message.error = TEMPLATE, message
-            self._end_job()
+            self._end(self._job)
 
-    def _end_job(self, details: str = "") -> None:
-        job, widget, self._job = self._job, self._job_widget(), None
+    def _end(self, job: Job, details: str = "") -> None:
+        widget, self._job = self._job_widget(), None
         self.answering.emit("")
         job.conversation.updated = max(job.conversation.updated, job.message.created)
         self._storage.keep(job.conversation, job.message)
@@ -448,7 +449,7 @@ class ChatView(QWidget):
         if widget:
             widget.finish(details)
             self._show_what_is_left_out(self.conversation.path())
-            self.find.refresh()
+            self.find_bar.refresh()
         self._show_what_is_possible()
         self._show_context()
         self.answered.emit(job.conversation, job.message)
@@ -461,8 +462,14 @@ class ChatView(QWidget):
             self._job = None
 
     def _job_widget(self) -> Answer | None:
-        shown = self._job and self._job.conversation is self.conversation
-        return self.transcript.widget_of(self._job.message) if shown else None
+        """The widget of the answer that is being written, while its conversation is shown."""
+        if self._job is None or self._job.conversation is not self.conversation:
+            return None
+        return self._widget_of(self._job.message)
+
+    def _widget_of(self, answer: Message) -> Answer | None:
+        widget = self.transcript.widget_of(answer)
+        return widget if isinstance(widget, Answer) else None
 
     def _show_context(self) -> None:
         """Tokens as the model counted them, and about as many more as were written since or are typed."""

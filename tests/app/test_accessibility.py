@@ -66,8 +66,8 @@ def window(qtbot, open_window, tmp_path, monkeypatch):
         wait_until_ready(qtbot, window)
     qtbot.waitUntil(lambda: bool(window.sidebar.model.heads()))
     window.chat.composer.parameters_button.click()
-    window.find.trigger()
-    window.chat.find.field.setText("words")
+    window.find_in_chat.trigger()
+    window.chat.find_bar.field.setText("words")
     window.sidebar.field.setText("h")
     return window
 

@@ -41,7 +41,7 @@ def window(qtbot, open_window):
         wait_until_ready(qtbot, window)
     qtbot.waitUntil(lambda: len(window.sidebar.model.heads()) == 2)
     window.parameters.trigger()
-    window.find.trigger()
+    window.find_in_chat.trigger()
     window.edit_question.trigger()
     window.rename.trigger()
     return window

@@ -52,12 +52,12 @@ def test_it_is_folded_above_the_question_and_found_there(qtbot, open_window, not
     assert [view.toPlainText() for view in question.views()] == [notes.read_text().rstrip("\n"), "What is in it?"]
     qtbot.mouseClick(file.button, LEFT)
     assert question.views() == [question.view]
-    window.chat.find.open_bar()
-    qtbot.keyClicks(window.chat.find.field, "needle")
-    qtbot.keyClick(window.chat.find.field, Qt.Key.Key_Return)
-    assert window.chat.find.count.text() == "1 of 1"
+    window.chat.find_bar.open_bar()
+    qtbot.keyClicks(window.chat.find_bar.field, "needle")
+    qtbot.keyClick(window.chat.find_bar.field, Qt.Key.Key_Return)
+    assert window.chat.find_bar.count.text() == "1 of 1"
     assert file.button.isChecked()
-    window.chat.find.close_bar()
+    window.chat.find_bar.close_bar()
 
 
 def test_a_changed_question_keeps_its_files(qtbot, open_window, notes):
@@ -67,7 +67,7 @@ def test_a_changed_question_keeps_its_files(qtbot, open_window, notes):
     send(qtbot, window)
     question = window.chat.transcript.messages()[0]
     qtbot.mouseClick(question.edit_button, LEFT)
-    question.editor.entry.setPlainText("Again?")
+    question.editor.entry.put_text("Again?")
     with qtbot.waitSignal(window.chat.answered):
         qtbot.mouseClick(question.editor.send, LEFT)
     assert engine.asked[1][0]["content"].endswith("````\n\nAgain?")

@@ -39,7 +39,7 @@ def test_enter_takes_what_is_composed_and_the_next_one_sends(qtbot, window):
 def test_the_button_sends_what_is_composed_along(qtbot, window):
     entry, sent = window.chat.composer.entry, []
     window.chat.composer.submitted.connect(sent.append)
-    entry.setPlainText("说")
+    entry.put_text("说")
     compose(entry, "你好")
     qtbot.mouseClick(window.chat.composer.button, Qt.MouseButton.LeftButton)
     assert sent == ["说你好"]
@@ -82,13 +82,13 @@ def test_a_search_opens_nothing_while_it_is_composed(qtbot, window):
 
 
 def test_find_does_not_go_on_while_something_is_composed(qtbot, window):
-    window.chat.find.open_bar()
-    field = window.chat.find.field
+    window.chat.find_bar.open_bar()
+    field = window.chat.find_bar.field
     compose(field, "你好")
     with qtbot.assertNotEmitted(field.stepped):
         qtbot.keyClick(field, ENTER)
     assert field.text() == "你好"
-    window.chat.find.close_bar()
+    window.chat.find_bar.close_bar()
 
 
 def test_a_title_is_not_taken_while_it_is_composed(qtbot, window):

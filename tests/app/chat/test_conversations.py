@@ -264,7 +264,7 @@ def test_the_partial_answer_is_on_disk_while_it_comes(qtbot, open_window, tmp_pa
 def test_a_long_message_with_all_kinds_of_letters(qtbot, open_window, tmp_path):
     text = "مرحبا 你好 👩‍🚀 שלום e\u0301 " * 5000
     window = open_window(FakeEngine(scripts=[["👍🏽 ", "好的"]]), data_dir=tmp_path)
-    window.chat.composer.entry.setPlainText(text)
+    window.chat.composer.entry.put_text(text)
     qtbot.mouseClick(window.chat.composer.button, LEFT)
     qtbot.waitUntil(lambda: window.host.state is State.READY, timeout=60_000)  # laying it out takes a while
     window.quit()
@@ -504,7 +504,7 @@ def test_an_edit_that_was_not_sent_is_there_again_also_after_a_restart(qtbot, op
     ask(qtbot, window, "Hi")
     first = window.chat.conversation
     window.chat.last_question().edit()
-    window.chat.last_question().editor.entry.setPlainText("A careful new wording")
+    window.chat.last_question().editor.entry.put_text("A careful new wording")
     window.chat.new_chat()
     assert window.chat.transcript.messages() == []
     window.sidebar.opened.emit(first.id, None, "")
@@ -522,7 +522,7 @@ def test_an_edit_that_was_sent_is_no_draft_any_more(qtbot, open_window):
     ask(qtbot, window, "Hi")
     conversation = window.chat.conversation
     window.chat.last_question().edit()
-    window.chat.last_question().editor.entry.setPlainText("Hello")
+    window.chat.last_question().editor.entry.put_text("Hello")
     assert list(conversation.edits.values()) == ["Hello"]
     window.chat.last_question().editor.send.click()
     wait_until_ready(qtbot, window)
@@ -587,7 +587,7 @@ def test_what_is_typed_and_written_counts_at_once(qtbot, open_window):
 
 def test_too_long_is_said_before_it_is_sent(qtbot, open_window):
     window = open_window()
-    window.chat.composer.entry.setPlainText("word " * 2000)
+    window.chat.composer.entry.put_text("word " * 2000)
     text = window.chat.composer.meter.label.text()
     assert text == "Too long by about 1,988: about 2,500 tokens, and the model has room for 512."
     window.chat.composer.entry.clear()

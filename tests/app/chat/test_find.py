@@ -23,8 +23,8 @@ def window(qtbot, open_window):
 
 def find(qtbot, window, words):
     qtbot.keyClick(window.chat.composer.entry, Qt.Key.Key_F, CONTROL)
-    assert window.chat.find.isVisible()
-    window.chat.find.field.setText(words)
+    assert window.chat.find_bar.isVisible()
+    window.chat.find_bar.field.setText(words)
 
 
 def marks(window):
@@ -50,13 +50,13 @@ def long_conversation(count, words="Nothing here."):
 
 def test_every_place_is_marked_and_counted(qtbot, window):
     find(qtbot, window, "bread")
-    assert window.chat.find.count.text() == "1 of 4"
+    assert window.chat.find_bar.count.text() == "1 of 4"
     assert marks(window) == [("bread", True), ("bread", False), ("bread", False), ("BREAD", False)]
 
 
 def test_keys_lead_on_and_back_and_round(qtbot, window):
     find(qtbot, window, "bread")
-    bar = window.chat.find
+    bar = window.chat.find_bar
     qtbot.keyClick(bar.field, Qt.Key.Key_Return)
     assert bar.count.text() == "2 of 4"
     window.find_next.trigger()
@@ -72,17 +72,17 @@ def test_keys_lead_on_and_back_and_round(qtbot, window):
 
 def test_escape_puts_bar_and_marks_away(qtbot, window):
     find(qtbot, window, "bread")
-    qtbot.keyClick(window.chat.find.field, Qt.Key.Key_Escape)
-    assert not window.chat.find.isVisible()
+    qtbot.keyClick(window.chat.find_bar.field, Qt.Key.Key_Escape)
+    assert not window.chat.find_bar.isVisible()
     assert marks(window) == []
     assert window.chat.composer.entry.hasFocus()
 
 
 def test_what_is_not_there_is_said(qtbot, window):
     find(qtbot, window, "cake")
-    assert window.chat.find.count.text() == "not found"
-    assert not window.chat.find.next.isEnabled()
-    qtbot.keyClick(window.chat.find.field, Qt.Key.Key_Return)
+    assert window.chat.find_bar.count.text() == "not found"
+    assert not window.chat.find_bar.next.isEnabled()
+    qtbot.keyClick(window.chat.find_bar.field, Qt.Key.Key_Return)
     assert marks(window) == []
 
 
@@ -98,11 +98,11 @@ def test_what_is_being_written_is_found_and_escape_does_not_stop_it(qtbot, open_
     qtbot.waitUntil(gates[0].reached.is_set)
     qtbot.waitUntil(lambda: last_answer(window).text == "one word")
     find(qtbot, window, "word")
-    assert window.chat.find.count.text() == "1 of 1"
+    assert window.chat.find_bar.count.text() == "1 of 1"
     gates[0].opened.set()
-    qtbot.waitUntil(lambda: window.chat.find.count.text() == "1 of 2")
-    qtbot.keyClick(window.chat.find.field, Qt.Key.Key_Escape)
-    assert not window.chat.find.isVisible()
+    qtbot.waitUntil(lambda: window.chat.find_bar.count.text() == "1 of 2")
+    qtbot.keyClick(window.chat.find_bar.field, Qt.Key.Key_Escape)
+    assert not window.chat.find_bar.isVisible()
     assert window.host.state is State.ANSWERING
     gates[1].opened.set()
     wait_until_ready(qtbot, window)
@@ -114,7 +114,7 @@ def test_it_leads_to_messages_that_were_not_made_yet(qtbot, open_window):
     window.chat.show_conversation(conversation)
     assert len(window.chat.transcript.messages()) == PAGE
     find(qtbot, window, "needle")
-    bar = window.chat.find
+    bar = window.chat.find_bar
     qtbot.waitUntil(lambda: bar.count.text() == "2 of 2")
     qtbot.keyClick(bar.field, Qt.Key.Key_Return)
     assert bar.count.text() == "1 of 2"
@@ -135,12 +135,12 @@ def test_a_place_out_of_sight_is_scrolled_to(qtbot, open_window):
     qtbot.waitUntil(lambda: 0 < bar.maximum() == bar.value())
     find(qtbot, window, "start")
     qtbot.waitUntil(lambda: bar.value() < 200)
-    window.chat.find.field.setText("the end")
+    window.chat.find_bar.field.setText("the end")
     qtbot.waitUntil(lambda: bar.value() > bar.maximum() - 200)
 
 
 def test_another_conversation_is_looked_through_as_it_is_shown(qtbot, window):
     find(qtbot, window, "needle")
-    assert window.chat.find.count.text() == "not found"
+    assert window.chat.find_bar.count.text() == "not found"
     window.chat.show_conversation(long_conversation(3))
-    qtbot.waitUntil(lambda: window.chat.find.count.text() == "1 of 2")
+    qtbot.waitUntil(lambda: window.chat.find_bar.count.text() == "1 of 2")

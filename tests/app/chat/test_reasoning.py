@@ -76,10 +76,10 @@ def test_an_answer_that_is_nothing_but_reasoning_says_why_it_ended(qtbot, open_w
 def test_it_is_found_and_unfolded_and_copied(qtbot, open_window):
     window = open_window(FakeEngine(scripts=[[thought("A needle here."), "No nettle."]]))
     answer = answered(qtbot, window)
-    window.chat.find.open_bar()
-    qtbot.keyClicks(window.chat.find.field, "needle")
-    qtbot.keyClick(window.chat.find.field, Qt.Key.Key_Return)
-    assert window.chat.find.count.text() == "1 of 1"
+    window.chat.find_bar.open_bar()
+    qtbot.keyClicks(window.chat.find_bar.field, "needle")
+    qtbot.keyClick(window.chat.find_bar.field, Qt.Key.Key_Return)
+    assert window.chat.find_bar.count.text() == "1 of 1"
     assert answer.reasoning.button.isChecked()
     view = answer.views()[0]
     assert view.extraSelections()
@@ -88,7 +88,7 @@ def test_it_is_found_and_unfolded_and_copied(qtbot, open_window):
     assert QGuiApplication.clipboard().text() == "A needle here.\n\nNo nettle."
     qtbot.mouseClick(answer.copy_button, LEFT)
     assert QGuiApplication.clipboard().text() == "No nettle."
-    window.chat.find.close_bar()
+    window.chat.find_bar.close_bar()
 
 
 def test_the_receipt_and_the_meter_count_it(qtbot, open_window):

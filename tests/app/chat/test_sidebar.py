@@ -92,8 +92,8 @@ def test_what_was_searched_for_is_marked_where_it_leads(qtbot, window):
     window.sidebar.field.setText("warm")
     qtbot.waitUntil(lambda: len(window.sidebar.model.heads()) == 1)
     qtbot.keyClick(window.sidebar.field, Qt.Key.Key_Return)
-    qtbot.waitUntil(window.chat.find.isVisible)
-    assert window.chat.find.field.text() == "warm"
+    qtbot.waitUntil(window.chat.find_bar.isVisible)
+    assert window.chat.find_bar.field.text() == "warm"
     marks = [
         mark.cursor.selectedText()
         for widget in window.chat.transcript.messages()

@@ -60,7 +60,7 @@ def test_it_fits_a_small_screen(shortcuts):
 @pytest.mark.parametrize(
     ("key", "modifiers", "what"),
     [
-        (Qt.Key.Key_F, Qt.KeyboardModifier.ControlModifier, lambda w: w.chat.find.isVisible()),
+        (Qt.Key.Key_F, Qt.KeyboardModifier.ControlModifier, lambda w: w.chat.find_bar.isVisible()),
         (Qt.Key.Key_B, Qt.KeyboardModifier.ControlModifier, lambda w: not w.sidebar.isVisible()),
         (Qt.Key.Key_Equal, Qt.KeyboardModifier.ControlModifier, lambda w: w.settings["general.text_size"] == 110),
         (Qt.Key.Key_Minus, Qt.KeyboardModifier.ControlModifier, lambda w: w.settings["general.text_size"] == 90),

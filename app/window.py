@@ -147,7 +147,7 @@ class MainWindow(DropWindow):
         super().closeEvent(event)
 
     def _end(self) -> None:
-        """What is unsaved first; then whatever still runs, all of it within one short time."""
+        """End all: what is unsaved first, then whatever still runs, all of it within one short time."""
         self.chat.interrupt()
         self.settings.close()
         self.storage.finish()
@@ -478,7 +478,7 @@ class MainWindow(DropWindow):
             self._place.setValue("sidebar", self.side_panes.wants(self.show_sidebar))
 
     def _remember(self, conversation: str) -> None:
-        """Where the user is, also for a start after a crash."""
+        """Remember where the user is, also for a start after a crash."""
         if self._place:
             self._place.setValue("conversation", conversation)
 

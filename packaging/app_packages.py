@@ -1,4 +1,4 @@
-"""What goes into the application's `app_packages` folder: our wheel, what it depends on, less what is never loaded.
+"""The content of the application's `app_packages` folder: our wheel, what it depends on, less what is never loaded.
 
 Works on any system for any system: uv resolves for the target, the reader is cross-compiled, Mach-O files are thinned
 by copying a slice. So the folder that is checked on Linux is the one that a Mac signs.
@@ -184,7 +184,7 @@ def is_mach_o(path: Path) -> bool:
 
 
 def libraries(path: Path) -> set[str]:
-    """What a Mach-O file's first slice is linked to, as it is written there."""
+    """The libraries that a Mach-O file's first slice is linked to, as they are written there."""
     commands = MachO(str(path)).headers[0].commands
     kinds = ("LC_LOAD_DYLIB", "LC_LOAD_WEAK_DYLIB", "LC_REEXPORT_DYLIB")
     return {text(data) for command, _, data in commands if command.get_cmd_name() in kinds}

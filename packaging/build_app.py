@@ -141,7 +141,7 @@ def _lay_out(resources: Path, mac: bool) -> None:
 
 
 def _finish(bundle: Path) -> None:
-    """What Briefcase leaves to us, and all there is without it."""
+    """The work that Briefcase leaves to us, and all there is without it."""
     contents = bundle / "Contents"
     resources, packages = contents / "Resources", contents / "Resources" / "app_packages"
     app_packages.prune(packages)

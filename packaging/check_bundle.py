@@ -64,7 +64,7 @@ SDK_AS_MINIMUM = re.compile(r"(PySide6/[^/]+|shiboken6/[^/]+)")
 
 
 def check(bundle: Path, python: bool = True, build_folders: Iterable[Path] = ()) -> list[str]:
-    """What is wrong with an application bundle, one sentence each; empty if nothing is.
+    """Faults of an application bundle, one sentence each; empty if there are none.
 
     python: whether Python and the launcher should be in it. build_folders: paths that must not occur in any file.
     """

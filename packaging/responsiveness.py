@@ -64,7 +64,7 @@ CONVERSATIONS = [1000, 400, *[10] * 198]  # messages of each
 
 @dataclass(frozen=True)
 class Figure:
-    """What was measured. aim: at most this; None where there is none."""
+    """A measured value. aim: at most this; None where there is none."""
 
     what: str
     value: float
@@ -73,7 +73,7 @@ class Figure:
 
 
 class Lateness(QObject):
-    """How late the event loop comes to a timer that is due every few milliseconds."""
+    """The lateness of the event loop at a timer that is due every few milliseconds."""
 
     def __init__(self):
         super().__init__()
@@ -201,7 +201,7 @@ def start(folder: Path) -> list[Figure]:
 
 
 def one_start(folder: Path) -> None:
-    """What `flashbulb` does, until the model is loaded."""
+    """One start of `flashbulb`, until the model is loaded."""
     from app import __main__ as application
     from app.window import MainWindow
 
@@ -352,7 +352,7 @@ def _search(window) -> list[Figure]:
 
 
 def memory(folder: Path) -> list[Figure]:
-    """What the process takes while it answers again and again."""
+    """The process's memory while it answers again and again."""
     from engine.system.footprint import footprint
 
     taken = []
@@ -436,7 +436,7 @@ class Reading:
 
 
 class Painting(QObject):
-    """What the window does while an answer comes: text and figures, at their pace, without an engine."""
+    """The window's painting while an answer comes: text and figures, at their pace, without an engine."""
 
     def __init__(self, window):
         super().__init__(window)

@@ -49,7 +49,7 @@ def read_attachment(path: Path) -> Attachment:
 
 
 def picture_refused(name: str) -> str:
-    """Why a picture cannot be sent, and what would read it."""
+    """The reason why a picture cannot be sent, and what would read it."""
     words = tr(
         "{0} is a picture, and the models here read text only. An app for vision models would read it; or copy the "
         "text out of it, and paste that."
@@ -88,7 +88,7 @@ class AttachmentView(QWidget):
 
     @property
     def folded_text(self) -> str:
-        """What is not to be seen."""
+        """Its text while that is folded away."""
         return "" if self.block else self.attachment.text
 
     def unfold(self) -> None:
@@ -96,7 +96,7 @@ class AttachmentView(QWidget):
         self.button.setChecked(True)
 
     def views(self) -> list[CodeView]:
-        """What shows its text."""
+        """The views that show its text."""
         return self.block.views() if self.block else []
 
     def _on_toggled(self, unfolded: bool) -> None:

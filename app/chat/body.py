@@ -46,11 +46,11 @@ class AnswerBody(QWidget):
         return [widget for widget in widgets if isinstance(widget, Block)]
 
     def views(self) -> list[TextView | CodeView]:
-        """What shows its text, from the top."""
+        """The views that show its text, from the top."""
         return [view for block in self.blocks() for view in block.views()]
 
     def plain_text(self) -> str:
-        """What can be read, without marks."""
+        """Its text as it is read, without marks."""
         return "\n".join(view.toPlainText() for view in self.views())
 
     def _add_all(self, segments: Iterable[Segment]) -> None:
@@ -99,7 +99,7 @@ class AnswerBody(QWidget):
         view.append_markdown(text)
 
     def _take_back(self, head: str) -> None:
-        """What was prose is a table's head."""
+        """Take back from the prose what turns out to be a table's head."""
         assert isinstance(self._open, MarkdownView)
         self._open.take_back(head)
         if not self._open.markdown.strip():

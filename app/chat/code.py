@@ -102,7 +102,7 @@ class CodeBlock(QWidget):
         return self.view.toPlainText()
 
     def views(self) -> list[CodeView]:
-        """What shows its text."""
+        """The views that show its text."""
         return [self.view]
 
     def append(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Where the user writes: a text field that grows, and one round button that sends or stops."""
+"""The place where the user writes: a text field that grows, and one round button that sends or stops."""
 
 from PySide6.QtCore import QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QPainter, QPaintEvent, QPen

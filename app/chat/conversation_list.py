@@ -28,7 +28,7 @@ LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop
 
 
 class TitleField(TakesText, QLineEdit):
-    """Where a title is changed."""
+    """The field in which a title is changed."""
 
 
 class ConversationDelegate(QStyledItemDelegate):
@@ -128,7 +128,7 @@ class ConversationDelegate(QStyledItemDelegate):
             painter.restore()
 
     def _paint_hit(self, painter: QPainter, area: QRect, font: QFont, hit: Hit, shades: Colours) -> None:
-        """What was found is marked, and bold: colour is not the only sign."""
+        """A search's find, marked and bold: colour is not the only sign."""
         bold = QFont(font)
         bold.setWeight(QFont.Weight.DemiBold)
         left = area.left()

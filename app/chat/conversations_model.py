@@ -37,7 +37,7 @@ class ConversationsModel(QAbstractListModel):
         self._set_rows(rows)
 
     def show_hits(self, hits: list[Hit]) -> None:
-        """What a search found."""
+        """Show what a search found."""
         title = self.tr("%n chat(s)", "", len(hits)) if hits else self.tr("Nothing found")
         self._set_rows([title, *hits])
 

@@ -40,7 +40,7 @@ class Run:
 
     @property
     def mark_at(self) -> int | None:
-        """Where the parser needs a mark."""
+        """The place where the parser needs a mark."""
         if self.opened and not self.closed and not self.known_open:
             return self.start
         return self.end if self.closed and not self.opened and not self.known_close else None

@@ -75,7 +75,7 @@ class FindField(SearchField):
 
 
 class FindBar(QWidget):
-    """What is looked for, how often it is there, and the way from one place to the next."""
+    """A field for what is looked for, how often it is there, and the way from one place to the next."""
 
     closed = Signal()
 
@@ -277,7 +277,7 @@ class FindBar(QWidget):
 
 
 def _places(widget: Question | Answer, words: str) -> list[Found]:
-    """Where a message's widget shows these words, in any case of letters."""
+    """The places where a message's widget shows these words, in any case of letters."""
     found = [Found(widget.message, number) for number in range(_count(widget.folded_text, words))]
     for view in widget.views():
         for start, end in positions(view.toPlainText(), words):
@@ -295,7 +295,7 @@ def _count(text: str, words: str) -> int:
 
 
 def positions(text: str, words: str) -> Iterator[tuple[int, int]]:
-    """Where words stand in a text, in any case of letters, counted as Qt counts: in halves of UTF-16's pairs.
+    """Places of words in a text, in any case of letters, counted as Qt counts: in halves of UTF-16's pairs.
 
     Not QTextDocument.find, which copies the whole paragraph for each place.
     """

@@ -1,4 +1,4 @@
-"""What this computer can run, in a few lines: shown at the first start, and again when the Help menu asks for it."""
+"""Models that this computer can run, in a few lines: at the first start, and again when the Help menu asks for it."""
 
 from dataclasses import dataclass
 

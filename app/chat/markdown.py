@@ -91,7 +91,7 @@ def _is_certain(line: str, whole: bool) -> bool:
 
 
 def long_tail_cut(tail: str) -> tuple[int, str | None]:
-    """Where to cut a block that grows too long to be parsed again and again.
+    """The place to cut a block that grows too long to be parsed again and again.
 
     Returns the length to finish, and what joins the rest to the same paragraph (None: it is a block of its own).
     """
@@ -249,7 +249,7 @@ class MarkdownView(TextView):
             self.append_markdown(markdown)
 
     def views(self) -> list[TextView]:
-        """What shows its text."""
+        """The views that show its text."""
         return [self]
 
     def changeEvent(self, event: QEvent) -> None:
@@ -310,7 +310,7 @@ class MarkdownView(TextView):
         self._style(self.document().findBlock(start), start)
 
     def _style(self, block: QTextBlock, start: int = 0) -> None:
-        """What Qt's Markdown leaves out: air between lines, and room around code. From a position of a block on."""
+        """Add what Qt's Markdown leaves out: air between lines, and room around code. From a position of a block on."""
         shades = colours(self.palette())
         while block.isValid():
             style = QTextBlockFormat()
@@ -386,7 +386,7 @@ def _coloured(block: QTextBlock, start: int, shades: Colours) -> list[tuple[int,
 
 
 def coloured(present: QTextCharFormat, shades: Colours) -> QTextCharFormat | None:
-    """What has to change in a piece of text; None for nothing."""
+    """The change that a piece of text needs; None for nothing."""
     style, changed = QTextCharFormat(), False
     if present.isAnchor() and present.foreground().color() != shades.accent:
         style.setForeground(shades.accent)

@@ -51,7 +51,7 @@ UNFINISHED = ("cancelled", "length", "context", INTERRUPTED)
 
 
 class Switcher(QWidget):
-    """Which of a message's variants is shown, and the way to the others."""
+    """The number of the variant of a message that is shown, and the way to the others."""
 
     switched = Signal(object)  # Message
 
@@ -105,7 +105,7 @@ class Limit(QWidget):
 
 
 class MessageWidget(QWidget):
-    """What questions and answers have in common: a row of buttons that show when the mouse is near."""
+    """The common part of questions and answers: a row of buttons that show when the mouse is near."""
 
     switched = Signal(object)  # Message: show this variant
     link_clicked = Signal(QUrl)
@@ -131,7 +131,7 @@ class MessageWidget(QWidget):
 
     @property
     def folded_text(self) -> str:
-        """What belongs to it and is not to be seen."""
+        """Text that belongs to it and is folded away."""
         return ""
 
     def unfold(self) -> None:
@@ -151,15 +151,15 @@ class MessageWidget(QWidget):
             self.setTabOrder(before, after)
 
     def folds(self) -> list[QWidget]:
-        """What folds and unfolds a part of it, from the top."""
+        """The buttons that fold and unfold a part of it, from the top."""
         return []
 
     def buttons(self) -> list[QWidget]:
-        """What can be done with it, from the left."""
+        """The buttons for what can be done with it, from the left."""
         raise NotImplementedError
 
     def views(self) -> list[TextView | CodeView]:
-        """What shows its text, from the top."""
+        """The views that show its text, from the top."""
         raise NotImplementedError
 
     def set_first_given(self, first: bool) -> None:
@@ -177,7 +177,7 @@ class MessageWidget(QWidget):
         super().resizeEvent(event)
 
     def menu_for(self, view: TextView | CodeView | None, link: str = "") -> QMenu:
-        """What can be done with the message, or with what the mouse is over in it."""
+        """The menu of what can be done with the message, or with what the mouse is over in it."""
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         if view and view.textCursor().hasSelection():
@@ -456,7 +456,7 @@ class ReceiptDetail(QWidget):
 
 
 class Answer(MessageWidget):
-    """What the model says, as it comes; then its receipt, or why it broke off."""
+    """The model's words, as they come; then its receipt, or why it broke off."""
 
     regenerated = Signal(object)  # Message: answer its question once more
     continued = Signal(object)  # Message: go on where it ends
@@ -676,7 +676,7 @@ class Answer(MessageWidget):
 
 
 def _when(created: float) -> str:
-    """When a message was written, the way of the reader's language; "" for a time that no calendar has."""
+    """The time when a message was written, the way of the reader's language; "" for a time that no calendar has."""
     moment = QDateTime.fromSecsSinceEpoch(round(created)) if 0 < created < LAST_SECOND else QDateTime()
     return QLocale().toString(moment, QLocale.FormatType.ShortFormat) if moment.isValid() else ""
 

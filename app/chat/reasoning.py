@@ -1,4 +1,4 @@
-"""What a model reasons before it answers: a line that tells of it, and the text below, while it is unfolded."""
+"""A model's reasoning before it answers: a line that tells of it, and the text below, while it is unfolded."""
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt, QUrl, Signal
 from PySide6.QtGui import QPainter, QPaintEvent, QPen, QPolygonF
@@ -109,7 +109,7 @@ class Reasoning(QWidget):
 
     @property
     def folded_text(self) -> str:
-        """What is not to be seen."""
+        """Its text while that is folded away."""
         return "" if self.body else self.text
 
     def unfold(self) -> None:
@@ -117,7 +117,7 @@ class Reasoning(QWidget):
         self.button.setChecked(True)
 
     def views(self) -> list[TextView | CodeView]:
-        """What shows its text, from the top."""
+        """The views that show its text, from the top."""
         return self.body.views() if self.body else []
 
     def paintEvent(self, _event: QPaintEvent) -> None:

@@ -108,7 +108,7 @@ class Receipt:
 
     @property
     def context_tokens(self) -> int:
-        """What the conversation took of the context after this answer."""
+        """Tokens of the context that the conversation took after this answer."""
         return self.prompt_tokens + self.tokens
 
     @property
@@ -183,7 +183,7 @@ class Receipt:
         ]
 
     def hint(self) -> str:
-        """What took the time, and what would help, in plain words. Empty where there is nothing to say."""
+        """Plain words on what took the time, and what would help. Empty where there is nothing to say."""
         total = self.per_token.get("total_ms", 0)
         if not total:
             return ""

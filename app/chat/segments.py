@@ -151,5 +151,5 @@ class Segmenter:
 
 
 def _cells(line: str) -> int:
-    """How many cells a row has."""
+    """The number of a row's cells."""
     return len(BAR.split(line.strip().removeprefix("|").removesuffix("|")))

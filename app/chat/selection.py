@@ -143,13 +143,13 @@ def siblings(view: QWidget, *, of_message: bool = False) -> list[TextField]:
 
 
 def spanned_text(views: list[TextField]) -> str:
-    """What is selected in them, as it is copied: with the marks and numbers of lists."""
+    """The text that is selected in them, as it is copied: with the marks and numbers of lists."""
     texts = (selected_text(view.textCursor()).strip("\n") for view in views)
     return "\n\n".join(text for text in texts if text)
 
 
 def selected_text(cursor: QTextCursor) -> str:
-    """What a cursor has selected."""
+    """The text that a cursor has selected."""
     if not cursor.hasSelection():
         return ""
     start, end = cursor.selectionStart(), cursor.selectionEnd()
@@ -207,7 +207,7 @@ def _place_at(views: list[TextField], point: QPoint) -> Place:
 
 
 def _beside(views: list[TextField], view: TextField, *, forward: bool) -> Place | None:
-    """Where the next view begins, or the one before ends."""
+    """The place where the next view begins, or the one before ends."""
     at = views.index(view) + (1 if forward else -1)
     if not 0 <= at < len(views):
         return None

@@ -103,7 +103,7 @@ class Sidebar(QWidget):
         self._storage.change(id_, _toggle_pin)
 
     def set_shown(self, id_: str) -> None:
-        """Which conversation is open."""
+        """Mark the conversation that is open."""
         self._shown = id_
         self._select_shown()
 
@@ -112,7 +112,7 @@ class Sidebar(QWidget):
         self.model.set_answering(id_)
 
     def say(self, trouble: str) -> None:
-        """What keeps conversations from being saved; "" when it is over."""
+        """Say what keeps conversations from being saved; "" when it is over."""
         if self.notice:
             self._layout.removeWidget(self.notice)
             self.notice.hide()
@@ -213,7 +213,7 @@ class Sidebar(QWidget):
             menu.popup(self.list.viewport().mapToGlobal(at))
 
     def menu_for(self, head: Head) -> QMenu:
-        """What can be done with a conversation."""
+        """The menu of what can be done with a conversation."""
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         pin = self.tr("Unpin") if head.pinned else self.tr("Pin")

@@ -42,7 +42,7 @@ WRAPPED.setWrapMode(QTextOption.WrapMode.WordWrap)
 
 @dataclass
 class Cell:
-    """What a cell holds, and the widths in pixels that it likes, and that its longest word needs."""
+    """The text of a cell, and the widths in pixels that it likes, and that its longest word needs."""
 
     style: QTextBlockFormat
     pieces: list[tuple[str, QTextCharFormat]]
@@ -51,7 +51,7 @@ class Cell:
 
     @property
     def weight(self) -> float:
-        """What it takes to be laid out, in short cells."""
+        """The work of laying it out, in short cells."""
         return 1 + sum(len(text) for text, _ in self.pieces) / LONG_CELL
 
 
@@ -92,7 +92,7 @@ class Table(QWidget):
             self._place(rows, over)
 
     def views(self) -> list[TextView]:
-        """What shows its text, from the top."""
+        """The views that show its text, from the top."""
         return list(self._pages)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -135,7 +135,7 @@ class Table(QWidget):
         return rows
 
     def _wanted(self, rows: Sequence[Row]) -> tuple[list[float], list[float]]:
-        """What each column likes and needs, with these rows."""
+        """The widths that each column likes and needs, with these rows."""
         natural = [max(self._natural[c], *(row[c].natural for row in rows), 0) for c in range(len(self._natural))]
         least = [max(self._least[c], *(row[c].least for row in rows), 0) for c in range(len(self._least))]
         return natural, least
@@ -238,7 +238,7 @@ class Page(TextView):
             painter.fillRect(0, height - 1, edges[-1] + 1, 1, shade)
 
     def _tops(self) -> list[int]:
-        """Where each row begins."""
+        """The pixels at which the rows begin."""
         layout = self.document().documentLayout()
         blocks = (self.table.cellAt(row, 0).firstCursorPosition().block() for row in range(len(self._weights)))
         return [math.floor(layout.blockBoundingRect(block).top()) - PADDING for block in blocks]
@@ -276,7 +276,7 @@ def parsed(markdown: str, font: QFont) -> list[Row]:
 
 
 def _block(table: QTextTable, row: int, column: int) -> QTextBlock | None:
-    """Where a cell's text stands; None where it is empty, and Qt has joined it to the one before it."""
+    """The block with a cell's text; None where it is empty, and Qt has joined it to the one before it."""
     cell = table.cellAt(row, column)
     return cell.firstCursorPosition().block() if cell.column() == column else None
 

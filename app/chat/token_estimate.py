@@ -1,4 +1,4 @@
-"""How many tokens a text will be, about, before the model has counted them. No Qt."""
+"""The number of tokens that a text will be, about, before the model has counted them. No Qt."""
 
 from app.chat.scripts import is_east_asian
 

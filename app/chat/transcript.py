@@ -126,7 +126,7 @@ class Transcript(Ringed, QScrollArea):
         return [widget for widget in widgets if isinstance(widget, Question | Answer)]
 
     def views(self) -> list[TextField]:
-        """What shows the messages' text, from the top."""
+        """The views that show the messages' text, from the top."""
         return [view for widget in self.messages() for view in widget.views()]
 
     def path(self) -> list[Message]:
@@ -156,7 +156,7 @@ class Transcript(Ringed, QScrollArea):
         self._aim(partial(self._show_place, view, cursor))
 
     def position_of(self, view: TextField, cursor: QTextCursor) -> QRect:
-        """Where a place in a message's text is, in the column."""
+        """The rectangle of a place in a message's text, in the column."""
         area = view.cursorRect(cursor)
         area.moveTopLeft(view.viewport().mapTo(self._column, area.topLeft()))
         return area
@@ -255,7 +255,7 @@ class Transcript(Ringed, QScrollArea):
 
     @contextmanager
     def _in_place(self, widget: QWidget) -> Iterator[None]:
-        """Whatever is made or let go, this stays where it is on the screen."""
+        """A block in which this stays where it is on the screen, whatever is made or let go."""
         bar = self.verticalScrollBar()
         place = widget.y() - bar.value()
         yield
@@ -269,7 +269,7 @@ class Transcript(Ringed, QScrollArea):
             self._fill()
 
     def _on_unfolded(self, widget: QWidget) -> None:
-        """What was clicked stays where it is: the end is not followed, unless it is the end."""
+        """Leave what was clicked where it is: the end is not followed, unless it is the end."""
         if widget is not self.messages()[-1]:
             self._following, self._target = False, None
 

@@ -408,7 +408,7 @@ class ChatView(QWidget):
         self._on_more()
 
     def _end_call(self) -> None:
-        """What follows is no part of a tool call any more."""
+        """The end of a tool call: what follows is no part of it any more."""
         if self._job and self._job.call_open:
             self._job.call_open = False
             if widget := self._job_widget():

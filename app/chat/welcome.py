@@ -1,4 +1,4 @@
-"""What an empty conversation shows: which model is there, and ways to begin."""
+"""The page of an empty conversation: which model is there, and ways to begin."""
 
 from functools import partial
 

@@ -1,1 +1,1 @@
-"""What the menus do: with conversations, and with models."""
+"""The menus' commands: on conversations, and on models."""

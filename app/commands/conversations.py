@@ -1,4 +1,4 @@
-"""What the menus do with conversations: open, name, copy, delete and bring back."""
+"""The menus' commands on conversations: open, name, copy, delete and bring back."""
 
 from functools import partial
 from pathlib import Path

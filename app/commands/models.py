@@ -1,4 +1,4 @@
-"""What the menus do with models: load one, switch, add a folder, prove it, and open the windows about them."""
+"""The menus' commands on models: load one, switch, add a folder, prove it, and open the windows about them."""
 
 from pathlib import Path
 

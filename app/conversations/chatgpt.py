@@ -18,7 +18,7 @@ Id = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[ -~]+
 
 
 class Author(msgspec.Struct):
-    """Who says something."""
+    """The speaker of a message."""
 
     role: str
 

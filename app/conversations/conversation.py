@@ -76,7 +76,7 @@ class Message:
 
     @property
     def whole_text(self) -> str:
-        """What is said, behind the files that came with it, each fenced: what a model is given."""
+        """The words behind the files that came with them, each fenced: what a model is given."""
         return "\n\n".join((*map(fenced, self.attachments), self.text)).strip()
 
     @property

@@ -76,7 +76,7 @@ def columns_of(db: sqlite3.Connection) -> tuple[str, str]:
 
 
 def readable_conversations(path: Path) -> list[Conversation]:
-    """Whatever can still be read of a damaged file."""
+    """Everything that can still be read of a damaged file."""
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
             db.text_factory = bytes  # text with broken characters must not end the reading

@@ -263,7 +263,7 @@ class ConversationStore:
             self._db.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")
 
     def _open_to_read(self, reason: StoreError) -> None:
-        """What is there can be read also where nothing can be written, unless a part of it stands in the log."""
+        """The database, for reading where nothing can be written, unless a part of it stands in the log."""
         log = self._path and self._path.with_name(f"{self._path.name}-wal")
         try:
             if self._path is None or not self._path.is_file() or (log and log.exists() and log.stat().st_size):
@@ -347,7 +347,7 @@ class ConversationStore:
             raise self._explained(error) from error
 
     def _explained(self, error: sqlite3.Error | OSError) -> StoreError:
-        """What happened, in words that quote nothing of any conversation."""
+        """An error in words that quote nothing of any conversation."""
         path = self._path
         if isinstance(error, OSError):
             return StoreError(tr("{0} cannot be written to ({1}).").format(path, error.strerror))

@@ -43,7 +43,7 @@ class Deadline:
 
 @contextmanager
 def ending_together() -> Iterator[Deadline]:
-    """Whatever ends within this waits no longer than until one deadline."""
+    """A block in which whatever ends waits no longer than until one deadline."""
     Deadline._shared = Deadline()
     try:
         yield Deadline._shared

@@ -261,7 +261,7 @@ class EngineHost(QObject):
             self._tell(job, channel, list(run))
 
     def _tell(self, job: AnswerJob, channel: str, events: list[ChannelEvent]) -> None:
-        """What has come of one channel."""
+        """Tell what has come of one channel."""
         if channel == TOOL_CALL:
             self._tell_calls(events)
         elif text := "".join(event.text for event in events):

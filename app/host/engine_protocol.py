@@ -65,7 +65,7 @@ class Budget(Protocol):
 
 
 class Outlook(Protocol):
-    """What a model would need and how fast it would be with other settings; any thread may ask. Sizes in bytes."""
+    """The needs of a model, and its speed, with other settings; any thread may ask. Sizes in bytes."""
 
     @property
     def profile(self) -> "DriveProfile | None": ...

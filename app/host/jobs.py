@@ -16,7 +16,7 @@ LOOK_S = 0.05  # between two looks at whether a wait is cancelled
 
 @dataclass(eq=False)
 class Job:
-    """What is asked of the engine; it ends early, if it can, once it is `cancelled`."""
+    """A request to the engine; it ends early, if it can, once it is `cancelled`."""
 
     cancelled: threading.Event = field(default_factory=threading.Event, init=False)
 

@@ -88,5 +88,5 @@ def _outcome_of(task: Task) -> Callable[[], object] | None:
 
 
 def _raise(error: BaseException) -> None:
-    """What nobody takes care of is a bug, and is seen as one."""
+    """Raise what nobody takes care of: it is a bug, and is seen as one."""
     raise error

@@ -1,4 +1,4 @@
-"""What a folder or file holds that was dropped or chosen: a model, something that could become one, or neither.
+"""The content of a folder or file that was dropped or chosen: a model, something that could become one, or neither.
 
 No widgets. Not for the GUI's thread: it looks at disks, and the engine takes a while to import.
 """
@@ -70,7 +70,7 @@ def _of_checkpoint(path: Path, budget: int | None, window: int) -> Found:
 
 
 def _made_of(path: Path, budget: int | None, window: int) -> Found:
-    """What was made of a checkpoint or a GGUF file already, or what could be."""
+    """The models that were made of a checkpoint or a GGUF file already, or that could be."""
     row = for_checkpoint(path, budget, window)
     return Found(prepared=(row.folder,)) if row.folder else Found(checkpoint=row)
 

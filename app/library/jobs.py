@@ -18,7 +18,7 @@ LOOK_UP = (*FLASHBULB, "models", "show", "--progress")
 
 
 class JobState(Enum):
-    """Where a job is."""
+    """The stage that a job is at."""
 
     QUEUED = auto()
     FETCHING = auto()

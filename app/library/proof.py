@@ -64,7 +64,7 @@ class ProofWindow(QDialog):
         self.open()
 
     def done(self, result: int) -> None:
-        """However it is closed."""
+        """Cancel what runs, however the window is closed."""
         if self._running:
             self._running = False
             self._host.cancel_proof()

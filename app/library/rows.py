@@ -54,7 +54,7 @@ class Row:
 
     @property
     def model(self) -> str:
-        """What the engine is to load, of a model that is ready."""
+        """The path or name that the engine is to load, of a model that is ready."""
         return STARTER if self.repo == STARTER else str(self.folder)
 
     @property
@@ -102,7 +102,7 @@ def trained_to_chat(repo: str, entry: dict[str, Any]) -> bool | None:
 
 
 def in_order(rows: list[Row]) -> list[Row]:
-    """What is on disk as it comes; then what can be had and runs, chat models first; then the others."""
+    """Rows on disk as they come; then what can be had and runs, chat models first; then the others."""
     here = [row for row in rows if row.on_disk]
     offered = sorted((row for row in rows if not row.on_disk), key=_rank)
     best = recommended(offered)

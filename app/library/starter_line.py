@@ -1,4 +1,4 @@
-"""What the starter is, said in one line as long as it is loaded: people try a model with exactly what it cannot do."""
+"""A line that says what the starter is, as long as it is loaded: people try a model with exactly what it cannot do."""
 
 from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QPalette

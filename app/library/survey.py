@@ -37,7 +37,7 @@ class Survey:
 
 @dataclass(frozen=True)
 class Looked:
-    """What is known of the folders that were looked at: their rows, and what could not be read."""
+    """The findings in the folders that were looked at: their rows, and what could not be read."""
 
     rows: list[Row]
     troubles: list[str]
@@ -204,7 +204,7 @@ def _begun(entries: dict[str, dict[str, Any]], judged: Judged) -> Iterator[Row]:
 
 
 def _left(present: set[str]) -> list[Row]:
-    """What is left of models whose removal was killed, or of which too little is whole to be listed: to be deleted."""
+    """Remains of models whose removal was killed, or of which too little is whole to be listed: to be deleted."""
     from engine.library.removing import leftovers
 
     rows: dict[str, Row] = {}
@@ -361,7 +361,7 @@ def _has_template(folder: Path) -> bool:
 
 
 def _entry(found: dict[str, Any]) -> dict[str, Any]:
-    """What was looked up, in the form of the catalogue's entries."""
+    """A model that was looked up, in the form of the catalogue's entries."""
     from engine.models import ARCHITECTURES
 
     plan, config = found["plan"], found["config"] or {}
@@ -397,7 +397,7 @@ def _verdict(judged: Judged, size: int, entry: dict[str, Any]) -> Verdict:
 
 @dataclass(frozen=True)
 class _Machine:
-    """What a verdict depends on beside the model."""
+    """The facts that a verdict depends on beside the model."""
 
     available: int
     total: int

@@ -203,7 +203,7 @@ class NeuronsSection(Section):
 
 
 class ExpertsSection(Section):
-    """What takes the neurons' place for a model of experts."""
+    """The section that takes the neurons' place for a model of experts."""
 
     FIGURES = (
         (QT_TR_NOOP("Active"), QT_TR_NOOP("Experts of a layer that a token uses, of all that the layer has")),

@@ -163,7 +163,7 @@ class HeatMap(Plot):
 
 
 def _columns(width: int, count: int) -> list[QRectF]:
-    """Where the latest `count` tokens stand: whole pixels with a gap of one, filled from the right."""
+    """The columns of the latest `count` tokens: whole pixels with a gap of one, filled from the right."""
     step = width / TOKENS
     edges = [round(width - (count - i) * step) for i in range(count + 1)]
     return [QRectF(left, 0, max(1, right - left - 1), 0) for left, right in pairwise(edges)]

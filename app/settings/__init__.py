@@ -1,1 +1,1 @@
-"""What a user can choose: the table of settings, their file, and their window."""
+"""The user's choices: the table of settings, their file, and their window."""

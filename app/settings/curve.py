@@ -26,7 +26,7 @@ class Curve(Plot):
         self._measured: tuple[float, float] | None = None
 
     def say_instead(self, words: str) -> None:
-        """Why there is no curve, where there is none."""
+        """Say why there is no curve, where there is none."""
         self._instead = words
         self.update()
 

@@ -1,4 +1,4 @@
-"""What the settings would bring, from the engine's outlook on the loaded model. No widgets."""
+"""The memory and speed that settings would bring, from the engine's outlook on the loaded model. No widgets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -290,7 +290,7 @@ class MemoryPane(Pane):
         return found
 
     def _words_of_budget(self, budget: int, forecast: Forecast) -> str:
-        """What a budget holds, as planned by the engine's own rules."""
+        """Words on what a budget holds, as planned by the engine's own rules."""
         model, (smallest, _) = forecast.model, forecast.limits
         if budget < smallest:
             return self.tr("Too small: {0} needs {1}.").format(model.name, units.size(smallest))

@@ -66,7 +66,7 @@ class Pane(QWidget):
 
 
 def _first_of(control: QWidget) -> QWidget:
-    """What stands beside the name of a row: the first thing in a control that is made of several."""
+    """The widget beside the name of a row: the first thing in a control that is made of several."""
     layout = control.layout()
     while layout and (first := layout.itemAt(0)):
         if widget := first.widget():

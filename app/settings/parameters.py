@@ -1,4 +1,4 @@
-"""How this conversation is answered: what differs from the defaults, beside the composer where it is needed."""
+"""The parameters of a conversation's answers: those that differ from the defaults, beside the composer."""
 
 from collections.abc import Collection, Mapping
 from functools import partial
@@ -52,7 +52,7 @@ def options_of(parameters: Parameters, settings: Preferences) -> dict[str, Any]:
 
 
 def template_options(parameters: Parameters) -> dict[str, Any]:
-    """What a conversation's model is told beside the messages: how to think, and whether without its chat template."""
+    """Options that a model is told beside the messages: how to think, and whether without its chat template."""
     thinking, effort = parameters.get("enable_thinking"), parameters.get("reasoning_effort")
     return {
         "enable_thinking": thinking if isinstance(thinking, bool) else None,
@@ -159,7 +159,7 @@ class ParametersForm(QWidget):
         layout.addLayout(grid)
 
     def show_defaults(self, advised: Mapping[str, float]) -> None:
-        """What the loaded model's makers advise, by name; nothing where no model is loaded."""
+        """Show what the loaded model's makers advise, by name; nothing where no model is loaded."""
         for name, field in self.fields.items():
             field.set_default(advised.get(name))
 
@@ -187,7 +187,7 @@ class ParametersForm(QWidget):
 
 
 class ReasoningForm(QWidget):
-    """How the model is to reason, as far as its chat template can be told. `changed` carries a name and its value."""
+    """The wanted way of reasoning, as far as the chat template can be told. `changed` carries a name and its value."""
 
     changed = Signal(str, object)
 
@@ -271,7 +271,7 @@ class ParametersPanel(QWidget):
         self._refresh()
 
     def show_model(self, advised: Mapping[str, float], controls: Collection[str]) -> None:
-        """What the loaded model's makers advise, and the options of reasoning that its template knows."""
+        """Show what the loaded model's makers advise, and the options of reasoning that its template knows."""
         self._controls = controls
         self.form.show_defaults(advised)
         self._refresh()

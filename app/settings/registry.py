@@ -236,7 +236,7 @@ class Preferences(QObject):
         self._timer.stop()
 
     def _write_within(self, milliseconds: int) -> None:
-        """However many changes follow: the first one sets the time."""
+        """Write soon. The first change sets the time, however many follow."""
         self._unwritten = True
         if self._path is not None and not self._timer.isActive():
             self._timer.start(milliseconds)

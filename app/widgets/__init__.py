@@ -1,1 +1,1 @@
-"""What the panes share: colours, labels, icons, dialogs, the language of the window."""
+"""The widgets that panes share, and their colours, labels, icons, dialogs, the language of the window."""

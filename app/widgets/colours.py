@@ -62,7 +62,7 @@ def colours(palette: QPalette) -> Colours:
 
 
 def forget() -> None:
-    """What the system wants has changed without the palettes: derive the colours again."""
+    """Derive the colours again: what the system wants has changed without the palettes."""
     _known.clear()
 
 

@@ -68,7 +68,7 @@ def show_shortcuts(parent: QWidget, menus: list[QMenu]) -> QDialog:
 
 
 def show_news(parent: QWidget) -> QDialog:
-    """What each version brought, the newest first."""
+    """Show what each version brought, the newest first."""
     dialog = QDialog(parent)
     dialog.setWindowTitle(tr("What's New"))
     page = QTextBrowser(openLinks=False)

@@ -60,7 +60,7 @@ class DropWindow(QMainWindow):
         self.drop_veil = DropVeil(self)
 
     def take_paths(self, paths: list[Path]) -> None:
-        """What is to be done with what was dropped."""
+        """Take what was dropped."""
         raise NotImplementedError
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:

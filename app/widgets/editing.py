@@ -12,7 +12,7 @@ Field = QLineEdit | QPlainTextEdit | QTextEdit
 
 
 def edit_table() -> Table:
-    """What every text field can do. The ids are the names of Qt's methods for it."""
+    """The actions of every text field. The ids are the names of Qt's methods for it."""
     keys = QKeySequence.StandardKey
     rows = (
         (tr("&Undo"), keys.Undo, "undo"),

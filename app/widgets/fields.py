@@ -20,7 +20,7 @@ class TakesText(Composes):
 
 
 class SearchField(TakesText, QLineEdit):
-    """What is looked for. name: for a screen reader, the placeholder unless it is given."""
+    """A field for what is looked for. name: for a screen reader, the placeholder unless it is given."""
 
     def __init__(self, placeholder: str, name: str = ""):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Where the keyboard is: a ring in what has no sign of its own for it, unless a mouse brought the focus there."""
+"""A sign of the keyboard's place: a ring in what has none of its own, unless a mouse brought the focus there."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +52,7 @@ class Ring(QWidget):
 
 
 def _with_room(widget: QWidget) -> QWidget:
-    """What scrolls with the widget, or else its window: so far a ring around it is not cut off."""
+    """The widget that scrolls with it, or else its window: so far a ring around it is not cut off."""
     around: Any = widget.parentWidget()
     while not around.isWindow() and not isinstance(around.parentWidget().parentWidget(), QAbstractScrollArea):
         around = around.parentWidget()

@@ -25,7 +25,7 @@ def tr(text: str, comment: str | None = None, n: int = -1) -> str:
 
 
 def spoken(said: object) -> str:
-    """What the engine says, a text or an error, in the present language; everything else as it reads."""
+    """A text or error of the engine's in the present language; everything else as it reads."""
     text = text_of(said)
     if not isinstance(text, Text):
         return text

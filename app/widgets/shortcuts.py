@@ -1,4 +1,4 @@
-"""What the keyboard can do, made from the menus themselves so that it is always right and complete."""
+"""The keyboard's shortcuts, made from the menus themselves so that it is always right and complete."""
 
 from collections.abc import Iterator
 
@@ -56,7 +56,7 @@ def _rows(menu: QMenu) -> Iterator[tuple[str, str]]:
 
 
 def _others() -> Rows:
-    """What no menu has, because it belongs to a field or a list."""
+    """Keys that no menu has, because they belong to a field or a list."""
     return [
         (tr("Send Message"), _native("Return")),
         (tr("New Line in Message"), _native("Shift+Return")),

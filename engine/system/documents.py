@@ -33,7 +33,7 @@ T = TypeVar("T")
 def parsing(
     path: Path, error: type[CheckpointError] | type[PreparedModelError] | type[TokenizerError], cure: Text
 ) -> Iterator[None]:
-    """Whatever reading and parsing the file at `path` raises inside of this block becomes one `error` with a `cure`.
+    """A block in which whatever reading and parsing the file at `path` raises becomes one `error` with a `cure`.
 
     Errors for a person pass, and so does what the file has no part in, such as an interrupt.
     """

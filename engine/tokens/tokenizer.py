@@ -340,7 +340,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _tokenizer_errors(place: Path) -> Iterator[None]:
-    """Whatever a tokenizer's library raises, its panics too, which are no Exceptions, as a TokenizerError."""
+    """A block in which whatever a tokenizer's library raises, its panics too, is a TokenizerError."""
     try:
         yield
     except (KeyboardInterrupt, SystemExit, GeneratorExit, TokenizerError):

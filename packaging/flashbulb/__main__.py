@@ -1,4 +1,4 @@
-"""What the application bundle runs: as `python -m app`, where there may be no terminal to write to."""
+"""The entry point of the application bundle: as `python -m app`, where there may be no terminal to write to."""
 
 import os
 import runpy

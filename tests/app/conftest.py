@@ -39,7 +39,7 @@ def _is_active(timer: QTimer) -> bool:
 
 @pytest.fixture(autouse=True)
 def english(qapp, monkeypatch):
-    """Whatever language this machine is set to."""
+    """English, whatever language this machine is set to."""
     monkeypatch.setattr(language, "system_languages", lambda: ["en-US"])
     language.use(language.SYSTEM)
 

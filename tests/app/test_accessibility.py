@@ -51,7 +51,7 @@ def nameless(window):
 
 @pytest.fixture(autouse=True)
 def nothing_kept():
-    """What a test says of the system's wishes goes with it."""
+    """The system's wishes are forgotten with the test that says them."""
     yield
     module.forget()
 
@@ -126,7 +126,7 @@ def test_dialogs_name_everything(window):
 
 # ---------------------------------------------------------------------------- the keyboard
 def stops(qtbot, window):
-    """Where Tab leads from the message field, once round; each has the focus when it is handed over."""
+    """The stops of Tab from the message field, once round; each has the focus when it is handed over."""
     start = window.chat.composer.entry
     start.setFocus()
     yield start
@@ -139,7 +139,7 @@ def stops(qtbot, window):
 
 
 def wanted_stops(window):
-    """What has something to be done with by key."""
+    """The widgets that a key can do something with."""
     tab = Qt.FocusPolicy.TabFocus
     return {
         w

@@ -1,4 +1,4 @@
-"""What may go wrong around a person who is chatting: it is said, nothing is lost, and the window goes on."""
+"""Mishaps around a person who is chatting: each is said, nothing is lost, and the window goes on."""
 
 import errno
 import os
@@ -200,7 +200,7 @@ class SmallDisk:
 
 @pytest.fixture
 def disk(tmp_path, monkeypatch):
-    """Where models are kept."""
+    """The folder in which models are kept."""
     if not shutil.which("mount") or sys.platform == "darwin":
         pytest.skip("disks are not mounted here as on Linux")
     disk = SmallDisk(tmp_path / "disk")

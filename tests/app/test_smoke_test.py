@@ -25,7 +25,7 @@ GATE = Gate()
 
 @pytest.fixture
 def statuses(monkeypatch):
-    """What the application ended with."""
+    """The statuses that the application ended with."""
     ended = []
     monkeypatch.setattr(smoke_test, "QApplication", SimpleNamespace(exit=ended.append))
     return ended

@@ -1,4 +1,4 @@
-"""What a person does with Flashbulb, in three days. Each function acts, and yields what to wait for."""
+"""A person's three days with Flashbulb. Each function acts, and yields what to wait for."""
 
 import json
 import os
@@ -64,7 +64,7 @@ def second(p: Person) -> Iterator[Condition]:
 
 
 def third(p: Person) -> Iterator[Condition]:
-    """What was on disk when the process was killed is there, and can be found."""
+    """All that was on disk when the process was killed is there, and can be found."""
     yield p.ready
     yield lambda: p.titles() and p.window.chat.conversation.messages
     p.seen["conversation"], p.seen["titles"] = p.conversation(), p.titles()
@@ -223,7 +223,7 @@ def begin_a_long_answer(p: Person) -> Iterator[Condition]:
 
 
 def _on_disk(p: Person) -> str:
-    """What the file of conversations has of the answer that is being written."""
+    """The part of the answer being written that the file of conversations has."""
     path = Path(os.environ["FLASHBULB_DATA"], FILE)
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db:
         rows = db.execute("SELECT text FROM messages WHERE id = ?", (p.answer().id,)).fetchall()

@@ -57,7 +57,7 @@ class Person(QObject):
             self._timer.stop()
 
     def _line(self) -> int | None:
-        """Where in `days.py` we are."""
+        """The line of `days.py` that we are at."""
         generator = self._day
         while (inner := generator.gi_yieldfrom) is not None:
             generator = inner

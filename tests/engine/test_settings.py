@@ -1,4 +1,4 @@
-"""What a user can choose, and what is refused."""
+"""The choices that a user has, and what is refused."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the engine says keeps the parts that a translation is made of, wherever it goes."""
+"""Texts of the engine keep the parts that a translation is made of, wherever they go."""
 
 import copy
 import pickle

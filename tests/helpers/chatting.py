@@ -1,4 +1,4 @@
-"""What a person does in the window to chat, and what then is shown."""
+"""A person's steps in the window to chat, and what then is shown."""
 
 from PySide6.QtCore import Qt
 

@@ -1,4 +1,4 @@
-"""What is dragged from a file manager and dropped on one of our windows."""
+"""Things dragged from a file manager and dropped on one of our windows."""
 
 import shutil
 from pathlib import Path
@@ -19,7 +19,7 @@ def checkpoint_in(folder: Path) -> Path:
 
 
 def drop(widget: QWidget, path: Path) -> bool:
-    """Whether a file or folder was taken, by the widget or by what holds it."""
+    """Drop a file or folder. Returns True if it was taken, by the widget or by what holds it."""
     data = QMimeData()
     data.setUrls([QUrl.fromLocalFile(str(path))])
     data.setText(data.urls()[0].toString())  # as file managers do, for what knows nothing of files

@@ -207,7 +207,7 @@ class FakeModel:
         return Generation(script, messages, cancelled)
 
     def give_back(self) -> None:
-        """What the engine does between two tokens when the system is critically short of memory."""
+        """Do what the engine does between two tokens when the system is critically short of memory."""
         items = {**self.budget.items, "neuron_pool": 2.5 * MB}
         self.budget = SimpleNamespace(items=items, total=sum(items.values()), smallest=9 * MB)
 
@@ -256,7 +256,7 @@ class FakeEngine:
     def prove(
         self, model: str, settings: Settings, progress: Callable[[float, str], None], cancelled: threading.Event
     ) -> Any:
-        """What `proofs` has: an exception, a Gate, or what is found."""
+        """Take the next of `proofs`: an exception, a Gate, or what is found."""
         self.seen.append(f"prove {model}")
         self.threads.add(threading.get_ident())
         progress(0.5, "exact")

@@ -1,4 +1,4 @@
-"""What is installed is thinned, pruned and linked as a Mac needs it."""
+"""The installed packages, thinned, pruned and linked as a Mac needs them."""
 
 import importlib
 from pathlib import Path

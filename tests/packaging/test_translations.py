@@ -110,7 +110,7 @@ def _name(call: ast.Call) -> str:
 
 
 def _words(call: ast.Call) -> Iterator[str]:
-    """What an argument says by itself. A name, a unit or a sign is no word."""
+    """The words that an argument says by itself. A name, a unit or a sign is no word."""
     for argument in (*call.args, *(keyword.value for keyword in call.keywords if keyword.arg in ("text", "suffix"))):
         parts = argument.values if isinstance(argument, ast.JoinedStr) else [argument]
         literal = "".join(str(part.value) for part in parts if isinstance(part, ast.Constant))

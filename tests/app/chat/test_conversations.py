@@ -1,4 +1,4 @@
-"""What a person does with conversations: branches, drafts, search, names, deleting, files, and starting again."""
+"""A person's ways with conversations: branches, drafts, search, names, deleting, files, and starting again."""
 
 import json
 

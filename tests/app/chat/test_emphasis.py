@@ -67,7 +67,7 @@ def test_without_such_letters_nothing_changes(text):
 
 @given(st.text(alphabet="a是 *_「”.", max_size=40))
 def test_the_parser_sees_what_commonmark_sees_and_more(text):
-    """Where CommonMark finds emphasis, there is emphasis still, and nothing of the text is lost but signs."""
+    """Emphasis stays where CommonMark finds it, and nothing of the text is lost but signs."""
     document = QTextDocument()
     document.setMarkdown(text, FEATURES)
     letters = "".join(c for c in document.toPlainText() if c not in "*_ \n")

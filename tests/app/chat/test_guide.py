@@ -1,4 +1,4 @@
-"""What the first start says about the machine."""
+"""The first start's words about the machine."""
 
 import pytest
 from PySide6.QtCore import Qt

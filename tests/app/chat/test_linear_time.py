@@ -1,4 +1,4 @@
-"""What a model in a loop writes costs no more a letter, however much it is.
+"""The text of a model in a loop costs no more a letter, however much it is.
 
 Work is counted where it can be: letters that are parsed, widgets that are laid out. Of pure functions, one is timed
 against itself: eight times the text may take a little more than eight times as long, and not sixty-four times.

@@ -71,7 +71,7 @@ FIGURES = [2**31, 2**60, -1, 1e300, float("nan"), float("inf"), 10**400, "5", No
 
 @pytest.mark.parametrize("value", FIGURES, ids=lambda value: repr(value)[:8])
 def test_a_figure_that_makes_no_sense_is_never_shown(value):
-    """What opening a chat does with the receipts that are in it."""
+    """The receipts in a chat are opened with it."""
     whole = asdict(receipt())
     contents = [whole | {field.name: value} for field in fields(Receipt)]
     contents += [whole | {"per_token": COST | {name: value}} for name in COST]

@@ -1,4 +1,4 @@
-"""What the system tells the application as a whole: its icon, files to open. A QApplication is one to a process."""
+"""The system's words to the application as a whole: its icon, files to open. A QApplication is one to a process."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What the Help menu exports, and what never gets into it."""
+"""The Help menu's export, and what never gets into it."""
 
 import json
 import logging

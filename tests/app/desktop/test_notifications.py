@@ -42,7 +42,7 @@ class FakeTrayIcon(QObject):
 
 @pytest.fixture
 def shown(monkeypatch):
-    """What was shown. Every answer is a long one, and nobody looks."""
+    """Notifications that were shown. Every answer is a long one, and nobody looks."""
     monkeypatch.setattr(FakeTrayIcon, "shown", [])
     monkeypatch.setattr(notifications, "QSystemTrayIcon", FakeTrayIcon)
     monkeypatch.setattr(notifications, "LONG_S", 0.0)

@@ -202,7 +202,7 @@ class AnyOrder(RuleBasedStateMachine):
             assert finish != "stop" or text.startswith(f"question {number} by ")
 
     def teardown(self):
-        """Whatever there was: what waits comes to its end, and everything is released."""
+        """The end, whatever there was: what waits comes to its end, and everything is released."""
         self._settle(True)
         while self.host.state not in IDLE:
             self.go_on(None, True)

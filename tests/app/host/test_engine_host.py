@@ -1,4 +1,4 @@
-"""Where Qt meets the engine: threads, order, and what reaches the window."""
+"""The place where Qt meets the engine: threads, order, and what reaches the window."""
 
 import gc
 import threading

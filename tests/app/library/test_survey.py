@@ -1,4 +1,4 @@
-"""What there is, and what would become of it, told for this machine's drive and for what is free."""
+"""Rows of what there is, and what would become of it, told for this machine's drive and for what is free."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""What is printed: nothing that a terminal would obey, in the order in which it was said."""
+"""The printed text: nothing that a terminal would obey, in the order in which it was said."""
 
 import json
 import subprocess

@@ -62,7 +62,7 @@ def python_reader(threads=4, gap=0, read=None):
 
 
 def from_content(buffers, offset, limit=SIZE):
-    """What os.preadv would read of CONTENT, but at most `limit` bytes."""
+    """The bytes that os.preadv would read of CONTENT, but at most `limit`."""
     done = 0
     for buffer in buffers:
         data = CONTENT[offset + done : offset + done + min(len(buffer), limit - done)]
@@ -735,7 +735,7 @@ def test_many_callers_at_once(make, path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asynchronous reads are Linux's")
 def test_without_asynchronous_reads_threads_read(path):
-    """Whether the system's places for asynchronous reads are taken, which is all processes' together, or free."""
+    """Threads read while the system's places for asynchronous reads, all processes' together, are taken or free."""
 
     def threads():
         return set(os.listdir("/proc/self/task"))  # noqa: PTH208

@@ -1,4 +1,4 @@
-"""What a config decides: which models are refused, and why; names, shapes and contexts of those that are not."""
+"""A config decides which models are refused, and why; names, shapes and contexts of those that are not."""
 
 import mlx.core as mx
 import pytest

@@ -1,4 +1,4 @@
-"""What a checkpoint that runs as it is will take, against what happens when it is loaded."""
+"""The outlook on a checkpoint that runs as it is, against what happens when it is loaded."""
 
 from dataclasses import replace
 from itertools import pairwise

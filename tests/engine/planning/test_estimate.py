@@ -1,4 +1,4 @@
-"""What would become of a model, told from its config or from its number of parameters alone."""
+"""The estimate of what would become of a model, told from its config or from its number of parameters alone."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What a prepared model will take and how fast it will be, against what happens when it is loaded."""
+"""The outlook on a prepared model's memory and speed, against what happens when it is loaded."""
 
 from dataclasses import replace
 

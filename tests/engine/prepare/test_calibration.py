@@ -1,4 +1,4 @@
-"""How far predicted selection is from the whole, and which runs go through a layer together."""
+"""The distance of predicted selection from the whole, and which runs go through a layer together."""
 
 import mlx.core as mx
 import numpy as np

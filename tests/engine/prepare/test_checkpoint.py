@@ -104,7 +104,7 @@ def as_bin(checkpoint: Path, folder: Path, shards: int = 1) -> Path:
 
 
 def expected(*shape: int) -> list:
-    """What the fixture's script put into a tensor."""
+    """The values that the fixture's script put into a tensor."""
     return (np.arange(np.prod(shape)).reshape(shape) / 8).tolist()
 
 

@@ -21,7 +21,7 @@ def fit(folder):
 
 
 def fitted(folder, name, original, mutate, count) -> int:
-    """How many of `count` mutations of a file still make a checkpoint."""
+    """The number of a file's `count` mutations that still make a checkpoint."""
     whole = 0
     for seed in seeds(count):
         (folder / name).write_bytes(mutate(original, random.Random(f"{name} {seed}")))

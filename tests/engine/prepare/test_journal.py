@@ -1,4 +1,4 @@
-"""What a preparation has done, and whose it is."""
+"""The journal of what a preparation has done, and whose it is."""
 
 import json
 

@@ -47,7 +47,7 @@ def rows_of(piece) -> np.ndarray:
 
 
 def take(ring, orders, layer: int) -> tuple[list[int], np.ndarray]:
-    """Where pieces begin, and all rows of a layer, copied while they are valid."""
+    """The pieces' beginnings, and all rows of a layer, copied while they are valid."""
     starts, rows = [], []
     for piece in ring.pieces(orders[layer], orders[layer + 1 :]):
         starts.append(piece.ids[0])
@@ -57,7 +57,7 @@ def take(ring, orders, layer: int) -> tuple[list[int], np.ndarray]:
 
 
 def reads_for(ring, orders, layer: int, pieces: int = 1) -> list[int]:
-    """Where each piece begins that is read while the first `pieces` pieces of a layer are taken."""
+    """The beginnings of the pieces that are read while the first `pieces` pieces of a layer are taken."""
     asked, source = [], type(orders[0].source)
     read = source.read_in_sequence
 

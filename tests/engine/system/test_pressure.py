@@ -1,4 +1,4 @@
-"""What Linux's figures amount to, and macOS's levels."""
+"""The pressure that Linux's figures amount to, and macOS's levels."""
 
 import sys
 

@@ -62,7 +62,7 @@ def test_conversations_are_encoded_as_transformers_encodes_them(tokenizer, their
 @given(texts, controls, texts)
 @settings(max_examples=40, deadline=None)
 def test_control_tokens_that_a_person_types_are_text(tokenizer, before, control, after):
-    """Whatever stands around them: the template's own are all that there are."""
+    """The template's own are all that there are, whatever stands around the others."""
     plain = chat(tokenizer, [{"role": "user", "content": "x"}])
     typed = chat(tokenizer, [{"role": "user", "content": before + control + after}])
     steering = tokenizer.special - {tokenizer.added.get("<unk>")}  # which stands for letters that have no token

@@ -306,7 +306,7 @@ class BundlePool:
         return Admission(bundles, rows)
 
     def _empty(self, rows: Integers) -> None:
-        """Whoever is in these rows is absent from now on, and nobody is in them."""
+        """Empty these rows: whoever is in them is absent from now on."""
         self._leaving = None
         self.absent[self.pointer[rows]] = True
         self.pointer[rows] = -1

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from engine.bench.expert_shapes import EXPERT_SHAPES, ExpertShape
+from engine.bench.expert_shapes import EXPERT_SHAPES
 from engine.bench.machine import describe, scratch
 from engine.bench.measure import Measured, Specification, measure
 from engine.bench.random_checkpoint import checkpoint_bytes, write_random_checkpoint
@@ -56,8 +56,10 @@ def run_shape(
             routing=(shape.experts, shape.top_k, 0), cap=limit if cap else None,
         )  # fmt: skip
         rows, runs = _rows(base, place, profile, progress)
+    details = {"runs": runs} | _of_trace(base, runs)
+    rows = [replace(row, lfu_hit_rate=details["oracles"].get(row.name, {}).get("lfu")) for row in rows]
     shown = {"shape": name, "layers": layers, "tokens": tokens, "context": CONTEXT, "model_bytes": size}
-    return Result("experts", describe(folder), rows, shown | {"limit_bytes": limit}, {"runs": runs} | _of_trace(shape))
+    return Result("experts", describe(folder), rows, shown | {"limit_bytes": limit}, details)
 
 
 def _rows(
@@ -110,6 +112,7 @@ def _run(measured: Measured) -> dict[str, Any]:
     return {
         "bytes_of_an_expert_read": sum(cost["bytes_read"] for cost in measured.costs) / loaded if loaded else None,
         "resident_experts": resident,
+        "capacities": measured.capacities,
         "prefill_s": measured.prefill_s,
         "prefill_bytes": measured.prefill_bytes,
         "budget_items": measured.budget_items,
@@ -119,11 +122,23 @@ def _run(measured: Measured) -> dict[str, Any]:
     }
 
 
-def _of_trace(shape: ExpertShape) -> dict[str, Any]:
-    """The trace's statistics, and what plain policies would find of it with half of the experts in memory."""
-    trace = draw_routing(shape.experts, shape.top_k, 2, WARM_TOKENS + TOKENS)
-    found, half = statistics(trace), shape.experts // 2
+def _of_trace(base: Specification, runs: dict[str, Any]) -> dict[str, Any]:
+    """The trace's statistics, and what plain policies find of it: in the slots that each run had, and after the same
+    prompt."""
+    assert base.routing is not None
+    (experts, top_k, seed), prompt = base.routing, len(base.prompt)
+    layers = max(len(run.get("capacities", ())) for run in runs.values())
+    trace = draw_routing(experts, top_k, layers, prompt + base.warm + base.tokens, seed)
+    found = statistics(trace)
+    oracles = {
+        name: {
+            policy: hit_rate(trace, run["capacities"], policy, prompt - 1, prompt + base.warm)
+            for policy in ("lru", "lfu", "best")
+        }
+        for name, run in runs.items()
+        if run
+    }
     return {
         "trace": {"overlap": found.overlap, "overlap_8": found.overlap_8, "hits_by_share": found.hits},
-        "oracles_at_half": {policy: hit_rate(trace, half, policy) for policy in ("lru", "lfu", "best")},
+        "oracles": oracles,
     }

@@ -55,7 +55,7 @@ class Specification:
 
 @dataclass(frozen=True)
 class Measured:
-    """The outcome of a run. costs: of each decoded token. stages: ms of a token, by stage.
+    """The outcome of a run. costs: of each decoded token. stages: ms of a token, by stage. capacities: slots by layer.
     capped: whether the cap was the system's. failed: why there are no costs."""
 
     costs: list[dict[str, Any]] = field(default_factory=list)
@@ -69,6 +69,7 @@ class Measured:
     prefill_bytes: int = 0
     time_to_first_token_s: float = 0.0
     window_cut: int = 0
+    capacities: list[int] = field(default_factory=list)
     stages: dict[str, float] | None = None
     direct: bool = True
     capped: bool = False
@@ -157,6 +158,7 @@ def _run(specification: Specification) -> Measured:
             prefill_bytes=prefill_bytes,
             time_to_first_token_s=first_s,
             window_cut=cut,
+            capacities=list(model.streaming.capacities),
             direct=model.direct_io,
         )
     finally:
@@ -217,7 +219,8 @@ def _replay_routing(model: "LoadedModel", specification: Specification, routing:
     from engine.bench.routing import draw_routing, replay
 
     experts, top_k, seed = routing
-    trace = draw_routing(experts, top_k, model.layers, specification.warm + specification.tokens, seed)
+    tokens = len(specification.prompt) + specification.warm + specification.tokens
+    trace = draw_routing(experts, top_k, model.layers, tokens, seed)
     replay(trace, model.network)
 
 

@@ -17,7 +17,8 @@ class Row:
 
     dram_bytes: weights held in memory. bytes_read, reads: asked of the drive; device_bytes: what the operating system
     counted. floor_ms: what the drive's profile gives for those reads. spread: by figure, its 10th and 90th percentile.
-    footprint_bytes: the process's peak. hit_rate, bundles_read, first_token_s: of experts. paper: the paper's figures.
+    footprint_bytes: the process's peak. hit_rate, bundles_read, first_token_s: of experts. lfu_hit_rate: of a plain
+    policy, in as many slots and after the same prompt. paper: the paper's figures.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Row:
     p99_ms: float | None = None
     tokens_per_second: float | None = None
     hit_rate: float | None = None
+    lfu_hit_rate: float | None = None
     bundles_read: float | None = None
     first_token_s: float | None = None
     footprint_bytes: float | None = None
@@ -107,6 +109,7 @@ COLUMNS: dict[str, tuple[Figure, float, str]] = {  # title: how it is taken from
     "device GB": (lambda r: r.get("device_bytes"), 1e-9, "{:.3f}"),
     "experts read": (lambda r: r.get("bundles_read"), 1, "{:.1f}"),
     "hits %": (lambda r: r.get("hit_rate"), 100, "{:.1f}"),
+    "of LFU %": (lambda r: r.get("lfu_hit_rate"), 100, "{:.1f}"),
     "reads": (lambda r: r.get("reads"), 1, "{:.0f}"),
     "GB/s": (lambda r: r.get("bytes_per_s"), 1e-9, "{:.2f}"),
     "kIOPS": (lambda r: _iops(r), 1e-3, "{:.1f}"),

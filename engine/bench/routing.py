@@ -6,6 +6,7 @@ at 47 % and 95 % at 71 % (streamlx, slotstream, BigMoeOnEdge, TurboFieldfare; to
 are so because some experts are liked by all texts, and some by the subject of the moment.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import mlx.core as mx
@@ -24,6 +25,7 @@ FIRST_RANK = 2  # the most popular expert is not liked without bounds
 REPEAT_CHANCE = 0.03  # of an expert that the last token used, beside its popularity
 LEAST_CHANCE = 1e-4  # shared by all experts: none is never used
 USE_DECAY = 0.99  # a token, of what was used: the oracle's ageing
+GUESS_ACCURACY = 0.8  # of a router that is asked with the input of the layer before (published: 72 to 89 %)
 WARM_SHARE = 0.25  # of a trace, until a policy is judged
 
 
@@ -84,37 +86,52 @@ def _overlap(trace: RoutingTrace, lag: int) -> float:
     return float(both.mean())
 
 
-def hit_rate(trace: RoutingTrace, slots: int, policy: str) -> float:
-    """The share of a token's experts that are in `slots` slots a layer, after the first quarter of a trace.
+def hit_rate(
+    trace: RoutingTrace, slots: int | Sequence[int], policy: str, prompt_tokens: int = 0, judged_from: int | None = None
+) -> float:
+    """The share of a token's experts that are in `slots` slots, of every layer or by layer, from token `judged_from`
+    on: by default after the first quarter of a trace.
 
-    policy: "lru", "lfu" (with ageing), or "best": whoever is needed last leaves first, which no policy beats. What the
-    token itself uses never leaves. These are plain oracles, to compare the pool with.
+    prompt_tokens: computed at once; they leave their most used experts in the slots. policy: "lru", "lfu" (with
+    ageing), or "best": whoever is needed last leaves first, which no policy beats. What the token itself uses never
+    leaves. These are plain oracles, to compare the pool with.
     """
-    found = [_hits(trace.experts[:, layer], trace.of, slots, policy) for layer in range(trace.experts.shape[1])]
+    layers, begins = trace.experts.shape[1], int(WARM_SHARE * len(trace.experts))
+    capacities = [slots] * layers if isinstance(slots, int) else slots
+    held = _Held(trace.of, policy, prompt_tokens, begins if judged_from is None else judged_from)
+    found = [held.hits(trace.experts[:, layer], capacities[layer]) for layer in range(layers)]
     return float(np.mean(found))
 
 
-def _hits(tokens: NDArray[np.int64], experts: int, slots: int, policy: str) -> float:
-    held: set[int] = set()
-    value = np.zeros(experts)  # of staying: the least leaves first
-    begins, hits, asked = int(WARM_SHARE * len(tokens)), 0, 0
-    following = _following(tokens, experts) if policy == "best" else None
-    for token, ids in enumerate(tokens):
-        missing = [expert for expert in ids.tolist() if expert not in held]
-        if token >= begins:
-            hits, asked = hits + len(ids) - len(missing), asked + len(ids)
-        if policy == "lru":
-            value[ids] = token
-        elif following is not None:
-            value = -following[token]
-        else:
-            value *= USE_DECAY
-            value[ids] += 1
-        for expert in missing:
-            if len(held) >= slots:
-                held.remove(min(held.difference(ids.tolist()), key=lambda other: value[other]))
-            held.add(expert)
-    return hits / asked
+@dataclass(frozen=True)
+class _Held:
+    """A policy's way through a layer's tokens. of: experts of the layer."""
+
+    of: int
+    policy: str
+    prompt_tokens: int
+    judged_from: int
+
+    def hits(self, tokens: NDArray[np.int64], slots: int) -> float:
+        uses, used_last = np.zeros(self.of), np.full(self.of, -1)
+        following = _following(tokens, self.of) if self.policy == "best" else None
+        held, hits, asked = set[int](), 0, 0
+        for token, ids in enumerate(tokens):
+            uses[ids] += 1
+            used_last[ids] = token
+            if token < self.prompt_tokens:
+                held = set(np.argsort(-uses, kind="stable")[: min(slots, np.count_nonzero(uses))].tolist())
+                continue
+            missing = [expert for expert in ids.tolist() if expert not in held]
+            if token >= self.judged_from:
+                hits, asked = hits + len(ids) - len(missing), asked + len(ids)
+            staying = -following[token] if following is not None else used_last if self.policy == "lru" else uses
+            for expert in missing:
+                if len(held) >= slots:
+                    held.remove(min(held.difference(ids.tolist()), key=staying.__getitem__))
+                held.add(expert)
+            uses *= USE_DECAY
+        return hits / asked
 
 
 def _following(tokens: NDArray[np.int64], experts: int) -> NDArray[np.float64]:
@@ -127,23 +144,31 @@ def _following(tokens: NDArray[np.int64], experts: int) -> NDArray[np.float64]:
 
 
 class ReplayedRouting(Module):
-    """Stands before a layer's streamed experts: each decoded token uses the experts that a trace says; a prompt those
-    that the router says. trace: ids, int64 [tokens, top_k]."""
+    """Stands before a layer's streamed experts: each token uses the experts that a trace says, whatever the router
+    says. Asked beforehand, it answers as the router of a real model does: often, not always, what will be used.
 
-    def __init__(self, experts: StreamedExperts, trace: NDArray[np.int64]):
+    trace: ids, int64 [tokens, top_k]. of: experts of the layer.
+    """
+
+    def __init__(self, experts: StreamedExperts, trace: NDArray[np.int64], of: int):
         super().__init__()
-        self.experts, self._trace, self._token = experts, trace, 0
+        self.experts, self._trace, self._of, self._token = experts, trace, of, 0
+        self._random = np.random.default_rng(0)
 
     def __call__(self, x: mx.array, indices: mx.array) -> mx.array:
         """The experts' output for x, of the experts that the trace says."""
-        if indices.size == self._trace.shape[1]:
-            indices = mx.array(self._trace[self._token % len(self._trace)].reshape(indices.shape))
-            self._token += 1
-        return self.experts(x, indices)
+        tokens = indices.size // self._trace.shape[1]
+        said = self._trace[(self._token + np.arange(tokens)) % len(self._trace)]
+        if self.experts.asked:
+            wrong = self._random.random(said.shape) >= GUESS_ACCURACY
+            said = np.where(wrong, self._random.integers(0, self._of, said.shape), said)
+        else:
+            self._token += tokens
+        return self.experts(x, mx.array(said.reshape(indices.shape)))
 
 
 def replay(trace: RoutingTrace, network: Module) -> None:
     """Let a model's streamed experts follow a trace, layer by layer."""
     found = [(path, module) for path, module in network.named_modules() if isinstance(module, StreamedExperts)]
     for layer, (path, experts) in enumerate(reversed(found)):  # mlx names the last first
-        replace_module(network, path, ReplayedRouting(experts, trace.experts[:, layer]))
+        replace_module(network, path, ReplayedRouting(experts, trace.experts[:, layer], trace.of))

@@ -14,7 +14,8 @@ Integers: TypeAlias = NDArray[np.int64]
 ROW_BOOKKEEPING = 8  # bytes a row: pointer
 BUNDLE_BOOKKEEPING = 1 + 1 + 4 + 4  # bytes a bundle of the layer: absent, idle, last_k_active, how often it was used
 MAX_STALE_SHARE = 1 / 8  # of the rows in use: as many may hold bundles that left the window
-USE_DECAY = 0.99  # of a use, from token to token: what counts is the last hundred tokens
+USE_DECAY = 0.995  # of a use, from token to token
+MISS_DECAY = 1 / 4  # more, at a token all of whose bundles were missed; by the square of the share that was
 MAX_USE_WEIGHT = 1e6  # of a use; beyond it all are scaled down
 MAX_GUESSED_SHARE = 1 / 5  # of a pool's rows that may be filled with what is only likely to be needed
 CANDIDATES_PER_ROW = 4  # rows looked at for each that is given away: nearly as good as all, and much cheaper
@@ -85,7 +86,7 @@ class BundlePool:
     @property
     def num_held(self) -> int:
         """Bundles in the pool: rows in use, less holes."""
-        return self.num_used if self.dense else int(np.count_nonzero(self.pointer[: self.num_used] >= 0))
+        return self.num_used if self.dense else len(self.held)
 
     @property
     def holds_all(self) -> bool:
@@ -97,10 +98,21 @@ class BundlePool:
         order = np.argsort(self.pointer[: self.num_used])
         return order[np.searchsorted(self.pointer[: self.num_used], bundles, sorter=order)]
 
+    @property
+    def held(self) -> Integers:
+        """The bundles that are here, in no order."""
+        pointer = self.pointer[: self.num_used]
+        return pointer[pointer >= 0]
+
+    def most_used(self, bundles: Integers) -> Integers:
+        """As many of these as there are rows, the most used; sorted."""
+        order = np.argsort(-self._uses[bundles], kind="stable")
+        return np.sort(bundles[order[: self.capacity]])
+
     def count_uses(self, bundles: Integers, times: Integers, tokens: int) -> None:
         """Count what so many tokens used at once, as if it had been spread over them evenly."""
         share = (1 - USE_DECAY**tokens) / (1 - USE_DECAY) / tokens
-        self._fade(tokens)
+        self._fade(USE_DECAY**tokens)
         self._uses[bundles] += (self._weight * share * times).astype(np.float32)
         self._leaving = None  # chosen by what was used before
 
@@ -132,7 +144,7 @@ class BundlePool:
         self._place(admission.bundles, admission.rows, window.token)
         self.last_k_active[active] = window.token
         if self.keep_hot:
-            self._count_uses(active)
+            self._count_uses(active, len(admission.bundles))
         self._look_for_leaving(len(admission.bundles), window)
 
     def expect(self, likely: Integers, window: Window) -> Admission:
@@ -267,23 +279,25 @@ class BundlePool:
         """The token at which the bundle of each row in use was last active: int32 [num_used]."""
         return self.last_k_active[self.pointer[: self.num_used]]
 
-    def _count_uses(self, active: Integers) -> None:
-        """Older uses fade by what later ones weigh more: nothing but the active bundles is touched."""
-        self._fade(1)
+    def _count_uses(self, active: Integers, missed: int) -> None:
+        """Least frequently used, with ageing. A token that misses much has another subject than those before it, which
+        therefore count less: else what they used most would keep its rows long after."""
+        self._fade(USE_DECAY * (1 - MISS_DECAY * (missed / max(1, len(active))) ** 2))
         self._uses[active] += self._weight
 
-    def _fade(self, tokens: int) -> None:
-        self._weight /= USE_DECAY**tokens
+    def _fade(self, decay: float) -> None:
+        """Older uses fade by what later ones weigh more: none of them is touched."""
+        self._weight /= decay
         if self._weight > MAX_USE_WEIGHT:
             self._uses /= self._weight
             self._weight = 1.0
 
     def _least_used(self, rows: Integers, count: int) -> Integers:
-        """`count` of the rows, or all: the least used of a sample that moves on from token to token, where uses are
-        counted."""
+        """`count` of the rows, or all: the least used, where uses are counted; where rows are dense and so many, those
+        of a sample that moves on from token to token."""
         if count >= len(rows) or not self.keep_hot:
             return rows[:count]
-        if CANDIDATES_PER_ROW * count < len(rows):
+        if self.dense and CANDIDATES_PER_ROW * count < len(rows):
             self._turn = (self._turn + CANDIDATES_PER_ROW * count) % (len(rows) - CANDIDATES_PER_ROW * count)
             rows = rows[self._turn : self._turn + CANDIDATES_PER_ROW * count]
         return rows[np.argpartition(self._uses[self.pointer[rows]], count)[:count]]

@@ -210,8 +210,8 @@ class StreamedExperts(Module):
         """The experts that a prompt needs, through the ring. The most used stay in the pool: decoding starts warm."""
         bundles, pool, window = self.bundles, self.bundles.pool, self.bundles.passes.window
         bundles.settle()
-        hot = np.sort(needed[np.argsort(-counts, kind="stable")[: pool.capacity]])
         pool.count_uses(needed, counts, tokens)
+        hot = pool.most_used(np.union1d(needed, pool.held))
         here = hot[~pool.absent[hot]]
         pool.seed(here, np.full(len(here), window.token), window)
         for part in bundles.stream_some(needed):

@@ -62,9 +62,9 @@ def test_rows(tmp_path):
         assert runs[name]["bytes_of_an_expert_read"] == runs["everything read"]["bytes_of_an_expert_read"]
     assert all(run["resident_experts"] > 0 for run in runs.values())
     assert list(tmp_path.iterdir()) == []
-
-
-def test_the_trace_is_told():
-    found = experts._of_trace(EXPERT_SHAPES["tiny"])
-    assert found["oracles_at_half"]["best"] >= found["oracles_at_half"]["lfu"]
-    assert 0 < found["trace"]["overlap"] < 1
+    for name in ("the last used stay (LRU)", "ours: the most used stay"):  # no run knows what comes
+        oracles = result.details["oracles"][name]
+        assert rows[name].hit_rate <= oracles["best"]
+        assert rows[name].lfu_hit_rate == oracles["lfu"]
+    assert lru.hit_rate == pytest.approx(result.details["oracles"]["the last used stay (LRU)"]["lru"], abs=0.05)
+    assert 0 < result.details["trace"]["overlap"] < 1

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.memory.pool import MAX_GUESSED_SHARE, MAX_STALE_SHARE, Admission, BundlePool
+from engine.memory.pool import MAX_GUESSED_SHARE, MAX_STALE_SHARE, MISS_DECAY, USE_DECAY, Admission, BundlePool
 from engine.memory.window import Window
 
 BUNDLES, ROW_BYTES = 40, 32
@@ -332,8 +332,32 @@ def test_what_a_prompt_used_most_stays_longest():
     pool, window = BundlePool(4, ROW_BYTES, "F32", BUNDLES, True, dense=False), Window(1)
     window.advance()
     pool.admit(np.array([1, 2, 3, 4]), window)
-    pool.count_uses(np.array([1, 2, 3, 4]), np.array([50, 3, 400, 1]), tokens=500)
+    pool.count_uses(np.array([1, 2, 3, 4]), np.array([50, 1, 400, 1]), tokens=500)
     for new in ([5], [6]):
         window.advance()
         pool.admit(np.array(new), window)
     assert set(pool.pointer.tolist()) == {1, 3, 5, 6}
+
+
+@settings(deadline=None, max_examples=80)
+@given(
+    tokens=st.lists(st.sets(st.integers(0, BUNDLES - 1), min_size=4, max_size=4), min_size=1, max_size=60),
+    capacity=st.integers(4, 20),
+)
+def test_an_experts_pool_is_least_frequently_used_with_ageing(tokens, capacity):
+    """A token that misses much makes earlier ones count less."""
+    pool, window = BundlePool(capacity, ROW_BYTES, "F32", BUNDLES, True, dense=False), Window(1)
+    uses, held = np.zeros(BUNDLES), set()
+    for active in tokens:
+        window.advance()
+        missed = active - held
+        assert set(pool.admit(np.array(sorted(active), np.int64), window).bundles.tolist()) == missed
+        staying = held - active
+        while len(staying) + len(active) > capacity:
+            least = min(uses[list(staying)])
+            ties = {bundle for bundle in staying if np.isclose(uses[bundle], least, rtol=1e-3)}
+            staying -= (ties - set(pool.held.tolist()) or ties) if len(ties) > 1 else ties
+        held = staying | active
+        assert held == set(pool.held.tolist())
+        uses *= USE_DECAY * (1 - MISS_DECAY * (len(missed) / 4) ** 2)
+        uses[list(active)] += 1

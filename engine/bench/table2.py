@@ -30,7 +30,8 @@ from engine.memory.pool import BundlePool
 from engine.memory.window import Window
 from engine.models import build
 from engine.models.activations import Activation
-from engine.planning.cost import predict
+from engine.planning.estimate import predict_config
+from engine.settings import Settings
 from engine.store.bundle_file import BundleFile
 from engine.streaming.bundles import LayerBundles
 from engine.streaming.neurons import AllNeurons, NeuronProduct
@@ -303,10 +304,10 @@ def _predicted(bench: Bench, technique: Technique, trace: Trace) -> float | None
     if bench.profile is None or technique.overlap or technique.gap != -1:
         return None
     everything = 2 * (bench.bundles.bytes + bench.resident) + (1 << 40)
-    prediction = predict(
-        bench.shape.config, bench.profile, everything, technique.window, reuse=bench.shape.reuse,
-        dtype=NAMES[bench.bundles.dtype], bundling=technique.bundling, hot_neurons=False,
-    )  # fmt: skip
+    settings = Settings(technique.window, everything, bundling=technique.bundling, hot_neurons=False)
+    prediction = predict_config(
+        bench.shape.config, bench.profile, settings, reuse=bench.shape.reuse, dtype=NAMES[bench.bundles.dtype]
+    )
     return prediction.io_ms if trace is bench.trace else None
 
 

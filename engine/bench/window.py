@@ -16,6 +16,7 @@ from engine.flash.profile import DriveProfile
 from engine.inference.load import find, load
 from engine.planning.cost import Prediction
 from engine.planning.outlook import Outlook
+from engine.planning.prepared import PreparedSizes
 from engine.planning.reuse import Reuse, curve
 from engine.settings import Settings
 from engine.statistics import TokenStatistics
@@ -141,6 +142,6 @@ def predicted_cost(
     name: str, profile: DriveProfile, settings: dict[str, Any], reuse: Reuse | list[Reuse] | None
 ) -> Prediction:
     """The cost model's answer for a prepared model under `engine.Settings` of these."""
-    predicted = Outlook.of(PreparedModel.open(find(name)), profile, reuse).predict(Settings(**settings))
+    predicted = Outlook(PreparedSizes.of(PreparedModel.open(find(name)), reuse), profile).predict(Settings(**settings))
     assert predicted is not None  # there is a profile, and not all neurons are read
     return predicted

@@ -2,24 +2,23 @@
 
 from argparse import Namespace
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.cli.arguments import MODEL_HELP, Commands, add_json, model
 from engine.cli.output import print_json, say
 from engine.cli.prepare import print_quality
-from engine.errors import FlashbulbError
 from engine.settings import SELECTIONS, Settings
 from engine.text import readable
 
 if TYPE_CHECKING:
-    from engine.planning.checkpoint_outlook import CheckpointOutlook
     from engine.planning.outlook import Outlook
     from engine.store.manifest import PreparedModel
     from engine.store.mlx_folder import MlxFolder
 
 SHARES = (0.0, 0.125, 0.25, 0.5, 0.75, 1.0)  # of the way from the smallest budget to the one that holds everything
 POOL = "neuron_pool"
+
+Report = dict[str, Any]
 
 
 def add_to(commands: Commands) -> None:
@@ -35,82 +34,70 @@ def add_to(commands: Commands) -> None:
 
 def run(args: Namespace) -> None:
     """Say what a model is and needs."""
+    from engine.flash.profile import DriveProfile, profile_path
     from engine.inference.load import find
+    from engine.planning.outlook import Outlook
+    from engine.store.installed import open_stored
     from engine.store.manifest import PreparedModel
-    from engine.store.mlx_folder import MlxFolder, is_mlx_folder
 
-    folder = find(args.model)
-    if is_mlx_folder(folder):
-        _tell_checkpoint(MlxFolder.open(folder), args)
+    stored, settings = open_stored(find(args.model), verify=args.verify), Settings(selection=args.selection)
+    outlook = Outlook.of(stored, DriveProfile.load(profile_path(stored.folder)))
+    if isinstance(stored, PreparedModel):
+        described, print_described = _prepared(stored), _print_prepared
     else:
-        _tell_prepared(PreparedModel.open(folder, verify=args.verify), args)
+        described, print_described = _checkpoint(stored, outlook), _print_checkpoint
+    report = described | _memory(outlook, settings) | {"by_budget": _by_budget(outlook, settings)}
+    if args.json:
+        print_json(report)
+        return
+    print_described(report)
+    _print_memory(report)
+    if isinstance(stored, PreparedModel):
+        print_quality(stored.manifest.calibration, stored.layer_reports)
 
 
 # -------------------------------------------------------------------------------------- a model of neurons
-def _tell_prepared(prepared: "PreparedModel", args: Namespace) -> None:
+def _prepared(prepared: "PreparedModel") -> Report:
     from msgspec import to_builtins
 
-    from engine.planning.outlook import Outlook
-
-    settings = Settings(selection=args.selection)
-    outlook = Outlook.of(prepared, _profile(prepared.folder))
-    report = {
+    first, *_ = prepared.bundles.layers
+    return {
         "name": prepared.name,
         "architecture": prepared.manifest.architecture,
         "dtype": prepared.manifest.dtype,
         "layers": len(prepared.bundles.layers),
-        "neurons": prepared.bundles.layers[0].neurons,
-        "bundle_bytes": prepared.bundles.layers[0].row_bytes,
+        "neurons": first.neurons,
+        "bundle_bytes": first.row_bytes,
         "model_bytes": prepared.bytes,
         "flash_bytes": prepared.bundles.bytes,
-        **_memory(outlook, settings),
-        "by_budget": _by_budget(outlook, settings),
         "calibration": to_builtins(prepared.manifest.calibration),
         "by_layer": to_builtins(prepared.layer_reports),
     }
-    if args.json:
-        print_json(report)
-        return
+
+
+def _print_prepared(report: Report) -> None:
     say(f"{report['name']}: {report['architecture']}, {report['layers']} layers of {report['neurons']} neurons")
-    on_flash = readable(prepared.bundles.bytes)
-    say(f"{readable(prepared.bytes)} of {report['dtype']} weights, of which {on_flash} stay on flash")
-    _print_memory(report)
-    print_quality(prepared.manifest.calibration, prepared.layer_reports)
+    on_flash = readable(report["flash_bytes"])
+    say(f"{readable(report['model_bytes'])} of {report['dtype']} weights, of which {on_flash} stay on flash")
 
 
 # -------------------------------------------------------------------------------------- a model of experts
-def _tell_checkpoint(checkpoint: "MlxFolder", args: Namespace) -> None:
-    from engine.planning.checkpoint_outlook import CheckpointOutlook
-
-    if args.verify:
-        raise FlashbulbError("{folder} has no manifest that it could be verified against.", folder=checkpoint.folder)
-    outlook = CheckpointOutlook.of(checkpoint, _profile(checkpoint.folder))
-    report = _checkpoint_report(checkpoint, outlook)
-    if args.json:
-        print_json(report)
-        return
-    _print_checkpoint(report)
-    _print_memory(report)
-
-
-def _checkpoint_report(checkpoint: "MlxFolder", outlook: "CheckpointOutlook") -> dict[str, Any]:
-    settings, layers = Settings(), outlook.sizes.experts
+def _checkpoint(checkpoint: "MlxFolder", outlook: "Outlook") -> Report:
+    bundles = [layer.bundles for layer in outlook.sizes.layers(Settings())]
     return {
         "name": checkpoint.name,
         "architecture": checkpoint.config.get("model_type"),
         "quantization": checkpoint.config.get("quantization"),
-        "layers": len(layers),
-        "experts": max((layer.layout.bundles for layer in layers), default=0),
-        "experts_a_token": max((layer.chosen for layer in layers), default=0),
-        "bundle_bytes": max((layer.layout.bundle_bytes for layer in layers), default=0),
+        "layers": len(bundles),
+        "experts": max((each.count for each in bundles), default=0),
+        "experts_a_token": max((each.chosen or 0 for each in bundles), default=0),
+        "bundle_bytes": max((each.stored_bytes for each in bundles), default=0),
         "model_bytes": checkpoint.bytes,
-        "flash_bytes": sum(layer.layout.bundles * layer.layout.bundle_bytes for layer in layers),
-        **_memory(outlook, settings),
-        "by_budget": _by_budget(outlook, settings),
+        "flash_bytes": sum(each.count * each.stored_bytes for each in bundles),
     }
 
 
-def _print_checkpoint(report: dict[str, Any]) -> None:
+def _print_checkpoint(report: Report) -> None:
     form = report["quantization"]
     bits = f", {form['bits']} bits" if isinstance(form, dict) and "bits" in form else ""
     say(f"{report['name']}: {report['architecture']}{bits}")
@@ -123,13 +110,7 @@ def _print_checkpoint(report: dict[str, Any]) -> None:
 
 
 # ------------------------------------------------------------------------------------------------- memory
-def _profile(folder: Path) -> Any:
-    from engine.flash.profile import DriveProfile, profile_path
-
-    return DriveProfile.load(profile_path(folder))
-
-
-def _memory(outlook: "Outlook | CheckpointOutlook", settings: Settings) -> dict[str, Any]:
+def _memory(outlook: "Outlook", settings: Settings) -> Report:
     """The bytes held, item by item, and the smallest budget; of any kind of model."""
     budget = outlook.plan(settings)
     return {
@@ -140,32 +121,31 @@ def _memory(outlook: "Outlook | CheckpointOutlook", settings: Settings) -> dict[
     }
 
 
-def _by_budget(outlook: "Outlook | CheckpointOutlook", settings: Settings) -> list[dict[str, Any]]:
-    """Hits and speed that are expected, None where nothing is known to expect them from."""
+def _by_budget(outlook: "Outlook", settings: Settings) -> list[Report]:
+    """Hits and speed that are expected; speed is None where nothing is known to expect it from."""
     smallest, full = outlook.smallest_budget(settings), outlook.full_budget(settings)
     budgets = dict.fromkeys(smallest + round(share * (full - smallest)) for share in SHARES)
     return [_expected(outlook, replace(settings, memory_budget=budget), budget) for budget in budgets]
 
 
-def _expected(outlook: "Outlook | CheckpointOutlook", settings: Settings, budget: int) -> dict[str, Any]:
+def _expected(outlook: "Outlook", settings: Settings, budget: int) -> Report:
     expected = outlook.predict(settings)
     return {
         "budget_bytes": budget,
-        "hit_rate": expected.hit_rate if expected else outlook.hit_rate(settings),
+        "hit_rate": outlook.hit_rate(settings),
         "bytes_read": expected.bytes_read if expected else None,
         "tokens_per_second": expected.tokens_per_second if expected else None,
     }
 
 
-def _print_memory(report: dict[str, Any]) -> None:
+def _print_memory(report: Report) -> None:
     for name, size in report["resident"].items():
         say(f"  {name.replace('_', ' '):<16} {readable(size):>8} in memory")
     smallest, usual = report["smallest_budget_bytes"], report["default_budget_bytes"]
     say(f"Smallest memory budget {readable(smallest)}, by default {readable(usual)}.")
     say("   budget  expected hits  tokens/s")
     for row in report["by_budget"]:
-        hits = f"{100 * row['hit_rate']:.0f} %" if row["hit_rate"] is not None else "-"
         speed = f"{row['tokens_per_second']:.1f}" if row["tokens_per_second"] else "-"
-        say(f"{readable(row['budget_bytes']):>9}  {hits:>13}  {speed:>8}")
+        say(f"{readable(row['budget_bytes']):>9}  {100 * row['hit_rate']:>11.0f} %  {speed:>8}")
     if not any(row["tokens_per_second"] for row in report["by_budget"]):
         say("Speeds are known once `flashbulb bench drive` has measured this drive.")

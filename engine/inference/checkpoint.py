@@ -15,8 +15,9 @@ from engine.inference.caches import SnapshotContext
 from engine.inference.model import LoadedModel, reading
 from engine.inference.sampling import advised_sampling
 from engine.models.checkpoint import load_lazily
-from engine.planning.checkpoint import CheckpointSizes, vocabulary_of
-from engine.planning.checkpoint_outlook import CheckpointOutlook, compute_as_here
+from engine.planning.checkpoint import CheckpointSizes, compute_as_here
+from engine.planning.memory import plan_memory
+from engine.planning.outlook import Outlook
 from engine.settings import Settings
 from engine.store.mlx_folder import MlxFolder
 from engine.streaming.install import ExpertInstallation, find_experts
@@ -25,6 +26,8 @@ from engine.streaming.source import SlotSource
 from engine.system.allocator import long_lived
 from engine.system.footprint import footprint
 from engine.tokens.tokenizer import read_tokenizer
+
+MAX_VOCABULARY = 1 << 30  # tokens, where the config does not say
 
 
 class LoadedCheckpoint(LoadedModel):
@@ -39,21 +42,22 @@ class LoadedCheckpoint(LoadedModel):
         self._closed = False
         lazy = load_lazily(checkpoint.folder)
         experts = find_experts(lazy, checkpoint.tensors)
-        self.network, config = lazy.network, lazy.config
-        del lazy
+        self.network = lazy.network
         compute_as_here(self.network)
-        self._config = config
-        sizes = CheckpointSizes.of(self.network, config, experts, checkpoint.bytes)
-        plan = sizes.plan(settings)
+        sizes = CheckpointSizes.of_built(lazy, experts, checkpoint.bytes)
+        del lazy
+        plan = plan_memory(sizes, settings)
+        self._vocabulary = sizes.network.vocabulary or MAX_VOCABULARY
         self.model_bytes = checkpoint.bytes
         self.flash_bytes = sum(expert.layout.bundles * expert.layout.bundle_bytes for expert in experts)
-        self.context, self.budget, self._chunk = plan.context, plan.budget, plan.chunk
+        self.context, self.budget, workspace = plan.context, plan.budget, plan.workspace
+        self._chunk = workspace.chunk
         mx.set_cache_limit(plan.cache_limit)
         profile = DriveProfile.load(profile_path(checkpoint.folder))
-        self.outlook = CheckpointOutlook(sizes, profile)
+        self.outlook = Outlook(sizes, profile)
         self.reader = open_reader(*reading(settings, profile, max((e.layout.slot_bytes for e in experts), default=1)))
         try:
-            installation = ExpertInstallation(settings, self.budget.capacities, plan.ring_bytes, self.reader)
+            installation = ExpertInstallation(settings, self.budget.capacities, workspace.buffer_bytes, self.reader)
             self.streaming = installation.install(self.network, experts)
             self._evaluate_resident()
             use_packed_products(self.network)
@@ -81,11 +85,6 @@ class LoadedCheckpoint(LoadedModel):
     def neurons(self) -> int:
         """Experts of a layer."""
         return max((layer.source.bundles for layer in self.streaming.layers), default=0)
-
-    @property
-    def vocabulary(self) -> int:
-        """Tokens that the model knows."""
-        return vocabulary_of(self._config)
 
     @property
     def measured_loss(self) -> float:

@@ -9,9 +9,8 @@ from engine.errors import PreparedModelError
 from engine.inference.checkpoint import LoadedCheckpoint
 from engine.inference.model import LoadedModel
 from engine.settings import Settings
-from engine.store.installed import folder_of, folders_named
+from engine.store.installed import folder_of, folders_named, open_stored
 from engine.store.manifest import PreparedModel
-from engine.store.mlx_folder import MlxFolder, is_mlx_folder
 from engine.system.folders import given_path
 from engine.tokens.templates import renderer
 
@@ -47,9 +46,8 @@ def load(model: str | Path, settings: Settings | None = None) -> LoadedModel:
     if not mx.metal.is_available():
         mx.disable_compile()  # on the CPU it would run a C++ compiler before the first token
     folder, settings = find(model), settings or Settings()
-    if is_mlx_folder(folder):
-        return LoadedCheckpoint(MlxFolder.open(folder), settings)
-    return LoadedModel(PreparedModel.open(folder), settings)
+    stored = open_stored(folder)
+    return LoadedModel(stored, settings) if isinstance(stored, PreparedModel) else LoadedCheckpoint(stored, settings)
 
 
 def release() -> None:

@@ -17,9 +17,9 @@ from engine.inference.caches import SnapshotContext
 from engine.inference.context import Context
 from engine.inference.generate import Generation
 from engine.inference.sampling import advised_sampling
-from engine.planning.checkpoint_outlook import CheckpointOutlook
-from engine.planning.memory import PREFILL_TOKENS, Sizes, plan_memory
+from engine.planning.memory import plan_memory
 from engine.planning.outlook import Outlook
+from engine.planning.prepared import PreparedSizes, compute_dtype
 from engine.settings import GenerationOptions, Settings
 from engine.sparsity.selectors import Selector
 from engine.store.fitting import build_prepared
@@ -47,7 +47,7 @@ class LoadedModel:
 
     prepared: PreparedModel | MlxFolder
     network: Module
-    outlook: Outlook | CheckpointOutlook
+    outlook: Outlook
     streaming: Streaming
     _context: Context | SnapshotContext
 
@@ -58,11 +58,13 @@ class LoadedModel:
         self.name, self.model_bytes, self.flash_bytes = prepared.name, prepared.bytes, prepared.bundles.bytes
         network, args = build_prepared(prepared)
         self.network, self._vocabulary = network, args.vocab_size
-        sizes = Sizes.of(prepared, args, network.layers[0].ffn.activation)
+        sizes = PreparedSizes.of_built(prepared, args, network.layers[0].ffn.activation)
         plan = plan_memory(sizes, settings)
-        self.context, self.dtype, self.budget = plan.context, plan.dtype, plan.budget
+        self.context, self.dtype, self.budget = plan.context, compute_dtype(prepared, settings), plan.budget
+        workspace = plan.workspace
+        self._chunk = workspace.chunk
         mx.set_cache_limit(plan.cache_limit)
-        self._context = Context(network, plan.dtype)
+        self._context = Context(network, self.dtype)
         profile = DriveProfile.load(profile_path(prepared.folder))
         self.outlook = Outlook(sizes, profile)
         self.reader = open_reader(*reading(settings, profile, prepared.bundles.layers[0].row_bytes))
@@ -70,7 +72,13 @@ class LoadedModel:
             self._file = self.reader.open(prepared.folder / BUNDLES)
             weights = resident_weights(prepared, self.dtype)
             installation = Installation(
-                prepared, settings, self.dtype, self.budget.capacities, plan.piece_bytes, self.reader, self._file
+                prepared,
+                settings,
+                self.dtype,
+                self.budget.capacities,
+                workspace.buffer_bytes,
+                self.reader,
+                self._file,
             )
             self.streaming = installation.install(network, weights)
             self._load(weights)
@@ -160,8 +168,8 @@ class LoadedModel:
         current = self.streaming.passes.begin(len(tokens), cancelled, observer)
         logits = []
         self._context.make_room(len(tokens))
-        for start in range(0, len(tokens), PREFILL_TOKENS):
-            block = tokens[start : start + PREFILL_TOKENS]
+        for start in range(0, len(tokens), self._chunk):
+            block = tokens[start : start + self._chunk]
             logits.append(self._forward(block, last_only=observer is None))
         return (mx.concatenate(logits, axis=1) if observer is not None else logits[-1]), current
 

@@ -11,7 +11,7 @@ from engine.errors import BudgetError, CancelledError
 from engine.inference.evaluate import Evaluation, evaluate
 from engine.inference.load import find, load
 from engine.inference.model import LoadedModel
-from engine.planning.checkpoint_outlook import CheckpointOutlook
+from engine.planning.outlook import Outlook
 from engine.settings import GenerationOptions, Settings
 from engine.statistics import TokenStatistics, means
 from engine.store.mlx_folder import MlxFolder, is_mlx_folder
@@ -101,7 +101,7 @@ def prove(
 def _prove_experts(model: str, settings: Settings, reported: "_Progress", cancelled: threading.Event) -> Proof:
     """A model of experts with everything resident, and streamed within the budget that it is used with, or the smallest
     where that holds everything too. Where there is no room for everything, with as much as there is."""
-    outlook = CheckpointOutlook.of(MlxFolder.open(find(model)), None)
+    outlook = Outlook.of(MlxFolder.open(find(model)), None)
     full, smallest = outlook.full_budget(settings), outlook.smallest_budget(settings)
     most = max(smallest, min(full, int(FREE_SHARE * memory_available())))
     budget = settings.memory_budget

@@ -1,21 +1,22 @@
 """The cost model: a token's latency = flash I/O + memory management + compute (paper, section 3).
 
-Everything comes from a Hugging Face config, a drive's profile and how neurons are used again, so it answers before
-anything is downloaded: what fits, what streams, and how fast.
+Everything comes from a model's shape, a drive's profile and how bundles are used again, so it answers before anything
+is downloaded: what fits, what streams, and how fast.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from engine.errors import CheckpointError
+import mlx.core as mx
+
 from engine.flash.profile import DriveProfile, pool_key
-from engine.memory.budget import SHARE_WITHOUT_BUDGET
 from engine.memory.pool import ROW_BOOKKEEPING
-from engine.planning.reuse import OPT, SEEN_TOKENS, Reuse
+from engine.planning.layers import StreamedLayer, TokenUse, expected_hits, uses
 from engine.planning.shape import ModelShape
+from engine.settings import Settings
 
-PREDICTOR_SHARE = 0.024  # of the weights, where the predictors' size is not known (paper, B.3)
-WORKSPACE = 96_000_000  # bytes: stream buffers, activations, what MLX keeps, reader threads
+QUANTISED_BYTES_PER_S = 1.0e9  # without Metal, whose products of packed weights the profile does not measure
+LIKE = "bfloat16"  # on Metal, packed weights are multiplied as fast as bytes arrive: as fast as these
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,8 @@ class Prediction:
     """A decoded token's predicted cost. The three parts sum to total_ms, unless they overlap.
 
     window: tokens that really fit, at most what was asked for. budget: bytes, the ceiling assumed. dram_bytes: held
-    in memory, of which pool_bytes are neuron pools in use. bytes_read, reads: from flash, for one token. hit_rate:
-    share of a token's neurons that are in memory. fits: whether the budget holds what must be resident and one token's
-    neurons.
+    in memory, of which pool_bytes are pools in use. bytes_read, reads: from flash, for one token. hit_rate: share of a
+    token's bundles that are in memory. fits: whether the budget holds what must be resident and one token's bundles.
     """
 
     fits: bool
@@ -51,78 +51,68 @@ class Prediction:
         return 1000 / self.total_ms
 
 
-def predict(
-    config: dict[str, Any],
-    profile: DriveProfile,
-    budget: int | None,
-    window: int,
-    *,
-    reuse: Reuse | list[Reuse] = OPT,
-    dtype: str | None = None,
-    compute_dtype: str | None = None,
-    context: int | None = None,
-    predictor_bytes: int | None = None,
-    workspace: int = WORKSPACE,
-    fixed: int | None = None,
-    run: float = 1.0,
-    bundling: bool = True,
-    hot_neurons: bool = True,
-    early_reads: bool = True,
-) -> Prediction:
-    """The cost of a decoded token.
+@dataclass(frozen=True)
+class ModelCost:
+    """The sizes that a model's speed depends on. selector_bytes: of what says which bundles a token needs, where that
+    is no part of the model."""
 
-    config: a Hugging Face config.json, parsed. budget: bytes of memory for everything, None for half of the FFN beside
-    what must be resident. window: tokens. fixed: bytes of all but the neuron pools, where they are known. reuse: how
-    the layers' neurons are used again, one for all or one a layer. run: mean number of bundles that one read brings.
-    bundling, hot_neurons, early_reads: as in the engine's settings.
-    Raises CheckpointError for a config that makes no model, or one whose neurons are not streamed.
-    """
-    shape = ModelShape.from_config(config, dtype, compute_dtype)
-    if not shape.streams_neurons:
-        raise CheckpointError("How fast this model would be is not known: it streams no neurons.")
-    layers = reuse if isinstance(reuse, list) else [reuse] * shape.layers
-    predictors = int(PREDICTOR_SHARE * shape.model_bytes) if predictor_bytes is None else predictor_bytes
-    if fixed is None:
-        fixed = shape.resident_bytes + predictors + shape.context_bytes(context or shape.context) + workspace
-    row = shape.row_bytes + ROW_BOOKKEEPING
-    if budget is None:
-        budget = fixed + int(SHARE_WITHOUT_BUDGET * shape.layers * shape.neurons * row)
-    room = max(0, budget - fixed) / (shape.layers * shape.neurons * row)  # share of all neurons that has a row
-    busy = sum(r.selected for r in layers) / len(layers)
-    shares = [min(1.0, room * r.selected / busy) for r in layers]  # busier layers have more rows
-    windows = [r.window_of(share, float(window)) for r, share in zip(layers, shares, strict=True)]
-    held = [max(r.selected, r.aggregated(w)) for r, w in zip(layers, windows, strict=True)]
-    kept = [0.0] * len(layers)  # beside the window's
-    if hot_neurons:
-        full = [min(share, r.aggregated(SEEN_TOKENS)) for r, share in zip(layers, shares, strict=True)]
-        kept = [max(0.0, f - r.aggregated(w)) for f, r, w in zip(full, layers, windows, strict=True)]
-        held = [max(h, f) for h, f in zip(held, full, strict=True)]
-    loaded = sum(r.loaded(w, k) for r, w, k in zip(layers, windows, kept, strict=True)) * shape.neurons
-    used = sum(held) * shape.neurons
-    selected = busy * shape.layers * shape.neurons
-    reads = loaded / run if bundling else loaded * shape.parts
-    io = profile.seconds(reads, loaded * shape.row_bytes / max(reads, 1), shape.layers)
-    cpu = profile.processor
-    head = shape.head_bytes
-    if shape.parallel and early_reads:  # what attention hides is no wait
-        io = max(0.0, io - shape.attention_bytes / cpu.resident_bytes_per_s[shape.compute_dtype])
-    compute = (
-        (shape.attention_bytes + head + predictors) / cpu.resident_bytes_per_s[shape.compute_dtype]
-        + used * shape.row_bytes / cpu.pool_bytes_per_s[pool_key(shape.dtype, shape.compute_dtype)]
-        + shape.layers * cpu.layer_s
-        + cpu.token_s
-    )
-    memory = shape.layers * cpu.bookkeeping_s + used * cpu.bookkeeping_row_s
+    shape: ModelShape
+    layers: Sequence[StreamedLayer]
+    selector_bytes: int = 0
+
+
+def predict(
+    model: ModelCost, profile: DriveProfile, slots: Sequence[float], settings: Settings, budget: int, fixed: int
+) -> Prediction:
+    """The cost of a decoded token. slots: of each layer's pool. budget, fixed: bytes, of all and of all but pools."""
+    used = uses(model.layers, slots, settings)
+    of_layers = list(zip(model.layers, used, strict=True))
+    reads = sum(use.missed * layer.reads for layer, use in of_layers)
+    read = sum(use.missed * layer.bundles.stored_bytes for layer, use in of_layers)
+    held = int(sum(use.held * (layer.bundles.bytes + ROW_BOOKKEEPING) for layer, use in of_layers))
     return Prediction(
-        fits=room > 0 and all(share >= r.selected for share, r in zip(shares, layers, strict=True)),
+        fits=all(room >= use.needed for room, use in zip(slots, used, strict=True)),
         budget=budget,
-        window=sum(windows) / len(windows),
-        dram_bytes=int(fixed + used * row),
-        pool_bytes=int(used * row),
-        bytes_read=loaded * shape.row_bytes,
+        window=sum(use.window for use in used) / len(used) if used else float(settings.window),
+        dram_bytes=fixed + held,
+        pool_bytes=held,
+        bytes_read=read,
         reads=reads,
-        hit_rate=1 - loaded / selected,
-        io_ms=1e3 * io,
-        memory_ms=1e3 * memory,
-        compute_ms=1e3 * compute,
+        hit_rate=expected_hits(used),
+        io_ms=1e3 * _io_s(model.shape, profile, reads, read, settings),
+        memory_ms=1e3 * _memory_s(profile, used),
+        compute_ms=1e3 * _compute_s(model, profile, used),
     )
+
+
+def _io_s(shape: ModelShape, profile: DriveProfile, reads: float, read: float, settings: Settings) -> float:
+    seconds = profile.seconds(reads, read / max(reads, 1), shape.layers)
+    if shape.parallel and settings.early_reads:  # what attention hides is no wait
+        resident, _ = _rates(shape, profile)
+        return max(0.0, seconds - shape.attention_bytes / resident)
+    return seconds
+
+
+def _memory_s(profile: DriveProfile, used: Sequence[TokenUse]) -> float:
+    processor, rows = profile.processor, sum(use.multiplied for use in used)
+    return len(used) * processor.bookkeeping_s + rows * processor.bookkeeping_row_s
+
+
+def _compute_s(model: ModelCost, profile: DriveProfile, used: Sequence[TokenUse]) -> float:
+    shape, (resident_rate, bundle_rate) = model.shape, _rates(model.shape, profile)
+    resident = shape.attention_bytes + shape.head_bytes + model.selector_bytes
+    bundles = sum(use.multiplied * layer.bundles.stored_bytes for layer, use in zip(model.layers, used, strict=True))
+    overhead = len(used) * profile.processor.layer_s + profile.processor.token_s
+    return resident / resident_rate + bundles / bundle_rate + overhead
+
+
+def _rates(shape: ModelShape, profile: DriveProfile) -> tuple[float, float]:
+    """Bytes a second that are multiplied, of what is resident and of bundles."""
+    processor = profile.processor
+    if shape.streams_neurons:
+        pool = processor.pool_bytes_per_s[pool_key(shape.dtype, shape.compute_dtype)]
+        return processor.resident_bytes_per_s[shape.compute_dtype], pool
+    rate = processor.resident_bytes_per_s[LIKE]
+    if shape.packed and not mx.metal.is_available():
+        rate = min(rate, QUANTISED_BYTES_PER_S)
+    return rate, rate

@@ -7,13 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from engine.errors import CheckpointError
 from engine.flash.profile import DriveProfile
-from engine.memory.budget import FLOAT32_BELOW, FREE_MEMORY_SHARE, SHARE_WITHOUT_BUDGET, SPARE_ROWS
-from engine.planning.cost import PREDICTOR_SHARE, WORKSPACE, predict
-from engine.planning.expert_cost import ExpertLayer, ModelCost, predict_experts
-from engine.planning.reuse import like_opt
-from engine.planning.shape import CONTEXT, ModelShape
+from engine.memory.budget import FLOAT32_BELOW, SHARE_WITHOUT_BUDGET
+from engine.memory.pool import ROW_BOOKKEEPING
+from engine.planning.cost import ModelCost, Prediction, predict
+from engine.planning.layers import ExpertLayer, NeuronLayer, StreamedLayer
+from engine.planning.memory import default_share
+from engine.planning.reuse import OPT, Reuse, like_opt
+from engine.planning.shape import BundleShape, ModelShape
+from engine.settings import Settings
 
+CONTEXT = 2048  # tokens, at most: what is usual
+PREDICTOR_SHARE = 0.024  # of the weights, where the predictors' size is not known (paper, B.3)
+WORKSPACE = 96_000_000  # bytes: stream buffers, activations, what MLX keeps, reader threads
 READS_AN_EXPERT = 9  # weights, scales and biases of three matrices
 CONTEXT_BYTES = 500_000_000  # of a conversation, where no config says more
 USUAL_SPARSITY = 0.9  # where nobody has measured it
@@ -51,27 +58,10 @@ def estimate(
     Raises CheckpointError if the config does not say how large the model is.
     """
     small = ModelShape.from_config(config, dtype).model_bytes < FLOAT32_BELOW
-    computed = "float32" if small else None
-    shape = ModelShape.from_config(config, dtype, computed)
+    shape = ModelShape.from_config(config, dtype, "float32" if small else None)
     selected = max(0.001, 1 - (USUAL_SPARSITY if sparsity is None else sparsity))
-    predictors = int(PREDICTOR_SHARE * shape.model_bytes) if shape.streams_neurons else 0
-    fixed = shape.resident_bytes + predictors + shape.context_bytes(shape.context) + WORKSPACE
-    smallest = fixed + _smallest_pools(shape, selected)
-    whole = fixed + shape.bundle_bytes
-    if budget is None:
-        share = 1.0 if whole <= FREE_MEMORY_SHARE * available else SHARE_WITHOUT_BUDGET
-        budget = max(smallest, fixed + int(share * shape.bundle_bytes))
-    budget = min(budget, whole)
-    speed = None
-    if profile and shape.streams_neurons and budget >= smallest:
-        expected = predict(
-            config, profile, budget, window, reuse=like_opt(selected), dtype=dtype, compute_dtype=computed, fixed=fixed
-        )
-        speed = expected.tokens_per_second
-    elif profile and not shape.streams_neurons and budget >= smallest:
-        layers = [ExpertLayer(b.count, b.bytes, READS_AN_EXPERT, b.chosen or b.count) for b in shape.bundles]
-        speed = _speed(layers, shape.attention_bytes + shape.head_bytes, profile, budget, fixed)
-    return Estimate(smallest, whole, budget, speed)
+    model = ModelCost(shape, _layers(shape, like_opt(selected)), _predictor_bytes(shape))
+    return _estimate(model, _fixed_bytes(model), profile, Settings(window, budget), available)
 
 
 def estimate_experts(
@@ -79,32 +69,40 @@ def estimate_experts(
 ) -> Estimate:
     """Of a model that runs as it is, of which no config is known. experts: as the catalogue says, None for a model
     without any, all of which is resident."""
-    layers, resident = [], model_bytes
+    bundles: tuple[BundleShape, ...] = ()
+    resident = model_bytes
     if experts:
-        layer = ExpertLayer(experts["count"], experts["bytes"], READS_AN_EXPERT, experts["chosen"])
-        layers, resident = [layer] * experts["layers"], experts["resident_bytes"]
-    fixed = resident + CONTEXT_BYTES + WORKSPACE
-    smallest = fixed + sum(layer.chosen * layer.bytes for layer in layers)
-    whole = fixed + sum(layer.count * layer.bytes for layer in layers)
-    if budget is None:
-        budget = max(smallest, fixed + int(SHARE_WITHOUT_BUDGET * (whole - fixed)))
-    budget = min(budget, whole)
-    speed = _speed(layers, resident, profile, budget, fixed) if profile and budget >= smallest else None
-    return Estimate(smallest, whole, budget, speed)
+        size, resident = experts["bytes"], experts["resident_bytes"]
+        layer = BundleShape("expert", "", experts["count"], size, size, READS_AN_EXPERT, chosen=experts["chosen"])
+        bundles = (layer,) * experts["layers"]
+    shape = ModelShape(bundles, (), resident, 0, 0, 0, CONTEXT, "bfloat16", "bfloat16", packed=True)
+    model = ModelCost(shape, [ExpertLayer(each) for each in bundles])
+    return _estimate(model, resident + CONTEXT_BYTES + WORKSPACE, profile, Settings(memory_budget=budget), 0)
 
 
-def _speed(layers: Sequence[ExpertLayer], multiplied: int, profile: DriveProfile, budget: int, fixed: int) -> float:
-    """Tokens a second of a model of experts whose slots share what is left of a budget."""
-    share = min(1.0, (budget - fixed) / max(1, sum(layer.count * layer.bytes for layer in layers)))
-    slots = [int(share * layer.count) for layer in layers]
-    return predict_experts(ModelCost(layers, multiplied), profile, slots, budget, fixed, 1).tokens_per_second
+def predict_config(
+    config: dict[str, Any],
+    profile: DriveProfile,
+    settings: Settings,
+    *,
+    reuse: Reuse = OPT,
+    dtype: str | None = None,
+    predictor_bytes: int | None = None,
+) -> Prediction:
+    """The cost of a decoded token of a model of neurons, of which nothing but its config is known.
 
-
-def _smallest_pools(shape: ModelShape, selected: float) -> int:
-    """Bytes of the pools that hold what one token needs."""
-    if shape.streams_neurons:
-        return int(min(1.0, SPARE_ROWS * selected) * shape.bundle_bytes)
-    return sum(bundle.bytes * (bundle.chosen or bundle.count) for bundle in shape.bundles)
+    settings: without a budget, half of the neurons are in memory. reuse: how every layer's neurons are used again.
+    Raises CheckpointError for a config that makes no model, or one whose neurons are not streamed.
+    """
+    shape = ModelShape.from_config(config, dtype)
+    if not shape.streams_neurons:
+        raise CheckpointError("How fast this model would be is not known: it streams no neurons.")
+    predictors = _predictor_bytes(shape) if predictor_bytes is None else predictor_bytes
+    reads = 1 if settings.bundling else shape.parts
+    model = ModelCost(shape, [NeuronLayer(each, reuse.selected, reuse, reads) for each in shape.bundles], predictors)
+    fixed = _fixed_bytes(model, settings.context)
+    budget = settings.memory_budget or fixed + int(SHARE_WITHOUT_BUDGET * _pool_bytes(model.layers))
+    return predict(model, profile, _slots(model.layers, budget - fixed), settings, budget, fixed)
 
 
 def usual_config(parameters: int, model_type: str) -> dict[str, Any]:
@@ -125,3 +123,46 @@ def usual_config(parameters: int, model_type: str) -> dict[str, Any]:
         "vocab_size": VOCABULARY[gated],
         "torch_dtype": "bfloat16",
     }
+
+
+def _estimate(
+    model: ModelCost, fixed: int, profile: DriveProfile | None, settings: Settings, available: int
+) -> Estimate:
+    """fixed: bytes of all but the pools."""
+    demands = [layer.demand() for layer in model.layers]
+    smallest = fixed + sum(demand.bytes(demand.minimum) for demand in demands)
+    whole = fixed + sum(demand.bytes(demand.neurons) for demand in demands)
+    budget = settings.memory_budget
+    if budget is None:
+        budget = max(smallest, fixed + int(default_share(fixed, demands, available) * (whole - fixed)))
+    budget = min(budget, whole)
+    if profile is None or budget < smallest:
+        return Estimate(smallest, whole, budget, None)
+    expected = predict(model, profile, _slots(model.layers, budget - fixed), settings, budget, fixed)
+    return Estimate(smallest, whole, budget, expected.tokens_per_second)
+
+
+def _layers(shape: ModelShape, reuse: Reuse) -> list[StreamedLayer]:
+    if shape.streams_neurons:
+        return [NeuronLayer(bundles, reuse.selected, reuse) for bundles in shape.bundles]
+    return [ExpertLayer(bundles) for bundles in shape.bundles]
+
+
+def _predictor_bytes(shape: ModelShape) -> int:
+    return int(PREDICTOR_SHARE * shape.model_bytes) if shape.streams_neurons else 0
+
+
+def _fixed_bytes(model: ModelCost, context: int | None = None) -> int:
+    """Bytes of all but the pools."""
+    context_bytes = model.shape.context_bytes(context or min(model.shape.context, CONTEXT))
+    return model.shape.resident_bytes + model.selector_bytes + context_bytes + WORKSPACE
+
+
+def _pool_bytes(layers: Sequence[StreamedLayer]) -> int:
+    return sum(layer.bundles.count * (layer.bundles.bytes + ROW_BOOKKEEPING) for layer in layers)
+
+
+def _slots(layers: Sequence[StreamedLayer], room: int) -> list[float]:
+    """Slots of layers that share `room` bytes, each the same part of its bundles."""
+    share = max(0.0, min(1.0, room / max(1, _pool_bytes(layers))))
+    return [share * layer.bundles.count for layer in layers]

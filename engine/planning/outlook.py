@@ -1,6 +1,6 @@
-"""The memory and the time that a prepared model will take here, under any settings, before it is loaded with them.
+"""The memory and the time that a model will take here, under any settings, before it is loaded with them.
 
-The memory plan and the cost model, fed with the model's own sizes, its drive's profile, and how its neurons are used.
+The memory plan and the cost model, fed with the model's own sizes, its drive's profile, and how its bundles are used.
 """
 
 from dataclasses import dataclass, replace
@@ -8,36 +8,33 @@ from dataclasses import dataclass, replace
 from engine.errors import BudgetError
 from engine.flash.profile import DriveProfile
 from engine.memory.budget import MemoryBudget
-from engine.planning.cost import Prediction, predict
-from engine.planning.memory import Sizes, plan_memory, selected_share
-from engine.planning.reuse import Reuse, curve, like_opt
+from engine.planning.checkpoint import CheckpointSizes
+from engine.planning.cost import ModelCost, Prediction, predict
+from engine.planning.layers import expected_hits, uses
+from engine.planning.memory import Sizes, plan_memory
+from engine.planning.prepared import PreparedSizes
 from engine.settings import Settings
-from engine.store.fitting import build_prepared
 from engine.store.manifest import PreparedModel
-from engine.store.reports import LayerReport
+from engine.store.mlx_folder import MlxFolder
 
 WINDOWS = (8, 12, 16, 24, 32)  # tokens: those that are worth proposing
 MAX_TIME_SHARE = 0.8  # of a token's time: what a longer window should make of it
+FULL_PRECISION, WINDOW_PRECISION = 2000, 200  # budgets are told to one part in so many
 
 
 @dataclass(frozen=True, eq=False)
 class Outlook:
-    """reuse: of all layers or of each, where it was measured; else it follows from the measured sparsity.
-
-    Once made, it is only arithmetic: any thread may ask.
-    """
+    """Once made, it is only arithmetic: any thread may ask. profile: of the drive, None where it was not measured."""
 
     sizes: Sizes
     profile: DriveProfile | None
-    reuse: Reuse | list[Reuse] | None = None
 
     @classmethod
-    def of(
-        cls, prepared: PreparedModel, profile: DriveProfile | None, reuse: Reuse | list[Reuse] | None = None
-    ) -> "Outlook":
-        """Of a model that is not loaded."""
-        model, args = build_prepared(prepared)
-        return cls(Sizes.of(prepared, args, model.layers[0].ffn.activation), profile, reuse)
+    def of(cls, stored: PreparedModel | MlxFolder, profile: DriveProfile | None) -> "Outlook":
+        """Of a model that is not loaded. Raises CheckpointError."""
+        sizes: Sizes
+        sizes = PreparedSizes.of(stored) if isinstance(stored, PreparedModel) else CheckpointSizes.of(stored)
+        return cls(sizes, profile)
 
     def plan(self, settings: Settings) -> MemoryBudget:
         """The plan: bytes held, item by item. Raises BudgetError."""
@@ -51,26 +48,28 @@ class Outlook:
             return error.smallest
 
     def full_budget(self, settings: Settings) -> int:
-        """Bytes with which every neuron has a row in its pool: decoding then reads each only once."""
-        rows = sum(layer.neurons for layer in self.sizes.prepared.bundles.layers)
+        """Bytes with which every bundle has a slot in its pool: decoding then reads each only once."""
+        slots = sum(layer.bundles.count for layer in self.sizes.layers(settings))
+
+        def holds_all(budget: int) -> bool:
+            return sum(self._with_budget(settings, budget).capacities) >= slots
+
         low = high = self.smallest_budget(settings)
-        while sum(self._with_budget(settings, high).capacities) < rows:
+        while not holds_all(high):
             low, high = high, 2 * high
-        while high - low > high // 2000:
+        while high - low > high // FULL_PRECISION:
             middle = (low + high) // 2
-            if sum(self._with_budget(settings, middle).capacities) < rows:
-                low = middle
-            else:
-                high = middle
+            low, high = (low, middle) if holds_all(middle) else (middle, high)
         return high
 
     def longer_window(self, settings: Settings) -> tuple[int, int] | None:
         """A window with which a token would take at least a fifth less, and the bytes that the budget lacks for it.
 
-        None where no window does, or nothing can be predicted. Raises BudgetError.
+        None where no window does, where bundles stay that are used most whatever the window is, as experts do, or where
+        nothing can be predicted. Raises BudgetError.
         """
         present = self.predict(settings)
-        if present is None:
+        if present is None or not self.sizes.shape(settings).streams_neurons:
             return None
         full, ceiling = self.full_budget(settings), self.plan(settings).ceiling
         for window in (w for w in WINDOWS if w > settings.window):
@@ -80,12 +79,26 @@ class Outlook:
                 return window, max(0, self._budget_for(roomy, ceiling) - ceiling)
         return None
 
+    def hit_rate(self, settings: Settings) -> float:
+        """The share of a token's bundles that is in memory; no drive is asked. Raises BudgetError."""
+        return expected_hits(uses(self.sizes.layers(settings), self.plan(settings).capacities, settings))
+
+    def predict(self, settings: Settings) -> Prediction | None:
+        """The cost of a decoded token; None without a profile, or where all neurons are read. Raises BudgetError."""
+        if self.profile is None or settings.selection == "dense":
+            return None
+        plan, sizes = self.plan(settings), self.sizes
+        selectors = sum(sizes.selector_bytes(settings).values())
+        model = ModelCost(sizes.shape(settings), sizes.layers(settings), selectors)
+        fixed = plan.total - plan.items["neuron_pool"]
+        return predict(model, self.profile, plan.capacities, settings, plan.ceiling, fixed)
+
     def _budget_for(self, roomy: Settings, ceiling: int) -> int:
         """The smallest budget from `ceiling` on that has room for a window."""
         low, high = ceiling, roomy.memory_budget or ceiling
         if self._holds(roomy, low):
             return low
-        while high - low > high // 200:
+        while high - low > high // WINDOW_PRECISION:
             middle = (low + high) // 2
             low, high = (low, middle) if self._holds(roomy, middle) else (middle, high)
         return high
@@ -94,40 +107,5 @@ class Outlook:
         prediction = self.predict(replace(settings, memory_budget=budget))
         return prediction is not None and prediction.window >= settings.window - 1e-6
 
-    def hit_rate(self, settings: Settings) -> float | None:
-        """The share of a token's neurons that is in memory; None where it cannot be predicted."""
-        expected = self.predict(settings)
-        return expected.hit_rate if expected else None
-
     def _with_budget(self, settings: Settings, budget: int) -> MemoryBudget:
         return self.plan(replace(settings, memory_budget=budget))
-
-    def predict(self, settings: Settings) -> Prediction | None:
-        """The cost of a decoded token; None without a profile, or where all neurons are read. Raises BudgetError."""
-        if self.profile is None or settings.selection == "dense":
-            return None
-        prepared, plan = self.sizes.prepared, plan_memory(self.sizes, settings)
-        items = plan.budget.items
-        return predict(
-            prepared.config,
-            self.profile,
-            plan.budget.ceiling,
-            settings.window,
-            reuse=self.reuse or [_reuse(report, settings.selection) for report in prepared.layer_reports],
-            dtype=prepared.manifest.dtype,
-            compute_dtype=str(plan.dtype).split(".")[-1],
-            context=plan.context,
-            predictor_bytes=items.get("predictors", 0) + items.get("exact_selection", 0),
-            fixed=plan.budget.total - items["neuron_pool"],
-            bundling=settings.bundling,
-            hot_neurons=settings.hot_neurons,
-            early_reads=settings.early_reads,
-        )
-
-
-def _reuse(report: LayerReport, selection: str) -> Reuse:
-    """The reuse of a layer's neurons, as measured while preparing; false positives like the others."""
-    selected, use = selected_share(report, selection), report.use
-    if use is None:
-        return like_opt(selected)
-    return curve(1 - report.sparsity, use.resident, use.loaded, use.window).scaled(selected)

@@ -5,7 +5,8 @@ memory for any size, and no architecture has to be known here.
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -22,18 +23,20 @@ from engine.errors import CheckpointError
 from engine.models import ARCHITECTURES, build
 from engine.models.base import CausalModel
 from engine.models.caches import shaped_caches
+from engine.models.checkpoint import LazyModel
 from engine.models.config import ModelArgs
 from engine.models.ffn import DenseFFN
-from engine.models.mlx_lm import build_mlx_lm, containers, stored_name
+from engine.models.mlx_lm import build_mlx_lm, containers, quantisation_of, stored_name
+from engine.models.probe import probed
 from engine.store.bundle_file import padded_row_bytes
+from engine.streaming.install import ExpertContainer
 from engine.system.documents import parsing
 from engine.text import Text
 
-CONTEXT = 2048  # tokens, where nobody says how many are wanted
+MAX_CONTEXT = 1 << 20  # tokens, where nobody says how many a model was made for
 KEPT_SHAPES = 64  # of the configs asked for last: a list of models asks for each again and again
 PROBE_TOKENS = 3  # of a context whose caches are looked at
 CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length", "model_max_length")
-CHOSEN_KEYS = ("num_experts_per_tok", "top_k_experts", "moe_topk", "moe_k", "num_experts_per_token")
 
 SWITCHES, TABLES = (SwitchLinear, QuantizedSwitchLinear), (Embedding, QuantizedEmbedding)
 
@@ -44,14 +47,18 @@ Config = dict[str, Any]
 class BundleShape:
     """The bundles of one module, which stay on flash.
 
-    kind: what a bundle is. path: of the module in the model. count: bundles. bytes: of one, in its slot. chosen: how
-    many of them a token needs, None where that differs from token to token, as of neurons.
+    kind: what a bundle is. path: of the module in the model. count: bundles. bytes: of one, in its slot. stored_bytes:
+    of one, as it is read. reads: that bring one. numbers: that it computes for a token. chosen: how many of them a
+    token needs, None where that differs from token to token, as of neurons.
     """
 
     kind: Literal["neuron", "expert"]
     path: str
     count: int
     bytes: int
+    stored_bytes: int
+    reads: int = 1
+    numbers: int = 0
     chosen: int | None = None
 
     @property
@@ -70,10 +77,10 @@ class CacheShape:
     window: int | None = None
     step: int = 256
 
-    def bytes(self, tokens: int) -> int:
-        """The bytes for a context of so many tokens."""
+    def bytes(self, tokens: int, chunk: int = 0) -> int:
+        """The bytes for a context of so many tokens. chunk: tokens that come at once; a window is kept beside them."""
         rows = -(-tokens // self.step) * self.step
-        return self.fixed_bytes + self.row_bytes * (rows if self.window is None else min(rows, self.window))
+        return self.fixed_bytes + self.row_bytes * (rows if self.window is None else min(rows, self.window + chunk))
 
 
 @dataclass(frozen=True)
@@ -83,8 +90,9 @@ class ModelShape:
     bundles: of each module whose weights are streamed, in the model's order. caches: of each layer. resident_bytes: all
     weights that are no bundles, as they are in memory. looked_up_bytes: of these, tables of which a token takes a row
     and which are nothing else. head_bytes: of these, the matrix that makes logits. vocabulary: tokens, 0 where nobody
-    says. context: tokens, at most `CONTEXT`. parts: matrices that a bundle is made of. dtype, compute_dtype: of weights
-    as stored, and as computed. parallel: whether attention and FFN are side by side.
+    says. context: tokens that the model was made for. parts: matrices that a bundle is made of. dtype, compute_dtype:
+    of weights as stored, and as computed. parallel: whether attention and FFN are side by side. packed: whether weights
+    are quantised.
     """
 
     bundles: tuple[BundleShape, ...]
@@ -94,10 +102,16 @@ class ModelShape:
     head_bytes: int
     vocabulary: int
     context: int
-    parts: int
     dtype: str
     compute_dtype: str
+    parts: int = 1
     parallel: bool = False
+    packed: bool = False
+
+    @classmethod
+    def of_checkpoint(cls, lazy: LazyModel, experts: Sequence[ExpertContainer]) -> "ModelShape":
+        """The shape of a checkpoint's model whose experts were taken out, and of which nothing is evaluated."""
+        return _of_mlx_lm(lazy.network, lazy.config, map(_laid_out, experts), stored_name(lazy.config))
 
     @classmethod
     def from_config(cls, config: Config, dtype: str | None = None, compute_dtype: str | None = None) -> "ModelShape":
@@ -147,9 +161,9 @@ class ModelShape:
         """The bytes that naive loading reads for every token."""
         return self.resident_bytes + self.bundle_bytes
 
-    def context_bytes(self, tokens: int) -> int:
-        """Of keys and values, and what else layers remember, of so many tokens."""
-        return sum(cache.bytes(tokens) for cache in self.caches)
+    def context_bytes(self, tokens: int, chunk: int = 0) -> int:
+        """Of keys and values, and what else layers remember, of so many tokens, of which `chunk` come at once."""
+        return sum(cache.bytes(tokens, chunk) for cache in self.caches)
 
 
 @lru_cache(KEPT_SHAPES)
@@ -160,7 +174,9 @@ def _shape(text: str, dtype: str | None, compute_dtype: str | None) -> ModelShap
     with parsing(Path("config.json"), CheckpointError, Text("Download the model again.")):
         if _streams_neurons(config):
             return _of_neurons(*build(config), stored, compute_dtype or stored)
-        return _of_experts(build_mlx_lm(config), config, stored)
+        network = build_mlx_lm(config)
+        found = [_built(path, module) for path, module in containers(network)]
+        return _of_mlx_lm(network, config, found, stored)
 
 
 def _streams_neurons(config: Config) -> bool:
@@ -188,7 +204,7 @@ def _of_neurons(model: CausalModel, args: ModelArgs, stored: str, computed: str)
         looked_up_bytes=looked_up * item,
         head_bytes=head * item,
         vocabulary=args.vocab_size,
-        context=min(args.max_position_embeddings, CONTEXT),
+        context=args.max_position_embeddings,
         parts=len(model.layers[0].ffn.activation.parts),
         dtype=stored,
         compute_dtype=computed,
@@ -199,39 +215,59 @@ def _of_neurons(model: CausalModel, args: ModelArgs, stored: str, computed: str)
 def _neurons(path: str, ffn: DenseFFN, stored: str) -> BundleShape:
     parts = ffn.bundle_parts()
     neurons, width = parts[0].shape
-    return BundleShape("neuron", path, neurons, padded_row_bytes(len(parts) * width * DTYPES[stored].size))
+    row_bytes = padded_row_bytes(len(parts) * width * DTYPES[stored].size)
+    return BundleShape("neuron", path, neurons, row_bytes, row_bytes)
 
 
-def _of_experts(model: Module, config: Config, stored: str) -> ModelShape:
+@dataclass(frozen=True)
+class _Experts:
+    """A container of experts, of which it is not known yet how many a token needs. width: of its output. resident:
+    bytes of its matrices that the network still counts among its own."""
+
+    bundles: BundleShape
+    width: int
+    resident: int = 0
+
+
+def _of_mlx_lm(network: Module, config: Config, experts: Iterable[_Experts], stored: str) -> ModelShape:
     """Of a model of mlx-lm's: its experts are the bundles, if it has any."""
-    caches = tuple(_cache(cache) for cache in shaped_caches(model, PROBE_TOKENS))
-    found = [(path, _switches(module)) for path, module in containers(model)]
-    experts = sum(_bytes(linear) for _, linears in found for linear in linears)
-    tables = {path: _bytes(module) for path, module in model.named_modules() if isinstance(module, TABLES)}
-    head = {path: _bytes(module) for path, module in model.named_modules() if path.split(".")[-1] == "lm_head"}
+    experts = list(experts)
+    with probed(network, {each.bundles.path: each.width for each in experts}) as probes:
+        caches = tuple(_cache(cache) for cache in shaped_caches(network, PROBE_TOKENS))
+    tables = {path: _bytes(module) for path, module in network.named_modules() if isinstance(module, TABLES)}
+    head = {path: _bytes(module) for path, module in network.named_modules() if path.split(".")[-1] == "lm_head"}
     tied = {} if head else {path: size for path, size in tables.items() if path.endswith("embed_tokens")}
     return ModelShape(
-        bundles=tuple(_experts(path, linears, _first(config, CHOSEN_KEYS)) for path, linears in found),
+        bundles=tuple(replace(e.bundles, chosen=probe.chosen) for e, probe in zip(experts, probes, strict=True)),
         caches=caches,
-        resident_bytes=_bytes(model) - experts,
+        resident_bytes=_bytes(network) - sum(each.resident for each in experts),
         looked_up_bytes=sum(size for path, size in tables.items() if path not in tied),
         head_bytes=sum((head or tied).values()),
         vocabulary=_first(config, ("vocab_size",)) or 0,
-        context=min(_first(config, CONTEXT_KEYS) or CONTEXT, CONTEXT),
-        parts=len(found[0][1]) if found else 0,
+        context=_first(config, CONTEXT_KEYS) or MAX_CONTEXT,
         dtype=stored,
         compute_dtype=stored,
+        packed=quantisation_of(config) is not None,
     )
 
 
-def _switches(container: Module) -> list[Module]:
-    """The matrices of a container of experts; what else is in it, such as a norm, is resident."""
-    return [child for child in container.children().values() if isinstance(child, SWITCHES)]
+def _built(path: str, container: Module) -> _Experts:
+    """A container whose matrices are there, though not evaluated; what else is in it, such as a norm, is resident."""
+    linears = [child for child in container.children().values() if isinstance(child, SWITCHES)]
+    count, rows = linears[0].weight.shape[0], [linear.weight.shape[-2] for linear in linears]
+    size = sum(map(_bytes, linears))
+    reads = sum(len(linear.parameters()) for linear in linears)
+    bundles = BundleShape("expert", path, count, padded_row_bytes(size // count), size // count, reads, sum(rows))
+    return _Experts(bundles, rows[-1], size)
 
 
-def _experts(path: str, linears: list[Module], chosen: int | None) -> BundleShape:
-    count = linears[0].weight.shape[0]
-    return BundleShape("expert", path, count, padded_row_bytes(sum(map(_bytes, linears)) // count), chosen)
+def _laid_out(expert: ExpertContainer) -> _Experts:
+    """A container whose matrices stay in a checkpoint's files."""
+    layout = expert.layout
+    rows = [tensor.shape[0] for name, tensor in layout.tensors.items() if name.endswith(".weight")]
+    bundles = BundleShape("expert", expert.path, layout.bundles, layout.slot_bytes, layout.bundle_bytes,
+                          len(layout.tensors), sum(rows))  # fmt: skip
+    return _Experts(bundles, rows[-1])
 
 
 def _cache(cache: Any, item: int | None = None) -> CacheShape:
@@ -263,7 +299,7 @@ def _bytes_in(tree: Any) -> int:
 
 def _first(config: Config, keys: tuple[str, ...]) -> int | None:
     """The first of some numbers that a config, or its part about text, gives; of a list by layer, its largest."""
-    for part in (config, config.get("text_config")):
+    for part in (config.get("text_config"), config):
         for value in (part.get(key) for key in keys) if isinstance(part, dict) else ():
             numbers = [number for number in (value if isinstance(value, list) else [value]) if isinstance(number, int)]
             if numbers and min(numbers) > 0:

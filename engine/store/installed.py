@@ -8,8 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.store.manifest import MANIFEST, Contents
-from engine.store.mlx_folder import is_mlx_folder
+from engine.errors import FlashbulbError
+from engine.store.manifest import MANIFEST, Contents, PreparedModel
+from engine.store.mlx_folder import MlxFolder, is_mlx_folder
 from engine.system.documents import try_read
 from engine.system.folders import models_folder
 
@@ -35,6 +36,18 @@ class Download:
 
     repository: str
     revision: str | None = None
+
+
+def open_stored(folder: Path, verify: bool = False) -> PreparedModel | MlxFolder:
+    """A model in a folder, of whichever kind. verify: whether every byte is checked against the manifest.
+
+    Raises PreparedModelError, CheckpointError, and FlashbulbError where there is nothing to check against.
+    """
+    if not is_mlx_folder(folder):
+        return PreparedModel.open(folder, verify=verify)
+    if verify:
+        raise FlashbulbError("{folder} has no manifest that it could be verified against.", folder=folder)
+    return MlxFolder.open(folder)
 
 
 def installed() -> list[Installed]:

@@ -1,7 +1,6 @@
 """Installing: streamed modules in the place of a model's own, before anything is evaluated."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -224,33 +223,6 @@ def block_of(path: str) -> str | None:
     """The path of the block that has a container's router; None where that is the whole layer."""
     parent = path.rpartition(".")[0].removesuffix(".experts")
     return None if not parent or parent.rpartition(".")[2].isdigit() else parent
-
-
-class Probe(Module):
-    """Stands for a container while shapes are looked at, and nothing is computed. chosen: experts of a token."""
-
-    def __init__(self, layout: Layout):
-        super().__init__()
-        *_, last = (tensor for name, tensor in layout.tensors.items() if name.endswith(".weight"))
-        self._width, self.chosen = last.shape[0], 0
-
-    def __call__(self, x: mx.array, indices: mx.array) -> mx.array:
-        """Zeros of the shape that the experts' output has; notes how many are chosen."""
-        self.chosen = indices.shape[-1]
-        return mx.zeros((*indices.shape, self._width), x.dtype)
-
-
-@contextmanager
-def probed(network: Module, experts: Sequence[ExpertContainer]) -> Iterator[list[Probe]]:
-    """Probes in the place of the containers: the network may be called, and its result must not be evaluated."""
-    probes = [Probe(expert.layout) for expert in experts]
-    for expert, probe in zip(experts, probes, strict=True):
-        replace_module(network, expert.path, probe)
-    try:
-        yield probes
-    finally:
-        for expert in experts:
-            replace_module(network, expert.path, expert.module)
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ import pytest
 from engine.bench.shapes import SHAPES
 from engine.errors import CheckpointError
 from engine.flash.profile import DrivePoint, DriveProfile, Processor, drive_of
-from engine.planning.cost import predict
-from engine.planning.reuse import OPT
+from engine.planning.estimate import predict_config
 from engine.planning.shape import ModelShape
+from engine.settings import Settings
 
 IOPS, BANDWIDTH = 100_000, 5e9
 NAMES = ("float32", "bfloat16", "float16", "bfloat16 as float32", "float16 as float32")
@@ -82,7 +82,9 @@ def test_shapes_have_their_names_size(name):
 
 def test_a_prediction_is_the_sum_of_its_parts():
     config = SHAPES["opt-6.7b"].config
-    p = predict(config, profile(), 20 * 10**9, 4, dtype="bfloat16", predictor_bytes=0, hot_neurons=False)
+    p = predict_config(
+        config, profile(), Settings(4, 20 * 10**9, hot_neurons=False), dtype="bfloat16", predictor_bytes=0
+    )
     shape = ModelShape.from_config(config, "bfloat16")
     assert p.fits
     assert p.window == 4
@@ -101,8 +103,11 @@ def test_a_prediction_is_the_sum_of_its_parts():
 def test_what_the_window_leaves_free_keeps_hot_neurons():
     config = SHAPES["opt-6.7b"].config
     budgets = [int(n * 1e8) for n in (72, 76, 80, 100, 140)]
-    with_them = [predict(config, profile(), budget, 4, dtype="bfloat16") for budget in budgets]
-    without = [predict(config, profile(), budget, 4, dtype="bfloat16", hot_neurons=False) for budget in budgets]
+    with_them = [predict_config(config, profile(), Settings(4, budget), dtype="bfloat16") for budget in budgets]
+    without = [
+        predict_config(config, profile(), Settings(4, budget, hot_neurons=False), dtype="bfloat16")
+        for budget in budgets
+    ]
     assert 0 < without[0].window < 4  # nothing is left free
     assert with_them[0].bytes_read == pytest.approx(without[0].bytes_read, rel=0.02)
     assert [p.bytes_read for p in with_them] == sorted((p.bytes_read for p in with_them), reverse=True)
@@ -114,18 +119,21 @@ def test_what_the_window_leaves_free_keeps_hot_neurons():
 def test_less_memory_means_a_smaller_window_and_more_reads():
     config = SHAPES["opt-1.3b"].config
     budgets = [int(n * 1e8) for n in (13, 15, 18, 30)]
-    found = [predict(config, profile(), budget, 8, dtype="bfloat16", context=256) for budget in budgets]
+    found = [
+        predict_config(config, profile(), Settings(8, budget, context=256), dtype="bfloat16") for budget in budgets
+    ]
     assert [p.window for p in found] == sorted(p.window for p in found)
     assert [p.bytes_read for p in found] == sorted((p.bytes_read for p in found), reverse=True)
     assert not found[0].fits
     assert found[-1].fits
     assert all(p.dram_bytes <= b for p, b in zip(found[1:], budgets[1:], strict=True))
-    assert predict(config, profile(), None, 5).fits
+    assert predict_config(config, profile(), Settings(5)).fits
 
 
 def test_attention_beside_the_ffn_hides_reads():
     def io(name, processor=FAST, **settings):
-        return predict(SHAPES[name].config, profile(processor=processor), 6_000_000_000, 4, **settings).io_ms
+        wanted = Settings(4, 6_000_000_000, **settings)
+        return predict_config(SHAPES[name].config, profile(processor=processor), wanted).io_ms
 
     shape = ModelShape.from_config(SHAPES["falcon-1.3b"].config)
     attention_ms = 1e3 * shape.attention_bytes / 1e12
@@ -139,11 +147,11 @@ def test_attention_beside_the_ffn_hides_reads():
 
 def test_without_bundling_a_neuron_is_as_many_reads_as_it_has_parts():
     config = SHAPES["llama-2-7b"].config
-    whole, parts = (predict(config, profile(), 10**11, 2, reuse=OPT, bundling=b) for b in (True, False))
+    whole, parts = (predict_config(config, profile(), Settings(2, 10**11, bundling=b)) for b in (True, False))
     assert parts.reads == pytest.approx(3 * whole.reads)
     assert parts.bytes_read == pytest.approx(whole.bytes_read)
 
 
 def test_a_config_that_says_too_little_is_refused():
     with pytest.raises(CheckpointError, match="num_hidden_layers"):
-        predict({"model_type": "opt", "activation_function": "relu", "hidden_size": 8}, profile(), None, 4)
+        predict_config({"model_type": "opt", "activation_function": "relu", "hidden_size": 8}, profile(), Settings(4))

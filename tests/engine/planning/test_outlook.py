@@ -7,9 +7,10 @@ import pytest
 from engine.errors import BudgetError
 from engine.inference.load import load
 from engine.memory.budget import FREE_MEMORY_SHARE
-from engine.planning.cost import predict
+from engine.planning.cost import ModelCost, predict
 from engine.planning.outlook import Outlook
 from engine.planning.reuse import OPT
+from engine.planning.shape import ModelShape
 from engine.settings import Settings
 from engine.store.manifest import PreparedModel
 from tests.engine.planning.test_cost import FAST, profile
@@ -94,14 +95,15 @@ def test_a_longer_window_reads_less_and_holds_more(outlook):
 
 
 def test_it_is_the_cost_model_with_the_model_s_own_sizes(outlook):
-    settings, prepared = Settings(window=4), outlook.sizes.prepared
+    settings, sizes = Settings(window=4), replace(outlook.sizes, reuse=OPT)
     plan = outlook.plan(settings)
-    expected = predict(
-        prepared.config, outlook.profile, plan.ceiling, 4, reuse=OPT, dtype=prepared.manifest.dtype,
-        compute_dtype="float32", predictor_bytes=plan.items["predictors"],
-        fixed=plan.total - plan.items["neuron_pool"],
-    )  # fmt: skip
-    assert replace(outlook, reuse=OPT).predict(settings) == expected
+    shape = ModelShape.from_config(sizes.prepared.config, sizes.prepared.manifest.dtype, "float32")
+    model = ModelCost(shape, [replace(layer, reuse=OPT) for layer in sizes.layers(settings)], plan.items["predictors"])
+    fixed = plan.total - plan.items["neuron_pool"]
+    expected = predict(model, outlook.profile, plan.capacities, settings, plan.ceiling, fixed)
+    assert replace(outlook, sizes=sizes).predict(settings) == expected
+    assert expected.window <= 4
+    assert expected.dram_bytes <= plan.ceiling
 
 
 def test_a_longer_window_is_proposed_where_it_pays_with_what_it_needs(outlook):

@@ -7,7 +7,7 @@ import pytest
 
 from engine.errors import BudgetError
 from engine.inference.load import load
-from engine.planning.checkpoint_outlook import CheckpointOutlook
+from engine.planning.outlook import Outlook
 from engine.settings import Settings
 from engine.store.mlx_folder import MlxFolder
 from tests.engine.planning.test_cost import profile
@@ -21,7 +21,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def outlook(folder):
-    return CheckpointOutlook.of(MlxFolder.open(folder), profile())
+    return Outlook.of(MlxFolder.open(folder), profile())
 
 
 def test_it_plans_what_loading_holds(folder, outlook):

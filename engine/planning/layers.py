@@ -1,0 +1,153 @@
+"""The layers of a model whose bundles stay on flash: the pool that each wants, and what a token takes of it.
+
+One class for each kind of bundle. Published hit rates of experts take the place of this model's own until there are
+such.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from engine.memory.budget import SPARE_ROWS, PoolDemand
+from engine.planning.reuse import SEEN_TOKENS, Reuse
+from engine.planning.shape import BundleShape
+from engine.settings import Settings
+
+# Hits by the share of a layer's experts that is in memory, as nine projects published them for 8 of 128 to 512 experts
+# (lower where they differ).
+SHARES = (0.0, 0.06, 0.25, 0.35, 0.47, 0.71, 1.0)
+HIT_RATES = (0.0, 0.56, 0.74, 0.84, 0.92, 0.95, 1.0)
+FINEST = SHARES[1]  # a token's share of its experts, of those models
+
+
+@dataclass(frozen=True)
+class TokenUse:
+    """The bundles of one layer that a decoded token takes, in the mean: those it needs, of them those that are read,
+    those that it is multiplied with, and those that are in memory. window: tokens whose bundles are."""
+
+    needed: float
+    missed: float
+    multiplied: float
+    held: float
+    window: float
+
+
+class StreamedLayer(Protocol):
+    """One layer's bundles."""
+
+    @property
+    def bundles(self) -> BundleShape:
+        """Their shape."""
+
+    @property
+    def reads(self) -> float:
+        """Reads that bring a bundle."""
+
+    def demand(self) -> PoolDemand:
+        """The pool that the layer wants."""
+
+    def use(self, slots: float, settings: Settings) -> TokenUse:
+        """A token's use, where the pool has so many slots."""
+
+
+@dataclass(frozen=True)
+class NeuronLayer:
+    """Neurons, of which a token needs those that fire. selected: the share that was measured, by which the pool is
+    sized. reads: of a bundle, fewer than 1 where neighbours are one read."""
+
+    bundles: BundleShape
+    selected: float
+    reuse: Reuse
+    reads: float = 1.0
+
+    def demand(self) -> PoolDemand:
+        """A pool must hold one usual token's active set; beyond that, busier layers want more."""
+        count = self.bundles.count
+        minimum = min(count, int(SPARE_ROWS * self.selected * count) + 1)
+        return PoolDemand(self.bundles.bytes, count, minimum, self.selected)
+
+    def use(self, slots: float, settings: Settings) -> TokenUse:
+        """By the curve of how neurons are used again. All that are in memory are multiplied."""
+        reuse, count = self.reuse, self.bundles.count
+        share = min(1.0, slots / count)
+        window = reuse.window_of(share, float(settings.window))
+        in_window = reuse.aggregated(window)
+        full = min(share, reuse.aggregated(SEEN_TOKENS)) if settings.hot_neurons else 0.0
+        missed = reuse.loaded(window, max(0.0, full - in_window))
+        held = count * max(reuse.selected, in_window, full)
+        return TokenUse(count * reuse.selected, count * missed, held, held, window)
+
+
+@dataclass(frozen=True)
+class EveryLayer:
+    """Bundles that every token needs, all of them: what is not in memory is read."""
+
+    bundles: BundleShape
+
+    @property
+    def reads(self) -> float:
+        """Reads that bring a bundle: neighbours are one."""
+        return self.bundles.reads
+
+    def demand(self) -> PoolDemand:
+        """No pool is needed: they pass through the ring."""
+        return PoolDemand(self.bundles.bytes, self.bundles.count, 0, 1.0)
+
+    def use(self, slots: float, settings: Settings) -> TokenUse:
+        """Of all bundles, those without a slot are read."""
+        count = self.bundles.count
+        held = min(slots, count)
+        return TokenUse(count, count - held, count, held, settings.window)
+
+
+@dataclass(frozen=True)
+class ExpertLayer:
+    """Experts, of which the router says which a token needs."""
+
+    bundles: BundleShape
+
+    @property
+    def reads(self) -> float:
+        """Reads that bring an expert."""
+        return self.bundles.reads
+
+    @property
+    def chosen(self) -> int:
+        """Experts that a token needs."""
+        return min(self.bundles.chosen or self.bundles.count, self.bundles.count)
+
+    def demand(self) -> PoolDemand:
+        """A pool must hold one token's experts."""
+        return PoolDemand(self.bundles.bytes, self.bundles.count, self.chosen, 1.0)
+
+    def use(self, slots: float, settings: Settings) -> TokenUse:
+        """By the share of the experts that has a slot; which they are hardly depends on the window."""
+        count = self.bundles.count
+        missed = self.chosen * (1 - hit_rate(slots / count, self.chosen / count))
+        return TokenUse(self.chosen, missed, self.chosen, min(slots, count), settings.window)
+
+
+def hit_rate(share: float, chosen_share: float = FINEST) -> float:
+    """The share of a token's experts that is in memory, where `share` of a layer's experts is.
+
+    chosen_share: of a layer's experts that a token needs. Where these are many, a pool with room for no more than them
+    is as good as the smallest that was published, and the rest of the way is the same.
+    """
+    if share >= 1:
+        return 1.0
+    if chosen_share > FINEST:
+        share = max(0.0, FINEST + (share - chosen_share) * (1 - FINEST) / max(1e-9, 1 - chosen_share))
+    return float(np.interp(share, SHARES, HIT_RATES))
+
+
+def uses(layers: Sequence[StreamedLayer], slots: Sequence[float], settings: Settings) -> list[TokenUse]:
+    """A token's use of each layer. slots: of each layer's pool."""
+    return [layer.use(room, settings) for layer, room in zip(layers, slots, strict=True)]
+
+
+def expected_hits(used: Sequence[TokenUse]) -> float:
+    """The share of a token's bundles that is in memory; 1.0 for a model without bundles."""
+    needed = sum(use.needed for use in used)
+    return 1 - sum(use.missed for use in used) / needed if needed else 1.0

@@ -1,0 +1,161 @@
+"""The sizes of a prepared model: neurons on flash, and what our own architectures compute with."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import mlx.core as mx
+
+from engine.arrays.dtypes import NAMES, name_of, stored_dtype
+from engine.arrays.products import BLOCK
+from engine.memory.budget import FLOAT32_BELOW
+from engine.models.activations import Activation
+from engine.models.config import ModelArgs
+from engine.planning.layers import EveryLayer, NeuronLayer, StreamedLayer
+from engine.planning.memory import ROOMY_SHARE, Workspace
+from engine.planning.reuse import Reuse, curve, like_opt
+from engine.planning.shape import BundleShape, ModelShape
+from engine.settings import Settings
+from engine.store.fitting import build_prepared
+from engine.store.manifest import PreparedModel
+from engine.store.reports import LayerReport
+from engine.streaming.ring import BUFFERS
+from engine.system.machine import memory_available
+
+PREFILL_TOKENS = 256  # a prompt is prefilled in blocks of this many tokens, each one reading every layer once
+MIN_RING_BYTES, MAX_BUFFER_BYTES = 2 << 20, 8 << 20
+FLOAT32_BYTES = 4
+LOGITS_COPIES = 8  # the last token's and this one's: as computed, as float32, and as sampling sorts and sums them
+TOKENIZER_SHARE = 8  # bytes of its tables for each byte of its files
+OPEN_STATES = 8  # hidden states of a block that are there at once: input, normed, queries, keys, values, sums
+
+
+@dataclass(frozen=True)
+class PreparedSizes:
+    """Sizes of a prepared model.
+
+    predictors: weights, in elements. width: of the hidden state. heads: of keys. decisive: rows of a bundle that exact
+    selection keeps. tokenizer: bytes of its files. reuse: of all layers or of each, where it was measured; else it
+    follows from the measured sparsity.
+    """
+
+    prepared: PreparedModel
+    predictors: int
+    width: int
+    heads: int
+    decisive: int
+    tokenizer: int
+    available: int = 0
+    reuse: Reuse | list[Reuse] | None = None
+
+    @classmethod
+    def of(cls, prepared: PreparedModel, reuse: Reuse | list[Reuse] | None = None) -> "PreparedSizes":
+        """Of a model that is not loaded."""
+        model, args = build_prepared(prepared)
+        return cls.of_built(prepared, args, model.layers[0].ffn.activation, reuse)
+
+    @classmethod
+    def of_built(
+        cls, prepared: PreparedModel, args: ModelArgs, activation: Activation, reuse: Reuse | list[Reuse] | None = None
+    ) -> "PreparedSizes":
+        """args: the architecture's."""
+        return cls(
+            prepared,
+            sum(math.prod(tensor.shape) for tensor in prepared.predictors.values()),
+            args.hidden_size,
+            args.num_key_value_heads,
+            activation.decisive,
+            sum(file.stat().st_size for file in prepared.folder.glob("*token*.json")),
+            memory_available(),
+            reuse,
+        )
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of its weights."""
+        return self.prepared.bytes
+
+    def shape(self, settings: Settings) -> ModelShape:
+        """The shape of the model, in the dtype that it is computed in."""
+        stored = NAMES[self.prepared.bundles.dtype]
+        return ModelShape.from_config(self.prepared.config, stored, name_of(compute_dtype(self.prepared, settings)))
+
+    def layers(self, settings: Settings) -> Sequence[StreamedLayer]:
+        """The layers' neurons: those that are selected, or all of them."""
+        places, reports = self.prepared.bundles.layers, self.prepared.layer_reports
+        bundles = [
+            BundleShape("neuron", f"layers.{i}", place.neurons, place.row_bytes, place.row_bytes)
+            for i, place in enumerate(places)
+        ]
+        if settings.selection == "dense":
+            return [EveryLayer(each) for each in bundles]
+        reads = 1.0 if settings.bundling else len(self.prepared.bundles.parts)
+        curves = self.reuse if isinstance(self.reuse, list) else [self.reuse] * len(reports)
+        return [
+            NeuronLayer(
+                each,
+                selected_share(report, settings.selection),
+                measured or _reuse(report, settings.selection),
+                reads,
+            )
+            for each, report, measured in zip(bundles, reports, curves, strict=True)
+        ]
+
+    def selector_bytes(self, settings: Settings) -> dict[str, int]:
+        """Predictors, or the rows of every neuron that decide whether it fires."""
+        item = compute_dtype(self.prepared, settings).size
+        if settings.selection == "predictor":
+            return {"predictors": self.predictors * item}
+        if settings.selection == "exact":
+            bundles = self.prepared.bundles
+            rows = sum(layer.neurons for layer in bundles.layers)
+            return {"exact_selection": rows * self.decisive * bundles.width * item}
+        return {}
+
+    def workspace(self, settings: Settings, context: int, roomy: int) -> Workspace:
+        """Stream buffers, what one block of a prompt is computed with or the logits are, and the tokenizer's tables."""
+        shape, whole = self.shape(settings), max(layer.bytes for layer in self.prepared.bundles.layers)
+        piece = min(whole, max(MIN_RING_BYTES, roomy // ROOMY_SHARE) // BUFFERS, MAX_BUFFER_BYTES)
+        logits = LOGITS_COPIES * FLOAT32_BYTES * shape.vocabulary
+        block = OPEN_STATES * PREFILL_TOKENS * self.width * FLOAT32_BYTES
+        halves = _ffn_workspace(shape, piece), _attention_workspace(self, shape, context)
+        size = BUFFERS * piece + max(block + max(halves), logits) + TOKENIZER_SHARE * self.tokenizer
+        return Workspace(size, PREFILL_TOKENS, piece)
+
+
+def compute_dtype(prepared: PreparedModel, settings: Settings) -> mx.Dtype:
+    """The dtype that is computed in: as is asked for, else float32 for a small model, else as it is stored."""
+    small = prepared.bytes < FLOAT32_BELOW
+    if settings.compute_dtype == "float32" or (small and settings.compute_dtype is None):
+        return mx.float32
+    return stored_dtype(prepared.bundles.dtype)
+
+
+def selected_share(report: LayerReport, selection: str) -> float:
+    """Share of a layer's neurons that one token needs, by what was measured while preparing."""
+    density = max(0.01, 1 - report.sparsity)
+    return min(1.0, density + (report.false_positives if selection == "predictor" else 0.0))
+
+
+def _reuse(report: LayerReport, selection: str) -> Reuse:
+    """The reuse of a layer's neurons, as measured while preparing; false positives like the others."""
+    selected, use = selected_share(report, selection), report.use
+    if use is None:
+        return like_opt(selected)
+    return curve(1 - report.sparsity, use.resident, use.loaded, use.window).scaled(selected)
+
+
+def _ffn_workspace(shape: ModelShape, piece: int) -> int:
+    """Of one piece of a layer: each part's product, what the activation makes of them, the hidden values as numpy's and
+    as MLX's. Where weights are not computed in their own dtype, they are converted, at most a piece of them."""
+    hidden = PREFILL_TOKENS * (piece // shape.row_bytes + 1) * FLOAT32_BYTES
+    converted = min(2 * piece, 2 * FLOAT32_BYTES * BLOCK) if shape.dtype != "float32" else 0
+    if mx.metal.is_available():
+        converted = 2 * piece if shape.dtype != shape.compute_dtype else 0
+    return (shape.parts + 3) * hidden + converted
+
+
+def _attention_workspace(sizes: PreparedSizes, shape: ModelShape, context: int) -> int:
+    """Of one head: its keys and values in float32, its scores twice, and what hides the future."""
+    keys = max(cache.row_bytes for cache in shape.caches) * context // max(1, sizes.heads)
+    return 2 * keys + PREFILL_TOKENS * context * (2 * FLOAT32_BYTES + 1)

@@ -71,6 +71,7 @@ class GenerationOptions:
 
     enable_thinking, reasoning_effort: what the chat template is told of them; None leaves it to the template.
     plain_format: a line a message instead of the chat template, for one that fails.
+    tools: functions that the model may ask to be called, described as OpenAI's API describes them.
     """
 
     max_tokens: int = 256
@@ -86,6 +87,7 @@ class GenerationOptions:
     enable_thinking: bool | None = None
     reasoning_effort: str | None = None
     plain_format: bool = False
+    tools: tuple[Mapping[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
         for name, (kind, least, most) in OPTION_RANGES.items():
@@ -96,9 +98,9 @@ class GenerationOptions:
         object.__setattr__(self, "stop", tuple(self.stop))
 
     @property
-    def template_variables(self) -> dict[str, bool | str]:
+    def template_variables(self) -> dict[str, Any]:
         """The variables that the chat template is told, under each name that templates have for them."""
-        told: dict[str, bool | str] = {}
+        told: dict[str, Any] = {"tools": list(self.tools)} if self.tools else {}
         if self.enable_thinking is not None:
             told |= {"enable_thinking": self.enable_thinking, "thinking": self.enable_thinking}
         if self.reasoning_effort is not None:

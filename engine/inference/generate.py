@@ -139,7 +139,7 @@ class Generation:
             model.forget()
         sample = sampler(chosen(options, model.advised_sampling), model.vocabulary, tokenizer.ids)
         seen = SEEN_BEFORE if self._continued else 0
-        channels = Channels(tokenizer, self._prompt, options.stop, seen, plain=self._plain)
+        channels = Channels(tokenizer, self._prompt, options.stop, seen, self._plain, options.tools)
         ends = tokenizer.eos_token_ids
         logits, current = self._prefill(self._prompt)
         for count in range(1, options.max_tokens + 1):

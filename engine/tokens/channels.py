@@ -8,22 +8,20 @@ such a marker stay what they are, and nothing of a marker is ever shown.
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 from mlx_lm.generate import TextStateMachine, make_text_state_machine
 
 from engine.tokens.detokenizer import Detokenizer
+from engine.tokens.markers import Edges, Markers, markers_of
 from engine.tokens.tokenizer import Tokenizer
 
 FIRST_STANDIN = 0xD800
 SURROGATES = re.compile("[\ud800-\udfff]")
 LOOKED_BACK = 4096  # tokens of the prompt in which it is looked for reasoning that the template began
-RECIPIENT = re.compile(r"to=(?:functions\.)?([^\s<]+)")  # of a harmony message: the tool that it calls
-OPEN, CLOSE = "<think>", "</think>"  # of models whose template writes them and whose tokenizer has no tokens for them
-
-Edges = list[tuple[str, str | None]]
+RECIPIENT = re.compile(r"to=(?:functions\.)?([^\s<\ud800-\udfff]+)")  # of a harmony message: the tool that it calls
 
 
 class Channel(StrEnum):
@@ -54,77 +52,14 @@ class ChannelEvent:
     calls: tuple[ToolCall, ...] = ()
 
 
-@dataclass(frozen=True)
-class Markers:
-    """The markers of a model, under the names that mlx-lm's state machine asks for.
-
-    initial: the state in which an answer begins. harmony: channels have headers, and tools are called in one.
-    """
-
-    think_start: str | None = None
-    think_end: str | None = None
-    tool_call_start: str | None = None
-    tool_call_end: str | None = None
-    structural_markers: tuple[str, ...] = ()
-    response_transitions: Mapping[str, Edges] = field(default_factory=dict)
-    initial: str = "normal"
-    harmony: bool = False
-
-    @property
-    def has_thinking(self) -> bool:
-        """True where the model writes reasoning between marks."""
-        return self.think_start is not None
-
-    @property
-    def has_tool_calling(self) -> bool:
-        """True where the model writes tool calls between marks."""
-        return self.tool_call_start is not None
-
-
-def markers_of(tokenizer: Tokenizer) -> Markers:
-    """A tokenizer's markers, as mlx-lm recognises them, and gpt-oss's, which it does not."""
-    if {"<|channel|>", "<|message|>"} <= tokenizer.added.keys():
-        return HARMONY
-    known = tokenizer.wrapper
-    source = tokenizer.template.source if tokenizer.template else ""
-    written = not known.has_thinking and OPEN in source and CLOSE in source
-    return Markers(
-        OPEN if written else known.think_start,
-        CLOSE if written else known.think_end,
-        known.tool_call_start,
-        known.tool_call_end,
-        tuple(known.structural_markers),
-        {state: list(edges) for state, edges in known.response_transitions.items()},
-        known.response_initial_state or "normal",
-    )
-
-
-_ENDS: Edges = [(name, "header") for name in ("<|end|>", "<|return|>", "<|call|>", "<|start|>")]
-HARMONY = Markers(
-    response_transitions={
-        "header": [
-            ("<|channel|>analysis", "analysis header"),
-            ("<|channel|>commentary", "commentary header"),
-            ("<|message|>", "normal"),
-            ("<|start|>", "header"),
-        ],
-        "analysis header": [("<|message|>", "reasoning")],
-        "commentary header": [("<|message|>", "normal")],
-        "reasoning": _ENDS,
-        "normal": _ENDS,
-    },
-    initial="header",
-    harmony=True,
-)
-
-
 # -------------------------------------------------------------------------------------------------- from text
 class ChannelText:
     """Splits text, in which stand-ins stand for markers that are tokens, into events as it comes.
 
     stop: texts that end the answer, where they stand in its answer. initial: the state to begin in, if not the usual.
     plain: an answer that goes on, or a text that is no chat: what it begins with is kept as it is.
-    names: of stand-ins for other special tokens, which are no text, but which calls of tools are parsed with.
+    names: of stand-ins, which are no text, but which calls of tools are parsed with. tools: what may be called, as
+    parsers know it; where there are any, an answer that is a call without marks is one.
     """
 
     def __init__(
@@ -135,6 +70,7 @@ class ChannelText:
         initial: str | None = None,
         plain: bool = False,
         names: Mapping[str, str] | None = None,
+        tools: Sequence[Mapping[str, Any]] = (),
     ):
         ends: Edges = [(text, None) for text in stop if text]
         transitions = {state: list(edges) for state, edges in markers.response_transitions.items()}
@@ -142,7 +78,8 @@ class ChannelText:
         self._machine: TextStateMachine = make_text_state_machine(replace(markers, response_transitions=transitions))
         self._state = self._machine.make_state(initial or markers.initial)
         self._harmony, self._parser, self._names = markers.harmony, parser, {} if names is None else names
-        self._header, self._call = "", ""
+        self._header, self._call, self._tools = "", "", list(tools) or None
+        self._held = "" if markers.bare and tools and not plain else None  # while it may be a call without marks
         self._begun = set(Channel) if plain else set()
         self.channel = STATES.get(self._state[0], Channel.REASONING)
 
@@ -153,6 +90,14 @@ class ChannelText:
 
     def add(self, text: str) -> list[ChannelEvent]:
         """The events that a text completes. What may be a part of a marker or a stop text is held back."""
+        if self._held is not None:
+            self._held += text
+            if self._held.lstrip()[:1] in ("", "{"):
+                return []
+            text, self._held = self._held, None
+        return self._split(text)
+
+    def _split(self, text: str) -> list[ChannelEvent]:
         if self.stopped or not text:
             return []
         self._state, segments = self._machine.split(self._state, text)
@@ -160,11 +105,20 @@ class ChannelText:
 
     def finish(self) -> list[ChannelEvent]:
         """The events of what was held back, at the end of the answer."""
-        held: list[ChannelEvent] = []
+        held = self._bare_call()
         if not self.stopped:
             self._state, rest, state = self._machine.flush(self._state)
-            held = list(self._events([(state, SURROGATES.split(rest)[0])]))
+            held += list(self._events([(state, SURROGATES.split(rest)[0])]))
         return held + list(self._called())
+
+    def _bare_call(self) -> list[ChannelEvent]:
+        """Events of an answer that begins as a call without marks does: it is one, or an answer."""
+        text, self._held = self._held or "", None
+        calls = self._parsed(text) if text.strip() else ()
+        known = calls and {call.name for call in calls} <= {
+            str(_function(tool).get("name")) for tool in self._tools or ()
+        }
+        return [ChannelEvent(Channel.TOOL_CALL, text, calls)] if known else self._split(text)
 
     def _events(self, segments: Sequence[tuple[str | None, str]]) -> Iterator[ChannelEvent]:
         """Events of (state, text) in turn: each but the first was entered by a marker."""
@@ -205,15 +159,23 @@ class ChannelText:
             if self._harmony:
                 recipient = RECIPIENT.search(self._header)
                 return (ToolCall(recipient[1], dict(json.loads(text))),) if recipient else ()
-            found = self._parser(text, None)
+            found = self._parser(text, self._tools)
             return tuple(_call(call) for call in (found if isinstance(found, list) else [found]))
         except Exception:  # whatever a parser makes of what a model wrote: it is shown as it is
             return ()
 
 
+def _function(tool: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The description of a function, which may stand below its kind."""
+    found = tool.get("function")
+    return found if isinstance(found, Mapping) else tool
+
+
 def _call(found: Mapping[str, Any]) -> ToolCall:
-    arguments = found.get("arguments", {})
-    return ToolCall(str(found["name"]), dict(json.loads(arguments) if isinstance(arguments, str) else arguments))
+    """A call, under any of the names that models have for its parts."""
+    named = {key.removeprefix("tool_"): value for key, value in found.items()}
+    arguments = named.get("arguments", named.get("parameters")) or {}
+    return ToolCall(str(named["name"]), dict(json.loads(arguments) if isinstance(arguments, str) else arguments))
 
 
 # ------------------------------------------------------------------------------------------------ from tokens
@@ -221,11 +183,17 @@ class Channels:
     """Events of an answer's tokens. prompt: its tokens, for reasoning that the template began.
 
     seen: the last tokens of the prompt that are the beginning of the same answer. plain: the answer goes on, or is no
-    chat's: what it begins with is kept as it is.
+    chat's: what it begins with is kept as it is. tools: what the model was told that it may call.
     """
 
     def __init__(
-        self, tokenizer: Tokenizer, prompt: Sequence[int], stop: Sequence[str], seen: int = 0, plain: bool = False
+        self,
+        tokenizer: Tokenizer,
+        prompt: Sequence[int],
+        stop: Sequence[str],
+        seen: int = 0,
+        plain: bool = False,
+        tools: Sequence[Mapping[str, Any]] = (),
     ):
         found = markers_of(tokenizer)
         standins = _standins(tokenizer, found)
@@ -234,8 +202,9 @@ class Channels:
         self._standins = {tokenizer.added[name]: c for name, c in standins.items()}
         self._words = Detokenizer(tokenizer, prompt[len(prompt) - seen :])
         initial = _initial(markers, self._text_of(tokenizer, prompt[-LOOKED_BACK:]))
-        self._names: dict[str, str] = {}
-        self._text = ChannelText(markers, stop, tokenizer.wrapper.tool_parser, initial, plain, self._names)
+        self._names = {standin: name for name, standin in standins.items()}
+        parser = tokenizer.wrapper.tool_parser
+        self._text = ChannelText(markers, stop, parser, initial, plain, self._names, tools)
 
     @property
     def channel(self) -> Channel:

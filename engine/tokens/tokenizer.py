@@ -6,14 +6,11 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import mlx_lm.tool_parsers
-from mlx_lm.tokenizer_utils import TokenizerWrapper, _infer_tool_parser
+from mlx_lm.tokenizer_utils import TokenizerWrapper
 from sentencepiece import SentencePieceProcessor
 from transformers import AutoTokenizer, TokenizersBackend
 from transformers.utils import logging
@@ -29,6 +26,7 @@ from engine.system.documents import check_whole, parsing, read_json
 from engine.text import Text, shown
 from engine.tokens.files import BESIDE, CONFIG, LEGACY_TEMPLATE, SENTENCEPIECE, TABLES, TEMPLATE
 from engine.tokens.templates import ChatTemplate, renderer
+from engine.tokens.tool_calls import CallFormat, call_format
 
 MODEL_KEYS = ("model_type", "tokenizer_class", "transformers_version")  # of config.json, that decide how it is read
 NOT_TAKEN = {
@@ -56,12 +54,20 @@ class Tokenizer:
     """From text to token ids and back. What the library raises, its panics too, becomes a TokenizerError.
 
     template: the chat template that is used; None for a model without one. ends: ids that end an answer by what the
-    model's configs say; `turn_ends` adds the template's own. special: ids that are never text.
+    model's configs say; `turn_ends` adds the template's own. special: ids that are never text. calls: how it
+    calls tools; calls_may_be_bare: without marks around them too.
     """
 
     def __init__(
-        self, library: Any, wrapper: TokenizerWrapper, template: ChatTemplate | None, ends: Iterable[int], place: Path
+        self,
+        library: Any,
+        wrapper: TokenizerWrapper,
+        template: ChatTemplate | None,
+        ends: Iterable[int],
+        place: Path,
+        calls: CallFormat | None = None,
     ):
+        self.calls_may_be_bare = calls is not None and calls.bare
         self.library, self.wrapper, self.template, self.place = library, wrapper, template, place
         added = wrapper.added_tokens_decoder
         self.special = frozenset(wrapper.all_special_ids) | {i for i, token in added.items() if token.special}
@@ -116,9 +122,16 @@ class Tokenizer:
             text = self.template.render(messages, MAX_PROBE, add_generation_prompt=False)
         except TemplateError:
             return frozenset()  # said where it is used for an answer
-        following = text.rpartition(ANSWER)[2].partition(AGAIN)[0].lstrip()
+        following = self._without_marks(text.rpartition(ANSWER)[2].partition(AGAIN)[0].lstrip())
         names = [name for name in self._added if name and following.startswith(name) and self._controls(name)]
         return frozenset([self._added[max(names, key=len)]]) if names else frozenset()
+
+    def _without_marks(self, following: str) -> str:
+        """What follows an answer, behind marks that end the answer's part of a message and not the message."""
+        marks = tuple(self.wrapper.structural_markers)
+        while marks and following.startswith(marks):
+            following = following[max(len(mark) for mark in marks if following.startswith(mark)) :]
+        return following
 
     @cached_property
     def template_flaw(self) -> TemplateError | None:
@@ -218,16 +231,16 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer | None:
     if template:
         renderer.warm()
     tokenizer.chat_template = template.source if template else None
-    parser = _parser_of(tokenizer, settings)
+    calls = call_format(tokenizer, settings)
     with _tokenizer_errors(folder):
         wrapper = TokenizerWrapper(
             tokenizer,
-            tool_call_start=parser and parser.tool_call_start,
-            tool_call_end=parser and parser.tool_call_end,
-            tool_parser=parser and parser.parse_tool_call,
+            tool_call_start=calls and calls.start,
+            tool_call_end=calls and calls.end,
+            tool_parser=calls and calls.parse,
         )
         wrapper.model_max_length = sys.maxsize  # texts are cut to the context; it would only warn
-        return Tokenizer(tokenizer, wrapper, template, _ends(folder, config), folder)
+        return Tokenizer(tokenizer, wrapper, template, _ends(folder, config), folder, calls)
 
 
 def _load(folder: Path, copy: Path, settings: Mapping[str, Any]) -> Any:
@@ -312,13 +325,6 @@ def _template_of(tokenizer: Any, folder: Path) -> ChatTemplate | None:
     place = next((name for name in (TEMPLATE, LEGACY_TEMPLATE) if (folder / name).is_file()), CONFIG)
     variables = {name: token for name, token in tokenizer.special_tokens_map.items() if isinstance(token, str)}
     return ChatTemplate(found, place, variables)
-
-
-def _parser_of(tokenizer: Any, settings: Mapping[str, Any]) -> Any:
-    """mlx-lm's parser of this model's tool calls: the one that its config names, or its template shows; None."""
-    name = settings.get("tool_parser_type") or _infer_tool_parser(tokenizer)
-    known = {module.name for module in iter_modules(mlx_lm.tool_parsers.__path__)}
-    return import_module(f"mlx_lm.tool_parsers.{name}") if name in known else None
 
 
 def _ends(folder: Path, config: Mapping[str, Any]) -> set[int]:

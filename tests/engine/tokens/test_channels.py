@@ -1,52 +1,20 @@
-"""Channels of twelve families: their markers, and everything that only looks like one."""
+"""Channels of the families that people use: their markers, and everything that only looks like one."""
 
-import json
-from itertools import pairwise
-from pathlib import Path
+from itertools import pairwise, product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer as LibraryTokenizer
-from tokenizers import decoders, models, pre_tokenizers
 
-from engine.settings import GenerationOptions
-from engine.tokens.channels import HARMONY, Channel, Channels, ChannelText, Markers
-from engine.tokens.prompt import Conversation
-from engine.tokens.tokenizer import read_tokenizer
-from tests.helpers.tokenizers import write_tokenizer_files
-
-STREAMS = sorted((Path(__file__).parent / "streams").glob("*.json"))
-HELLO = [{"role": "user", "content": "Hi, what is <think> and <|channel|>?"}]
+from engine.tokens.channels import Channel, Channels, ChannelText
+from engine.tokens.markers import HARMONY, Markers
+from tests.helpers.families import ANSWER, ASKED, CALLS, GRAINS, NAMES, TOOLS, Family, of_grain
 
 
-class Family:
-    """A recorded answer, and the tokenizer and template that its family has, with a token for each byte."""
-
-    def __init__(self, path: Path, folder: Path):
-        recorded = json.loads(path.read_text(encoding="utf-8"))
-        self.stream, self.end = recorded["stream"], recorded["end"]
-        self.events, self.calls = recorded["events"], recorded["calls"]
-        library = _byte_tokenizer(recorded["special"])
-        write_tokenizer_files(folder, library, recorded["template"], added=tuple(recorded["added"]))
-        self.tokenizer = read_tokenizer(folder, {"model_type": "llama"})
-        self.prompt = Conversation(self.tokenizer, HELLO, GenerationOptions()).tokens(HELLO)
-        self.tokens = self.tokenizer.library.encode(self.stream, add_special_tokens=False)
-
-
-@pytest.fixture(scope="module", params=STREAMS, ids=lambda path: path.stem)
+@pytest.fixture(scope="module", params=[pair for pair in product(NAMES, GRAINS) if of_grain(*pair)], ids="-".join)
 def family(request, tmp_path_factory):
-    return Family(request.param, tmp_path_factory.mktemp("families") / request.param.stem)
-
-
-def _byte_tokenizer(special: list[str]) -> LibraryTokenizer:
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    names = ["<s>", "<pad>", "</s>", *letters]
-    tokenizer = LibraryTokenizer(models.BPE(vocab={name: i for i, name in enumerate(names)}, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens(["<s>", "<pad>", "</s>", *special])
-    return tokenizer
+    name, grain = request.param
+    return Family(name, grain, tmp_path_factory.mktemp("families") / name)
 
 
 def joined(events) -> list[list[str]]:
@@ -69,39 +37,66 @@ def said(channels, tokens):
     return events + channels.finish()
 
 
-def test_there_are_twelve_families():
-    assert len(STREAMS) == 12
+def texts_of(events) -> dict[Channel, str]:
+    return {channel: "".join(event.text for event in events if event.channel is channel) for channel in Channel}
 
 
-def test_a_recorded_answer_gives_its_events(family):
-    events = said(Channels(family.tokenizer, family.prompt, ()), family.tokens)
-    assert joined(events) == family.events
-    assert calls_of(events) == family.calls
+def expected(family, kind):
+    """What the message says that the stream was made of."""
+    message = family.message(kind)
+    calls = list(CALLS[: family.told["calls"]]) if "tool_calls" in message else []
+    return message.get("reasoning_content", ""), message["content"], calls
 
 
-def test_an_answer_cut_off_anywhere_shows_only_what_was_said(family):
+def test_there_are_twelve_families_and_more():
+    assert len(NAMES) > 12
+
+
+def test_a_message_comes_back_as_it_was_before_its_template_wrote_it(family):
+    """Reasoning, answer and calls; the lines between them are the template's."""
+    for kind in family.kinds:
+        events = said(Channels(family.tokenizer, family.prompt(kind), (), tools=TOOLS), family.tokens(kind))
+        texts = texts_of(events)
+        reasoning, answer, calls = expected(family, kind)
+        assert texts[Channel.REASONING].strip() == reasoning
+        assert texts[Channel.ANSWER].strip() == answer
+        assert calls_of(events) == calls
+
+
+def test_of_a_message_nothing_is_shown_that_it_does_not_say_whatever_has_come_of_it(family):
     """Nothing of a marker, no half of a character: of each channel a beginning of what it says in the end."""
-    whole = {channel: "".join(text for name, text in family.events if name == channel) for channel in Channel}
-    for length in range(len(family.tokens)):
-        events = said(Channels(family.tokenizer, family.prompt, ()), family.tokens[:length])
-        for channel in Channel:
-            shown = "".join(event.text for event in events if event.channel is channel)
-            assert whole[channel].startswith(shown), (length, channel)
+    for kind in family.kinds:
+        whole = texts_of(said(Channels(family.tokenizer, family.prompt(kind), (), tools=TOOLS), family.tokens(kind)))
+        channels, shown = Channels(family.tokenizer, family.prompt(kind), (), tools=TOOLS), dict.fromkeys(Channel, "")
+        for token in family.tokens(kind):
+            for event in channels.add(token):
+                shown[event.channel] += event.text
+            assert all(whole[channel].startswith(shown[channel]) for channel in Channel), shown
 
 
-def test_what_ends_the_answer_is_known(family):
-    ends = family.tokenizer.eos_token_ids
-    assert family.tokenizer.added[family.end] in ends
-    assert not ends & set(family.tokens)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_message_that_is_cut_off_at_any_token_is_a_beginning_of_it(name, tmp_path):
+    family = Family(name, "words", tmp_path / name)
+    for kind in family.kinds:
+        tokens, prompt = family.tokens(kind), family.prompt(kind)
+        whole = texts_of(said(Channels(family.tokenizer, prompt, ()), tokens))
+        for length in range(len(tokens)):
+            shown = texts_of(said(Channels(family.tokenizer, prompt, ()), tokens[:length]))
+            assert all(whole[channel].startswith(shown[channel]) for channel in Channel), (length, shown)
+
+
+def test_a_message_ends_where_its_template_ends_it(family):
+    """Nothing but blank lines, and the same end again, follows what ends it."""
+    for kind in family.kinds:
+        stream, tokenizer = family.stream(kind), family.tokenizer
+        tokens = tokenizer.library.encode(stream, add_special_tokens=False)
+        rest = tokens[len(family.tokens(kind)) :]
+        assert not tokenizer.decode([token for token in rest if token not in tokenizer.special]).strip()
 
 
 def test_letters_that_spell_a_marker_which_is_a_token_are_text(family):
-    names = [
-        name for name, i in family.tokenizer.added.items() if i in family.tokenizer.special and name in family.stream
-    ]
-    for name in names:
-        if name == "<|message|>":
-            continue
+    marks = [name for name, i in family.tokenizer.added.items() if i in family.tokenizer.special]
+    for name in [name for name in marks if name != "<|message|>"]:
         text = f"so {name} it is"
         letters = family.tokenizer.encode_marked(family.tokenizer.mark(text))
         plain = Channels(family.tokenizer, family.tokenizer.encode("x"), (), plain=True)
@@ -109,18 +104,31 @@ def test_letters_that_spell_a_marker_which_is_a_token_are_text(family):
 
 
 def test_a_stop_text_ends_the_answer_and_not_its_reasoning(family):
-    answers = [text for name, text in family.events if name == "answer"]
-    stop = answers[0][2:5]
-    reasoning = [event for event in family.events if event[0] == "reasoning"]
-    channels = Channels(family.tokenizer, family.prompt, (stop, "user", "x²"))
+    reasoning, answer, _ = expected(family, "answer")
+    channels = Channels(family.tokenizer, family.prompt("answer"), (ANSWER[2:5], "user", "x²"))
     events = []
-    for token in family.tokens:
+    for token in family.tokens("answer"):
         events += channels.add(token)
         if channels.stopped:
             break
     assert channels.stopped
-    kept = [event for event in joined(events + channels.finish()) if event[0] != "tool call"]
-    assert kept == [*reasoning, ["answer", answers[0][:2]]]
+    texts = texts_of(events + channels.finish())
+    assert (texts[Channel.REASONING].strip(), texts[Channel.ANSWER].strip()) == (reasoning, answer[:2])
+
+
+@pytest.mark.parametrize("text", ['{"name": "Bob", "age": 3}', "{ is a brace", " {", "{}", "Hi"])
+def test_an_answer_that_only_begins_like_a_call_without_marks_is_an_answer(tmp_path, text):
+    family = Family("llama-3.1", "words", tmp_path / "llama")
+    tokens = family.tokenizer.library.encode(text, add_special_tokens=False)
+    events = said(Channels(family.tokenizer, family.prompt("answer"), (), tools=TOOLS), tokens)
+    assert joined(events) == [["answer", text.lstrip()]]
+
+
+def test_without_tools_nothing_is_a_call_that_has_no_marks(tmp_path):
+    family = Family("llama-3.1", "words", tmp_path / "llama")
+    events = said(Channels(family.tokenizer, family.prompt("calls"), ()), family.tokens("calls"))
+    assert not calls_of(events)
+    assert texts_of(events)[Channel.ANSWER].startswith('{"name": "get_weather"')
 
 
 # ---------------------------------------------------------------------------------------------- text, cut anywhere
@@ -200,18 +208,16 @@ def test_calls_before_the_channel_is_named_are_calls_too():
 # --------------------------------------------------------------------------------------------- what it begins with
 @pytest.fixture(scope="module")
 def qwen(tmp_path_factory):
-    path = next(path for path in STREAMS if path.stem == "qwen3-thinking")
-    return Family(path, tmp_path_factory.mktemp("qwen"))
+    return Family("qwen3.5", "words", tmp_path_factory.mktemp("qwen"))
 
 
 def test_an_answer_that_goes_on_after_its_reasoning_is_an_answer(qwen):
-    prompt = [*qwen.prompt, *qwen.tokens]
-    letters = qwen.tokenizer.encode(" more")[1:] if qwen.tokenizer.beginning else qwen.tokenizer.encode(" more")
+    prompt = [*qwen.prompt("answer"), *qwen.tokens("answer")]
+    letters = qwen.tokenizer.library.encode(" more", add_special_tokens=False)
     assert joined(said(Channels(qwen.tokenizer, prompt, (), seen=8, plain=True), letters)) == [["answer", " more"]]
 
 
 def test_what_a_person_types_does_not_begin_reasoning(tmp_path):
-    path = next(path for path in STREAMS if path.stem == "qwen3")
-    family = Family(path, tmp_path / "model")
-    channels = Channels(family.tokenizer, family.prompt, ())
-    assert channels.channel is Channel.ANSWER
+    family = Family("qwen3", "words", tmp_path / "model")
+    assert "<think>" in ASKED[0]["content"]
+    assert Channels(family.tokenizer, family.prompt("answer"), ()).channel is Channel.ANSWER

@@ -1,6 +1,6 @@
 """Measure how the window feels: how late its event loop is, what an update costs, what it takes when nothing happens.
 
-    uv run python packaging/responsiveness.py [NAME ...] [--json]
+    uv run python packaging/tools/responsiveness.py [NAME ...] [--json]
 
 Prints a table, each figure with its aim; all measurements, or those that are named. Each is a process of its own with
 the real window, the real starter model and a folder of data of its own. It wants a machine that does nothing else.
@@ -399,7 +399,7 @@ class Reading:
 
         from engine.flash.native_reader import NativeReader
 
-        path = Path(__file__).parents[1] / "resources" / "starter" / "model" / "bundles.safetensors"
+        path = Path(__file__).parents[2] / "resources" / "starter" / "model" / "bundles.safetensors"
         self._length, batch = 1024, 64
         self._reader = NativeReader(threads=8)
         self._file = self._reader.open(path)

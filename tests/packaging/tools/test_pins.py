@@ -1,12 +1,6 @@
 """The script that compares what is pinned with what is installed, and the two themselves."""
 
-import importlib.util
-from pathlib import Path
-
-ROOT = Path(__file__).parents[2]
-SPECIFICATION = importlib.util.spec_from_file_location("pins", ROOT / "packaging" / "tools" / "pins.py")
-pins = importlib.util.module_from_spec(SPECIFICATION)
-SPECIFICATION.loader.exec_module(pins)
+import pins
 
 
 def test_what_is_installed_is_pinned_in_this_version(capsys):

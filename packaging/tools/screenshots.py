@@ -1,7 +1,7 @@
 """Take pictures of every window and pane into resources/screenshots: in light and dark, in every language.
 
     apt-get install xvfb fonts-inter fonts-noto-cjk
-    xvfb-run -a -s "-screen 0 1400x1000x24" uv run packaging/screenshots.py [NAME…]
+    xvfb-run -a -s "-screen 0 1400x1000x24" uv run packaging/tools/screenshots.py [NAME…]
 
 The windows are the real ones and the starter model really answers. Two things are posed: the chat that shows formatting
 is written by hand, since the starter model makes small talk only; and a download is shown half way. NAMEs are those of
@@ -37,7 +37,7 @@ from app.settings.registry import Preferences
 from app.widgets.language import CHINESE, ENGLISH
 from app.window import MainWindow
 
-PICTURES = Path(__file__).parents[1] / "resources" / "screenshots"
+PICTURES = Path(__file__).parents[2] / "resources" / "screenshots"
 LANGUAGES = (ENGLISH, CHINESE)
 SCHEMES = {"light": Qt.ColorScheme.Light, "dark": Qt.ColorScheme.Dark}
 FONTS = ["Inter", "Noto Sans CJK SC"]  # those of a Mac, as nearly as Linux has them

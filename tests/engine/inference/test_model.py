@@ -105,11 +105,10 @@ def test_without_bundling_each_part_is_a_read_of_its_own(tiny_model):
 
 
 def test_a_token_that_needs_more_than_the_pool_is_computed_in_rounds(tiny_model, dense, monkeypatch):
-    def three_rows(prepared, settings, layer):
-        place = prepared.bundles.layers[layer]
-        return PoolDemand(place.row_bytes, 3, 3, 0.1)
+    def three_rows(layer):
+        return PoolDemand(layer.bundles.bytes, 3, 3, 0.1)
 
-    monkeypatch.setattr("engine.planning.memory._demand", three_rows)
+    monkeypatch.setattr("engine.planning.layers.NeuronLayer.demand", three_rows)
     assert_equal_to_rounding(dense, logits(tiny_model, selection="exact"))
 
 

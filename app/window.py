@@ -420,7 +420,7 @@ class MainWindow(DropWindow):
         self.model_commands.show_library()
 
     def _switch_model(self) -> None:
-        self.model_commands.switch(self.header.title)
+        self.model_commands.switch(self.header.title.parentWidget() or self.header)
 
     def _show_settings(self) -> None:
         if self.settings_window is None:

@@ -3,7 +3,6 @@
 import math
 import re
 from collections.abc import Iterator
-from html import escape
 
 from PySide6.QtCore import QEvent, QRectF, QSizeF, Qt, QUrl, Signal
 from PySide6.QtGui import (
@@ -33,6 +32,7 @@ from app.chat.mathematics import legible
 from app.chat.selection import Spanning
 from app.widgets.colours import Colours, colours
 from app.widgets.focus import Ringed
+from app.widgets.labels import set_tip
 
 FEATURES = QTextDocument.MarkdownFeature.MarkdownDialectGitHub | QTextDocument.MarkdownFeature.MarkdownNoHTML
 LINE_HEIGHT = 125  # per cent
@@ -191,7 +191,7 @@ class TextView(Ringed, Spanning, QTextBrowser):
         self.setFixedHeight(max(math.ceil(size.height()), self.fontMetrics().height()))
 
     def _show_target(self, url: QUrl) -> None:
-        self.setToolTip(escape(honest(url)) if url.isValid() else "")  # a tooltip would take it for HTML
+        set_tip(self, honest(url) if url.isValid() else "")
 
 
 class MarkdownView(TextView):

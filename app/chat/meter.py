@@ -49,8 +49,8 @@ class ContextMeter(QWidget):
         self.label.setText(text)
         self.setToolTip(
             self.tr(
-                "How much of the model's context this conversation takes. When it is full, the oldest messages are no "
-                "longer given to the model; they stay in the conversation."
+                "How much of the model's context this chat takes. When it is full, the oldest messages are no "
+                "longer given to the model; they stay in the chat."
             )
         )
         self.setAccessibleName(self.tr("Context: {0}").format(text))

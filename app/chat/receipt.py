@@ -244,7 +244,7 @@ class Receipt:
 
     def _shares(self) -> str:
         cost = self.per_token
-        parts = ((tr("flash"), "io_ms"), (tr("memory management"), "memory_ms"), (tr("computing"), "compute_ms"))
+        parts = ((tr("flash"), "io_ms"), (tr("bookkeeping"), "memory_ms"), (tr("computing"), "compute_ms"))
         total = cost.get("total_ms", 0)
         shares = [
             tr("{0} {1} ({2})").format(

@@ -67,7 +67,7 @@ class Transcript(Ringed, QScrollArea):
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setBackgroundRole(QPalette.ColorRole.Base)
-        self.setAccessibleName(self.tr("Conversation"))
+        self.setAccessibleName(self.tr("Chat"))
         self._following = True
         self._earlier: list[Message] = []  # not made yet, as are those that come after what is made
         self._later: list[Message] = []

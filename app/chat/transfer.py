@@ -48,7 +48,7 @@ class Transfer(QObject):
         """Conversations that were exported as JSON, from here or from ChatGPT."""
         choose_file_to_open(
             self._window,
-            self.tr("Import Conversations"),
+            self.tr("Import Chats"),
             [IMPORT_FILTER],
             partial(self._on_import, done),
             self._folder(),
@@ -59,13 +59,13 @@ class Transfer(QObject):
         self._storage.import_file(path, done, self._on_import_failed)
 
     def _ask_where(self, conversation: Conversation) -> None:
-        name = file_name(conversation.title or self.tr("Conversation"))
+        name = file_name(conversation.title or self.tr("Chat"))
         filters = [MARKDOWN_FILTER, CHAT_FILTER, JSON_FILTER]
         on_where = partial(self._on_where, conversation)
         choose_file_to_save(self._window, self.tr("Export Chat"), f"{name}.md", filters, on_where, self._folder())
 
     def _ask_where_all(self, conversations: list[Conversation]) -> None:
-        name = self.tr("Conversations") + CHAT_SUFFIX
+        name = self.tr("Chats") + CHAT_SUFFIX
         filters = [CHAT_FILTER, JSON_FILTER]
         on_where = partial(self._on_where_all, conversations)
         choose_file_to_save(self._window, self.tr("Export All Chats"), name, filters, on_where, self._folder())
@@ -117,4 +117,4 @@ def markdown(conversation: Conversation) -> str:
 def file_name(title: str) -> str:
     """A title as the name of a file."""
     name = "".join(c if c.isalnum() or c in SAFE else "-" for c in title).strip(" .-")
-    return name.encode()[:LONGEST_NAME_BYTES].decode(errors="ignore") or tr("Conversation")
+    return name.encode()[:LONGEST_NAME_BYTES].decode(errors="ignore") or tr("Chat")

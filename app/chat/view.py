@@ -91,8 +91,11 @@ class ChatView(QWidget):
 
     # ------------------------------------------------------------------ what a person does
     def send(self, text: str) -> None:
-        """Ask the model."""
-        attachments, self.conversation.draft, self.conversation.attachments = self.conversation.attachments, "", ()
+        """Ask the model. While it cannot answer, the text waits in the message field."""
+        if not self._can_answer():
+            self.composer.set_draft("\n\n".join(part for part in (self.composer.entry.toPlainText(), text) if part))
+            return
+        attachments, self.conversation.attachments = self.conversation.attachments, ()
         self.composer.attachments.show_all(())
         self._ask(text, self.conversation.leaf, attachments)
 

@@ -153,7 +153,7 @@ class ConversationKeeper(QObject):
             self._say(str(error))
             return
         log.error("conversations: %r", error, exc_info=error)
-        self._say(self.tr("Conversations cannot be read or saved because of a mistake in Flashbulb."))
+        self._say(self.tr("Chats cannot be read or saved because of a mistake in Flashbulb."))
 
     def _say(self, trouble: str) -> None:
         if trouble != self._said:

@@ -138,7 +138,7 @@ class ConversationStore:
         """A whole conversation. Raises StoreError if it is not there."""
         conversation = self._find(id_)
         if conversation is None:
-            raise StoreError(tr("This conversation is not there any more."))
+            raise StoreError(tr("This chat is not there any more."))
         return conversation
 
     def search(self, query: str) -> list[Hit]:
@@ -256,7 +256,7 @@ class ConversationStore:
             raise StoreError(
                 tr(
                     "{0} was written by a newer Flashbulb (version {1}, this one knows {2}). "
-                    "Update Flashbulb to see your conversations."
+                    "Update Flashbulb to see your chats."
                 ).format(self._path, version, len(MIGRATIONS))
             )
         for number, script in enumerate(MIGRATIONS[version:], version + 1):
@@ -293,7 +293,7 @@ class ConversationStore:
                     file.unlink(missing_ok=True)
         self._connect()
         self.rescued = tr(
-            "The file of your conversations was damaged. %n of them could be read and are here; the damaged file is "
+            "The file of your chats was damaged. %n of them could be read and are here; the damaged file is "
             "kept as {0}.",
             None,
             len(kept),
@@ -353,14 +353,14 @@ class ConversationStore:
             return StoreError(tr("{0} cannot be written to ({1}).").format(path, error.strerror))
         code = _code(error)
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            return StoreError(tr("Another program holds {0}, the file of your conversations. Close it.").format(path))
+            return StoreError(tr("Another program holds {0}, the file of your chats. Close it.").format(path))
         if code == sqlite3.SQLITE_FULL:
-            return StoreError(tr("The disk of {0} is full, so conversations cannot be saved. Make room.").format(path))
+            return StoreError(tr("The disk of {0} is full, so chats cannot be saved. Make room.").format(path))
         name = getattr(error, "sqlite_errorname", type(error).__name__)
         if code in UNWRITABLE:
-            text = tr("{0}, the file of your conversations, cannot be written to ({1}).")
+            text = tr("{0}, the file of your chats, cannot be written to ({1}).")
             return StoreError(text.format(path, name))
-        return StoreError(tr("{0}, the file of your conversations, fails ({1}).").format(path, name))
+        return StoreError(tr("{0}, the file of your chats, fails ({1}).").format(path, name))
 
 
 # ---------------------------------------------------------------------------- a connection
@@ -426,7 +426,7 @@ def _save_message(db: sqlite3.Connection, conversation: str, message: Message) -
         (conversation, *row, json.dumps(message.receipt), *later, _json_of(message.attachments)),
     ).fetchall()
     if not saved:
-        raise StoreError(tr("A message of one conversation stands in another one, and is left there."))
+        raise StoreError(tr("A message of one chat stands in another one, and is left there."))
     if message.finish or message.error or message.role == USER:  # not what is still being written
         db.execute("DELETE FROM search WHERE rowid = ?", saved[0])
         searched = fold(values.text(message.searched_text))

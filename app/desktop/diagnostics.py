@@ -109,7 +109,7 @@ class Diagnostics(QObject):
         }
 
     def _on_written(self, path: Path) -> None:
-        words = self.tr("{0} holds nothing of your conversations, no tokens and no system prompt.").format(path)
+        words = self.tr("{0} holds nothing of your chats, no tokens and no system prompt.").format(path)
         tell(self._window, self.tr("Diagnostics were exported"), words)
 
     def _on_failed(self, error: Exception) -> None:

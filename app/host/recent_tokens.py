@@ -19,14 +19,15 @@ class RecentTokens:
         self._steps: deque[tuple[float, TokenStatistics]] = deque(maxlen=TOKENS)
         self._bytes: dict[int, float] = {}
         self._means: dict[str, float] | None = None  # until the next token
-        self._answer: list[float] = [0.0, 0.0, 0.0]  # bytes, reads and seconds of the latest answer, its prompt too
+        self._answer = (0.0, 0.0)  # bytes and reads of the latest answer, its prompt too
+        self._answer_began: float | None = None
         self._prefilling = False
 
     def add(self, time: float, statistics: TokenStatistics, prefill: bool = False) -> None:
         """Take what was finished at `time`. The prompt's cost counts as flash traffic, but is not that of a token."""
         self.latest = statistics
         self._steps.append((time, statistics))
-        self._add_to_answer(statistics, prefill)
+        self._add_to_answer(time, statistics, prefill)
         if not prefill:
             self.tokens.append(statistics)
             self._means = None
@@ -60,20 +61,24 @@ class RecentTokens:
         return [self._bytes.get(b, 0.0) / BIN_SECONDS for b in range(last - BINS, last + 1)]
 
     def answer_rate(self) -> tuple[float, float]:
-        """Bytes and reads a second of work, over all of the latest answer and its prompt; zeros before the first."""
-        read, reads, seconds = self._answer
-        return (read / seconds, reads / seconds) if seconds else (0.0, 0.0)
+        """Bytes and reads a second, by the clock, over all of the latest answer and its prompt; zeros before the first.
+
+        Over a second at least, as `rate` is.
+        """
+        if self._answer_began is None:
+            return 0.0, 0.0
+        seconds = max(1.0, self._steps[-1][0] - self._answer_began)
+        return self._answer[0] / seconds, self._answer[1] / seconds
 
     def quiet(self, now: float) -> bool:
         """True if the last minute has nothing in it."""
         return not self._steps or now - self._steps[-1][0] > SECONDS + 2 * BIN_SECONDS
 
-    def _add_to_answer(self, statistics: TokenStatistics, prefill: bool) -> None:
-        if prefill and not self._prefilling:
-            self._answer = [0.0, 0.0, 0.0]
+    def _add_to_answer(self, time: float, statistics: TokenStatistics, prefill: bool) -> None:
+        if self._answer_began is None or (prefill and not self._prefilling):
+            self._answer, self._answer_began = (0.0, 0.0), time - statistics.total_ms / 1000
         self._prefilling = prefill
-        costs = (statistics.bytes_read, statistics.reads, statistics.total_ms / 1000)
-        self._answer = [so_far + more for so_far, more in zip(self._answer, costs, strict=True)]
+        self._answer = self._answer[0] + statistics.bytes_read, self._answer[1] + statistics.reads
 
     def _spread(self, end: float, statistics: TokenStatistics) -> None:
         # A slow token's reads belong to the whole time that it took, not to the moment that it was ready.

@@ -29,7 +29,7 @@ from app.widgets.colours import colours, mix
 from app.widgets.fields import SearchField
 from app.widgets.labels import SMALL, Label, scaled
 
-WIDTH, LIST_HEIGHT, LEAST_HEIGHT = 380, 300, 60
+WIDTH, LIST_HEIGHT, LEAST_HEIGHT = 380, 300, 40
 ROW_PADDING = 6
 WORDS_ROLE = Qt.ItemDataRole.UserRole
 MODEL_ROLE = Qt.ItemDataRole.UserRole + 1

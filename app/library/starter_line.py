@@ -1,14 +1,14 @@
 """A line that says what the starter is, as long as it is loaded: people try a model with exactly what it cannot do."""
 
 from PySide6.QtCore import QEvent, Qt, Signal
-from PySide6.QtGui import QKeyEvent, QPalette
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QWidget
 
 from app.widgets.colours import colours
 from app.widgets.focus import Ringed
 from app.widgets.labels import Label
 
-LINKED = '{0} <a href="#">{1}</a>'
+LINKED = '{0} <a href="#" style="color: {2}">{1}</a>'  # the palette's own colour of links is passed over
 
 
 class StarterLine(Ringed, Label):
@@ -18,11 +18,9 @@ class StarterLine(Ringed, Label):
 
     def __init__(self, parent: QWidget | None = None):
         super().__init__(colour="quiet", factor=0.92, parent=parent)
-        words = self.tr("Starter only makes small talk, in English.")
-        link = self.tr("Get a model that knows things")
+        self._words = (self.tr("Starter only makes small talk, in English."), self.tr("Get a model that knows things"))
         self.setTextFormat(Qt.TextFormat.RichText)  # of texts of ours only
-        self.setText(LINKED.format(words, link))
-        self.setAccessibleName(f"{words} {link}")
+        self.setAccessibleName(" ".join(self._words))
         self.setTextInteractionFlags(Qt.TextInteractionFlag.LinksAccessibleByMouse)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setWordWrap(True)
@@ -39,12 +37,8 @@ class StarterLine(Ringed, Label):
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
-        if event.type() == QEvent.Type.PaletteChange:
+        if event.type() == QEvent.Type.PaletteChange and self.text():  # also comes while this is built
             self._colour_link()
 
     def _colour_link(self) -> None:
-        accent = colours(self.palette()).accent
-        if self.palette().color(QPalette.ColorRole.Link) != accent:  # else this would call itself for ever
-            palette = self.palette()
-            palette.setColor(QPalette.ColorRole.Link, accent)
-            self.setPalette(palette)
+        self.setText(LINKED.format(*self._words, colours(self.palette()).accent.name()))

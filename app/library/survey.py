@@ -99,12 +99,12 @@ def in_words(error: Exception) -> str:
 
 # ------------------------------------------------------------------------------------------------- the sources
 def _starter(judged: Judged) -> Row:
-    size = sum(path.stat().st_size for path in STARTER_FOLDER.glob("*.safetensors"))
     try:
-        config, sparsity, dtype = _prepared_facts(STARTER_FOLDER)
+        size, config, sparsity, dtype = _prepared_facts(STARTER_FOLDER)
         verdict = replace(judged(size, config, sparsity, dtype=dtype), kind=Kind.IN_MEMORY, crowded=False)
     except Exception as error:  # it is there all the same
         log.warning("the starter: %r", error)
+        size = sum(path.stat().st_size for path in STARTER_FOLDER.glob("*.safetensors"))
         verdict = Verdict(Kind.IN_MEMORY, size)
     return Row(STARTER, "Starter", "", size=size, verdict=verdict, folder=STARTER_FOLDER, estimated=False, chat=True)
 
@@ -265,7 +265,7 @@ def prepared(
     about: dict[str, Any] = {"about": ""} if added else {}
     try:
         size = size or sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
-        config, sparsity, dtype = _prepared_facts(folder)
+        size, config, sparsity, dtype = _prepared_facts(folder)
         verdict = judged(size, config, sparsity, dtype=dtype)
     except Exception as error:  # whatever its files hold
         verdict = Verdict(Kind.STREAMS, 0)
@@ -337,8 +337,11 @@ def _unfinished_checkpoint(folder: Path, judged: Judged) -> Row:
         return row(str(folder), None, 0, Verdict(Kind.STREAMS, 0), about="", checkpoint=folder)
 
 
-def _prepared_facts(folder: Path) -> tuple[dict[str, Any], float | None, str]:
-    """Config, sparsity and dtype of a prepared model. Raises PreparedModelError, which names the file and the cure."""
+def _prepared_facts(folder: Path) -> tuple[int, dict[str, Any], float | None, str]:
+    """Bytes of weights, config, sparsity and dtype of a prepared model.
+
+    Raises PreparedModelError, which names the file and the cure.
+    """
     from engine.errors import PreparedModelError
     from engine.store.manifest import Manifest
     from engine.system.documents import PREPARE_AGAIN, parsing, read_json, read_typed
@@ -348,7 +351,7 @@ def _prepared_facts(folder: Path) -> tuple[dict[str, Any], float | None, str]:
     with parsing(folder / MANIFEST, PreparedModelError, PREPARE_AGAIN):
         manifest = read_typed(folder / MANIFEST, Manifest)
     layers = [layer.sparsity - layer.false_positives for layer in manifest.layers]
-    return config, sum(layers) / len(layers) if layers else None, manifest.dtype
+    return manifest.weight_bytes, config, sum(layers) / len(layers) if layers else None, manifest.dtype
 
 
 def _has_template(folder: Path) -> bool:

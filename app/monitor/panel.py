@@ -2,7 +2,7 @@
 
 import time
 
-from PySide6.QtCore import QT_TR_NOOP, Qt, QTimer
+from PySide6.QtCore import QT_TR_NOOP, QEvent, QObject, Qt, QTimer
 from PySide6.QtGui import QContextMenuEvent, QGuiApplication, QHideEvent, QPalette, QShowEvent
 from PySide6.QtWidgets import QFrame, QMenu, QScrollArea, QStyle, QVBoxLayout, QWidget
 
@@ -28,7 +28,7 @@ class MemorySection(Section):
         (QT_TR_NOOP("Resident"), "resident", QT_TR_NOOP("Weights that every token needs, such as attention")),
         (QT_TR_NOOP("Neuron pool"), "neuron_pool", QT_TR_NOOP("Neurons that were read from flash and are kept")),
         (QT_TR_NOOP("Predictors"), "predictors", QT_TR_NOOP("Small networks that guess which neurons a token needs")),
-        (QT_TR_NOOP("KV cache"), "kv_cache", QT_TR_NOOP("What the model remembers of the conversation")),
+        (QT_TR_NOOP("KV cache"), "kv_cache", QT_TR_NOOP("What the model remembers of the chat")),
         (QT_TR_NOOP("Workspace"), "workspace", QT_TR_NOOP("Room for intermediate results and for reading")),
         (QT_TR_NOOP("App and libraries"), "app", QT_TR_NOOP("Flashbulb itself: its window, Python and MLX")),
     )
@@ -117,7 +117,7 @@ class FlashSection(Section):
             self.number.setText(units.rate(mean))
             self.words.setText(tr("{0} reads/s in the last answer").format(units.count(mean_reads)))
         self.line.set_values(traffic)
-        peak = max(*traffic, rate)
+        peak = max(*traffic, rate, mean) if any(traffic) else rate  # a short answer's mean is no mean of half seconds
         self.caption.setText(tr("peak {0}").format(units.rate(peak)) if peak else tr("nothing read in the last minute"))
 
     def words_for_it(self) -> str:
@@ -278,8 +278,8 @@ class MonitorPanel(Ringed, QScrollArea):
         for section in self.sections:
             layout.addWidget(section)
         layout.addStretch()
-        self.setWidget(column)
         self._column = column
+        self.setWidget(column)
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -306,7 +306,6 @@ class MonitorPanel(Ringed, QScrollArea):
         self.neurons.setVisible(history.latest is None or history.latest.kind == "neuron")
         self.neurons.refresh(history)
         self.sentence.setText(in_a_sentence(self._host.model, history))
-        self._fit()
         self._describe(now)
         self._pace(now)
 
@@ -332,6 +331,11 @@ class MonitorPanel(Ringed, QScrollArea):
     def hideEvent(self, event: QHideEvent) -> None:
         self._timer.stop()
         super().hideEvent(event)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.LayoutRequest and watched is self.widget():
+            self._fit()  # only now is known how wide the new figures are
+        return super().eventFilter(watched, event)
 
     def _on_change(self) -> None:
         if self.isVisible():

@@ -294,20 +294,13 @@ class MemoryPane(Pane):
         model, (smallest, _) = forecast.model, forecast.limits
         if budget < smallest:
             return self.tr("Too small: {0} needs {1}.").format(model.name, units.size(smallest))
-        planned = forecast.planned
-        pool, whole = planned.get("neuron_pool", 0), sum(planned.values())
+        pool = forecast.planned.get("neuron_pool", 0)
         if forecast.settings.selection == "dense":
             return self.tr("All neurons are read for every token: more memory makes that no faster.")
         if forecast.holds_everything:
-            return self.tr("Every neuron has room in memory: {0}. All else takes {1}.").format(
-                units.size(pool), units.size(whole - pool)
-            )
-        return self.tr(
-            "{0} of the neurons have room in memory: {1}. All else takes {2}; the rest stays on flash."
-        ).format(
-            units.percent(pool / model.flash_bytes if model.flash_bytes else 1.0),
-            units.size(pool),
-            units.size(whole - pool),
+            return self.tr("Every neuron has room in memory, in {0} of it.").format(units.size(pool))
+        return self.tr("{0} of the neurons have room in memory, in {1} of it; the rest stays on flash.").format(
+            units.percent(pool / model.flash_bytes if model.flash_bytes else 1.0), units.size(pool)
         )
 
     def _show_threshold(self, shift: float, selection: str) -> None:

@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QStyleOptionToolButton, QToolButton, QWidget
 from app.widgets.colours import colours
 from app.widgets.focus import paint_ring
 from app.widgets.icons import GRID, icon
+from app.widgets.labels import set_tip
 
 CONFIRMED_MS = 1500
 SIZE = 26
@@ -30,7 +31,7 @@ class IconButton(QToolButton):
 
     def set_name(self, name: str) -> None:
         self.setAccessibleName(name)
-        self.setToolTip(name)
+        set_tip(self, name)  # which may be a model's
 
     def set_symbol(self, symbol: str) -> None:
         self._symbol = symbol

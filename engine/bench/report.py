@@ -105,7 +105,9 @@ def _findings(result: dict[str, Any]) -> list[str]:
             f"runs: {shares['ordered_run']:.2f} bundles a read on average."
         )
     if less := result.get("times_less_than_naive"):
-        lines.append("I/O a token, times less than naive: " + ", ".join(f"{n} {v:.1f}" for n, v in less.items()) + ".")
+        lines.append(
+            "I/O per token, times less than naive: " + ", ".join(f"{n} {v:.1f}" for n, v in less.items()) + "."
+        )
     if speedups := result.get("speedup_over_naive"):
         lines.append("Tokens a second over naive: " + ", ".join(f"{n} {v:.2f}" for n, v in speedups.items()) + ".")
     for name, run in result.get("runs", {}).items():
@@ -188,7 +190,7 @@ def _draw_table3(axes: Any, result: dict[str, Any]) -> None:
     axes.invert_yaxis()
     axes.margins(x=0.18)
     settings = result["settings"]
-    axes.set(xlabel="ms a token", title=f"Table 3, {settings.get('shape') or settings.get('model')}")
+    axes.set(xlabel="ms per token", title=f"Table 3, {settings.get('shape') or settings.get('model')}")
     axes.legend(frameon=False)
 
 
@@ -225,7 +227,7 @@ def _draw_budgets(axes: Any, result: dict[str, Any]) -> None:
             found = [(b["budget_bytes"] / 1e6, b[figure]) for b in result["budgets"] if b["hot"] == hot and figure in b]
             if found:
                 axes.plot(*zip(*found, strict=True), style, color=f"C{int(hot)}", ms=4, label=f"{kept}, {label}")
-    axes.set(xlabel="memory budget, MB", ylabel="ms a token", title="Speed against the memory budget", ylim=(0, None))
+    axes.set(xlabel="memory budget, MB", ylabel="ms per token", title="Speed against the memory budget", ylim=(0, None))
     axes.legend(frameon=False)
 
 

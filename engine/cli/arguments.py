@@ -48,7 +48,8 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--memory-budget", type=size, metavar="6GB",
-        help="a ceiling on what the model adds to memory; by default, room for half of the FFN weights",
+        help="a ceiling on what the model adds to memory; by default, room for all weights where memory allows it, "
+        "else for half of the FFN weights",
     )  # fmt: skip
     parser.add_argument(
         "--selection", choices=SELECTIONS, default=defaults.selection,

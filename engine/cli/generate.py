@@ -135,7 +135,7 @@ def figures(report: dict[str, object]) -> str:
     per = report["per_token"]
     read = ""
     if isinstance(per, dict) and per:
-        read = f", {readable(per['bytes_read'])} from flash a token, {100 * per['hit_rate']:.0f} % hits"
+        read = f", {readable(per['bytes_read'])} read per token, {100 * per['hit_rate']:.0f} % hits"
         if experts := per.get("experts"):
             read += (
                 f" of {experts['active']:,.0f} experts, {experts['resident']:,.0f} of {experts['of']:,.0f} in memory"

@@ -30,7 +30,7 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 from engine.errors import FlashbulbError, GatedError, HubError
 from engine.library.download import RemoteFile
 from engine.library.network import Transport, origin, retry_after, split, status_name, unreachable
-from engine.library.token import KEYRING, token
+from engine.library.token import token
 from engine.models import is_supported
 from engine.system.folders import free_bytes
 from engine.text import Text, readable
@@ -392,11 +392,10 @@ def gated(repo: str, known_token: str | None) -> GatedError:
         )
     return GatedError(
         "{repo} is gated: its authors ask you to accept their terms. Do so on {page} and then give Flashbulb your "
-        "token: in HF_TOKEN, by `hf auth login`, or in the system's keychain by `keyring set {keyring}`.",
+        "token: in Settings under Models, with `flashbulb models token`, or in HF_TOKEN.",
         page,
         repo=repo,
         page=page,
-        keyring=" ".join(KEYRING),
     )
 
 
@@ -430,7 +429,8 @@ def _explained(error: Exception, repo: str, revision: str | None, known_token: s
 def _explained_status(hub: str, status: int, pause: float) -> HubError:
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         return HubError(
-            "{hub} refuses access (status {status}). A token in use (HF_TOKEN) may be wrong or too weak.",
+            "{hub} refuses access (status {status}). The access token in use may be wrong, or not allowed to read "
+            "this.",
             hub=hub,
             status=status,
         )

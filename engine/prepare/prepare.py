@@ -145,7 +145,7 @@ def _paused(error: OSError, source: Checkpoint, partial: Path, out: Path) -> Fla
     needed, free = max(_needed(source) - _written(partial), 0), free_bytes(partial)
     return DiskFullError(
         "{out} could not be written: {reason}. About {needed} more are needed and {free} are free. Make room and "
-        "prepare again: it goes on where it was. To give it up, delete {partial}.",
+        "prepare again: it resumes where it stopped. To give it up, delete {partial}.",
         out=out,
         reason=error.strerror,
         needed=readable(needed),

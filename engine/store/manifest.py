@@ -77,6 +77,11 @@ class Manifest(Contents):
     layers: Annotated[list[LayerReport], Meta(min_length=1, max_length=1000)] = field(kw_only=True)
     neuron_order: Line | None = field(default=None, kw_only=True)
 
+    @property
+    def weight_bytes(self) -> int:
+        """The size of the weights on disk, predictors included."""
+        return sum(self.files[name].bytes for name in (RESIDENT, BUNDLES, PREDICTOR) if name in self.files)
+
 
 @dataclass(frozen=True)
 class PreparedModel:
@@ -97,7 +102,7 @@ class PreparedModel:
     @property
     def bytes(self) -> int:
         """The size of the weights on disk, predictors included."""
-        return sum(self.manifest.files[name].bytes for name in (RESIDENT, BUNDLES, PREDICTOR))
+        return self.manifest.weight_bytes
 
     @property
     def layer_reports(self) -> list[LayerReport]:

@@ -25,7 +25,7 @@
         </translation>
     </message>
     <message numerus="yes">
-        <source>The file of your conversations was damaged. %n of them could be read and are here; the damaged file is kept as {0}.</source>
+        <source>The file of your chats was damaged. %n of them could be read and are here; the damaged file is kept as {0}.</source>
         <translation>
             <numerusform>The file of your conversations was damaged. %n of them could be read and is here; the damaged file is kept as {0}.</numerusform>
             <numerusform>The file of your conversations was damaged. %n of them could be read and are here; the damaged file is kept as {0}.</numerusform>

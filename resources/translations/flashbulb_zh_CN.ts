@@ -116,8 +116,8 @@
         <translation>闪存</translation>
     </message>
     <message>
-        <source>memory management</source>
-        <translation>内存管理</translation>
+        <source>bookkeeping</source>
+        <translation>整理</translation>
     </message>
     <message>
         <source>computing</source>
@@ -204,37 +204,37 @@
         <translation>无法写入 {0}（{1}）。</translation>
     </message>
     <message>
-        <source>This conversation is not there any more.</source>
+        <source>This chat is not there any more.</source>
         <translation>此对话已不存在。</translation>
     </message>
     <message>
-        <source>{0} was written by a newer Flashbulb (version {1}, this one knows {2}). Update Flashbulb to see your conversations.</source>
+        <source>{0} was written by a newer Flashbulb (version {1}, this one knows {2}). Update Flashbulb to see your chats.</source>
         <translation>{0} 由更新版本的 Flashbulb 写入（版本 {1}，当前支持 {2}）。请更新 Flashbulb 以查看对话。</translation>
     </message>
     <message numerus="yes">
-        <source>The file of your conversations was damaged. %n of them could be read and are here; the damaged file is kept as {0}.</source>
+        <source>The file of your chats was damaged. %n of them could be read and are here; the damaged file is kept as {0}.</source>
         <translation>
             <numerusform>对话文件已损坏。其中 %n 个对话可以读取，已恢复；损坏的文件保留为 {0}。</numerusform>
         </translation>
     </message>
     <message>
-        <source>Another program holds {0}, the file of your conversations. Close it.</source>
+        <source>Another program holds {0}, the file of your chats. Close it.</source>
         <translation>对话文件 {0} 正被另一个程序占用。请关闭该程序。</translation>
     </message>
     <message>
-        <source>The disk of {0} is full, so conversations cannot be saved. Make room.</source>
+        <source>The disk of {0} is full, so chats cannot be saved. Make room.</source>
         <translation>{0} 所在的磁盘已满，无法存储对话。请腾出空间。</translation>
     </message>
     <message>
-        <source>{0}, the file of your conversations, cannot be written to ({1}).</source>
+        <source>{0}, the file of your chats, cannot be written to ({1}).</source>
         <translation>无法写入对话文件 {0}（{1}）。</translation>
     </message>
     <message>
-        <source>{0}, the file of your conversations, fails ({1}).</source>
+        <source>{0}, the file of your chats, fails ({1}).</source>
         <translation>对话文件 {0} 出错（{1}）。</translation>
     </message>
     <message>
-        <source>A message of one conversation stands in another one, and is left there.</source>
+        <source>A message of one chat stands in another one, and is left there.</source>
         <translation>一个对话的消息出现在另一个对话中，已保留在原处。</translation>
     </message>
     <message>
@@ -364,7 +364,7 @@
         <translation>相同的种子得到相同的回答；不设种子则每次不同。</translation>
     </message>
     <message>
-        <source>Conversation</source>
+        <source>Chat</source>
         <translation>对话</translation>
     </message>
     <message>
@@ -385,19 +385,19 @@
     </message>
     <message>
         <source>It is an archive. Unpack it, and import the file with the chats that is in it.</source>
-        <translation>这是一个压缩包。请先解压，再导入其中的聊天文件。</translation>
+        <translation>这是一个压缩包。请先解压，再导入其中的对话文件。</translation>
     </message>
     <message>
         <source>It is not a text file: a file of chats is JSON in UTF-8.</source>
-        <translation>它不是文本文件：聊天文件应为 UTF-8 编码的 JSON。</translation>
+        <translation>它不是文本文件：对话文件应为 UTF-8 编码的 JSON。</translation>
     </message>
     <message>
         <source>It is not a file of chats: it holds no JSON, or only a part of it.</source>
-        <translation>它不是聊天文件：其中没有 JSON，或 JSON 不完整。</translation>
+        <translation>它不是对话文件：其中没有 JSON，或 JSON 不完整。</translation>
     </message>
     <message>
         <source>It holds no chats of Flashbulb, nor any exported from ChatGPT.</source>
-        <translation>其中没有 Flashbulb 的聊天，也没有从 ChatGPT 导出的聊天。</translation>
+        <translation>其中没有 Flashbulb 的对话，也没有从 ChatGPT 导出的对话。</translation>
     </message>
     <message>
         <source>It was written by a newer Flashbulb. Update Flashbulb.</source>
@@ -405,11 +405,11 @@
     </message>
     <message>
         <source>It is damaged: its chats are missing.</source>
-        <translation>它已损坏：其中缺少聊天。</translation>
+        <translation>它已损坏：其中缺少对话。</translation>
     </message>
     <message>
         <source>It is damaged: chat {0} in it makes no sense.</source>
-        <translation>它已损坏：其中第 {0} 个聊天无法读懂。</translation>
+        <translation>它已损坏：其中第 {0} 个对话无法读懂。</translation>
     </message>
     <message>
         <source>{0} cannot be read: {1}.</source>
@@ -544,7 +544,7 @@
         <translation>猜测词元需要哪些神经元的小网络</translation>
     </message>
     <message>
-        <source>What the model remembers of the conversation</source>
+        <source>What the model remembers of the chat</source>
         <translation>模型记住的对话内容</translation>
     </message>
     <message>
@@ -701,7 +701,7 @@
     </message>
     <message>
         <source>Nothing can be saved in {0} ({1}): chats and settings last until Flashbulb is closed.</source>
-        <translation>无法保存到 {0}（{1}）：聊天和设置只保留到 Flashbulb 关闭为止。</translation>
+        <translation>无法保存到 {0}（{1}）：对话和设置只保留到 Flashbulb 关闭为止。</translation>
     </message>
     <message>
         <source>Only parts of it are left: delete them, they only take room.</source>
@@ -1016,7 +1016,7 @@
         <translation>，即将用满</translation>
     </message>
     <message>
-        <source>How much of the model&apos;s context this conversation takes. When it is full, the oldest messages are no longer given to the model; they stay in the conversation.</source>
+        <source>How much of the model&apos;s context this chat takes. When it is full, the oldest messages are no longer given to the model; they stay in the chat.</source>
         <translation>此对话占用模型上下文的多少。用满后，最早的消息不再提供给模型，但仍保留在对话中。</translation>
     </message>
     <message>
@@ -1042,7 +1042,7 @@
 <context>
     <name>ConversationKeeper</name>
     <message>
-        <source>Conversations cannot be read or saved because of a mistake in Flashbulb.</source>
+        <source>Chats cannot be read or saved because of a mistake in Flashbulb.</source>
         <translation>由于 Flashbulb 的一个错误，无法读取或保存对话。</translation>
     </message>
 </context>
@@ -1110,7 +1110,7 @@
         <translation>导出诊断信息</translation>
     </message>
     <message>
-        <source>{0} holds nothing of your conversations, no tokens and no system prompt.</source>
+        <source>{0} holds nothing of your chats, no tokens and no system prompt.</source>
         <translation>{0} 不含对话内容、令牌或系统提示词。</translation>
     </message>
     <message>
@@ -1837,12 +1837,12 @@
         <translation>每个词元都读取全部神经元：增加内存不会更快。</translation>
     </message>
     <message>
-        <source>Every neuron has room in memory: {0}. All else takes {1}.</source>
-        <translation>所有神经元都放得进内存：{0}。其余占用 {1}。</translation>
+        <source>Every neuron has room in memory, in {0} of it.</source>
+        <translation>所有神经元都能放进内存，占用其中的 {0}。</translation>
     </message>
     <message>
-        <source>{0} of the neurons have room in memory: {1}. All else takes {2}; the rest stays on flash.</source>
-        <translation>{0} 的神经元放得进内存：{1}。其余占用 {2}；其他神经元留在闪存上。</translation>
+        <source>{0} of the neurons have room in memory, in {1} of it; the rest stays on flash.</source>
+        <translation>{0} 的神经元能放进内存，占用其中的 {1}；其余的留在闪存上。</translation>
     </message>
     <message>
         <source>Default</source>
@@ -2404,7 +2404,7 @@
     </message>
     <message>
         <source>The model answers a few prompts with nothing left out. Then it reads the same texts as it is used, streamed from flash. The chat waits, and has its model back afterwards.</source>
-        <translation>模型先完整地回答几个提示。然后像平时那样从闪存流式读取同样的文本。聊天会等待，之后恢复原来的模型。</translation>
+        <translation>模型先完整地回答几个提示。然后像平时那样从闪存流式读取同样的文本。对话会等待，之后恢复原来的模型。</translation>
     </message>
     <message>
         <source>Answering with everything in memory…</source>
@@ -2649,18 +2649,18 @@
 <context>
     <name>Transcript</name>
     <message>
-        <source>Conversation</source>
+        <source>Chat</source>
         <translation>对话</translation>
     </message>
 </context>
 <context>
     <name>Transfer</name>
     <message>
-        <source>Import Conversations</source>
+        <source>Import Chats</source>
         <translation>导入对话</translation>
     </message>
     <message>
-        <source>Conversation</source>
+        <source>Chat</source>
         <translation>对话</translation>
     </message>
     <message>
@@ -2668,7 +2668,7 @@
         <translation>导出对话</translation>
     </message>
     <message>
-        <source>Conversations</source>
+        <source>Chats</source>
         <translation>对话</translation>
     </message>
     <message>
@@ -2685,11 +2685,11 @@
     </message>
     <message>
         <source>The chats could not be imported</source>
-        <translation>无法导入聊天</translation>
+        <translation>无法导入对话</translation>
     </message>
     <message>
         <source>The chat could not be exported</source>
-        <translation>无法导出聊天</translation>
+        <translation>无法导出对话</translation>
     </message>
 </context>
 <context>
@@ -3313,8 +3313,8 @@
         <translation>{hub} 返回状态 {status}。请稍后重试。</translation>
     </message>
     <message>
-        <source>{hub} refuses access (status {status}). A token in use (HF_TOKEN) may be wrong or too weak.</source>
-        <translation>{hub} 拒绝访问（状态 {status}）。所用的令牌（HF_TOKEN）可能有误或权限不足。</translation>
+        <source>{hub} refuses access (status {status}). The access token in use may be wrong, or not allowed to read this.</source>
+        <translation>{hub} 拒绝访问（状态 {status}）。正在使用的访问令牌可能有误，或没有读取权限。</translation>
     </message>
     <message>
         <source>{index} names files outside its folder or of another kind: {strange}.</source>
@@ -3413,7 +3413,7 @@
         <translation>无法写入 {out}：{reason}。</translation>
     </message>
     <message>
-        <source>{out} could not be written: {reason}. About {needed} more are needed and {free} are free. Make room and prepare again: it goes on where it was. To give it up, delete {partial}.</source>
+        <source>{out} could not be written: {reason}. About {needed} more are needed and {free} are free. Make room and prepare again: it resumes where it stopped. To give it up, delete {partial}.</source>
         <translation>无法写入 {out}：{reason}。还需约 {needed}，可用空间为 {free}。请腾出空间后再次准备：会从中断处继续。要放弃，请删除 {partial}。</translation>
     </message>
     <message>
@@ -3525,8 +3525,8 @@
         <translation>{repo} 中没有 Flashbulb 能读取的权重：model.safetensors 或 pytorch_model.bin，或其分片。</translation>
     </message>
     <message>
-        <source>{repo} is gated: its authors ask you to accept their terms. Do so on {page} and then give Flashbulb your token: in HF_TOKEN, by `hf auth login`, or in the system&apos;s keychain by `keyring set {keyring}`.</source>
-        <translation>{repo} 需获授权：作者要求你接受其条款。请在 {page} 上接受，然后将令牌提供给 Flashbulb：通过 HF_TOKEN、`hf auth login`，或用 `keyring set {keyring}` 存入系统钥匙串。</translation>
+        <source>{repo} is gated: its authors ask you to accept their terms. Do so on {page} and then give Flashbulb your token: in Settings under Models, with `flashbulb models token`, or in HF_TOKEN.</source>
+        <translation>{repo} 需要授权：作者要求你先接受其条款。请在 {page} 上接受，然后把令牌交给 Flashbulb：在“设置”的“模型”中填写，或运行 `flashbulb models token`，或设置 HF_TOKEN。</translation>
     </message>
     <message>
         <source>{repo} is gated: its authors ask you to accept their terms. Do so on {page} with the account of the token that is in use, and wait for their answer if they give one by hand.</source>

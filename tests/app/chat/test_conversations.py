@@ -43,6 +43,21 @@ def stored(folder):
         store.close()
 
 
+def test_what_is_sent_while_the_model_loads_waits_in_the_field(qtbot, open_window):
+    gate = Gate()
+    window = open_window(FakeEngine(loads=[None, gate]))
+    window.load("another")
+    window.chat.send("First")
+    window.chat.send("Second")
+    assert window.chat.composer.entry.toPlainText() == "First\n\nSecond"
+    assert shown(window) == []
+    gate.opened.set()
+    wait_until_ready(qtbot, window)
+    window.chat.composer.submit()
+    wait_until_ready(qtbot, window)
+    assert shown(window)[0] == "First\n\nSecond"
+
+
 # ---------------------------------------------------------------------------- branches
 def test_an_answer_can_be_given_again_and_both_are_kept(qtbot, open_window):
     engine = FakeEngine(scripts=[["First."], ["Second."]])

@@ -1,4 +1,8 @@
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QTextDocument
+
 from app.chat.welcome import STARTER_EXAMPLES, Welcome
+from app.widgets.colours import colours
 
 
 def test_it_names_the_model_that_is_loaded_now(open_window):
@@ -21,3 +25,13 @@ def test_another_model_is_asked_other_things(qtbot):
     with qtbot.waitSignal(welcome.chosen) as chosen:
         welcome.examples[0].click()
     assert chosen.args == [welcome.examples[0].text()]
+
+
+def test_what_the_starter_is_is_said_with_a_link_in_the_accent_s_colour(open_window, set_scheme):
+    line = open_window(model="starter").model_commands.starter_line
+    for scheme in (Qt.ColorScheme.Light, Qt.ColorScheme.Dark):
+        set_scheme(scheme)
+        assert f"color: {colours(line.palette()).accent.name()}" in line.text()
+        page = QTextDocument()
+        page.setHtml(line.text())
+        assert page.toPlainText() == line.accessibleName()

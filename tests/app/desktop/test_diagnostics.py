@@ -51,7 +51,7 @@ def test_it_says_what_is_there_and_nothing_that_was_said(qtbot, open_window, tmp
         "conversations: %r", UnicodeEncodeError("utf-8", SECRET, 0, 1, SECRET)
     )
     box = export(qtbot, window, tmp_path / "report.json")
-    assert "nothing of your conversations" in box.informativeText()
+    assert "nothing of your chats" in box.informativeText()
     box.close()
     text = (tmp_path / "report.json").read_text(encoding="utf-8")
     for planted in (SECRET, "swordfish", "I heard", TOKEN, str(home)):

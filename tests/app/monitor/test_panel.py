@@ -245,3 +245,24 @@ def test_a_model_without_experts_or_neurons_shows_neither(open_panel):
     assert panel.neurons.isHidden()
     assert panel.experts.isHidden()
     assert panel.sentence.text() == "Each word uses the whole model; all of it is in memory."
+
+
+def test_nothing_is_cut_off_however_wide_the_figures_become(qtbot, open_panel):
+    _, panel = open_panel(FakeEngine())
+    column = panel.widget()
+    for name in ("252 MB", "App and libraries, and whatever else there is in here"):
+        panel.memory.legend.rename(5, name)
+        qtbot.waitUntil(lambda: panel.viewport().width() >= column.minimumSizeHint().width())
+        assert panel.viewport().width() >= column.width()
+
+
+def test_no_rate_is_above_the_peak(qtbot, open_panel):
+    host, panel = open_panel(FakeEngine())
+    now = time.monotonic()
+    step = replace(token_statistics(), bytes_read=30_000_000, reads=100, io_ms=150.0, memory_ms=0.0, compute_ms=50.0)
+    host.recent_tokens.add(now - 4.0, step, prefill=True)
+    host.recent_tokens.add(now - 3.8, step)
+    panel.flash.refresh(host.recent_tokens, now)
+    assert "in the last answer" in words(panel.flash)
+    shown, peak = panel.flash.number.text().replace("\u00a0", " "), panel.flash.caption.text().replace("\u00a0", " ")
+    assert float(shown.split()[0]) <= float(peak.split()[1])

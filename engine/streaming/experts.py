@@ -60,6 +60,14 @@ class SlotExperts:
                 linear[tensor] = tensors[name]
 
 
+def adopt_children(module: Module, container: Module, layout: Layout) -> None:
+    """Give a module what a container has beside its matrices, such as norms: its block may look for it there."""
+    matrices = {name.split(".")[0] for name in layout.tensors}
+    for name, child in container.children().items():
+        if name not in matrices:
+            module[name] = child
+
+
 class _AskedError(Exception):
     """Ends a block that was called for its router's answer alone."""
 
@@ -171,7 +179,7 @@ class StreamedExperts(Module):
 
     def __init__(self, container: Module, layout: Layout, bundles: LayerBundles):
         super().__init__()
-        self.container = container  # its other children, such as norms, are resident
+        adopt_children(self, container, layout)
         self.bundles, self._in_slots = bundles, SlotExperts(container, layout)
         self.asked = False  # only for the router's answer
         self.guess: RouterGuess | None = None  # at the next layer's experts

@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mlx_lm.models.switch_layers import SwitchGLU, SwitchLinear, SwitchMLP
+from mlx import nn
+from mlx_lm.models.switch_layers import QuantizedSwitchLinear, SwitchGLU, SwitchLinear, SwitchMLP
 
 from engine.arrays.packed import available
 from engine.flash.reader import open_reader
+from engine.models.probe import probed
 from engine.settings import Settings
 from engine.store.layout import Layout
 from engine.store.safetensors_file import read_safetensors
@@ -34,9 +36,11 @@ class Streamed:
 
     def __init__(self, folder, kind=SwitchGLU, quantised=True, capacity=5, window=1, beside=False):
         self.whole, mine = container(kind, quantised), container(kind, quantised)
+        self.norm = mine.norm = nn.RMSNorm(WIDTH)
         tensors = {
             f"{name}.{tensor}": array
             for name, child in mine.children().items()
+            if isinstance(child, SwitchLinear | QuantizedSwitchLinear)
             for tensor, array in child.parameters().items()
         }
         mx.save_safetensors(str(folder / "experts.safetensors"), tensors)
@@ -45,7 +49,8 @@ class Streamed:
         self.reader = open_reader(2)
         network = {"experts": mine}
         installation = ExpertInstallation(Settings(window=window), (capacity,), 3 * layout.slot_bytes, self.reader)
-        self.streaming = installation.install(network, [ExpertContainer("experts", mine, layout)])
+        self.container = ExpertContainer("experts", mine, layout)
+        self.streaming = installation.install(network, [self.container])
         self.streaming.overlap.way = Way.BOTH if beside else Way.NONE
         self.experts = network["experts"]
 
@@ -136,3 +141,12 @@ def test_a_slab_that_was_given_back_is_held_by_nobody(tmp_path):
         assert before - mx.get_active_memory() > slots / 2
         x, indices = routed(1, 2, 3)
         assert equal(streamed(x, indices), streamed.whole(x, indices))
+
+
+def test_what_a_container_has_beside_its_matrices_is_found_where_its_block_looks(tmp_path):
+    """As muse_spark's norm, which its block takes from the container."""
+    with Streamed(tmp_path) as streamed:
+        assert streamed.experts.norm is streamed.norm
+        network = {"experts": streamed.container.module}
+        with probed(network, {"experts": WIDTH}):
+            assert network["experts"].norm is streamed.norm

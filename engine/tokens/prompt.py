@@ -236,8 +236,8 @@ def _whole_message(message: Message) -> Message:
     said = {key: whole(value) if isinstance(value, str) else value for key, value in message.items()}
     kept = {key: value for key, value in said.items() if value is not None}
     told = next((kept[name] for name in REASONING_NAMES if kept.get(name)), None)
-    reasoning = {} if told is None else {"reasoning_content": told, "thinking": told}  # the template may leave it out
-    return kept | reasoning | {"content": _text(message.get("content"))}
+    said = kept | {"content": _text(message.get("content"))}
+    return said if told is None else {"thinking": told, **said, "reasoning_content": told}  # as transformers has it
 
 
 def _text(content: object) -> str:

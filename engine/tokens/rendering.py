@@ -26,6 +26,7 @@ import jinja2.ext
 import jinja2.nodes
 import jinja2.parser
 import jinja2.sandbox
+import jinja2.utils
 
 LENGTH_BYTES = 8
 RENDER_S = 2.0  # of processor time, a hundred times what the longest templates take
@@ -62,6 +63,25 @@ class Generation(jinja2.ext.Extension):
         return jinja2.nodes.Scope(body, lineno=line)
 
 
+class Namespace(jinja2.utils.Namespace):
+    """`namespace`, in which no name is hidden."""
+
+    def __init__(*args: Any, **kwargs: Any) -> None:
+        self, *given = args
+        for name in (named := dict(*given, **kwargs)):
+            _check_name(name)
+        jinja2.utils.Namespace.__init__(self, named)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        _check_name(name)
+        super().__setitem__(name, value)
+
+
+def _check_name(name: object) -> None:
+    if isinstance(name, str) and name.startswith("_"):
+        raise jinja2.exceptions.SecurityError(f"a namespace has no hidden name, as {name!r} would be")
+
+
 def _raise_exception(message: object) -> None:
     raise RefusedError(str(message))
 
@@ -82,6 +102,7 @@ def _environment() -> jinja2.sandbox.ImmutableSandboxedEnvironment:
     )
     environment.filters["tojson"] = _to_json
     environment.globals["raise_exception"] = _raise_exception
+    environment.globals["namespace"] = Namespace
     environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
     return environment
 

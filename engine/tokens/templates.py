@@ -48,12 +48,14 @@ CONTROLS: Mapping[str, str] = {  # a name that a template reads, and the option 
 class ChatTemplate:
     """A model's chat template: its Jinja source, its file or where else it stands, and the variables it is given.
 
-    variables: names of special tokens to their text, as transformers gives them.
+    variables: names of special tokens to their text, as transformers gives them. with_tools: the source that is used
+    where there are tools, "" for the same.
     """
 
     source: str
     place: str
-    variables: Mapping[str, str]
+    variables: Mapping[str, str | list[str]]
+    with_tools: str = ""
 
     @property
     def controls(self) -> frozenset[str]:
@@ -73,7 +75,8 @@ class ChatTemplate:
         Raises TemplateError with the template's line, or CancelledError.
         """
         given = {"tools": None, "documents": None, **self.variables, **variables, "messages": messages}
-        reply = renderer.ask({"template": self.source, "variables": given, "most": most}, cancelled)
+        source = (given["tools"] and self.with_tools) or self.source
+        reply = renderer.ask({"template": source, "variables": given, "most": most}, cancelled)
         if "text" in reply:
             return str(reply["text"])
         raise self._error(reply["fault"], str(reply["reason"]), int(reply["line"]))

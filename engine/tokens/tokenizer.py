@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -24,10 +25,12 @@ from transformers.utils.chat_template_utils import (
 from engine.errors import TemplateError, TokenizerError
 from engine.system.documents import check_whole, parsing, read_json
 from engine.text import Text, shown
-from engine.tokens.files import BESIDE, CONFIG, LEGACY_TEMPLATE, SENTENCEPIECE, TABLES, TEMPLATE
+from engine.tokens.files import BESIDE, CONFIG, LEGACY_TEMPLATE, SENTENCEPIECE, TABLES, TEMPLATE, TIKTOKEN
+from engine.tokens.library_templates import LibraryTemplate, defaults_of, module_of, response_format
 from engine.tokens.templates import ChatTemplate, renderer
 from engine.tokens.tool_calls import CallFormat, call_format
 
+Template = ChatTemplate | LibraryTemplate
 MODEL_KEYS = ("model_type", "tokenizer_class", "transformers_version")  # of config.json, that decide how it is read
 NOT_TAKEN = {
     "auto_map",
@@ -42,6 +45,9 @@ GET_AGAIN = Text("Get the model again.")
 HARMONY = ("<|channel|>", "<|message|>", "<|return|>", "<|call|>")  # gpt-oss; its <|end|> only ends a channel
 USER, ANSWER, AGAIN = "first question", "first answer", "second question"  # of an example
 MAX_PROBE = 1_000_000  # characters
+TIKTOKEN_LINE = re.compile(rb"[A-Za-z0-9+/]+=* \d+")
+MAX_LINE_BYTES = 1000
+os.environ.setdefault("TIKTOKEN_CACHE_DIR", "")  # it would keep a copy of each file that it reads
 PROBES = (  # of a conversion
     "Today the quick brown fox, playing guitar, jumps over 13 lazy dogs; tomorrow's weather is interesting!",
     "Hello  world, it's 2 + 2 = 4.",
@@ -62,7 +68,7 @@ class Tokenizer:
         self,
         library: Any,
         wrapper: TokenizerWrapper,
-        template: ChatTemplate | None,
+        template: Template | None,
         ends: Iterable[int],
         place: Path,
         calls: CallFormat | None = None,
@@ -226,21 +232,25 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer | None:
         copy = Path(name)
         _copy(folder, copy, settings, config)
         tokenizer = _load(folder, copy, settings)
-    _check_conversion(folder, tokenizer)
-    template = _template_of(tokenizer, folder)
-    if template:
+    _check_vocabulary(folder, tokenizer)
+    _check_conversion(folder, tokenizer, settings)
+    known = {**defaults_of(config.get("model_type")), **settings}
+    template = _template_of(tokenizer, folder, known.get("chat_template_type") or _library_name(config))
+    if isinstance(template, ChatTemplate):
         renderer.warm()
-    tokenizer.chat_template = template.source if template else None
-    calls = call_format(tokenizer, settings)
+    tokenizer.chat_template = template.source + template.with_tools if isinstance(template, ChatTemplate) else None
+    calls = call_format(tokenizer, known)
     with _tokenizer_errors(folder):
         wrapper = TokenizerWrapper(
             tokenizer,
             tool_call_start=calls and calls.start,
             tool_call_end=calls and calls.end,
             tool_parser=calls and calls.parse,
+            response_format=dict(response_format(known.get("chat_template_type"))),
         )
         wrapper.model_max_length = sys.maxsize  # texts are cut to the context; it would only warn
-        return Tokenizer(tokenizer, wrapper, template, _ends(folder, config), folder, calls)
+        ends = _ends(folder, config) or set(known.get("eos_token_ids", ()))
+        return Tokenizer(tokenizer, wrapper, template, ends, folder, calls)
 
 
 def _load(folder: Path, copy: Path, settings: Mapping[str, Any]) -> Any:
@@ -249,24 +259,50 @@ def _load(folder: Path, copy: Path, settings: Mapping[str, Any]) -> Any:
     try:
         with _tokenizer_errors(folder):
             return AutoTokenizer.from_pretrained(copy, trust_remote_code=False, local_files_only=True)
-    except TokenizerError as error:
+    except TokenizerError:
         _check_files(folder)
-        if code := _code_in(settings):
-            raise TokenizerError(
-                "The tokenizer in {folder} is a program of its repository ({code}), which Flashbulb does not run. Take "
-                "a conversion of this model that has a tokenizer.json.",
-                folder=folder,
-                code=code,
-            ) from error
+        _check_code(folder, settings)
         raise
     finally:
         logging.set_verbosity(verbosity)
 
 
-def _check_conversion(folder: Path, tokenizer: Any) -> None:
-    """Raise a TokenizerError for a SentencePiece model of which transformers makes another tokenizer."""
+def _check_vocabulary(folder: Path, tokenizer: Any) -> None:
+    """Raise a TokenizerError for a tokenizer of settings only, of which transformers makes one without words."""
+    with _tokenizer_errors(folder):
+        knows_words = bool(tokenizer.encode(PROBES[0], add_special_tokens=False))
+    if not knows_words:
+        raise TokenizerError(
+            "The tokenizer in {folder} has no vocabulary. Get the model again, or a conversion of it that has a "
+            "tokenizer.json.",
+            folder=folder,
+        )
+
+
+def _check_code(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Raise a TokenizerError for a tokenizer that is code of its repository."""
+    if code := _code_in(settings):
+        raise TokenizerError(
+            "The tokenizer in {folder} is a program of its repository ({code}), which Flashbulb does not run. Take "
+            "a conversion of this model that has a tokenizer.json.",
+            folder=folder,
+            code=code,
+        )
+
+
+def _check_conversion(folder: Path, tokenizer: Any, settings: Mapping[str, Any]) -> None:
+    """Raise a TokenizerError for files of which transformers makes another tokenizer than they are, or may.
+
+    What a SentencePiece model makes of a text is asked of itself. A file of tiktoken does not say how texts are divided
+    into words: where the repository has code for it, only that knows.
+    """
     path = folder / SENTENCEPIECE
-    if (folder / TABLES[0]).is_file() or not path.is_file():
+    if (folder / TABLES[0]).is_file():
+        return
+    if any(_is_tiktoken(folder / name) for name in (SENTENCEPIECE, TIKTOKEN)):
+        _check_code(folder, settings)
+        return
+    if not path.is_file():
         return
     with _tokenizer_errors(folder):
         model = SentencePieceProcessor(model_file=str(path))
@@ -277,6 +313,14 @@ def _check_conversion(folder: Path, tokenizer: Any) -> None:
             "tokenizer.json.",
             path=path,
         )
+
+
+def _is_tiktoken(path: Path) -> bool:
+    """True for a file of tiktoken, a token and its rank a line, which may have a SentencePiece model's name."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return bool(TIKTOKEN_LINE.fullmatch(file.read(MAX_LINE_BYTES).partition(b"\n")[0]))
 
 
 def _check_files(folder: Path) -> None:
@@ -316,15 +360,27 @@ def _set_template(settings: dict[str, Any], folder: Path) -> None:
     settings["chat_template"] = _json(folder / LEGACY_TEMPLATE).get("chat_template")
 
 
-def _template_of(tokenizer: Any, folder: Path) -> ChatTemplate | None:
+def _template_of(tokenizer: Any, folder: Path, name: object) -> Template | None:
+    """The model's own template; else the one of this name that mlx-lm has."""
     found = tokenizer.chat_template
-    if isinstance(found, dict):  # several, by name
-        found = found.get("default") or next(iter(found.values()), None)
-    if not isinstance(found, str):
-        return None
+    named = found if isinstance(found, dict) else {"default": found}  # several, by name
+    source = named.get("default") or next(iter(named.values()), None)
+    if not isinstance(source, str):
+        return LibraryTemplate(name) if isinstance(name, str) else None
     place = next((name for name in (TEMPLATE, LEGACY_TEMPLATE) if (folder / name).is_file()), CONFIG)
-    variables = {name: token for name, token in tokenizer.special_tokens_map.items() if isinstance(token, str)}
-    return ChatTemplate(found, place, variables)
+    return ChatTemplate(source, place, _special_tokens(tokenizer), named.get("tool_use", ""))
+
+
+def _library_name(config: Mapping[str, Any]) -> str | None:
+    """The name of mlx-lm's template for models of this type, which have none of their own."""
+    name = config.get("model_type")
+    return name if isinstance(name, str) and hasattr(module_of(name), "apply_chat_template") else None
+
+
+def _special_tokens(tokenizer: Any) -> dict[str, str | list[str]]:
+    """The texts of special tokens by their names, as templates are told them."""
+    named = [(name, token) for name, token in tokenizer.special_tokens_map.items() if token is not None]
+    return {name: list(map(str, token)) if isinstance(token, list | tuple) else str(token) for name, token in named}
 
 
 def _ends(folder: Path, config: Mapping[str, Any]) -> set[int]:

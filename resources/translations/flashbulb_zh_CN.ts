@@ -3932,5 +3932,17 @@
         <source>{hub}: {reason}. Check the network.</source>
         <translation>{hub}：{reason}。请检查网络。</translation>
     </message>
+    <message>
+        <source>The chat template {name} of mlx-lm fails: {reason}.</source>
+        <translation>mlx-lm 的聊天模板 {name} 出错：{reason}。</translation>
+    </message>
+    <message>
+        <source>The tokenizer in {folder} has no vocabulary. Get the model again, or a conversion of it that has a tokenizer.json.</source>
+        <translation>{folder} 中的分词器没有词表。请重新获取该模型，或获取带有 tokenizer.json 的转换版本。</translation>
+    </message>
+    <message>
+        <source>This model&apos;s chat template is a program ({name}) that Flashbulb does not have.</source>
+        <translation>此模型的聊天模板是一个程序（{name}），Flashbulb 没有它。</translation>
+    </message>
 </context>
 </TS>

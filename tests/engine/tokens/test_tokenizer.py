@@ -296,13 +296,61 @@ def test_a_sentencepiece_model_that_would_become_another_tokenizer_is_refused(tm
         read_tokenizer(folder, CONFIG)
 
 
-def test_a_tiktoken_file_that_needs_its_repositorys_code_is_refused(tmp_path):
-    lines = [base64.b64encode(bytes([byte])).decode() + f" {byte}" for byte in range(256)]
-    (tmp_path / "tiktoken.model").write_text("\n".join(lines))
+WORDS = [b"he", b"ll", b"hell", b"hello", b" w", b"or", b" wor", b"ld", b" world"]  # that pairs are merged to
+
+
+def write_tiktoken(path, settings):
+    path.parent.mkdir(exist_ok=True)
+    tokens = [*(bytes([byte]) for byte in range(256)), *WORDS]
+    path.write_text("".join(f"{base64.b64encode(token).decode()} {rank}\n" for rank, token in enumerate(tokens)))
+    (path.parent / "tokenizer_config.json").write_text(json.dumps(settings))
+    return path.parent
+
+
+PLAIN = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|end|>"}
+ADDED = {"added_tokens_decoder": {"265": {"content": "<|end|>", "special": True}}}
+MERGED = [256 + WORDS.index(b"hello"), 256 + WORDS.index(b" world")]
+
+
+@pytest.mark.parametrize("name", ["tiktoken.model", "tokenizer.model"])
+@pytest.mark.parametrize("kind", [PLAIN, {}, PLAIN | {"tokenizer_class": "LlamaTokenizer"}])
+def test_a_tiktoken_file_that_needs_no_code_is_converted(tmp_path, name, kind):
+    tokenizer = read_tokenizer(write_tiktoken(tmp_path / "model" / name, kind | ADDED), CONFIG)
+    assert tokenizer.library.encode("hello world", add_special_tokens=False) == MERGED
+    assert tokenizer.encode_marked("hello<|end|>")[-2:] == [MERGED[0], 265]
+    text = "hello  world, naïve 你好 🦙!"
+    assert tokenizer.decode(tokenizer.library.encode(text, add_special_tokens=False)) == text
+
+
+@pytest.mark.parametrize("name", ["tiktoken.model", "tokenizer.model"])
+def test_a_tiktoken_file_that_needs_its_repositorys_code_is_refused(tmp_path, name):
     settings = {"tokenizer_class": "TikTokenTokenizer", "auto_map": {"AutoTokenizer": ["kimi.TikTokenTokenizer", None]}}
-    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    folder = write_tiktoken(tmp_path / "model" / name, settings)
     with pytest.raises(TokenizerError, match=r"kimi\.TikTokenTokenizer\), which Flashbulb does not run"):
-        read_tokenizer(tmp_path, {"model_type": "kimi_k2"})
+        read_tokenizer(folder, {"model_type": "kimi_k2"})
+
+
+def test_a_file_of_mistrals_is_converted(tmp_path):
+    names = ["<unk>", "<s>", "</s>", "[INST]", "[/INST]", "[TOOL_CALLS]"]
+    words = [*(bytes([byte]) for byte in range(256)), *WORDS]
+    content = {
+        "config": {"pattern": r" ?\p{L}+|\s+|[^\s\p{L}]+", "num_vocab_tokens": len(words), "default_vocab_size": 280,
+                   "default_num_special_tokens": len(names), "version": "v3"},
+        "vocab": [{"rank": i, "token_bytes": base64.b64encode(w).decode()} for i, w in enumerate(words)],
+        "special_tokens": [{"rank": i, "token_str": name, "is_control": True} for i, name in enumerate(names)],
+    }  # fmt: skip
+    (tmp_path / "tekken.json").write_text(json.dumps(content))
+    tokenizer = read_tokenizer(tmp_path, {"model_type": "mistral"})
+    assert tokenizer.library.encode("hello world", add_special_tokens=False) == [len(names) + i for i in MERGED]
+    assert tokenizer.added["[TOOL_CALLS]"] == names.index("[TOOL_CALLS]")
+
+
+@pytest.mark.parametrize("kind", ["LlamaTokenizer", "Qwen2Tokenizer", "GPT2Tokenizer"])
+def test_a_tokenizer_without_a_vocabulary_is_refused(tmp_path, kind):
+    """As transformers would make it of settings alone; its file may be of a name that only code knows."""
+    folder = write_tiktoken(tmp_path / "model" / "qwen.tiktoken", {"tokenizer_class": kind})
+    with pytest.raises(TokenizerError, match=r"has no vocabulary\. Get the model again, or a conversion"):
+        read_tokenizer(folder, CONFIG)
 
 
 # --------------------------------------------------------------------------------------------- damaged files

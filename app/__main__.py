@@ -26,11 +26,13 @@ def main(argv: list[str] | None = None) -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # there is no window yet to close in good order
     options = _parser(arguments).parse_args(arguments)
     if options.smoke_test:
+        import os
         from pathlib import Path
         from tempfile import TemporaryDirectory
 
         with TemporaryDirectory() as folder:
-            return _run_window("starter", Path(folder), smoke_test=True)
+            os.environ["FLASHBULB_MODELS"] = folder
+            return _run_window(None, Path(folder), smoke_test=True)
     return _run_window(options.model, options.data_dir)
 
 
@@ -48,7 +50,7 @@ def _parser(arguments: list[str]) -> "ArgumentParser":
         formatter_class=RawDescriptionHelpFormatter,
         epilog=_commands() if {"-h", "--help"} & set(arguments) else None,
     )
-    parser.add_argument("--model", help="`starter`, a model's name or folder; by default, the last one used")
+    parser.add_argument("--model", help="`smollm2`, `starter`, a model's name or folder; by default, the last one used")
     parser.add_argument("--data-dir", type=Path, metavar="FOLDER",
                         help="keep the window's own files here; by default, in the usual place")  # fmt: skip
     parser.add_argument("--smoke-test", action="store_true", help="answer one prompt, say so, and quit")

@@ -1,4 +1,4 @@
-"""`flashbulb --smoke-test`: the real window with the real model answers one prompt, says so, and closes.
+"""`flashbulb --smoke-test`: the real window with each model that is built in answers one prompt, says so, and closes.
 
 For builds: it fails where an application was put together wrongly, by its status and with a sentence.
 """
@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QApplication
 
 from app.window import MainWindow
 from engine.statistics import Summary
+from engine.system.built_in import built_in
 
 PROMPT = "Hi, how are you today?"
 PATIENCE_MS = 240_000
@@ -19,6 +20,7 @@ class SmokeTest(QObject):
     def __init__(self, window: MainWindow, patience_ms: int = PATIENCE_MS):
         super().__init__(window)
         self._window = window
+        self._models, self._tokens = list(built_in()), 0
         host = window.host
         host.loaded.connect(self._ask)
         host.finished.connect(self._judge)
@@ -42,7 +44,16 @@ class SmokeTest(QObject):
         elif not summary.tokens:
             self._fail("the answer was empty")
         else:
-            print(f"Smoke test: {len(summary.tokens)} tokens on {mx.default_device()}, native reader.", flush=True)
+            self._tokens += len(summary.tokens)
+            self._go_on(str(mx.default_device()))
+
+    def _go_on(self, device: str) -> None:
+        """With the next model, which its host loads once it is done with this answer."""
+        self._models.pop(0)
+        if self._models:
+            self._window.load(self._models[0])
+        else:
+            print(f"Smoke test: {self._tokens} tokens on {device}, native reader.", flush=True)
             self._end(0)
 
     def _give_up(self) -> None:

@@ -24,7 +24,8 @@ from app.desktop.notifications import Notifier
 from app.header import Header
 from app.host.deadline import ending_together
 from app.host.engine_host import EngineHost, ModelInfo, State
-from app.library.rows import STARTER
+from app.library.known import last_used
+from app.library.rows import name_of
 from app.library.window import LibraryWindow
 from app.monitor.panel import MonitorPanel
 from app.settings.registry import BY_KEY, FILE, Preferences
@@ -79,7 +80,7 @@ class MainWindow(DropWindow):
         language.use(language.SYSTEM)  # for what there may be to say about the settings
         self.settings = Preferences(data_dir / FILE if data_dir else None, self)
         language.use(self.settings["general.language"])
-        model = model or self.settings["models.last"]
+        model = model or last_used(self.settings)
         self.storage = ConversationKeeper(data_dir, self)
         set_text_size(self.settings[TEXT_SIZE])
         self.chat = ChatView(host, self.storage, self.settings)
@@ -350,6 +351,7 @@ class MainWindow(DropWindow):
         self.host.state_changed.connect(self._on_state)
         self.host.loaded.connect(self._name_model)
         self.host.gave_back.connect(self._name_model)
+        self.host.preparing.connect(self._on_preparing)
         self.host.proving.connect(self._on_proving)
         self.host.state_changed.connect(self.notifier.on_state)
         self.chat.refused.connect(self.message.say)
@@ -378,9 +380,12 @@ class MainWindow(DropWindow):
         for action in (self.answer_again, self.edit_question):
             action.setEnabled(state is State.READY)
         if state is State.LOADING:
-            self._set_title(_name_of(self.model_commands.model), self.tr("loading the model…"))
+            self._set_title(name_of(self.model_commands.model), self.tr("loading the model…"))
         elif state is State.FAILED:
             self._set_title(self.tr("Choose a Model"), self.tr("no model is loaded"))
+
+    def _on_preparing(self, share: float) -> None:
+        self.subtitle.setText(self.tr("being prepared, this once: {0} %").format(round(100 * share)))
 
     def _on_proving(self) -> None:
         self.subtitle.setText(self.tr("being compared with all neurons…"))
@@ -481,11 +486,6 @@ class MainWindow(DropWindow):
         """Remember where the user is, also for a start after a crash."""
         if self._place:
             self._place.setValue("conversation", conversation)
-
-
-def _name_of(model: str) -> str:
-    """A model's name before it is loaded: that of its folder."""
-    return "Starter" if model == STARTER else Path(model).name
 
 
 def _line() -> QFrame:

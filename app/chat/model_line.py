@@ -5,10 +5,9 @@ from pathlib import Path
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
-from app.settings.registry import BY_KEY
+from app.library.rows import name_of
 from app.widgets.labels import quiet
-
-STARTER = BY_KEY["models.last"].default
+from engine.system.built_in import built_in
 
 
 class ModelLine(QWidget):
@@ -32,10 +31,9 @@ class ModelLine(QWidget):
 
     def offer(self, model: str, present: str) -> None:
         """Say it, if a chat's model is another than the present one, and is still there."""
-        there = model == STARTER or (bool(model) and Path(model).exists())
+        there = model in built_in() or (bool(model) and Path(model).exists())
         self._model = model if there and model != present else ""
-        name = "Starter" if model == STARTER else Path(model).name
-        self.label.setText(self.tr("This chat was written with {0}.").format(name))
+        self.label.setText(self.tr("This chat was written with {0}.").format(name_of(model)))
         self.setVisible(bool(self._model))
 
     def _on_clicked(self) -> None:

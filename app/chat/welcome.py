@@ -8,10 +8,12 @@ from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from app.chat.guide import Guide
 from app.widgets.labels import Label
+from engine.system.built_in import ASSISTANT, STARTER
 
 EXAMPLE_WIDTH, EXAMPLE_HEIGHT = 270, 30
-# The starter model knows English only, so its are not translated.
+# The models that are built in know English only, so theirs are not translated.
 STARTER_EXAMPLES = ("Hi, how are you today?", "What do you like to do for fun?", "I just got a puppy!")
+ASSISTANT_EXAMPLES = ("What is the capital of France?", "Why is the sky blue?", "Write a short poem about the sea")
 
 
 class Welcome(QWidget):
@@ -45,16 +47,23 @@ class Welcome(QWidget):
         layout.addSpacing(22)
         layout.addLayout(row)
         layout.addStretch(3)
-        self.describe("Flashbulb", False)
+        self.describe("Flashbulb")
 
-    def describe(self, model: str, is_starter: bool) -> None:
-        """Name the model that is loaded now, and offer what it can answer."""
-        self.title.setText(model)
-        small_talk = self.tr("A small model for small talk, in English. Nothing leaves this computer.")
-        self.about.setText(small_talk if is_starter else self.tr("Nothing leaves this computer."))
-        examples = STARTER_EXAMPLES if is_starter else self._questions()
+    def describe(self, name: str, model: str = "") -> None:
+        """Name the model that is loaded now, and offer what it can answer. model: what it is loaded by."""
+        self.title.setText(name)
+        self.about.setText(f"{self._about(model)} {self.tr('Nothing leaves this computer.')}".strip())
+        examples = {STARTER: STARTER_EXAMPLES, ASSISTANT: ASSISTANT_EXAMPLES}.get(model) or self._questions()
         for button, text in zip(self.examples, examples, strict=True):
             button.setText(text)
+
+    def _about(self, model: str) -> str:
+        """What can be expected of a model that is built in."""
+        about = {
+            STARTER: self.tr("A small model for small talk, in English."),
+            ASSISTANT: self.tr("A small assistant, in English: quick, and often wrong."),
+        }
+        return about.get(model, "")
 
     def _questions(self) -> tuple[str, str, str]:
         """For a model that knows things, in the window's language."""

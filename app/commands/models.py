@@ -10,19 +10,20 @@ from app.host.model_info import ModelInfo
 from app.library.known import remember_used
 from app.library.picker import ModelPicker
 from app.library.proof import ProofWindow
-from app.library.rows import STARTER, Row
+from app.library.rows import Row
 from app.library.starter_line import StarterLine
 from app.library.taking import Taker
 from app.library.window import LibraryWindow
 from app.settings.registry import Preferences
 from app.widgets.dialogs import choose_folder
 from app.widgets.message_bar import MessageBar
+from engine.system.built_in import STARTER
 
 
 class ModelCommands(QObject):
     """Between the menus and the host. `window`: the main window; `message`: its place for what is to be said."""
 
-    loaded = Signal(str, bool)  # a model's name, whether it is the starter
+    loaded = Signal(str, str)  # a model's name, and what it is loaded by
     job_changed = Signal(object)  # Job: a download or preparation
 
     def __init__(self, host: EngineHost, settings: Preferences, message: MessageBar, window: QWidget, model: str):
@@ -54,7 +55,7 @@ class ModelCommands(QObject):
         self.load(self.model)
 
     def _on_loaded(self, model: ModelInfo) -> None:
-        self.loaded.emit(model.name, self.model == STARTER)
+        self.loaded.emit(model.name, self.model)
         self.proving = False
         self.starter_line.setVisible(self.model == STARTER)
         self._message.clear()

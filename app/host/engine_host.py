@@ -18,7 +18,7 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal
 from app.host.deadline import Deadline
 from app.host.engine_protocol import REASONING, TOOL_CALL, ChannelEvent, Engine
 from app.host.engine_thread import EngineThread
-from app.host.events import UNDER_WAY, Answered, Event, Failed, GaveBack, Loaded, Proved, Proving
+from app.host.events import UNDER_WAY, Answered, Event, Failed, GaveBack, Loaded, Preparing, Proved, Proving
 from app.host.jobs import AnswerJob, Job, LoadJob, Messages, ProofJob
 from app.host.model_info import ModelInfo
 from app.host.recent_tokens import RecentTokens
@@ -48,6 +48,7 @@ class EngineHost(QObject):
     """
 
     state_changed = Signal(State)
+    preparing = Signal(float)  # share that is done of what is made of a model when it is first loaded
     loaded = Signal(ModelInfo)
     gave_back = Signal(ModelInfo)  # the loaded model holds less from now on
     load_failed = Signal(str, str)  # message, details
@@ -194,8 +195,10 @@ class EngineHost(QObject):
         else:
             self._end_load(event)
 
-    def _tell_progress(self, event: GaveBack | Proving) -> None:
-        if isinstance(event, Proving):
+    def _tell_progress(self, event: Preparing | GaveBack | Proving) -> None:
+        if isinstance(event, Preparing):
+            self.preparing.emit(event.share)
+        elif isinstance(event, Proving):
             self.proving.emit(event.share, event.selection)
         elif self.model is not None:
             self.model = replace(self.model, planned=event.planned, gave_back=True)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from app.host.deadline import Deadline, start_thread
 from app.host.engine_protocol import Engine, Model
-from app.host.events import Answered, Event, Failed, GaveBack, Loaded, Proved, Proving
+from app.host.events import Answered, Event, Failed, GaveBack, Loaded, Preparing, Proved, Proving
 from app.host.jobs import AnswerJob, Job, LoadJob, ProofJob
 from app.host.model_info import ModelInfo
 from app.widgets.language import spoken, tr
@@ -75,9 +75,14 @@ class EngineThread:
         return self._prove(job)
 
     def _load(self, job: LoadJob) -> Event:
+        def told(share: float) -> None:
+            if job.cancelled.is_set():
+                raise CancelledError("Loading was cancelled.")
+            self._report(job, Preparing(share))
+
         self._unload()
         with _no_looking_for_garbage():
-            self._model = self._engine.load(job.model, job.settings)
+            self._model = self._engine.load(job.model, job.settings, told)
         return Loaded(ModelInfo.of(self._model))
 
     def _answer(self, job: AnswerJob) -> Event:

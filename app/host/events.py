@@ -14,6 +14,13 @@ class Loaded:
 
 
 @dataclass(frozen=True)
+class Preparing:
+    """The share that is done of what is made of a model when it is first wanted."""
+
+    share: float
+
+
+@dataclass(frozen=True)
 class GaveBack:
     """The loaded model holds less from now on: bytes by item."""
 
@@ -54,5 +61,5 @@ class Failed:
     template: bool = False
 
 
-Event = Loaded | GaveBack | Answered | Proving | Proved | Failed
-UNDER_WAY = (GaveBack, Proving)  # those that end nothing
+Event = Loaded | Preparing | GaveBack | Answered | Proving | Proved | Failed
+UNDER_WAY = (Preparing, GaveBack, Proving)  # those that end nothing

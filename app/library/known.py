@@ -2,19 +2,26 @@
 
 from pathlib import Path
 
-from app.library.rows import STARTER
 from app.settings.registry import Preferences
+from engine.system.built_in import TITLES, built_in
 from engine.system.folders import models_folder
 
 RECENT, FOLDERS = "models.recent", "models.folders"
 MOST_RECENT = 30  # models
 
 
+def last_used(settings: Preferences) -> str:
+    """The model that was used last; at a first start, or where that is not part of this installation any more, the
+    first that comes with Flashbulb."""
+    last = str(settings["models.last"])
+    return last if last and (last not in TITLES or last in built_in()) else built_in()[0]
+
+
 def remember_used(settings: Preferences, model: str) -> None:
     """A model was loaded: it is the most recent one, and is found again wherever it is."""
     settings["models.last"] = model
     settings[RECENT] = [model, *(other for other in settings[RECENT] if other != model)][:MOST_RECENT]
-    if model != STARTER and is_elsewhere(Path(model)):
+    if model not in TITLES and is_elsewhere(Path(model)):
         add_folder(settings, model)
 
 

@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 from app.host.worker import Worker
 from app.library.known import FOLDERS, RECENT
 from app.library.row import reason_in_words, verdict_in_words
-from app.library.rows import Row
+from app.library.rows import Row, heading
 from app.library.survey import Survey, survey
 from app.library.verdict import Kind
 from app.settings.registry import Preferences
@@ -110,7 +110,7 @@ class ModelPicker(QFrame):
         recent = {model: place for place, model in enumerate(self._settings[RECENT])}
         ready = [row for row in found.rows if row.folder and not row.trouble]
         ready.sort(key=lambda row: recent.get(row.model, len(recent)))
-        self._choices = [Choice(row.model, row.title, words_for(row)) for row in ready]
+        self._choices = [Choice(row.model, heading(row), words_for(row)) for row in ready]
         self._show_choices()
 
     def _on_failed(self, _error: Exception) -> None:

@@ -5,7 +5,7 @@ from PySide6.QtGui import QDesktopServices, QFont, QPainter, QPaintEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QPushButton, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from app.library.jobs import RUNNING, Job, JobState
-from app.library.rows import STARTER, Row
+from app.library.rows import Row, heading
 from app.library.verdict import RUNS, Kind, Verdict
 from app.widgets import units
 from app.widgets.buttons import IconButton
@@ -13,6 +13,7 @@ from app.widgets.colours import colours
 from app.widgets.labels import Label, quiet
 from app.widgets.language import tr
 from app.widgets.progress import ThinBar
+from engine.system.built_in import ASSISTANT, STARTER
 
 VERDICT_WIDTH, ACTION_WIDTH = 220, 190
 LEAST_ETA_S = 10  # seconds left below which none is told
@@ -36,7 +37,7 @@ class ModelRow(QFrame):
         self.row, self.in_use = row, in_use
         self.job: Job | None = None
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)  # as high as its lines need
-        self.title = Label(row.title, weight=QFont.Weight.DemiBold)
+        self.title = Label(heading(row), weight=QFont.Weight.DemiBold)
         self.badge = Label(self._badge(), colour="accent")
         self.badge.setVisible(bool(self.badge.text()))
         self.about = quiet(self._about())
@@ -111,6 +112,8 @@ class ModelRow(QFrame):
         row = self.row
         if row.repo == STARTER:
             return self.tr("Built in. Small talk in English, works offline.")
+        if row.repo == ASSISTANT:
+            return self.tr("Built in. Answers questions in English, and is often wrong. Works offline.")
         if row.found:
             found = self.tr("Found on this computer: {0}").format(row.found)
             return "\n".join(part for part in (found, row.description) if part)
@@ -251,7 +254,7 @@ class ModelRow(QFrame):
 
     def _menu(self) -> QMenu:
         menu, row = QMenu(self), self.row
-        if row.folder:
+        if row.folder and row.folder.exists():
             menu.addAction(self.tr("Show in Folder")).triggered.connect(self._on_reveal)
             if not row.as_it_is:
                 menu.addAction(self.tr("Verify Files")).triggered.connect(self._on_verify)
@@ -261,7 +264,7 @@ class ModelRow(QFrame):
             menu.addAction(self.tr("Remove from List")).triggered.connect(self._on_forget)
         elif row.checkpoint:
             menu.addAction(self.tr("Delete What Is Prepared…")).triggered.connect(self._on_remove)
-        elif row.repo != STARTER:
+        elif not row.built_in:
             menu.addAction(self.tr("Open Page on the Hub")).triggered.connect(self._on_page)
             if row.folder or row.done:
                 menu.addAction(self.tr("Delete…")).triggered.connect(self._on_remove)

@@ -9,9 +9,8 @@ from PySide6.QtCore import QT_TR_NOOP
 
 from app.library.verdict import RUNS, Kind, Verdict
 from app.widgets.language import spoken, tr
+from engine.system.built_in import ASSISTANT, STARTER, TITLES
 
-STARTER = "starter"
-STARTER_FOLDER = Path(__file__).parents[2] / "resources" / "starter" / "model"
 ACTIVATIONS = {"relu": "ReLU", "fatrelu": "FATReLU", "relu2": QT_TR_NOOP("squared ReLU")}
 CHAT_NAMES = re.compile(r"(?i)[-_](chat|instruct|it|sft|dpo)\b")  # what the makers of chat models call them
 FAST = 3.0  # tokens a second: somebody reads about so fast
@@ -55,7 +54,12 @@ class Row:
     @property
     def model(self) -> str:
         """The path or name that the engine is to load, of a model that is ready."""
-        return STARTER if self.repo == STARTER else str(self.folder)
+        return self.repo if self.built_in else str(self.folder)
+
+    @property
+    def built_in(self) -> bool:
+        """True of a model that comes with Flashbulb."""
+        return self.repo in TITLES
 
     @property
     def in_one_step(self) -> bool:
@@ -71,6 +75,17 @@ class Row:
     def can_get(self) -> bool:
         """True if downloading it makes sense: it runs here, and there is room for it."""
         return self.verdict.kind in RUNS and not self.lacking and not self.trouble
+
+
+def name_of(model: str) -> str:
+    """A model's name, of what the engine loads it by."""
+    return TITLES.get(model) or Path(model).name
+
+
+def heading(row: "Row") -> str:
+    """A model's title; of one that comes with Flashbulb, with what it is."""
+    words = {STARTER: tr("{0}: shows neurons from flash"), ASSISTANT: tr("{0}: a small assistant, works offline")}
+    return words.get(row.repo, "{0}").format(row.title)
 
 
 def row(repo: str, entry: dict[str, Any] | None, size: int, verdict: Verdict, **parts: Any) -> Row:

@@ -13,9 +13,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from app.library.rows import STARTER, STARTER_FOLDER, Row, in_order, row, trained_to_chat
+from app.library.rows import Row, in_order, row, trained_to_chat
 from app.library.verdict import Kind, Verdict, judge, weight_bytes
 from app.widgets.language import spoken, tr
+from engine.system.built_in import (
+    ASSISTANT,
+    STARTER,
+    STARTER_FOLDER,
+    TITLES,
+    assistant_file,
+    assistant_folder,
+    built_in,
+)
 from engine.system.machine import memory_available, memory_total
 
 MANIFEST = "manifest.json"
@@ -71,7 +80,7 @@ def survey(
     free = _free_bytes(folder, looked)
     judged = partial(_judged, _machine(folder, budget, window))
     entries = {entry["repo"]: entry for entry in (*(_entry(found) for found in looked_up), *_catalogue(looked))}
-    looked.take(lambda: [_starter(judged)])
+    looked.take(lambda: _built_in(judged))
     looked.take(lambda: _added(folders, judged))
     looked.take(lambda: _adding(judged))
     looked.take(lambda: _installed(folder, entries, judged))
@@ -98,6 +107,20 @@ def in_words(error: Exception) -> str:
 
 
 # ------------------------------------------------------------------------------------------------- the sources
+def _built_in(judged: Judged) -> Iterator[Row]:
+    for model in built_in():
+        yield _assistant(judged) if model == ASSISTANT else _starter(judged)
+
+
+def _assistant(judged: Judged) -> Row:
+    """The small assistant, whose file is converted when it is first wanted."""
+    folder, file = assistant_folder(), assistant_file()
+    size = sum(path.stat().st_size for path in ([file] if file else folder.glob("*.safetensors")))
+    verdict = replace(judged(size, None, None), kind=Kind.IN_MEMORY, crowded=False)
+    title = TITLES[ASSISTANT]
+    return Row(ASSISTANT, title, size=size, verdict=verdict, folder=folder, estimated=False, chat=True, as_it_is=True)
+
+
 def _starter(judged: Judged) -> Row:
     try:
         size, config, sparsity, dtype = _prepared_facts(STARTER_FOLDER)
@@ -106,7 +129,9 @@ def _starter(judged: Judged) -> Row:
         log.warning("the starter: %r", error)
         size = sum(path.stat().st_size for path in STARTER_FOLDER.glob("*.safetensors"))
         verdict = Verdict(Kind.IN_MEMORY, size)
-    return Row(STARTER, "Starter", "", size=size, verdict=verdict, folder=STARTER_FOLDER, estimated=False, chat=True)
+    return Row(
+        STARTER, TITLES[STARTER], "", size=size, verdict=verdict, folder=STARTER_FOLDER, estimated=False, chat=True
+    )
 
 
 def _added(folders: Iterable[str], judged: Judged) -> Iterator[Row]:

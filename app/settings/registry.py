@@ -154,7 +154,7 @@ TABLE = (
         0, 2**31 - 1, optional=True,
     ),
     Setting("models.folder", str, "", "Where models are kept; empty for the usual place."),
-    Setting("models.last", str, "starter", "The model that was used last."),
+    Setting("models.last", str, "", "The model that was used last; empty before the first start."),
     Setting("models.recent", list, [], "The models that were used, the latest first."),
     Setting("models.folders", list, [], "Models outside of the models folder: those that were dropped or added."),
 )  # fmt: skip

@@ -20,8 +20,8 @@ LARGEST_COUNT = 10**9
 LONGEST_PATH = 4096  # characters
 DTYPES = ("float32", "float16", "bfloat16")
 MODEL_HELP = (
-    "`starter`, a model that was downloaded (owner/name, or its name alone), or the folder of a prepared model or of a "
-    "checkpoint in MLX's form, which runs as it is"
+    "`smollm2` or `starter`, which are built in; a model that was downloaded (owner/name, or its name alone); or the "
+    "folder of a prepared model or of a checkpoint in MLX's form, which runs as it is"
 )
 
 

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from engine.cli.arguments import MODEL_HELP, Commands, add_settings, model, settings_of, text
+from engine.cli.arguments import MODEL_HELP, Commands, add_settings, model, text
 from engine.cli.generate import add_sampling, options_of, show
+from engine.cli.loading import loaded_model
 from engine.cli.output import Aside, fail, note, say
 from engine.errors import PromptError
+from engine.system.built_in import built_in
 
 if TYPE_CHECKING:
     from engine.inference.model import LoadedModel
@@ -21,7 +23,7 @@ Messages = list[dict[str, str]]
 def add_to(commands: Commands) -> None:
     """Add `chat` to the command line."""
     parser = commands.add_parser("chat", help="chat in the terminal")
-    parser.add_argument("model", type=model, metavar="MODEL", nargs="?", default="starter",
+    parser.add_argument("model", type=model, metavar="MODEL", nargs="?", default=built_in()[0],
                         help=f"{MODEL_HELP} (default %(default)s)")  # fmt: skip
     parser.add_argument("--system", type=text, metavar="TEXT", help="a system prompt, by default none")
     add_sampling(parser)
@@ -31,9 +33,8 @@ def add_to(commands: Commands) -> None:
 
 def run(args: Namespace) -> None:
     """Answer each line, until there is no more."""
-    from engine.inference.load import load
 
-    loaded = load(args.model, settings_of(args))
+    loaded = loaded_model(args)
     messages: Messages = [{"role": "system", "content": args.system}] if args.system else []
     try:
         if sys.stdin.isatty():

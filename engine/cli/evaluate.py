@@ -5,7 +5,8 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.cli.arguments import MODEL_HELP, Commands, add_json, add_settings, model, path, settings_of
+from engine.cli.arguments import MODEL_HELP, Commands, add_json, add_settings, model, path
+from engine.cli.loading import loaded_model
 from engine.cli.output import Progress, print_json, say
 from engine.errors import FlashbulbError
 from engine.text import readable
@@ -36,9 +37,8 @@ def add_to(commands: Commands) -> None:
 def run(args: Namespace) -> None:
     """Measure a model."""
     from engine.inference.evaluate import evaluate
-    from engine.inference.load import load
 
-    loaded = load(args.model, settings_of(args))
+    loaded = loaded_model(args)
     try:
         sequences = _sequences(args, loaded)
         with Progress("evaluating", not args.json) as progress:

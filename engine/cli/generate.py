@@ -11,10 +11,10 @@ from engine.cli.arguments import (
     add_settings,
     model,
     option,
-    settings_of,
     standard_input,
     text,
 )
+from engine.cli.loading import loaded_model
 from engine.cli.output import Aside, counted, note, print_json, say
 from engine.settings import OURS, GenerationOptions
 from engine.text import readable
@@ -85,10 +85,8 @@ def options_of(args: Namespace) -> GenerationOptions:
 
 def run(args: Namespace) -> None:
     """Answer a prompt."""
-    from engine.inference.load import load
-
     options, asked = options_of(args), _prompt(args)  # before a model is loaded for them
-    loaded = load(args.model, settings_of(args))
+    loaded = loaded_model(args)
     try:
         generation = loaded.generate(asked if args.raw else [{"role": "user", "content": asked}], options)
         aside = Aside()

@@ -12,6 +12,7 @@ from engine.cli.arguments import Commands, add_json, standard_input, text
 from engine.cli.output import Progress, Say, in_lines, note, print_json, say
 from engine.cli.prepare import add_preparing
 from engine.errors import CheckpointError, HubError
+from engine.system.built_in import built_in
 from engine.system.folders import free_bytes
 from engine.text import readable, text_of
 
@@ -104,7 +105,7 @@ def _list(args: Namespace) -> None:
     for part_of in left:
         say(f"  {part_of.repo:<42} {readable(part_of.bytes)}, not whole: `models remove {part_of.repo}` deletes it")
     if not whole and not parts and not left:
-        say("  nothing yet; `starter` is built in")
+        say(f"  nothing yet; built in: {', '.join(built_in())}")
     _print_others(others)
     _print_catalogue(known)
 

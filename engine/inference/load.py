@@ -1,6 +1,7 @@
 """Loading: from a model's name or folder to a model that runs within its memory budget."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import mlx.core as mx
@@ -8,25 +9,29 @@ import mlx.core as mx
 from engine.errors import PreparedModelError
 from engine.inference.checkpoint import LoadedCheckpoint
 from engine.inference.model import LoadedModel
+from engine.prepare.assistant import assistant
 from engine.settings import Settings
 from engine.store.installed import folder_of, folders_named, open_stored
 from engine.store.manifest import PreparedModel
+from engine.system.built_in import ASSISTANT, STARTER, STARTER_FOLDER
 from engine.system.folders import given_path
 from engine.tokens.templates import renderer
 
-STARTER_NAME = "starter"
-STARTER = Path(__file__).parents[2] / "resources" / "starter" / "model"
+Preparing = Callable[[float], None]
 
 
-def find(model: str | Path) -> Path:
-    """The folder of a prepared model.
+def find(model: str | Path, preparing: Preparing = lambda _: None) -> Path:
+    """The folder of a model.
 
-    `starter` is the built-in one, `owner/name` one that was downloaded, `name` the one of this name, anything else a
-    path. Raises PreparedModelError where a name could mean several.
+    `starter` and `smollm2` are built in, `owner/name` is one that was downloaded, `name` the one of this name, anything
+    else a path. preparing(share): while the built-in assistant is converted, when it is first wanted; it may raise
+    CancelledError. Raises PreparedModelError where a name could mean several, and what converting raises.
     """
     name = str(model)
-    if name == STARTER_NAME:
-        return STARTER
+    if name == STARTER:
+        return STARTER_FOLDER
+    if name == ASSISTANT:
+        return assistant(preparing)
     path = given_path(model)
     if installed := folder_of(name):
         return installed
@@ -37,15 +42,15 @@ def find(model: str | Path) -> Path:
     return named[0] if named else path
 
 
-def load(model: str | Path, settings: Settings | None = None) -> LoadedModel:
-    """Load a prepared model, or a checkpoint in MLX's format as it is.
+def load(model: str | Path, settings: Settings | None = None, preparing: Preparing = lambda _: None) -> LoadedModel:
+    """Load a prepared model, or a checkpoint in MLX's format as it is. preparing: as `find` has it.
 
-    Raises PreparedModelError, CheckpointError, BudgetError, ReadError.
+    Raises PreparedModelError, CheckpointError, BudgetError, ReadError, DiskFullError.
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if not mx.metal.is_available():
         mx.disable_compile()  # on the CPU it would run a C++ compiler before the first token
-    folder, settings = find(model), settings or Settings()
+    folder, settings = find(model, preparing), settings or Settings()
     stored = open_stored(folder)
     return LoadedModel(stored, settings) if isinstance(stored, PreparedModel) else LoadedCheckpoint(stored, settings)
 

@@ -22,19 +22,20 @@ from mlx.utils import tree_flatten
 from mlx_lm.utils import infer_quant_config
 
 from engine.arrays.dtypes import BY_NAME
-from engine.errors import CheckpointError, DiskFullError, FlawError
+from engine.errors import CheckpointError, FlawError
 from engine.models.mlx_lm import build_mlx_lm, containers
 from engine.prepare.checkpoint import COMPANIONS
+from engine.prepare.room import check_room, pausing
 from engine.store.safetensors_file import read_safetensors
 from engine.store.stored_tensor import StoredTensor
 from engine.system.documents import DOWNLOAD_AGAIN, parsing, read_json
 from engine.system.files import hold, write_whole
-from engine.system.folders import free_bytes
-from engine.text import Text, readable, shown
+from engine.text import Text, shown
 
 SHARD_BYTES = 5_000_000_000
 PIECE_BYTES = 64_000_000  # of a tensor's rows, quantised at once
 RESERVE_BYTES = 500_000_000  # of the disk that stay free
+BLOCK_BYTES = 512  # in which the system counts what a file takes
 JOURNAL, LOCK = "conversion.json", "conversion.lock"
 EXPERT = re.compile(r"(?<=\bexperts\.)(\d+)(?=\.)")
 LAYER = re.compile(r"\blayers\.(\d+)\.")
@@ -69,37 +70,32 @@ def convert(
         raise CheckpointError("{out} exists already. Choose another folder.", out=out)
     conversion = _Conversion(checkpoint, quantisation)
     partial = out.with_name(f"{out.name}.partial")
-    partial.mkdir(parents=True, exist_ok=True)
-    lock = hold(partial / LOCK, Text("preparing {folder}", folder=out))
-    try:
-        _check_room(partial, conversion.bytes)
-        conversion.write(partial, progress)
-        for name in COMPANIONS:
-            if name != "config.json" and (checkpoint / name).is_file():
-                copyfile(checkpoint / name, partial / name)
-        write_whole(partial / "config.json", json.dumps(conversion.config, indent=2))
-        (partial / JOURNAL).unlink(missing_ok=True)
-    finally:
-        lock.close()
-    (partial / LOCK).unlink(missing_ok=True)
-    partial.rename(out)
+    with pausing(out, partial, lambda: conversion.bytes - _allocated_bytes(partial)):
+        partial.mkdir(parents=True, exist_ok=True)
+        lock = hold(partial / LOCK, Text("preparing {folder}", folder=out))
+        try:
+            check_room(conversion.bytes + RESERVE_BYTES - _allocated_bytes(partial), out)
+            conversion.write(partial, progress)
+            for name in COMPANIONS:
+                if name != "config.json" and (checkpoint / name).is_file():
+                    copyfile(checkpoint / name, partial / name)
+            write_whole(partial / "config.json", json.dumps(conversion.config, indent=2))
+            (partial / JOURNAL).unlink(missing_ok=True)
+        finally:
+            lock.close()
+        (partial / LOCK).unlink(missing_ok=True)
+        partial.rename(out)
     return conversion.bytes
+
+
+def _allocated_bytes(folder: Path) -> int:
+    """Bytes that the files in a folder take on the disk, however long they are."""
+    return sum(path.stat().st_blocks * BLOCK_BYTES for path in folder.glob("*"))
 
 
 def give_up_conversion(out: Path) -> None:
     """Delete what an interrupted conversion has written."""
     rmtree(out.with_name(f"{out.name}.partial"), ignore_errors=True)
-
-
-def _check_room(folder: Path, needed: int) -> None:
-    there = sum(path.stat().st_blocks * 512 for path in folder.iterdir())
-    if free_bytes(folder) + there < needed + RESERVE_BYTES:
-        raise DiskFullError(
-            "The model takes {needed}, and {free} are free on the disk of {folder}. Make room and try again.",
-            needed=readable(needed),
-            free=readable(free_bytes(folder)),
-            folder=folder,
-        )
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,9 @@
 Nothing is quantised anew but Q6_K, to 8 bits; the report says how far that is off.
 """
 
+import errno
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -13,17 +15,35 @@ from typing import Any
 
 import mlx.core as mx
 import numpy as np
+from msgspec import to_builtins
 
 from engine.arrays.ggml_blocks import GROUP, Quantised, q6_k_weights, quantised
 from engine.errors import CheckpointError, FlawError
+from engine.prepare.room import check_room, pausing, written_bytes
 from engine.store.gguf import GGUFFile, GGUFTensor, Value, open_gguf
-from engine.system.documents import DOWNLOAD_AGAIN, parsing
+from engine.system.documents import DOWNLOAD_AGAIN, parsing, try_read
+from engine.system.files import hold, write_whole
+from engine.system.folders import free_bytes
 from engine.text import Text, shown
 
-SHARD_BYTES = 1_000_000_000
+SHARD_BYTES, LEAST_SHARD_BYTES = 1_000_000_000, 10_000_000
+SHARDS = 8  # at least, of a file that is larger than so many of the least
+RESERVE_BYTES = 100_000_000  # of the disk that stay free
+JOURNAL, LOCK = "conversion.json", "conversion.lock"
+METHOD_VERSION = 1  # to be raised when shards would come out otherwise: what was begun before is then begun anew
 PLAIN = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16}
 PAIRED_ROPE = ("llama",)  # whose queries and keys llama.cpp keeps with the two halves of a rotary pair side by side
 DIGIT_SPLITTING = ("smollm", "starcoder", "refact", "command-r", "exaone")  # by `tokenizer.ggml.pre`
+SAMPLING = {  # of generation_config.json: the metadata's name
+    "temperature": "temp",
+    "top_k": "top_k",
+    "top_p": "top_p",
+    "min_p": "min_p",
+    "repetition_penalty": "penalty_repeat",
+}
+# By `tokenizer.ggml.pre`, where a file says nothing. So small a model talks nonsense wherever something else than the
+# likeliest token is taken (its makers advise a temperature of 0.2), and then repeats itself without a penalty.
+USUAL_SAMPLING: dict[object, dict[str, float]] = {"smollm": {"temperature": 0.0, "repetition_penalty": 1.1}}
 LLAMA_3_CONTEXT = 8192  # tokens, of the models whose rotary frequencies are scaled
 
 NAMES = {
@@ -74,31 +94,44 @@ class GGUFReport:
 
 
 def convert_gguf(path: Path, out: Path, progress: Callable[[float], None] = lambda _: None) -> GGUFReport:
-    """Write the checkpoint that a GGUF file is to the new folder `out`, whole or not at all.
+    """Write the checkpoint that a GGUF file is to the new folder `out`. progress(share) may raise CancelledError.
 
-    Raises CheckpointError for a file that cannot be read or run, FileExistsError, OSError (a full disk).
+    Everything is written to `out`.partial and moved when it is whole. What is interrupted, by whatever, goes on from
+    its last whole shard when it is called again. Raises CheckpointError for a file that cannot be read or run,
+    DiskFullError, FlashbulbError if another process does it or the folder cannot be written.
     """
     file = open_gguf(path)
     architecture = _architecture(file)
     if out.exists():
         raise CheckpointError("{out} exists already. Choose another folder.", out=out)
     partial = out.with_name(f"{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        writer = _Writer(partial, file, architecture, progress)
-        report = writer.write()
-        config = (
-            _config(file, architecture) | {"quantization": writer.quantization}
-            if writer.quantization
-            else _config(file, architecture)
-        )
-        (partial / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
-        _write_tokenizer(file, architecture, partial)
+    with pausing(out, partial, lambda: file.weight_bytes - written_bytes(partial)):
+        partial.mkdir(parents=True, exist_ok=True)
+        lock = hold(partial / LOCK, Text("preparing {folder}", folder=out))
+        try:
+            check_room(file.weight_bytes + RESERVE_BYTES - written_bytes(partial), out)
+            report = _write(file, architecture, partial, progress)
+        except CheckpointError:  # which no second try mends
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        finally:
+            lock.close()
         partial.rename(out)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+    return report
+
+
+def _write(file: GGUFFile, architecture: str, folder: Path, progress: Callable[[float], None]) -> GGUFReport:
+    """Write all files of the checkpoint, and delete those of the conversion."""
+    config = _config(file, architecture)
+    writer = _Writer(folder, file, architecture, progress)
+    report = writer.write()
+    form = {"quantization": writer.quantization} if writer.quantization else {}
+    write_whole(folder / "config.json", json.dumps(config | form, indent=2))
+    if sampling := _sampling(file.metadata):
+        write_whole(folder / "generation_config.json", json.dumps({"do_sample": True, **sampling}))
+    _write_tokenizer(file, architecture, folder)
+    for name in (JOURNAL, LOCK):
+        (folder / name).unlink(missing_ok=True)
     return report
 
 
@@ -152,6 +185,13 @@ def _ending(metadata: dict[str, Value]) -> dict[str, Any]:
     return ids
 
 
+def _sampling(metadata: dict[str, Value]) -> dict[str, float]:
+    """The sampling that suits a model, by the names of generation_config.json."""
+    said = {name: metadata.get(f"general.sampling.{key}") for name, key in SAMPLING.items()}
+    found = {name: value for name, value in said.items() if type(value) in (int, float)}
+    return found or USUAL_SAMPLING.get(metadata.get("tokenizer.ggml.pre"), {})  # type: ignore[return-value]
+
+
 def _rope_scaling(tensor: GGUFTensor) -> dict[str, Any]:
     """Llama 3's scaling, whose factors the file holds instead of the numbers that they come from."""
     factors = np.frombuffer(tensor.read(), np.float32)
@@ -165,34 +205,97 @@ def _rope_scaling(tensor: GGUFTensor) -> dict[str, Any]:
 
 
 # ------------------------------------------------------------------------------------------------ the weights
+@dataclass(frozen=True)
+class _Shard:
+    """A shard that is whole on disk. weights: their names. forms: of the modules that are quantised. change, size: of
+    those that were quantised anew, the sums of squares of their change and of their own."""
+
+    weights: list[str]
+    forms: dict[str, dict[str, int | str]]
+    change: float
+    size: float
+
+
+@dataclass(frozen=True)
+class _Journal:
+    """The shards that are whole. purpose: of which file, as it was then."""
+
+    purpose: str
+    shards: list[_Shard]
+
+
 class _Writer:
     def __init__(self, folder: Path, file: GGUFFile, architecture: str, progress: Callable[[float], None]):
         self._folder, self._file, self._architecture, self._progress = folder, file, architecture, progress
         self._heads = {"attn_q": self._count("attention.head_count"), "attn_k": self._count("attention.head_count_kv")}
+        self._purpose = _purpose(file)
+        self._forms: dict[str, dict[str, int | str]] = {}
         self._errors: list[tuple[float, float]] = []
         self.quantization: dict[str, Any] = {}
 
     def write(self) -> GGUFReport:
-        report, places, shard, number = GGUFReport(), dict[str, str](), dict[str, mx.array](), 0
-        total, done = sum(tensor.nbytes for tensor in self._file.tensors.values()), 0
-        for tensor in self._file.tensors.values():
-            report.types[tensor.type.name] = report.types.get(tensor.type.name, 0) + tensor.nbytes
-            shard |= dict(self._converted(tensor))
-            done += tensor.nbytes
-            if sum(array.nbytes for array in shard.values()) >= SHARD_BYTES or done == total:
-                number += 1
-                self._save(shard, number, places)
-                shard = {}
-            self._progress(done / total)
-        index = json.dumps({"metadata": {"total_size": total}, "weight_map": places})
-        (self._folder / "model.safetensors.index.json").write_text(index)
-        report.requantised_error = self._error()
+        """Write the shards that are not there yet, and their index."""
+        shards, done, report = self._noted(), 0, GGUFReport()
+        for number, tensors in enumerate(self._planned()):
+            if number >= len(shards):
+                self._progress(done / self._file.weight_bytes)
+                shards.append(self._shard(tensors, number, done))
+                self._note(shards)
+            for tensor in tensors:
+                report.types[tensor.type.name] = report.types.get(tensor.type.name, 0) + tensor.nbytes
+                done += tensor.nbytes
+        self._progress(1.0)
+        self._finish(shards)
+        size = sum(shard.size for shard in shards)
+        report.requantised_error = float(np.sqrt(sum(shard.change for shard in shards) / size)) if size else 0.0
         return report
 
-    def _save(self, shard: dict[str, mx.array], number: int, places: dict[str, str]) -> None:
-        name = f"model-{number:05d}.safetensors"
-        mx.save_safetensors(str(self._folder / name), shard, {"format": "mlx"})
-        places |= dict.fromkeys(shard, name)
+    def _planned(self) -> Iterator[list[GGUFTensor]]:
+        """The file's tensors, a list for each shard: none is larger than another by more than a tensor."""
+        room = min(SHARD_BYTES, max(LEAST_SHARD_BYTES, self._file.weight_bytes // SHARDS))
+        shard: list[GGUFTensor] = []
+        for tensor in self._file.tensors.values():
+            shard.append(tensor)
+            if sum(tensor.nbytes for tensor in shard) >= room:
+                yield shard
+                shard = []
+        if shard:
+            yield shard
+
+    def _shard(self, tensors: list[GGUFTensor], number: int, done: int) -> _Shard:
+        """Write a shard. done: bytes of the file that are converted before it."""
+        self._forms, self._errors = {}, []
+        arrays: dict[str, mx.array] = {}
+        for tensor in tensors:
+            arrays |= dict(self._converted(tensor))
+            done += tensor.nbytes
+            self._progress(done / self._file.weight_bytes)
+        _save(self._folder / _shard_name(number), arrays)
+        change, size = (sum(column) for column in zip(*self._errors, strict=True)) if self._errors else (0.0, 0.0)
+        return _Shard(list(arrays), self._forms, change, size)
+
+    def _finish(self, shards: list[_Shard]) -> None:
+        """Write the index, and gather the forms of all modules; the first one's is that of those that have none."""
+        places = {name: _shard_name(number) for number, shard in enumerate(shards) for name in shard.weights}
+        forms = {module: form for shard in shards for module, form in shard.forms.items()}
+        self.quantization = {**next(iter(forms.values()), {}), **forms}
+        index = {"metadata": {"total_size": self._file.weight_bytes}, "weight_map": places}
+        write_whole(self._folder / "model.safetensors.index.json", json.dumps(index))
+
+    def _noted(self) -> list[_Shard]:
+        """The shards that an earlier run left whole; what else it left is deleted."""
+        noted = try_read(self._folder / JOURNAL, _Journal)
+        shards = noted.shards if noted is not None and noted.purpose == self._purpose else []
+        whole = {_shard_name(number) for number in range(len(shards))}
+        there = {path.name for path in self._folder.glob("model-*")}
+        if not whole <= there:
+            shards, whole = [], set()
+        for name in there - whole:
+            (self._folder / name).unlink()
+        return shards
+
+    def _note(self, shards: list[_Shard]) -> None:
+        write_whole(self._folder / JOURNAL, json.dumps(to_builtins(_Journal(self._purpose, shards))))
 
     def _count(self, key: str) -> int:
         value = self._file.metadata.get(f"{self._architecture}.{key}")
@@ -248,15 +351,31 @@ class _Writer:
         change = np.array(matrix.dequantised()).reshape(weights.shape) - weights
         self._errors.append((float(np.square(change).sum()), float(np.square(weights).sum())))
 
-    def _error(self) -> float:
-        changes, weights = (sum(column) for column in zip(*self._errors, strict=True)) if self._errors else (0.0, 1.0)
-        return float(np.sqrt(changes / weights)) if weights else 0.0
-
     def _describe(self, module: str, matrix: Quantised) -> None:
-        form = {"group_size": GROUP, "bits": matrix.bits, "mode": matrix.mode}
-        if not self.quantization:
-            self.quantization |= form
-        self.quantization[module] = form
+        self._forms[module] = {"group_size": GROUP, "bits": matrix.bits, "mode": matrix.mode}
+
+
+def _purpose(file: GGUFFile) -> str:
+    """All that decides how the shards come out."""
+    state = file.path.stat()
+    return f"{METHOD_VERSION}: {file.path.resolve()}, {state.st_size} bytes of {state.st_mtime_ns}"
+
+
+def _shard_name(number: int) -> str:
+    return f"model-{number + 1:05d}.safetensors"
+
+
+def _save(path: Path, arrays: dict[str, mx.array]) -> None:
+    """Raises OSError, which MLX does not. What is computed is computed before."""
+    mx.eval(arrays)
+    try:
+        mx.save_safetensors(str(path), arrays, {"format": "mlx"})
+    except RuntimeError as error:
+        full = free_bytes(path.parent) < sum(array.nbytes for array in arrays.values())
+        number = errno.ENOSPC if full else errno.EIO
+        raise OSError(number, os.strerror(number), str(path)) from error
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def _module(tensor: GGUFTensor, file: GGUFFile) -> str | None:

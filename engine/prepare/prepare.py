@@ -1,6 +1,5 @@
 """`flashbulb prepare`: layer by layer, bundle the FFN, record what it does on a text, train its predictor."""
 
-import errno
 import hashlib
 import shutil
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from safetensors.numpy import save
 
 from engine.arrays.dtypes import DTYPES
 from engine.arrays.products import use_fast_products
-from engine.errors import CheckpointError, DiskFullError, FlashbulbError, TemplateError
+from engine.errors import CheckpointError, FlashbulbError, TemplateError
 from engine.models import build
 from engine.models.ffn import DenseFFN
 from engine.prepare.calibration import BATCH_TOKENS, BundledFFN, Calibration, cut, perplexity
@@ -24,6 +23,7 @@ from engine.prepare.checkpoint import COMPANIONS, Checkpoint, read_companion
 from engine.prepare.journal import Journal
 from engine.prepare.order import neuron_order
 from engine.prepare.predictors import FACTORISED, IMPORTED, TRAINED, find_predictors, import_predictor
+from engine.prepare.room import check_room, pausing, written_bytes
 from engine.settings import GenerationOptions
 from engine.sparsity.predictor import PARTS, Predictor, weight_shapes
 from engine.sparsity.training import LayerActivity, TrainedPredictor, ranks_for, train_predictor
@@ -34,8 +34,7 @@ from engine.store.reports import LayerReport, Use
 from engine.store.safetensors_writer import SafetensorsWriter
 from engine.store.stored_tensor import StoredTensor
 from engine.system.documents import parsing
-from engine.system.folders import existing, free_bytes
-from engine.text import Text, readable
+from engine.text import Text
 from engine.tokens.corpus import Sequence, holds_conversations, read_sequences
 from engine.tokens.tokenizer import read_tokenizer
 
@@ -70,8 +69,8 @@ def prepare(
     source = Checkpoint.open(checkpoint)
     partial = out.with_name(out.name + ".partial")
     calibration, dtype = calibration or CALIBRATION, dtype or source.dtype
-    try:
-        _check_room(_needed(source) - _written(partial), out)
+    with pausing(out, partial, lambda: _needed(source) - written_bytes(partial)):
+        check_room(_needed(source) - written_bytes(partial), out)
         journal = Journal(partial / WORK_FOLDER, _purpose(source, calibration, dtype, predictors))
         try:
             content = _Preparation(source, partial, journal, calibration, dtype, predictors, progress).run()
@@ -85,8 +84,6 @@ def prepare(
         if out.exists():
             out.rmdir()
         partial.rename(out)
-    except OSError as error:
-        raise _paused(error, source, partial, out) from error
     return content
 
 
@@ -122,36 +119,6 @@ def _purpose(source: Checkpoint, calibration: Path, dtype: str, predictors: str 
 def _needed(source: Checkpoint) -> int:
     """Bytes of disk: the weights with their padding, predictors, hidden states."""
     return int(1.3 * sum(w.nbytes for w in source.weights.values()))
-
-
-def _written(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
-def _check_room(needed: int, out: Path) -> None:
-    folder, free = existing(out.absolute().parent), free_bytes(out.absolute().parent)
-    if needed > free:
-        raise DiskFullError(
-            "The disk of {folder} has {free} free, and preparing needs about {needed}. Make room.",
-            folder=folder,
-            free=readable(free),
-            needed=readable(needed),
-        )
-
-
-def _paused(error: OSError, source: Checkpoint, partial: Path, out: Path) -> FlashbulbError:
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return FlashbulbError("{out} could not be written: {reason}.", out=out, reason=error.strerror or error)
-    needed, free = max(_needed(source) - _written(partial), 0), free_bytes(partial)
-    return DiskFullError(
-        "{out} could not be written: {reason}. About {needed} more are needed and {free} are free. Make room and "
-        "prepare again: it resumes where it stopped. To give it up, delete {partial}.",
-        out=out,
-        reason=error.strerror,
-        needed=readable(needed),
-        free=readable(free),
-        partial=partial,
-    )
 
 
 def _named(predictor: Predictor, inputs: np.ndarray) -> np.ndarray:

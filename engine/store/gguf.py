@@ -95,6 +95,11 @@ class GGUFFile:
     metadata: dict[str, Value]
     tensors: dict[str, GGUFTensor]
 
+    @property
+    def weight_bytes(self) -> int:
+        """Size of all tensors."""
+        return sum(tensor.nbytes for tensor in self.tensors.values())
+
 
 def open_gguf(path: Path) -> GGUFFile:
     """A file's header, read and checked; no tensor is. Raises CheckpointError."""

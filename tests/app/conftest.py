@@ -12,7 +12,9 @@ from PySide6.QtWidgets import QApplication
 from app.host.engine_host import EngineHost, State
 from app.widgets import language
 from app.window import MainWindow
+from engine.system import built_in
 from tests.helpers.fake_engine import FakeEngine
+from tests.helpers.gguf_files import write_gguf
 
 
 def pytest_collection_modifyitems(items):
@@ -42,6 +44,23 @@ def english(qapp, monkeypatch):
     """English, whatever language this machine is set to."""
     monkeypatch.setattr(language, "system_languages", lambda: ["en-US"])
     language.use(language.SYSTEM)
+
+
+@pytest.fixture(autouse=True)
+def without_the_assistant(monkeypatch):
+    """Windows begin with the starter, as where the assistant's package is not installed; `with_the_assistant` is."""
+    monkeypatch.setattr(built_in, "ASSISTANT_PACKAGE", "no_package_of_this_name")
+
+
+@pytest.fixture
+def with_the_assistant(tmp_path, monkeypatch):
+    """As where a package is installed that holds an assistant's file."""
+    folder = tmp_path / "site-packages" / "some_assistant"
+    folder.mkdir(parents=True)
+    write_gguf(folder / "assistant.gguf")
+    monkeypatch.syspath_prepend(folder.parent)
+    monkeypatch.setattr(built_in, "ASSISTANT_PACKAGE", "some_assistant")
+    monkeypatch.setenv("FLASHBULB_MODELS", str(tmp_path / "models"))
 
 
 @pytest.fixture

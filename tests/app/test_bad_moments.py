@@ -22,9 +22,9 @@ from app.host.deadline import Deadline
 from app.host.engine_host import State
 from app.host.recent_tokens import RecentTokens
 from app.library.jobs import COMMAND, JobState
-from app.library.rows import STARTER
 from app.settings.registry import FILE as SETTINGS_FILE
 from engine.inference.generate import Generation
+from engine.system.built_in import STARTER
 from tests.app.chat.test_conversations import stored
 from tests.helpers.chatting import last_answer, shown_notice, type_and_send, wait_until_ready
 from tests.helpers.checkpoints import write_text

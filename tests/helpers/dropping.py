@@ -7,13 +7,13 @@ from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QWidget
 
-from tests.conftest import STARTER
+from engine.system.built_in import STARTER_FOLDER
 
 
 def checkpoint_in(folder: Path) -> Path:
     """A folder that looks like a checkpoint, though its weights are none."""
     folder.mkdir()
-    shutil.copy(STARTER / "model" / "config.json", folder)
+    shutil.copy(STARTER_FOLDER / "config.json", folder)
     (folder / "model.safetensors").write_bytes(bytes(1000))
     return folder
 

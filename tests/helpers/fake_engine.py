@@ -241,7 +241,7 @@ class FakeEngine:
         self.model: FakeModel | None = None
         self.threads: set[int] = set()
 
-    def load(self, path: str, settings: Settings) -> FakeModel:
+    def load(self, path: str, settings: Settings, preparing: Callable[[float], None] = lambda _: None) -> FakeModel:
         self.seen.append(f"load {path}")
         self.threads.add(threading.get_ident())
         step = self.loads.pop(0) if self.loads else None

@@ -16,8 +16,8 @@ def test_it_names_the_model_that_is_loaded_now(open_window):
 def test_another_model_is_asked_other_things(qtbot):
     welcome = Welcome()
     qtbot.addWidget(welcome)
-    welcome.describe("Starter", True)
-    welcome.describe("OPT 6.7B", False)
+    welcome.describe("Starter", "starter")
+    welcome.describe("OPT 6.7B", "/models/opt")
     assert welcome.title.text() == "OPT 6.7B"
     assert "small talk" not in welcome.about.text()
     assert not set(STARTER_EXAMPLES) & {button.text() for button in welcome.examples}

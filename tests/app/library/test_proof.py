@@ -8,9 +8,9 @@ from PySide6.QtWidgets import QDialogButtonBox, QLabel
 
 from app.host.engine_host import State
 from app.library.proof import ProofWindow
-from app.library.rows import STARTER
 from engine.errors import BudgetError
 from engine.inference.proof import Comparison, Cost, Proof
+from engine.system.built_in import STARTER
 from tests.helpers.fake_engine import FakeEngine, Gate
 
 LEFT = Qt.MouseButton.LeftButton

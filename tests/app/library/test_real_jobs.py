@@ -8,11 +8,11 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QMessageBox
 
 from app.library.jobs import COMMAND, Jobs, JobState
-from app.library.rows import STARTER
 from app.library.window import LibraryWindow
 from app.settings.registry import Preferences
 from app.widgets import language
 from engine.store.manifest import PreparedModel
+from engine.system.built_in import STARTER
 from tests.engine.library.test_local import add_half
 from tests.helpers.checkpoints import write_text
 from tests.helpers.gguf_files import write_gguf

@@ -7,10 +7,11 @@ import pytest
 
 from app.library import survey as module
 from app.library.picker import words_for
-from app.library.rows import COMFORTABLE, STARTER
+from app.library.rows import COMFORTABLE
 from app.library.survey import repository_in, survey
 from app.library.verdict import Kind
 from engine.flash.profile import profile_path
+from engine.system.built_in import STARTER
 from tests.engine.planning.test_cost import FAST, profile
 from tests.helpers.mlx_models import write_moe, write_original
 

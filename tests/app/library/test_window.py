@@ -10,13 +10,13 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel, QMessageBox
 
 from app.library.jobs import Jobs, JobState
-from app.library.rows import STARTER, STARTER_FOLDER
 from app.library.survey import of_found
 from app.library.verdict import Kind
 from app.library.window import LibraryWindow
 from app.settings.registry import Preferences
 from engine.errors import HubError
 from engine.library.hub import Found
+from engine.system.built_in import STARTER, STARTER_FOLDER
 from tests.app.library.test_jobs import PROGRAM
 from tests.helpers.dropping import checkpoint_in, drop
 

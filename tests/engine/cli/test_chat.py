@@ -9,7 +9,8 @@ import pytest
 
 from engine.cli.main import main
 from engine.errors import PreparedModelError
-from engine.inference.load import STARTER, find
+from engine.inference.load import find
+from engine.system.built_in import STARTER_FOLDER
 from engine.system.folders import application_folder, models_folder
 
 
@@ -58,7 +59,7 @@ def test_a_prompt_may_come_on_standard_input(capsys, monkeypatch, tiny_model, ar
 def test_a_models_name_is_enough(tiny_model, tmp_path, monkeypatch):
     folder = shutil.copytree(tiny_model, models_folder() / "facebook--opt-125m")
     assert find("facebook/opt-125m") == find("opt-125m") == find("OPT-125M") == folder
-    assert find("starter") == STARTER
+    assert find("starter") == STARTER_FOLDER
     monkeypatch.chdir(tmp_path)
     shutil.copytree(tiny_model, tmp_path / "opt-125m")
     assert find("opt-125m").samefile(tmp_path / "opt-125m")  # what is there comes first

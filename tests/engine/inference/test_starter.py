@@ -11,9 +11,10 @@ import pytest
 
 from engine.errors import BudgetError
 from engine.inference.evaluate import evaluate
-from engine.inference.load import STARTER, load
+from engine.inference.load import load
 from engine.settings import Settings
 from engine.store.manifest import PreparedModel
+from engine.system.built_in import STARTER_FOLDER
 from engine.tokens.corpus import read_sequences
 from tests.conftest import STARTER as FOLDER
 
@@ -39,7 +40,7 @@ def sample_logits(tokens: int, prefill: bool = False, **settings) -> np.ndarray:
 
 
 def test_it_is_small_enough_to_ship_and_whole():
-    assert PreparedModel.open(STARTER, verify=True).bytes <= 48_000_000
+    assert PreparedModel.open(STARTER_FOLDER, verify=True).bytes <= 48_000_000
 
 
 def test_it_was_measured_to_be_good_enough():

@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 
 from engine.bench.shapes import SHAPES
-from engine.inference.load import STARTER
 from engine.planning.estimate import estimate, usual_config
 from engine.planning.outlook import Outlook
 from engine.settings import Settings
 from engine.store.manifest import PreparedModel
+from engine.system.built_in import STARTER_FOLDER
 from tests.engine.planning.test_cost import profile
 
 GB = 1_000_000_000
@@ -27,8 +27,8 @@ def test_a_usual_model_of_a_size_is_much_like_a_real_one(name, parameters):
 
 
 def test_it_is_near_what_is_known_once_the_model_is_there():
-    prepared = PreparedModel.open(STARTER)
-    config = json.loads((STARTER / "config.json").read_text())
+    prepared = PreparedModel.open(STARTER_FOLDER)
+    config = json.loads((STARTER_FOLDER / "config.json").read_text())
     # All but how its neurons are used again, which nobody can know before: they are taken to be used like OPT's.
     layers = [replace(report, use=None) for report in prepared.layer_reports]
     prepared = replace(prepared, manifest=replace(prepared.manifest, layers=layers))

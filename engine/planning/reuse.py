@@ -13,6 +13,7 @@ from math import exp, inf, lgamma
 import numpy as np
 
 SEEN_TOKENS = 32  # since the first prompt, before which nothing is known of hot neurons: the middle of a usual answer
+EXPONENTS = -2.0, 6.0  # of ten: spreads that a curve is looked for in
 
 
 @dataclass(frozen=True)
@@ -84,12 +85,28 @@ class Reuse:
         def excess(exponent: float) -> float:
             return of_spread(10**exponent).aggregated(window) - resident
 
-        if not 0 < loaded < selected < resident <= 1 or excess(-2) * excess(6) > 0:
+        if not 0 < loaded < selected < resident <= 1 or excess(EXPONENTS[0]) * excess(EXPONENTS[1]) > 0:
             raise ValueError(f"no use of neurons selects {selected}, holds {resident} and loads {loaded}")
-        fitted = of_spread(10 ** _root(excess, -2, 6))
-        if fitted.live <= 1:
-            return fitted
-        return cls(1.0, selected, 10 ** _root(lambda e: cls(1.0, selected, 10**e).loaded(window) - loaded, -2, 6))
+        fitted = of_spread(10 ** _root(excess, *EXPONENTS))
+        return fitted if fitted.live <= 1 else cls._all_live(selected, resident, loaded, window)
+
+    @classmethod
+    def _all_live(cls, selected: float, resident: float, loaded: float, window: int) -> "Reuse":
+        """As `fit`, of neurons all of which are live. What is loaded rises with the spread to a peak and then falls: of
+        two curves that load so much, the one whose window holds more nearly as much as was measured."""
+
+        def excess(exponent: float) -> float:
+            return cls(1.0, selected, 10**exponent).loaded(window) - loaded
+
+        low, high = EXPONENTS
+        peak = (
+            _root(lambda e: _rise(selected, 10**e, window), low, high)
+            if _rise(selected, 10**high, window) < 0
+            else high
+        )
+        sides = [side for side in ((low, peak), (peak, high)) if excess(side[0]) * excess(side[1]) <= 0]
+        exponents = [_root(excess, *side) for side in sides] or [peak]
+        return min((cls(1.0, selected, 10**e) for e in exponents), key=lambda c: abs(c.aggregated(window) - resident))
 
 
 @lru_cache
@@ -106,6 +123,13 @@ def _probabilities(mean: float, spread: float) -> tuple[np.ndarray, np.ndarray]:
 def _unused(mean: float, spread: float, tokens: float) -> float:
     b = (1 - mean) * spread
     return exp(lgamma(b + tokens) + lgamma(spread) - lgamma(b) - lgamma(spread + tokens))
+
+
+def _rise(mean: float, spread: float, window: int) -> float:
+    """A number with the sign of how what is loaded changes with the spread: it is the product over i below `window` of
+    ((1 - mean) * spread + i) / (spread + 1 + i), times the mean; this is its logarithm's derivative."""
+    step = np.arange(window)
+    return float(((1 - mean * (1 + step)) / (((1 - mean) * spread + step) * (spread + 1 + step))).sum())
 
 
 def _root(function: Callable[[float], float], low: float, high: float) -> float:

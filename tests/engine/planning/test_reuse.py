@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engine.planning.reuse import FALCON, OPT, SEEN_TOKENS, Reuse, like_opt
@@ -16,9 +16,21 @@ def test_the_papers_figures():
 
 
 @settings(deadline=None, max_examples=60)
+@example(live=1.0, mean=0.28125, spread=4.0, window=8)  # all are live: two curves load as much as this one
+@example(live=1.0, mean=0.02, spread=2.0, window=2)
+@example(live=1.0, mean=0.6, spread=50.0, window=8)
 @given(live=st.floats(0.1, 1), mean=st.floats(0.02, 0.6), spread=st.floats(2, 50), window=st.integers(2, 8))
 def test_a_curve_is_fitted_back(live, mean, spread, window):
     curve = Reuse(live, mean, spread)
+    fitted = Reuse.fit(curve.selected, curve.aggregated(window), curve.loaded(window), window)
+    for k in range(1, 12):
+        assert fitted.aggregated(k) == pytest.approx(curve.aggregated(k), rel=0.02)
+
+
+@settings(deadline=None, max_examples=60)
+@given(mean=st.floats(0.02, 0.6), spread=st.floats(2, 50), window=st.integers(2, 8))
+def test_a_curve_is_fitted_back_where_all_neurons_are_live(mean, spread, window):
+    curve = Reuse(1.0, mean, spread)
     fitted = Reuse.fit(curve.selected, curve.aggregated(window), curve.loaded(window), window)
     for k in range(1, 12):
         assert fitted.aggregated(k) == pytest.approx(curve.aggregated(k), rel=0.02)

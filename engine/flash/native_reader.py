@@ -11,7 +11,6 @@ from typing import Any, TypeAlias
 from engine.errors import CancelledError, ReadError
 from engine.flash.batches import (
     Bytes,
-    Integers,
     Ranges,
     ReaderStatistics,
     RegisteredMemory,
@@ -20,7 +19,7 @@ from engine.flash.batches import (
     read_error,
     refusal,
 )
-from engine.flash.reader import ReadFile
+from engine.flash.reader import Reader, ReadFile
 from engine.system import native_library
 from engine.system.native_library import READ_FUNCTION, Result, Statistics
 
@@ -95,7 +94,7 @@ class NativeTicket:
         self._library.fb_cancel(self._handle)
 
 
-class NativeReader:
+class NativeReader(Reader):
     """A `Reader` over native threads (paper, section 3.1).
 
     threads: reads that are outstanding at once, each a thread's, at most 1,024; where Linux reads directly, two threads
@@ -131,12 +130,6 @@ class NativeReader:
             raise ReadError("No thread could be started to read with. Close other applications and try again.")
         self._finalizer = weakref.finalize(self, _release_reader, self._library, self._handle, read)
 
-    def __enter__(self) -> "NativeReader":
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        self.close()
-
     def open(self, path: str | Path, direct: bool = True) -> NativeFile:
         return NativeFile(self, Path(path), direct)
 
@@ -149,17 +142,6 @@ class NativeReader:
     def unregister(self, array: Bytes) -> None:
         self._registered.remove(array)
         self._library.fb_unregister(self._handle, array.ctypes.data, array.nbytes)
-
-    def submit(
-        self,
-        file: ReadFile,
-        offsets: Integers,
-        length: int,
-        destination: Bytes,
-        rows: Integers,
-        gap: int | None = None,
-    ) -> NativeTicket:
-        return self.submit_ranges(file, Ranges.of_rows(offsets, length, destination, rows), destination, gap)
 
     def submit_ranges(self, file: ReadFile, ranges: Ranges, destination: Bytes, gap: int | None = None) -> NativeTicket:
         check_destination(destination)

@@ -29,7 +29,6 @@ from engine.flash.batches import (
     NOT_REGISTERED,
     TRUNCATED,
     Bytes,
-    Integers,
     Ranges,
     ReaderStatistics,
     RegisteredMemory,
@@ -38,7 +37,7 @@ from engine.flash.batches import (
     read_error,
     refusal,
 )
-from engine.flash.reader import ReadFile
+from engine.flash.reader import Reader, ReadFile
 
 Preadv: TypeAlias = Callable[[int, Sequence[memoryview], int], int]
 
@@ -118,7 +117,7 @@ class PythonTicket:
             self._condition.notify_all()
 
 
-class PythonReader:
+class PythonReader(Reader):
     """As `Reader`, except that neighbouring rows are not joined: `gap` has no use, and reads are counted by row."""
 
     def __init__(self, threads: int = 32, gap: int = 0, *, read: Preadv = os.preadv):
@@ -131,12 +130,6 @@ class PythonReader:
         self._busy_s = self._busy_since = 0.0
         self._latencies: deque[float] = deque(maxlen=4096)
 
-    def __enter__(self) -> "PythonReader":
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        self.close()
-
     def open(self, path: str | Path, direct: bool = True) -> PythonFile:  # noqa: ARG002 (never direct)
         return PythonFile(self, Path(path))
 
@@ -146,17 +139,6 @@ class PythonReader:
 
     def unregister(self, array: np.ndarray) -> None:
         self._registered.remove(array)
-
-    def submit(
-        self,
-        file: ReadFile,
-        offsets: Integers,
-        length: int,
-        destination: Bytes,
-        rows: Integers,
-        gap: int | None = None,
-    ) -> PythonTicket:
-        return self.submit_ranges(file, Ranges.of_rows(offsets, length, destination, rows), destination, gap)
 
     def submit_ranges(self, file: ReadFile, ranges: Ranges, destination: Bytes, gap: int | None = None) -> PythonTicket:
         check_destination(destination)

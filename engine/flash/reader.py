@@ -74,8 +74,11 @@ class Reader(Protocol):
     threads: int
     gap: int
 
-    def __enter__(self) -> Self: ...
-    def __exit__(self, *raised: object) -> None: ...
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
 
     def open(self, path: str | Path, direct: bool = True) -> ReadFile:
         """Open a file; `direct` False reads it through the system's cache. Raises ReadError if it cannot be opened."""
@@ -101,6 +104,7 @@ class Reader(Protocol):
         Raises ValueError before anything is read if an argument is out of its range or reader or file are closed, and
         ReadError if the file ends before a row does. What goes wrong later, `Ticket.wait` raises.
         """
+        return self.submit_ranges(file, Ranges.of_rows(offsets, length, destination, rows), destination, gap)
 
     def submit_ranges(self, file: ReadFile, ranges: Ranges, destination: Bytes, gap: int | None = None) -> Ticket:
         """Start reading ranges of `file`, each to its own place in `destination`: a bundle that lies in several places

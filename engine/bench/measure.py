@@ -189,7 +189,7 @@ class _Naive:
         from engine.store.manifest import RESIDENT
 
         self._reader = model.reader
-        self._file = model.reader.open(model.prepared.folder / RESIDENT)
+        self._file = model.reader.open(model.stored.folder / RESIDENT)
 
     def read_resident(self, current: "Pass") -> None:
         from engine.bench.table2 import read_whole

@@ -26,7 +26,10 @@ class SnapshotContext:
         self._under_way = False
         self._snapshots: list[tuple[int, Caches]] = []  # tokens, and copies of the caches that cannot be trimmed
 
-    def make_room(self, tokens: int) -> None:  # noqa: ARG002 (mlx-lm's caches grow by themselves)
+    def make_room(self, tokens: int) -> None:
+        """Nothing: mlx-lm's caches grow by themselves."""
+
+    def begin(self) -> None:
         """A pass begins."""
         self._under_way = True
 

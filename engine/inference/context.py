@@ -10,7 +10,7 @@ from engine.models.caches import shaped_caches
 from engine.system.allocator import long_lived
 
 
-class Context:
+class KeyValueContext:
     """The caches of all layers. mlx-lm's own grow by themselves, all layers within one graph; here each array grows by
     itself, before the pass that needs it: at most one is in memory twice."""
 

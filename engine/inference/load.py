@@ -7,14 +7,16 @@ from pathlib import Path
 import mlx.core as mx
 
 from engine.errors import PreparedModelError
-from engine.inference.checkpoint import LoadedCheckpoint
+from engine.inference.checkpoint import CheckpointExecution
 from engine.inference.model import LoadedModel
+from engine.inference.prepared import PreparedExecution
 from engine.prepare.assistant import assistant
 from engine.settings import Settings
 from engine.store.installed import folder_of, folders_named, open_stored
 from engine.store.manifest import PreparedModel
 from engine.system.built_in import ASSISTANT, STARTER, STARTER_FOLDER
 from engine.system.folders import given_path
+from engine.system.footprint import footprint
 from engine.tokens.templates import renderer
 
 Preparing = Callable[[float], None]
@@ -51,8 +53,9 @@ def load(model: str | Path, settings: Settings | None = None, preparing: Prepari
     if not mx.metal.is_available():
         mx.disable_compile()  # on the CPU it would run a C++ compiler before the first token
     folder, settings = find(model, preparing), settings or Settings()
-    stored = open_stored(folder)
-    return LoadedModel(stored, settings) if isinstance(stored, PreparedModel) else LoadedCheckpoint(stored, settings)
+    baseline, stored = footprint(), open_stored(folder)
+    execution = PreparedExecution(stored) if isinstance(stored, PreparedModel) else CheckpointExecution(stored)
+    return LoadedModel(execution, settings, baseline)
 
 
 def release() -> None:

@@ -9,31 +9,24 @@ from typing import Any
 import mlx.core as mx
 from mlx.nn.layers.base import Module
 
-from engine.arrays.products import use_fast_products
 from engine.errors import PromptError
 from engine.flash.profile import DEFAULT_THREADS, DriveProfile, drive_of, profile_path
 from engine.flash.reader import open_reader
-from engine.inference.caches import SnapshotContext
-from engine.inference.context import Context
+from engine.inference.execution import Context, Execution
 from engine.inference.generate import Generation
 from engine.inference.sampling import advised_sampling
 from engine.planning.memory import plan_memory
 from engine.planning.outlook import Outlook
-from engine.planning.prepared import PreparedSizes, compute_dtype
 from engine.settings import GenerationOptions, Settings
 from engine.sparsity.selectors import Selector
-from engine.store.fitting import build_prepared
-from engine.store.manifest import BUNDLES, RESIDENT, PreparedModel
-from engine.store.mlx_folder import MlxFolder
-from engine.streaming.install import Installation, Streaming
 from engine.streaming.passes import Observer, Pass
 from engine.system import pressure
-from engine.system.allocator import give_back_free_memory, long_lived
+from engine.system.allocator import give_back_free_memory
 from engine.system.folders import models_folder
-from engine.system.footprint import footprint
 from engine.tokens.prompt import Message
 from engine.tokens.tokenizer import read_tokenizer
 
+MAX_VOCABULARY = 1 << 30  # tokens, where the config does not say
 LOOK_S = 2.0  # between two looks at how short of memory the system is
 
 
@@ -45,45 +38,24 @@ class LoadedModel:
     model's makers advise, by the names of GenerationOptions.
     """
 
-    prepared: PreparedModel | MlxFolder
-    network: Module
-    outlook: Outlook
-    streaming: Streaming
-    _context: Context | SnapshotContext
-
-    def __init__(self, prepared: PreparedModel, settings: Settings):
-        self.baseline_bytes = footprint()
-        self.prepared, self.settings, self._closed = prepared, settings, False
-        self._bundles, self._manifest = prepared.bundles, prepared.manifest
-        self.name, self.model_bytes, self.flash_bytes = prepared.name, prepared.bytes, prepared.bundles.bytes
-        network, args = build_prepared(prepared)
-        self.network, self._vocabulary = network, args.vocab_size
-        sizes = PreparedSizes.of_built(prepared, args, network.layers[0].ffn.activation)
-        plan = plan_memory(sizes, settings)
-        self.context, self.dtype, self.budget = plan.context, compute_dtype(prepared, settings), plan.budget
-        workspace = plan.workspace
-        self._chunk = workspace.chunk
+    def __init__(self, execution: Execution, settings: Settings, baseline_bytes: int):
+        """execution: nothing of it evaluated yet."""
+        self.baseline_bytes, self.settings, self._closed = baseline_bytes, settings, False
+        self._execution, self.stored = execution, execution.stored
+        self.name, self.model_bytes = self.stored.name, self.stored.bytes
+        sizes, plan = execution.sizes, plan_memory(execution.sizes, settings)
+        bundles = [layer.bundles for layer in sizes.layers(settings)]
+        self.flash_bytes = sum(each.count * each.stored_bytes for each in bundles)
+        self.vocabulary = sizes.shape(settings).vocabulary or MAX_VOCABULARY
+        self.context, self.budget, self._block = plan.context, plan.budget, plan.workspace.chunk
         mx.set_cache_limit(plan.cache_limit)
-        self._context = Context(network, self.dtype)
-        profile = DriveProfile.load(profile_path(prepared.folder))
+        profile = DriveProfile.load(profile_path(self.stored.folder))
         self.outlook = Outlook(sizes, profile)
-        self.reader = open_reader(*reading(settings, profile, prepared.bundles.layers[0].row_bytes))
+        self.reader = open_reader(*reading(settings, profile, max((each.bytes for each in bundles), default=1)))
         try:
-            self._file = self.reader.open(prepared.folder / BUNDLES)
-            weights = resident_weights(prepared, self.dtype)
-            installation = Installation(
-                prepared,
-                settings,
-                self.dtype,
-                self.budget.capacities,
-                workspace.buffer_bytes,
-                self.reader,
-                self._file,
-            )
-            self.streaming = installation.install(network, weights)
-            self._load(weights)
-            self.tokenizer = read_tokenizer(prepared.folder, prepared.config)
-            self.advised_sampling = advised_sampling(prepared.folder)
+            self.tokenizer = read_tokenizer(self.stored.folder, self.stored.config)
+            self.advised_sampling = advised_sampling(self.stored.folder)
+            self.streaming = execution.install(settings, plan, self.reader)
         except BaseException:
             self.reader.close()
             raise
@@ -91,14 +63,28 @@ class LoadedModel:
         self._next_look = 0.0  # at how short of memory the system is
 
     @property
+    def network(self) -> Module:
+        """The model itself."""
+        return self._execution.network
+
+    @property
+    def caches(self) -> list[Any]:
+        """mlx-lm's caches, by layer."""
+        return self._context.caches
+
+    @property
+    def _context(self) -> Context:
+        return self._execution.context
+
+    @property
     def layers(self) -> int:
         """Layers whose bundles are streamed."""
-        return len(self._bundles.layers)
+        return len(self.streaming.layers)
 
     @property
     def neurons(self) -> int:
-        """FFN neurons of a layer."""
-        return self._bundles.layers[0].neurons
+        """Bundles of a layer."""
+        return max((layer.source.bundles for layer in self.streaming.layers), default=0)
 
     @property
     def left_early(self) -> int:
@@ -106,20 +92,12 @@ class LoadedModel:
         return self.streaming.left_early
 
     @property
-    def vocabulary(self) -> int:
-        """Tokens that the model knows."""
-        return self._vocabulary
-
-    @property
     def measured_loss(self) -> float | None:
         """The share by which perplexity is higher than with exact selection, as measured while preparing.
 
         None where it was not measured with these settings.
         """
-        if self.settings.selection != "predictor":
-            return 0.0
-        measured = self._manifest.calibration
-        return None if self.settings.threshold_shift or measured is None else measured.loss
+        return self._execution.measured_loss(self.settings)
 
     @property
     def reasoning_controls(self) -> frozenset[str]:
@@ -130,13 +108,13 @@ class LoadedModel:
     @property
     def drive_folder(self) -> Path:
         """A folder for files on the drive that is read from: the models folder, unless the model is elsewhere."""
-        usual, folder = models_folder(), self.prepared.folder
+        usual, folder = models_folder(), self.stored.folder
         return usual if drive_of(usual) == drive_of(folder) else folder.parent
 
     @property
     def direct_io(self) -> bool:
         """True where reads bypass the operating system's cache."""
-        return self._file.direct
+        return all(layer.source.direct for layer in self.streaming.layers)
 
     def selector(self, layer: int) -> Selector | None:
         """The selector of a layer's neurons; None where all are computed."""
@@ -161,17 +139,18 @@ class LoadedModel:
     def prefill(
         self, tokens: list[int], cancelled: Event | None = None, observer: Observer | None = None
     ) -> tuple[mx.array, Pass]:
-        """Append tokens to the context by streaming whole layers, exactly.
+        """Append tokens to the context, a block at a time, exactly.
 
         Returns logits [1, tokens, vocabulary], of the last token only unless observed, and the pass that was made.
         """
         current = self.streaming.passes.begin(len(tokens), cancelled, observer)
-        logits = []
         self._context.make_room(len(tokens))
-        for start in range(0, len(tokens), self._chunk):
-            block = tokens[start : start + self._chunk]
-            logits.append(self._forward(block, last_only=observer is None))
-        return (mx.concatenate(logits, axis=1) if observer is not None else logits[-1]), current
+        blocks = self._execution.blocks(tokens, self._block, observer is not None)
+        if observer is not None:
+            return mx.concatenate([self._forward(block, last_only=False) for block in blocks], axis=1), current
+        for block in blocks:
+            logits = self._forward(block)
+        return logits, current
 
     def decode(
         self, token: int, cancelled: Event | None = None, observer: Observer | None = None
@@ -222,7 +201,7 @@ class LoadedModel:
         self._closed = True
         self.streaming.close()
         self.reader.close()
-        del self.network, self._context, self.streaming
+        del self._execution, self.streaming
         mx.clear_cache()
 
     def _forward(self, tokens: list[int], last_only: bool = True) -> mx.array:
@@ -240,36 +219,13 @@ class LoadedModel:
             )
         self.streaming.passes.advance(len(tokens))
         try:
-            logits = self._compute(tokens, last_only)
+            logits = self._execution.compute(tokens, last_only)
         except BaseException:
             self.streaming.drop()
             self.trim(len(self.cached_tokens))
             raise
         self.cached_tokens += tokens
         return logits
-
-    def _compute(self, tokens: list[int], last_only: bool) -> mx.array:
-        """Evaluated float32 logits of tokens that are appended to the context."""
-        logits: mx.array = self.network(mx.array([tokens]), self._context.caches, last_only).astype(mx.float32)
-        mx.eval(logits)
-        return logits
-
-    def _load(self, weights: dict[str, mx.array]) -> None:
-        """Load what is resident."""
-        self.network.load_weights(list(weights.items()), strict=True)
-        use_fast_products(self.network)
-        mx.eval(self.network.parameters())
-
-
-def resident_weights(prepared: PreparedModel, dtype: mx.Dtype) -> dict[str, mx.array]:
-    """The resident weights, in the dtype that is computed in. Nothing is there twice: as stored and as computed."""
-    stored: Any = mx.load(str(prepared.folder / RESIDENT))
-    weights: dict[str, mx.array] = stored
-    with long_lived():
-        for name, tensor in prepared.resident.items():
-            weights[name] = weights[name] if weights[name].dtype == dtype else tensor.read_as(dtype)
-            mx.eval(weights[name])
-    return weights
 
 
 def reading(settings: Settings, profile: DriveProfile | None, row_bytes: int) -> tuple[int, int]:

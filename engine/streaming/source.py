@@ -25,6 +25,9 @@ class Source(Protocol):
     def bundles(self) -> int: ...
     @property
     def row_bytes(self) -> int: ...
+    @property
+    def direct(self) -> bool:
+        """True where reads bypass the operating system's cache."""
 
     def read(self, ids: Ids, view: View, rows: Ids) -> list[Ticket]:
         """Start reading scattered bundles into rows of `view`, uint8 [rows, row_bytes]."""
@@ -60,6 +63,10 @@ class RowSource:
     def row_bytes(self) -> int:
         return self.place.row_bytes
 
+    @property
+    def direct(self) -> bool:
+        return self.file.direct
+
     def read(self, ids: Ids, view: View, rows: Ids) -> list[Ticket]:
         offsets, piece = self.place.offsets(ids), self.row_bytes // self.parts
         # A row is seen as pieces of one part's size, so that each part has a row of its own to be read into.
@@ -89,6 +96,10 @@ class SlotSource:
     @property
     def row_bytes(self) -> int:
         return self.layout.slot_bytes
+
+    @property
+    def direct(self) -> bool:
+        return all(file.direct for file in self.files.values())
 
     def read(self, ids: Ids, view: View, rows: Ids) -> list[Ticket]:
         by_file = self.layout.ranges(ids, rows)

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from mlx_lm.models.cache import KVCache
 
-from engine.inference.context import Context
+from engine.inference.context import KeyValueContext
 from engine.models import build
 from tests.helpers.checkpoints import FAMILIES
 
 
-def filled(context: Context, tokens: int, rng: np.random.Generator) -> None:
+def filled(context: KeyValueContext, tokens: int, rng: np.random.Generator) -> None:
     """Append random keys and values to every layer."""
     for cache in context.caches:
         shapes = [(*array.shape[:2], tokens, array.shape[3]) for array in (cache.keys, cache.values)]
@@ -20,7 +20,7 @@ def filled(context: Context, tokens: int, rng: np.random.Generator) -> None:
 @pytest.mark.parametrize("family", ["llama-grouped-tied", "falcon-7b", "falcon-40b", "phi", "nemotron"])
 def test_room_is_made_ahead_and_nothing_is_lost(family):
     network, _ = build(FAMILIES[family])
-    context = Context(network, mx.float32)
+    context = KeyValueContext(network, mx.float32)
     reference = [KVCache() for _ in context.caches]
     rng, again = np.random.default_rng(0), np.random.default_rng(0)
     for tokens in (3, 300, 1, 200, 1, 1):
@@ -39,7 +39,7 @@ def test_room_is_made_ahead_and_nothing_is_lost(family):
 
 
 def test_room_that_is_there_is_left_alone():
-    context = Context(build(FAMILIES["llama"])[0], mx.float16)
+    context = KeyValueContext(build(FAMILIES["llama"])[0], mx.float16)
     context.make_room(256)
     filled(context, 256, np.random.default_rng(0))
     context.trim(10)

@@ -1,0 +1,59 @@
+"""The interface of what differs between kinds of model: how one is built, filled, and computed."""
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import mlx.core as mx
+from mlx.nn.layers.base import Module
+
+from engine.flash.reader import Reader
+from engine.planning.memory import MemoryPlan, Sizes
+from engine.settings import Settings
+from engine.store.manifest import PreparedModel
+from engine.store.mlx_folder import MlxFolder
+from engine.streaming.install import Streaming
+
+
+class Context(Protocol):
+    """What a model remembers of the tokens so far."""
+
+    caches: list[Any]
+
+    def make_room(self, tokens: int) -> None:
+        """Let so many more tokens fit."""
+
+    def trim(self, tokens: int) -> int:
+        """Keep the first `tokens` tokens, or, where there is no way back to just these, fewer. Returns how many."""
+
+
+class Execution(Protocol):
+    """A model that is built, nothing of it evaluated, until it is installed."""
+
+    @property
+    def context(self) -> Context:
+        """The memory of the tokens so far, once it is installed."""
+
+    @property
+    def stored(self) -> PreparedModel | MlxFolder:
+        """The model's files."""
+
+    @property
+    def network(self) -> Module:
+        """The model itself."""
+
+    @property
+    def sizes(self) -> Sizes:
+        """What it will take."""
+
+    def measured_loss(self, settings: Settings) -> float | None:
+        """The share by which perplexity is higher than with exact selection; None where it was not measured."""
+
+    def install(self, settings: Settings, plan: MemoryPlan, reader: Reader) -> Streaming:
+        """Put streamed modules in the place of the model's own, and bring the rest into memory."""
+
+    def blocks(self, tokens: list[int], size: int, observed: bool) -> Iterator[list[int]]:
+        """The blocks of at most `size` tokens in which a prompt is computed, one asked for after the other is."""
+
+    def compute(self, tokens: list[int], last_only: bool) -> mx.array:
+        """Evaluated float32 logits [1, tokens, vocabulary] of tokens that are appended to the context; of the last one
+        only where no others are asked for, and of a block before the last perhaps unevaluated."""

@@ -80,7 +80,8 @@ def add_sampling(parser: ArgumentParser) -> None:
 
 def options_of(args: Namespace) -> GenerationOptions:
     """The options of an answer, as the arguments say. Raises OptionError."""
-    return GenerationOptions(**{name: getattr(args, name) for name in GenerationOptions.__dataclass_fields__})
+    names = [name for name in GenerationOptions.__dataclass_fields__ if hasattr(args, name)]
+    return GenerationOptions(**{name: getattr(args, name) for name in names})
 
 
 def run(args: Namespace) -> None:

@@ -1,13 +1,12 @@
 """The rows of the sidebar: conversations under their dates, or those that a search found."""
 
 from datetime import date, timedelta
-from html import escape
 
 from PySide6.QtCore import QAbstractListModel, QDate, QLocale, QModelIndex, QObject, QPersistentModelIndex, Qt, Signal
 
 from app.conversations.conversation import Head
-from app.conversations.plain import plain
 from app.conversations.search import Hit
+from app.widgets.labels import tip
 
 HEAD_ROLE, HIT_ROLE, PREVIEW_ROLE, ANSWERING_ROLE = (Qt.ItemDataRole.UserRole + n for n in range(4))
 Index = QModelIndex | QPersistentModelIndex
@@ -75,7 +74,7 @@ class ConversationsModel(QAbstractListModel):
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.EditRole):
             return self._title(head)
         if role == Qt.ItemDataRole.ToolTipRole:
-            return escape(self._title(head))  # a tooltip would take it for HTML
+            return tip(self._title(head))
         if role == Qt.ItemDataRole.AccessibleTextRole:
             return self._words(row, head)
         return self._own_data(row, head, role)
@@ -86,7 +85,7 @@ class ConversationsModel(QAbstractListModel):
         if role == HIT_ROLE:
             return row if isinstance(row, Hit) else None
         if role == PREVIEW_ROLE:
-            return plain(head.snippet)
+            return head.snippet
         return head.id == self._answering if role == ANSWERING_ROLE else None
 
     def _title(self, head: Head) -> str:
@@ -111,7 +110,7 @@ class ConversationsModel(QAbstractListModel):
             return f"{title}: {row.before}{row.found}{row.after}"
         pinned = self.tr(", pinned") if head.pinned else ""
         answering = self.tr(", an answer is being written") if head.id == self._answering else ""
-        return f"{title}{pinned}{answering}. {plain(head.snippet)}"
+        return f"{title}{pinned}{answering}. {head.snippet}"
 
     def _set_rows(self, rows: list[Row]) -> None:
         if rows == self._rows:

@@ -121,6 +121,12 @@ class Receipt:
         return "all_experts" in self.per_token
 
     @property
+    def _streamed(self) -> bool:
+        """True if some of the weights came from flash, or could have."""
+        cost = self.per_token
+        return any(cost.get(name, 0) > 0 for name in ("all_experts", "active_neurons", "bytes_read"))
+
+    @property
     def _cramped(self) -> bool:
         """True if the neuron pool was too small for the window, by so much that it shows."""
         return (
@@ -157,7 +163,8 @@ class Receipt:
             rows.append((tr("First token"), units.seconds(self.time_to_first_token_s)))
             if self.reasoning_tokens and self.time_to_first_answer_s:
                 rows.append((tr("First answer token"), units.seconds(self.time_to_first_answer_s)))
-            rows.append((tr("Read for the prompt"), units.size(self.prefill_bytes_read)))
+            if self._streamed or self.prefill_bytes_read:
+                rows.append((tr("Read for the prompt"), units.size(self.prefill_bytes_read)))
         rows += self._rows_of_a_token() if self.per_token else []
         if self.selection and not self._of_experts:
             window = tr("{0}, window of %n token(s)", None, self.window)
@@ -168,6 +175,8 @@ class Receipt:
 
     def _rows_of_a_token(self) -> list[tuple[str, str]]:
         cost = self.per_token
+        if not self._streamed:
+            return [(tr("Time per token"), units.milliseconds(cost.get("total_ms", 0)))]
         read = (units.size(cost.get("bytes_read", 0)), units.count(cost.get("reads", 0)))
         kind = "expert" if self._of_experts else "neuron"
         counts = [units.count(cost.get(f"{name}_{kind}s", 0)) for name in ("active", "loaded", "resident")]
@@ -187,6 +196,8 @@ class Receipt:
         total = self.per_token.get("total_ms", 0)
         if not total:
             return ""
+        if not self._streamed:
+            return tr("All of the model is in memory, so computing takes all of the time.")
         io, compute = (self.per_token.get(name, 0) / total for name in ("io_ms", "compute_ms"))
         if self._cramped:
             return tr(

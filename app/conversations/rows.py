@@ -7,6 +7,7 @@ from pathlib import Path
 
 from app.conversations import values
 from app.conversations.conversation import ASSISTANT, USER, Conversation, Head, Message, new_id, title_from
+from app.conversations.plain import plain
 
 CONVERSATION = "id, title, created, updated, pinned, leaf, draft, parameters"
 CONVERSATION_LATER = ", edits, model"  # columns that came with later versions
@@ -21,7 +22,7 @@ Row = tuple[object, ...]
 def head_of(row: Row) -> Head:
     """Of id, title, created, updated, pinned, and the message that is shown last."""
     id_, title, created, updated, pinned, last = row
-    snippet = " ".join(values.text(last).split())
+    snippet = plain(values.text(last))
     return Head(values.text(id_), values.text(title), values.time(created), values.time(updated), pinned == 1, snippet)
 
 

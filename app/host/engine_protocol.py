@@ -81,7 +81,8 @@ class Model(Protocol):
     """A loaded model. Sizes in bytes, context in tokens.
 
     measured_loss: the share by which perplexity is higher than with exact selection; None where it was not measured
-    with these settings. drive_folder: where files can be written on the drive that the model is read from.
+    with these settings. drive_folder: where files can be written on the drive that the model is read from. streams: the
+    kind of bundle that comes from flash, neuron or expert; empty where all weights are resident.
     """
 
     name: str
@@ -90,6 +91,8 @@ class Model(Protocol):
     context: int
     settings: Settings
 
+    @property
+    def streams(self) -> str: ...
     @property
     def budget(self) -> Budget: ...  # another object from when the model holds less
     @property

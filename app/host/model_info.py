@@ -18,7 +18,8 @@ class ModelInfo:
     the engine's, on what other settings would bring. drive_folder: on the drive that the model is read from.
     longer_window: one in tokens that would be worth it, and the bytes that the budget lacks for it. threads: that the
     drive's profile advised when the model was loaded; None where it was not measured. advised: sampling
-    where nothing was chosen, by option. reasoning_controls: options that the model's chat template knows.
+    where nothing was chosen, by option. reasoning_controls: options that the model's chat template knows. streams: the
+    kind of bundle that comes from flash, neuron or expert; empty where all weights are resident.
     """
 
     name: str
@@ -37,6 +38,7 @@ class ModelInfo:
     threads: int | None = None
     advised: Mapping[str, float] = field(default_factory=dict)
     reasoning_controls: frozenset[str] = frozenset()
+    streams: str = "neuron"
 
     @classmethod
     def of(cls, model: Model) -> "ModelInfo":
@@ -57,6 +59,7 @@ class ModelInfo:
             threads=_advised(model.outlook),
             advised={name: getattr(model.advised_sampling, name) for name in OURS},
             reasoning_controls=model.reasoning_controls,
+            streams=model.streams,
         )
 
     @property

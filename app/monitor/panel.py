@@ -66,9 +66,9 @@ class MemorySection(Section):
         self.number.setText(units.size(used))
         self.words.setText(tr("used by Flashbulb"))
         self.bar.set_parts(list(parts.items()), used)
-        experts = history.latest is not None and history.latest.kind == "expert"
-        self.legend.rename(1, tr("Expert pool") if experts else tr("Neuron pool"))
-        self.legend.set_values(*(units.size(value) for value in parts.values()))
+        self.legend.rename(1, tr("Expert pool") if model.streams == "expert" else tr("Neuron pool"))
+        there = {name for name, value in (model.planned | parts).items() if value} | {"workspace"}
+        self.legend.set_values(*(units.size(value) if name in there else None for name, value in parts.items()))
         self.caption.setText(self._share(model, used - parts["app"]))
         self._show_alarm(model, pressure.memory_pressure())
 
@@ -147,9 +147,11 @@ class TimeSection(Section):
         self.add(self.bars)
         self.add(self.legend)
 
-    def refresh(self, history: RecentTokens) -> None:
+    def refresh(self, history: RecentTokens, streams: bool = True) -> None:
+        """streams: whether anything comes from flash; else there is nothing to tell apart."""
         means = history.means()
         fields = [field for _, _, field, _ in self.PARTS]
+        self.legend.setVisible(streams)
         self.bars.set_bars([tuple(getattr(token, field) for field in fields) for token in history.tokens])
         self.aside.setText(units.milliseconds(means["total_ms"]) if means else "")
         self.legend.set_values(*(units.milliseconds(means[field]) if means else "–" for field in fields))
@@ -300,10 +302,12 @@ class MonitorPanel(Ringed, QScrollArea):
             self.memory.refresh(self._host.model, history)
         else:
             self.memory.clear()
+        streams = self._host.model.streams if self._host.model else "neuron"
+        self.flash.setVisible(bool(streams))
         self.flash.refresh(history, now)
-        self.time.refresh(history)
+        self.time.refresh(history, bool(streams))
         self.experts.refresh(history)
-        self.neurons.setVisible(history.latest is None or history.latest.kind == "neuron")
+        self.neurons.setVisible(streams == "neuron")
         self.neurons.refresh(history)
         self.sentence.setText(in_a_sentence(self._host.model, history))
         self._describe(now)

@@ -51,42 +51,61 @@ class Legend(QWidget):
 
     def __init__(self, entries: Sequence[tuple[str, str, str]], columns: int = 2, parent: QWidget | None = None):
         super().__init__(parent)
-        grid = QGridLayout(self)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setHorizontalSpacing(6)
-        grid.setVerticalSpacing(5)
-        self._names = [name for name, _, _ in entries]
-        self._labels: list[Label] = []
-        self._values = [Label("–", factor=SMALL) for _ in entries]
-        for index, (name, colour, tip) in enumerate(entries):
-            row, column = divmod(index, columns)
-            column *= 4  # swatch, name, value, gap
-            if colour:
-                grid.addWidget(_Swatch(colour), row, column)
-            label = quiet(name)
-            self._labels.append(label)
-            for widget in (label, self._values[index]):
-                set_tip(widget, tip)
-            grid.addWidget(label, row, column + 1)
-            grid.addWidget(self._values[index], row, column + 2, Qt.AlignmentFlag.AlignRight)
+        self._grid, self._columns = QGridLayout(self), columns
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setHorizontalSpacing(6)
+        self._grid.setVerticalSpacing(5)
+        self._entries = [_Entry(name, colour, tip, self) for name, colour, tip in entries]
         for column in range(columns):
-            grid.setColumnStretch(4 * column + 2, 1)
+            self._grid.setColumnStretch(4 * column + 2, 1)
         for column in range(columns - 1):
-            grid.setColumnMinimumWidth(4 * column + 3, COLUMN_GAP)
+            self._grid.setColumnMinimumWidth(4 * column + 3, COLUMN_GAP)
+        self._place(self._entries)
 
     def rename(self, index: int, name: str) -> None:
         """Call an entry by another name."""
-        self._names[index] = name
-        self._labels[index].setText(name)
+        self._entries[index].name.setText(name)
 
-    def set_values(self, *texts: str) -> None:
-        for label, text in zip(self._values, texts, strict=True):
-            label.setText(text)
+    def set_values(self, *texts: str | None) -> None:
+        """A text for each entry; None for one that there is not, which leaves no hole."""
+        shown = []
+        for entry, text in zip(self._entries, texts, strict=True):
+            if text is not None:
+                entry.value.setText(text)
+                shown.append(entry)
+        if shown != self._shown:
+            self._place(shown)
 
     def text(self) -> str:
         """All of it in words."""
-        pairs = zip(self._names, self._values, strict=True)
-        return ", ".join(f"{name} {value.text()}" for name, value in pairs)
+        return ", ".join(f"{entry.name.text()} {entry.value.text()}" for entry in self._shown)
+
+    def _place(self, shown: list["_Entry"]) -> None:
+        self._shown = shown
+        for entry in self._entries:
+            entry.set_shown(entry in shown)
+        for index, entry in enumerate(shown):
+            row, column = divmod(index, self._columns)
+            column *= 4  # swatch, name, value, gap
+            if entry.swatch:
+                self._grid.addWidget(entry.swatch, row, column)
+            self._grid.addWidget(entry.name, row, column + 1)
+            self._grid.addWidget(entry.value, row, column + 2, Qt.AlignmentFlag.AlignRight)
+
+
+class _Entry:
+    """The widgets of a legend's entry."""
+
+    def __init__(self, name: str, colour: str, tip: str, parent: QWidget):
+        self.swatch = _Swatch(colour, parent) if colour else None
+        self.name, self.value = quiet(name), Label("–", factor=SMALL)
+        for widget in (self.name, self.value):
+            set_tip(widget, tip)
+            widget.setParent(parent)
+
+    def set_shown(self, shown: bool) -> None:
+        for widget in filter(None, (self.swatch, self.name, self.value)):
+            widget.setVisible(shown)
 
 
 class _Swatch(QWidget):

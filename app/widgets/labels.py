@@ -61,8 +61,13 @@ def quiet(text: str = "") -> Label:
 
 
 def set_tip(widget: QWidget, text: str) -> None:
-    """A tooltip of plain words that wraps: one of plain text is a line as long as the words are."""
-    widget.setToolTip(f"<qt>{escape(text)}</qt>" if text else "")
+    """A tooltip of plain words."""
+    widget.setToolTip(tip(text))
+
+
+def tip(text: str) -> str:
+    """Plain words as a tooltip that wraps: one of plain text is a line as long as the words are, or taken for HTML."""
+    return f"<qt>{escape(text)}</qt>" if text else ""
 
 
 def at_both_ends(left: QWidget, right: QWidget) -> QHBoxLayout:

@@ -100,6 +100,12 @@ class LoadedModel:
         return self._execution.measured_loss(self.settings)
 
     @property
+    def streams(self) -> str:
+        """The kind of bundle that comes from flash, neuron or expert; empty where all weights are resident."""
+        kind = "neuron" if self._execution.sizes.shape(self.settings).streams_neurons else "expert"
+        return kind if self.flash_bytes else ""
+
+    @property
     def reasoning_controls(self) -> frozenset[str]:
         """The options of how to reason that the chat template knows: `enable_thinking`, `reasoning_effort`."""
         template = self.tokenizer.template if self.tokenizer else None

@@ -855,6 +855,10 @@
         <source>{0}: a small assistant, works offline</source>
         <translation>{0}：小助手，可离线使用</translation>
     </message>
+    <message>
+        <source>All of the model is in memory, so computing takes all of the time.</source>
+        <translation>整个模型都在内存中，时间全部用于计算。</translation>
+    </message>
 </context>
 <context>
     <name>Answer</name>

@@ -194,8 +194,13 @@ class FakeModel:
         self.outlook = FakeOutlook(engine.profile)
         self.advised_sampling = SimpleNamespace(**{**OURS, **engine.advised})
         self.reasoning_controls = frozenset(engine.controls)
-        self.model_bytes, self.flash_bytes, self.context = 24 * MB, 19 * MB, 512
+        self.model_bytes, self.flash_bytes, self.context = 24 * MB, 19 * MB if engine.streams else 0, 512
+        self.streams = engine.streams
         items = {"resident": 5.2 * MB, "predictors": 0.6 * MB, "neuron_pool": 4.9 * MB, "kv_cache": 1.0 * MB}
+        if engine.streams != "neuron":
+            items["predictors"] = 0.0
+        if not engine.streams:
+            items |= {"resident": 24 * MB, "neuron_pool": 0.0}
         items["workspace"] = 0.5 * MB
         self.budget = SimpleNamespace(items=items, total=sum(items.values()), smallest=9 * MB)
 
@@ -218,7 +223,8 @@ class FakeModel:
 class FakeEngine:
     """Takes the place of the module `engine`. `scripts`: one an answer; `loads`: an exception or a Gate for each load.
 
-    advised: sampling that differs from ours; controls: options of reasoning that its template knows.
+    advised: sampling that differs from ours; controls: options of reasoning that its template knows; streams: the kind
+    of bundle that comes from flash, empty for none.
 
     `seen` records the calls in their order, `threads` the threads that they came on.
     """
@@ -231,7 +237,9 @@ class FakeEngine:
         proofs: Iterable[Any] = (),
         advised: Iterable[tuple[str, Any]] | dict[str, Any] = (),
         controls: Iterable[str] = (),
+        streams: str = "neuron",
     ):
+        self.streams = streams
         self.advised, self.controls = dict(advised), controls
         self.scripts, self.loads, self.profile = list(scripts), list(loads), profile
         self.proofs = list(proofs)

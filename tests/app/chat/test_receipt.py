@@ -175,3 +175,12 @@ def test_of_a_model_of_experts_the_receipt_speaks_of_experts():
     assert "Neurons" not in rows
     assert "Selection" not in rows
     assert "neuron" not in receipt.hint()
+
+
+def test_of_a_model_that_is_all_in_memory_nothing_is_told_that_streams():
+    token = replace(expert_statistics(), active=(), loaded=(), resident=(), neurons=0, io_ms=0.0, bytes_read=0, reads=0)
+    receipt = Receipt(selection="predictor", window=5, tokens=9, model_bytes=10**9, per_token=means([token]))
+    rows = dict(receipt.rows())
+    assert not {"Flash", "Experts", "Neurons", "Hit rate", "Read for the prompt", "Selection"} & set(rows)
+    assert "flash" not in rows["Time per token"]
+    assert receipt.hint() == "All of the model is in memory, so computing takes all of the time."

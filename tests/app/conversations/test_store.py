@@ -90,13 +90,13 @@ def test_they_are_found_once_a_damaged_index_is_made_again(open_store, path):
 
 def test_the_latest_comes_first_with_the_end_of_what_is_shown(open_store):
     store = open_store()
-    old, new = talk("Old question", "Old answer"), talk("New question", "New\n\nanswer")
+    old, new = talk("Old question", "```python\nanswer()\n```"), talk("New question", "**New**\n\nanswer")
     old.updated, new.updated = 1.0, 2.0
     for conversation in (new, old):
         save(store, conversation)
     assert [(head.title, head.snippet) for head in store.heads()] == [
         ("New question", "New answer"),
-        ("Old question", "Old answer"),
+        ("Old question", "answer()"),
     ]
 
 

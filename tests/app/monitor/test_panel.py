@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PySide6.QtCore import QTimer
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QLabel, QWidget
 
 from app.host.engine_host import State
 from app.monitor.panel import MonitorPanel, parts_of
+from app.monitor.section import Legend
 from engine.errors import FlashbulbError
 from engine.settings import Settings
 from engine.system import pressure
@@ -222,8 +223,9 @@ def with_experts(host, panel, count=30):
 
 
 def test_of_a_model_of_experts_the_panel_speaks_of_experts(open_panel):
-    host, panel = open_panel(FakeEngine())
+    host, panel = open_panel(FakeEngine(streams="expert"))
     assert panel.experts.isHidden()
+    assert panel.neurons.isHidden()  # also before the first answer
     with_experts(host, panel)
     text = words(panel.experts)
     assert text.startswith("48 layers")
@@ -233,18 +235,36 @@ def test_of_a_model_of_experts_the_panel_speaks_of_experts(open_panel):
     assert panel.neurons.isHidden()
     assert not panel.experts.isHidden()
     assert "Expert pool" in words(panel.memory)
+    assert "Predictors" not in words(panel.memory)
     assert "neuron" not in panel.as_text().casefold()
     assert panel.sentence.text().startswith("Each word uses 8 of 128 experts a layer;")
 
 
-def test_a_model_without_experts_or_neurons_shows_neither(open_panel):
-    host, panel = open_panel(FakeEngine())
+def test_of_a_model_that_is_all_in_memory_nothing_is_told_that_streams(open_panel):
+    host, panel = open_panel(FakeEngine(streams=""))
     token = replace(expert_statistics(), active=(), loaded=(), resident=(), neurons=0)
-    host.recent_tokens.add(time.monotonic(), token)
-    panel.refresh()
-    assert panel.neurons.isHidden()
-    assert panel.experts.isHidden()
+    for _ in range(2):  # before the first token, and after
+        assert all(section.isHidden() for section in (panel.neurons, panel.experts, panel.flash))
+        assert panel.time.legend.isHidden()
+        assert "Resident 24.0 MB" in words(panel.memory)
+        assert "App and libraries" in words(panel.memory)
+        assert not any(word in words(panel.memory) for word in ("pool", "Predictors"))
+        host.recent_tokens.add(time.monotonic(), token)
+        panel.refresh()
     assert panel.sentence.text() == "Each word uses the whole model; all of it is in memory."
+
+
+def test_what_a_legend_leaves_out_leaves_no_hole(qtbot):
+    legend = Legend([(name, "", "") for name in "abcd"])
+    qtbot.addWidget(legend)
+    legend.show()
+    legend.set_values("1", None, "3", "4")
+    assert legend.text() == "a 1, c 3, d 4"
+    first, second = [label for label in legend.findChildren(QLabel) if label.isVisible() and label.text() in "ac"]
+    qtbot.waitUntil(lambda: second.x() > first.x())
+    assert first.y() == second.y()
+    legend.set_values("1", "2", "3", "4")
+    assert legend.text() == "a 1, b 2, c 3, d 4"
 
 
 def test_nothing_is_cut_off_however_wide_the_figures_become(qtbot, open_panel):

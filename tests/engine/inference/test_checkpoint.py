@@ -101,6 +101,15 @@ class Watcher:
         pass
 
 
+def test_what_comes_from_flash_is_named(qwen, tmp_path):
+    dense = write_moe(tmp_path / "dense", mlp_only_layers=list(range(64)))
+    for folder, kind in ((qwen[0], "expert"), (dense, "")):
+        model = load(folder)
+        assert model.streams == kind
+        assert bool(model.flash_bytes) is bool(kind)
+        model.close()
+
+
 def test_a_token_is_counted(qwen):
     folder, _ = qwen
     smallest, _, largest = budgets(folder)

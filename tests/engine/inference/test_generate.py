@@ -38,6 +38,7 @@ def test_the_pieces_make_up_the_text_and_the_summary_counts_them(model):
     )
     assert summary.time_to_first_token_s >= summary.prefill_seconds > 0
     assert summary.prefill_bytes_read == model.flash_bytes
+    assert model.streams == "neuron"
 
 
 def test_a_seed_repeats_an_answer_and_another_seed_does_not(model):

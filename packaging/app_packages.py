@@ -81,7 +81,7 @@ def compile_reader(out: Path) -> None:
     options = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-fvisibility=hidden", "-shared", "-s")
     name = f"-Wl,-install_name,@rpath/{out.name}"
     target = ("-target", f"aarch64-macos.{MINIMUM_SYSTEM}")
-    run(sys.executable, "-m", "ziglang", "cc", *target, *options, name, "-o", out, READER)
+    run(sys.executable, "-m", "ziglang", "cc", *target, *options, name, "-o", out, *READER.parent.glob("*.c"))
 
 
 def write_constraints(path: Path, wheel: Path) -> None:

@@ -1,4 +1,4 @@
-"""Products with quantised weights where there is no GPU: `native/products.c`, straight from the packed bytes.
+"""Products with weights where there is no GPU: `native/products.c`, straight from the bytes, plain or packed.
 
 MLX's CPU backend converts the scales of a whole pool for each product, and multiplies at 0.1 to 2 GB/s.
 """
@@ -7,19 +7,18 @@ import ctypes
 import functools
 import os
 from dataclasses import dataclass
-from typing import Any
 
 import mlx.core as mx
-import mlx.nn as nn
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.arrays.products import as_numpy
+from engine.arrays.products import as_numpy, numpy_product
 from engine.system import native_library
 from engine.system.native_library import Matrix
 
 MODES = {"affine": 0, "mxfp4": 1, "mxfp8": 2, "nvfp4": 3}
 PLAIN = 4  # weights that are not quantised
+MAX_NATIVE_VECTORS = 4  # with plain weights; of more, numpy's BLAS makes a product
 KINDS = {mx.float32: 0, mx.float16: 1, mx.bfloat16: 2}
 
 Integers = NDArray[np.int64]
@@ -28,12 +27,16 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor in memory: the address of its first element, bytes to the next slot, shape of one slot's, and dtype."""
+    """A tensor in memory: the address of its first element, bytes to the next slot, shape of one slot's, and dtype.
+
+    row_bytes: to the next row; None where rows follow each other.
+    """
 
     address: int
     slot_bytes: int
     shape: tuple[int, ...]
     dtype: mx.Dtype
+    row_bytes: int | None = None
 
     @classmethod
     def of(cls, array: mx.array) -> "Tensor":
@@ -75,7 +78,7 @@ def packed_matrix(form: Form | None, weight: Tensor, scales: Tensor | None, bias
         weight_slot=weight.slot_bytes,
         scales_slot=scales.slot_bytes if scales else 0,
         biases_slot=biases.slot_bytes if biases else 0,
-        weight_row=words * weight.dtype.size,
+        weight_row=words * weight.dtype.size if weight.row_bytes is None else weight.row_bytes,
         scales_row=groups * scales.dtype.size if scales else 0,
         rows=rows,
         columns=columns,
@@ -104,45 +107,43 @@ def multiply(matrix: Matrix, x: Floats, vectors: Integers, slots: Integers) -> F
     return y
 
 
-def multiplied(matrix: Matrix, x: mx.array) -> mx.array:
-    """x [..., columns] times a resident matrix's transpose, [..., rows]."""
-    rows = np.array(x.astype(mx.float32), copy=False).reshape(-1, matrix.columns)
-    indices = np.arange(len(rows))
-    y = multiply(matrix, rows, indices, np.zeros(len(rows), np.int64))
-    return mx.array(y.reshape(*x.shape[:-1], matrix.rows)).astype(x.dtype)
+def add_rows(matrix: Matrix, slots: Integers, rows: Integers | None, weights: Floats, y: Floats) -> None:
+    """Add to each y[p], float32 [pairs, columns], the rows of slot `slots[p]` times weights[p], float32 [pairs, count].
+
+    rows: the same for all pairs, int64 [count]; None for the first. They are added one after the other: to the bit the
+    same however they are cut into several calls, and whatever rows of weight 0 are among them. matrix: not quantised.
+    """
+    weights, slots = np.ascontiguousarray(weights, np.float32), np.ascontiguousarray(slots, np.int64)
+    library = native_library.load_library()
+    assert library is not None
+    library.fb_add_rows(
+        ctypes.byref(matrix), slots.ctypes.data, len(slots), None if rows is None else rows.ctypes.data,
+        weights.ctypes.data, weights.shape[1], y.ctypes.data, threads(),
+    )  # fmt: skip
 
 
-class _Packed:
-    """The part that quantised linears and embeddings share: their matrix, made when it is first wanted."""
+class Resident:
+    """Weights in memory, [rows, columns], that vectors are multiplied with. form: None if they are not quantised."""
 
-    _matrix: Matrix | None = None
+    def __init__(
+        self, weight: mx.array, form: Form | None = None, scales: mx.array | None = None, biases: mx.array | None = None
+    ):
+        self.weight, self._kept = weight, (scales, biases)
+        parts = (None if part is None else Tensor.of(part) for part in (scales, biases))
+        self._matrix = packed_matrix(form, Tensor.of(weight), *parts) if available() else None
 
-    def _product(self: Any, x: mx.array) -> mx.array:
-        if self._matrix is None:
-            form = Form(self.bits, self.group_size, self.mode)
-            biases = self.get("biases")
-            self._matrix = packed_matrix(
-                form, Tensor.of(self.weight), Tensor.of(self.scales), None if biases is None else Tensor.of(biases)
-            )
-        return multiplied(self._matrix, x)
-
-
-class _QuantizedLinear(_Packed, nn.QuantizedLinear):
-    def __call__(self, x: mx.array) -> mx.array:
-        y = self._product(x)
-        return y + self.bias if "bias" in self else y
+    def times(self, x: Floats) -> Floats:
+        """x @ weight.T, float32 [count, rows], of x [count, columns]."""
+        if self._matrix is None or (len(x) > MAX_NATIVE_VECTORS and self._matrix.mode == PLAIN):
+            return numpy_product(x, self.weight)
+        return multiply(self._matrix, x, _counting(len(x)), _zeros(len(x)))
 
 
-class _QuantizedEmbedding(_Packed, nn.QuantizedEmbedding):
-    def as_linear(self, x: mx.array) -> mx.array:
-        return self._product(x)
+@functools.cache
+def _counting(count: int) -> Integers:
+    return np.arange(count)
 
 
-def use_packed_products(model: nn.Module) -> None:
-    """Let a model's quantised linears and its head use `multiply`. Of no effect where there is a GPU."""
-    if not available():
-        return
-    faster: dict[type, type] = {nn.QuantizedLinear: _QuantizedLinear, nn.QuantizedEmbedding: _QuantizedEmbedding}
-    for module in model.modules():
-        if type(module) in faster and "global_scale" not in module:
-            module.__class__ = faster[type(module)]
+@functools.cache
+def _zeros(count: int) -> Integers:
+    return np.zeros(count, np.int64)

@@ -9,12 +9,13 @@ from time import perf_counter
 from typing import Any
 
 import mlx.core as mx
+import mlx.nn as nn
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.arrays.aligned import aligned_rows
 from engine.arrays.dtypes import DTYPES, STORED
-from engine.arrays.products import product
+from engine.arrays.layers import use_native_layers
 from engine.bench.machine import bytes_each, describe, device_bytes, open_direct, scratch, write_random
 from engine.bench.random_model import RandomNumbers, random_input, write_random_model
 from engine.bench.results import Progress, Result, Row
@@ -184,9 +185,11 @@ def _timed(function: Callable[[], object]) -> float:
 
 
 def _linear_rate(width: int, neurons: int, dtype: mx.Dtype) -> float:
-    weight, x = mx.ones((neurons, width), dtype), random_input(width, dtype)
-    mx.eval(weight, x)
-    return weight.nbytes / _timed(lambda: mx.eval(product(x, weight)))
+    linear, x = nn.Linear(width, neurons, bias=False), random_input(width, dtype)
+    linear.weight = mx.ones((neurons, width), dtype)
+    use_native_layers(linear)
+    mx.eval(linear.parameters(), x)
+    return linear.weight.nbytes / _timed(lambda: mx.eval(linear(x)))
 
 
 def _pool_rate(width: int, neurons: int, dtype: str, computed: mx.Dtype) -> float:

@@ -6,8 +6,7 @@ from typing import Any
 import mlx.core as mx
 from mlx.utils import tree_flatten
 
-from engine.arrays.packed import use_packed_products
-from engine.arrays.products import use_fast_products
+from engine.arrays.layers import use_native_layers
 from engine.flash.reader import Reader
 from engine.inference.caches import SnapshotContext
 from engine.models.checkpoint import load_lazily
@@ -42,8 +41,7 @@ class CheckpointExecution:
         installation = ExpertInstallation(settings, plan.budget.capacities, plan.workspace.buffer_bytes, reader)
         streaming = installation.install(self.network, self._experts)
         self._evaluate_resident()
-        use_packed_products(self.network)
-        use_fast_products(self.network)
+        use_native_layers(self.network)
         return streaming
 
     def blocks(self, tokens: list[int], size: int, observed: bool) -> Iterator[list[int]]:

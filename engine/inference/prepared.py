@@ -5,7 +5,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from engine.arrays.products import use_fast_products
+from engine.arrays.layers import use_native_layers
 from engine.flash.reader import Reader
 from engine.inference.context import KeyValueContext
 from engine.planning.memory import MemoryPlan
@@ -44,7 +44,7 @@ class PreparedExecution:
         installation = Installation(self.stored, settings, dtype, slots, buffer_bytes, reader, file)
         streaming = installation.install(self.network, weights)
         self.network.load_weights(list(weights.items()), strict=True)
-        use_fast_products(self.network)
+        use_native_layers(self.network)
         mx.eval(self.network.parameters())
         return streaming
 

@@ -14,7 +14,7 @@ from msgspec import to_builtins
 from safetensors.numpy import save
 
 from engine.arrays.dtypes import DTYPES
-from engine.arrays.products import use_fast_products
+from engine.arrays.layers import use_native_layers
 from engine.errors import CheckpointError, FlashbulbError, TemplateError
 from engine.models import build
 from engine.models.ffn import DenseFFN
@@ -144,7 +144,7 @@ class _Preparation:
         self._dtype_name, self._dtype, self._progress = dtype, DTYPES[dtype], progress
         self._model, self._args = build(source.config)
         self._stored = source.fit(parameter_shapes(self._model), self._model.rename)
-        use_fast_products(self._model)
+        use_native_layers(self._model)
         self._layers = len(self._model.layers)
         parts = [layer.ffn.bundle_parts() for layer in self._model.layers]
         self._neurons, self._width = [first.shape[0] for first, *_ in parts], parts[0][0].shape[1]
@@ -285,7 +285,7 @@ class _Preparation:
     def _unload(self) -> None:
         """A model with nothing in memory again."""
         self._model, _ = build(self._source.config)
-        use_fast_products(self._model)
+        use_native_layers(self._model)
         mx.clear_cache()
 
     def _finish(self) -> Callable[[mx.array], mx.array]:

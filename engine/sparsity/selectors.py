@@ -1,13 +1,15 @@
 """Selectors say which neurons a token needs."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import mlx.core as mx
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.arrays.products import product
+from engine.arrays.packed import Resident
+from engine.arrays.products import floats_of
 from engine.models.activations import Activation
 from engine.sparsity.predictor import Predictor
 
@@ -43,15 +45,24 @@ class ExactSelection:
     bias: mx.array
 
     def active(self, x: mx.array) -> NDArray[np.bool_]:
-        x = x if mx.metal.is_available() else x.astype(mx.float32)
-        first, *others = (product(x, part) for part in self.inputs)
-        return np.array(self.activation.active(first + self.bias, *others))
+        if mx.metal.is_available():
+            first, *others = (x @ part.T for part in self.inputs)
+            return np.array(self.activation.active(first + self.bias, *others))
+        vectors = floats_of(x).reshape(-1, x.shape[-1])
+        products = [matrix.times(vectors) for matrix in self._matrices]
+        products[0] += floats_of(self.bias)
+        active: NDArray[np.bool_] = self.activation.active(*products)
+        return active.reshape(*x.shape[:-1], -1)
 
     def select(self, x: mx.array) -> NDArray[np.int64]:
         return _neurons(self.active(x))
 
     def guess(self, x: mx.array, shift: float) -> NDArray[np.int64]:  # noqa: ARG002 (there is no threshold to shift)
         return self.select(x)
+
+    @cached_property
+    def _matrices(self) -> list[Resident]:
+        return [Resident(part) for part in self.inputs]
 
 
 @dataclass

@@ -33,6 +33,11 @@ class Part:
     arriving: Integers
 
     @property
+    def row_numbers(self) -> Integers:
+        """The row of each bundle, int64 [n]."""
+        return np.arange(*self.rows.indices(len(self.slab.view))) if isinstance(self.rows, slice) else self.rows
+
+    @property
     def matrix(self) -> mx.array:
         """The bundles, [n, row]."""
         return self.slab.matrix[self.rows if isinstance(self.rows, slice) else mx.array(self.rows)]

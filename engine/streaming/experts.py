@@ -247,8 +247,7 @@ class StreamedExperts(Module):
 
     def _multiply(self, x: mx.array, ids: Integers, part: Part) -> mx.array:
         """[..., chosen, width] of x [..., width] and ids [..., chosen], all of which are in the part."""
-        rows = np.arange(part.rows.start, part.rows.stop) if isinstance(part.rows, slice) else part.rows
-        slots = rows[np.searchsorted(part.ids, ids)]
+        slots = part.row_numbers[np.searchsorted(part.ids, ids)]
         y = self._in_slots(x, mx.array(slots.astype(np.uint32)), part.slab)
         self.bundles.read_by(y)
         return y

@@ -7,12 +7,15 @@ import mlx.core as mx
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.arrays.products import add_rows, float32_blocks, row_products, some_float32_blocks
-from engine.memory.pool import NO_ROWS, Integers
+from engine.arrays.aligned import Slab
+from engine.arrays.packed import Tensor, add_rows, available, multiply, packed_matrix
+from engine.arrays.products import float32_blocks, floats_of
+from engine.memory.pool import Integers
 from engine.models.activations import Activation
 from engine.models.ffn import Resident
 from engine.sparsity.selectors import Selector
 from engine.streaming.bundles import LayerBundles, Part
+from engine.system.native_library import Matrix
 
 Floats = NDArray[np.float32]
 Rows = TypeVar("Rows", mx.array, Floats)
@@ -34,23 +37,22 @@ class NeuronProduct:
     def after(self, y: mx.array | None, x: mx.array, part: Part) -> tuple[mx.array, mx.array]:
         """The same, the output added to y, of the parts before.
 
-        Without a GPU, one token's sum over weights of 16 bits is made neuron by neuron in the order of ids: it is the
-        same to the bit whatever neurons that are not active are in memory, and however a layer is cut into parts that
-        follow each other. Were it float32's last bit that differed, the next rounding to 16 bits would now and then
-        make it one of theirs.
+        Without a GPU, one token's sum is made neuron by neuron in the order of ids: it is the same to the bit whatever
+        neurons that are not active are in memory, and however a layer is cut into parts that follow each other. Were it
+        float32's last bit that differed, the next rounding to 16 bits would now and then make it one of theirs.
         """
         bias = self._bias[part.ids]
         bias[part.arriving] = -np.inf  # every activation here makes nothing of it
         if mx.metal.is_available():
             hidden, added = self._in_mlx(x, part.matrix, bias)
             return hidden, added if y is None else y + added
-        tokens = np.array(x[0].astype(mx.float32))
-        before = np.zeros_like(tokens) if y is None else np.array(y[0])
-        if len(tokens) == 1 and part.matrix.dtype != mx.float32:
-            values, total = self._token(tokens[0], part, bias, before[0])
+        tokens = floats_of(x).reshape(-1, x.shape[-1])
+        total = np.zeros_like(tokens) if y is None else np.array(y[0])
+        if len(tokens) == 1 and available():
+            hidden_values = self._token(tokens, part, bias, total)
         else:
-            values, total = self._tokens(tokens, part.matrix, bias, before)
-        return mx.array(values)[None], mx.array(total)[None]
+            hidden_values = self._tokens(tokens, part.matrix, bias, total)
+        return mx.array(hidden_values[None]), mx.array(total[None])
 
     def _in_mlx(self, x: mx.array, matrix: mx.array, bias: NDArray[np.float32]) -> tuple[mx.array, mx.array]:
         *inputs, down = (rows.astype(x.dtype) for rows in self._parts(matrix, x.shape[-1]))
@@ -58,8 +60,9 @@ class NeuronProduct:
         hidden = self.activation.hidden(products[0] + mx.array(bias).astype(x.dtype), *products[1:])
         return hidden, (hidden @ down).astype(mx.float32)
 
-    def _tokens(self, tokens: Floats, matrix: mx.array, bias: Floats, y: Floats) -> tuple[Floats, Floats]:
-        """Block by block. MLX has only a reference BLAS without a GPU, and would copy each strided part."""
+    def _tokens(self, tokens: Floats, matrix: mx.array, bias: Floats, y: Floats) -> Floats:
+        """Hidden values; their output is added to y. Block by block: MLX has only a reference BLAS without a GPU, and
+        would copy each strided part."""
         hidden = np.empty((len(tokens), matrix.shape[0]), np.float32)
         for start, block in float32_blocks(matrix):
             here = slice(start, start + len(block))
@@ -68,29 +71,31 @@ class NeuronProduct:
             products[0] += bias[here]
             hidden[:, here] = self.activation.hidden(*products)
             y += hidden[:, here] @ down
-        return hidden, y
+        return hidden
 
-    def _token(self, x: Floats, part: Part, bias: Floats, y: Floats) -> tuple[Floats, Floats]:
-        """The active ones are found for all rows at once; they alone are then multiplied, one by one."""
-        active = self._active(x, part.matrix, bias)
-        rows = active[np.argsort(part.ids[active])]
-        hidden = np.zeros((1, len(bias)), np.float32)
-        for here, block in some_float32_blocks(part.matrix, rows):
-            *inputs, down = self._parts(block, len(x))
-            products = [row_products(each, x) for each in inputs]
-            products[0] += bias[here]
-            hidden[0, here] = self.activation.hidden(*products)
-            y = add_rows(y, hidden[0, here], down)
-        return hidden, y[None]
+    def _token(self, x: Floats, part: Part, bias: Floats, y: Floats) -> Floats:
+        """The same for one token: what is not decisive is multiplied for the active neurons alone."""
+        *inputs, down = (self._rows(part.slab, i, x.shape[-1]) for i in range(len(self.activation.parts)))
+        rows, products = part.row_numbers, []
+        zeros = np.zeros(len(rows), np.int64)
+        for matrix in inputs[: self.activation.decisive]:
+            products.append(multiply(matrix, x, zeros, rows)[:, 0])
+        products[0] += bias
+        active = np.flatnonzero(self.activation.active(*products))
+        active = active[np.argsort(part.ids[active])]
+        products = [product[active] for product in products]
+        for matrix in inputs[self.activation.decisive :]:
+            products.append(multiply(matrix, x, zeros[: len(active)], rows[active])[:, 0])
+        hidden = np.zeros((1, len(rows)), np.float32)
+        hidden[0, active] = values = self.activation.hidden(*products)
+        add_rows(down, zeros[:1], rows[active], values[None], y)
+        return hidden
 
-    def _active(self, x: Floats, matrix: mx.array, bias: Floats) -> Integers:
-        """The rows that are active, but for rounding."""
-        found = [NO_ROWS]
-        for start, block in float32_blocks(matrix, self.activation.decisive * len(x)):
-            first, *others = (block[:, i : i + len(x)] @ x for i in range(0, block.shape[1], len(x)))
-            first += bias[start : start + len(block)]
-            found.append(start + np.flatnonzero(self.activation.active(first, *others)))
-        return np.concatenate(found)
+    def _rows(self, slab: Slab, part: int, width: int) -> Matrix:
+        """One of the parts of bundles: each bundle is a slot with one row, and a row of slot 0."""
+        dtype, row_bytes = slab.matrix.dtype, slab.view.shape[1]
+        address = slab.view.ctypes.data + part * width * dtype.size
+        return packed_matrix(None, Tensor(address, row_bytes, (1, width), dtype, row_bytes), None, None)
 
     def _parts(self, rows: Rows, width: int) -> list[Rows]:
         return [rows[:, i * width : (i + 1) * width] for i in range(len(self.activation.parts))]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
-VERSION = 5  # of the native interface
+VERSION = 6  # of the native interface
 RUSAGE_WORDS, RUSAGE_FOOTPRINT = 12, 9  # of macOS's rusage_info_v0, as words of 8 bytes: all, and ri_phys_footprint's
 
 
@@ -59,7 +59,7 @@ class Statistics(ctypes.Structure):
 
 
 class Matrix(ctypes.Structure):
-    """A matrix of quantised weights, or one in each slot; the fields are described in `native/products.c`."""
+    """A matrix, plain or of quantised weights, or one in each slot; the fields are described in `native/products.c`."""
 
     _fields_ = [(name, ctypes.c_void_p) for name in ("weight", "scales", "biases")]
     _fields_ += [(f"{name}_slot", ctypes.c_int64) for name in ("weight", "scales", "biases")]
@@ -115,6 +115,9 @@ def open_library(path: Path) -> ctypes.CDLL | None:
         "fb_cancel": (None, pointer),
         "fb_ticket_release": (None, pointer),
         "fb_multiply": (integer, pointer, pointer, number, pointer, pointer, number, pointer, integer),
+        "fb_add_rows": (None, pointer, pointer, number, pointer, pointer, number, pointer, integer),
+        "fb_sum": (ctypes.c_float, pointer, number, integer),
+        "fb_use_lanes": (integer, integer),
         "fb_footprint": (integer, pointer, pointer),
         "fb_memory_pressure": (integer,),
     }

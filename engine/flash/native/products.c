@@ -1,44 +1,44 @@
 /*
- * Multiplies vectors with matrices of quantised weights, straight from the packed bytes, where there is no GPU: rows of
- * experts in slots of a pool, or of a matrix that is resident.
+ * Multiplies vectors with matrices straight from the bytes that they are stored in, plain or packed, where there is no
+ * GPU: rows of experts in slots of a pool, neurons, keys and values, or matrices that are resident.
  *
- * A matrix is rows of packed values, in groups that share a scale (and, affine, a bias). A product of one row with one
- * vector is summed in float32, by the same sixteen lanes in the same order whatever the number of threads: each result
- * is one thread's. Of several vectors with the same matrix, a row is unpacked once.
+ * A packed matrix is rows of packed values, in groups that share a scale (and, affine, a bias). A product of one row
+ * with one vector is summed in float32, by the same lanes in the same order whatever the number of threads and whatever
+ * other rows there are: each result is one thread's. Of many vectors with the same rows, these are unpacked once.
  *
- * Threads sleep when there is nothing to do; the caller is one of them.
+ * Threads sleep when there is nothing to do; the caller is one of them, and waits for none that has not begun.
  */
 
 #define _GNU_SOURCE
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define API __attribute__((visibility("default")))
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define FAST __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#define INLINE static inline __attribute__((always_inline))
+#define PRAGMA(text) _Pragma(#text)
+#ifdef __clang__
+#define UNROLL(count)
 #else
-#define FAST
+#define UNROLL(count) PRAGMA(GCC unroll count)
 #endif
 
 enum {
-    LANES = 16,
-    TILE = 32,                  /* rows that a thread takes at once */
     FEW = 2,                    /* vectors for which a row is not unpacked */
-    TOGETHER = 4,               /* rows that are */
+    DEEP = 1024,                /* columns of rows and vectors that are multiplied while they are in the nearest cache */
+    TASK_BYTES = 32 << 10,      /* of weights that a thread takes at once */
+    ALONE_BYTES = 256 << 10,    /* of weights below which no other thread is woken */
+    SLICE = 64,                 /* columns, of which a thread takes a multiple */
+    KEPT_BYTES = 1 << 20,       /* of room that is kept from call to call */
+    CACHE_LINE = 64,            /* bytes */
     MAX_THREADS = 16
 };
 
 enum { AFFINE, MXFP4, MXFP8, NVFP4, PLAIN };
 enum { F32, F16, BF16 };
-
-typedef float floats __attribute__((vector_size(4 * LANES), aligned(4)));
-typedef int32_t integers __attribute__((vector_size(4 * LANES)));
-typedef uint8_t bytes __attribute__((vector_size(LANES), aligned(1)));
-typedef uint16_t halves __attribute__((vector_size(2 * LANES), aligned(2)));
 
 /* weight, scales, biases: of the first slot's first row. *_slot, *_row: bytes to the next slot and row. kind: of scales
  * and biases, and of plain weights. */
@@ -48,27 +48,24 @@ struct fb_matrix {
     int32_t rows, columns, bits, group, mode, kind;
 };
 
-struct job {
-    const struct fb_matrix *m;
-    const float *x;             /* [vectors, columns] */
-    const float *split;         /* the same, of every 32 the even ones, then the odd ones: 4-bit values lie so */
-    const float *sums;          /* [vectors, groups] */
-    const int64_t *vectors, *slots; /* by pair */
-    int64_t pairs;
-    float *y;                   /* [pairs, rows] */
-    int64_t tiles;              /* of a pair's rows */
-    const int64_t *runs;        /* the first pair of each run of pairs with one slot */
-    int64_t run_count;
-};
+/* The bytes of a row in a slot. */
+struct row { const uint8_t *weight, *scales, *biases; };
 
-static struct {
-    pthread_mutex_t mutex;
-    pthread_cond_t work, done;
-    const struct job *job;
-    int64_t next, left;
-    int workers, wanted;
-} pool = {.mutex = PTHREAD_MUTEX_INITIALIZER, .work = PTHREAD_COND_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
-static pthread_mutex_t one_caller = PTHREAD_MUTEX_INITIALIZER;
+static struct row row_of(const struct fb_matrix *m, int64_t slot, int64_t r) {
+    return (struct row){m->weight + slot * m->weight_slot + r * m->weight_row,
+                        m->scales ? m->scales + slot * m->scales_slot + r * m->scales_row : NULL,
+                        m->biases ? m->biases + slot * m->biases_slot + r * m->scales_row : NULL};
+}
+
+/* What is made once for every width of vectors; row_products.h says what each does. */
+struct kernels {
+    int lanes, tall;            /* tall: rows of a `product` */
+    float (*dot)(const struct fb_matrix *, struct row, const float *, const float *, float *);
+    void (*unpack)(const struct fb_matrix *, struct row, int64_t, float *, float *);
+    void (*product)(const float *, int64_t, const float *const *, float *const *, int64_t, int64_t, int);
+    void (*add)(const struct fb_matrix *, int64_t, const int64_t *, const float *, int64_t, int64_t, int64_t, float *);
+    float (*sum)(const float *, int64_t);
+};
 
 static float half_to_float(uint16_t half) {
     uint32_t bits = ((uint32_t)(half & 0x8000) << 16) | ((uint32_t)(half & 0x7FFF) << 13);
@@ -97,9 +94,10 @@ static float number(const uint8_t *at, int kind, int64_t i) {
 
 /* An 8-bit float of four bits of exponent. */
 static float e4m3(uint8_t v) {
-    int exponent = (v >> 3) & 15, mantissa = v & 7;
-    float value = exponent ? (float)(8 + mantissa) * 0x1p-10f : (float)mantissa * 0x1p-9f;
-    for (int i = exponent ? exponent : 0; i > 0; i--) value *= 2;
+    uint32_t magnitude = v & 127, bits = (magnitude << 20) + (120u << 23);
+    float value;
+    memcpy(&value, &bits, 4);
+    if (magnitude < 8) value = (float)magnitude * 0x1p-9f;
     return v & 128 ? -value : value;
 }
 
@@ -111,226 +109,131 @@ static float power_of_two(uint8_t exponent) {
     return value;
 }
 
-static float scale_of(const struct fb_matrix *m, const uint8_t *row, int64_t group) {
-    switch (m->mode) {
-    case MXFP4: case MXFP8: return power_of_two(row[group]);
-    case NVFP4: return e4m3(row[group]);
-    default: return number(row, m->kind, group);
-    }
-}
+static const int32_t LANE_NUMBERS[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+
+#define LANES 4
+#define TALL 2
+#define NAME(f) f##_4
+#include "row_products.h"
+#undef LANES
+#undef TALL
+#undef NAME
+
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define MANY_WIDTHS
 
 static const float E2M1[16] = {0, 0.5f, 1, 1.5f, 2, 3, 4, 6, -0.0f, -0.5f, -1, -1.5f, -2, -3, -4, -6};
+static const float COUNTING[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
-/* Packed value i of a row: the lowest bits first, across bytes. */
-static unsigned packed(const uint8_t *row, int64_t i, int bits) {
-    int64_t bit = i * bits;
-    unsigned word = row[bit >> 3];
-    if ((bit & 7) + bits > 8) word |= (unsigned)row[(bit >> 3) + 1] << 8;
-    return (word >> (bit & 7)) & ((1u << bits) - 1);
+#pragma GCC push_options
+#pragma GCC target("arch=x86-64-v3")
+#define LANES 8
+#define TALL 4
+#define NAME(f) f##_8
+#include "row_products.h"
+#undef LANES
+#undef TALL
+#undef NAME
+#pragma GCC pop_options
+
+#pragma GCC push_options
+#pragma GCC target("arch=x86-64-v4,prefer-vector-width=512")
+#define LANES 16
+#define TALL 8
+#define NAME(f) f##_16
+#include "row_products.h"
+#undef LANES
+#undef TALL
+#undef NAME
+#pragma GCC pop_options
+#endif
+
+static const struct kernels *widest(void) {
+#ifdef MANY_WIDTHS
+    if (__builtin_cpu_supports("x86-64-v4")) return &kernels_16;
+    if (__builtin_cpu_supports("x86-64-v3")) return &kernels_8;
+#endif
+    return &kernels_4;
 }
 
-static void unpack_group(const struct fb_matrix *m, const uint8_t *row, int64_t first, float scale, float bias,
-                         float *out) {
-    for (int i = 0; i < m->group; i++) {
-        switch (m->mode) {
-        case MXFP4: case NVFP4: out[i] = scale * E2M1[packed(row, first + i, 4)]; break;
-        case MXFP8: out[i] = scale * e4m3(row[first + i]); break;
-        default: out[i] = scale * (float)packed(row, first + i, m->bits) + bias;
-        }
-    }
+static const struct kernels *kernels;
+
+/* One call's work: tasks 0 to count - 1. room: a thread's own, of `room` floats. */
+struct job {
+    void (*task)(const struct job *, int64_t index, float *room);
+    int64_t count, room;
+    const struct fb_matrix *m;
+    int64_t step;               /* rows or columns of a task */
+
+    const float *x;             /* [vectors, padded], as the kernels want them */
+    const float *sums;          /* [vectors, groups] */
+    const int64_t *vectors, *slots; /* by pair */
+    int64_t pairs, padded, groups;
+    float *y;                   /* [pairs, rows], or [pairs, columns] of rows that are added */
+    const int64_t *runs;        /* the first pair of each run of pairs with one slot */
+    int64_t run_count;
+
+    const int64_t *rows;        /* that are added; NULL for all */
+    const float *weights;       /* [pairs, row_count] */
+    int64_t row_count, slices;
+
+    const float *numbers;       /* that are summed, `total` of them */
+    int64_t total;
+    float *totals;              /* by task */
+};
+
+static struct {
+    pthread_mutex_t mutex;
+    pthread_cond_t work, done;
+    const struct job *job;      /* NULL unless threads may still begin with it */
+    _Atomic int64_t next;
+    uint64_t turn;              /* of the job, so that nobody begins with it twice */
+    int workers, busy;
+} pool = {.mutex = PTHREAD_MUTEX_INITIALIZER, .work = PTHREAD_COND_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
+
+static int64_t up_to(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+
+/* Held during a call, as is its room, which is kept as long as it is small. */
+static pthread_mutex_t one_caller = PTHREAD_MUTEX_INITIALIZER;
+static void *kept_room;
+static size_t kept_bytes;
+
+static void *room_of(size_t size) {
+    if (kept_bytes >= size) return kept_room;
+    free(kept_room);
+    size = (size_t)up_to((int64_t)size, CACHE_LINE);
+    kept_room = aligned_alloc(CACHE_LINE, size);
+    kept_bytes = kept_room ? size : 0;
+    return kept_room;
 }
 
-/* A row as floats, [columns]. */
-FAST static void unpack_row(const struct fb_matrix *m, const uint8_t *weight, const uint8_t *scales,
-                            const uint8_t *biases, float *out) {
-    if (m->mode == PLAIN) {
-        for (int64_t i = 0; i < m->columns; i++) out[i] = number(weight, m->kind, i);
-        return;
-    }
-    for (int64_t g = 0; g * m->group < m->columns; g++) {
-        float scale = scale_of(m, scales, g), bias = biases ? number(biases, m->kind, g) : 0;
-        float *to = out + g * m->group;
-        if (m->mode == AFFINE && m->bits == 4) {
-            const uint8_t *from = weight + g * m->group / 2;
-            for (int i = 0; i < m->group / 2; i++) {
-                to[2 * i] = scale * (float)(from[i] & 15) + bias;
-                to[2 * i + 1] = scale * (float)(from[i] >> 4) + bias;
-            }
-        } else if (m->mode == AFFINE && m->bits == 8) {
-            const uint8_t *from = weight + g * m->group;
-            for (int i = 0; i < m->group; i++) to[i] = scale * (float)from[i] + bias;
-        } else {
-            unpack_group(m, weight, g * m->group, scale, bias, to);
-        }
-    }
+static void leave_room(void) {
+    if (kept_bytes <= KEPT_BYTES) return;
+    free(kept_room);
+    kept_room = NULL, kept_bytes = 0;
 }
 
-/* In two steps: in one, compilers convert byte by byte. */
-#define AS_FLOATS(values) __builtin_convertvector(__builtin_convertvector(values, integers), floats)
-
-static inline float total_of(floats lanes) {
-    float total = 0;
-    for (int i = 0; i < LANES; i++) total += lanes[i];
-    return total;
-}
-
-FAST static float dot(const float *a, const float *b, int64_t count) {
-    floats first = {0}, second = {0};
-    int64_t i = 0;
-    for (; i + 2 * LANES <= count; i += 2 * LANES) {
-        first += *(const floats *)(a + i) * *(const floats *)(b + i);
-        second += *(const floats *)(a + i + LANES) * *(const floats *)(b + i + LANES);
-    }
-    float total = total_of(first + second);
-    for (; i < count; i++) total += a[i] * b[i];
-    return total;
-}
-
-/* split: as in a job. sums: of x by group. */
-FAST static float dot_4_bits(const struct fb_matrix *m, const uint8_t *weight, const uint8_t *scales,
-                             const uint8_t *biases, const float *split, const float *sums) {
-    floats total = {0};
-    float offset = 0;
-    for (int64_t g = 0; g * m->group < m->columns; g++) {
-        floats even = {0}, odd = {0};
-        for (int i = 0; i < m->group; i += 2 * LANES) {
-            const float *x = split + g * m->group + i;
-            bytes pair = *(const bytes *)(weight + (g * m->group + i) / 2);
-            even += AS_FLOATS(pair & 15) * *(const floats *)x;
-            odd += AS_FLOATS(pair >> 4) * *(const floats *)(x + LANES);
-        }
-        total += (even + odd) * number(scales, m->kind, g);
-        offset += number(biases, m->kind, g) * sums[g];
-    }
-    return total_of(total) + offset;
-}
-
-FAST static float dot_8_bits(const struct fb_matrix *m, const uint8_t *weight, const uint8_t *scales,
-                             const uint8_t *biases, const float *x, const float *sums) {
-    floats total = {0};
-    float offset = 0;
-    for (int64_t g = 0; g * m->group < m->columns; g++) {
-        floats first = {0}, second = {0};
-        for (int i = 0; i < m->group; i += 2 * LANES) {
-            const float *at = x + g * m->group + i;
-            const uint8_t *from = weight + g * m->group + i;
-            first += AS_FLOATS(*(const bytes *)from) * *(const floats *)at;
-            second += AS_FLOATS(*(const bytes *)(from + LANES)) * *(const floats *)(at + LANES);
-        }
-        total += (first + second) * number(scales, m->kind, g);
-        offset += number(biases, m->kind, g) * sums[g];
-    }
-    return total_of(total) + offset;
-}
-
-FAST static float dot_bfloat(const uint8_t *weight, const float *x, int64_t count) {
-    floats first = {0}, second = {0};
-    int64_t i = 0;
-    for (; i + 2 * LANES <= count; i += 2 * LANES) {
-        integers low = __builtin_convertvector(*(const halves *)(weight + 2 * i), integers) << 16;
-        integers high = __builtin_convertvector(*(const halves *)(weight + 2 * (i + LANES)), integers) << 16;
-        first += (floats)low * *(const floats *)(x + i);
-        second += (floats)high * *(const floats *)(x + i + LANES);
-    }
-    float total = total_of(first + second);
-    for (; i < count; i++) total += number(weight, BF16, i) * x[i];
-    return total;
-}
-
-static float dot_row(const struct job *j, int64_t vector, const uint8_t *weight, const uint8_t *scales,
-                     const uint8_t *biases, float *row) {
-    const struct fb_matrix *m = j->m;
-    const float *x = j->x + vector * m->columns;
-    const float *sums = j->sums + vector * (m->group ? m->columns / m->group : 0);
-    if (m->mode == AFFINE && m->bits == 4) {
-        const float *split = j->split + vector * m->columns;
-        return dot_4_bits(m, weight, scales, biases, split, sums);
-    }
-    if (m->mode == AFFINE && m->bits == 8) return dot_8_bits(m, weight, scales, biases, x, sums);
-    if (m->mode == PLAIN && m->kind == BF16) return dot_bfloat(weight, x, m->columns);
-    unpack_row(m, weight, scales, biases, row);
-    return dot(row, x, m->columns);
-}
-
-/* Four rows, one after the other in memory, with one vector, which is then read once for all. */
-FAST static void dot_rows(const float *rows, const float *x, int64_t columns, float *y) {
-    floats lanes[TOGETHER] = {{0}};
-    int64_t i = 0;
-    for (; i + LANES <= columns; i += LANES) {
-        floats at = *(const floats *)(x + i);
-        for (int r = 0; r < TOGETHER; r++) lanes[r] += *(const floats *)(rows + r * columns + i) * at;
-    }
-    for (int r = 0; r < TOGETHER; r++) {
-        y[r] = total_of(lanes[r]);
-        for (int64_t k = i; k < columns; k++) y[r] += rows[r * columns + k] * x[k];
-    }
-}
-
-/* The bytes of a row in a slot. */
-struct row { const uint8_t *weight, *scales, *biases; };
-
-static struct row row_of(const struct fb_matrix *m, int64_t slot, int64_t r) {
-    return (struct row){m->weight + slot * m->weight_slot + r * m->weight_row,
-                        m->scales ? m->scales + slot * m->scales_slot + r * m->scales_row : NULL,
-                        m->biases ? m->biases + slot * m->biases_slot + r * m->scales_row : NULL};
-}
-
-/* A tile of rows of a run of pairs that have one slot. room: for the floats of some rows. */
-static void do_tile(const struct job *j, int64_t index, float *room) {
-    const struct fb_matrix *m = j->m;
-    int64_t run = index / j->tiles, first = index % j->tiles * TILE;
-    int64_t last = first + TILE < m->rows ? first + TILE : m->rows;
-    int64_t begin = j->runs[run], end = run + 1 < j->run_count ? j->runs[run + 1] : j->pairs;
-    int64_t slot = j->slots[begin], r = first;
-    for (; end - begin > FEW && r + TOGETHER <= last; r += TOGETHER) {
-        for (int k = 0; k < TOGETHER; k++) {
-            struct row row = row_of(m, slot, r + k);
-            unpack_row(m, row.weight, row.scales, row.biases, room + k * m->columns);
-        }
-        for (int64_t p = begin; p < end; p++)
-            dot_rows(room, j->x + j->vectors[p] * m->columns, m->columns, j->y + p * m->rows + r);
-    }
-    for (; r < last; r++) {
-        struct row row = row_of(m, slot, r);
-        for (int64_t p = begin; p < end; p++)
-            j->y[p * m->rows + r] = dot_row(j, j->vectors[p], row.weight, row.scales, row.biases, room);
-    }
-}
-
-/* Takes tiles of the job until none is left. Under the mutex, but for the tiles themselves. */
-static void take_tiles(const struct job *j, float *row) {
-    int64_t total = j->tiles * j->run_count;
-    while (pool.job == j && pool.next < total) {
-        int64_t index = pool.next++;
-        pthread_mutex_unlock(&pool.mutex);
-        do_tile(j, index, row);
-        pthread_mutex_lock(&pool.mutex);
-        if (--pool.left == 0) {
-            pool.job = NULL;
-            pthread_cond_broadcast(&pool.done);
-        }
-    }
+static void do_tasks(const struct job *j, float *room) {
+    int64_t index;
+    while ((index = atomic_fetch_add_explicit(&pool.next, 1, memory_order_relaxed)) < j->count) j->task(j, index, room);
 }
 
 static void *work(void *unused) {
     (void)unused;
-    float *row = NULL;
-    int64_t room = 0;
+    uint64_t turn = 0;
     pthread_mutex_lock(&pool.mutex);
     for (;;) {
-        while (!pool.job || pool.next >= pool.job->tiles * pool.job->run_count)
-            pthread_cond_wait(&pool.work, &pool.mutex);
+        while (!pool.job || pool.turn == turn) pthread_cond_wait(&pool.work, &pool.mutex);
         const struct job *j = pool.job;
-        if (room < TOGETHER * j->m->columns) {
-            float *grown = realloc(row, (size_t)(TOGETHER * j->m->columns) * sizeof *row);
-            if (!grown) break;  /* the others do it */
-            row = grown, room = TOGETHER * j->m->columns;
-        }
-        take_tiles(j, row);
+        turn = pool.turn;
+        pool.busy++;
+        pthread_mutex_unlock(&pool.mutex);
+        float *room = malloc((size_t)j->room * sizeof *room);
+        if (room) do_tasks(j, room); /* without it, the others do it */
+        free(room);
+        pthread_mutex_lock(&pool.mutex);
+        if (--pool.busy == 0) pthread_cond_signal(&pool.done);
     }
-    pool.workers--;
-    pthread_mutex_unlock(&pool.mutex);
-    free(row);
     return NULL;
 }
 
@@ -347,21 +250,108 @@ static void start_workers(int wanted) {
     pthread_attr_destroy(&attributes);
 }
 
-/* Of every vector its sums by group, and of every 32 values the even ones before the odd ones. */
-static void prepare(const struct fb_matrix *m, const float *x, int64_t count, float *split, float *sums) {
-    int64_t groups = m->group ? m->columns / m->group : 0;
-    for (int64_t v = 0; v < count; v++) {
-        const float *from = x + v * m->columns;
-        for (int64_t g = 0; g < groups; g++) {
-            float sum = 0;
-            for (int i = 0; i < m->group; i++) sum += from[g * m->group + i];
-            sums[v * groups + g] = sum;
-        }
-        for (int64_t i = 0; split && i < m->columns; i++) {
-            int64_t block = i / (2 * LANES) * 2 * LANES, at = i - block;
-            split[v * m->columns + block + (at & 1 ? LANES : 0) + at / 2] = from[i];
+/* Does a job with so many threads, the caller among them. */
+static void run(const struct job *j, float *room, int threads) {
+    if (threads > MAX_THREADS) threads = MAX_THREADS;
+    if (threads > j->count) threads = (int)j->count;
+    atomic_store_explicit(&pool.next, 0, memory_order_relaxed);
+    if (threads < 2) {
+        do_tasks(j, room);
+        return;
+    }
+    pthread_mutex_lock(&pool.mutex);
+    start_workers(threads - 1);
+    pool.job = j;
+    pool.turn++;
+    pthread_mutex_unlock(&pool.mutex);
+    for (int i = 1; i < threads; i++) pthread_cond_signal(&pool.work);
+    do_tasks(j, room);
+    pthread_mutex_lock(&pool.mutex);
+    pool.job = NULL;
+    while (pool.busy) pthread_cond_wait(&pool.done, &pool.mutex);
+    pthread_mutex_unlock(&pool.mutex);
+}
+
+/* Rows [first, last) of one run's slot, with all of its pairs. room: for scales and biases, then for rows. */
+static void multiply_rows(const struct job *j, int64_t run, int64_t first, int64_t last, float *room) {
+    const struct fb_matrix *m = j->m;
+    int64_t begin = j->runs[run], end = run + 1 < j->run_count ? j->runs[run + 1] : j->pairs;
+    int64_t slot = j->slots[begin], r = first, tall = kernels->tall;
+    float *rows = room + 2 * (j->groups + kernels->lanes);
+    for (; end - begin > FEW && r + tall <= last; r += tall) {
+        for (int64_t k = 0; k < tall; k++)
+            kernels->unpack(m, row_of(m, slot, r + k), j->padded, rows + k * j->padded, room);
+        for (int64_t p = begin; p < end; p++) memset(j->y + p * m->rows + r, 0, (size_t)tall * sizeof *j->y);
+        for (int64_t c = 0; c < j->padded; c += DEEP) {
+            int64_t stop = c + DEEP < j->padded ? c + DEEP : j->padded;
+            for (int64_t p = begin; p < end; p += 3) {
+                const float *x[3];
+                float *y[3];
+                int vectors = end - p < 3 ? (int)(end - p) : 3;
+                for (int v = 0; v < vectors; v++)
+                    x[v] = j->x + j->vectors[p + v] * j->padded, y[v] = j->y + (p + v) * m->rows + r;
+                kernels->product(rows, j->padded, x, y, c, stop, vectors);
+            }
         }
     }
+    for (; r < last; r++)
+        for (int64_t p = begin; p < end; p++) {
+            int64_t v = j->vectors[p];
+            j->y[p * m->rows + r] =
+                kernels->dot(m, row_of(m, slot, r), j->x + v * j->padded, j->sums + v * j->groups, room);
+        }
+}
+
+static void multiply_task(const struct job *j, int64_t index, float *room) {
+    int64_t rows = j->m->rows, at = index * j->step, end = at + j->step;
+    if (end > rows * j->run_count) end = rows * j->run_count;
+    while (at < end) {
+        int64_t run = at / rows, last = end < (run + 1) * rows ? end : (run + 1) * rows;
+        multiply_rows(j, run, at - run * rows, last - run * rows, room);
+        at = last;
+    }
+}
+
+static void add_task(const struct job *j, int64_t index, float *room) {
+    (void)room;
+    int64_t pair = index / j->slices, first = index % j->slices * j->step;
+    int64_t last = first + j->step < j->m->columns ? first + j->step : j->m->columns;
+    kernels->add(j->m, j->slots[pair], j->rows, j->weights + pair * j->row_count, j->row_count, first, last,
+                 j->y + pair * j->m->columns);
+}
+
+static void sum_task(const struct job *j, int64_t index, float *room) {
+    (void)room;
+    int64_t first = index * j->step, count = j->total - first < j->step ? j->total - first : j->step;
+    j->totals[index] = kernels->sum(j->numbers + first, count);
+}
+
+/* Values that a lane's word has; 1 of a plain matrix. */
+static int values_a_word(const struct fb_matrix *m) {
+    if (m->mode == PLAIN) return 1;
+    return m->bits == 5 || m->bits == 6 ? 4 : m->bits == 3 ? 8 : 32 / m->bits;
+}
+
+/* Of every vector its sums by group, and its elements as the kernels want them, with zeros behind. */
+static void lay_out(const struct job *j, const float *x, int64_t count, float *to, float *sums) {
+    int64_t columns = j->m->columns, per = values_a_word(j->m), lanes = kernels->lanes;
+    for (int64_t v = 0; v < count; v++, x += columns, to += j->padded) {
+        for (int64_t g = 0; g < j->groups; g++) {
+            float sum = 0;
+            for (int64_t i = 0; i < j->m->group; i++) sum += x[g * j->m->group + i];
+            *sums++ = sum;
+        }
+        for (int64_t block = 0; block < j->padded; block += lanes * per)
+            for (int64_t l = 0; l < lanes; l++)
+                for (int64_t k = 0; k < per; k++) {
+                    int64_t from = block + l * per + k;
+                    to[block + k * lanes + l] = from < columns ? x[from] : 0;
+                }
+    }
+}
+
+static int64_t row_bytes(const struct fb_matrix *m) {
+    return m->mode == PLAIN ? m->columns * (m->kind == F32 ? 4 : 2) : (int64_t)m->columns * m->bits / 8 + 1;
 }
 
 /* y[p] = matrix of slots[p] times x[vectors[p]], for every pair; pairs of one slot that follow each other are done
@@ -369,29 +359,78 @@ static void prepare(const struct fb_matrix *m, const float *x, int64_t count, fl
  * Returns 0, or ENOMEM's stand-in 1. Calls from several threads wait for each other. */
 API int fb_multiply(const struct fb_matrix *m, const float *x, int64_t count, const int64_t *vectors,
                     const int64_t *slots, int64_t pairs, float *y, int threads) {
-    int64_t groups = m->group ? m->columns / m->group : 0;
-    bool four = m->mode == AFFINE && m->bits == 4;
-    float *split = four ? malloc((size_t)(count * m->columns) * sizeof *split) : NULL;
-    float *sums = malloc((size_t)(count * groups + 1) * sizeof *sums);
-    float *row = malloc((size_t)(TOGETHER * m->columns) * sizeof *row);
-    int64_t *runs = malloc((size_t)(pairs + 1) * sizeof *runs);
-    bool room = (split || !four) && sums && row && runs;
-    if (room && pairs) {
-        struct job j = {m, x, split, sums, vectors, slots, pairs, y, (m->rows + TILE - 1) / TILE, runs, 0};
+    pthread_mutex_lock(&one_caller);
+    if (!kernels) kernels = widest();
+    struct job j = {.task = multiply_task, .m = m, .x = x, .vectors = vectors, .slots = slots, .pairs = pairs, .y = y};
+    j.groups = m->group ? m->columns / m->group : 0;
+    j.padded = up_to(m->columns, kernels->lanes * values_a_word(m));
+    j.room = 2 * (j.groups + kernels->lanes) + kernels->tall * j.padded;
+    bool as_it_is = j.padded == m->columns && m->mode == PLAIN;
+    int64_t laid_out = as_it_is ? 0 : count * j.padded, own = laid_out + count * j.groups + j.room;
+    float *room = room_of((size_t)(own + 1) * sizeof *room + (size_t)pairs * sizeof *j.runs);
+    if (room && pairs && m->rows) {
+        int64_t *runs = (int64_t *)(room + own + own % 2);
         for (int64_t p = 0; p < pairs; p++)
             if (p == 0 || slots[p] != slots[p - 1]) runs[j.run_count++] = p;
-        prepare(m, x, count, split, sums);
-        pthread_mutex_lock(&one_caller);
-        pthread_mutex_lock(&pool.mutex);
-        start_workers((threads < MAX_THREADS ? threads : MAX_THREADS) - 1);
-        pool.next = 0, pool.left = j.tiles * j.run_count;
-        pool.job = &j;
-        if (threads > 1) pthread_cond_broadcast(&pool.work);
-        take_tiles(&j, row);
-        while (pool.job == &j) pthread_cond_wait(&pool.done, &pool.mutex);
-        pthread_mutex_unlock(&pool.mutex);
-        pthread_mutex_unlock(&one_caller);
+        j.runs = runs, j.sums = room + laid_out;
+        if (!as_it_is) {
+            j.x = room;
+            lay_out(&j, x, count, room, room + laid_out);
+        }
+        int64_t rows = m->rows * j.run_count, many = 1 + pairs / j.run_count / FEW;
+        j.step = TASK_BYTES / many / row_bytes(m);
+        if (j.step * 4 * threads > rows) j.step = rows / (4 * threads);
+        j.step = j.step < kernels->tall ? kernels->tall : up_to(j.step, kernels->tall);
+        j.count = (rows + j.step - 1) / j.step;
+        run(&j, room + own - j.room, rows * row_bytes(m) * many < ALONE_BYTES ? 1 : threads);
     }
-    free(split), free(sums), free(row), free(runs);
+    leave_room();
+    pthread_mutex_unlock(&one_caller);
     return !room;
+}
+
+/* y[p] += for every pair the rows of its slot times weights[p], row after row, so that a sum may be made in several
+ * calls and rows of weight 0 left out without a change. m: plain. rows: int64 [count], the same for all pairs; NULL for
+ * the first `count`. weights: float32 [pairs, count]; y: float32 [pairs, columns]. */
+API void fb_add_rows(const struct fb_matrix *m, const int64_t *slots, int64_t pairs, const int64_t *rows,
+                     const float *weights, int64_t count, float *y, int threads) {
+    pthread_mutex_lock(&one_caller);
+    if (!kernels) kernels = widest();
+    struct job j = {.task = add_task, .m = m, .slots = slots, .pairs = pairs, .rows = rows, .weights = weights, .y = y};
+    j.row_count = count;
+    if (pairs * count * row_bytes(m) < ALONE_BYTES) threads = 1;
+    j.step = up_to((m->columns + threads - 1) / threads, SLICE);
+    j.slices = (m->columns + j.step - 1) / j.step;
+    j.count = pairs * j.slices;
+    run(&j, NULL, threads);
+    pthread_mutex_unlock(&one_caller);
+}
+
+/* The sum of float32 numbers, with as many threads as a product would use: what memory gives at most. */
+API float fb_sum(const float *numbers, int64_t count, int threads) {
+    pthread_mutex_lock(&one_caller);
+    if (!kernels) kernels = widest();
+    struct job j = {.task = sum_task, .numbers = numbers, .total = count, .step = TASK_BYTES / 4};
+    j.count = (count + j.step - 1) / j.step;
+    float sum = 0;
+    j.totals = room_of((size_t)(j.count + 1) * sizeof *j.totals);
+    if (j.totals) run(&j, NULL, 4 * count < ALONE_BYTES ? 1 : threads);
+    for (int64_t i = 0; j.totals && i < j.count; i++) sum += j.totals[i];
+    leave_room();
+    pthread_mutex_unlock(&one_caller);
+    return sum;
+}
+
+/* Vectors of at most so many lanes from now on (0 for as many as the processor has); returns how many they have. */
+API int fb_use_lanes(int most) {
+    pthread_mutex_lock(&one_caller);
+    kernels = widest();
+#ifdef MANY_WIDTHS
+    if (most && most < 16 && kernels == &kernels_16) kernels = &kernels_8;
+    if (most && most < 8) kernels = &kernels_4;
+#endif
+    (void)most;
+    int lanes = kernels->lanes;
+    pthread_mutex_unlock(&one_caller);
+    return lanes;
 }

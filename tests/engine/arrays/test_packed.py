@@ -1,19 +1,32 @@
 """Products with packed weights against numpy's in float64, for every form, odd sizes, slots in any order."""
 
 import mlx.core as mx
-import mlx.nn as nn
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.arrays import packed
-from engine.arrays.packed import Form, Tensor, multiply, packed_matrix, use_packed_products
+from engine.arrays.packed import Form, Resident, Tensor, add_rows, multiply, packed_matrix
+from engine.system.native_library import load_library
 
 pytestmark = pytest.mark.skipif(not packed.available(), reason="MLX computes on the GPU here")
 AFFINE = [Form(bits, group, "affine") for bits in (2, 3, 4, 5, 6, 8) for group in (32, 64, 128)]
 FORMS = [*AFFINE, Form(4, 32, "mxfp4"), Form(8, 32, "mxfp8"), Form(4, 16, "nvfp4")]
+SLOW_FIXTURES = settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)  # which stays as it is from example to example
 DTYPES = [mx.float32, mx.float16, mx.bfloat16]
+
+
+@pytest.fixture(params=[4, 8, 16])
+def lanes(request):
+    """Vectors of each width that this processor has."""
+    library = load_library()
+    if library.fb_use_lanes(request.param) != request.param:
+        pytest.skip("this processor has no such vectors")
+    yield request.param
+    library.fb_use_lanes(0)
 
 
 def in_slots(arrays, slots, gap, random):
@@ -37,7 +50,7 @@ def close(found, wanted, x, weight):
     return (np.abs(found - wanted) <= 4e-6 * scale + 1e-30).all()
 
 
-@settings(max_examples=60, deadline=None)
+@SLOW_FIXTURES
 @given(
     form=st.sampled_from(FORMS),
     dtype=st.sampled_from(DTYPES),
@@ -48,7 +61,7 @@ def close(found, wanted, x, weight):
     vectors=st.integers(1, 9),
     seed=st.integers(0, 99),
 )
-def test_any_form_in_any_slots(form, dtype, rows, groups, slots, gap, vectors, seed):
+def test_any_form_in_any_slots(lanes, form, dtype, rows, groups, slots, gap, vectors, seed):
     random, columns = np.random.default_rng(seed), groups * max(form.group_size, 32)
     weights = mx.array(random.standard_normal((slots, rows, columns)).astype(np.float32)).astype(dtype)
     parts = mx.quantize(weights, group_size=form.group_size, bits=form.bits, mode=form.mode)
@@ -69,12 +82,12 @@ def test_any_form_in_any_slots(form, dtype, rows, groups, slots, gap, vectors, s
     assert len(memory)
 
 
-@settings(max_examples=30, deadline=None)
+@SLOW_FIXTURES
 @given(
     dtype=st.sampled_from(DTYPES), rows=st.integers(1, 70), columns=st.integers(1, 100), vectors=st.integers(1, 6),
     seed=st.integers(0, 99),
 )  # fmt: skip
-def test_weights_that_are_not_quantised(dtype, rows, columns, vectors, seed):
+def test_weights_that_are_not_quantised(lanes, dtype, rows, columns, vectors, seed):
     random = np.random.default_rng(seed)
     weight = mx.array(random.standard_normal((rows, columns)).astype(np.float32)).astype(dtype)
     mx.eval(weight)
@@ -83,6 +96,63 @@ def test_weights_that_are_not_quantised(dtype, rows, columns, vectors, seed):
     found = multiply(matrix, x, np.arange(vectors), np.zeros(vectors, np.int64))
     plain = np.array(weight.astype(mx.float32))
     assert close(found, x.astype(np.float64) @ plain.astype(np.float64).T, x, plain)
+
+
+@SLOW_FIXTURES
+@given(
+    form=st.sampled_from([None, *FORMS]),
+    dtype=st.sampled_from(DTYPES),
+    rows=st.integers(1, 40),
+    seed=st.integers(0, 99),
+)
+def test_a_row_is_the_same_to_the_bit_wherever_it_stands(lanes, form, dtype, rows, seed):
+    random, columns = np.random.default_rng(seed), 1 + seed if form is None else 128
+    weight = mx.array(random.standard_normal((rows, columns)).astype(np.float32)).astype(dtype)
+    parts = [weight] if form is None else mx.quantize(weight, form.group_size, form.bits, form.mode)
+    mx.eval(*parts)
+    x, zeros = random.standard_normal((1, columns)).astype(np.float32), np.zeros(rows, np.int64)
+    together = Resident(parts[0], form, *parts[1:]).times(x)
+    tensors = [Tensor.of(part) for part in parts]
+    alone = [Tensor(t.address, t.dtype.size * t.shape[1], (1, t.shape[1]), t.dtype) for t in tensors]
+    order = random.permutation(rows)
+    gathered = multiply(packed_matrix(form, *(*alone, None, None)[:3]), x, zeros, order)
+    assert np.array_equal(together[0, order], gathered[:, 0])
+
+
+@SLOW_FIXTURES
+@given(
+    dtype=st.sampled_from(DTYPES), rows=st.integers(0, 40), columns=st.integers(1, 200), pairs=st.integers(1, 3),
+    seed=st.integers(0, 99), cuts=st.lists(st.integers(0, 40)),
+)  # fmt: skip
+def test_rows_add_up_to_the_same_bits_however_they_are_cut(lanes, dtype, rows, columns, pairs, seed, cuts):
+    random = np.random.default_rng(seed)
+    slabs = mx.array(random.standard_normal((2, 40, columns)).astype(np.float32)).astype(dtype)
+    mx.eval(slabs)
+    whole = Tensor.of(slabs)
+    matrix = packed_matrix(None, Tensor(whole.address, slabs.nbytes // 2, (40, columns), dtype), None, None)
+    slots, order = random.integers(0, 2, pairs), random.permutation(40)[:rows]
+    weights = np.where(random.random((pairs, rows)) < 0.5, random.standard_normal((pairs, rows)), 0).astype(np.float32)
+    before = random.standard_normal((pairs, columns)).astype(np.float32)
+    together, piecewise = before.copy(), before.copy()
+    add_rows(matrix, slots, order, weights, together)
+    for here in np.split(np.arange(rows), sorted(cut for cut in cuts if cut < rows)):
+        add_rows(matrix, slots, order[here], weights[:, here], piecewise)
+    assert np.array_equal(together, piecewise)
+    used = np.flatnonzero(weights[0])
+    first = before[:1].copy()
+    add_rows(matrix, slots[:1], order[used], weights[:1, used], first)
+    assert np.array_equal(first, together[:1])
+    plain = np.array(slabs.astype(mx.float32)).astype(np.float64)
+    wanted = before + np.stack([weights[p] @ plain[slots[p]][order] for p in range(pairs)])
+    scale = np.abs(before) + np.stack([np.abs(weights[p]) @ np.abs(plain[slots[p]][order]) for p in range(pairs)])
+    assert (np.abs(together - wanted) <= 1e-5 * scale + 1e-30).all()
+
+
+@SLOW_FIXTURES
+@given(count=st.integers(0, 300_000))
+def test_the_sum_of_numbers(lanes, count):
+    numbers = np.ones(count, np.float32)
+    assert load_library().fb_sum(numbers.ctypes.data, count, 2) == count
 
 
 @pytest.mark.parametrize("vectors", [1, 7])
@@ -98,22 +168,3 @@ def test_the_same_whatever_the_number_of_threads(monkeypatch, vectors):
         found.append(multiply(matrix, x, np.arange(vectors), np.zeros(vectors, np.int64)))
     assert (found[0] == found[1]).all()
     assert (found[0] == found[2]).all()
-
-
-@pytest.mark.parametrize("tokens", [1, 20])
-def test_quantised_layers_of_a_model(tokens):
-    class Model(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.embed = nn.QuantizedEmbedding(40, 128, group_size=32, bits=8)
-            self.up = nn.QuantizedLinear(128, 64, bias=True, group_size=64, bits=4)
-
-    model = Model()
-    x = mx.random.normal((1, tokens, 128))
-    before = [model.up(x), model.embed.as_linear(x)]
-    mx.eval(before)
-    use_packed_products(model)
-    after = [model.up(x), model.embed.as_linear(x)]
-    for one, other in zip(before, after, strict=True):
-        np.testing.assert_allclose(np.array(other), np.array(one), rtol=1e-4, atol=1e-4)
-        assert other.dtype == one.dtype

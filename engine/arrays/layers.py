@@ -1,0 +1,97 @@
+"""A model's layers where there is no GPU: MLX's own take 30 to 50 microseconds a call there, however small, and
+multiply with a reference BLAS."""
+
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+import numpy as np
+
+from engine.arrays.packed import Floats, Form, Resident, available
+from engine.arrays.products import floats_of
+
+MAX_NATIVE_TOKENS = 4  # that are normed here, and no more: MLX's calls then cost little
+
+
+def use_native_layers(model: nn.Module) -> None:
+    """Let a model's linears, head and norms compute natively. Of no effect where there is a GPU."""
+    if not available():
+        return
+    for module in model.modules():
+        if type(module) in NATIVE and "global_scale" not in module:
+            module.__class__ = NATIVE[type(module)]
+
+
+class _Multiplied:
+    """The part that linears and embeddings share: their weights as a matrix, made when it is first wanted."""
+
+    _matrix: Resident | None = None
+    _bias: Floats | None = None
+
+    def _product(self: Any, x: mx.array) -> mx.array:
+        if self._matrix is None or self._matrix.weight is not self.weight:
+            self._prepare()
+        y = self._matrix.times(floats_of(x).reshape(-1, x.shape[-1]))
+        if self._bias is not None:
+            y += self._bias
+        return mx.array(y.reshape(*x.shape[:-1], -1)).astype(x.dtype)
+
+    def _prepare(self: Any) -> None:
+        form = Form(self.bits, self.group_size, self.mode) if "scales" in self else None
+        self._matrix = Resident(self.weight, form, self.get("scales"), self.get("biases"))
+        self._bias = floats_of(self.bias).copy() if "bias" in self else None
+
+
+class _Linear(_Multiplied, nn.Linear):
+    def __call__(self, x: mx.array) -> mx.array:
+        return self._product(x)
+
+
+class _QuantizedLinear(_Multiplied, nn.QuantizedLinear):
+    def __call__(self, x: mx.array) -> mx.array:
+        return self._product(x)
+
+
+class _Embedding(_Multiplied, nn.Embedding):
+    def as_linear(self, x: mx.array) -> mx.array:
+        return self._product(x)
+
+
+class _QuantizedEmbedding(_Multiplied, nn.QuantizedEmbedding):
+    def as_linear(self, x: mx.array) -> mx.array:
+        return self._product(x)
+
+
+class _Normed:
+    """The part that norms share."""
+
+    def _normed(self: Any, x: mx.array, centred: bool) -> mx.array:
+        y = floats_of(x)
+        if centred:
+            y = y - y.mean(axis=-1, keepdims=True)
+        y = y / np.sqrt(np.square(y).mean(axis=-1, keepdims=True) + np.float32(self.eps))
+        if "weight" in self:
+            y *= floats_of(self.weight)
+        if "bias" in self:
+            y += floats_of(self.bias)
+        return mx.array(y).astype(x.dtype)
+
+
+class _LayerNorm(_Normed, nn.LayerNorm):
+    def __call__(self, x: mx.array) -> mx.array:
+        return self._normed(x, True) if x.size <= MAX_NATIVE_TOKENS * x.shape[-1] else super().__call__(x)
+
+
+class _RMSNorm(_Normed, nn.RMSNorm):
+    def __call__(self, x: mx.array) -> mx.array:
+        return self._normed(x, False) if x.size <= MAX_NATIVE_TOKENS * x.shape[-1] else super().__call__(x)
+
+
+NATIVE: dict[type, type] = {
+    nn.Linear: _Linear,
+    nn.Embedding: _Embedding,
+    nn.QuantizedLinear: _QuantizedLinear,
+    nn.QuantizedEmbedding: _QuantizedEmbedding,
+    nn.LayerNorm: _LayerNorm,
+    nn.RMSNorm: _RMSNorm,
+}

@@ -1,0 +1,353 @@
+/*
+ * Products of rows, in vectors of LANES floats. Included by products.c once for each width that a processor may have,
+ * with NAME(f) as the function's name for that width; WIDEST where vectors have sixteen lanes.
+ *
+ * Packed values are taken as words, one a lane, each of `per` values: the word is shifted for the next of them. So the
+ * vectors that rows are multiplied with are laid out: of every block of LANES * per elements first those that lanes take
+ * first. Nothing is read behind a row, and elements behind the last one are zero.
+ */
+
+#define floats NAME(floats)
+#define integers NAME(integers)
+#define halves NAME(halves)
+#define bytes NAME(bytes)
+
+typedef float floats __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef int32_t integers __attribute__((vector_size(4 * LANES), aligned(1), may_alias));
+typedef int16_t halves __attribute__((vector_size(2 * LANES), aligned(1), may_alias));
+typedef uint8_t bytes __attribute__((vector_size(LANES), aligned(1), may_alias));
+
+INLINE float NAME(total)(floats lanes) {
+    float half[LANES / 2];
+    UNROLL(8)
+    for (int i = 0; i < LANES / 2; i++) half[i] = lanes[i] + lanes[i + LANES / 2];
+    UNROLL(3)
+    for (int n = LANES / 4; n; n /= 2)
+        UNROLL(4)
+        for (int i = 0; i < n; i++) half[i] += half[i + n];
+    return half[0];
+}
+
+/* Compilers make half a dozen instructions of each of these two. */
+INLINE integers NAME(widened)(const uint8_t *at) {
+#if LANES > 4
+    integers values;
+    __asm__("vpmovsxwd %1, %0" : "=v"(values) : "m"(*(const halves *)at));
+    return values;
+#else
+    return __builtin_convertvector(*(const halves *)at, integers);
+#endif
+}
+
+INLINE floats NAME(of_halves)(const uint8_t *at) {
+#if LANES > 4
+    floats values;
+    __asm__("vcvtph2ps %1, %0" : "=v"(values) : "m"(*(const halves *)at));
+    return values;
+#else
+    integers bits = NAME(widened)(at) << 13 & (int32_t)0x8FFFE000;
+    return (floats)bits * 0x1p112f; /* the exponents count from 15 and from 127 */
+#endif
+}
+
+/* LANES numbers of a kind. */
+INLINE floats NAME(load)(const uint8_t *at, int kind) {
+    if (kind == F32) return *(const floats *)at;
+    if (kind == BF16) return (floats)(NAME(widened)(at) << 16);
+    return NAME(of_halves)(at);
+}
+
+INLINE floats NAME(chosen)(integers mask, floats yes, floats no) {
+    return (floats)((mask & (integers)yes) | (~mask & (integers)no));
+}
+
+/* Lane l: at[index[l]], each index below LANES. */
+INLINE floats NAME(spread)(const float *at, integers index) {
+#if LANES > 4
+    return __builtin_shuffle(*(const floats *)at, index);
+#else
+    floats values;
+    for (int l = 0; l < LANES; l++) values[l] = at[index[l]];
+    return values;
+#endif
+}
+
+INLINE float NAME(dot_numbers)(const uint8_t *row, const float *x, int64_t count, int kind) {
+    const int size = kind == F32 ? 4 : 2;
+    floats sums[4] = {{0}, {0}, {0}, {0}};
+    int64_t i = 0;
+    for (; i + 4 * LANES <= count; i += 4 * LANES) {
+        UNROLL(4)
+        for (int k = 0; k < 4; k++) {
+            int64_t at = i + k * LANES;
+            sums[k] += NAME(load)(row + size * at, kind) * *(const floats *)(x + at);
+        }
+    }
+    for (; i + LANES <= count; i += LANES) sums[0] += NAME(load)(row + size * i, kind) * *(const floats *)(x + i);
+    float sum = NAME(total)((sums[0] + sums[1]) + (sums[2] + sums[3]));
+    for (; i < count; i++) sum += number(row, kind, i) * x[i];
+    return sum;
+}
+
+static float NAME(dot_plain)(const uint8_t *row, const float *x, int64_t count, int kind) {
+    switch (kind) {
+    case F32: return NAME(dot_numbers)(row, x, count, F32);
+    case F16: return NAME(dot_numbers)(row, x, count, F16);
+    default: return NAME(dot_numbers)(row, x, count, BF16);
+    }
+}
+
+/* A row of numbers as floats. */
+INLINE void NAME(convert)(const uint8_t *from, int kind, int64_t count, float *to) {
+    const int size = kind == F32 ? 4 : 2;
+    int64_t i = 0;
+    for (; i + LANES <= count; i += LANES) *(floats *)(to + i) = NAME(load)(from + size * i, kind);
+    for (; i < count; i++) to[i] = number(from, kind, i);
+}
+
+/* 8-bit floats of four bits of exponent. */
+INLINE floats NAME(e4m3)(integers v) {
+    integers magnitude = v & 127;
+    floats normal = (floats)((magnitude << 20) + (120 << 23));
+    floats small = __builtin_convertvector(magnitude, floats) * 0x1p-9f;
+    return (floats)((integers)NAME(chosen)(magnitude < 8, small, normal) | (v & 128) << 24);
+}
+
+/* 4-bit floats of two bits of exponent. */
+INLINE floats NAME(e2m1)(integers v) {
+#if LANES == 16
+    return NAME(spread)(E2M1, v);
+#else
+    integers m = v & 7, twice = m + ((m > 4) & (m - 4)) + ((m == 7) & 2);
+    return (floats)((integers)(__builtin_convertvector(twice, floats) * 0.5f) | (v & 8) << 28);
+#endif
+}
+
+/* The scales of a row's groups, and as many zeros as a vector has lanes. */
+INLINE void NAME(scales)(const struct fb_matrix *m, const uint8_t *from, int64_t groups, float *to) {
+    if (m->mode == AFFINE) {
+        NAME(convert)(from, m->kind, groups, to);
+    } else {
+        int64_t i = 0;
+        for (; i + LANES <= groups; i += LANES) {
+            integers v = __builtin_convertvector(*(const bytes *)(from + i), integers);
+            *(floats *)(to + i) = m->mode == NVFP4 ? NAME(e4m3)(v) : (floats)(v << 23 | ((v == 0) & (1 << 22)));
+        }
+        for (; i < groups; i++) to[i] = m->mode == NVFP4 ? e4m3(from[i]) : power_of_two(from[i]);
+    }
+    *(floats *)(to + groups) = (floats){0};
+}
+
+INLINE integers NAME(words)(const uint8_t *at, int bits, int per) {
+    if (bits * per == 32) return *(const integers *)at;
+    integers words;
+    for (int l = 0; l < LANES; l++) {
+        int bit = l * bits * per;
+        uint32_t word;
+        memcpy(&word, at + bit / 8, sizeof word);
+        words[l] = (int32_t)(word >> bit % 8);
+    }
+    return words;
+}
+
+/* Value k of every lane's word. */
+INLINE floats NAME(values)(integers words, int k, int bits, int mode) {
+    integers v = words >> bits * k;
+#if LANES == 16
+    if (mode == AFFINE && bits == 4) return NAME(spread)(COUNTING, v);
+#endif
+    if (mode == MXFP4 || mode == NVFP4) return NAME(e2m1)(v);
+    if (mode == MXFP8) return NAME(e4m3)(v);
+    return __builtin_convertvector(v & ((1 << bits) - 1), floats);
+}
+
+/* What a row of packed values is read by. index: of the group that each lane's word is in, counted from the block's. */
+struct NAME(packed) {
+    const uint8_t *weight, *last; /* last: the last block, copied where the row may end in it */
+    uint8_t copy[4 * LANES + 4];
+    int64_t blocks, block, block_bytes;
+    int group_shift;
+    integers index;
+};
+
+INLINE void NAME(begin)(struct NAME(packed) *p, const struct fb_matrix *m, const uint8_t *weight, int bits, int per) {
+    p->weight = weight;
+    p->block = LANES * per, p->block_bytes = LANES * per * bits / 8;
+    p->blocks = (m->columns + p->block - 1) / p->block;
+    p->last = weight + (p->blocks - 1) * p->block_bytes;
+    int64_t left = m->columns * bits / 8 - (p->blocks - 1) * p->block_bytes;
+    if (bits * per < 32 || left < p->block_bytes) {
+        memset(p->copy, 0, sizeof p->copy);
+        p->last = memcpy(p->copy, p->last, (size_t)left);
+    }
+    p->group_shift = __builtin_ctz((unsigned)m->group);
+    p->index = *(const integers *)LANE_NUMBERS * per >> p->group_shift;
+}
+
+INLINE integers NAME(block_words)(const struct NAME(packed) *p, int64_t b, int bits, int per) {
+    return NAME(words)(b + 1 < p->blocks ? p->weight + b * p->block_bytes : p->last, bits, per);
+}
+
+INLINE float NAME(dot_packed)(const struct fb_matrix *m, struct row row, const float *x, const float *sums, float *room,
+                              int bits, int per, int mode) {
+    struct NAME(packed) p;
+    int64_t groups = m->columns / m->group;
+    NAME(begin)(&p, m, row.weight, bits, per);
+    NAME(scales)(m, row.scales, groups, room);
+    floats sum = {0};
+    for (int64_t b = 0; b < p.blocks; b++) {
+        integers words = NAME(block_words)(&p, b, bits, per);
+        floats even = {0}, odd = {0};
+        UNROLL(16)
+        for (int k = 0; k < per; k++) {
+            floats part = NAME(values)(words, k, bits, mode) * *(const floats *)(x + (b * per + k) * LANES);
+            if (k & 1) odd += part; else even += part;
+        }
+        sum += (even + odd) * NAME(spread)(room + (b * p.block >> p.group_shift), p.index);
+    }
+    float offset = mode == AFFINE ? NAME(dot_plain)(row.biases, sums, groups, m->kind) : 0;
+    return NAME(total)(sum) + offset;
+}
+
+INLINE void NAME(unpack_packed)(const struct fb_matrix *m, struct row row, float *to, float *room, int bits, int per,
+                                int mode) {
+    struct NAME(packed) p;
+    int64_t groups = m->columns / m->group;
+    float *biases = room + groups + LANES;
+    NAME(begin)(&p, m, row.weight, bits, per);
+    NAME(scales)(m, row.scales, groups, room);
+    if (mode == AFFINE) NAME(convert)(row.biases, m->kind, groups, biases);
+    *(floats *)(biases + groups) = (floats){0};
+    for (int64_t b = 0; b < p.blocks; b++) {
+        integers words = NAME(block_words)(&p, b, bits, per);
+        int64_t group = b * p.block >> p.group_shift;
+        floats scale = NAME(spread)(room + group, p.index), bias = {0};
+        if (mode == AFFINE) bias = NAME(spread)(biases + group, p.index);
+        UNROLL(16)
+        for (int k = 0; k < per; k++)
+            *(floats *)(to + (b * per + k) * LANES) = NAME(values)(words, k, bits, mode) * scale + bias;
+    }
+}
+
+/* f(matrix, row, ..., bits, per, mode), with the last three known to the compiler. */
+#define BY_FORM(f, ...)                                           \
+    switch (m->mode << 4 | m->bits) {                             \
+    case AFFINE << 4 | 2: return f(__VA_ARGS__, 2, 16, AFFINE);   \
+    case AFFINE << 4 | 3: return f(__VA_ARGS__, 3, 8, AFFINE);    \
+    case AFFINE << 4 | 4: return f(__VA_ARGS__, 4, 8, AFFINE);    \
+    case AFFINE << 4 | 5: return f(__VA_ARGS__, 5, 4, AFFINE);    \
+    case AFFINE << 4 | 6: return f(__VA_ARGS__, 6, 4, AFFINE);    \
+    case AFFINE << 4 | 8: return f(__VA_ARGS__, 8, 4, AFFINE);    \
+    case MXFP8 << 4 | 8: return f(__VA_ARGS__, 8, 4, MXFP8);      \
+    case MXFP4 << 4 | 4: return f(__VA_ARGS__, 4, 8, MXFP4);      \
+    default: return f(__VA_ARGS__, 4, 8, NVFP4);                  \
+    }
+
+/* A row times one vector. room: for floats, as many as `scale_room` says. */
+static float NAME(dot)(const struct fb_matrix *m, struct row row, const float *x, const float *sums, float *room) {
+    if (m->mode == PLAIN) return NAME(dot_plain)(row.weight, x, m->columns, m->kind);
+    BY_FORM(NAME(dot_packed), m, row, x, sums, room)
+}
+
+/* A row as floats, laid out as the vectors are, `padded` of them. */
+static void NAME(unpack)(const struct fb_matrix *m, struct row row, int64_t padded, float *to, float *room) {
+    if (m->mode == PLAIN) {
+        NAME(convert)(row.weight, m->kind, m->columns, to);
+        for (int64_t i = m->columns; i < padded; i++) to[i] = 0;
+        return;
+    }
+    BY_FORM(NAME(unpack_packed), m, row, to, room)
+}
+
+/* Sums over [first, last) of TALL rows with some vectors, added to y[vector][row]. */
+INLINE void NAME(product_of)(const float *rows, int64_t padded, const float *const *x, float *const *y, int64_t first,
+                             int64_t last, int vectors) {
+    floats sums[TALL][3];
+    UNROLL(8)
+    for (int r = 0; r < TALL; r++)
+        UNROLL(3)
+        for (int v = 0; v < vectors; v++) sums[r][v] = (floats){0};
+    for (int64_t i = first; i < last; i += LANES) {
+        floats at[3];
+        UNROLL(3)
+        for (int v = 0; v < vectors; v++) at[v] = *(const floats *)(x[v] + i);
+        UNROLL(8)
+        for (int r = 0; r < TALL; r++) {
+            floats row = *(const floats *)(rows + r * padded + i);
+            UNROLL(3)
+            for (int v = 0; v < vectors; v++) sums[r][v] += row * at[v];
+        }
+    }
+    for (int v = 0; v < vectors; v++)
+        for (int r = 0; r < TALL; r++) y[v][r] += NAME(total)(sums[r][v]);
+}
+
+static void NAME(product)(const float *rows, int64_t padded, const float *const *x, float *const *y, int64_t first,
+                          int64_t last, int vectors) {
+    if (vectors == 3) NAME(product_of)(rows, padded, x, y, first, last, 3);
+    else if (vectors == 2) NAME(product_of)(rows, padded, x, y, first, last, 2);
+    else NAME(product_of)(rows, padded, x, y, first, last, 1);
+}
+
+/* Adds four rows, or one, times their weights to columns [first, last) of y, one after the other. */
+INLINE void NAME(add_some)(const uint8_t *const *rows, const float *weights, int64_t first, int64_t last, float *y,
+                           int kind, int count) {
+    const int size = kind == F32 ? 4 : 2;
+    int64_t c = first;
+    for (; c + LANES <= last; c += LANES) {
+        floats sum = *(floats *)(y + c);
+        UNROLL(4)
+        for (int r = 0; r < count; r++) sum += NAME(load)(rows[r] + size * c, kind) * weights[r];
+        *(floats *)(y + c) = sum;
+    }
+    for (; c < last; c++)
+        for (int r = 0; r < count; r++) y[c] += number(rows[r], kind, c) * weights[r];
+}
+
+INLINE void NAME(add_kind)(const struct fb_matrix *m, int64_t slot, const int64_t *rows, const float *weights,
+                           int64_t count, int64_t first, int64_t last, float *y, int kind) {
+    const uint8_t *four[4];
+    int64_t i = 0;
+    for (; i + 4 <= count; i += 4) {
+        for (int k = 0; k < 4; k++) four[k] = row_of(m, slot, rows ? rows[i + k] : i + k).weight;
+        NAME(add_some)(four, weights + i, first, last, y, kind, 4);
+    }
+    for (; i < count; i++) {
+        four[0] = row_of(m, slot, rows ? rows[i] : i).weight;
+        NAME(add_some)(four, weights + i, first, last, y, kind, 1);
+    }
+}
+
+/* Adds rows of a plain matrix times their weights to columns [first, last) of y, row after row. rows: NULL for all. */
+static void NAME(add)(const struct fb_matrix *m, int64_t slot, const int64_t *rows, const float *weights, int64_t count,
+                      int64_t first, int64_t last, float *y) {
+    switch (m->kind) {
+    case F32: NAME(add_kind)(m, slot, rows, weights, count, first, last, y, F32); break;
+    case F16: NAME(add_kind)(m, slot, rows, weights, count, first, last, y, F16); break;
+    default: NAME(add_kind)(m, slot, rows, weights, count, first, last, y, BF16);
+    }
+}
+
+/* The sum of numbers, as fast as memory gives them. */
+static float NAME(sum)(const float *numbers, int64_t count) {
+    floats sums[8] = {{0}};
+    int64_t i = 0;
+    for (; i + 8 * LANES <= count; i += 8 * LANES) {
+        UNROLL(8)
+        for (int k = 0; k < 8; k++) sums[k] += *(const floats *)(numbers + i + k * LANES);
+    }
+    float sum = 0;
+    for (int k = 0; k < 8; k++) sum += NAME(total)(sums[k]);
+    for (; i < count; i++) sum += numbers[i];
+    return sum;
+}
+
+static const struct kernels NAME(kernels) = {
+    LANES, TALL, NAME(dot), NAME(unpack), NAME(product), NAME(add), NAME(sum),
+};
+
+#undef floats
+#undef integers
+#undef halves
+#undef bytes
+#undef BY_FORM

@@ -20,6 +20,7 @@ def name_of(dtype: mx.Dtype) -> str:
 UNSIGNED = {"U8": mx.uint8, "U16": mx.uint16, "U32": mx.uint32}  # packed weights, and scales of fp4 and fp8
 INTEGERS = {"I8": mx.int8, "I16": mx.int16, "I32": mx.int32, "I64": mx.int64, "U64": mx.uint64}
 BY_NAME = {**DTYPES, **{stored: DTYPES[name] for stored, name in NAMES.items()}, **UNSIGNED, **INTEGERS}
+STORED_NAMES = {dtype: name for name, dtype in BY_NAME.items() if name not in DTYPES}  # safetensors', by MLX's dtype
 
 
 def mlx_dtype(name: str) -> mx.Dtype:

@@ -110,7 +110,13 @@ def write_random(path: Path, size: int) -> None:
             file.write(rng.bytes(min(1 << 26, size - start)))
         file.flush()
         os.fsync(file.fileno())
-        if hasattr(os, "posix_fadvise"):
+    forget_cached(path)
+
+
+def forget_cached(path: Path) -> None:
+    """Ask the system, where it can be asked, to keep nothing of a file in its cache."""
+    if hasattr(os, "posix_fadvise"):
+        with path.open("rb") as file:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 

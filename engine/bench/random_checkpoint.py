@@ -1,38 +1,23 @@
 """A checkpoint in MLX's form, of random weights: a model of a shape, measured before anything is downloaded."""
 
 import json
-import os
-import struct
 from collections.abc import Callable, Iterable
-from contextlib import redirect_stdout
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
-import mlx.nn as nn
 import numpy as np
 from mlx.utils import tree_flatten
-from mlx_lm.utils import _get_classes, quantize_model
+
+from engine.bench.machine import forget_cached
+from engine.models.mlx_lm import build_quantised
+from engine.store.safetensors_writer import SafetensorsWriter, in_shards, write_index
 
 SHARD_BYTES = 5_000_000_000
 BLOCK_BYTES = 1 << 26  # of random bytes, drawn once and written again and again: a drive does not notice
 SPREAD = 0.02  # of unquantised weights, and of what quantised ones stand for
 SMALL_SCALES = {"mxfp4": 118, "mxfp8": 121, "nvfp4": 0x08}  # bytes: powers of two, and an 8-bit float
 NOT_NAN = 0xBF  # bits of an 8-bit float: all but the exponent's first
-STORED = {mx.uint32: "U32", mx.uint8: "U8", mx.float32: "F32", mx.float16: "F16", mx.bfloat16: "BF16"}
-
-
-def lazy_model(config: dict[str, Any], quantization: dict[str, Any] | None) -> tuple[nn.Module, dict[str, Any]]:
-    """mlx-lm's model of a config, quantised as it would be by mlx-lm, and its config; nothing is computed, so that it
-    takes no memory."""
-    model_class, arguments = _get_classes(config)
-    model = model_class(arguments.from_dict(config))
-    model.set_dtype(mx.bfloat16)
-    if quantization is None:
-        return model, config
-    with redirect_stdout(StringIO()):  # it prints how many bits a weight has
-        return quantize_model(model, config, quantization["group_size"], quantization["bits"], quantization["mode"])
 
 
 def write_random_checkpoint(
@@ -43,42 +28,26 @@ def write_random_checkpoint(
 ) -> int:
     """Write a checkpoint to an empty folder; returns the bytes of its weights. Raises OSError (a full disk)."""
     folder.mkdir(parents=True, exist_ok=True)
-    model, config = lazy_model(config, quantization)
+    model, config = build_quantised(config, quantization)
     tensors = dict(tree_flatten(model.parameters()))
     random = _Random(quantization or {})
-    total, written, places = _bytes_of(tensors.values()), 0, dict[str, str]()
-    shards = _shards(tensors)
-    for number, names in enumerate(shards, 1):
-        name = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
-        written += _write_shard(folder / name, names, tensors, random)
-        places |= dict.fromkeys(names, name)
+    total, written, shards = _bytes_of(tensors.values()), 0, in_shards(tensors, SHARD_BYTES)
+    for file, names in shards.items():
+        written += _write_shard(folder / file, names, tensors, random)
         progress(written / total)
-    index = {"metadata": {"total_size": total}, "weight_map": places}
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    write_index(folder, {name: file for file, names in shards.items() for name in names}, total)
     (folder / "config.json").write_text(json.dumps(config))
     return total
 
 
 def checkpoint_bytes(config: dict[str, Any], quantization: dict[str, Any] | None) -> int:
     """Bytes of a checkpoint's weights, nothing written."""
-    model, _ = lazy_model(config, quantization)
+    model, _ = build_quantised(config, quantization)
     return _bytes_of(dict(tree_flatten(model.parameters())).values())
 
 
 def _bytes_of(tensors: Iterable[mx.array]) -> int:
     return sum(tensor.nbytes for tensor in tensors)
-
-
-def _shards(tensors: dict[str, mx.array]) -> list[list[str]]:
-    shards: list[list[str]] = [[]]
-    room = SHARD_BYTES
-    for name, tensor in tensors.items():
-        if tensor.nbytes > room and shards[-1]:
-            shards.append([])
-            room = SHARD_BYTES
-        shards[-1].append(name)
-        room -= tensor.nbytes
-    return shards
 
 
 class _Random:
@@ -122,25 +91,12 @@ def _stored(values: np.ndarray[Any, np.dtype[np.float32]], dtype: mx.Dtype) -> b
 
 
 def _write_shard(path: Path, names: list[str], tensors: dict[str, mx.array], random: _Random) -> int:
-    header, end = dict[str, Any](), 0
-    for name in names:
-        tensor = tensors[name]
-        header[name] = {
-            "dtype": STORED[tensor.dtype],
-            "shape": tensor.shape,
-            "data_offsets": [end, end + tensor.nbytes],
-        }
-        end += tensor.nbytes
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    with path.open("wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text)
-        for name in names:
-            values, left = random.values(name, tensors), tensors[name].nbytes
+    """Write a file of random tensors, which no cache keeps where the system can be asked; returns their bytes."""
+    shard = {name: tensors[name] for name in names}
+    with SafetensorsWriter(path, shard) as file:
+        for name, tensor in shard.items():
+            values, left = random.values(name, tensors), tensor.nbytes
             while left:
                 left -= file.write(values[:left])
-        file.flush()
-        os.fsync(file.fileno())
-        if hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    return end
+    forget_cached(path)
+    return _bytes_of(shard.values())

@@ -23,7 +23,7 @@ from engine.store.bundle_file import BundleWriter, padded_row_bytes
 from engine.store.fitting import parameter_shapes, resident_shapes
 from engine.store.manifest import BUNDLES, PREDICTOR, RESIDENT, write_manifest
 from engine.store.reports import LayerReport
-from engine.store.safetensors_writer import SafetensorsWriter
+from engine.store.safetensors_writer import SafetensorsWriter, forms
 
 BLOCK = 1 << 24  # random numbers, of which every tensor is made, each from another place
 SCALE = 0.02
@@ -145,7 +145,7 @@ def _write(
     path: Path, dtype: str, shapes: Mapping[str, tuple[int, ...]], values: Callable[[str, tuple[int, ...]], Any]
 ) -> None:
     """A safetensors file of values(name, shape), one after the other: no memory for all of them is needed."""
-    with SafetensorsWriter(path, dtype, shapes) as file:
+    with SafetensorsWriter(path, forms(dtype, shapes)) as file:
         for name, shape in shapes.items():
             file.write(values(name, shape))
 

@@ -39,6 +39,13 @@ def build_mlx_lm(config: dict[str, Any], path: Path = Path("config.json")) -> Mo
     return model
 
 
+def build_quantised(config: dict[str, Any], quantisation: dict[str, Any] | None) -> tuple[Module, dict[str, Any]]:
+    """A model of a config, as `build_mlx_lm` builds it, quantised as mlx-lm would quantise it, and the config that it
+    then has. Raises CheckpointError."""
+    model = build_mlx_lm(config)
+    return model, config | {"quantization": _quantise(model, quantisation)} if quantisation else config
+
+
 def stored_name(config: dict[str, Any]) -> str:
     """The name of the dtype that a config says its weights have; bfloat16 where it says nothing."""
     text = config.get("text_config")
@@ -93,13 +100,20 @@ def _check_bounds(value: Any, key: str = "") -> None:
         raise CheckpointError("config.json has {value} for {key}, which no model has.", value=value, key=shown(key))
 
 
-def _quantise(model: Module, quantisation: dict[str, Any]) -> None:
+def _quantise(model: Module, quantisation: dict[str, Any]) -> dict[str, Any]:
+    """Give a model quantised layers; returns the quantisation with what a config says of each that is an exception."""
     mode = quantisation.get("mode") or "affine"
     usual_size, usual_bits = MODES[mode]
     size, bits = quantisation.get("group_size") or usual_size, quantisation.get("bits") or usual_bits
-    finer = getattr(model, "quant_predicate", None)
+    finer, described = getattr(model, "quant_predicate", None), {"group_size": size, "bits": bits, "mode": mode}
 
     def chosen(path: str, module: Module) -> bool | dict[str, Any]:
+        form = form_of(path, module)
+        if isinstance(form, dict):
+            described[path] = form
+        return form
+
+    def form_of(path: str, module: Module) -> bool | dict[str, Any]:
         if path in quantisation:
             return quantisation[path]
         if not hasattr(module, "to_quantized") or module.weight.shape[-1] % size:
@@ -109,3 +123,4 @@ def _quantise(model: Module, quantisation: dict[str, Any]) -> None:
         return finer(path, module) if finer else True
 
     quantize(model, size, bits, mode=mode, class_predicate=chosen)
+    return described

@@ -27,6 +27,7 @@ from engine.models.mlx_lm import build_mlx_lm, containers
 from engine.prepare.checkpoint import COMPANIONS
 from engine.prepare.room import check_room, pausing
 from engine.store.safetensors_file import read_safetensors
+from engine.store.safetensors_writer import in_shards, reserve, write_index
 from engine.store.stored_tensor import StoredTensor
 from engine.system.documents import DOWNLOAD_AGAIN, parsing, read_json
 from engine.system.files import hold, write_whole
@@ -39,7 +40,6 @@ BLOCK_BYTES = 512  # in which the system counts what a file takes
 JOURNAL, LOCK = "conversion.json", "conversion.lock"
 EXPERT = re.compile(r"(?<=\bexperts\.)(\d+)(?=\.)")
 LAYER = re.compile(r"\blayers\.(\d+)\.")
-STORED = {"uint32": "U32", "uint8": "U8", "float32": "F32", "float16": "F16", "bfloat16": "BF16", "int32": "I32"}
 
 Arrays = dict[str, mx.array]
 Progress = Callable[[str, float], None]
@@ -205,19 +205,11 @@ class _Conversion:
 
     def _lay_out(self, folder: Path) -> dict[str, _Place]:
         """Make the files, with headers, as large as they will be."""
-        shards, room = [list[str]()], SHARD_BYTES
-        for name, array in self.target.items():
-            if array.nbytes > room and shards[-1]:
-                shards.append([])
-                room = SHARD_BYTES
-            shards[-1].append(name)
-            room -= array.nbytes
         places: dict[str, _Place] = {}
-        for number, names in enumerate(shards, 1):
-            path = folder / f"model-{number:05d}-of-{len(shards):05d}.safetensors"
-            places |= _make_shard(path, {name: self.target[name] for name in names})
-        index = {"metadata": {"total_size": self.bytes}, "weight_map": {n: p.path.name for n, p in places.items()}}
-        write_whole(folder / "model.safetensors.index.json", json.dumps(index))
+        for file, names in in_shards(self.target, SHARD_BYTES).items():
+            starts = reserve(folder / file, {name: self.target[name] for name in names}, {"format": "mlx"})
+            places |= {name: _Place(folder / file, start, self.target[name]) for name, start in starts.items()}
+        write_index(folder, {name: place.path.name for name, place in places.items()}, self.bytes)
         return places
 
     # ------------------------------------------------------------------------------------------- the tensors
@@ -376,21 +368,6 @@ def _read_raw(tensor: StoredTensor, row: int | None = None) -> mx.array:
             raise FlawError("it is cut off")
     dtype = BY_NAME.get(tensor.dtype, mx.uint8)  # MLX has 8-bit floats as bytes
     return mx.array(content).view(dtype).reshape(tensor.shape if row is None else (1, *tensor.shape[1:]))
-
-
-def _make_shard(path: Path, tensors: Arrays) -> dict[str, _Place]:
-    header, end = dict[str, Any](), 0
-    for name, array in tensors.items():
-        kind = str(array.dtype).rpartition(".")[2]
-        header[name] = {"dtype": STORED[kind], "shape": array.shape, "data_offsets": [end, end + array.nbytes]}
-        end += array.nbytes
-    text = json.dumps({"__metadata__": {"format": "mlx"}, **header}).encode()
-    text += b" " * (-len(text) % 8)
-    start = 8 + len(text)
-    with path.open("r+b" if path.exists() else "w+b") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        file.truncate(start + end)
-    return {name: _Place(path, start + header[name]["data_offsets"][0], array) for name, array in tensors.items()}
 
 
 def _flush(paths: set[Path]) -> None:

@@ -21,6 +21,7 @@ from engine.arrays.ggml_blocks import GROUP, Quantised, q6_k_weights, quantised
 from engine.errors import CheckpointError, FlawError
 from engine.prepare.room import check_room, pausing, written_bytes
 from engine.store.gguf import GGUFFile, GGUFTensor, Value, open_gguf
+from engine.store.safetensors_writer import write_index
 from engine.system.documents import DOWNLOAD_AGAIN, parsing, try_read
 from engine.system.files import hold, write_whole
 from engine.system.folders import free_bytes
@@ -279,8 +280,7 @@ class _Writer:
         places = {name: _shard_name(number) for number, shard in enumerate(shards) for name in shard.weights}
         forms = {module: form for shard in shards for module, form in shard.forms.items()}
         self.quantization = {**next(iter(forms.values()), {}), **forms}
-        index = {"metadata": {"total_size": self._file.weight_bytes}, "weight_map": places}
-        write_whole(self._folder / "model.safetensors.index.json", json.dumps(index))
+        write_index(self._folder, places, self._file.weight_bytes)
 
     def _noted(self) -> list[_Shard]:
         """The shards that an earlier run left whole; what else it left is deleted."""

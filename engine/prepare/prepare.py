@@ -31,7 +31,7 @@ from engine.store.bundle_file import BundleWriter
 from engine.store.fitting import parameter_shapes
 from engine.store.manifest import BUNDLES, ORDER, PREDICTOR, RESIDENT, write_manifest
 from engine.store.reports import LayerReport, Use
-from engine.store.safetensors_writer import SafetensorsWriter
+from engine.store.safetensors_writer import SafetensorsWriter, forms
 from engine.store.stored_tensor import StoredTensor
 from engine.system.documents import parsing
 from engine.text import Text
@@ -317,7 +317,7 @@ class _Preparation:
             found = {ours: self._stored.get(f"{LAYERS_PREFIX}{i}.ffn.{part}.bias") for part, ours in names.items()}
             biases |= {ours: tensor for ours, tensor in found.items() if tensor}
         shapes = {name: tensor.shape for name, tensor in (copied | biases).items()}
-        with SafetensorsWriter(self._folder / RESIDENT, self._dtype_name, shapes) as file:
+        with SafetensorsWriter(self._folder / RESIDENT, forms(self._dtype_name, shapes)) as file:
             for name, tensor in copied.items():
                 for piece in tensor.pieces(PIECE_BYTES):
                     file.write(self._cast(name, piece))
@@ -329,7 +329,7 @@ class _Preparation:
 
     def _save_predictors(self) -> None:
         shapes = weight_shapes(self._journal.layers, self._width)
-        with SafetensorsWriter(self._folder / PREDICTOR, self._dtype_name, shapes) as file:
+        with SafetensorsWriter(self._folder / PREDICTOR, forms(self._dtype_name, shapes)) as file:
             for i in range(self._layers):
                 learned = self._learned(i)
                 for part in PARTS:

@@ -17,7 +17,7 @@ from msgspec import Meta
 from engine.arrays.dtypes import DTYPES, STORED
 from engine.errors import FlawError, PreparedModelError
 from engine.store.safetensors_file import open_safetensors
-from engine.store.safetensors_writer import SafetensorsWriter
+from engine.store.safetensors_writer import SafetensorsWriter, forms
 from engine.store.stored_tensor import StoredTensor
 from engine.system.documents import PREPARE_AGAIN, parsing, typed
 from engine.text import shown
@@ -123,9 +123,9 @@ class BundleWriter:
         item = DTYPES[dtype].size
         self._row = padded_row_bytes(len(parts) * width * item) // item
         self._expected = list(neurons[done:])
-        shapes = {f"layers.{i}": (count, self._row) for i, count in enumerate(neurons)}
+        layers = {f"layers.{i}": (count, self._row) for i, count in enumerate(neurons)}
         metadata = {"bundle": "|".join(parts), "width": str(width)}
-        self._file = SafetensorsWriter(path, dtype, shapes, metadata, DATA_ALIGNMENT, done)
+        self._file = SafetensorsWriter(path, forms(dtype, layers), metadata, DATA_ALIGNMENT, done)
 
     def write(self, bundles: np.ndarray, order: np.ndarray | None = None) -> None:
         """Append the next layer: `[neurons, parts * width]`, items of the dtype's size (bfloat16 as uint16).

@@ -9,7 +9,7 @@ from mlx.utils import tree_flatten, tree_map
 from mlx_lm.models.cache import make_prompt_cache
 from mlx_lm.utils import load_model
 
-from engine.bench.random_checkpoint import lazy_model
+from engine.models.mlx_lm import build_quantised
 from tests.helpers.moe_configs import CONFIGS, VOCABULARY
 
 AFFINE4 = {"group_size": 32, "bits": 4, "mode": "affine"}
@@ -33,7 +33,7 @@ def write_moe(
 ) -> Path:
     """A checkpoint of random weights in a new folder. changed: of the config."""
     mx.random.seed(1)
-    model, config = lazy_model({"model_type": model_type, **CONFIGS[model_type], **changed}, form)
+    model, config = build_quantised({"model_type": model_type, **CONFIGS[model_type], **changed}, form)
     if form is None:
         model.set_dtype(mx.float32)
     # Routers that are zero to begin with would choose the same experts for every token.
@@ -79,7 +79,7 @@ def write_original(folder: Path, tokenizer: bool = True) -> Path:
 
     mx.random.seed(1)
     config = {"model_type": "qwen3_moe", **CONFIGS["qwen3_moe"], "hidden_size": 64, "moe_intermediate_size": 64}
-    model, _ = lazy_model(config, None)
+    model, _ = build_quantised(config, None)
     weights = {}
     for name, array in tree_flatten(model.parameters()):
         values = (0.05 * mx.random.normal(array.shape)).astype(mx.bfloat16)

@@ -24,7 +24,7 @@ from engine.prepare.prepare import prepare
 from engine.prepare.torch_file import read_torch
 from engine.store.manifest import BUNDLES, PREDICTOR, RESIDENT
 from engine.store.safetensors_file import read_safetensors
-from engine.store.safetensors_writer import SafetensorsWriter
+from engine.store.safetensors_writer import SafetensorsWriter, forms
 from tests.helpers.checkpoints import FAMILIES, write_opt, write_text
 
 REAL = Path(__file__).parent / "fixtures" / "torch_state_dict.bin"
@@ -149,7 +149,7 @@ def test_safetensors_are_read_as_mlx_reads_them(tmp_path, dtype):
     path = tmp_path / "file"
     arrays = {"a": mx.random.normal((5, 3)), "b": mx.arange(4.0), "c": mx.random.normal((2, 2, 2)).swapaxes(0, 2)}
     arrays = {name: array.astype(getattr(mx, dtype)) for name, array in arrays.items()}
-    with SafetensorsWriter(path, dtype, {name: array.shape for name, array in arrays.items()}) as file:
+    with SafetensorsWriter(path, forms(dtype, {name: array.shape for name, array in arrays.items()})) as file:
         for array in arrays.values():
             file.write(array)
     stored, loaded = read_safetensors(path), mx.load(str(path), format="safetensors")

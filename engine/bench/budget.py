@@ -139,13 +139,17 @@ def main(model: str, selection: str, budget: str, group: str | None = None) -> N
     import numpy as np
 
     from engine.inference.load import load, release
-    from engine.settings import Settings
+    from engine.settings import GenerationOptions, Settings
     from engine.system.footprint import footprint, peak_footprint
 
     before = footprint()
     if group is not None:
         lower_cap(Path(group), int(budget))
     loaded, rng = load(model, Settings(selection=selection, memory_budget=int(budget))), random.Random(0)
+    if loaded.tokenizer:  # an answer takes what a prompt of numbers does not: its template, its text, what is sampled
+        for _ in loaded.generate("Hello", GenerationOptions(max_tokens=DECODED)):
+            pass
+        loaded.trim(0)
     logits, current = loaded.prefill([rng.randrange(5, loaded.vocabulary) for _ in range(loaded.context - DECODED)])
     for _ in range(DECODED):
         loaded.keep_within_budget(current.statistics(loaded.neurons).footprint_bytes)

@@ -29,7 +29,7 @@ class CheckpointExecution:
         self._experts = find_experts(lazy, checkpoint.tensors)
         self.network = lazy.network
         compute_as_here(self.network)
-        self.sizes = CheckpointSizes.of_built(lazy, self._experts, checkpoint.bytes)
+        self.sizes = CheckpointSizes.of_built(lazy, self._experts, checkpoint)
 
     def measured_loss(self, settings: Settings) -> float:  # noqa: ARG002
         """Nothing is lost: the router says exactly which experts a token needs."""

@@ -9,6 +9,7 @@ from mlx.nn.layers.base import Module
 from engine.models.checkpoint import LazyModel, load_lazily
 from engine.planning.layers import ExpertLayer, StreamedLayer
 from engine.planning.memory import ROOMY_SHARE, Workspace
+from engine.planning.overhead import overhead_bytes
 from engine.planning.shape import ModelShape
 from engine.settings import Settings
 from engine.store.mlx_folder import MlxFolder
@@ -29,6 +30,7 @@ class CheckpointSizes:
 
     network: ModelShape
     stored_bytes: int
+    overhead: int
     available: int = 0
 
     @classmethod
@@ -37,12 +39,12 @@ class CheckpointSizes:
         lazy = load_lazily(checkpoint.folder)
         experts = find_experts(lazy, checkpoint.tensors)
         compute_as_here(lazy.network)
-        return cls.of_built(lazy, experts, checkpoint.bytes)
+        return cls.of_built(lazy, experts, checkpoint)
 
     @classmethod
-    def of_built(cls, lazy: LazyModel, experts: Sequence[ExpertContainer], stored: int) -> "CheckpointSizes":
-        """stored: bytes of the checkpoint's weights."""
-        return cls(ModelShape.of_checkpoint(lazy, experts), stored)
+    def of_built(cls, lazy: LazyModel, experts: Sequence[ExpertContainer], checkpoint: MlxFolder) -> "CheckpointSizes":
+        """experts: of the model, taken out of it."""
+        return cls(ModelShape.of_checkpoint(lazy, experts), checkpoint.bytes, overhead_bytes(checkpoint.folder))
 
     def shape(self, settings: Settings) -> ModelShape:  # noqa: ARG002
         """The shape of the model: it is computed as it is stored."""

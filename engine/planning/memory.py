@@ -9,7 +9,6 @@ from engine.planning.layers import StreamedLayer
 from engine.planning.shape import ModelShape
 from engine.settings import Settings
 
-OVERHEAD = 10_000_000  # bytes: reader threads, libraries' pages, the interpreter's own growth, allocator slack
 USUAL_CONTEXT = 8192  # tokens, where nobody says how many: caches of the longest would take all memory
 MIN_CACHE_LIMIT, MAX_CACHE_LIMIT = 4 << 20, 256 << 20  # bytes that MLX may keep for reuse
 ROOMY_SHARE = 16  # the part of what is left beyond the smallest budget that each piece of the workspace may take
@@ -32,6 +31,10 @@ class Sizes(Protocol):
     @property
     def stored_bytes(self) -> int:
         """Bytes of all weights."""
+
+    @property
+    def overhead(self) -> int:
+        """Bytes that a model takes whatever its size."""
 
     @property
     def available(self) -> int:
@@ -81,7 +84,7 @@ def _plan(sizes: Sizes, settings: Settings, roomy: int) -> MemoryPlan:
         "resident": shape.resident_bytes,
         **sizes.selector_bytes(settings),
         "kv_cache": _kv_cache_bytes(shape, context, workspace.chunk),
-        "workspace": workspace.bytes + cache_limit + OVERHEAD,
+        "workspace": workspace.bytes + cache_limit + sizes.overhead,
     }
     demands = [layer.demand() for layer in sizes.layers(settings)]
     share = default_share(sum(fixed.values()), demands, sizes.available)

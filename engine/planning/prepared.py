@@ -13,6 +13,7 @@ from engine.models.activations import Activation
 from engine.models.config import ModelArgs
 from engine.planning.layers import EveryLayer, NeuronLayer, StreamedLayer
 from engine.planning.memory import ROOMY_SHARE, Workspace
+from engine.planning.overhead import overhead_bytes
 from engine.planning.reuse import Reuse, curve, like_opt
 from engine.planning.shape import BundleShape, ModelShape
 from engine.settings import Settings
@@ -26,7 +27,6 @@ PREFILL_TOKENS = 256  # a prompt is prefilled in blocks of this many tokens, eac
 MIN_RING_BYTES, MAX_BUFFER_BYTES = 2 << 20, 8 << 20
 FLOAT32_BYTES = 4
 LOGITS_COPIES = 8  # the last token's and this one's: as computed, as float32, and as sampling sorts and sums them
-TOKENIZER_SHARE = 8  # bytes of its tables for each byte of its files
 OPEN_STATES = 8  # hidden states of a block that are there at once: input, normed, queries, keys, values, sums
 
 
@@ -35,8 +35,7 @@ class PreparedSizes:
     """Sizes of a prepared model.
 
     predictors: weights, in elements. width: of the hidden state. heads: of keys. decisive: rows of a bundle that exact
-    selection keeps. tokenizer: bytes of its files. reuse: of all layers or of each, where it was measured; else it
-    follows from the measured sparsity.
+    selection keeps. reuse: of all layers or of each, where it was measured; else it follows from the measured sparsity.
     """
 
     prepared: PreparedModel
@@ -44,7 +43,7 @@ class PreparedSizes:
     width: int
     heads: int
     decisive: int
-    tokenizer: int
+    overhead: int
     available: int = 0
     reuse: Reuse | list[Reuse] | None = None
 
@@ -65,7 +64,7 @@ class PreparedSizes:
             args.hidden_size,
             args.num_key_value_heads,
             activation.decisive,
-            sum(file.stat().st_size for file in prepared.folder.glob("*token*.json")),
+            overhead_bytes(prepared.folder),
             memory_available(),
             reuse,
         )
@@ -113,13 +112,13 @@ class PreparedSizes:
         return {}
 
     def workspace(self, settings: Settings, context: int, roomy: int) -> Workspace:
-        """Stream buffers, what one block of a prompt is computed with or the logits are, and the tokenizer's tables."""
+        """Stream buffers, and what one block of a prompt is computed with or the logits are."""
         shape, whole = self.shape(settings), max(layer.bytes for layer in self.prepared.bundles.layers)
         piece = min(whole, max(MIN_RING_BYTES, roomy // ROOMY_SHARE) // BUFFERS, MAX_BUFFER_BYTES)
         logits = LOGITS_COPIES * FLOAT32_BYTES * shape.vocabulary
         block = OPEN_STATES * PREFILL_TOKENS * self.width * FLOAT32_BYTES
         halves = _ffn_workspace(shape, piece), _attention_workspace(self, shape, context)
-        size = BUFFERS * piece + max(block + max(halves), logits) + TOKENIZER_SHARE * self.tokenizer
+        size = BUFFERS * piece + max(block + max(halves), logits)
         return Workspace(size, PREFILL_TOKENS, piece)
 
 

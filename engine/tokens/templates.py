@@ -20,7 +20,7 @@ from time import monotonic
 from typing import Any
 
 from engine.errors import CancelledError, TemplateError
-from engine.system.footprint import footprint_of
+from engine.system.footprint import count_helper, discount_helper, footprint_of
 from engine.text import Text
 from engine.tokens.rendering import LENGTH_BYTES, MEMORY_BYTES
 
@@ -138,6 +138,7 @@ class Renderer:
         if self._process is None or self._process.poll() is not None:
             self._end()
             self._process = _start()
+            count_helper(self._process.pid)
         return self._process
 
     def _end(self) -> None:
@@ -150,6 +151,7 @@ class Renderer:
                 with contextlib.suppress(OSError):
                     pipe.close()
         process.wait()
+        discount_helper(process.pid)
 
 
 def _start() -> subprocess.Popen[bytes]:

@@ -23,6 +23,7 @@ from transformers.utils.chat_template_utils import (
 )
 
 from engine.errors import TemplateError, TokenizerError
+from engine.system.allocator import give_back_free_memory
 from engine.system.documents import check_whole, parsing, read_json
 from engine.text import Text, shown
 from engine.tokens.files import BESIDE, CONFIG, LEGACY_TEMPLATE, SENTENCEPIECE, TABLES, TEMPLATE, TIKTOKEN
@@ -250,7 +251,9 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer | None:
         )
         wrapper.model_max_length = sys.maxsize  # texts are cut to the context; it would only warn
         ends = _ends(folder, config) or set(known.get("eos_token_ids", ()))
-        return Tokenizer(tokenizer, wrapper, template, ends, folder, calls)
+        read = Tokenizer(tokenizer, wrapper, template, ends, folder, calls)
+    give_back_free_memory()  # to be built, tables take several times what they have in the end
+    return read
 
 
 def _load(folder: Path, copy: Path, settings: Mapping[str, Any]) -> Any:

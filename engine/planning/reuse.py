@@ -119,7 +119,7 @@ def _probabilities(mean: float, spread: float) -> tuple[np.ndarray, np.ndarray]:
     return np.exp(log_chance), weight / weight.sum()
 
 
-@lru_cache(maxsize=1 << 16)  # the layers of a model often differ by nothing but their share of live neurons
+@lru_cache(maxsize=1 << 10)  # the layers of a model often differ by nothing but their share of live neurons
 def _unused(mean: float, spread: float, tokens: float) -> float:
     b = (1 - mean) * spread
     return exp(lgamma(b + tokens) + lgamma(spread) - lgamma(b) - lgamma(spread + tokens))

@@ -7,7 +7,7 @@ import pytest
 from engine.bench import budget
 from engine.bench.budget import Held, budgets, measure_all
 from engine.bench.machine import memory_cap
-from engine.inference.load import STARTER
+from engine.system.built_in import STARTER_FOLDER
 
 FEW = (  # of 150 that `flashbulb bench budget` runs
     ("opt-half", "predictor", 0.0),
@@ -38,8 +38,8 @@ def test_a_full_context_stays_below_the_budget(case, selection, share, tmp_path)
 
 @pytest.mark.parametrize("selection", ["exact", "dense"])
 def test_a_small_model_with_its_tokenizer_and_chat_template_keeps_its_smallest_budget(selection):
-    (smallest,) = budgets(STARTER, selection, [0.0])
-    held = budget.measure(STARTER, "starter", selection, smallest)
+    (smallest,) = budgets(STARTER_FOLDER, selection, [0.0])
+    held = budget.measure(STARTER_FOLDER, "starter", selection, smallest)
     assert held.grown is not None, "the system ended it for the memory it used"
     assert held.grown <= held.budget
     assert held.planned <= 1.1 * held.grown

@@ -53,7 +53,7 @@ class LoadedModel:
         self.outlook = Outlook(sizes, profile)
         self.reader = open_reader(*reading(settings, profile, max((each.bytes for each in bundles), default=1)))
         try:
-            self.tokenizer = read_tokenizer(self.stored.folder, self.stored.config)  # first: it takes the most meanwhile
+            self.tokenizer = read_tokenizer(self.stored.folder, self.stored.config)  # first: to be built takes most
             self.advised_sampling = advised_sampling(self.stored.folder)
             self.streaming = execution.install(settings, plan, self.reader)
         except BaseException:

@@ -104,10 +104,10 @@ class BundlePool:
         pointer = self.pointer[: self.num_used]
         return pointer[pointer >= 0]
 
-    def most_used(self, bundles: Integers) -> Integers:
-        """As many of these as there are rows, the most used; sorted."""
+    def most_used(self, bundles: Integers, count: int) -> Integers:
+        """`count` of these, or all: the most used; sorted."""
         order = np.argsort(-self._uses[bundles], kind="stable")
-        return np.sort(bundles[order[: self.capacity]])
+        return np.sort(bundles[order[:count]])
 
     def count_uses(self, bundles: Integers, times: Integers, tokens: int) -> None:
         """Count what so many tokens used at once, as if it had been spread over them evenly."""

@@ -14,6 +14,7 @@ from engine.arrays.packed import Form, Tensor, available, multiply, packed_matri
 from engine.memory.pool import Integers
 from engine.store.layout import Layout, SlotTensor
 from engine.streaming.bundles import LayerBundles, Part
+from engine.streaming.early import AskedError, EarlyModule, RouterGuess
 from engine.system.native_library import Matrix
 
 SORTED_PAIRS = 64  # of tokens and their experts, from which on mlx-lm's containers sort, and Metal copies what it reads
@@ -66,48 +67,6 @@ def adopt_children(module: Module, container: Module, layout: Layout) -> None:
     for name, child in container.children().items():
         if name not in matrices:
             module[name] = child
-
-
-class _AskedError(Exception):
-    """Ends a block that was called for its router's answer alone."""
-
-    def __init__(self, indices: mx.array):
-        super().__init__()
-        self.indices = indices
-
-
-class RouterGuess:
-    """A guess at a layer's experts: its own router's answer to the input of the layer before. From one layer to the
-    next the residual stream changes little.
-
-    block: the module that has router and experts. Whatever it does besides stays unevaluated.
-    """
-
-    def __init__(self, block: Module, experts: "StreamedExperts"):
-        self._block: Any = block
-        self._experts = experts
-        self._can_be_asked = True
-
-    def __call__(self, x: mx.array) -> mx.array | None:
-        """The indices, unevaluated; None where nothing is to be guessed."""
-        bundles = self._experts.bundles
-        wanted = self._can_be_asked and bundles.overlap.ahead and not bundles.passes.current.is_prompt
-        if not wanted or bundles.pool.holds_all:
-            return None
-        self._experts.asked = True
-        try:
-            self._block(x)
-        except _AskedError as answer:
-            return answer.indices
-        except Exception:  # blocks that take another input than their experts
-            self._can_be_asked = False
-        finally:
-            self._experts.asked = False
-        return None
-
-    def begin(self, indices: mx.array) -> None:
-        """Start reading what was guessed."""
-        self._experts.bundles.expect(np.unique(np.array(indices)).astype(np.int64))
 
 
 class SlotLinear(Module):
@@ -182,15 +141,19 @@ class StreamedExperts(Module):
         adopt_children(self, container, layout)
         self.bundles, self._in_slots = bundles, SlotExperts(container, layout)
         self.asked = False  # only for the router's answer
+        self.is_last = False  # nothing but the logits comes after
         self.guess: RouterGuess | None = None  # at the next layer's experts
+        self.beside: tuple[EarlyModule, ...] = ()  # what may be computed while experts are read; no children
         self._slots: mx.array | None = None  # by expert, once all are in memory for good
 
     def __call__(self, x: mx.array, indices: mx.array) -> mx.array:
         """The experts' output for x [..., width] and ids `indices` [..., top_k]: [..., top_k, width]."""
         if self.asked:
-            raise _AskedError(indices)
+            raise AskedError(indices)
         bundles = self.bundles
         bundles.passes.current.check()
+        if self.is_last and bundles.passes.current.keeps_caches_only:
+            return mx.zeros((*indices.shape, x.shape[-1]), x.dtype)  # no cache depends on it
         if bundles.pool.holds_all:
             return self._resident(x, indices)
         self._slots = None
@@ -199,11 +162,18 @@ class StreamedExperts(Module):
         ids = np.array(indices).astype(np.int64)
         needed, counts = np.unique(ids, return_counts=True)
         if ids.size < SORTED_PAIRS and len(needed) <= bundles.pool.capacity:
-            bundles.begin(needed)
-            if self.guess and guessed is not None:
-                self.guess.begin(guessed)  # after what is needed for certain
+            self._begin(x, needed, guessed)
             return self._over(x, ids, bundles.bring(needed))
         return self._over(x, ids, self._streamed(needed, counts, ids.size // ids.shape[-1]))
+
+    def _begin(self, x: mx.array, needed: Integers, guessed: mx.array | None) -> None:
+        """Start reading, and what can be done meanwhile."""
+        reading = self.bundles.begin(needed)
+        if self.guess and guessed is not None:
+            self.guess.begin(guessed)  # after what is needed for certain
+        if reading and self.bundles.overlap.beside:
+            for module in self.beside:
+                module.begin(x)
 
     def _resident(self, x: mx.array, indices: mx.array) -> mx.array:
         """All experts are in memory, and stay there: nothing has to be known about indices now."""
@@ -219,7 +189,7 @@ class StreamedExperts(Module):
         bundles, pool, window = self.bundles, self.bundles.pool, self.bundles.passes.window
         bundles.settle()
         pool.count_uses(needed, counts, tokens)
-        hot = pool.most_used(np.union1d(needed, pool.held))
+        hot = pool.most_used(np.union1d(needed, pool.held), pool.capacity)
         here = hot[~pool.absent[hot]]
         pool.seed(here, np.full(len(here), window.token), window)
         for part in bundles.stream_some(needed):

@@ -23,8 +23,9 @@ from engine.store.layout import SLOT_ALIGNMENT, Layout
 from engine.store.manifest import PREDICTOR, PreparedModel
 from engine.store.stored_tensor import StoredTensor
 from engine.streaming.bundles import LayerBundles
-from engine.streaming.experts import RouterGuess, SlotExperts, StreamedExperts
-from engine.streaming.lookahead import LookAhead
+from engine.streaming.early import RouterGuess, router_of, take_early
+from engine.streaming.experts import SlotExperts, StreamedExperts
+from engine.streaming.lookahead import ExpertLookAhead, LookAhead
 from engine.streaming.neurons import AllNeurons, NeuronProduct, StreamedNeurons
 from engine.streaming.overlap import Overlap
 from engine.streaming.passes import Passes
@@ -219,10 +220,11 @@ def _stored(
     return tensor
 
 
-def block_of(path: str) -> str | None:
-    """The path of the block that has a container's router; None where that is the whole layer."""
-    parent = path.rpartition(".")[0].removesuffix(".experts")
-    return None if not parent or parent.rpartition(".")[2].isdigit() else parent
+def _is_in_last_layer(network: Module, path: str) -> bool:
+    """True for a container in the last of the model's layers: what comes after it is the logits alone."""
+    names = path.split(".")
+    number = next((i for i, name in enumerate(names) if name.isdigit()), None)
+    return number is not None and int(names[number]) == len(module_at(network, ".".join(names[:number]))) - 1
 
 
 @dataclass(frozen=True)
@@ -247,13 +249,21 @@ class ExpertInstallation:
             pool = BundlePool(
                 self.capacities[i], source.row_bytes, SLOT_DTYPE, source.bundles, self.settings.hot_neurons, dense=False
             )
-            layers.append(LayerBundles(i, source, pool, passes, overlap, ring, look_ahead=LookAhead()))
-            modules.append(StreamedExperts(expert.module, expert.layout, layers[-1]))
-            replace_module(network, expert.path, modules[-1])
+            layers.append(LayerBundles(i, source, pool, passes, overlap, ring, look_ahead=ExpertLookAhead()))
+            modules.append(self._streamed(network, expert, layers[-1]))
         for before, after, expert in zip(modules, modules[1:], experts[1:], strict=False):
-            block = module_at(network, block_of(expert.path))
-            before.guess = RouterGuess(block, after) if block is not None else None
+            ask = router_of(network, expert.path, after)
+            before.guess = RouterGuess(ask, after) if ask else None
         return Streaming(passes, overlap, ring, layers, ())
+
+    @staticmethod
+    def _streamed(network: Module, expert: ExpertContainer, layer: LayerBundles) -> StreamedExperts:
+        """One container's, in its place."""
+        module = StreamedExperts(expert.module, expert.layout, layer)
+        module.is_last = _is_in_last_layer(network, expert.path)
+        module.beside = tuple(take_early(network, expert.path))
+        replace_module(network, expert.path, module)
+        return module
 
     @property
     def _window(self) -> int:

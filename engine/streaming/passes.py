@@ -58,6 +58,11 @@ class Pass:
         """True in the last block of a prompt."""
         return self.tokens == self.prompt_tokens
 
+    @property
+    def keeps_caches_only(self) -> bool:
+        """True in a block of a prompt that others follow, and whose logits nobody looks at."""
+        return self.is_prompt and not self.at_end and self.observer is None
+
     def check(self) -> None:
         """Raise CancelledError if the run is to stop."""
         if self.cancelled is not None and self.cancelled.is_set():

@@ -76,7 +76,7 @@ def _pool_hits(tokens: np.ndarray, experts: int, slots: int, prompt_tokens: int,
     window.advance(prompt_tokens)
     used, counts = np.unique(tokens[:prompt_tokens], return_counts=True)
     pool.count_uses(used, counts, prompt_tokens)
-    kept = pool.most_used(used)
+    kept = pool.most_used(used, slots)
     pool.seed(kept, np.full(len(kept), window.token), window)
     missed = 0
     for token, ids in enumerate(tokens[prompt_tokens:], prompt_tokens):

@@ -11,6 +11,7 @@ import pytest
 from engine.errors import BudgetError
 from engine.inference.load import load
 from engine.settings import Settings
+from engine.streaming.overlap import Way
 from tests.helpers.mlx_models import InMemory, write_moe
 from tests.helpers.moe_configs import CONFIGS, FAILURES, VOCABULARY
 
@@ -21,10 +22,13 @@ HEIRS = re.compile(r"^from \.(\w+) import Model\b", re.MULTILINE)
 CASES = [name for name in CONFIGS if name not in FAILURES]
 
 
-def greedy(folder: Path, budget: int) -> tuple[list[int], np.ndarray]:
-    """The tokens that follow the prompt, and the logits that say so."""
-    model = load(folder, Settings(memory_budget=budget))
+def greedy(folder: Path, budget: int, overlap: bool) -> tuple[list[int], np.ndarray]:
+    """The tokens that follow the prompt, and the logits that say so. overlap: whatever can be done early is."""
+    model = load(folder, Settings(memory_budget=budget, overlap=overlap))
     try:
+        if overlap:
+            model.streaming.overlap.begin = lambda: None
+            model.streaming.overlap.way = Way.BOTH
         found = [np.array(model.prefill(PROMPT)[0][0, -1])]
         while len(found) < TOKENS:
             found.append(np.array(model.decode(int(found[-1].argmax()))[0][0, -1]))
@@ -47,8 +51,9 @@ def assert_the_same(folder: Path) -> None:
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     tokens, expected = InMemory(folder).greedy(PROMPT, TOKENS)
     spread = (mx.max(expected) - mx.min(expected)).item()
-    for budget in budgets(folder):
-        said, logits = greedy(folder, budget)
+    smallest, middle, largest = budgets(folder)
+    for budget, overlap in ((smallest, False), (middle, True), (largest, False)):
+        said, logits = greedy(folder, budget, overlap)
         assert said == tokens
         assert np.abs(logits - np.array(expected)).max() <= 1e-4 * spread
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

@@ -6,10 +6,12 @@ import threading
 import mlx.core as mx
 import numpy as np
 import pytest
+from mlx.nn.layers.base import Module
 
 from engine.errors import BudgetError, CancelledError, CheckpointError
 from engine.inference.load import load
 from engine.settings import Settings
+from engine.streaming.early import EarlyModule
 from engine.streaming.overlap import Way
 from tests.helpers.mlx_models import FORMS, InMemory, write_moe
 from tests.helpers.moe_configs import VOCABULARY
@@ -140,8 +142,20 @@ def test_a_prompt_leaves_its_most_used_experts_in_memory(qwen):
     model = load(folder, Settings(memory_budget=budgets(folder)[1]))
     try:
         model.prefill(TOKENS)
-        assert all(layer.pool.num_held == layer.pool.capacity for layer in model.streaming.layers)
+        assert all(layer.pool.num_held == layer.pool.capacity for layer in model.streaming.layers[:-1])
         assert sum(model.decode(TOKENS[0])[1].loaded) < 12
+    finally:
+        model.close()
+
+
+def test_of_a_prompt_the_last_layer_computes_its_last_token_alone(qwen):
+    """Its experts change nothing that a cache holds."""
+    folder, _ = qwen
+    model = load(folder, Settings(memory_budget=budgets(folder)[1]))
+    try:
+        loaded = model.prefill(TOKENS)[1].loaded
+        assert min(loaded[:-1]) > 4 >= loaded[-1]
+        assert model.prefill(TOKENS, observer=Watcher())[1].loaded[-1] > 4  # whose logits are all looked at
     finally:
         model.close()
 
@@ -283,10 +297,45 @@ def test_the_next_layers_router_is_asked_before_and_what_it_says_is_never_wrong(
         logits += [np.array(model.decode(token)[0][0, -1]) for token in TOKENS[PROMPT:]]
         assert_equal(np.stack(logits), expected)
         learned = [layer.look_ahead for layer in model.streaming.layers[1:]]
-        if model_type == "gemma4_text":  # its router stands beside the experts, in no block of their own
-            assert not any(ahead.read for ahead in learned)
-        else:
-            assert all(ahead.read >= ahead.right for ahead in learned)
-            assert sum(ahead.read for ahead in learned) > 0
+        assert all(ahead.read >= ahead.right for ahead in learned)
+        assert sum(ahead.read for ahead in learned) > 0
     finally:
         model.close()
+
+
+@pytest.mark.parametrize("model_type", ["qwen2_moe", "granitemoehybrid", "llama4"])
+def test_what_stands_beside_the_experts_is_computed_while_they_are_read_and_once(model_type, tmp_path):
+    """llama4's shared expert is given another input than the experts, so that it has to wait its turn."""
+    folder = write_moe(tmp_path / "model", model_type)
+    expected = np.array(InMemory(folder).logits(TOKENS))[PROMPT - 1 :]
+    model = load(folder, Settings(memory_budget=budgets(folder)[0], overlap=True))
+    try:
+        model.streaming.overlap.begin = lambda: None
+        model.streaming.overlap.way = Way.BOTH
+        found = [module for _, module in model.network.named_modules() if isinstance(module, EarlyModule)]
+        counted = [Counted(module.module) for module in found]
+        for early, module in zip(found, counted, strict=True):
+            early.module = module
+        assert found
+        logits = [np.array(model.prefill(TOKENS[:PROMPT])[0][0, -1])]
+        for module in counted:
+            module.times = 0
+        logits += [np.array(model.decode(token)[0][0, -1]) for token in TOKENS[PROMPT:]]
+        assert_equal(np.stack(logits), expected)
+        more = 1 if model_type == "llama4" else 0  # until that is known
+        for module in counted:
+            assert len(TOKENS) - PROMPT <= module.times <= len(TOKENS) - PROMPT + more
+    finally:
+        model.close()
+
+
+class Counted(Module):
+    """A module that counts its calls."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module, self.times = module, 0
+
+    def __call__(self, x):
+        self.times += 1
+        return self.module(x)

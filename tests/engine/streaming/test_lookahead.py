@@ -4,7 +4,7 @@ import numpy as np
 
 from engine.inference.load import load
 from engine.settings import Settings
-from engine.streaming.lookahead import FIRST_SHIFT, LookAhead
+from engine.streaming.lookahead import FIRST_SHIFT, ExpertLookAhead, LookAhead
 from engine.streaming.overlap import Way
 
 TOKENS = np.random.default_rng(3).integers(3, 320, size=60).tolist()
@@ -35,6 +35,25 @@ def test_a_layer_that_guesses_nothing_tries_again_in_time():
     for _ in range(200):
         ahead.learn(np.array([], np.int64), np.array([3]))
     assert 0 <= ahead.shift < strict
+
+
+def test_routers_that_are_wrong_are_believed_less_and_asked_again_in_time():
+    wrong, right = ExpertLookAhead(), ExpertLookAhead()
+    for _ in range(5):
+        wrong.learn(np.array([1, 2, 3, 4]), np.array([7, 8]))
+        right.learn(np.array([1, 2, 3, 4]), np.array([1, 2, 3, 9]))
+    assert (wrong.width(8), right.width(8)) == (0, 8)
+    for _ in range(20):
+        wrong.learn(np.array([], np.int64), np.array([7, 8]))
+    assert 0 < wrong.width(8) < 8
+
+
+def test_experts_that_keep_the_drive_from_real_misses_make_it_narrower():
+    late, early = ExpertLookAhead(), ExpertLookAhead()
+    for _ in range(3):
+        late.learn(np.array([1, 2, 3, 4]), np.array([1, 2, 3]), late=True)
+        early.learn(np.array([1, 2, 3, 4]), np.array([1, 2, 3]))
+    assert late.width(100) < early.width(100) == 100
 
 
 def test_what_is_read_ahead_is_in_its_rows_and_counted(tiny_model):

@@ -11,7 +11,7 @@ from app.chat.token_estimate import estimate
 from app.conversations.conversation import Attachment
 from app.widgets import units
 from app.widgets.buttons import IconButton
-from app.widgets.labels import quiet
+from app.widgets.labels import ChatLabel, quiet
 from app.widgets.language import tr
 
 LARGEST_BYTES = 4_000_000  # more than any context holds
@@ -122,7 +122,7 @@ class AttachmentLine(QWidget):
     def __init__(self, attachment: Attachment, parent: QWidget | None = None):
         super().__init__(parent)
         self.attachment = attachment
-        self.label = quiet(described(attachment))
+        self.label = quiet(described(attachment), ChatLabel)
         self.remove = IconButton("close", self.tr("Remove {0}").format(attachment.name))
         self.remove.clicked.connect(self._on_removed)
         row = QHBoxLayout(self)

@@ -18,7 +18,7 @@ from app.widgets.buttons import IconButton
 from app.widgets.colours import colours
 from app.widgets.composing import ENTER
 from app.widgets.fields import SearchField
-from app.widgets.labels import quiet
+from app.widgets.labels import ChatLabel, quiet
 
 FIELD_WIDTH = 260
 MARGINS = (18, 6, 12, 7)
@@ -89,7 +89,7 @@ class FindBar(QWidget):
         self._timer.timeout.connect(self._look_again)
         self.field = FindField(self.tr("Find in this chat"))
         self.field.setMaximumWidth(FIELD_WIDTH)
-        self.count = quiet()
+        self.count = quiet(kind=ChatLabel)
         self.previous = IconButton("up", self.tr("Previous place"))
         self.next = IconButton("down", self.tr("Next place"))
         self.close_button = IconButton("close", self.tr("Close the find bar"))

@@ -38,7 +38,7 @@ from app.conversations.conversation import INTERRUPTED, TEMPLATE, Message, ToolC
 from app.widgets.buttons import IconButton
 from app.widgets.card import paint_card
 from app.widgets.colours import colours
-from app.widgets.labels import SMALL, Label, quiet
+from app.widgets.labels import SMALL, ChatLabel, quiet
 
 BUBBLE_SHARE = 0.8  # of the column's width, at most
 BUBBLE_MARGINS = (13, 8, 13, 8)
@@ -61,7 +61,7 @@ class Switcher(QWidget):
         self._at = 0
         self.previous = IconButton("left", self.tr("Previous version"))
         self.next = IconButton("right", self.tr("Next version"))
-        self.label = quiet()
+        self.label = quiet(kind=ChatLabel)
         self.previous.clicked.connect(self._go_back)
         self.next.clicked.connect(self._go_on)
         row = QHBoxLayout(self)
@@ -91,7 +91,7 @@ class Limit(QWidget):
 
     def __init__(self, words: str, parent: QWidget):
         super().__init__(parent)
-        self.label = quiet(words)
+        self.label = quiet(words, ChatLabel)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.label, 0, Qt.AlignmentFlag.AlignCenter)
@@ -429,18 +429,18 @@ class ReceiptDetail(QWidget):
 
     def __init__(self, receipt: Receipt, parent: QWidget | None = None):
         super().__init__(parent)
-        self.hint = Label(receipt.hint())
+        self.hint = ChatLabel(receipt.hint())
         self.hint.setWordWrap(True)
         self.hint.setVisible(bool(receipt.hint()))
         form = QFormLayout()
         form.setHorizontalSpacing(18)
         form.setVerticalSpacing(3)
-        form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
+        form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
         for name, value in receipt.rows():
-            label = Label(value, factor=SMALL)
+            label = ChatLabel(value, factor=SMALL)
             label.setWordWrap(True)
             label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-            form.addRow(quiet(name), label)
+            form.addRow(quiet(name, ChatLabel), label)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(14, 12, 14, 12)
         layout.setSpacing(10)
@@ -470,7 +470,7 @@ class Answer(MessageWidget):
         self.body = AnswerBody()
         self.body.link_clicked.connect(self.link_clicked)
         self.body.hide()
-        self.receipt = quiet(self.tr("Processing your message…"))
+        self.receipt = quiet(self.tr("Processing your message…"), ChatLabel)
         self.receipt.setWordWrap(True)
         self.reasoning: Reasoning | None = None
         self.calls: list[CodeBlock] = []

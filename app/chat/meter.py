@@ -6,7 +6,7 @@ from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
 
 from app.widgets import units
 from app.widgets.colours import colours
-from app.widgets.labels import quiet
+from app.widgets.labels import ChatLabel, quiet
 
 NEARLY_FULL = 0.75  # from here on the engine may leave out the oldest messages
 RING = 13
@@ -18,7 +18,7 @@ class ContextMeter(QWidget):
     def __init__(self, parent: QWidget | None = None):
         super().__init__(parent)
         self.ring = _Ring()
-        self.label = quiet()
+        self.label = quiet(kind=ChatLabel)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(6)

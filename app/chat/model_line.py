@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from app.library.rows import name_of
-from app.widgets.labels import quiet
+from app.widgets.labels import ChatLabel, quiet
 from engine.system.built_in import built_in
 
 
@@ -18,7 +18,7 @@ class ModelLine(QWidget):
     def __init__(self, parent: QWidget | None = None):
         super().__init__(parent)
         self._model = ""
-        self.label = quiet()
+        self.label = quiet(kind=ChatLabel)
         self.button = QPushButton(self.tr("Use It Again"))
         self.button.clicked.connect(self._on_clicked)
         row = QHBoxLayout(self)

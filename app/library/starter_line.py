@@ -6,12 +6,12 @@ from PySide6.QtWidgets import QWidget
 
 from app.widgets.colours import colours
 from app.widgets.focus import Ringed
-from app.widgets.labels import Label
+from app.widgets.labels import ChatLabel
 
 LINKED = '{0} <a href="#" style="color: {2}">{1}</a>'  # the palette's own colour of links is passed over
 
 
-class StarterLine(Ringed, Label):
+class StarterLine(Ringed, ChatLabel):
     """`library_asked`: the link was followed."""
 
     library_asked = Signal()

@@ -12,7 +12,7 @@ from app.monitor.plots import FilledLine, HeatMap, StackedBar, TokenBars
 from app.monitor.section import Legend, Section
 from app.widgets import units
 from app.widgets.focus import Ringed
-from app.widgets.labels import SMALL, Label, quiet
+from app.widgets.labels import SMALL, ChatLabel, quiet
 from app.widgets.language import tr
 from engine.statistics import TokenStatistics
 from engine.system import pressure
@@ -42,10 +42,10 @@ class MemorySection(Section):
         self.number, self.words = self.add_strong()
         self.bar = StackedBar()
         self.legend = Legend([(tr(str(name)), colour, tr(str(tip))) for name, colour, tip in self.ITEMS])
-        self.caption = quiet()
+        self.caption = quiet(kind=ChatLabel)
         self.caption.setWordWrap(True)
         self.pressed = False  # whether the system is short of memory
-        self.alarm = Label(colour="error", factor=SMALL)
+        self.alarm = ChatLabel(colour="error", factor=SMALL)
         self.alarm.setWordWrap(True)
         self.alarm.hide()
         for widget in (self.bar, self.legend, self.caption, self.alarm):
@@ -67,7 +67,7 @@ class MemorySection(Section):
         self.words.setText(tr("used by Flashbulb"))
         self.bar.set_parts(list(parts.items()), used)
         self.legend.rename(1, tr("Expert pool") if model.streams == "expert" else tr("Neuron pool"))
-        there = {name for name, value in (model.planned | parts).items() if value} | {"workspace"}
+        there = {name for name in parts if parts[name] or model.planned.get(name)}
         self.legend.set_values(*(units.size(value) if name in there else None for name, value in parts.items()))
         self.caption.setText(self._share(model, used - parts["app"]))
         self._show_alarm(model, pressure.memory_pressure())
@@ -103,7 +103,7 @@ class FlashSection(Section):
         self.aside.setText(tr("last 60 s"))
         self.number, self.words = self.add_strong()
         self.line = FilledLine()
-        self.caption = quiet()
+        self.caption = quiet(kind=ChatLabel)
         self.add(self.line)
         self.add(self.caption)
 
@@ -177,7 +177,7 @@ class NeuronsSection(Section):
                "tokens."),
         )  # fmt: skip
         self.map = HeatMap()
-        self.scale = quiet()
+        self.scale = quiet(kind=ChatLabel)
         self.scale.setWordWrap(True)
         self.legend = Legend([(tr(str(name)), "", tr(str(tip))) for name, tip in self.SHARES])
         for widget in (self.map, self.scale, self.legend):
@@ -223,7 +223,7 @@ class ExpertsSection(Section):
                "already. Means over these tokens."),
         )  # fmt: skip
         self.map = HeatMap()
-        self.scale = quiet()
+        self.scale = quiet(kind=ChatLabel)
         self.scale.setWordWrap(True)
         self.legend = Legend([(tr(str(name)), "", tr(str(tip))) for name, tip in self.FIGURES])
         for widget in (self.map, self.scale, self.legend):
@@ -269,7 +269,7 @@ class MonitorPanel(Ringed, QScrollArea):
         self.time, self.neurons, self.experts = TimeSection(), NeuronsSection(), ExpertsSection()
         self.sections = (self.memory, self.flash, self.time, self.neurons, self.experts)
         self.experts.hide()
-        self.sentence = Label()
+        self.sentence = ChatLabel()
         self.sentence.setWordWrap(True)
         column = QWidget()
         column.setBackgroundRole(QPalette.ColorRole.Window)

@@ -7,7 +7,7 @@ from PySide6.QtGui import QFont, QPainter, QPaintEvent
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from app.widgets.colours import colours
-from app.widgets.labels import SMALL, Label, at_both_ends, quiet, set_tip
+from app.widgets.labels import SMALL, ChatLabel, Label, at_both_ends, quiet, set_tip
 
 STRONG_FACTOR = 1.6  # of the usual size of text
 COLUMN_GAP = 10  # pixels
@@ -20,8 +20,8 @@ class Section(QWidget):
         super().__init__(parent)
         set_tip(self, explanation)
         self.setAccessibleName(title)
-        self.aside = quiet()
-        heading = Label(title, colour="quiet", factor=SMALL, weight=QFont.Weight.DemiBold)
+        self.aside = quiet(kind=ChatLabel)
+        heading = ChatLabel(title, colour="quiet", factor=SMALL, weight=QFont.Weight.DemiBold)
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(7)
@@ -29,7 +29,7 @@ class Section(QWidget):
 
     def add_strong(self) -> tuple[Label, Label]:
         """The block's one strong number, and the small words after it."""
-        number, words = Label("–", factor=STRONG_FACTOR, weight=QFont.Weight.DemiBold), quiet()
+        number, words = ChatLabel("–", factor=STRONG_FACTOR, weight=QFont.Weight.DemiBold), quiet(kind=ChatLabel)
         row = QHBoxLayout()
         row.setSpacing(6)
         row.addWidget(number, 0, Qt.AlignmentFlag.AlignBaseline)
@@ -98,7 +98,7 @@ class _Entry:
 
     def __init__(self, name: str, colour: str, tip: str, parent: QWidget):
         self.swatch = _Swatch(colour, parent) if colour else None
-        self.name, self.value = quiet(name), Label("–", factor=SMALL)
+        self.name, self.value = quiet(name, ChatLabel), ChatLabel("–", factor=SMALL)
         for widget in (self.name, self.value):
             set_tip(widget, tip)
             widget.setParent(parent)

@@ -83,7 +83,11 @@ class GeneralPane(Pane):
         smallest, largest = BY_KEY["general.text_size"].whole_bounds
         self.text_size = QSpinBox(minimum=smallest, maximum=largest, singleStep=10, suffix=" %")
         self.text_size.setMaximumWidth(110)
-        self.add_row(self.tr("Text size"), self.text_size, self.tr("Of chats. Light and dark follow the system."))
+        self.add_row(
+            self.tr("Text size"),
+            self.text_size,
+            self.tr("Of chats, their list and the live panel. Light and dark follow the system."),
+        )
         self.language = QComboBox()
         for key, name in ((language.SYSTEM, self.tr("System")), *language.NAMES.items()):
             self.language.addItem(name, key)

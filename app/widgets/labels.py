@@ -4,7 +4,7 @@ from html import escape
 
 from PySide6.QtCore import QEvent, Qt
 from PySide6.QtGui import QFont, QPalette
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
+from PySide6.QtWidgets import QApplication, QHBoxLayout, QLabel, QWidget
 
 from app.widgets.colours import colours
 
@@ -24,7 +24,7 @@ def scaled(font: QFont, factor: float, weight: QFont.Weight | None = None) -> QF
 
 
 class Label(QLabel):
-    """Plain text in one of our colours, which follow the system's appearance."""
+    """Plain text in one of our colours, which follow the system's appearance. factor: of the usual size of text."""
 
     def __init__(
         self,
@@ -36,16 +36,20 @@ class Label(QLabel):
         parent: QWidget | None = None,
     ):
         super().__init__(text, parent)
-        self._colour = colour
+        self._colour, self._factor, self._weight = colour, factor, weight
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setForegroundRole(QPalette.ColorRole.WindowText)  # also on a ground of another role
-        self.setFont(scaled(self.font(), factor, weight))
+        self.fit_text_size()
         self._recolour()
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
         if event.type() == QEvent.Type.PaletteChange:
             self._recolour()
+
+    def fit_text_size(self) -> None:
+        """Take the size of text that is set for labels of this class."""
+        self.setFont(scaled(QApplication.font(self), self._factor, self._weight))
 
     def _recolour(self) -> None:
         wanted = getattr(colours(self.palette()), self._colour)
@@ -55,9 +59,13 @@ class Label(QLabel):
             self.setPalette(palette)
 
 
-def quiet(text: str = "") -> Label:
+class ChatLabel(Label):
+    """A label beside the text of chats, which grows and shrinks with it."""
+
+
+def quiet(text: str = "", kind: type[Label] = Label) -> Label:
     """Small and grey: everything that is not the one strong thing of its block."""
-    return Label(text, colour="quiet", factor=SMALL)
+    return kind(text, colour="quiet", factor=SMALL)
 
 
 def set_tip(widget: QWidget, text: str) -> None:

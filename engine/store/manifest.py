@@ -145,8 +145,13 @@ def _read_manifest(folder: Path) -> Manifest:
 
 def _check_prepared(folder: Path) -> None:
     if not folder.is_dir():
+        if folder.is_absolute():
+            raise PreparedModelError(
+                "There is no folder {folder}. It was moved or deleted, or its drive is not connected.", folder=folder
+            )
         raise PreparedModelError(
-            "There is no folder {folder}. Give the folder of a prepared model, or `starter`.", folder=folder
+            "There is no model {name} on this disk. `flashbulb models` lists what is here, and what can be downloaded.",
+            name=shown(str(folder)),
         )
     if not (folder / MANIFEST).is_file():
         cure = Text("Run `flashbulb prepare` on it first.") if (folder / "config.json").is_file() else PREPARE_AGAIN

@@ -1249,8 +1249,8 @@
         <translation>通知</translation>
     </message>
     <message>
-        <source>Of chats. Light and dark follow the system.</source>
-        <translation>对话文字的大小。浅色与深色跟随系统。</translation>
+        <source>Of chats, their list and the live panel. Light and dark follow the system.</source>
+        <translation>对话、对话列表和实时面板的文字大小。浅色或深色跟随系统。</translation>
     </message>
     <message>
         <source>When a long answer or download finishes</source>
@@ -2965,10 +2965,6 @@
         <translation>文件夹 {folder} 不存在。</translation>
     </message>
     <message>
-        <source>There is no folder {folder}. Give the folder of a prepared model, or `starter`.</source>
-        <translation>文件夹 {folder} 不存在。请指定准备好的模型的文件夹，或 `starter`。</translation>
-    </message>
-    <message>
         <source>There is no model {repo} on {hub}, or it is private and your token does not open it.</source>
         <translation>{hub} 上没有模型 {repo}，或者它是私有的，你的令牌无权访问。</translation>
     </message>
@@ -3587,6 +3583,14 @@
     <message>
         <source>Save it again with a newer PyTorch, or as safetensors.</source>
         <translation>请用较新的 PyTorch 重新保存，或存为 safetensors。</translation>
+    </message>
+    <message>
+        <source>There is no folder {folder}. It was moved or deleted, or its drive is not connected.</source>
+        <translation>没有文件夹 {folder}。它已被移动或删除，或者所在的硬盘没有连接。</translation>
+    </message>
+    <message>
+        <source>There is no model {name} on this disk. `flashbulb models` lists what is here, and what can be downloaded.</source>
+        <translation>这块硬盘上没有模型 {name}。`flashbulb models` 会列出这里已有的和可以下载的模型。</translation>
     </message>
     <message>
         <source>This checkpoint is quantised ({bits}). Neurons are streamed from weights of 16 or 32 bits: get the original model that it was made from.</source>

@@ -473,10 +473,18 @@ def test_the_text_grows_and_shrinks(qtbot, window):
     qtbot.waitUntil(lambda: shown(window) == ["Lisbon", "Three days"])
     view = last_answer(window).body.blocks()[0]
     usual = view.fontInfo().pixelSize()
+    beside = (
+        last_answer(window).receipt,
+        window.monitor.sentence,
+        window.sidebar.list,
+        window.chat.composer.meter.label,
+    )
+    sizes = [widget.fontInfo().pixelSize() for widget in beside]
     for _ in range(5):
         window.larger.trigger()
     assert view.fontInfo().pixelSize() > usual
     assert view.height() > usual
+    assert all(widget.fontInfo().pixelSize() > size for widget, size in zip(beside, sizes, strict=True))
     window.usual_size.trigger()
     assert view.fontInfo().pixelSize() == usual
     for _ in range(20):

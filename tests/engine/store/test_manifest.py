@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -85,6 +86,10 @@ def test_a_checkpoint_is_told_from_a_prepared_model(tiny_checkpoint, tmp_path):
         PreparedModel.open(tiny_checkpoint)
     with pytest.raises(PreparedModelError, match="There is no folder"):
         PreparedModel.open(tmp_path / "nowhere")
+    with pytest.raises(
+        PreparedModelError, match=r"There is no model 'opt-125m' on this disk\. `flashbulb models` lists"
+    ):
+        PreparedModel.open(Path("opt-125m"))
 
 
 def test_the_loss_is_what_predicting_costs_where_both_were_measured():

@@ -103,8 +103,9 @@ class GenerationOptions:
         told: dict[str, Any] = {"tools": list(self.tools)} if self.tools else {}
         if self.enable_thinking is not None:
             told |= {"enable_thinking": self.enable_thinking, "thinking": self.enable_thinking}
+            told |= {} if self.enable_thinking else {"thinking_budget": 0}
         if self.reasoning_effort is not None:
-            told["reasoning_effort"] = self.reasoning_effort
+            told |= {"reasoning_effort": self.reasoning_effort, "thinking_effort": self.reasoning_effort}
         return told
 
 

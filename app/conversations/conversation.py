@@ -142,16 +142,16 @@ class Conversation:
             families.setdefault((message.parent, message.role), []).append(message)
         return families
 
-    def prompt(self, answer: Message) -> list[dict[str, str]]:
+    def prompt(self, answer: Message) -> list[dict[str, object]]:
         """The messages for a model that writes `answer`: roles alternate, and what there is of the answer comes last.
 
         A question that never got an answer is left out, with that empty answer. What a model reasoned before an answer
-        stands beside it, for its template to drop or to use.
+        stands beside it, for its template to drop or to use, and so do the calls that it asked for, which nothing ran.
         """
         path = self.path_to(self._parent(answer))
-        messages = []
-        for asked, said, reasoning in _pairs(path[:-1]):
-            messages += [_as_prompt(asked.role, asked.whole_text), _as_prompt(ASSISTANT, said, reasoning)]
+        messages: list[dict[str, object]] = []
+        for asked, said, reasoning, calls in _pairs(path[:-1]):
+            messages += [_as_prompt(asked.role, asked.whole_text), _as_prompt(ASSISTANT, said, reasoning, calls)]
         messages += [_as_prompt(question.role, question.whole_text) for question in path[-1:]]
         return messages + ([_as_prompt(answer.role, answer.text, answer.reasoning)] if answer.text.strip() else [])
 
@@ -285,18 +285,29 @@ def _as_markdown(message: Message, whole: bool) -> str:
     return "\n\n".join(filter(None, (f"**{tr('Reasoning')}:**\n\n{quoted}", words)))
 
 
-def _pairs(messages: list[Message]) -> Iterator[tuple[Message, str, str]]:
-    """Questions with what was answered, also in several messages one below the other, and reasoned before it."""
+def _pairs(messages: list[Message]) -> Iterator[tuple[Message, str, str, list[ToolCall]]]:
+    """Questions with what was answered, also in several messages one below the other, reasoned before it and called."""
     turns = [list(turn) for _, turn in groupby(messages, key=lambda message: message.role)]
     for asked, answers in pairwise(turns):
-        said = [message for message in answers if message.text.strip()]
+        said = [message for message in answers if message.text.strip() or _understood(message.tool_calls)]
         if asked[0].role == USER and said:
-            yield asked[-1], _joined(message.text for message in said), _joined(message.reasoning for message in said)
+            calls = [call for message in said for call in _understood(message.tool_calls)]
+            reasoning = _joined(message.reasoning for message in said)
+            yield asked[-1], _joined(message.text for message in said), reasoning, calls
+
+
+def _understood(calls: Iterable[ToolCall]) -> list[ToolCall]:
+    return [call for call in calls if call.name]
 
 
 def _joined(texts: Iterable[str]) -> str:
     return "\n\n".join(filter(None, texts))
 
 
-def _as_prompt(role: str, text: str, reasoning: str = "") -> dict[str, str]:
-    return {"role": role, "content": text} | ({"reasoning": reasoning} if reasoning else {})
+def _as_prompt(role: str, text: str, reasoning: str = "", calls: Iterable[ToolCall] = ()) -> dict[str, object]:
+    told: dict[str, object] = {"role": role, "content": text}
+    if reasoning:
+        told["reasoning"] = reasoning
+    if functions := [{"type": "function", "function": {"name": c.name, "arguments": c.arguments}} for c in calls]:
+        told["tool_calls"] = functions
+    return told

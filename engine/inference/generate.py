@@ -15,8 +15,9 @@ from engine.settings import GenerationOptions
 from engine.statistics import Summary, TokenStatistics, means
 from engine.streaming.passes import Pass
 from engine.tokens.channels import Channel, ChannelEvent, Channels
-from engine.tokens.prompt import Message, common_prefix, continues, encode_counting, tokenizer_of
+from engine.tokens.forms import Message
 from engine.tokens.prompt import Model as Prompted
+from engine.tokens.prompt import common_prefix, continues, encode_counting, tokenizer_of
 
 SEEN_BEFORE = 8  # tokens of a continued answer that the detokenizer sees, to know whether a space belongs before a word
 

@@ -23,7 +23,7 @@ from engine.streaming.passes import Observer, Pass
 from engine.system import pressure
 from engine.system.allocator import give_back_free_memory
 from engine.system.folders import models_folder
-from engine.tokens.prompt import Message
+from engine.tokens.forms import Message
 from engine.tokens.tokenizer import read_tokenizer
 
 MAX_VOCABULARY = 1 << 30  # tokens, where the config does not say

@@ -30,7 +30,7 @@ class LibraryTemplate:
         return "mlx-lm"
 
     @cached_property
-    def source(self) -> str:
+    def written(self) -> str:
         """The program: every mark that it writes stands in it. Empty for one that is not there."""
         module = module_of(self.name)
         return inspect.getsource(module) if module else ""
@@ -38,7 +38,7 @@ class LibraryTemplate:
     @property
     def controls(self) -> frozenset[str]:
         """The options of how to reason that it knows."""
-        return frozenset({"enable_thinking"} if "enable_thinking" in self.source else ())
+        return frozenset({"enable_thinking"} if "enable_thinking" in self.written else ())
 
     def render(
         self, messages: list[dict[str, Any]], most: int, cancelled: Event | None = None, **variables: Any

@@ -87,7 +87,7 @@ def markers_of(tokenizer: Tokenizer) -> Markers:
 
 
 def _thinking(tokenizer: Tokenizer) -> tuple[str | None, str | None]:
-    written = tokenizer.template.source if tokenizer.template else ""
+    written = tokenizer.template.written if tokenizer.template else ""
     return next(
         (
             (start, end)
@@ -100,7 +100,7 @@ def _thinking(tokenizer: Tokenizer) -> tuple[str | None, str | None]:
 
 def _around_answers(tokenizer: Tokenizer) -> tuple[str, ...]:
     """Marks of answers that are tokens, or that the template looks for behind what was reasoned."""
-    written = tokenizer.template.source if tokenizer.template else ""
+    written = tokenizer.template.written if tokenizer.template else ""
     thinks = "</think>" in written
     found = [
         pair

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from threading import Event
-from typing import Any, Protocol
+from typing import Protocol
 
 from engine.errors import PromptError, TemplateError
 from engine.settings import GenerationOptions
 from engine.text import Text
+from engine.tokens.forms import BETWEEN_TURNS, Message, calls_forms, forms, text_of
 from engine.tokens.tokenizer import Tokenizer
-
-Message = dict[str, Any]  # role, content, and what templates know beside them
 
 RESERVED_SHARE = 4  # a conversation is cut so that at least 1 / RESERVED_SHARE of the context is left for the answer
 MAX_TOKEN_CHARACTERS = 64  # of text for a token of the context, far more than any language has
@@ -17,7 +16,6 @@ MIN_LIMIT_CHARACTERS = 1_000_000
 CUT_MARK = "\ue0f1flashbulb continues here\ue0f1"  # behind an answer that goes on, to find its end
 EMPTY = Text("The prompt is empty: write something to answer.")
 REASONING_NAMES = ("reasoning_content", "thinking", "reasoning")  # of a message; templates read the first two
-BETWEEN_TURNS = "\n\n"  # of messages that become one, as the makers of such models join them
 
 
 class Model(Protocol):
@@ -122,7 +120,7 @@ class Conversation:
         starts = [
             start
             for start in range(system, len(messages) - least + 1)
-            if start == system or messages[start]["role"] != "assistant"
+            if start == system or messages[start]["role"] not in ("assistant", "tool")
         ]
         return [messages[:system] + messages[start:] for start in starts] or [messages]
 
@@ -143,18 +141,18 @@ class Conversation:
     def _rendered(self, messages: list[Message]) -> str:
         template = self._tokenizer.template
         assert template is not None
-        told = self._options.template_variables
+        told = self._tokenizer.mark(self._options.template_variables)
 
         def render(said: list[Message], prompted: bool) -> str:
             return template.render(said, self._most(said), self._cancelled, add_generation_prompt=prompted, **told)
 
         return self._first(messages, lambda form: _continued(form, render) if continues(form) else render(form, True))
 
-    @staticmethod
-    def _first(messages: list[Message], render: Callable[[list[Message]], str]) -> str:
+    def _first(self, messages: list[Message], render: Callable[[list[Message]], str]) -> str:
         """The template's text: of the messages as they are, else of the nearest form that it takes."""
         problem: TemplateError | None = None
-        for form in forms(messages):
+        assert self._tokenizer.template is not None
+        for form in forms(messages, self._tokenizer.template.written):
             try:
                 return render(form)
             except TemplateError as error:
@@ -177,51 +175,9 @@ def _continued(messages: list[Message], render: Callable[[list[Message], bool], 
     return text if found else render(before, True) + said
 
 
-# ------------------------------------------------------------------------------ what templates do not take
-def forms(messages: list[Message]) -> list[list[Message]]:
-    """Ways to say the same, for templates that refuse a system role or two turns of one role: the first is as it is."""
-    folded = fold_system(messages)
-    found = [messages]
-    for form in (folded, merge_turns(messages), merge_turns(folded), _begun_by_user(merge_turns(folded))):
-        if form not in found:
-            found.append(form)
-    return found
-
-
-def fold_system(messages: list[Message]) -> list[Message]:
-    """System texts in the first user turn, before what the user says."""
-    system = BETWEEN_TURNS.join(m["content"] for m in messages if m["role"] == "system")
-    others = [m for m in messages if m["role"] != "system"]
-    if not system:
-        return others or messages
-    first = next((i for i, m in enumerate(others) if m["role"] == "user"), None)
-    if first is None:
-        return [{"role": "user", "content": system}, *others]
-    told = others[first] | {"content": BETWEEN_TURNS.join((system, others[first]["content"]))}
-    return [*others[:first], told, *others[first + 1 :]]
-
-
-def merge_turns(messages: list[Message]) -> list[Message]:
-    """Users and assistants that take turns: what one says in several messages is one message."""
-    merged: list[Message] = []
-    for message in messages:
-        if merged and message["role"] == merged[-1]["role"] and message["role"] in ("user", "assistant"):
-            both = BETWEEN_TURNS.join((merged[-1]["content"], message["content"]))
-            merged[-1] = merged[-1] | message | {"content": both}
-        else:
-            merged.append(message)
-    return merged
-
-
-def _begun_by_user(messages: list[Message]) -> list[Message]:
-    if messages[0]["role"] != "assistant":
-        return messages
-    return [{"role": "user", "content": ""}, *messages]
-
-
 def plain_format(messages: list[Message]) -> str:
     """A conversation without a template: a line a message, and an unfinished answer without its end."""
-    text = "".join(m["content"] + "\n" for m in messages)
+    text = "".join(m["content"] + "\n" for form in calls_forms(messages, "") for m in form)
     return text[:-1] if continues(messages) else text
 
 
@@ -232,12 +188,21 @@ def whole(text: str) -> str:
 
 
 def _whole_message(message: Message) -> Message:
-    """A message as templates expect it: nothing in it is None, and its content is text."""
+    """A message as templates expect it: nothing in it is None, its content is text, and its calls have names."""
     said = {key: whole(value) if isinstance(value, str) else value for key, value in message.items()}
-    kept = {key: value for key, value in said.items() if value is not None}
+    calls = _calls(said.pop("tool_calls", None))
+    kept = {key: value for key, value in said.items() if value is not None} | ({"tool_calls": calls} if calls else {})
     told = next((kept[name] for name in REASONING_NAMES if kept.get(name)), None)
     said = kept | {"content": _text(message.get("content"))}
     return said if told is None else {"thinking": told, **said, "reasoning_content": told}  # as transformers has it
+
+
+def _calls(given: object) -> list[Message]:
+    """Calls of tools that name what they call, of what may be anything; arguments as text, all of which is marked."""
+    entries = [call for call in given if isinstance(call, dict)] if isinstance(given, list) else []
+    functions = [(call, call.get("function")) for call in entries]
+    named = [(call, f) for call, f in functions if isinstance(f, dict) and isinstance(f.get("name"), str)]
+    return [call | {"function": f | {"arguments": text_of(f.get("arguments"))}} for call, f in named]
 
 
 def _text(content: object) -> str:
@@ -250,7 +215,7 @@ def _text(content: object) -> str:
 
 
 def _characters(messages: list[Message]) -> int:
-    return sum(len(message["content"]) for message in messages)
+    return sum(len(message["content"]) + len(str(message.get("tool_calls", ""))) for message in messages)
 
 
 def _most_characters(context: int) -> int:

@@ -40,7 +40,9 @@ STRINGS = re.compile(r"\"[^\"]*\"|'[^']*'")
 CONTROLS: Mapping[str, str] = {  # a name that a template reads, and the option that it is told by
     "enable_thinking": "enable_thinking",
     "thinking": "enable_thinking",
+    "thinking_budget": "enable_thinking",
     "reasoning_effort": "reasoning_effort",
+    "thinking_effort": "reasoning_effort",
 }
 
 
@@ -56,6 +58,11 @@ class ChatTemplate:
     place: str
     variables: Mapping[str, str | list[str]]
     with_tools: str = ""
+
+    @property
+    def written(self) -> str:
+        """Everything in which marks may stand that it writes."""
+        return self.source + self.with_tools
 
     @property
     def controls(self) -> frozenset[str]:

@@ -189,7 +189,7 @@ class Tokenizer:
         """Special tokens, and others that the template writes, or that mark reasoning or calls of tools."""
         known = self.wrapper
         markers = (known.think_start, known.think_end, known.tool_call_start, known.tool_call_end)
-        written = "\0".join([self.template.source if self.template else "", *filter(None, markers)])
+        written = "\0".join([self.template.written if self.template else "", *filter(None, markers)])
         special = {name for name, i in self._added.items() if i in self.special}
         names = special | {name for name in self._added if name in written and not name.isspace()}
         longest_first = sorted(filter(None, names), key=len, reverse=True)
@@ -239,7 +239,7 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer | None:
     template = _template_of(tokenizer, folder, known.get("chat_template_type") or _library_name(config))
     if isinstance(template, ChatTemplate):
         renderer.warm()
-    tokenizer.chat_template = template.source + template.with_tools if isinstance(template, ChatTemplate) else None
+    tokenizer.chat_template = template.written if isinstance(template, ChatTemplate) else None
     calls = call_format(tokenizer, known)
     with _tokenizer_errors(folder):
         wrapper = TokenizerWrapper(

@@ -37,4 +37,6 @@ def test_options_at_the_ends_of_their_ranges_are_taken():
 def test_a_template_is_told_of_thinking_only_where_it_was_chosen():
     assert GenerationOptions().template_variables == {}
     told = GenerationOptions(enable_thinking=False, reasoning_effort="low").template_variables
-    assert told == {"enable_thinking": False, "thinking": False, "reasoning_effort": "low"}
+    off = {"enable_thinking": False, "thinking": False, "thinking_budget": 0}
+    assert told == off | {"reasoning_effort": "low", "thinking_effort": "low"}
+    assert GenerationOptions(enable_thinking=True).template_variables == {"enable_thinking": True, "thinking": True}

@@ -102,6 +102,23 @@ def test_reasoning_is_handed_to_the_engine_beside_the_answer_it_led_to():
     assert {"reasoning"} <= set(REASONING_NAMES)  # the name that the engine knows it by
 
 
+def test_calls_that_a_model_asked_for_are_handed_to_the_engine_with_what_it_said():
+    """Also where it said nothing else; what could not be understood is no call."""
+    conversation = talk("One", "", "Two", "2")
+    first, called, _, last = conversation.path()
+    called.tool_calls = (ToolCall("add", '{"n": 1}'), ToolCall("", "half a"))
+    assert conversation.prompt(last)[:2] == [
+        {"role": "user", "content": first.text},
+        {
+            "role": "assistant",
+            "content": "",
+            "tool_calls": [{"type": "function", "function": {"name": "add", "arguments": '{"n": 1}'}}],
+        },
+    ]
+    called.tool_calls = (ToolCall("", "half a"),)
+    assert [message["content"] for message in conversation.prompt(last)] == ["Two", "2"]
+
+
 def test_a_copy_of_the_chat_has_the_answers_and_a_kept_one_the_reasoning_too():
     conversation = talk("One", "1")
     answer = conversation.path()[-1]

@@ -8,7 +8,8 @@ from transformers import AutoTokenizer
 
 from engine.errors import TemplateError
 from engine.settings import GenerationOptions
-from engine.tokens.prompt import Conversation, forms
+from engine.tokens.forms import forms
+from engine.tokens.prompt import Conversation
 from engine.tokens.tokenizer import read_tokenizer
 from tests.helpers.families import ANSWER, NAMES, REASONING, TOOLS, Family
 from tests.helpers.tokenizers import tokenizer_of_kind, write_tokenizer_files

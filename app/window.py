@@ -388,7 +388,7 @@ class MainWindow(DropWindow):
         self.subtitle.setText(self.tr("being prepared, this once: {0} %").format(round(100 * share)))
 
     def _on_proving(self) -> None:
-        self.subtitle.setText(self.tr("being compared with all neurons…"))
+        self.subtitle.setText(self.tr("being compared with the whole model…"))
 
     def _name_model(self, model: ModelInfo) -> None:
         self._set_title(model.name, weights_in_words(model.model_bytes, model.on_flash_bytes))

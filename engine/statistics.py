@@ -13,7 +13,8 @@ class TokenStatistics:
     io_ms, memory_ms, compute_ms: waiting for flash; bookkeeping of pool and window; all else. They sum to total_ms.
     bytes_read, reads: what was asked of the drive for this token.
     active, loaded, resident: bundles by layer: in the active set; of these, read from flash; in the pool afterwards.
-    neurons: all bundles of a layer. kind: what a bundle is.
+    neurons: all bundles of a layer. kind: what a bundle is. experts: of a model of experts, the ids of those that the
+    token used, by layer, in order.
     """
 
     io_ms: float
@@ -27,6 +28,7 @@ class TokenStatistics:
     neurons: int
     footprint_bytes: int
     kind: BundleKind = "neuron"
+    experts: tuple[tuple[int, ...], ...] = ()
 
     @property
     def total_ms(self) -> float:

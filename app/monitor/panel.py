@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QFrame, QMenu, QScrollArea, QStyle, QVBoxLayout, Q
 
 from app.host.engine_host import EngineHost, ModelInfo, State
 from app.host.recent_tokens import RecentTokens
-from app.monitor.plots import FilledLine, HeatMap, StackedBar, TokenBars
+from app.monitor.plots import ExpertMap, FilledLine, HeatMap, StackedBar, TokenBars
 from app.monitor.section import Legend, Section
 from app.widgets import units
 from app.widgets.focus import Ringed
@@ -20,6 +20,7 @@ from engine.system import pressure
 WIDTH = 304
 BUSY_MS = 200  # as quick as figures can be read; each refresh takes time from the engine
 ALL_THERE = 0.9995  # a hit rate that reads as 100 %
+MOST_COLUMNS = 128  # of the map of experts
 IDLE_MS = 1000  # the minute of flash traffic still runs out after an answer
 
 
@@ -88,7 +89,7 @@ class MemorySection(Section):
             pressure.Pressure.WARNING: tr("⚠ The system is short of memory."),
             pressure.Pressure.CRITICAL: tr("⚠ The system is critically short of memory."),
         }
-        given = tr("The neuron pool gave some back; Reload Model restores it.") if model.gave_back else ""
+        given = tr("The pool gave some back; Reload Model restores it.") if model.gave_back else ""
         self.alarm.setText(" ".join(text for text in (levels[level], given) if text))
         self.alarm.setVisible(bool(self.alarm.text()))
 
@@ -131,7 +132,7 @@ class TimeSection(Section):
             QT_TR_NOOP("Bookkeeping"),
             "memory",
             "memory_ms",
-            QT_TR_NOOP("Keeping the neuron pool and the window in order"),
+            QT_TR_NOOP("Keeping the pool and the window in order"),
         ),
         (QT_TR_NOOP("Compute"), "compute", "compute_ms", QT_TR_NOOP("Everything else")),
     )
@@ -140,7 +141,7 @@ class TimeSection(Section):
         super().__init__(
             tr("Time per token"),
             tr("How long each of the last 60 tokens took, the latest at the right: waiting for flash, keeping the "
-               "neuron pool and the window in order, and everything else. The figures are means over these tokens."),
+               "pool and the window in order, and everything else. The figures are means over these tokens."),
         )  # fmt: skip
         self.bars = TokenBars(tuple(colour for _, colour, _, _ in self.PARTS))
         self.legend = Legend([(tr(str(title)), colour, tr(str(tip))) for title, colour, _, tip in self.PARTS])
@@ -217,12 +218,12 @@ class ExpertsSection(Section):
     def __init__(self) -> None:
         super().__init__(
             tr("Experts"),
-            tr("The share of each layer's active experts that had to be read from flash, layer by layer from top to "
-               "bottom, for the last 60 tokens: blank where all were in memory. Below, for a layer: experts that a "
-               "token uses, in memory, and read from flash. Hit rate: the share of active experts that was in memory "
-               "already. Means over these tokens."),
+            tr("Which experts the last 60 tokens used: the layers from top to bottom, the experts of each from left to "
+               "right, the fuller the colour the more often. Below, for a layer: experts that a token uses, in memory, "
+               "and read from flash. Hit rate: the share of active experts that was in memory already. Means over "
+               "these tokens."),
         )  # fmt: skip
-        self.map = HeatMap()
+        self.map = ExpertMap()
         self.scale = quiet(kind=ChatLabel)
         self.scale.setWordWrap(True)
         self.legend = Legend([(tr(str(name)), "", tr(str(tip))) for name, tip in self.FIGURES])
@@ -231,19 +232,19 @@ class ExpertsSection(Section):
 
     def refresh(self, history: RecentTokens) -> None:
         tokens = [token for token in history.tokens if token.kind == "expert" and token.active]
-        self.setVisible(bool(tokens))
         if not tokens:
             self.map.set_columns([])
+            self.aside.clear()
+            self.scale.clear()
+            self.legend.set_values(*("–" for _ in self.FIGURES))
             return
-        columns = [_read_shares(token) for token in tokens]
+        columns = _use_of_experts(tokens)
         self.map.set_columns(columns)
         layers, means = len(tokens[-1].active), history.means()
         active, resident, loaded = (means[f"{name}_experts"] / layers for name in ("active", "resident", "loaded"))
         self.aside.setText(tr("%n layer(s)", None, layers))
-        highest = max(max(column) for column in columns)
-        self.scale.setText(
-            tr("fullest colour: {0} of a layer's active experts were read").format(units.percent(highest))
-        )
+        highest = max((max(column) for column in columns), default=0.0)
+        self.scale.setText(tr("fullest colour: used by {0} of the tokens").format(units.percent(highest)))
         self.legend.set_values(
             tr("{0} of {1}").format(units.count(active), units.count(tokens[-1].neurons)),
             units.count(resident),
@@ -255,8 +256,19 @@ class ExpertsSection(Section):
         return f"{self.aside.text()}: {self.legend.text()}"
 
 
-def _read_shares(token: TokenStatistics) -> list[float]:
-    return [loaded / max(1, active) for loaded, active in zip(token.loaded, token.active, strict=True)]
+def _use_of_experts(tokens: list[TokenStatistics]) -> list[list[float]]:
+    """A column for each expert, or for several that are neighbours where a layer has very many; in it, by layer, the
+    share of the tokens that used one of them."""
+    known = [token for token in tokens if token.experts]
+    if not known:
+        return []
+    width = -(-known[-1].neurons // MOST_COLUMNS)
+    columns = [[0.0] * len(known[-1].experts) for _ in range(-(-known[-1].neurons // width))]
+    for token in known:
+        for layer, ids in enumerate(token.experts):
+            for column in {expert // width for expert in ids}:
+                columns[column][layer] += 1 / len(known)
+    return columns
 
 
 class MonitorPanel(Ringed, QScrollArea):
@@ -308,6 +320,7 @@ class MonitorPanel(Ringed, QScrollArea):
         self.time.refresh(history, bool(streams))
         self.experts.refresh(history)
         self.neurons.setVisible(streams == "neuron")
+        self.experts.setVisible(streams == "expert")
         self.neurons.refresh(history)
         self.sentence.setText(in_a_sentence(self._host.model, history))
         self._describe(now)
@@ -402,9 +415,7 @@ def _held_bytes(model: ModelInfo, latest: TokenStatistics | None) -> float:
 
 
 def _of_experts(token: TokenStatistics, means: dict[str, float]) -> str:
-    if not token.active:
-        return tr("Each word uses the whole model; all of it is in memory.")
-    active = units.count(means["active_experts"] / len(token.active))
+    active = units.count(means["active_experts"] / max(1, len(token.active)))
     if means["hit_rate"] > ALL_THERE:
         return tr("Each word uses {0} of {1} experts a layer; all of those were already in memory.").format(
             active, units.count(token.neurons)
@@ -421,12 +432,14 @@ def in_a_sentence(model: ModelInfo | None, history: RecentTokens) -> str:
     tokens, means = history.tokens, history.means()
     if not tokens:
         return tr("While the model answers, you see here what it reads and holds.")
+    if not model.streams:
+        return tr("Each word uses the whole model; all of it is in memory.")
+    if model.streams == "expert":
+        return _of_experts(tokens[-1], means)
     if model.selection == "dense":
         return tr("Each word uses the whole model; {0} of it was already in memory.").format(
             units.percent(means["hit_rate"])
         )
-    if tokens[-1].kind == "expert":
-        return _of_experts(tokens[-1], means)
     active = means["active_neurons"] / (len(tokens[-1].active) * tokens[-1].neurons)
     if means["hit_rate"] > ALL_THERE:
         return tr("Each word uses {0} of the model's neurons; all of those were already in memory.").format(

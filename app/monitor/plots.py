@@ -162,6 +162,16 @@ class HeatMap(Plot):
         return image.convertToFormat(QImage.Format.Format_RGB32)  # a copy: the bytes are gone after this
 
 
+class ExpertMap(HeatMap):
+    """Layers from top to bottom, a layer's experts from left to right; the fuller the colour, the more it is used."""
+
+    def draw(self, painter: QPainter) -> None:
+        if not self._columns:
+            painter.fillRect(0, self.height() - 1, self.width(), 1, self.shade("track"))
+            return
+        painter.drawImage(QRectF(self.rect()), self._image())
+
+
 def _columns(width: int, count: int) -> list[QRectF]:
     """The columns of the latest `count` tokens: whole pixels with a gap of one, filled from the right."""
     step = width / TOKENS

@@ -1,4 +1,8 @@
-"""Memory & Speed: how much memory a model may take, how its neurons are kept and chosen, and how fast that would be."""
+"""Memory & Speed: how much memory a model may take, how its neurons are kept and chosen, and how fast that would be.
+
+Of a model of experts, whose router chooses them, there is only the memory to be said; of one that is all in memory, not
+even that makes a difference.
+"""
 
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QFont, QHideEvent, QShowEvent
@@ -69,8 +73,7 @@ class MemoryPane(Pane):
         self.budget.slider.setRange(0, STEPS)
         self.budget.slider.setPageStep(STEPS // 20)
         self.budget.slider.setAccessibleName(self.tr("Memory budget"))
-        self.automatic = QCheckBox(self.tr("Automatic (all in memory where it fits, else half of the FFN weights)"))
-        self.automatic.setAccessibleName(self.automatic.text())
+        self.automatic = QCheckBox()
         budget = QWidget()
         column = QVBoxLayout(budget)
         column.setContentsMargins(0, 0, 0, 0)
@@ -90,19 +93,23 @@ class MemoryPane(Pane):
         self.threads.setMaximumWidth(180)
         self.drive = DriveTest(host)
         self.add_row(self.tr("Memory budget"), budget)
-        self.add_row(self.tr("Window"), self.window_size)
-        self.add_row(
-            self.tr("Selection"),
-            self.selection,
-            self.tr("Predictors guess which neurons a token needs. Exact selection computes it, from weights that stay "
-                    "in memory. All neurons: the reference, which reads everything for every token."),
-        )  # fmt: skip
-        self.add_row(self.tr("Predictors"), self.threshold)
+        self._of_neurons = self._add_neurons()
         self.add_row(self.tr("Reader threads"), self.threads, self.tr("Reads that are under way at the same time."))
         self.add_row(self.tr("Drive"), self.drive)
         self._add_reload()
         self._connect()
         self._show_values()
+
+    def _add_neurons(self) -> tuple[QWidget, ...]:
+        """Rows that only have a meaning where neurons are streamed."""
+        window = self.add_row(self.tr("Window"), self.window_size)
+        selection = self.add_row(
+            self.tr("Selection"),
+            self.selection,
+            self.tr("Predictors guess which neurons a token needs. Exact selection computes it, from weights that stay "
+                    "in memory. All neurons: the reference, which reads everything for every token."),
+        )  # fmt: skip
+        return (*window, *selection, *self.add_row(self.tr("Predictors"), self.threshold))
 
     def _window_slider(self) -> CurvedSlider:
         (shortest, longest), control = BY_KEY["memory.window"].whole_bounds, CurvedSlider(lines=3)
@@ -184,9 +191,32 @@ class MemoryPane(Pane):
         smallest, largest = self.limits()
         return max(0.0, min(1.0, (budget - smallest) / (largest - smallest)))
 
+    @property
+    def _kind(self) -> str:
+        """The bundle that the loaded model streams, empty for none. Without a model, the one with most to choose."""
+        return self._host.model.streams if self._host.model else "neuron"
+
+    @property
+    def _reads_all(self) -> bool:
+        """True if every neuron is read for every token."""
+        return self._kind == "neuron" and self._settings["memory.selection"] == "dense"
+
     # ------------------------------------------------------------------ showing
+    def _show_kind(self) -> None:
+        """Only the controls and the words that mean something of the loaded model."""
+        for widget in self._of_neurons:
+            widget.setVisible(self._kind == "neuron")
+        words = {
+            "neuron": self.tr("Automatic (all in memory where it fits, else half of the FFN weights)"),
+            "expert": self.tr("Automatic (all in memory where it fits, else half of the experts)"),
+            "": self.tr("Automatic (all in memory)"),
+        }
+        self.automatic.setText(words[self._kind])
+        self.automatic.setAccessibleName(self.automatic.text())
+
     def _show_values(self) -> None:
         self._showing = True
+        self._show_kind()
         for curve in (self.budget.curve, self.window_size.curve):
             curve.say_instead(self._why_no_curve())
         values, forecast = self._settings.section("memory"), self.forecast()
@@ -203,7 +233,7 @@ class MemoryPane(Pane):
     def _why_no_curve(self) -> str:
         if self._host.model is None:
             return ""
-        if self._settings["memory.selection"] == "dense":
+        if self._reads_all:
             return self.tr("All neurons are read for every token")
         return self.tr("Measure the drive to see here how fast it would be")
 
@@ -248,7 +278,7 @@ class MemoryPane(Pane):
     def _in_words(self, points: list[tuple[float, float]], parts: list[str]) -> str:
         """A curve for those who do not see it: its ends, and what is chosen."""
         if not points:
-            return self.tr("No prediction: the drive was not measured, or all neurons are read.")
+            return self._why_no_curve()
         smallest, largest = self.limits()
         return self.tr("{0} tokens a second with {1}, {2} with {3}; chosen: {4}").format(
             units.number(points[0][1]), units.size(smallest), units.number(points[-1][1]), units.size(largest),
@@ -267,12 +297,12 @@ class MemoryPane(Pane):
         chosen = ((window - low) / (high - low), prediction.tokens_per_second) if prediction else None
         control.curve.show_curve(points, chosen, second=held)
         control.outcome.setText(self.tr("— speed   ╌ memory") if prediction else "")
-        control.slider.setEnabled(self._settings["memory.selection"] != "dense")
+        control.slider.setEnabled(not self._reads_all)
         control.words.setText(self._words_of_window(window, forecast))
         _describe(control.curve, self.tr("Predicted speed and memory by window"), control.words.text())
 
     def _words_of_window(self, window: int, forecast: Forecast | None) -> str:
-        if self._settings["memory.selection"] == "dense":
+        if self._reads_all:
             return self.tr("All neurons are read for every token: the window makes no difference.")
         if forecast and forecast.holds_everything:
             return self.tr("Every neuron has room in memory: the window makes no difference.")
@@ -294,13 +324,32 @@ class MemoryPane(Pane):
         model, (smallest, _) = forecast.model, forecast.limits
         if budget < smallest:
             return self.tr("Too small: {0} needs {1}.").format(model.name, units.size(smallest))
-        pool = forecast.planned.get("neuron_pool", 0)
-        if forecast.settings.selection == "dense":
+        if not self._kind:
+            return self.tr("All of the model is in memory: a larger budget makes no difference.")
+        if self._reads_all:
             return self.tr("All neurons are read for every token: more memory makes that no faster.")
+        return self._words_of_pool(forecast)
+
+    def _words_of_pool(self, forecast: Forecast) -> str:
+        pool, of_experts = forecast.planned.get("neuron_pool", 0), self._kind == "expert"
         if forecast.holds_everything:
-            return self.tr("Every neuron has room in memory, in {0} of it.").format(units.size(pool))
-        return self.tr("{0} of the neurons have room in memory, in {1} of it; the rest stays on flash.").format(
-            units.percent(pool / model.flash_bytes if model.flash_bytes else 1.0), units.size(pool)
+            whole = self.tr("Every neuron has room in memory, in {0} of it.")
+            return (self.tr("Every expert has room in memory, in {0} of it.") if of_experts else whole).format(
+                units.size(pool)
+            )
+        some = self.tr("{0} of the neurons have room in memory, in {1} of it; the rest stays on flash.")
+        if of_experts:
+            some = self.tr("{0} of the experts have room in memory, in {1} of it; the rest stays on flash.")
+        flash = forecast.model.flash_bytes
+        return some.format(units.percent(pool / flash if flash else 1.0), units.size(pool)) + self._hits(forecast)
+
+    def _hits(self, forecast: Forecast) -> str:
+        """What that means for a token of a model of experts; neurons have the window's words for it."""
+        prediction = forecast.prediction
+        if self._kind != "expert" or prediction is None:
+            return ""
+        return " " + self.tr("{0} of what a token needs is in memory already, and {1} are read for it.").format(
+            units.percent(prediction.hit_rate), units.size(prediction.bytes_read)
         )
 
     def _show_threshold(self, shift: float, selection: str) -> None:

@@ -44,8 +44,8 @@ class Pane(QWidget):
         layout.addLayout(self.form)
         layout.addStretch()
 
-    def add_row(self, name: str, control: QWidget, about: str = "") -> None:
-        """A control with its name, and what it does in small letters below."""
+    def add_row(self, name: str, control: QWidget, about: str = "") -> tuple[QWidget, ...]:
+        """A control with its name, and what it does in small letters below. Returns all that is to be seen of it."""
         label = QLabel(name)
         label.setMinimumHeight(_first_of(control).sizeHint().height())
         label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
@@ -56,13 +56,16 @@ class Pane(QWidget):
         field = QVBoxLayout()
         field.setSpacing(3)
         field.addWidget(control)
+        shown: tuple[QWidget, ...] = (label, control)
         if about:
             words = quiet(about)
             words.setWordWrap(True)
             field.addWidget(words)
+            shown = (*shown, words)
         row = self.form.rowCount()
         self.form.addWidget(label, row, 0, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignTop)
         self.form.addLayout(field, row, 1)
+        return shown
 
 
 def _first_of(control: QWidget) -> QWidget:

@@ -85,7 +85,7 @@ class Outlook:
 
     def predict(self, settings: Settings) -> Prediction | None:
         """The cost of a decoded token; None without a profile, or where all neurons are read. Raises BudgetError."""
-        if self.profile is None or settings.selection == "dense":
+        if self.profile is None or (settings.selection == "dense" and self.sizes.shape(settings).streams_neurons):
             return None
         plan, sizes = self.plan(settings), self.sizes
         selectors = sum(sizes.selector_bytes(settings).values())

@@ -161,6 +161,7 @@ class StreamedExperts(Module):
         mx.eval(indices, *([] if guessed is None else [guessed]))  # the layer's one synchronisation
         ids = np.array(indices).astype(np.int64)
         needed, counts = np.unique(ids, return_counts=True)
+        bundles.passes.current.experts[bundles.layer] = needed
         if ids.size < SORTED_PAIRS and len(needed) <= bundles.pool.capacity:
             self._begin(x, needed, guessed)
             return self._over(x, ids, bundles.bring(needed))
@@ -181,6 +182,7 @@ class StreamedExperts(Module):
         if self._slots is None:
             self._slots = mx.array(pool.rows_of(np.arange(pool.bundles)).astype(np.uint32))
         current.active[self.bundles.layer] = indices.shape[-1]
+        current.experts[self.bundles.layer] = indices  # asked for once the token is computed
         current.resident[self.bundles.layer] = pool.num_held
         return self._in_slots(x, self._slots[indices], pool.slab)
 

@@ -27,7 +27,8 @@ class Observer(Protocol):
 
 @dataclass
 class Pass:
-    """One run through all layers, and its cost so far. active, loaded, resident: bundles by layer.
+    """One run through all layers, and its cost so far. active, loaded, resident: bundles by layer. experts: by layer
+    the ids that its router has chosen, in whatever order and form; None where bundles are no experts.
 
     prompt_tokens: of a prompt, whose layers are streamed whole, block after block; 0 for a token that is decoded.
     cancelled: stops the run within one layer. kind: what a bundle is.
@@ -47,6 +48,7 @@ class Pass:
 
     def __post_init__(self) -> None:
         self.active, self.loaded, self.resident = ([0] * self.layers for _ in range(3))
+        self.experts: list[mx.array | NDArray[np.int64] | None] = [None] * self.layers
 
     @property
     def is_prompt(self) -> bool:
@@ -89,7 +91,14 @@ class Pass:
             neurons=neurons,
             footprint_bytes=footprint(),
             kind=self.kind,
+            experts=() if self.is_prompt else self._experts_used(),
         )
+
+    def _experts_used(self) -> tuple[tuple[int, ...], ...]:
+        """The ids by layer. They are known once the token is."""
+        if any(ids is None for ids in self.experts):
+            return ()
+        return tuple(tuple(np.unique(np.array(ids)).tolist()) for ids in self.experts)
 
 
 class Passes:

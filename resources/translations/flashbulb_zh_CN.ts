@@ -290,10 +290,6 @@
         <translation>⚠ 系统内存严重不足。</translation>
     </message>
     <message>
-        <source>The neuron pool gave some back; Reload Model restores it.</source>
-        <translation>神经元池已让出一部分；“重新载入模型”可恢复。</translation>
-    </message>
-    <message>
         <source>last 60 s</source>
         <translation>最近 60 秒</translation>
     </message>
@@ -584,10 +580,6 @@
         <translation>每词元用时</translation>
     </message>
     <message>
-        <source>How long each of the last 60 tokens took, the latest at the right: waiting for flash, keeping the neuron pool and the window in order, and everything else. The figures are means over these tokens.</source>
-        <translation>最近 60 个词元各用了多久，最新的在右侧：等待闪存、整理神经元池与窗口，以及其他一切。数值为这些词元的平均值。</translation>
-    </message>
-    <message>
         <source>No model is loaded.</source>
         <translation>未加载模型。</translation>
     </message>
@@ -618,10 +610,6 @@
     <message>
         <source>Bookkeeping</source>
         <translation>整理</translation>
-    </message>
-    <message>
-        <source>Keeping the neuron pool and the window in order</source>
-        <translation>整理神经元池与窗口</translation>
     </message>
     <message>
         <source>Of all neurons, those that a token uses</source>
@@ -820,14 +808,6 @@
         <translation>一个词元使用的专家中，已在内存里的比例</translation>
     </message>
     <message>
-        <source>The share of each layer&apos;s active experts that had to be read from flash, layer by layer from top to bottom, for the last 60 tokens: blank where all were in memory. Below, for a layer: experts that a token uses, in memory, and read from flash. Hit rate: the share of active experts that was in memory already. Means over these tokens.</source>
-        <translation>最近 60 个词元中，每层的激活专家有多少需要从闪存读取，自上而下逐层显示：空白表示全部在内存中。下方为每层的数值：一个词元使用的、在内存中的、从闪存读取的专家数。命中率：激活专家中已在内存里的比例。均为这些词元的平均值。</translation>
-    </message>
-    <message>
-        <source>fullest colour: {0} of a layer&apos;s active experts were read</source>
-        <translation>最深的颜色：一层的激活专家中有 {0} 需要读取</translation>
-    </message>
-    <message>
         <source>{0} of {1}</source>
         <translation>{0} / {1}</translation>
     </message>
@@ -858,6 +838,26 @@
     <message>
         <source>All of the model is in memory, so computing takes all of the time.</source>
         <translation>整个模型都在内存中，时间全部用于计算。</translation>
+    </message>
+    <message>
+        <source>How long each of the last 60 tokens took, the latest at the right: waiting for flash, keeping the pool and the window in order, and everything else. The figures are means over these tokens.</source>
+        <translation>最近 60 个词元各用了多长时间，最新的在右侧：等待闪存、维护池与窗口，以及其余部分。数字为这些词元的平均值。</translation>
+    </message>
+    <message>
+        <source>Which experts the last 60 tokens used: the layers from top to bottom, the experts of each from left to right, the fuller the colour the more often. Below, for a layer: experts that a token uses, in memory, and read from flash. Hit rate: the share of active experts that was in memory already. Means over these tokens.</source>
+        <translation>最近 60 个词元用到了哪些专家：从上到下为各层，从左到右为每层的专家，颜色越深用得越多。下方按每层计：一个词元使用的专家数、内存中的专家数、从闪存读取的专家数。命中率：所用专家中已在内存中的比例。均为这些词元的平均值。</translation>
+    </message>
+    <message>
+        <source>fullest colour: used by {0} of the tokens</source>
+        <translation>最深的颜色：{0} 的词元用到</translation>
+    </message>
+    <message>
+        <source>The pool gave some back; Reload Model restores it.</source>
+        <translation>池已归还一部分内存；“重新加载模型”可恢复。</translation>
+    </message>
+    <message>
+        <source>Keeping the pool and the window in order</source>
+        <translation>维护池与窗口</translation>
     </message>
 </context>
 <context>
@@ -1648,10 +1648,6 @@
         <translation>选择模型</translation>
     </message>
     <message>
-        <source>being compared with all neurons…</source>
-        <translation>正在与全部神经元作比较…</translation>
-    </message>
-    <message>
         <source>Unp&amp;in Chat</source>
         <translation>取消置顶对话(&amp;I)</translation>
     </message>
@@ -1682,6 +1678,10 @@
     <message>
         <source>being prepared, this once: {0} %</source>
         <translation>正在准备，仅此一次：{0} %</translation>
+    </message>
+    <message>
+        <source>being compared with the whole model…</source>
+        <translation>正在与整个模型比较…</translation>
     </message>
 </context>
 <context>
@@ -1773,10 +1773,6 @@
     <message>
         <source>Predicted speed by memory budget</source>
         <translation>预测速度随内存预算的变化</translation>
-    </message>
-    <message>
-        <source>No prediction: the drive was not measured, or all neurons are read.</source>
-        <translation>无法预测：硬盘尚未测量，或读取全部神经元。</translation>
     </message>
     <message>
         <source>{0} tokens a second with {1}, {2} with {3}; chosen: {4}</source>
@@ -1883,6 +1879,26 @@
     <message>
         <source>— speed   ╌ memory</source>
         <translation>— 速度   ╌ 内存</translation>
+    </message>
+    <message>
+        <source>Automatic (all in memory where it fits, else half of the experts)</source>
+        <translation>自动（放得下就全部放入内存，否则放一半专家）</translation>
+    </message>
+    <message>
+        <source>Automatic (all in memory)</source>
+        <translation>自动（全部放入内存）</translation>
+    </message>
+    <message>
+        <source>All of the model is in memory: a larger budget makes no difference.</source>
+        <translation>整个模型都在内存中：更大的预算没有区别。</translation>
+    </message>
+    <message>
+        <source>Every expert has room in memory, in {0} of it.</source>
+        <translation>内存放得下所有专家，占用其中 {0}。</translation>
+    </message>
+    <message>
+        <source>{0} of the experts have room in memory, in {1} of it; the rest stays on flash.</source>
+        <translation>内存放得下 {0} 的专家，占用其中 {1}；其余留在闪存上。</translation>
     </message>
 </context>
 <context>

@@ -224,8 +224,9 @@ def with_experts(host, panel, count=30):
 
 def test_of_a_model_of_experts_the_panel_speaks_of_experts(open_panel):
     host, panel = open_panel(FakeEngine(streams="expert"))
-    assert panel.experts.isHidden()
     assert panel.neurons.isHidden()  # also before the first answer
+    assert not panel.experts.isHidden()
+    assert "neuron" not in panel.as_text().casefold()
     with_experts(host, panel)
     text = words(panel.experts)
     assert text.startswith("48 layers")
@@ -233,7 +234,6 @@ def test_of_a_model_of_experts_the_panel_speaks_of_experts(open_panel):
     assert "In memory 45" in text
     assert f"Hit rate {100 * host.recent_tokens.means()['hit_rate']:.0f} %" in text.replace("\u202f", " ")
     assert panel.neurons.isHidden()
-    assert not panel.experts.isHidden()
     assert "Expert pool" in words(panel.memory)
     assert "Predictors" not in words(panel.memory)
     assert "neuron" not in panel.as_text().casefold()
@@ -252,6 +252,31 @@ def test_of_a_model_that_is_all_in_memory_nothing_is_told_that_streams(open_pane
         host.recent_tokens.add(time.monotonic(), token)
         panel.refresh()
     assert panel.sentence.text() == "Each word uses the whole model; all of it is in memory."
+
+
+def test_the_map_of_experts_shows_which_are_used(open_panel):
+    host, panel = open_panel(FakeEngine(streams="expert"))
+    token = replace(expert_statistics(layers=3, experts=16), experts=((0, 15), (3, 4), (3, 4)))
+    for _ in range(2):
+        host.recent_tokens.add(time.monotonic(), token)
+    host.recent_tokens.add(time.monotonic(), replace(token, experts=((0, 1), (3, 4), (3, 4))))
+    panel.refresh()
+    columns = panel.experts.map._columns
+    assert len(columns) == 16
+    assert columns[0] == pytest.approx([1, 0, 0])
+    assert columns[15] == pytest.approx([2 / 3, 0, 0])
+    assert columns[3] == columns[4] == pytest.approx([0, 1, 1])
+    assert " ".join(panel.experts.scale.text().split()) == "fullest colour: used by 100 % of the tokens"
+
+
+def test_a_map_of_very_many_experts_joins_neighbours(open_panel):
+    host, panel = open_panel(FakeEngine(streams="expert"))
+    token = replace(expert_statistics(layers=1, experts=512), experts=((0, 3, 511),))
+    host.recent_tokens.add(time.monotonic(), token)
+    panel.refresh()
+    columns = panel.experts.map._columns
+    assert len(columns) == 128
+    assert [index for index, column in enumerate(columns) if column[0]] == [0, 127]
 
 
 def test_what_a_legend_leaves_out_leaves_no_hole(qtbot):

@@ -120,6 +120,22 @@ def test_once_all_are_in_memory_nobody_waits_for_the_router(tmp_path, monkeypatc
         assert streamed.streaming.passes.current.reads == 0
 
 
+@pytest.mark.parametrize("capacity", [5, EXPERTS])
+def test_a_token_s_experts_are_told_by_their_ids(tmp_path, capacity):
+    """Also where all are in memory, and nobody asked for them while they were computed."""
+    with Streamed(tmp_path, capacity=capacity) as streamed:
+        x, indices = routed(40, 4, 0)
+        mx.eval(streamed(x, indices, prompt=40))
+        assert streamed.streaming.passes.current.statistics(EXPERTS).experts == ()
+        for seed in range(5):
+            x, indices = routed(1, 4, seed)
+            mx.eval(streamed(x, indices))
+            assert streamed.pool.holds_all == (capacity == EXPERTS)
+            told = streamed.streaming.passes.current.statistics(EXPERTS)
+            assert told.experts == (tuple(sorted(indices.reshape(-1).tolist())),)
+            assert told.active == (4,)
+
+
 def test_a_prompt_reads_only_what_it_needs_and_each_expert_once(tmp_path):
     with Streamed(tmp_path) as streamed:
         x, _ = routed(SORTED_PAIRS, 1, 0)

@@ -26,7 +26,7 @@ class SmokeTest(QObject):
         host.finished.connect(self._judge)
         host.load_failed.connect(self._fail)
         host.answer_failed.connect(self._fail)
-        host.template_failed.connect(self._fail)
+        host.answer_refused.connect(self._fail)
         self._timer = QTimer(self, singleShot=True, interval=patience_ms)
         self._timer.timeout.connect(self._give_up)
         self._timer.start()

@@ -34,7 +34,8 @@ from app.chat.notice import Notice
 from app.chat.reasoning import Reasoning
 from app.chat.receipt import Receipt
 from app.chat.tool_call import call_block, written_block
-from app.conversations.conversation import INTERRUPTED, TEMPLATE, Message, ToolCall
+from app.conversations.conversation import INTERRUPTED, Message, ToolCall
+from app.host.events import PROMPT, TEMPLATE
 from app.widgets.buttons import IconButton
 from app.widgets.card import paint_card
 from app.widgets.colours import colours
@@ -461,6 +462,7 @@ class Answer(MessageWidget):
     regenerated = Signal(object)  # Message: answer its question once more
     continued = Signal(object)  # Message: go on where it ends
     plain_format_asked = Signal(object)  # Message: answer without the chat template, which fails
+    edit_asked = Signal(object)  # Message: change its question, which the model cannot take
     unfolded = Signal(QWidget)  # itself: something in it was opened or closed, by its reader
 
     def __init__(self, message: Message, parent: QWidget | None = None):
@@ -608,9 +610,9 @@ class Answer(MessageWidget):
         self.receipt.setText(receipt.line() if receipt and self._says_something else self._reason())
         self.regenerate_button.set_shy(self._says_something)  # nothing else is there to be seen
         if self.message.error:
-            action = self.tr("Use the Plain Format") if self.message.finish == TEMPLATE else ""
-            self.notice = Notice(self.message.error, details, action)
-            self.notice.acted.connect(self._on_plain_format)
+            actions = {TEMPLATE: self.tr("Use the Plain Format"), PROMPT: self.tr("Edit Message")}
+            self.notice = Notice(self.message.error, details, actions.get(self.message.finish, ""))
+            self.notice.acted.connect(self._on_notice)
             self._layout.insertWidget(self._layout.indexOf(self._call_layout) + 1, self.notice)
         self.order_tabs()
         self._show_buttons()
@@ -668,8 +670,9 @@ class Answer(MessageWidget):
     def _on_regenerate(self) -> None:
         self.regenerated.emit(self.message)
 
-    def _on_plain_format(self) -> None:
-        self.plain_format_asked.emit(self.message)
+    def _on_notice(self) -> None:
+        asked = self.edit_asked if self.message.finish == PROMPT else self.plain_format_asked
+        asked.emit(self.message)
 
     def _on_continue(self) -> None:
         self.continued.emit(self.message)

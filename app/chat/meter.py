@@ -42,7 +42,9 @@ class ContextMeter(QWidget):
         share = (used + more) / context if context else 0.0
         count = self.tr("about {0}").format(units.whole(used + more)) if more else units.whole(used)
         text = self.tr("{0} of {1} tokens").format(count, units.whole(context))
-        if share >= NEARLY_FULL:
+        if share > 1:
+            text += self.tr(": older messages will be left out")
+        elif share >= NEARLY_FULL:
             text += self.tr(", nearly full")
         self.ring.set_share(share)
         self.ring.show()

@@ -197,7 +197,7 @@ class Sidebar(QWidget):
     def _open(self, index: QModelIndex) -> None:
         if head := index.data(HEAD_ROLE):
             hit = index.data(HIT_ROLE)
-            self.opened.emit(head.id, hit.message if hit else None, hit.found if hit and hit.message else "")
+            self.opened.emit(head.id, hit.message if hit else None, hit.found if hit else "")
 
     def _on_delete_key(self) -> None:
         if head := self.list.currentIndex().data(HEAD_ROLE):

@@ -109,6 +109,8 @@ class Transcript(Ringed, QScrollArea):
             self._add(path[kept : kept + PAGE])
             self._later = path[kept + PAGE :]
         self._placeholder.setVisible(not path)
+        if not path:
+            self.jump.hide()
 
     def set_first_given(self, message: Message | None) -> None:
         """A line above this message: what stands there is no longer given to the model. None for no line."""
@@ -264,7 +266,7 @@ class Transcript(Ringed, QScrollArea):
 
     def _on_scrolled(self, value: int) -> None:
         self._following = value >= self.verticalScrollBar().maximum() - AT_BOTTOM and not self._later
-        self.jump.setVisible(not self._following)
+        self.jump.setVisible(not self._following and self._placeholder.isHidden())
         if not self._following:
             self._fill()
 

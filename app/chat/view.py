@@ -19,7 +19,7 @@ from app.chat.receipt import Receipt
 from app.chat.token_estimate import estimate
 from app.chat.transcript import COLUMN_MARGIN, Transcript
 from app.chat.welcome import Welcome
-from app.conversations.conversation import ASSISTANT, INTERRUPTED, TEMPLATE, Attachment, Conversation, Message, ToolCall
+from app.conversations.conversation import ASSISTANT, INTERRUPTED, Attachment, Conversation, Message, ToolCall
 from app.conversations.keeper import ConversationKeeper
 from app.host.engine_host import EngineHost, ModelInfo, State
 from app.settings.parameters import ParametersPanel, options_of, template_options
@@ -166,6 +166,12 @@ class ChatView(QWidget):
         if words:
             self.find_bar.look_for(words, message)
 
+    def show_words(self, words: str) -> None:
+        """Mark words in the conversation that is shown, if they are there."""
+        holding = (m for m in self.conversation.path() if words.casefold() in m.whole_text.casefold())
+        if message := next(holding, None):
+            self.find_bar.look_for(words, message)
+
     def put_above_composer(self, line: QWidget) -> None:
         """Room for a line that is said as long as the window wants."""
         self._foot.insertWidget(0, line)
@@ -261,7 +267,7 @@ class ChatView(QWidget):
         self._host.reasoning_arrived.connect(self._on_reasoning)
         self._host.call_arrived.connect(self._on_call_text)
         self._host.tools_called.connect(self._on_calls)
-        self._host.template_failed.connect(self._on_template_failed)
+        self._host.answer_refused.connect(self._on_answer_refused)
         self._host.finished.connect(self._on_finished)
         self._host.answer_failed.connect(self._on_answer_failed)
 
@@ -279,6 +285,7 @@ class ChatView(QWidget):
             widget.regenerated.connect(self.regenerate)
             widget.continued.connect(self.continue_answer)
             widget.plain_format_asked.connect(self.use_plain_format)
+            widget.edit_asked.connect(self._on_edit_asked)
             widget.set_free(self._can_answer(), widget.message.id == self.conversation.leaf)
 
     def _line_up(self, margin: int) -> None:
@@ -315,6 +322,12 @@ class ChatView(QWidget):
 
     def _on_picture(self) -> None:
         self.refused.emit(picture_refused(self.tr("What was pasted")))
+
+    def _on_edit_asked(self, answer: Message) -> None:
+        question = self.conversation.messages.get(answer.parent or "")
+        widget = self.transcript.widget_of(question) if question else None
+        if isinstance(widget, Question):
+            widget.edit()
 
     def _on_edited(self, message: Message, text: str) -> None:
         if text == message.text:
@@ -438,9 +451,9 @@ class ChatView(QWidget):
             self._job.message.finish, self._job.message.error = "error", message
             self._end(self._job, details)
 
-    def _on_template_failed(self, message: str) -> None:
+    def _on_answer_refused(self, message: str, why: str) -> None:
         if self._job:
-            self._job.message.finish, self._job.message.error = TEMPLATE, message
+            self._job.message.finish, self._job.message.error = why, message
             self._end(self._job)
 
     def _end(self, job: Job, details: str = "") -> None:

@@ -67,6 +67,8 @@ class ConversationCommands(QObject):
             self._chat.show_conversation(conversation)
         if message:
             self._chat.show_found(message, words)
+        elif words:  # which stand in the title, and mostly in a message as well
+            self._chat.show_words(words)
 
     def _on_not_there(self, error: Exception) -> None:
         self._sidebar.say(str(error))

@@ -17,7 +17,6 @@ USER, ASSISTANT = "user", "assistant"
 TITLE_LENGTH = 48
 NAMESPACE = uuid.UUID("6b0a2f7e-1f35-4f5e-9d5b-0c1f6a5c7d11")  # of ids that follow from what a conversation holds
 FENCE = "`"
-TEMPLATE = "template"  # why an answer ended that the model's chat template kept from beginning
 INTERRUPTED = "interrupted"  # why an answer ended that the application did not live to see the end of
 
 

@@ -126,7 +126,8 @@ class ConversationStore:
     def heads(self) -> list[Head]:
         """All conversations that hold something, the latest first."""
         rows = self._rows(
-            "SELECT c.id, c.title, c.created, c.updated, c.pinned, (SELECT substr(m.text, 1, ?) FROM messages m"
+            "SELECT c.id, c.title, c.created, c.updated, c.pinned, (SELECT substr(CASE m.text WHEN '' THEN"
+            " (SELECT q.text FROM messages q WHERE q.id = m.parent) ELSE m.text END, 1, ?) FROM messages m"
             f" WHERE m.id = c.leaf) FROM conversations c WHERE NOT {DELETED} AND (c.leaf IS NOT NULL OR c.draft != ''"
             f"{DRAFT_FILES if self._columns[0].endswith(CONVERSATION_LATEST) else ''}"
             " OR EXISTS (SELECT 1 FROM messages m WHERE m.conversation = c.id))",

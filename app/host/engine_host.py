@@ -58,7 +58,7 @@ class EngineHost(QObject):
     tools_called = Signal(object)  # calls that are complete, as a list of (name, arguments by name)
     finished = Signal(object)  # engine.statistics.Summary, while `model` is still the one that answered
     answer_failed = Signal(str, str)  # message, details
-    template_failed = Signal(str)  # message: an answer failed, which would begin in the plain format
+    answer_refused = Signal(str, str)  # message, why: an answer could not begin, but otherwise asked for it could
     proving = Signal(float, str)  # share that is done, selection that runs
     proved = Signal(object)  # engine.inference.proof.Proof
     proof_failed = Signal(str, str)  # message, details; an empty message if it was cancelled
@@ -220,8 +220,8 @@ class EngineHost(QObject):
         self._show(job)
         if isinstance(event, Answered):
             self.finished.emit(event.summary)
-        elif isinstance(event, Failed) and event.template:
-            self.template_failed.emit(event.message)
+        elif isinstance(event, Failed) and event.refused:
+            self.answer_refused.emit(event.message, event.refused)
         else:
             self._tell_failure(event, self.answer_failed.emit)
         if self._job is not None:  # whoever was told has asked for something else

@@ -12,11 +12,11 @@ from contextlib import contextmanager
 
 from app.host.deadline import Deadline, start_thread
 from app.host.engine_protocol import Engine, Model
-from app.host.events import Answered, Event, Failed, GaveBack, Loaded, Preparing, Proved, Proving
+from app.host.events import PROMPT, TEMPLATE, Answered, Event, Failed, GaveBack, Loaded, Preparing, Proved, Proving
 from app.host.jobs import AnswerJob, Job, LoadJob, ProofJob
 from app.host.model_info import ModelInfo
 from app.widgets.language import spoken, tr
-from engine.errors import CancelledError, FlashbulbError, TemplateError
+from engine.errors import CancelledError, FlashbulbError, PromptError, TemplateError
 from engine.system.awake import awake
 
 PATIENCE_S = 5.0  # for what has to be stored before an answer begins
@@ -128,7 +128,13 @@ def _explained(error: BaseException) -> Failed:
     """The words for the user, and the details: the engine's own errors speak for themselves, others are bugs."""
     if isinstance(error, FlashbulbError):
         log.warning("%s", error)
-        return Failed(spoken(error), template=isinstance(error, TemplateError))
+        return Failed(spoken(error), refused=_refused(error))
     log.error("a bug: %r", error, exc_info=error)
     bug = tr("Something went wrong inside Flashbulb. The window goes on working; the details may help to report it.")
     return Failed(bug, "".join(traceback.format_exception(error)))
+
+
+def _refused(error: FlashbulbError) -> str:
+    if isinstance(error, TemplateError):
+        return TEMPLATE
+    return PROMPT if isinstance(error, PromptError) else ""

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from app.host.model_info import ModelInfo
 from engine.statistics import Summary
 
+# Why an answer did not begin: the model's chat template fails, which the plain format needs not; or it cannot take the
+# question, for instance since that is too long.
+TEMPLATE, PROMPT = "template", "prompt"
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -53,12 +57,12 @@ class Proved:
 class Failed:
     """A job has ended without what it was for. details: of a mistake of ours; both empty where it was cancelled.
 
-    template: whether it is the model's chat template that fails, which the plain format needs not.
+    refused: why an answer did not begin, TEMPLATE or PROMPT; empty for other reasons.
     """
 
     message: str
     details: str = ""
-    template: bool = False
+    refused: str = ""
 
 
 Event = Loaded | Preparing | GaveBack | Answered | Proving | Proved | Failed

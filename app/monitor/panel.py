@@ -344,6 +344,7 @@ class MonitorPanel(Ringed, QScrollArea):
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
         self.refresh()
+        self._fit()
 
     def hideEvent(self, event: QHideEvent) -> None:
         self._timer.stop()
@@ -351,7 +352,7 @@ class MonitorPanel(Ringed, QScrollArea):
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if event.type() == QEvent.Type.LayoutRequest and watched is self.widget():
-            self._fit()  # only now is known how wide the new figures are
+            self._fit()  # only now is known how wide the new figures are, but while this is hidden
         return super().eventFilter(watched, event)
 
     def _on_change(self) -> None:

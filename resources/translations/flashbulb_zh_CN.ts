@@ -906,6 +906,10 @@
         <source>Use the Plain Format</source>
         <translation>使用纯文本格式</translation>
     </message>
+    <message>
+        <source>Edit Message</source>
+        <translation>编辑消息</translation>
+    </message>
 </context>
 <context>
     <name>AnswerBody</name>
@@ -1042,6 +1046,10 @@
     <message>
         <source>Too long by about {0}: about {1} tokens, and the model has room for {2}.</source>
         <translation>超出约 {0} 个词元：共约 {1} 个，而模型只能容纳 {2} 个。</translation>
+    </message>
+    <message>
+        <source>: older messages will be left out</source>
+        <translation>：较早的消息将被略去</translation>
     </message>
 </context>
 <context>

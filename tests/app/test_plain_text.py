@@ -63,8 +63,8 @@ def window(qtbot, open_window, tmp_path):
     engine = FakeEngine(scripts=[[EVIL], [EVIL, ReadError("{x} ended", x=EVIL)]])
     load = engine.load
 
-    def load_named(path, settings):
-        model = load(path, settings)
+    def load_named(path, settings, *more):
+        model = load(path, settings, *more)
         model.name = EVIL
         return model
 

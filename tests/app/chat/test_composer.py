@@ -77,5 +77,7 @@ def test_the_meter_says_how_full_the_context_is(composer):
     assert "oldest messages" in composer.meter.toolTip()
     composer.meter.set_used(1800, 2048)
     assert composer.meter.label.text() == "1,800 of 2,048 tokens, nearly full"
+    composer.meter.set_used(1800, 2048, 400)
+    assert composer.meter.label.text() == "about 2,200 of 2,048 tokens: older messages will be left out"
     composer.meter.say("Loading the model…")
     assert not composer.meter.ring.isVisible()

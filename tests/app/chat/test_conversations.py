@@ -11,7 +11,7 @@ from app.chat.message import _when
 from app.conversations.conversation import INTERRUPTED
 from app.conversations.store import FILE, ConversationStore
 from app.host.engine_host import State
-from engine.errors import ReadError
+from engine.errors import PromptError, ReadError
 from tests.helpers.chatting import last_answer, type_and_send, wait_until_ready
 from tests.helpers.fake_engine import FakeEngine, Gate
 from tests.helpers.talks import save, talk
@@ -56,6 +56,20 @@ def test_what_is_sent_while_the_model_loads_waits_in_the_field(qtbot, open_windo
     window.chat.composer.submit()
     wait_until_ready(qtbot, window)
     assert shown(window)[0] == "First\n\nSecond"
+
+
+def test_a_message_that_the_model_cannot_take_can_be_edited_where_that_is_said(qtbot, open_window):
+    refused = PromptError("The prompt has {tokens} tokens. Shorten it.", tokens=900)
+    window = open_window(FakeEngine(scripts=[[refused], ["Fine."]]))
+    ask(qtbot, window, "Much too long")
+    notice = last_answer(window).notice
+    assert notice.action.text() == "Edit Message"
+    qtbot.mouseClick(notice.action, LEFT)
+    editor = window.chat.last_question().editor
+    editor.entry.setPlainText("Short")
+    qtbot.keyClick(editor.entry, Qt.Key.Key_Return)
+    wait_until_ready(qtbot, window)
+    assert shown(window) == ["Short", "Fine."]
 
 
 # ---------------------------------------------------------------------------- branches
@@ -225,8 +239,8 @@ def test_the_question_is_on_disk_before_the_answer_begins(qtbot, open_window, tm
     seen = []
 
     class Watching(FakeEngine):
-        def load(self, path, settings):
-            model = super().load(path, settings)
+        def load(self, path, settings, *more):
+            model = super().load(path, settings, *more)
             generate = model.generate
 
             def watched(*arguments):

@@ -101,3 +101,12 @@ def test_what_was_searched_for_is_marked_where_it_leads(qtbot, window):
         for mark in view.extraSelections()
     ]
     assert marks == ["warm"]
+
+
+def test_words_of_a_title_are_marked_in_the_messages_as_well(qtbot, window):
+    window.sidebar.field.setText("bread")
+    qtbot.waitUntil(lambda: len(window.sidebar.model.heads()) == 1)
+    qtbot.keyClick(window.sidebar.field, Qt.Key.Key_Return)
+    qtbot.waitUntil(window.chat.find_bar.isVisible)
+    assert window.chat.find_bar.field.text().casefold() == "bread"
+    assert "1 of" in window.chat.find_bar.count.text()

@@ -49,6 +49,8 @@ def test_what_is_shown_without_messages_begins_at_its_top_and_an_answer_is_follo
     placeholder.setMinimumHeight(1000)
     qtbot.waitUntil(lambda: bar.maximum() > 0)
     assert bar.value() == 0
+    bar.setValue(20)
+    assert not transcript.jump.isVisible()  # there is no latest message to go to
     conversation = Conversation()
     _, message = conversation.ask("Tell me a lot")
     transcript.show_path(conversation.path())

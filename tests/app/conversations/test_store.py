@@ -100,6 +100,12 @@ def test_the_latest_comes_first_with_the_end_of_what_is_shown(open_store):
     ]
 
 
+def test_of_an_answer_without_words_its_question_is_shown(open_store):
+    store = open_store()
+    save(store, talk("Question", "", title="Title"))
+    assert store.heads()[0].snippet == "Question"
+
+
 def test_saving_again_changes_what_changed(open_store):
     store = open_store()
     saved = save(store, talk("Hi", "Hel"))

@@ -64,9 +64,9 @@ class SteppedEngine(FakeEngine):
     def is_cancelled(self) -> bool:
         return self.cancelled is not None and self.cancelled.is_set()
 
-    def load(self, path, settings):
+    def load(self, path, settings, *more):
         self.wait()
-        model = super().load(path, settings)
+        model = super().load(path, settings, *more)
         model.name = path
         model.generate = lambda messages, options, cancelled: SteppedAnswer(self, model, messages, cancelled)
         return model

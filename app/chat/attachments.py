@@ -65,7 +65,7 @@ def _no_text(name: str) -> str:
 def described(attachment: Attachment) -> str:
     """Name, size and about how many tokens: `notes.txt · 3.2 KB · about 800 tokens`."""
     tokens = estimate(attachment.text)
-    about = tr("about %n token(s)", None, tokens)
+    about = tr("about %Ln token(s)", None, tokens)
     return " · ".join((attachment.name, units.size(len(attachment.text.encode(errors="replace"))), about))
 
 

@@ -61,13 +61,13 @@ class Composer(QWidget):
         self.entry.textChanged.connect(self._on_typed)
         self.entry.composed.connect(self._refresh)
         self.attachments = AttachmentList()
-        self.attachments.changed.connect(self.attached)
+        self.attachments.changed.connect(self._on_attached)
         self.button = RoundButton()
         self.button.clicked.connect(self._on_clicked)
         self.meter = ContextMeter()
         self.parameters_button = IconButton("parameters", self.tr("System prompt and sampling"))
         self.parameters_button.setCheckable(True)
-        self._reason = ""
+        self._reason = self._too_long = ""
         self._answering = False
         row = QHBoxLayout()
         row.addWidget(self.parameters_button)
@@ -101,11 +101,21 @@ class Composer(QWidget):
         if text != self.entry.toPlainText():
             self.entry.put_text(text)
 
+    def set_too_long(self, reason: str) -> None:
+        """What is written is longer than what the model can look back on, and cannot be sent; "" where it is not."""
+        self._too_long = reason
+        self._refresh()
+
+    @property
+    def is_blank(self) -> bool:
+        """True if there is nothing to send: neither words nor files."""
+        return self.entry.is_blank and not self.attachments.attachments
+
     def submit(self) -> None:
         """Send what is written, if it can be sent, with what an input method is still composing."""
         self.entry.take_composed()
-        text = self.entry.toPlainText().strip()
-        if text and not self._reason:
+        if not self.is_blank and not (self._reason or self._too_long):
+            text = self.entry.toPlainText().strip()
             self.entry.clear()
             self.submitted.emit(text)
 
@@ -127,8 +137,12 @@ class Composer(QWidget):
         self._refresh()
         self.typed.emit(self.entry.toPlainText())
 
+    def _on_attached(self) -> None:
+        self._refresh()
+        self.attached.emit()
+
     def _refresh(self) -> None:
-        reason = self._reason or (self.tr("Write a message first") if self.entry.is_blank else "")
+        reason = self._reason or self._too_long or (self.tr("Write a message first") if self.is_blank else "")
         self.button.setEnabled(self._answering or not reason)
         self.button.set_symbol("stop" if self._answering else "up")
         self.button.setAccessibleName(self.tr("Stop") if self._answering else self.tr("Send"))

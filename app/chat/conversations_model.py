@@ -37,7 +37,7 @@ class ConversationsModel(QAbstractListModel):
 
     def show_hits(self, hits: list[Hit]) -> None:
         """Show what a search found."""
-        title = self.tr("%n chat(s)", "", len(hits)) if hits else self.tr("Nothing found")
+        title = self.tr("%Ln chat(s)", "", len(hits)) if hits else self.tr("Nothing found")
         self._set_rows([title, *hits])
 
     def set_answering(self, id_: str) -> None:

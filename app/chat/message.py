@@ -284,6 +284,7 @@ class Question(MessageWidget):
         self._gap = QSpacerItem(BUTTON_GAP, 0)
         layout.addItem(self._gap)
         layout.addWidget(self._bubble)
+        self._show_bubble()
 
     @property
     def text(self) -> str:
@@ -324,7 +325,7 @@ class Question(MessageWidget):
 
     def edit_with(self, text: str) -> "Editor":
         """Turn the bubble into a field in which this is written already."""
-        self.editor = editor = Editor(text)
+        self.editor = editor = Editor(text, may_be_blank=bool(self.attachments))
         self.editor.sent.connect(self._on_sent)
         self.editor.given_up.connect(self.end_edit)
         self.editor.entry.textChanged.connect(self._on_typed)
@@ -332,6 +333,7 @@ class Question(MessageWidget):
         self._show_buttons(False)
         self._gap.changeSize(0, 0)
         self._bubble.put_in(self.editor)
+        self._show_bubble()
         self._row.setStretchFactor(self._bubble, 1)
         self.edited.emit(self.message, text)
         return editor
@@ -345,6 +347,7 @@ class Question(MessageWidget):
             self.editor.deleteLater()
             self.editor = None
         self.view.show()
+        self._show_bubble()
         self._show_buttons(True)
         self._gap.changeSize(BUTTON_GAP, 0)
         self.edited.emit(self.message, self.message.text)
@@ -353,9 +356,18 @@ class Question(MessageWidget):
         if self.editor:
             self.edited.emit(self.message, self.editor.text)
 
+    def _show_bubble(self) -> None:
+        """A question of files alone has none, unless it is being changed."""
+        self._bubble.setVisible(bool(self.message.text or self.editor or not self.attachments))
+
     def _show_buttons(self, shown: bool) -> None:
         for button in (self.copy_button, self.edit_button):
             button.setVisible(shown)
+
+    def set_too_long(self, reason: str) -> None:
+        """Why what is being written cannot be sent; "" where it can."""
+        if self.editor:
+            self.editor.set_too_long(reason)
 
     def set_editable(self, editable: bool) -> None:
         """While an answer is being written, nothing can be sent."""
@@ -381,9 +393,12 @@ class Editor(QWidget):
     sent = Signal(str)
     given_up = Signal()
 
-    def __init__(self, text: str, parent: QWidget | None = None):
+    def __init__(self, text: str, may_be_blank: bool = False, parent: QWidget | None = None):
         super().__init__(parent)
-        self._sendable = True
+        self._sendable, self._may_be_blank = True, may_be_blank
+        self.reason = quiet()
+        self.reason.setWordWrap(True)
+        self.reason.hide()
         self.entry = Entry()
         self.entry.setAccessibleName(self.tr("Message to send again"))
         self.entry.put_text(text)
@@ -396,6 +411,7 @@ class Editor(QWidget):
         self.send = QPushButton(self.tr("Send"))
         self.send.clicked.connect(self._send)
         row = QHBoxLayout()
+        row.addWidget(self.reason, 1)
         row.addStretch()
         row.addWidget(self.cancel)
         row.addWidget(self.send)
@@ -412,17 +428,29 @@ class Editor(QWidget):
         self._sendable = sendable
         self._refresh()
 
+    def set_too_long(self, reason: str) -> None:
+        """Why it cannot be sent, of a question that is too long; "" for none."""
+        self.reason.setText(reason)
+        self.reason.setVisible(bool(reason))
+        self._refresh()
+
     def paintEvent(self, _event: QPaintEvent) -> None:
         shades = colours(self.palette())
         paint_card(self, shades.accent, shades.base, BUBBLE_RADIUS)
 
     def _refresh(self) -> None:
-        self.send.setEnabled(self._sendable and not self.entry.is_blank)
+        self.send.setEnabled(self._can_be_sent)
+        self.send.setToolTip(self.reason.text())
+
+    @property
+    def _can_be_sent(self) -> bool:
+        words = self._may_be_blank or not self.entry.is_blank
+        return self._sendable and words and not self.reason.text()
 
     def _send(self) -> None:
         self.entry.take_composed()
-        if self._sendable and (text := self.entry.toPlainText().strip()):
-            self.sent.emit(text)
+        if self._can_be_sent:
+            self.sent.emit(self.entry.toPlainText().strip())
 
 
 class ReceiptDetail(QWidget):

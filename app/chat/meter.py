@@ -7,9 +7,18 @@ from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
 from app.widgets import units
 from app.widgets.colours import colours
 from app.widgets.labels import ChatLabel, quiet
+from app.widgets.language import tr
 
 NEARLY_FULL = 0.75  # from here on the engine may leave out the oldest messages
 RING = 13
+
+
+def too_long(tokens: int, context: int) -> str:
+    """Words for a message that alone is longer than what the model can look back on, both in tokens; "" for no such."""
+    if tokens <= context:
+        return ""
+    text = tr("Too long by about {0}: about {1} tokens, and the model has room for {2}.")
+    return text.format(*map(units.whole, (tokens - context, tokens, context)))
 
 
 class ContextMeter(QWidget):
@@ -25,11 +34,6 @@ class ContextMeter(QWidget):
         row.addWidget(self.ring)
         row.addWidget(self.label, 1)
         self.say("")
-
-    def set_too_long(self, tokens: int, context: int) -> None:
-        """The message alone is longer than what the model can look back on; both in tokens, about."""
-        text = self.tr("Too long by about {0}: about {1} tokens, and the model has room for {2}.")
-        self.say(text.format(*map(units.whole, (tokens - context, tokens, context))))
 
     def say(self, text: str) -> None:
         """Words instead of a number, for instance while no model is loaded."""

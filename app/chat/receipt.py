@@ -140,7 +140,7 @@ class Receipt:
         ended = {
             "cancelled": tr("stopped"),
             "interrupted": tr("interrupted"),
-            "length": tr("cut off after %n token(s)", None, self.tokens),
+            "length": tr("cut off after %Ln token(s)", None, self.tokens),
             "context": tr("cut off, the context is full"),
         }
         return " · ".join(filter(None, (self._speed(), ended.get(self.finish_reason, ""))))
@@ -158,7 +158,7 @@ class Receipt:
         counts = (units.count(n) for n in (self.prompt_tokens, self.cached_tokens, self.tokens))
         rows.append((tr("Tokens"), tr("{0} prompt tokens ({1} from cache), {2} generated").format(*counts)))
         if self.reasoning_tokens:
-            rows.append((tr("Reasoning"), tr("%n token(s) of these", None, self.reasoning_tokens)))
+            rows.append((tr("Reasoning"), tr("%Ln token(s) of these", None, self.reasoning_tokens)))
         if self.tokens:
             rows.append((tr("First token"), units.seconds(self.time_to_first_token_s)))
             if self.reasoning_tokens and self.time_to_first_answer_s:
@@ -167,7 +167,7 @@ class Receipt:
                 rows.append((tr("Read for the prompt"), units.size(self.prefill_bytes_read)))
         rows += self._rows_of_a_token() if self.per_token else []
         if self.selection and not self._of_experts:
-            window = tr("{0}, window of %n token(s)", None, self.window)
+            window = tr("{0}, window of %Ln token(s)", None, self.window)
             rows.append((tr("Selection"), window.format(self._selection())))
         if self.footprint_bytes:
             rows.append((tr("Peak memory"), units.size(self.footprint_bytes)))

@@ -13,6 +13,7 @@ from app.chat.composer import Composer
 from app.chat.find import FindBar
 from app.chat.links import ask_to_open
 from app.chat.message import Answer, Question
+from app.chat.meter import too_long
 from app.chat.model_line import ModelLine
 from app.chat.notice import Notice
 from app.chat.receipt import Receipt
@@ -330,11 +331,19 @@ class ChatView(QWidget):
             widget.edit()
 
     def _on_edited(self, message: Message, text: str) -> None:
+        self._check_length(message, text)
         if text == message.text:
             self.conversation.edits.pop(message.id, None)
         else:
             self.conversation.edits[message.id] = text
         self._storage.keep(self.conversation)
+
+    def _check_length(self, message: Message, text: str) -> None:
+        """Say it where a changed question is too long."""
+        widget = self.transcript.widget_of(message)
+        if isinstance(widget, Question) and self._host.model:
+            files = sum(estimate(attachment.text) for attachment in message.attachments)
+            widget.set_too_long(too_long(files + estimate(text.strip()), self._host.model.context))
 
     def _on_parameters(self) -> None:
         if self.conversation.messages or self.conversation.draft:
@@ -492,8 +501,10 @@ class ChatView(QWidget):
         if not self._host.model or (self._job and not self._is_answering_here()):
             return
         context, typed = self._host.model.context, self._typed_tokens()
-        if typed > context:
-            self.composer.meter.set_too_long(typed, context)
+        reason = too_long(typed, context)
+        self.composer.set_too_long(reason)
+        if reason:
+            self.composer.meter.say(reason)
             return
         used, more = 0, typed
         for message in reversed(self.conversation.path()):

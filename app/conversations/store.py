@@ -294,7 +294,7 @@ class ConversationStore:
                     file.unlink(missing_ok=True)
         self._connect()
         self.rescued = tr(
-            "The file of your chats was damaged. %n of them could be read and are here; the damaged file is "
+            "The file of your chats was damaged. %Ln of them could be read and are here; the damaged file is "
             "kept as {0}.",
             None,
             len(kept),

@@ -354,7 +354,7 @@ class LibraryWindow(DropWindow):
         if len(folders) == 1:
             self.chat_asked.emit(str(folders[0]))
         else:
-            self.say(self.tr("%n model(s) added", "", len(folders)))
+            self.say(self.tr("%Ln model(s) added", "", len(folders)))
 
     def _on_refused(self, words: str, _unsupported: bool) -> None:
         self.say(words)

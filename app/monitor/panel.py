@@ -196,7 +196,7 @@ class NeuronsSection(Section):
         layers, means = len(tokens[-1].active), history.means()
         neurons = layers * tokens[-1].neurons
         shares = [means[f"{name}_neurons"] / neurons for name in ("active", "loaded", "resident")]
-        self.aside.setText(tr("%n layer(s)", None, layers))
+        self.aside.setText(tr("%Ln layer(s)", None, layers))
         highest = max(max(column) for column in columns)
         self.scale.setText(tr("fullest colour: {0} of a layer's neurons").format(units.percent(highest)))
         self.legend.set_values(*(units.percent(share) for share in (*shares, means["hit_rate"])))
@@ -242,7 +242,7 @@ class ExpertsSection(Section):
         self.map.set_columns(columns)
         layers, means = len(tokens[-1].active), history.means()
         active, resident, loaded = (means[f"{name}_experts"] / layers for name in ("active", "resident", "loaded"))
-        self.aside.setText(tr("%n layer(s)", None, layers))
+        self.aside.setText(tr("%Ln layer(s)", None, layers))
         highest = max((max(column) for column in columns), default=0.0)
         self.scale.setText(tr("fullest colour: used by {0} of the tokens").format(units.percent(highest)))
         self.legend.set_values(

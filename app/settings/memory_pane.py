@@ -288,7 +288,7 @@ class MemoryPane(Pane):
     def _show_window(self, window: int, forecast: Forecast | None) -> None:
         control = self.window_size
         control.slider.setValue(window)
-        control.value.setText(self.tr("%n token(s)", "", window))
+        control.value.setText(self.tr("%Ln token(s)", "", window))
         low, high = control.slider.minimum(), control.slider.maximum()
         prediction = forecast.prediction if forecast else None
         curve = forecast.by_window(low, high) if forecast else []

@@ -20,7 +20,7 @@ _installed: list[QTranslator] = []
 
 
 def tr(text: str, comment: str | None = None, n: int = -1) -> str:
-    """`text` in the present language, for modules without widgets; `n` takes the place of %n. Literal texts only."""
+    """`text` in the present language, for modules without widgets; `n` takes the place of %Ln. Literal texts only."""
     return QCoreApplication.translate("", text, comment, min(n, LARGEST_COUNT))
 
 

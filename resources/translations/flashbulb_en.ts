@@ -4,75 +4,75 @@
 <context>
     <name></name>
     <message numerus="yes">
-        <source>cut off after %n token(s)</source>
+        <source>cut off after %Ln token(s)</source>
         <translation>
-            <numerusform>cut off after %n token</numerusform>
-            <numerusform>cut off after %n tokens</numerusform>
+            <numerusform>cut off after %Ln token</numerusform>
+            <numerusform>cut off after %Ln tokens</numerusform>
         </translation>
     </message>
     <message numerus="yes">
-        <source>%n token(s) of these</source>
+        <source>%Ln token(s) of these</source>
         <translation>
-            <numerusform>%n token of these</numerusform>
-            <numerusform>%n tokens of these</numerusform>
+            <numerusform>%Ln token of these</numerusform>
+            <numerusform>%Ln tokens of these</numerusform>
         </translation>
     </message>
     <message numerus="yes">
-        <source>{0}, window of %n token(s)</source>
+        <source>{0}, window of %Ln token(s)</source>
         <translation>
-            <numerusform>{0}, window of %n token</numerusform>
-            <numerusform>{0}, window of %n tokens</numerusform>
+            <numerusform>{0}, window of %Ln token</numerusform>
+            <numerusform>{0}, window of %Ln tokens</numerusform>
         </translation>
     </message>
     <message numerus="yes">
-        <source>The file of your chats was damaged. %n of them could be read and are here; the damaged file is kept as {0}.</source>
+        <source>The file of your chats was damaged. %Ln of them could be read and are here; the damaged file is kept as {0}.</source>
         <translation>
-            <numerusform>The file of your conversations was damaged. %n of them could be read and is here; the damaged file is kept as {0}.</numerusform>
-            <numerusform>The file of your conversations was damaged. %n of them could be read and are here; the damaged file is kept as {0}.</numerusform>
+            <numerusform>The file of your conversations was damaged. %Ln of them could be read and is here; the damaged file is kept as {0}.</numerusform>
+            <numerusform>The file of your conversations was damaged. %Ln of them could be read and are here; the damaged file is kept as {0}.</numerusform>
         </translation>
     </message>
     <message numerus="yes">
-        <source>%n layer(s)</source>
+        <source>%Ln layer(s)</source>
         <translation>
-            <numerusform>%n layer</numerusform>
-            <numerusform>%n layers</numerusform>
+            <numerusform>%Ln layer</numerusform>
+            <numerusform>%Ln layers</numerusform>
         </translation>
     </message>
     <message numerus="yes">
-        <source>about %n token(s)</source>
+        <source>about %Ln token(s)</source>
         <translation>
-            <numerusform>about %n token</numerusform>
-            <numerusform>about %n tokens</numerusform>
+            <numerusform>about %Ln token</numerusform>
+            <numerusform>about %Ln tokens</numerusform>
         </translation>
     </message>
 </context>
 <context>
     <name>ConversationsModel</name>
     <message numerus="yes">
-        <source>%n chat(s)</source>
+        <source>%Ln chat(s)</source>
         <translation>
-            <numerusform>%n chat</numerusform>
-            <numerusform>%n chats</numerusform>
+            <numerusform>%Ln chat</numerusform>
+            <numerusform>%Ln chats</numerusform>
         </translation>
     </message>
 </context>
 <context>
     <name>LibraryWindow</name>
     <message numerus="yes">
-        <source>%n model(s) added</source>
+        <source>%Ln model(s) added</source>
         <translation>
-            <numerusform>%n model added</numerusform>
-            <numerusform>%n models added</numerusform>
+            <numerusform>%Ln model added</numerusform>
+            <numerusform>%Ln models added</numerusform>
         </translation>
     </message>
 </context>
 <context>
     <name>MemoryPane</name>
     <message numerus="yes">
-        <source>%n token(s)</source>
+        <source>%Ln token(s)</source>
         <translation>
-            <numerusform>%n token</numerusform>
-            <numerusform>%n tokens</numerusform>
+            <numerusform>%Ln token</numerusform>
+            <numerusform>%Ln tokens</numerusform>
         </translation>
     </message>
 </context>

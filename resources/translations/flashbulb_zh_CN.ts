@@ -19,12 +19,6 @@
         <source>interrupted</source>
         <translation>已中断</translation>
     </message>
-    <message numerus="yes">
-        <source>cut off after %n token(s)</source>
-        <translation>
-            <numerusform>满 %n 个词元后截断</numerusform>
-        </translation>
-    </message>
     <message>
         <source>cut off, the context is full</source>
         <translation>已截断：上下文已满</translation>
@@ -48,12 +42,6 @@
     <message>
         <source>Selection</source>
         <translation>选择方式</translation>
-    </message>
-    <message numerus="yes">
-        <source>{0}, window of %n token(s)</source>
-        <translation>
-            <numerusform>{0}，窗口 %n 个词元</numerusform>
-        </translation>
     </message>
     <message>
         <source>Flash</source>
@@ -211,12 +199,6 @@
         <source>{0} was written by a newer Flashbulb (version {1}, this one knows {2}). Update Flashbulb to see your chats.</source>
         <translation>{0} 由更新版本的 Flashbulb 写入（版本 {1}，当前支持 {2}）。请更新 Flashbulb 以查看对话。</translation>
     </message>
-    <message numerus="yes">
-        <source>The file of your chats was damaged. %n of them could be read and are here; the damaged file is kept as {0}.</source>
-        <translation>
-            <numerusform>对话文件已损坏。其中 %n 个对话可以读取，已恢复；损坏的文件保留为 {0}。</numerusform>
-        </translation>
-    </message>
     <message>
         <source>Another program holds {0}, the file of your chats. Close it.</source>
         <translation>对话文件 {0} 正被另一个程序占用。请关闭该程序。</translation>
@@ -324,12 +306,6 @@
     <message>
         <source>The share of each layer&apos;s neurons that was active, layer by layer from top to bottom, for the last 60 tokens. Below, as shares of all neurons: active for a token, read from flash for it, held in the neuron pool. Hit rate: the share of active neurons that was in the pool already. Means over these tokens.</source>
         <translation>最近 60 个词元中，各层被激活的神经元占比，自上而下逐层排列。下方为占全部神经元的比例：每个词元激活的、为它从闪存读取的、神经元池中保有的。命中率：激活的神经元中已在池内的比例。均为这些词元的平均值。</translation>
-    </message>
-    <message numerus="yes">
-        <source>%n layer(s)</source>
-        <translation>
-            <numerusform>%n 层</numerusform>
-        </translation>
     </message>
     <message>
         <source>Live panel</source>
@@ -707,12 +683,6 @@
         <source>Reasoning</source>
         <translation>思考过程</translation>
     </message>
-    <message numerus="yes">
-        <source>%n token(s) of these</source>
-        <translation>
-            <numerusform>其中 %n 个词元</numerusform>
-        </translation>
-    </message>
     <message>
         <source>First answer token</source>
         <translation>答案的首个词元</translation>
@@ -752,12 +722,6 @@
     <message>
         <source>{0} is not a text file in UTF-8. Copy its text, or save it as plain text, and add that.</source>
         <translation>{0} 不是 UTF-8 文本文件。请复制其中的文字，或另存为纯文本后再添加。</translation>
-    </message>
-    <message numerus="yes">
-        <source>about %n token(s)</source>
-        <translation>
-            <numerusform>约 %n 个词元</numerusform>
-        </translation>
     </message>
     <message>
         <source>Drop a model&apos;s folder or a text file here</source>
@@ -858,6 +822,46 @@
     <message>
         <source>Keeping the pool and the window in order</source>
         <translation>维护池与窗口</translation>
+    </message>
+    <message numerus="yes">
+        <source>cut off after %Ln token(s)</source>
+        <translation>
+            <numerusform>满 %Ln 个词元后截断</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>{0}, window of %Ln token(s)</source>
+        <translation>
+            <numerusform>{0}，窗口 %Ln 个词元</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>The file of your chats was damaged. %Ln of them could be read and are here; the damaged file is kept as {0}.</source>
+        <translation>
+            <numerusform>对话文件已损坏。其中 %Ln 个对话可以读取，已恢复；损坏的文件保留为 {0}。</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%Ln layer(s)</source>
+        <translation>
+            <numerusform>%Ln 层</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%Ln token(s) of these</source>
+        <translation>
+            <numerusform>其中 %Ln 个词元</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>about %Ln token(s)</source>
+        <translation>
+            <numerusform>约 %Ln 个词元</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>Too long by about {0}: about {1} tokens, and the model has room for {2}.</source>
+        <translation>超出约 {0} 个词元：共约 {1} 个，而模型只能容纳 {2} 个。</translation>
     </message>
 </context>
 <context>
@@ -1044,10 +1048,6 @@
         <translation>约 {0}</translation>
     </message>
     <message>
-        <source>Too long by about {0}: about {1} tokens, and the model has room for {2}.</source>
-        <translation>超出约 {0} 个词元：共约 {1} 个，而模型只能容纳 {2} 个。</translation>
-    </message>
-    <message>
         <source>: older messages will be left out</source>
         <translation>：较早的消息将被略去</translation>
     </message>
@@ -1083,12 +1083,6 @@
         <source>Nothing found</source>
         <translation>未找到结果</translation>
     </message>
-    <message numerus="yes">
-        <source>%n chat(s)</source>
-        <translation>
-            <numerusform>%n 个对话</numerusform>
-        </translation>
-    </message>
     <message>
         <source>New chat</source>
         <translation>新对话</translation>
@@ -1121,6 +1115,12 @@
         <source>MMMM yyyy</source>
         <comment>a month, as QLocale writes dates</comment>
         <translation>yyyy年M月</translation>
+    </message>
+    <message numerus="yes">
+        <source>%Ln chat(s)</source>
+        <translation>
+            <numerusform>%Ln 个对话</numerusform>
+        </translation>
     </message>
 </context>
 <context>
@@ -1431,12 +1431,6 @@
         <source>Add a Model&apos;s Folder</source>
         <translation>添加模型文件夹</translation>
     </message>
-    <message numerus="yes">
-        <source>%n model(s) added</source>
-        <translation>
-            <numerusform>已添加 %n 个模型</numerusform>
-        </translation>
-    </message>
     <message>
         <source>Find here, press Return to search the Hub, or paste the name or link of a repository</source>
         <translation>在此查找，按回车搜索 Hub，或粘贴仓库的名称或链接</translation>
@@ -1452,6 +1446,12 @@
     <message>
         <source>The Hub has no model of this name.</source>
         <translation>Hub 上没有这个名字的模型。</translation>
+    </message>
+    <message numerus="yes">
+        <source>%Ln model(s) added</source>
+        <translation>
+            <numerusform>已添加 %Ln 个模型</numerusform>
+        </translation>
     </message>
 </context>
 <context>
@@ -1786,12 +1786,6 @@
         <source>{0} tokens a second with {1}, {2} with {3}; chosen: {4}</source>
         <translation>{1} 时 {0} 词元/秒，{3} 时 {2}；所选：{4}</translation>
     </message>
-    <message numerus="yes">
-        <source>%n token(s)</source>
-        <translation>
-            <numerusform>%n 个词元</numerusform>
-        </translation>
-    </message>
     <message>
         <source>Threshold {0}</source>
         <translation>阈值 {0}</translation>
@@ -1907,6 +1901,12 @@
     <message>
         <source>{0} of the experts have room in memory, in {1} of it; the rest stays on flash.</source>
         <translation>内存放得下 {0} 的专家，占用其中 {1}；其余留在闪存上。</translation>
+    </message>
+    <message numerus="yes">
+        <source>%Ln token(s)</source>
+        <translation>
+            <numerusform>%Ln 个词元</numerusform>
+        </translation>
     </message>
 </context>
 <context>

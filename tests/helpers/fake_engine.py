@@ -202,7 +202,8 @@ class FakeModel:
         self.outlook = FakeOutlook(engine.profile)
         self.advised_sampling = SimpleNamespace(**{**OURS, **engine.advised})
         self.reasoning_controls = frozenset(engine.controls)
-        self.model_bytes, self.flash_bytes, self.context = 24 * MB, 19 * MB if engine.streams else 0, 512
+        self.model_bytes, self.flash_bytes = 24 * MB, 19 * MB if engine.streams else 0
+        self.context = engine.context
         self.streams = engine.streams
         items = {"resident": 5.2 * MB, "predictors": 0.6 * MB, "neuron_pool": 4.9 * MB, "kv_cache": 1.0 * MB}
         if engine.streams != "neuron":
@@ -232,7 +233,7 @@ class FakeEngine:
     """Takes the place of the module `engine`. `scripts`: one an answer; `loads`: an exception or a Gate for each load.
 
     advised: sampling that differs from ours; controls: options of reasoning that its template knows; streams: the kind
-    of bundle that comes from flash, empty for none.
+    of bundle that comes from flash, empty for none; context: in tokens.
 
     `seen` records the calls in their order, `threads` the threads that they came on.
     """
@@ -246,8 +247,9 @@ class FakeEngine:
         advised: Iterable[tuple[str, Any]] | dict[str, Any] = (),
         controls: Iterable[str] = (),
         streams: str = "neuron",
+        context: int = 512,
     ):
-        self.streams = streams
+        self.streams, self.context = streams, context
         self.advised, self.controls = dict(advised), controls
         self.scripts, self.loads, self.profile = list(scripts), list(loads), profile
         self.proofs = list(proofs)

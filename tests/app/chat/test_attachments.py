@@ -100,12 +100,42 @@ def test_files_that_are_not_sent_stay_with_their_chat(qtbot, open_window, notes,
     assert [line.attachment.name for line in window.chat.composer.attachments.lines] == ["notes.md"]
 
 
-def test_what_is_too_large_for_the_context_is_said_before_it_is_sent(open_window, notes):
+def test_what_is_too_large_for_the_context_is_said_before_it_is_sent(qtbot, open_window, notes):
     window = open_window()
     notes.write_text("word " * 2000)
     drop(window, notes)
     said = window.chat.composer.meter.label.text()
     assert said == "Too long by about 1,988: about 2,500 tokens, and the model has room for 512."
+    (line,) = window.chat.composer.attachments.lines
+    assert "about 2,500 tokens" in line.label.text()
+    qtbot.keyClicks(window.chat.composer.entry, "What is in it?")
+    assert not window.chat.composer.button.isEnabled()
+    qtbot.keyClick(window.chat.composer.entry, Qt.Key.Key_Return)
+    assert not window.chat.conversation.messages
+    qtbot.mouseClick(line.remove, LEFT)
+    assert window.chat.composer.button.isEnabled()
+
+
+def test_a_file_can_be_sent_without_words(qtbot, open_window, notes):
+    engine = FakeEngine()
+    window = open_window(engine)
+    assert not window.chat.composer.button.isEnabled()
+    drop(window, notes)
+    assert window.chat.composer.button.isEnabled()
+    with qtbot.waitSignal(window.chat.answered):
+        qtbot.mouseClick(window.chat.composer.button, LEFT)
+    assert engine.asked == [[{"role": "user", "content": "notes.md\n````\n# Notes\n\n```\na needle\n```\n````"}]]
+    assert window.chat.conversation.title == "notes.md"
+    question = window.chat.transcript.messages()[0]
+    assert not question.view.isVisible()
+    assert question.attachments[0].isVisible()
+    qtbot.mouseClick(question.edit_button, LEFT)
+    assert question.editor.isVisible()
+    assert question.editor.send.isEnabled()
+    question.editor.entry.put_text("And?")
+    with qtbot.waitSignal(window.chat.answered):
+        qtbot.mouseClick(question.editor.send, LEFT)
+    assert engine.asked[1][0]["content"].endswith("````\n\nAnd?")
 
 
 @pytest.mark.parametrize(

@@ -292,7 +292,7 @@ def test_the_partial_answer_is_on_disk_while_it_comes(qtbot, open_window, tmp_pa
 
 def test_a_long_message_with_all_kinds_of_letters(qtbot, open_window, tmp_path):
     text = "مرحبا 你好 👩‍🚀 שלום e\u0301 " * 5000
-    window = open_window(FakeEngine(scripts=[["👍🏽 ", "好的"]]), data_dir=tmp_path)
+    window = open_window(FakeEngine(scripts=[["👍🏽 ", "好的"]], context=1_000_000), data_dir=tmp_path)
     window.chat.composer.entry.put_text(text)
     qtbot.mouseClick(window.chat.composer.button, LEFT)
     qtbot.waitUntil(lambda: window.host.state is State.READY, timeout=60_000)  # laying it out takes a while
@@ -627,8 +627,30 @@ def test_too_long_is_said_before_it_is_sent(qtbot, open_window):
     window.chat.composer.entry.put_text("word " * 2000)
     text = window.chat.composer.meter.label.text()
     assert text == "Too long by about 1,988: about 2,500 tokens, and the model has room for 512."
+    assert not window.chat.composer.button.isEnabled()
+    assert window.chat.composer.button.toolTip() == text
+    qtbot.keyClick(window.chat.composer.entry, Qt.Key.Key_Return)
+    assert not window.chat.conversation.messages
+    assert window.chat.composer.entry.toPlainText().startswith("word word")
     window.chat.composer.entry.clear()
     assert window.chat.composer.meter.label.text() == "0 of 512 tokens"
+
+
+def test_a_changed_question_that_is_too_long_cannot_be_sent_either(qtbot, open_window):
+    window = open_window()
+    ask(qtbot, window, "One")
+    question = window.chat.transcript.messages()[0]
+    question.edit()
+    qtbot.waitUntil(question.editor.isVisible)
+    question.editor.entry.put_text("word " * 2000)
+    assert question.editor.reason.text().startswith("Too long by about 1,988")
+    assert question.editor.reason.isVisible()
+    assert not question.editor.send.isEnabled()
+    qtbot.keyClick(question.editor.entry, Qt.Key.Key_Return)
+    assert len(window.chat.conversation.messages) == 2
+    question.editor.entry.put_text("Two")
+    assert question.editor.send.isEnabled()
+    assert not question.editor.reason.isVisible()
 
 
 def test_a_line_says_from_where_on_messages_are_given_to_the_model(qtbot, open_window):

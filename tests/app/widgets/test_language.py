@@ -110,7 +110,7 @@ def test_numbers_and_dates_are_written_its_way(chinese):
 
 @pytest.mark.parametrize(("count", "text"), [(1, "1 chat"), (2, "2 chats")])
 def test_english_tells_one_from_many(qapp, count, text):
-    assert ConversationsModel().tr("%n chat(s)", "", count) == text
+    assert ConversationsModel().tr("%Ln chat(s)", "", count) == text
 
 
 def test_every_pane_of_the_settings_opens_in_chinese(qtbot, make_host, chinese):

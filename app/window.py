@@ -364,6 +364,7 @@ class MainWindow(DropWindow):
         self.chat.answering.connect(self.sidebar.set_answering)
         self.storage.heads_changed.connect(self._name_pin)
         self.chat.welcome.guide.models_asked.connect(self.model_commands.show_library)
+        self.chat.welcome.guide.model_asked.connect(self.model_commands.get)
         self.settings.changed.connect(self._on_setting)
         self.settings.trouble.connect(self.sidebar.say)
         self.sidebar.set_shown(self.chat.conversation.id)

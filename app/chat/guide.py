@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout
 
 from app.host.worker import Worker
 from app.library.row import verdict_in_words
+from app.library.rows import Row
 from app.library.survey import drive_profile, survey
 from app.library.verdict import Kind
 from app.widgets import units
@@ -24,28 +25,34 @@ NAMED = 5  # models of a kind that are called by their names
 
 @dataclass(frozen=True)
 class Capability:
-    """Sizes in bytes. drive: bytes a second, None where it was not measured. models: titles by kind."""
+    """Sizes in bytes. drive: bytes a second, None where it was not measured. models: titles by kind. best: of those
+    that could be had, the one for this computer; its speed is that of a usual drive where this one was not measured."""
 
     memory: int
     free: int
     drive: float | None
     models: dict[Kind, list[str]]
+    best: Row | None = None
 
 
 def look() -> Capability:
     """Look at memory, disk, drive and catalogue. Not for the GUI's thread: the engine takes a while to import."""
-    found = survey()
+    from engine.flash.profile import usual_profile
+
+    found = survey(assumed=usual_profile())
     profile = drive_profile(found.folder)
+    best = next((row for row in found.rows if row.recommended), None)
     models: dict[Kind, list[str]] = {kind: [] for kind in Kind}
     for row in sorted(found.rows, key=lambda row: row.size):
         models[row.verdict.kind].append(row.title)
-    return Capability(memory_total(), found.free_bytes, profile and profile.sequential_bytes_per_s, models)
+    return Capability(memory_total(), found.free_bytes, profile and profile.sequential_bytes_per_s, models, best)
 
 
 class Guide(QWidget):
     """A card that is put away with its button, and by the first message."""
 
     models_asked = Signal()
+    model_asked = Signal(object)  # Row: to be got, and chatted with
 
     def __init__(self, parent: QWidget | None = None):
         super().__init__(parent)
@@ -57,6 +64,11 @@ class Guide(QWidget):
         self.close_button.clicked.connect(self.put_away)
         self.models_button = QPushButton(self.tr("Show All Models…"))
         self.models_button.clicked.connect(self.models_asked)
+        self._best: Row | None = None
+        self.best = Label()
+        self.best.setWordWrap(True)
+        self.get_button = QPushButton(self.tr("Get It"))
+        self.get_button.clicked.connect(self._on_get)
         self.lists = {kind: Label() for kind in (Kind.IN_MEMORY, Kind.STREAMS, Kind.TOO_LARGE)}
         self._compose()
         self.setMaximumWidth(WIDTH)
@@ -96,6 +108,27 @@ class Guide(QWidget):
         self.facts.setText(" · ".join((memory, free, drive)))
         for kind, label in self.lists.items():
             label.setText(self._names(found.models[kind]))
+        self._show_best(found)
+
+    def _show_best(self, found: Capability) -> None:
+        self._best = found.best
+        for widget in (self.best, self.get_button):
+            widget.setVisible(found.best is not None)
+        if found.best:
+            self.best.setText(self._words_for(found.best, measured=found.drive is not None))
+            self.get_button.setAccessibleName(self.tr("Get {0}").format(found.best.title))
+
+    def _words_for(self, row: Row, measured: bool) -> str:
+        """The best model's name, size, and speed as far as that is known."""
+        speed = row.verdict.tokens_per_second
+        usual = self.tr("about {0} tokens a second on a usual drive")
+        told = self.tr("about {0} tokens a second") if measured else usual
+        parts = [self.tr("Best for this computer: {0}").format(row.title), units.size(row.size)]
+        return " · ".join(parts + ([told.format(units.number(speed))] if speed else []))
+
+    def _on_get(self) -> None:
+        if self._best:
+            self.model_asked.emit(self._best)
 
     def _on_failed(self, error: Exception) -> None:
         self.shutdown()
@@ -119,6 +152,11 @@ class Guide(QWidget):
             label.setWordWrap(True)
             grid.addWidget(quiet(verdict_in_words(kind)), row, 0, Qt.AlignmentFlag.AlignTop)
             grid.addWidget(label, row, 1)
+        best = QHBoxLayout()
+        best.addWidget(self.best, 1)
+        best.addWidget(self.get_button)
+        for widget in (self.best, self.get_button):
+            widget.hide()
         about = quiet(self.tr("As estimated, with the memory that is free now."))
         about.setWordWrap(True)
         foot.addWidget(about, 1)
@@ -128,5 +166,6 @@ class Guide(QWidget):
         layout.setSpacing(8)
         layout.addLayout(head)
         layout.addWidget(self.facts)
+        layout.addLayout(best)
         layout.addLayout(grid)
         layout.addLayout(foot)

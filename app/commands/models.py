@@ -95,6 +95,10 @@ class ModelCommands(QObject):
         """Open the list of models below the model's name."""
         self.picker.pop_up(below, self.model if self._host.model else "")
 
+    def get(self, row: Row) -> None:
+        """Get a model and chat with it once it is there."""
+        self._shown_library().get(row)
+
     def show_library(self) -> None:
         self._shown_library()
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app.library.rows import Row, in_order, row, trained_to_chat
 from app.library.verdict import Kind, Verdict, judge, weight_bytes
@@ -26,6 +26,9 @@ from engine.system.built_in import (
     built_in,
 )
 from engine.system.machine import memory_available, memory_total
+
+if TYPE_CHECKING:
+    from engine.flash.profile import DriveProfile
 
 MANIFEST = "manifest.json"
 log = logging.getLogger(__name__)
@@ -69,16 +72,17 @@ def survey(
     window: int = 5,
     looked_up: tuple[dict[str, Any], ...] = (),
     folders: tuple[str, ...] = (),
+    assumed: "DriveProfile | None" = None,
 ) -> Survey:
     """Look. budget: the memory budget in bytes that speeds are told for, None for what the engine takes by itself;
     window: tokens; looked_up: what `flashbulb models show` found of repositories; folders: of models that are kept
-    elsewhere."""
+    elsewhere; assumed: the profile of a drive that was not measured."""
     from engine.system.folders import models_folder
 
     folder = models_folder()
     looked = Looked([], [])
     free = _free_bytes(folder, looked)
-    judged = partial(_judged, _machine(folder, budget, window))
+    judged = partial(_judged, _machine(folder, budget, window, assumed))
     entries = {entry["repo"]: entry for entry in (*(_entry(found) for found in looked_up), *_catalogue(looked))}
     looked.take(lambda: _built_in(judged))
     looked.take(lambda: _added(folders, judged))
@@ -434,8 +438,8 @@ class _Machine:
     window: int
 
 
-def _machine(folder: Path, budget: int | None, window: int) -> _Machine:
-    return _Machine(memory_available(), memory_total(), drive_profile(folder), budget, window)
+def _machine(folder: Path, budget: int | None, window: int, assumed: "DriveProfile | None" = None) -> _Machine:
+    return _Machine(memory_available(), memory_total(), drive_profile(folder) or assumed, budget, window)
 
 
 def _judged(

@@ -359,6 +359,11 @@ class LibraryWindow(DropWindow):
     def _on_refused(self, words: str, _unsupported: bool) -> None:
         self.say(words)
 
+    def get(self, row: Row) -> None:
+        """Download a model, and chat with it once it is there."""
+        self._wanted.add(row.repo)
+        self.jobs.start(row.repo)
+
     def offer(self, row: Row) -> None:
         """Ask whether a checkpoint shall be prepared. A GGUF file is converted at once, and then chatted with."""
         if row.in_one_step:

@@ -30,6 +30,10 @@ SUFFICIENT_SHARE = 0.97  # of the best throughput: fewer threads that reach it c
 MAX_GAP_ROWS = 4
 SCATTERED_BYTES = (8 << 10, 64 << 10)  # of reads, between which the number of threads is chosen
 
+# Of a Mac with the smallest drive and memory (M1 to M4): bytes a second by the size of a read, as users report them.
+USUAL_RATES = ((4 << 10, 0.4e9), (16 << 10, 1.0e9), (64 << 10, 1.8e9), (256 << 10, 2.4e9), (1 << 20, 2.8e9))
+USUAL_PRODUCT_RATE = 50e9  # bytes of weights a second: some three quarters of what its memory brings
+
 Rate = Annotated[float, Meta(ge=1, le=1e15)]
 Spread = Annotated[float, Meta(ge=0, le=1e15)]
 Seconds = Annotated[float, Meta(ge=0, le=1e6)]
@@ -171,6 +175,14 @@ def drive_of(folder: Path) -> str:
         if block.exists():
             return block.resolve().name
     return f"device-{os.major(device)}-{os.minor(device)}"
+
+
+def usual_profile() -> DriveProfile:
+    """A drive and a processor as even the least of today's Macs have, for who has measured none."""
+    points = [DrivePoint(size, DEFAULT_THREADS, rate, 0.0, size / rate, size / rate) for size, rate in USUAL_RATES]
+    pools = {pool_key(stored, computed): USUAL_PRODUCT_RATE for stored in STORED for computed in (stored, "float32")}
+    processor = Processor(dict.fromkeys(STORED, USUAL_PRODUCT_RATE), pools, 1e-4, 1e-3, 1e-5, 1e-8)
+    return DriveProfile("usual", "never", tuple(points), processor)
 
 
 def profile_path(folder: Path) -> Path:

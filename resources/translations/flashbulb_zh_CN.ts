@@ -1319,6 +1319,26 @@
         <source>As estimated, with the memory that is free now.</source>
         <translation>按当前可用内存估算。</translation>
     </message>
+    <message>
+        <source>Get It</source>
+        <translation>获取</translation>
+    </message>
+    <message>
+        <source>Get {0}</source>
+        <translation>获取 {0}</translation>
+    </message>
+    <message>
+        <source>about {0} tokens a second on a usual drive</source>
+        <translation>在一般的硬盘上约每秒 {0} 个词元</translation>
+    </message>
+    <message>
+        <source>about {0} tokens a second</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Best for this computer: {0}</source>
+        <translation>最适合这台电脑：{0}</translation>
+    </message>
 </context>
 <context>
     <name>Header</name>

@@ -497,6 +497,8 @@ class Answer(MessageWidget):
         super().__init__(message, parent)
         self.setAccessibleName(self.tr("Answer"))
         self.setAttribute(Qt.WidgetAttribute.WA_StaticContents)
+        self.writer = quiet(kind=ChatLabel)
+        self.writer.hide()
         self.body = AnswerBody()
         self.body.link_clicked.connect(self.link_clicked)
         self.body.hide()
@@ -525,6 +527,7 @@ class Answer(MessageWidget):
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(6)
         grow_at_once(self._layout)
+        self._layout.addWidget(self.writer)
         self._layout.addWidget(self.body)
         self._layout.addLayout(self._call_layout)
         self._layout.addLayout(row)
@@ -541,6 +544,11 @@ class Answer(MessageWidget):
     @property
     def text(self) -> str:
         return self.body.markdown
+
+    def set_writer(self, model: str) -> None:
+        """Say which model wrote it; "" where that goes without saying."""
+        self.writer.setText(model)
+        self.writer.setVisible(bool(model))
 
     def add_actions(self, menu: QMenu) -> None:
         super().add_actions(menu)
@@ -583,7 +591,7 @@ class Answer(MessageWidget):
             self.reasoning = Reasoning()
             self.reasoning.link_clicked.connect(self.link_clicked)
             self.reasoning.unfolded.connect(self._on_unfolded)
-            self._layout.insertWidget(0, self.reasoning)
+            self._layout.insertWidget(1, self.reasoning)
             self.reasoning.show()
             self.receipt.clear()
         self.reasoning.append(text)

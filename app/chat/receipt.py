@@ -104,7 +104,7 @@ class Receipt:
         kept = {name: value for name, value in content.items() if _fits(value, kinds.get(name))}
         if any(not 0 <= kept.get(name, 0) <= LARGEST_COUNT for name in COUNTS):
             return None
-        return cls(**kept) if kept else None
+        return cls(**kept) if kept.keys() - {"model"} else None  # of an answer that never ended, only that is known
 
     @property
     def context_tokens(self) -> int:

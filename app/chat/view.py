@@ -200,6 +200,8 @@ class ChatView(QWidget):
         conversation = self.conversation
         conversation.leaf, conversation.model = answer.id, self._settings[LAST_MODEL]
         self._offer_model()
+        assert self._host.model
+        answer.receipt = {**answer.receipt, "model": self._host.model.name}
         self._job = Job(conversation, answer, answer.reasoning_seconds)
         self._storage.keep(conversation, answer)
         saved = self._storage.save_now()  # nothing is generated before what was typed is on disk
@@ -226,9 +228,17 @@ class ChatView(QWidget):
         families = self.conversation.families()
         for widget in self.transcript.messages():
             widget.set_variants(families[widget.message.parent, widget.message.role])
+        self._show_writers()
         self._show_what_is_possible()
         self._show_context()
         self.find_bar.refresh()
+
+    def _show_writers(self) -> None:
+        """Say of each answer which model wrote it, where several did."""
+        writers = self.conversation.writers()
+        for widget in self.transcript.messages():
+            if isinstance(widget, Answer):
+                widget.set_writer(writers.get(widget.message.id, ""))
 
     def _show_what_is_left_out(self, path: list[Message]) -> None:
         """A line above the first message that the latest answer's model was given."""
@@ -286,6 +296,7 @@ class ChatView(QWidget):
             widget.regenerated.connect(self.regenerate)
             widget.continued.connect(self.continue_answer)
             widget.plain_format_asked.connect(self.use_plain_format)
+            widget.set_writer(self.conversation.writers().get(widget.message.id, ""))
             widget.edit_asked.connect(self._on_edit_asked)
             widget.set_free(self._can_answer(), widget.message.id == self.conversation.leaf)
 
@@ -383,7 +394,7 @@ class ChatView(QWidget):
         self._show_what_is_possible()
 
     def _on_loaded(self, model: ModelInfo) -> None:
-        self.parameters.show_model(model.advised, model.reasoning_controls)
+        self.parameters.show_model(model)
         self._show_context()
 
     def _on_load_failed(self, message: str, details: str) -> None:

@@ -69,6 +69,12 @@ class Message:
         return replace(self)
 
     @property
+    def writer(self) -> str:
+        """The name of the model that wrote an answer; "" where that is not known."""
+        name = self.receipt.get("model")
+        return name if isinstance(name, str) else ""
+
+    @property
     def says_something(self) -> bool:
         """True if there is anything that a model answered, or a person asked."""
         return bool(self.text.strip() or self.tool_calls or self.attachments)
@@ -158,9 +164,16 @@ class Conversation:
         """The latest answer shown that says something."""
         return next((m for m in reversed(self.path()) if m.role == ASSISTANT and m.text.strip()), None)
 
+    def writers(self) -> dict[str, str]:
+        """The names of models by the ids of the answers shown, where several models wrote them; else none."""
+        found = {m.id: m.writer for m in self.path() if m.role == ASSISTANT and m.writer}
+        return found if len(set(found.values())) > 1 else {}
+
     def as_markdown(self, *, whole: bool = False) -> str:
         """The messages shown, to copy or to keep. whole: also what was reasoned before answers."""
-        return "\n\n".join(_as_markdown(m, whole) for m in self.path() if m.says_something or (whole and m.reasoning))
+        told = [m for m in self.path() if m.says_something or (whole and m.reasoning)]
+        writers = self.writers()
+        return "\n\n".join(_as_markdown(message, whole, writers.get(message.id, "")) for message in told)
 
     # ------------------------------------------------------------------ changing
     def ask(
@@ -273,10 +286,11 @@ def searched_text(text: str, reasoning: str, tool_calls: Iterable[ToolCall], att
     return "\n".join(filter(None, (text, reasoning, *calls, *files)))
 
 
-def _as_markdown(message: Message, whole: bool) -> str:
+def _as_markdown(message: Message, whole: bool, writer: str) -> str:
     calls = [f"`{call.name}`\n{FENCE * 3}json\n{call.arguments}\n{FENCE * 3}" for call in message.tool_calls]
     said = "\n\n".join(filter(None, (message.whole_text, *calls)))
-    name = tr("You") if message.role == USER else tr("Answer")
+    answer = tr("Answer by {0}").format(writer) if writer else tr("Answer")
+    name = tr("You") if message.role == USER else answer
     words = f"**{name}:** {said}" if said else ""
     if not (whole and message.reasoning.strip()):
         return words

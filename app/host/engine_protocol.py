@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 REASONING, ANSWER, TOOL_CALL = "reasoning", "answer", "tool call"  # channels
 
 
+class Sampling(Protocol):
+    """The sampling of a model where none is chosen: values by the names of OURS, and which its makers advise."""
+
+    @property
+    def advised(self) -> frozenset[str]: ...
+
+
 class ToolCall(Protocol):
     """A call of a tool that a model asks for."""
 
@@ -102,7 +109,7 @@ class Model(Protocol):
     @property
     def drive_folder(self) -> Path: ...
     @property
-    def advised_sampling(self) -> object: ...  # by the names of engine.settings.OURS
+    def advised_sampling(self) -> Sampling: ...  # by the names of engine.settings.OURS too
     @property
     def reasoning_controls(self) -> frozenset[str]: ...  # options that the chat template knows
     def generate(

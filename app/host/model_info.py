@@ -17,9 +17,10 @@ class ModelInfo:
     loss: the share by which perplexity is higher than with exact selection; None where it was not measured. outlook:
     the engine's, on what other settings would bring. drive_folder: on the drive that the model is read from.
     longer_window: one in tokens that would be worth it, and the bytes that the budget lacks for it. threads: that the
-    drive's profile advised when the model was loaded; None where it was not measured. advised: sampling
-    where nothing was chosen, by option. reasoning_controls: options that the model's chat template knows. streams: the
-    kind of bundle that comes from flash, neuron or expert; empty where all weights are resident.
+    drive's profile advised when the model was loaded; None where it was not measured. sampling: where nothing was
+    chosen, by option; advised: those options whose values are the makers'. reasoning_controls: options that the model's
+    chat template knows. streams: the kind of bundle that comes from flash, neuron or expert; empty where all weights
+    are resident.
     """
 
     name: str
@@ -36,7 +37,8 @@ class ModelInfo:
     longer_window: tuple[int, int] | None = None
     drive_folder: Path | None = None
     threads: int | None = None
-    advised: Mapping[str, float] = field(default_factory=dict)
+    sampling: Mapping[str, float] = field(default_factory=dict)
+    advised: frozenset[str] = frozenset()
     reasoning_controls: frozenset[str] = frozenset()
     streams: str = "neuron"
 
@@ -57,7 +59,8 @@ class ModelInfo:
             longer_window=model.outlook.longer_window(model.settings),
             drive_folder=model.drive_folder,
             threads=_advised(model.outlook),
-            advised={name: getattr(model.advised_sampling, name) for name in OURS},
+            sampling={name: getattr(model.advised_sampling, name) for name in OURS},
+            advised=model.advised_sampling.advised,
             reasoning_controls=model.reasoning_controls,
             streams=model.streams,
         )

@@ -19,7 +19,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.host.model_info import ModelInfo
 from app.settings.registry import BY_KEY, Preferences
+from app.widgets import units
 from app.widgets.card import paint_card
 from app.widgets.colours import colours, is_dark
 from app.widgets.fields import TakesText
@@ -89,11 +91,13 @@ class NumberField(QWidget):
         layout.addWidget(self.box)
         self.set_default(None)
 
-    def set_default(self, value: float | None) -> None:
-        """The value that the model's makers advise, None while that is not known."""
-        if self._optional:
-            words = self.tr("model's default") if value is None else self.tr("model's default {0}").format(f"{value:g}")
-            self.box.setSpecialValueText(words)
+    def set_default(self, value: float | None, advised: bool = False) -> None:
+        """The value where none is chosen, None while no model is loaded. advised: by the model's makers."""
+        if not self._optional:
+            return
+        words = self.tr("model's default {0}") if advised else self.tr("Flashbulb's default {0}")
+        given = self.tr("model's default") if value is None else words.format(units.plain(value))
+        self.box.setSpecialValueText(given)
 
     def set_value(self, value: float | None) -> None:
         self.box.blockSignals(True)
@@ -158,10 +162,10 @@ class ParametersForm(QWidget):
         layout.addWidget(self.prompt)
         layout.addLayout(grid)
 
-    def show_defaults(self, advised: Mapping[str, float]) -> None:
-        """Show what the loaded model's makers advise, by name; nothing where no model is loaded."""
+    def show_defaults(self, sampling: Mapping[str, float], advised: Collection[str]) -> None:
+        """Show what is used where nothing is chosen, by name. advised: names of what the model's makers advise."""
         for name, field in self.fields.items():
-            field.set_default(advised.get(name))
+            field.set_default(sampling.get(name), name in advised)
 
     def show_values(self, values: Mapping[str, Any]) -> None:
         """Values by name, all of them."""
@@ -270,10 +274,10 @@ class ParametersPanel(QWidget):
         self._parameters = parameters
         self._refresh()
 
-    def show_model(self, advised: Mapping[str, float], controls: Collection[str]) -> None:
-        """Show what the loaded model's makers advise, and the options of reasoning that its template knows."""
-        self._controls = controls
-        self.form.show_defaults(advised)
+    def show_model(self, model: ModelInfo) -> None:
+        """Show the loaded model's sampling where none is chosen, and the options of reasoning that it has."""
+        self._controls = model.reasoning_controls
+        self.form.show_defaults(model.sampling, model.advised)
         self._refresh()
 
     def paintEvent(self, _event: QPaintEvent) -> None:

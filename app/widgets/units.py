@@ -40,6 +40,11 @@ def decimal(value: float, digits: int) -> str:
     return QLocale().toString(float(value), "f", digits)
 
 
+def plain(value: float) -> str:
+    """A number with the digits that it needs: `0.6`, `40`."""
+    return QLocale().toString(float(value), "g", 6)
+
+
 def percent(share: float) -> str:
     """A share of one: `96 %`; a decimal where whole per cents would hide it."""
     value = 100 * share

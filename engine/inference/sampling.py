@@ -18,7 +18,10 @@ LOWEST_TEMPERATURE = 1e-3  # below, scores would overflow; and there the likelie
 
 @dataclass(frozen=True)
 class Sampling:
-    """The sampling of tokens: the options of GenerationOptions that a model's makers may advise, none left open."""
+    """The sampling of tokens: the options of GenerationOptions that a model's makers may advise, none left open.
+
+    advised: names of those that they do advise.
+    """
 
     temperature: float
     top_p: float
@@ -27,6 +30,7 @@ class Sampling:
     repetition_penalty: float
     presence_penalty: float
     frequency_penalty: float
+    advised: frozenset[str] = frozenset()
 
 
 def advised_sampling(folder: Path) -> Sampling:
@@ -41,7 +45,7 @@ def advised_sampling(folder: Path) -> Sampling:
     advised = {name: found[name] for name in OURS if in_range(name, found.get(name))}
     sampled = found.get("do_sample") is True or "temperature" in advised
     values: dict[str, Any] = {**(NEUTRAL if sampled else OURS), **advised}
-    return Sampling(**values)
+    return Sampling(**values, advised=frozenset(advised))
 
 
 def chosen(options: GenerationOptions, advised: Sampling) -> Sampling:

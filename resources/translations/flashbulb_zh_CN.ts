@@ -863,6 +863,10 @@
         <source>Too long by about {0}: about {1} tokens, and the model has room for {2}.</source>
         <translation>超出约 {0} 个词元：共约 {1} 个，而模型只能容纳 {2} 个。</translation>
     </message>
+    <message>
+        <source>Answer by {0}</source>
+        <translation>{0} 的回答</translation>
+    </message>
 </context>
 <context>
     <name>Answer</name>
@@ -2285,6 +2289,10 @@
     <message>
         <source>model&apos;s default {0}</source>
         <translation>模型默认值 {0}</translation>
+    </message>
+    <message>
+        <source>Flashbulb&apos;s default {0}</source>
+        <translation>Flashbulb 默认值 {0}</translation>
     </message>
 </context>
 <context>

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
 from types import SimpleNamespace
 from typing import Any
@@ -200,7 +201,7 @@ class FakeModel:
         self.name = "Starter"
         self.measured_loss, self.drive_folder = None, models_folder()
         self.outlook = FakeOutlook(engine.profile)
-        self.advised_sampling = SimpleNamespace(**{**OURS, **engine.advised})
+        self.advised_sampling = SimpleNamespace(**{**OURS, **engine.advised}, advised=frozenset(engine.advised))
         self.reasoning_controls = frozenset(engine.controls)
         self.model_bytes, self.flash_bytes = 24 * MB, 19 * MB if engine.streams else 0
         self.context = engine.context
@@ -269,6 +270,7 @@ class FakeEngine:
         elif step is not None:
             raise step
         self.model = FakeModel(self, settings)
+        self.model.name = Path(path).name if Path(path).is_absolute() else "Starter"
         return self.model
 
     def prove(

@@ -211,7 +211,7 @@ def test_a_conversation_has_its_own_parameters(qtbot, open_window):
     window.sidebar.open_number(1)
     qtbot.waitUntil(lambda: form.prompt.toPlainText() == "Be brief.")
     qtbot.mouseClick(window.chat.parameters.reset, LEFT)
-    assert form.fields["top_k"].box.text() == "model's default 0"
+    assert form.fields["top_k"].box.text() == "Flashbulb's default 0"
     assert window.chat.conversation.parameters == {}
 
 

@@ -2,7 +2,9 @@
 
 from PySide6.QtCore import Qt
 
-from tests.helpers.fake_engine import FakeEngine
+from app.chat.message import Answer
+from app.chat.receipt import Receipt
+from tests.helpers.fake_engine import FakeEngine, Gate
 
 
 def ask(qtbot, window):
@@ -52,3 +54,46 @@ def test_going_on_with_another_model_makes_it_the_chat_s(qtbot, open_window, tmp
     ask(qtbot, window)
     assert not window.chat.model_line.isVisible()
     assert window.chat.conversation.model == str(tmp_path / "other")
+
+
+def test_each_answer_says_who_wrote_it_once_there_are_several(qtbot, open_window, tmp_path):
+    """Also while it is being written, and after a restart."""
+    gate = Gate()
+    engine = FakeEngine(scripts=[["One."], ["Two", gate, "."]])
+    (tmp_path / "other").mkdir()
+    window = open_window(engine, data_dir=tmp_path / "data")
+    ask(qtbot, window)
+    (first,) = answers(window)
+    assert not first.writer.isVisible()
+    with qtbot.waitSignal(window.host.loaded):
+        window.load(str(tmp_path / "other"))
+    assert not first.writer.isVisible()
+    qtbot.keyClicks(window.chat.composer.entry, "And?")
+    qtbot.keyClick(window.chat.composer.entry, Qt.Key.Key_Return)
+    qtbot.waitUntil(gate.reached.is_set)
+    assert [answer.writer.text() for answer in answers(window)] == ["Starter", "other"]
+    assert all(answer.writer.isVisible() for answer in answers(window))
+    gate.opened.set()
+    qtbot.waitUntil(lambda: window.chat.conversation.path()[-1].finish == "stop")
+    assert "**Answer by other:** Two." in window.chat.conversation.as_markdown()
+    id_ = window.chat.conversation.id
+    window.chat.new_chat()
+    window.conversations.open(id_)
+    assert [answer.writer.text() for answer in answers(window)] == ["Starter", "other"]
+
+
+def test_an_answer_that_was_interrupted_says_who_wrote_it_too(qtbot, open_window, tmp_path):
+    gate = Gate()
+    window = open_window(FakeEngine(scripts=[["Half", gate]]), data_dir=tmp_path / "data")
+    qtbot.keyClicks(window.chat.composer.entry, "Hello")
+    qtbot.keyClick(window.chat.composer.entry, Qt.Key.Key_Return)
+    qtbot.waitUntil(gate.reached.is_set)
+    answer = window.chat.conversation.path()[-1]
+    window.chat.interrupt()
+    assert (answer.finish, answer.writer) == ("interrupted", "Starter")
+    assert Receipt.from_json(answer.receipt) is None
+    gate.opened.set()
+
+
+def answers(window):
+    return [widget for widget in window.chat.transcript.messages() if isinstance(widget, Answer)]

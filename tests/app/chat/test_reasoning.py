@@ -235,6 +235,8 @@ def test_what_the_makers_advise_is_shown_as_such_and_nothing_is_passed(qtbot, op
     fields = window.chat.parameters.form.fields
     assert fields["temperature"].box.text() == "model's default 0.6"
     assert fields["presence_penalty"].box.text() == "model's default 1.5"
+    assert fields["min_p"].box.text() == "Flashbulb's default 0"
+    assert fields["top_p"].box.text() == "Flashbulb's default 0.9"
     answered(qtbot, window)
     for name, times in (("temperature", 1), ("min_p", 2), ("max_tokens", 1)):
         fields[name].box.setFocus()

@@ -119,6 +119,19 @@ def test_calls_that_a_model_asked_for_are_handed_to_the_engine_with_what_it_said
     assert [message["content"] for message in conversation.prompt(last)] == ["Two", "2"]
 
 
+def test_answers_say_who_wrote_them_where_several_models_did():
+    conversation = talk("One", "1", "Two", "2")
+    _, first, _, second = conversation.path()
+    assert conversation.writers() == {}
+    first.receipt, second.receipt = {"model": "Small"}, {"model": "Small"}
+    assert conversation.writers() == {}
+    second.receipt = {"model": "Large"}
+    assert conversation.writers() == {first.id: "Small", second.id: "Large"}
+    assert "**Answer by Small:** 1\n\n**You:** Two\n\n**Answer by Large:** 2" in conversation.as_markdown()
+    second.receipt = {"model": 3}
+    assert conversation.writers() == {}
+
+
 def test_a_copy_of_the_chat_has_the_answers_and_a_kept_one_the_reasoning_too():
     conversation = talk("One", "1")
     answer = conversation.path()[-1]

@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # else as late as can be: until main() runs, Ctrl-C ends in a
     from app.window import MainWindow
 
 SWITCH_INTERVAL_S = 0.0005  # the engine's Python bytecode must not hold up the window, nor the window the engine
-UNSEEN = ("offscreen", "minimal")  # platforms of Qt where nobody could close a box
+HEADLESS_PLATFORMS = ("offscreen", "minimal")  # platforms of Qt where nobody could close a box
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -143,7 +143,7 @@ def _say(words: str, *, box: bool) -> None:
         print(words, file=sys.stderr, flush=True)
     from PySide6.QtGui import QGuiApplication
 
-    if box and QGuiApplication.platformName() not in UNSEEN:
+    if box and QGuiApplication.platformName() not in HEADLESS_PLATFORMS:
         from PySide6.QtCore import Qt
         from PySide6.QtWidgets import QMessageBox
 

@@ -14,8 +14,8 @@ from app.widgets.toolbar import ToolBar
 
 TOOL_SIZE = 32
 CHEVRON, GAP, PADDING = 7, 6, (10, 2)
-LONGEST_NAME = 360  # pixels of a model's name
-ROUNDING = 3  # pixels: a text's parts are rounded one by one
+MAX_NAME_WIDTH = 360  # pixels of a model's name
+ROUNDING_PIXELS = 3  # pixels: a text's parts are rounded one by one
 
 
 class ModelButton(Ringed, QAbstractButton):
@@ -30,7 +30,7 @@ class ModelButton(Ringed, QAbstractButton):
         self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
 
     def sizeHint(self) -> QSize:
-        width = min(self.fontMetrics().horizontalAdvance(self.text()) + ROUNDING, LONGEST_NAME)
+        width = min(self.fontMetrics().horizontalAdvance(self.text()) + ROUNDING_PIXELS, MAX_NAME_WIDTH)
         return QSize(width + GAP + CHEVRON + 2 * PADDING[0], self.fontMetrics().height() + 2 * PADDING[1])
 
     def minimumSizeHint(self) -> QSize:

@@ -41,10 +41,10 @@ from app.widgets.message_bar import MessageBar
 from app.widgets.side_panes import SidePane, SidePanes
 
 SIZE = (1240, 800)
-LEAST_SIZE = (640, 420)
+MIN_SIZE = (640, 420)
 TEXT_STEP = 10  # per cent
-NUMBERED = 9  # conversations that have a shortcut
-TEXT_SIZE = "general.text_size"
+NUMBERED_CHATS = 9  # conversations that have a shortcut
+TEXT_SIZE_KEY = "general.text_size"
 
 
 class MainWindow(DropWindow):
@@ -82,7 +82,7 @@ class MainWindow(DropWindow):
         language.use(self.settings["general.language"])
         model = model or last_used(self.settings)
         self.storage = ConversationKeeper(data_dir, self)
-        set_text_size(self.settings[TEXT_SIZE])
+        set_text_size(self.settings[TEXT_SIZE_KEY])
         self.chat = ChatView(host, self.storage, self.settings)
         self.sidebar = Sidebar(self.storage)
         self.monitor = MonitorPanel(host)
@@ -232,7 +232,7 @@ class MainWindow(DropWindow):
         table = tuple(
             Entry(f"chat_{n}", self.tr("Chat {0}").format(n), partial(self.conversations.open_number, n - 1),
                   (f"Ctrl+{n}",))
-            for n in range(1, NUMBERED + 1)
+            for n in range(1, NUMBERED_CHATS + 1)
         )  # fmt: skip
         numbered = actions_of(table, self)
         view.addSeparator()
@@ -339,7 +339,7 @@ class MainWindow(DropWindow):
         for widget in (self.sidebar, lines[0], middle, lines[1], self.monitor):
             layout.addWidget(widget, int(widget is middle))
         self.setCentralWidget(centre)
-        self.setMinimumSize(*LEAST_SIZE)
+        self.setMinimumSize(*MIN_SIZE)
         self.side_panes = SidePanes(
             SidePane(self.show_sidebar, self.sidebar, lines[0]),
             SidePane(self.panel, self.monitor, lines[1]),
@@ -405,7 +405,7 @@ class MainWindow(DropWindow):
         self.setWindowTitle("Flashbulb")
 
     def _on_setting(self, key: str, value: int) -> None:
-        if key == TEXT_SIZE:
+        if key == TEXT_SIZE_KEY:
             set_text_size(value)
 
     def _name_pin(self) -> None:
@@ -435,17 +435,17 @@ class MainWindow(DropWindow):
         bring_up(self.settings_window)
 
     def _enlarge(self) -> None:
-        self._set_text_size(self.settings[TEXT_SIZE] + TEXT_STEP)
+        self._set_text_size(self.settings[TEXT_SIZE_KEY] + TEXT_STEP)
 
     def _shrink(self) -> None:
-        self._set_text_size(self.settings[TEXT_SIZE] - TEXT_STEP)
+        self._set_text_size(self.settings[TEXT_SIZE_KEY] - TEXT_STEP)
 
     def _reset_text_size(self) -> None:
-        self.settings[TEXT_SIZE] = BY_KEY[TEXT_SIZE].default
+        self.settings[TEXT_SIZE_KEY] = BY_KEY[TEXT_SIZE_KEY].default
 
     def _set_text_size(self, percent: int) -> None:
-        if BY_KEY[TEXT_SIZE].accepts(percent):
-            self.settings[TEXT_SIZE] = percent
+        if BY_KEY[TEXT_SIZE_KEY].accepts(percent):
+            self.settings[TEXT_SIZE_KEY] = percent
 
     def _toggle_full_screen(self) -> None:
         self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)

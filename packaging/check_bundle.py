@@ -17,13 +17,13 @@ from app_packages import CONFIGURATION, is_mach_o, text
 
 MAX_BYTES = 560_000_000
 PYTHON_BYTES = 60_000_000  # what Python and the launcher may take where they are not laid out yet
-SYSTEM = ("/usr/lib/", "/System/Library/")
+SYSTEM_PATHS = ("/usr/lib/", "/System/Library/")
 ICON_SIZES = {16, 32, 64, 128, 256, 512, 1024}
 ICON_TYPES = {"icp4": 16, "icp5": 32, "ic11": 32, "ic12": 64, "ic07": 128, "ic13": 256, "ic08": 256, "ic14": 512} | {
     "ic09": 512,
     "ic10": 1024,
 }
-UNCHECKED = (1).to_bytes(4, "little")  # the flags of bytecode that is valid whatever its source's time
+UNCHECKED_FLAGS = (1).to_bytes(4, "little")  # the flags of bytecode that is valid whatever its source's time
 KEYS = {
     "CFBundleIdentifier": "io.github.flashbulb",
     "CFBundleExecutable": "Flashbulb",
@@ -47,7 +47,7 @@ TEXT_KEYS = (
     "NSNetworkVolumesUsageDescription",
 )
 EXTENSIONS = {"flashbulb", "flashbulb-chat"}
-NEEDED = (
+NEEDED_FILES = (
     "app/flashbulb/__main__.py",
     "app_packages/app/__main__.py",
     "app_packages/engine/flash/_reader.dylib",
@@ -115,7 +115,7 @@ def _info_plist(plist: dict) -> Iterator[str]:
 
 
 def _needed(bundle: Path, python: bool) -> Iterator[str]:
-    paths = [bundle / "Contents" / "Resources" / name for name in NEEDED]
+    paths = [bundle / "Contents" / "Resources" / name for name in NEEDED_FILES]
     if python:
         paths += [bundle / "Contents" / "MacOS" / "Flashbulb", bundle / "Contents" / "Frameworks" / "Python.framework"]
     for path in paths:
@@ -173,7 +173,7 @@ def _libraries(bundle: Path, binaries: dict[Path, MachO]) -> Iterator[str]:
     for path, binary in binaries.items():
         for name, kind in _names(binary):
             if name.startswith("/"):
-                if not name.startswith(SYSTEM):
+                if not name.startswith(SYSTEM_PATHS):
                     yield f"{path} names {name}, a path of the machine that built it."
             elif kind == "LC_LOAD_DYLIB" and not _resolves(name, path, own[path] + shared, launcher, bundle):
                 yield f"{path} is linked to {name}, which is not in the bundle."
@@ -267,7 +267,7 @@ def _licences(bundle: Path) -> Iterator[str]:
 def _leftovers(bundle: Path, build_folders: Iterable[Path]) -> Iterator[str]:
     needles = [str(folder).encode() for folder in build_folders]
     for path in sorted(bundle.rglob("*")):
-        if path.suffix == ".pyc" and path.read_bytes()[4:8] != UNCHECKED:
+        if path.suffix == ".pyc" and path.read_bytes()[4:8] != UNCHECKED_FLAGS:
             yield f"{path} goes by the time of its source, which copying changes: it would be of no use."
         if path.is_file() and not path.is_symlink() and needles:
             content = path.read_bytes()

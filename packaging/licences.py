@@ -8,13 +8,13 @@ TEXTS = Path(__file__).parent / "licences"
 NAME = "THIRD_PARTY_LICENSES.txt"
 
 # Whose wheels bring no text of their licence: it is beside this file.
-MISSING = {
+MISSING_TEXTS = {
     "PySide6_Essentials": ("LGPL-3.0.txt", "GPL-3.0.txt", "Qt.txt"),
     "shiboken6": ("LGPL-3.0.txt", "GPL-3.0.txt"),
     "sentencepiece": ("Apache-2.0.txt",),
     "tokenizers": ("Apache-2.0.txt",),
 }
-PYTHON = ("Python.txt",)
+PYTHON_TEXTS = ("Python.txt",)
 RULE = "=" * 100
 
 PREFACE = """\
@@ -43,7 +43,7 @@ def write(resources: Path, app_packages: Path) -> None:
     """
     numbers: dict[str, int] = {}
     texts: list[str] = []
-    entries = [_entry("Python", "", "PSF-2.0", "https://www.python.org", _stored(PYTHON), numbers, texts)]
+    entries = [_entry("Python", "", "PSF-2.0", "https://www.python.org", _stored(PYTHON_TEXTS), numbers, texts)]
     for package in sorted(_packages(app_packages), key=lambda p: p.name.lower()):
         found = _texts(package)
         if not found:
@@ -74,7 +74,9 @@ def _texts(package: Distribution) -> list[str]:
     folder: Path = package._path  # the one way to files that RECORD no longer lists rightly
     names = ("licen", "copying", "notice")
     own = sorted(p for p in folder.rglob("*") if p.is_file() and any(name in p.name.lower() for name in names))
-    return [p.read_text(encoding="utf-8", errors="replace") for p in own] or _stored(MISSING.get(package.name, ()))
+    return [p.read_text(encoding="utf-8", errors="replace") for p in own] or _stored(
+        MISSING_TEXTS.get(package.name, ())
+    )
 
 
 def _stored(names: tuple[str, ...]) -> list[str]:

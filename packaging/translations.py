@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 TRANSLATIONS = ROOT / "resources" / "translations"
 LANGUAGES = {"zh_CN": (), "en": ("-pluralonly",)}  # English has its plurals to tell apart, and nothing else
 ENGINE = "engine"  # the context of what the engine says
-SAYING, SAID_ERROR = {"Text", "joined"}, "SaidError"
+SAYING_NAMES, SAID_ERROR = {"Text", "joined"}, "SaidError"
 
 
 def main() -> None:
@@ -47,7 +47,7 @@ def templates() -> list[str]:
 def saying() -> dict[Path, list[ast.Call]]:
     """By file of the engine, where it says something to a person."""
     trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted((ROOT / "engine").rglob("*.py"))}
-    names = SAYING | _errors(node for tree in trees.values() for node in ast.walk(tree))
+    names = SAYING_NAMES | _errors(node for tree in trees.values() for node in ast.walk(tree))
     return {path: [node for node in ast.walk(tree) if _says(node, names)] for path, tree in trees.items()}
 
 

@@ -14,9 +14,11 @@ from app.widgets.buttons import IconButton
 from app.widgets.labels import ChatLabel, quiet
 from app.widgets.language import tr
 
-LARGEST_BYTES = 4_000_000  # more than any context holds
-PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".heic", ".heif", ".bmp", ".tif", ".tiff", ".avif", ".svg")
-MODEL_FILES = (".gguf", ".safetensors", ".bin", ".pt", ".pth", ".npz", ".ggml", ".onnx", ".mlmodel")
+MAX_FILE_BYTES = 4_000_000  # more than any context holds
+PICTURE_SUFFIXES = (
+    ".png", ".jpg", ".jpeg", ".gif", ".webp", ".heic", ".heif", ".bmp", ".tif", ".tiff", ".avif", ".svg",
+)  # fmt: skip
+MODEL_SUFFIXES = (".gguf", ".safetensors", ".bin", ".pt", ".pth", ".npz", ".ggml", ".onnx", ".mlmodel")
 
 
 class RefusedError(Exception):
@@ -25,17 +27,17 @@ class RefusedError(Exception):
 
 def is_attachable(path: Path) -> bool:
     """True if a file is meant for a message, and not as a model or as exported chats."""
-    return path.is_file() and path.suffix.casefold() not in MODEL_FILES
+    return path.is_file() and path.suffix.casefold() not in MODEL_SUFFIXES
 
 
 def read_attachment(path: Path) -> Attachment:
     """A text file. Raises RefusedError."""
-    if path.suffix.casefold() in PICTURES:
+    if path.suffix.casefold() in PICTURE_SUFFIXES:
         raise RefusedError(picture_refused(path.name))
     try:
-        if path.stat().st_size > LARGEST_BYTES:
+        if path.stat().st_size > MAX_FILE_BYTES:
             words = tr("{0} is too large to be sent: it has {1}, and at most {2} can go with a message.")
-            raise RefusedError(words.format(path.name, units.size(path.stat().st_size), units.size(LARGEST_BYTES)))
+            raise RefusedError(words.format(path.name, units.size(path.stat().st_size), units.size(MAX_FILE_BYTES)))
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise RefusedError(tr("{0} cannot be read ({1}).").format(path, error.strerror)) from error

@@ -11,7 +11,7 @@ from app.chat.markdown import MarkdownView, TextView, grow_at_once
 from app.chat.segments import Code, CodeBegins, CodeEnds, Prose, Rows, Segment, Segmenter, TableBegins, TableEnds
 from app.chat.table import Table
 
-SPACING = 8
+BLOCK_SPACING = 8  # pixels
 PORTION_LETTERS, PORTION_LINES = 1400, 100  # of prose that is parsed at once, at most
 Block = MarkdownView | CodeBlock | Table
 
@@ -29,7 +29,7 @@ class AnswerBody(QWidget):
         self._open: Block | None = None
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
-        self._layout.setSpacing(SPACING)
+        self._layout.setSpacing(BLOCK_SPACING)
         grow_at_once(self._layout)
 
     def append(self, text: str) -> None:

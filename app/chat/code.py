@@ -20,7 +20,7 @@ from app.widgets.colours import colours
 from app.widgets.focus import Ringed
 from app.widgets.labels import quiet
 
-RADIUS, PADDING = 8, 10
+RADIUS, PADDING = 8, 10  # pixels
 
 
 class CodeView(Ringed, Spanning, QPlainTextEdit):  # type: ignore[misc] # of either kind of text field

@@ -12,7 +12,7 @@ from app.widgets.card import paint_card
 from app.widgets.colours import colours, is_dark, mix
 from app.widgets.icons import GRID, paint
 
-RADIUS = 14
+RADIUS = 14  # pixels
 
 
 class RoundButton(QAbstractButton):

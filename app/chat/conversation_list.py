@@ -16,15 +16,15 @@ from PySide6.QtWidgets import (
 from app.chat.conversations_model import ANSWERING_ROLE, HEAD_ROLE, HIT_ROLE, PREVIEW_ROLE, Index
 from app.conversations.search import Hit
 from app.widgets.colours import Colours, colours, mix
-from app.widgets.composing import ENTER
+from app.widgets.composing import ENTER_KEYS
 from app.widgets.fields import TakesText
 from app.widgets.icons import GRID, paint
-from app.widgets.labels import SMALL, scaled
+from app.widgets.labels import SMALL_FACTOR, scaled
 
 ROW_PADDING = 7
 EDITOR_MARGIN = 3  # pixels more than a line of the title
-DOT = 7  # pixels across, where an answer is being written
-LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop
+DOT_DIAMETER = 7  # pixels across, where an answer is being written
+TEXT_ALIGNMENT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop
 
 
 class TitleField(TakesText, QLineEdit):
@@ -68,7 +68,7 @@ class ConversationDelegate(QStyledItemDelegate):
         else:
             painter.setFont(small)
             painter.setPen(shades.quiet)
-            painter.drawText(below, LEFT, elided(small, index.data(PREVIEW_ROLE), below.width()))
+            painter.drawText(below, TEXT_ALIGNMENT, elided(small, index.data(PREVIEW_ROLE), below.width()))
 
     def createEditor(self, parent: QWidget, _option: QStyleOptionViewItem, _index: Index) -> QWidget:
         editor = TitleField(parent)
@@ -87,7 +87,7 @@ class ConversationDelegate(QStyledItemDelegate):
 
     def eventFilter(self, editor: QObject, event: QEvent) -> bool:
         if isinstance(editor, TitleField):
-            if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress and event.key() in ENTER:
+            if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress and event.key() in ENTER_KEYS:
                 if editor.take_composed():
                     return True
             elif event.type() == QEvent.Type.FocusOut:
@@ -111,15 +111,15 @@ class ConversationDelegate(QStyledItemDelegate):
         pinned, answering = index.data(HEAD_ROLE).pinned, index.data(ANSWERING_ROLE)
         painter.setFont(font)
         painter.setPen(shades.text)
-        room = area.width() - GRID * pinned - 2 * DOT * answering
-        painter.drawText(area, LEFT, elided(font, index.data(), room))
+        room = area.width() - GRID * pinned - 2 * DOT_DIAMETER * answering
+        painter.drawText(area, TEXT_ALIGNMENT, elided(font, index.data(), room))
         right = area.right()
         if answering:
             middle = area.top() + QFontMetrics(font).height() / 2
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(shades.accent)
-            painter.drawEllipse(QRectF(right - DOT, middle - DOT / 2, DOT, DOT))
-            right -= 2 * DOT
+            painter.drawEllipse(QRectF(right - DOT_DIAMETER, middle - DOT_DIAMETER / 2, DOT_DIAMETER, DOT_DIAMETER))
+            right -= 2 * DOT_DIAMETER
         if pinned:
             painter.save()
             painter.translate(right - GRID + 5, area.top() - 2)
@@ -140,11 +140,11 @@ class ConversationDelegate(QStyledItemDelegate):
                 painter.fillRect(QRect(left, area.top(), width, metrics.height()), shades.found)
             painter.setFont(style)
             painter.setPen(shades.text if style is bold else shades.quiet)
-            painter.drawText(QRect(left, area.top(), width + 2, area.height()), LEFT, text)
+            painter.drawText(QRect(left, area.top(), width + 2, area.height()), TEXT_ALIGNMENT, text)
             left += width
 
     def _fonts(self, option: QStyleOptionViewItem) -> tuple[QFont, QFont]:
-        return QFont(option.font), scaled(option.font, SMALL)
+        return QFont(option.font), scaled(option.font, SMALL_FACTOR)
 
 
 class ConversationList(QListView):

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from app.chat.scripts import is_east_asian
 
 MARK = "\u1680"  # a space that nobody writes
-RUN = re.compile(
+DELIMITER_RUN = re.compile(
     r"\\.|(?<=\])\([^()\s]*\)|<[^<>\s]*>|(?P<run>\*+|_+|~+)", re.DOTALL
 )  # what is escaped, and addresses, are passed over
-BLOCK = re.compile(r"\n(?=[ \t]*(?:[-*+>]|#{1,6}|\d{1,9}[.)])[ \t])|\n[ \t]*\n")  # where another paragraph may begin
+PARAGRAPH_START = re.compile(r"\n(?=[ \t]*(?:[-*+>]|#{1,6}|\d{1,9}[.)])[ \t])|\n[ \t]*\n")  # where one may begin
 
 
 @dataclass
@@ -64,8 +64,8 @@ def _places(text: str) -> list[int]:
 
 def _paragraphs(text: str) -> Iterator[list[Run]]:
     start = 0
-    for boundary in [match.end() for match in BLOCK.finditer(text)] + [len(text)]:
-        yield [_run(text, match) for match in RUN.finditer(text, start, boundary) if match["run"]]
+    for boundary in [match.end() for match in PARAGRAPH_START.finditer(text)] + [len(text)]:
+        yield [_run(text, match) for match in DELIMITER_RUN.finditer(text, start, boundary) if match["run"]]
         start = boundary
 
 

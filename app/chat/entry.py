@@ -7,10 +7,10 @@ from PySide6.QtCore import SIGNAL, QMimeData, QSizeF, Qt, Signal
 from PySide6.QtGui import QInputMethodEvent, QKeyEvent, QTextCursor
 from PySide6.QtWidgets import QFrame, QSizePolicy, QTextEdit, QWidget
 
-from app.widgets.composing import ENTER
+from app.widgets.composing import ENTER_KEYS
 from app.widgets.fields import TakesText
 
-MOST_LINES = 8
+MAX_LINES = 8
 
 
 class Entry(TakesText, QTextEdit):
@@ -37,7 +37,7 @@ class Entry(TakesText, QTextEdit):
         self._fit(self.document().size())
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        enter = event.key() in ENTER
+        enter = event.key() in ENTER_KEYS
         if enter and self.take_composed():
             event.accept()
         elif enter and not event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
@@ -73,5 +73,5 @@ class Entry(TakesText, QTextEdit):
             self.insertPlainText(source.text())
 
     def _fit(self, size: QSizeF) -> None:
-        most = MOST_LINES * self.fontMetrics().lineSpacing()
+        most = MAX_LINES * self.fontMetrics().lineSpacing()
         self.setFixedHeight(min(math.ceil(size.height()), most))

@@ -16,14 +16,14 @@ from app.conversations.conversation import Message
 from app.widgets import units
 from app.widgets.buttons import IconButton
 from app.widgets.colours import colours
-from app.widgets.composing import ENTER
+from app.widgets.composing import ENTER_KEYS
 from app.widgets.fields import SearchField
 from app.widgets.labels import ChatLabel, quiet
 
-FIELD_WIDTH = 260
+FIELD_WIDTH = 260  # pixels
 MARGINS = (18, 6, 12, 7)
 REFRESH_MS = 120  # after the text has changed: an answer that streams in changes it often
-MOST_MARKS = 1000
+MAX_MARKS = 1000
 TextField = QTextEdit | QPlainTextEdit
 
 
@@ -64,9 +64,9 @@ class FindField(SearchField):
         return super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.key() in ENTER and self.take_composed():
+        if event.key() in ENTER_KEYS and self.take_composed():
             event.accept()
-        elif event.key() in ENTER:
+        elif event.key() in ENTER_KEYS:
             self.stepped.emit(-1 if event.modifiers() & Qt.KeyboardModifier.ShiftModifier else 1)
         elif event.key() == Qt.Key.Key_Escape:
             self.left.emit()
@@ -260,8 +260,8 @@ class FindBar(QWidget):
         marks: dict[TextField, list[QTextEdit.ExtraSelection]] = {
             view: [] for view in self._marked if shiboken6.isValid(view)
         }
-        first = max(0, self._at - MOST_MARKS // 2)  # those around the place where we are: no screen shows more
-        for number, hit in enumerate(self._hits[first : first + MOST_MARKS], first):
+        first = max(0, self._at - MAX_MARKS // 2)  # those around the place where we are: no screen shows more
+        for number, hit in enumerate(self._hits[first : first + MAX_MARKS], first):
             if hit.view is None:
                 continue
             mark = QTextEdit.ExtraSelection()

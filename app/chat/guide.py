@@ -19,8 +19,8 @@ from app.widgets.labels import Label, quiet
 from app.widgets.language import spoken
 from engine.system.machine import memory_total
 
-WIDTH, RADIUS = 520, 10
-NAMED = 5  # models of a kind that are called by their names
+WIDTH, RADIUS = 520, 10  # pixels
+NAMED_MODELS = 5  # models of a kind that are called by their names
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class Guide(QWidget):
     def _names(self, titles: list[str]) -> str:
         if not titles:
             return self.tr("none")
-        names, more = self.tr(", ").join(titles[:NAMED]), len(titles) - NAMED
+        names, more = self.tr(", ").join(titles[:NAMED_MODELS]), len(titles) - NAMED_MODELS
         return self.tr("{0} and {1} more").format(names, more) if more > 0 else names
 
     def _compose(self) -> None:

@@ -8,7 +8,7 @@ from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QDesktopServices, QGuiApplication
 from PySide6.QtWidgets import QAbstractButton, QMessageBox, QWidget
 
-USER = re.compile(r"(?<=:)//[^/?#]*@")  # before a site's name, where it may look like one
+USER_PART = re.compile(r"(?<=:)//[^/?#]*@")  # before a site's name, where it may look like one
 SAFE_SCHEMES = ("http", "https", "mailto")
 
 
@@ -44,7 +44,7 @@ def honest(url: QUrl) -> str:
     """
     plain = url.host(QUrl.ComponentFormattingOption.FullyEncoded)
     spoken = url.host(QUrl.ComponentFormattingOption.FullyDecoded)
-    text = USER.sub("//", url.toDisplayString(), count=1)
+    text = USER_PART.sub("//", url.toDisplayString(), count=1)
     if spoken != plain:
         text = text.replace(url.host(), plain, 1)
         text += "" if any(map(_is_mixed, spoken.split("."))) else f"\n({spoken})"

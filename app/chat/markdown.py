@@ -37,24 +37,24 @@ from app.widgets.labels import set_tip
 FEATURES = QTextDocument.MarkdownFeature.MarkdownDialectGitHub | QTextDocument.MarkdownFeature.MarkdownNoHTML
 LINE_HEIGHT = 125  # per cent
 CODE_PADDING = 10
-BAR = 3  # pixels
+BAR_WIDTH = 3  # pixels
 INDENT = 22  # pixels a level, for lists and quotes
-LONGEST_TAIL = 1500  # characters that are parsed again with each piece
-LONGEST_BLOCK = 8000  # characters of a paragraph that is laid out again with each piece
-LONG_LINE = 400  # characters that surely wrap
+MAX_TAIL_CHARACTERS = 1500  # characters that are parsed again with each piece
+MAX_BLOCK_CHARACTERS = 8000  # characters of a paragraph that is laid out again with each piece
+LONG_LINE_CHARACTERS = 400  # characters that surely wrap
 QWIDGETSIZE_MAX = (1 << 24) - 1
-RULE = QTextFormat.Property.UserProperty  # of a block that is a line from side to side
+RULE_PROPERTY = QTextFormat.Property.UserProperty  # of a block that is a line from side to side
 RULE_MARGIN = 8  # pixels above and below it
 HEADING_MARGIN = 16  # pixels above one: it belongs to what follows
-FULL, MOST_BLOCKS = 6000, 100  # characters, and paragraphs or cells, after which another view should follow
+MAX_VIEW_CHARACTERS, MAX_VIEW_BLOCKS = 6000, 100  # letters, and paragraphs or cells, after which another follows
 FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 LIST_ITEM = re.compile(r"([-*+]|\d{1,9}[.)])(\s|$)")
-TASK = re.compile(r"\[[ xX]\]\s")
-BOUND = re.compile(  # a line's end after which another block begins: before an item or a heading, after that or a rule
+TASK_BOX = re.compile(r"\[[ xX]\]\s")
+BLOCK_BOUND = re.compile(  # a line's end where another block begins: before an item or heading, after that or a rule
     r"\n(?=(?:[-*+]|\d{1,9}[.)]|#{1,6})\s)|^(?:#{1,6}\s.*|([-*_])(?:[ \t]*\1){2,}[ \t]*)\n", re.MULTILINE
 )
-DONE, TO_DO = "☑\u00a0", "☐\u00a0"
-BOXES = {QTextBlockFormat.MarkerType.Checked: DONE, QTextBlockFormat.MarkerType.Unchecked: TO_DO}
+DONE_BOX, TO_DO_BOX = "☑\u00a0", "☐\u00a0"
+BOXES = {QTextBlockFormat.MarkerType.Checked: DONE_BOX, QTextBlockFormat.MarkerType.Unchecked: TO_DO_BOX}
 
 
 def finished_length(source: str) -> int:
@@ -95,7 +95,7 @@ def long_tail_cut(tail: str) -> tuple[int, str | None]:
 
     Returns the length to finish, and what joins the rest to the same paragraph (None: it is a block of its own).
     """
-    if bounds := [match.end() for match in BOUND.finditer(tail)]:
+    if bounds := [match.end() for match in BLOCK_BOUND.finditer(tail)]:
         return bounds[-1], None
     end = max(tail.rfind(" "), tail.rfind("\n")) + 1
     return (end, " ") if end else (len(tail), "")
@@ -119,14 +119,14 @@ def parsed(markdown: str, font: QFont, wrapping: QTextOption | None = None) -> Q
     document.setMarkdown(prepared, FEATURES)
     if MARK in prepared and MARK not in markdown:
         _take_out_marks(document)
-    if TASK.search(markdown):
+    if TASK_BOX.search(markdown):
         _draw_boxes(document)
     return document
 
 
 def _draw_boxes(document: QTextDocument) -> None:
     """A done task with a tick: Qt's own cross reads as a failure. It takes the place of the item's bullet."""
-    block, width = document.begin(), QFontMetricsF(document.defaultFont()).horizontalAdvance(DONE)
+    block, width = document.begin(), QFontMetricsF(document.defaultFont()).horizontalAdvance(DONE_BOX)
     while block.isValid():
         if box := BOXES.get(block.blockFormat().marker()):
             if items := block.textList():
@@ -183,7 +183,7 @@ class TextView(Ringed, Spanning, QTextBrowser):
     def natural_width(self) -> int:
         """Width of the longest line when nothing wraps."""
         metrics, lines = self.fontMetrics(), self.toPlainText().split("\n")
-        if max(map(len, lines)) > LONG_LINE:  # measuring it would take long, and say nothing
+        if max(map(len, lines)) > LONG_LINE_CHARACTERS:  # measuring it would take long, and say nothing
             return QWIDGETSIZE_MAX
         return max(metrics.horizontalAdvance(line) for line in lines) + 2
 
@@ -218,10 +218,10 @@ class MarkdownView(TextView):
         cursor.beginEditBlock()  # one layout for all of it
         if done := finished_length(self._tail):
             self._finish_part(cursor, done)
-        while len(self._tail) > LONGEST_TAIL:
+        while len(self._tail) > MAX_TAIL_CHARACTERS:
             done, join = long_tail_cut(self._tail)
             self._finish_part(cursor, done)
-            self._join = join if self.document().lastBlock().length() < LONGEST_BLOCK else None
+            self._join = join if self.document().lastBlock().length() < MAX_BLOCK_CHARACTERS else None
         self._replace_tail(cursor, self._tail)
         cursor.endEditBlock()
 
@@ -229,7 +229,8 @@ class MarkdownView(TextView):
     def full(self) -> bool:
         """True if another view should go on, from the tail on: what is long takes long to be laid out and painted."""
         blocks = self.document().findBlock(self._tail_start).blockNumber()
-        return self._join is None and (len(self.markdown) - len(self._tail) > FULL or blocks > MOST_BLOCKS)
+        finished = len(self.markdown) - len(self._tail)
+        return self._join is None and (finished > MAX_VIEW_CHARACTERS or blocks > MAX_VIEW_BLOCKS)
 
     def give_up_tail(self) -> str:
         """Take the tail away, for another view to show."""
@@ -272,7 +273,7 @@ class MarkdownView(TextView):
             level, rule = _quote_level(block), _is_rule(block)
             if level or rule:
                 area = self.document().documentLayout().blockBoundingRect(block)
-                upright = QRectF(INDENT * level, area.top(), BAR, area.height())
+                upright = QRectF(INDENT * level, area.top(), BAR_WIDTH, area.height())
                 yield QRectF(0, round(area.center().y()), self.viewport().width(), 1) if rule else upright
             block = block.next()
 
@@ -347,7 +348,7 @@ def _mark_rules(block: QTextBlock, original: QTextBlock) -> None:
     while original.isValid():
         if original.blockFormat().hasProperty(QTextFormat.Property.BlockTrailingHorizontalRulerWidth):
             style = QTextBlockFormat()
-            style.setProperty(RULE, True)
+            style.setProperty(RULE_PROPERTY, True)
             style.setTopMargin(RULE_MARGIN)
             style.setBottomMargin(RULE_MARGIN)
             QTextCursor(block).setBlockFormat(style)
@@ -355,7 +356,7 @@ def _mark_rules(block: QTextBlock, original: QTextBlock) -> None:
 
 
 def _is_rule(block: QTextBlock) -> bool:
-    return block.blockFormat().hasProperty(RULE)
+    return block.blockFormat().hasProperty(RULE_PROPERTY)
 
 
 def _quote_level(block: QTextBlock) -> int:

@@ -9,8 +9,8 @@ from app.chat.scripts import is_unspaced
 
 SIGN = re.compile(r"\$\$|\$|\\[()\[\]]|\\.", re.DOTALL)
 CLOSERS = {"$$": "$$", "$": "$", "\\(": "\\)", "\\[": "\\]"}
-DISPLAYED = ("$$", "\\[")
-TABLE = """
+DISPLAY_OPENERS = ("$$", "\\[")
+SYMBOL_TABLE = """
 alpha α beta β gamma γ delta δ epsilon ε zeta ζ eta η theta θ iota ι kappa κ lambda λ mu μ nu ν xi ξ pi π rho ρ sigma σ
 tau τ upsilon υ phi φ chi χ psi ψ omega ω Gamma Γ Delta Δ Theta Θ Lambda Λ Xi Ξ Pi Π Sigma Σ Phi Φ Psi Ψ Omega Ω
 varepsilon ε varphi φ vartheta ϑ ell ℓ hbar ℏ partial ∂ nabla ∇ times × cdot · div ÷ pm ± mp ∓ ast ∗ circ ∘ oplus ⊕
@@ -19,13 +19,15 @@ notin ∉ subset ⊂ subseteq ⊆ cup ∪ cap ∩ emptyset ∅ forall ∀ exists
 Rightarrow ⇒ implies ⇒ Leftrightarrow ⇔ iff ⇔ mapsto ↦ ldots … cdots ⋯ dots … degree ° langle ⟨ rangle ⟩ lfloor ⌊
 rfloor ⌋ lceil ⌈ rceil ⌉ mid | therefore ∴
 """
-SYMBOLS = TABLE.split()
+SYMBOLS = SYMBOL_TABLE.split()
 NAMES = dict(zip(SYMBOLS[::2], SYMBOLS[1::2], strict=True)) | {"quad": "  ", "qquad": "    "}
 NAMES |= dict.fromkeys(("left", "right", "displaystyle", "limits", "big", "Big"), "")
-UPPER = dict(zip("0123456789+-=()nixyabcdefghjklmoprstuvwz", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱˣʸᵃᵇᶜᵈᵉᶠᵍʰʲᵏˡᵐᵒᵖʳˢᵗᵘᵛʷᶻ", strict=True))
-LOWER = dict(zip("0123456789+-=()aehijklmnoprstuvx", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ", strict=True))
+SUPERSCRIPTS = dict(
+    zip("0123456789+-=()nixyabcdefghjklmoprstuvwz", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱˣʸᵃᵇᶜᵈᵉᶠᵍʰʲᵏˡᵐᵒᵖʳˢᵗᵘᵛʷᶻ", strict=True)
+)
+SUBSCRIPTS = dict(zip("0123456789+-=()aehijklmnoprstuvx", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ", strict=True))
 GROUP = r"\{((?:[^{}]|\{[^{}]*\})*)\}"
-DEEPEST = 6  # levels of groups in groups
+MAX_DEPTH = 6  # levels of groups in groups
 INDENT = "\u2003\u2003"  # before a formula that stands on a line of its own
 
 
@@ -79,16 +81,16 @@ def _is_word(character: str) -> bool:
 
 def _replacement(sign: str, formula: str) -> str:
     text = _escaped(readable(formula))
-    return f"\n\n{INDENT}{text}\n\n" if sign in DISPLAYED else text
+    return f"\n\n{INDENT}{text}\n\n" if sign in DISPLAY_OPENERS else text
 
 
 def readable(formula: str) -> str:
     """One formula as text."""
     text = re.sub(r"\\(?:begin|end)\{\w+\*?\}", "", formula)
-    for _ in range(DEEPEST):
+    for _ in range(MAX_DEPTH):
         before = text
         text = re.sub(r"\\[dt]?frac\s*" + GROUP + r"\s*" + GROUP, _fraction, text)
-        text = re.sub(r"\\sqrt\s*\[(\w)\]\s*" + GROUP, lambda m: UPPER.get(m[1], m[1]) + "√" + _wrapped(m[2]), text)
+        text = re.sub(r"\\sqrt\s*\[(\w)\]\s*" + GROUP, _root, text)
         text = re.sub(r"\\sqrt\s*" + GROUP, lambda m: "√" + _wrapped(m[1]), text)
         text = re.sub(
             r"\\(?:text|mathrm|mathbf|mathit|mathcal|mathbb|operatorname|boxed|vec|hat|bar)\s*" + GROUP, r"\1", text
@@ -96,8 +98,8 @@ def readable(formula: str) -> str:
         if text == before:
             break
     text = re.sub(r"\\([A-Za-z]+)(\s?)", lambda m: NAMES.get(m[1], m[1]) + (m[2] or " " * (m[1] not in NAMES)), text)
-    text = re.sub(r"\^\s*(?:" + GROUP + r"|(\S))", lambda m: _raised(m[1] or m[2] or "", UPPER, "^"), text)
-    text = re.sub(r"_\s*(?:" + GROUP + r"|(\S))", lambda m: _raised(m[1] or m[2] or "", LOWER, "_"), text)
+    text = re.sub(r"\^\s*(?:" + GROUP + r"|(\S))", lambda m: _raised(m[1] or m[2] or "", SUPERSCRIPTS, "^"), text)
+    text = re.sub(r"_\s*(?:" + GROUP + r"|(\S))", lambda m: _raised(m[1] or m[2] or "", SUBSCRIPTS, "_"), text)
     text = re.sub(r"\\\\|&", " ", text)
     text = re.sub(r"\\[,;:! ]", " ", text)
     return " ".join(re.sub(r"\\([{}%$#_&])", r"\1", re.sub(r"(?<!\\)[{}]", "", text)).split())
@@ -105,6 +107,10 @@ def readable(formula: str) -> str:
 
 def _fraction(match: re.Match[str]) -> str:
     return f"{_wrapped(match[1])}/{_wrapped(match[2])}"
+
+
+def _root(match: re.Match[str]) -> str:
+    return f"{SUPERSCRIPTS.get(match[1], match[1])}√{_wrapped(match[2])}"
 
 
 def _wrapped(text: str) -> str:

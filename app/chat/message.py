@@ -39,7 +39,7 @@ from app.host.events import PROMPT, TEMPLATE
 from app.widgets.buttons import IconButton
 from app.widgets.card import paint_card
 from app.widgets.colours import colours
-from app.widgets.labels import SMALL, ChatLabel, quiet
+from app.widgets.labels import SMALL_FACTOR, ChatLabel, quiet
 
 BUBBLE_SHARE = 0.8  # of the column's width, at most
 BUBBLE_MARGINS = (13, 8, 13, 8)
@@ -48,7 +48,7 @@ QUESTION_GAP = 12  # above a question, which belongs to the answer below it
 BUBBLE_RADIUS = 12
 LIMIT_HEIGHT, LIMIT_GAP = 34, 10  # pixels
 LAST_SECOND = 253_402_300_799  # of the year 9999
-UNFINISHED = ("cancelled", "length", "context", INTERRUPTED)
+UNFINISHED_REASONS = ("cancelled", "length", "context", INTERRUPTED)
 
 
 class Switcher(QWidget):
@@ -466,7 +466,7 @@ class ReceiptDetail(QWidget):
         form.setVerticalSpacing(3)
         form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
         for name, value in receipt.rows():
-            label = ChatLabel(value, factor=SMALL)
+            label = ChatLabel(value, factor=SMALL_FACTOR)
             label.setWordWrap(True)
             label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
             form.addRow(quiet(name, ChatLabel), label)
@@ -668,7 +668,7 @@ class Answer(MessageWidget):
         """True if the model could answer now; `last`: nothing follows this answer."""
         self.regenerate_button.setEnabled(free)
         self.continue_button.setEnabled(free)
-        unfinished = self._finished and (self.message.finish in UNFINISHED or bool(self.message.error))
+        unfinished = self._finished and (self.message.finish in UNFINISHED_REASONS or bool(self.message.error))
         self.continue_button.setVisible(last and unfinished and bool(self.text.strip()))
 
     @property

@@ -9,8 +9,8 @@ from app.widgets.colours import colours
 from app.widgets.labels import ChatLabel, quiet
 from app.widgets.language import tr
 
-NEARLY_FULL = 0.75  # from here on the engine may leave out the oldest messages
-RING = 13
+NEARLY_FULL_SHARE = 0.75  # from here on the engine may leave out the oldest messages
+RING_DIAMETER = 13
 
 
 def too_long(tokens: int, context: int) -> str:
@@ -48,7 +48,7 @@ class ContextMeter(QWidget):
         text = self.tr("{0} of {1} tokens").format(count, units.whole(context))
         if share > 1:
             text += self.tr(": older messages will be left out")
-        elif share >= NEARLY_FULL:
+        elif share >= NEARLY_FULL_SHARE:
             text += self.tr(", nearly full")
         self.ring.set_share(share)
         self.ring.show()
@@ -73,7 +73,7 @@ class _Ring(QWidget):
         self.update()
 
     def sizeHint(self) -> QSize:
-        return QSize(RING, RING)
+        return QSize(RING_DIAMETER, RING_DIAMETER)
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         shades = colours(self.palette())
@@ -82,6 +82,6 @@ class _Ring(QWidget):
         circle = QRectF(self.rect()).adjusted(1.5, 1.5, -1.5, -1.5)
         painter.setPen(QPen(shades.hairline, 2))
         painter.drawEllipse(circle)
-        shade = shades.error if self._share >= NEARLY_FULL else shades.quiet
+        shade = shades.error if self._share >= NEARLY_FULL_SHARE else shades.quiet
         painter.setPen(QPen(shade, 2, Qt.PenStyle.SolidLine, Qt.PenCapStyle.FlatCap))
         painter.drawArc(circle, 90 * 16, round(-360 * 16 * self._share))

@@ -10,7 +10,7 @@ from app.chat.markdown import TextView, grow_at_once
 from app.widgets import units
 from app.widgets.colours import colours
 from app.widgets.focus import Ringed
-from app.widgets.labels import SMALL, scaled
+from app.widgets.labels import SMALL_FACTOR, scaled
 
 ARROW, GAP = 7, 7  # pixels
 PADDING = (2, 3)
@@ -24,7 +24,7 @@ class FoldButton(Ringed, QAbstractButton):
     def __init__(self, parent: QWidget | None = None):
         super().__init__(parent)
         self.setCheckable(True)
-        self.setFont(scaled(self.font(), SMALL))
+        self.setFont(scaled(self.font(), SMALL_FACTOR))
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setAttribute(Qt.WidgetAttribute.WA_Hover)

@@ -11,8 +11,8 @@ from app.widgets.memory_words import weights_in_words
 from engine.statistics import Summary
 
 LARGE_SHARE = 0.5  # a share of a token's time that is worth a word
-LARGEST, LARGEST_COUNT = 2**53, 2**31 - 1  # of a figure, and of what is counted: Qt counts no further
-COUNTS = (
+MAX_FIGURE, MAX_COUNT = 2**53, 2**31 - 1  # of a figure, and of what is counted: Qt counts no further
+COUNT_FIELDS = (
     "window",
     "context",
     "prompt_tokens",
@@ -23,10 +23,10 @@ COUNTS = (
     "left_out",
     "longer_window",
 )
-MOST_LEFT_EARLY_SHARE = (
+MAX_LEFT_EARLY_SHARE = (
     0.1  # of the neurons that were read, that left early: more than a window that now and then overflows
 )
-WELL_HIT_RATE = 0.9  # a hit rate that a larger pool would hardly raise
+GOOD_HIT_RATE = 0.9  # a hit rate that a larger pool would hardly raise
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Receipt:
         """None for what is no receipt: it may come from a damaged row, or from another version."""
         kinds = {f.name: type(f.default) if f.name != "per_token" else dict for f in fields(cls)}
         kept = {name: value for name, value in content.items() if _fits(value, kinds.get(name))}
-        if any(not 0 <= kept.get(name, 0) <= LARGEST_COUNT for name in COUNTS):
+        if any(not 0 <= kept.get(name, 0) <= MAX_COUNT for name in COUNT_FIELDS):
             return None
         return cls(**kept) if kept.keys() - {"model"} else None  # of an answer that never ended, only that is known
 
@@ -131,7 +131,7 @@ class Receipt:
         """True if the neuron pool was too small for the window, by so much that it shows."""
         return (
             not self._of_experts
-            and self.left_early > MOST_LEFT_EARLY_SHARE * self.per_token.get("loaded_neurons", 0) * self.tokens
+            and self.left_early > MAX_LEFT_EARLY_SHARE * self.per_token.get("loaded_neurons", 0) * self.tokens
         )
 
     # ------------------------------------------------------------------ in words
@@ -147,7 +147,7 @@ class Receipt:
 
     def _speed(self) -> str:
         if self.tokens_per_second:
-            return f"{units.decimal(self.tokens_per_second, 1)}{units.NARROW}" + tr("tok/s")
+            return f"{units.decimal(self.tokens_per_second, 1)}{units.NO_BREAK_SPACE}" + tr("tok/s")
         return tr("first token {0}").format(units.seconds(self.time_to_first_token_s)) if self.tokens else ""
 
     def rows(self) -> list[tuple[str, str]]:
@@ -227,9 +227,9 @@ class Receipt:
             return f"{waiting} " + tr("A window of {0} fits the memory budget, and would read less.").format(
                 self.longer_window
             )
-        if self.per_token.get("hit_rate", 0) < WELL_HIT_RATE and not self.on_flash_bytes:
+        if self.per_token.get("hit_rate", 0) < GOOD_HIT_RATE and not self.on_flash_bytes:
             return f"{waiting} " + tr("Everything fits, but is not read yet: the next answers will be faster.")
-        if self.per_token.get("hit_rate", 0) < WELL_HIT_RATE:
+        if self.per_token.get("hit_rate", 0) < GOOD_HIT_RATE:
             return f"{waiting} " + tr(
                 "A larger window keeps more neurons in memory; with {0} more, nothing would be read any more."
             ).format(units.size(self.on_flash_bytes))
@@ -251,7 +251,7 @@ class Receipt:
         if not loss:  # nor a minus before nothing
             return tr("{0}, no loss measured").format(name)
         sign = "+" if loss > 0 else "\u2212"
-        return tr("{0}, {1} perplexity").format(name, f"{sign}{units.decimal(abs(loss), 1)}{units.NARROW}%")
+        return tr("{0}, {1} perplexity").format(name, f"{sign}{units.decimal(abs(loss), 1)}{units.NO_BREAK_SPACE}%")
 
     def _shares(self) -> str:
         cost = self.per_token
@@ -279,4 +279,4 @@ def _fits(value: object, kind: type | None) -> bool:
 
 def _is_figure(value: object) -> bool:
     """True if it can be shown and added up."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MAX_FIGURE

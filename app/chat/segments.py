@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 FENCE = re.compile(r"([ \t]*)(`{3,}|~{3,})([^`]*)$")
-MAYBE_FENCE = re.compile(r"[ \t]*(`{0,2}|~{0,2}|`{3,}[^`]*|~{3,}.*)$")
+FENCE_BEGINNING = re.compile(r"[ \t]*(`{0,2}|~{0,2}|`{3,}[^`]*|~{3,}.*)$")
 DELIMITERS = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")  # below a table's head
-MAYBE_DELIMITERS = re.compile(r"[ \t|:-]*$")
+DELIMITERS_BEGINNING = re.compile(r"[ \t|:-]*$")
 BAR = re.compile(r"(?<!\\)\|")
 BLOCK = re.compile(r"[ \t]*(#{1,6}(\s|$)|>|([-*+]|\d{1,9}[.)])(\s|$)|([-*_])([ \t]*\5){2,}[ \t]*$)")
-MAYBE_BLOCK = re.compile(r"[ \t]*([-*+#>_\d].*)?$")
-MOST_COLUMNS = 64  # what has more is no table that anybody could read
+BLOCK_BEGINNING = re.compile(r"[ \t]*([-*+#>_\d].*)?$")
+MAX_COLUMNS = 64  # what has more is no table that anybody could read
 
 
 @dataclass(frozen=True)
@@ -139,15 +139,15 @@ class Segmenter:
         """True if the rest of a line may make it another thing than it looks like."""
         if self._fence:
             return not line.strip().strip(self._fence[0])
-        ends = MAYBE_BLOCK.match(line) if self._in_table else self._above and MAYBE_DELIMITERS.match(line)
-        return bool(ends or MAYBE_FENCE.match(line))
+        ends = BLOCK_BEGINNING.match(line) if self._in_table else self._above and DELIMITERS_BEGINNING.match(line)
+        return bool(ends or FENCE_BEGINNING.match(line))
 
     def _may_be_head(self, line: str) -> bool:
         return not (self._fence or self._in_table or BLOCK.match(line)) and bool(BAR.search(line))
 
     def _is_delimiters(self, line: str) -> bool:
         columns = _cells(line)
-        return bool(self._above) and columns == _cells(self._above) <= MOST_COLUMNS and bool(DELIMITERS.match(line))
+        return bool(self._above) and columns == _cells(self._above) <= MAX_COLUMNS and bool(DELIMITERS.match(line))
 
 
 def _cells(line: str) -> int:

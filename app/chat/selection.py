@@ -17,7 +17,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QPlainTextEdit, QTextEdit, QWidget
 
-NUMBERED = (
+NUMBERED_STYLES = (
     QTextListFormat.Style.ListDecimal,
     QTextListFormat.Style.ListLowerAlpha,
     QTextListFormat.Style.ListUpperAlpha,
@@ -25,7 +25,7 @@ NUMBERED = (
     QTextListFormat.Style.ListUpperRoman,
 )
 LIST_STEP = "  "  # before an item of an inner list, a level
-QUOTED = "> "
+QUOTE_MARK = "> "
 Move = QTextCursor.MoveOperation
 MOVES = {  # a key held with Shift, alone and with Control
     Qt.Key.Key_Right: (Move.NextCharacter, Move.NextWord),
@@ -35,7 +35,7 @@ MOVES = {  # a key held with Shift, alone and with Control
     Qt.Key.Key_End: (Move.EndOfLine, Move.End),
     Qt.Key.Key_Home: (Move.StartOfLine, Move.Start),
 }
-FORWARD = (Qt.Key.Key_Right, Qt.Key.Key_Down, Qt.Key.Key_End)
+FORWARD_KEYS = (Qt.Key.Key_Right, Qt.Key.Key_Down, Qt.Key.Key_End)
 TextField = QTextEdit | QPlainTextEdit
 Place = tuple[TextField, int]
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Spanning(Base):
     def _extend(self, key: int, far: bool) -> None:
         cursor = self.textCursor()
         if not self._clicked and not cursor.hasSelection() and not self._anchor:
-            cursor.setPosition(0 if key in FORWARD else _end(self))
+            cursor.setPosition(0 if key in FORWARD_KEYS else _end(self))
         self._anchor = self._anchor or (self, cursor.anchor())
         view, position = self._head or (self, cursor.position())
         moved = QTextCursor(view.document())
@@ -113,7 +113,7 @@ class Spanning(Base):
         moved.movePosition(MOVES[Qt.Key(key)][far])
         self._head = (view, moved.position())
         if moved.position() == position:
-            self._head = _beside(siblings(self), view, forward=key in FORWARD) or self._head
+            self._head = _beside(siblings(self), view, forward=key in FORWARD_KEYS) or self._head
         self._show_span()
 
     def _show_span(self) -> None:
@@ -186,12 +186,12 @@ def _row(block: QTextBlock) -> int | None:
 
 
 def _mark(block: QTextBlock) -> str:
-    quoted = QUOTED * block.blockFormat().intProperty(block.blockFormat().Property.BlockQuoteLevel.value)
+    quoted = QUOTE_MARK * block.blockFormat().intProperty(block.blockFormat().Property.BlockQuoteLevel.value)
     items = block.textList()
     if not items:
         return quoted
     indent = LIST_STEP * (items.format().indent() - 1)
-    mark = items.itemText(block) if items.format().style() in NUMBERED else "-"
+    mark = items.itemText(block) if items.format().style() in NUMBERED_STYLES else "-"
     return f"{quoted}{indent}{mark} "
 
 

@@ -14,10 +14,10 @@ from app.chat.undo_bar import UndoBar
 from app.conversations.conversation import Conversation, Head
 from app.conversations.keeper import ConversationKeeper
 from app.conversations.search import Hit
-from app.widgets.composing import ENTER
+from app.widgets.composing import ENTER_KEYS
 from app.widgets.fields import SearchField
 
-WIDTH = 236
+WIDTH = 236  # pixels
 SEARCH_MS = 150  # after the last key
 
 
@@ -141,7 +141,7 @@ class Sidebar(QWidget):
             if event.key() == Qt.Key.Key_Escape and self.field.text():
                 self.field.clear()
                 return True
-            if event.key() in ENTER and self.field.take_composed():
+            if event.key() in ENTER_KEYS and self.field.take_composed():
                 return True
             if event.key() in (Qt.Key.Key_Down, Qt.Key.Key_Return, Qt.Key.Key_Enter):
                 self._go_to_list(open_it=event.key() != Qt.Key.Key_Down)

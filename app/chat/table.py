@@ -25,19 +25,19 @@ from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from app.chat.markdown import LINE_HEIGHT, TextView, colour, coloured, grow_at_once
 from app.chat.markdown import parsed as parsed_document
-from app.chat.segments import MOST_COLUMNS
+from app.chat.segments import MAX_COLUMNS
 from app.widgets.colours import colours
 
-MOST_CELLS = 48  # of a page, about: Qt lays all of a table out whenever one of its cells changes
+PAGE_CELLS = 48  # of a page, about: Qt lays all of a table out whenever one of its cells changes
 ROWS_PARSED = 64  # at once: the time that Qt takes grows with the square of their number
-LONG_CELL = 32  # characters that take as long again as a cell
+LONG_CELL_CHARACTERS = 32  # characters that take as long again as a cell
 PADDING = 5  # pixels around a cell's text
-STEP = 8  # pixels by which columns widen, so that they do not move with each letter
-NARROWEST = 24  # pixels: a letter has room
+WIDTH_STEP = 8  # pixels by which columns widen, so that they do not move with each letter
+MIN_COLUMN_WIDTH = 24  # pixels: a letter has room
 REFIT_MS = 10  # between two pages that take new widths
 MARGINS = (0, 4, 0, 8)
-WRAPPED = QTextOption()
-WRAPPED.setWrapMode(QTextOption.WrapMode.WordWrap)
+WORD_WRAP = QTextOption()
+WORD_WRAP.setWrapMode(QTextOption.WrapMode.WordWrap)
 
 
 @dataclass
@@ -52,7 +52,7 @@ class Cell:
     @property
     def weight(self) -> float:
         """The work of laying it out, in short cells."""
-        return 1 + sum(len(text) for text, _ in self.pieces) / LONG_CELL
+        return 1 + sum(len(text) for text, _ in self.pieces) / LONG_CELL_CHARACTERS
 
 
 Row = list[Cell]
@@ -107,7 +107,7 @@ class Table(QWidget):
         self._add_page()
         self._pages[0].restyled.connect(self._begin_again)
         self._font = self._pages[0].font()
-        head, below = parsed(f"{self._head}{'|x' * MOST_COLUMNS}\n", self._font)
+        head, below = parsed(f"{self._head}{'|x' * MAX_COLUMNS}\n", self._font)
         for cell, like in zip(head, below, strict=True):
             cell.style.setAlignment(like.style.alignment())  # which Qt gives to the cells below only
         self._natural = self._least = [0.0] * len(head)
@@ -196,7 +196,7 @@ class Page(TextView):
         if self._table is None:
             self._table = cursor.insertTable(1, len(widths), _table_format())
         for row in rows:
-            if sum(self._weights) >= MOST_CELLS:
+            if sum(self._weights) >= PAGE_CELLS:
                 break
             self._write(row)
         self.set_widths(widths)
@@ -262,7 +262,7 @@ class Page(TextView):
 
 def parsed(markdown: str, font: QFont) -> list[Row]:
     """The rows of a table."""
-    document = parsed_document(markdown, font, WRAPPED)
+    document = parsed_document(markdown, font, WORD_WRAP)
     table = next(frame for frame in document.rootFrame().childFrames() if isinstance(frame, QTextTable))
     blocks = [[_block(table, row, column) for column in range(table.columns())] for row in range(table.rows())]
     rows = [[_cell(block) for block in row] for row in blocks]
@@ -309,7 +309,7 @@ def fitted(natural: list[float], least: list[float], room: int) -> list[int]:
     Else those that like no more than an even share keep it, and the others give way, each in proportion, so that all
     wrap alike; down to their longest words, and if that is not enough, to almost nothing.
     """
-    likes = [math.ceil((width + 2 * PADDING + 1) / STEP) * STEP for width in natural]
+    likes = [math.ceil((width + 2 * PADDING + 1) / WIDTH_STEP) * WIDTH_STEP for width in natural]
     needs = [min(like, math.ceil(width) + 2 * PADDING + 1) for like, width in zip(likes, least, strict=True)]
     if sum(likes) <= room:
         return likes
@@ -318,7 +318,7 @@ def fitted(natural: list[float], least: list[float], room: int) -> list[int]:
     for floor in (modest, needs):
         if sum(floor) <= room:
             return _levelled(likes, floor, room)
-    return _levelled(needs, [min(need, NARROWEST) for need in needs], room)
+    return _levelled(needs, [min(need, MIN_COLUMN_WIDTH) for need in needs], room)
 
 
 def _levelled(most: list[int], least: list[int], room: int) -> list[int]:

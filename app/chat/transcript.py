@@ -18,12 +18,12 @@ from app.widgets.icons import GRID, paint
 COLUMN_WIDTH = 640
 COLUMN_MARGIN = 24
 TURN_SPACING = 14
-PAGE = 24  # messages that are made at first
-MORE = 1  # message that is made at a time while the reader scrolls, which has to stay smooth
-MORE_AT = 800  # pixels from the top or the end of what is made, at which more is
-MOST = 80  # messages that are made at once: a layout's time grows with them
+PAGE_MESSAGES = 24  # messages that are made at first
+STEP_MESSAGES = 1  # message that is made at a time while the reader scrolls, which has to stay smooth
+FILL_DISTANCE = 800  # pixels from the top or the end of what is made, at which more is
+MAX_MADE_MESSAGES = 80  # messages that are made at once: a layout's time grows with them
 FOUND_MARGIN = 80  # pixels that stay free above and below what was found
-AT_BOTTOM = 4  # pixels from the end that still count as the end
+END_DISTANCE = 4  # pixels from the end that still count as the end
 
 
 class JumpButton(QAbstractButton):
@@ -102,12 +102,12 @@ class Transcript(Ringed, QScrollArea):
         self._later = self._later[: max(0, kept - first - len(widgets))]
         self._earlier = self._earlier[:kept]
         if not self.messages():
-            self._show_part(path, len(path) - PAGE)
+            self._show_part(path, len(path) - PAGE_MESSAGES)
         elif self._later:
             self._later += path[kept:]
         else:
-            self._add(path[kept : kept + PAGE])
-            self._later = path[kept + PAGE :]
+            self._add(path[kept : kept + PAGE_MESSAGES])
+            self._later = path[kept + PAGE_MESSAGES :]
         self._placeholder.setVisible(not path)
         if not path:
             self.jump.hide()
@@ -139,7 +139,7 @@ class Transcript(Ringed, QScrollArea):
         """Show the end and follow it from now on."""
         if self._later:
             path = self.path()
-            self._show_part(path, len(path) - PAGE)
+            self._show_part(path, len(path) - PAGE_MESSAGES)
         self._following, self._target = True, None
         self.jump.hide()
         self.verticalScrollBar().setValue(self.verticalScrollBar().maximum())
@@ -149,7 +149,7 @@ class Transcript(Ringed, QScrollArea):
         if self.widget_of(message) is None:
             path = self.path()
             at = next(i for i, other in enumerate(path) if other is message)
-            self._show_part(path, at - PAGE // 2)
+            self._show_part(path, at - PAGE_MESSAGES // 2)
         if widget := self.widget_of(message):
             self._aim(partial(self._show_top, widget))
 
@@ -204,8 +204,8 @@ class Transcript(Ringed, QScrollArea):
         first = max(0, first)
         for widget in self.messages():
             self._remove(widget)
-        self._earlier, self._later = path[:first], path[first + PAGE :]
-        self._add(path[first : first + PAGE])
+        self._earlier, self._later = path[:first], path[first + PAGE_MESSAGES :]
+        self._add(path[first : first + PAGE_MESSAGES])
 
     def _add(self, messages: list[Message]) -> None:
         for message in messages:
@@ -229,24 +229,24 @@ class Transcript(Ringed, QScrollArea):
         if self._filling:
             return
         self._filling, bar = True, self.verticalScrollBar()
-        while self._later and bar.maximum() - bar.value() < MORE_AT:
+        while self._later and bar.maximum() - bar.value() < FILL_DISTANCE:
             self._show_later()
-        while self._earlier and bar.value() < MORE_AT:
+        while self._earlier and bar.value() < FILL_DISTANCE:
             self._show_earlier()
         self._filling = False
 
     def _show_earlier(self) -> None:
         with self._in_place(self.messages()[0]):
-            self._earlier, more = self._earlier[:-MORE], self._earlier[-MORE:]
+            self._earlier, more = self._earlier[:-STEP_MESSAGES], self._earlier[-STEP_MESSAGES:]
             for message in reversed(more):
                 self._insert(message, 1)
-            self._later = self._let_go(self.messages()[MOST:]) + self._later
+            self._later = self._let_go(self.messages()[MAX_MADE_MESSAGES:]) + self._later
 
     def _show_later(self) -> None:
         with self._in_place(self.messages()[-1]):
-            more, self._later = self._later[:MORE], self._later[MORE:]
+            more, self._later = self._later[:STEP_MESSAGES], self._later[STEP_MESSAGES:]
             self._add(more)
-            self._earlier += self._let_go(self.messages()[:-MOST])
+            self._earlier += self._let_go(self.messages()[:-MAX_MADE_MESSAGES])
 
     def _let_go(self, widgets: list[Question | Answer]) -> list[Message]:
         if any(isinstance(widget, Question) and widget.editor for widget in widgets):
@@ -265,7 +265,7 @@ class Transcript(Ringed, QScrollArea):
         bar.setValue(widget.y() - place)
 
     def _on_scrolled(self, value: int) -> None:
-        self._following = value >= self.verticalScrollBar().maximum() - AT_BOTTOM and not self._later
+        self._following = value >= self.verticalScrollBar().maximum() - END_DISTANCE and not self._later
         self.jump.setVisible(not self._following and self._placeholder.isHidden())
         if not self._following:
             self._fill()

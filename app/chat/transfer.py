@@ -21,10 +21,10 @@ CHAT_FILTER = f"Flashbulb (*{CHAT_SUFFIX})"
 JSON_FILTER = "JSON (*.json)"
 MARKDOWN_FILTER = "Markdown (*.md)"
 IMPORT_FILTER = f"Flashbulb, JSON (*{CHAT_SUFFIX} *.json)"
-LONGEST_NAME_BYTES = 160  # with what is added to it, all file systems take it
-FOLDER = "general.folder"
+MAX_NAME_BYTES = 160  # with what is added to it, all file systems take it
+FOLDER_KEY = "general.folder"
 Imported = Callable[[list[Conversation]], None]
-SAFE = " -_.,()&+'"  # of a title's characters, beside letters and digits, those that a file's name may have
+NAME_CHARACTERS = " -_.,()&+'"  # of a title's characters, beside letters and digits, those that a file's name may have
 
 
 class Transfer(QObject):
@@ -92,11 +92,11 @@ class Transfer(QObject):
 
     def _folder(self) -> str:
         """The folder of the latest file; at first, and where that is gone, Documents."""
-        latest = self._settings[FOLDER]
+        latest = self._settings[FOLDER_KEY]
         return latest if latest and os.path.isdir(latest) else _documents()  # noqa: PTH112 - a path of any length
 
     def _remember(self, path: str) -> None:
-        self._settings[FOLDER] = str(Path(path).parent)
+        self._settings[FOLDER_KEY] = str(Path(path).parent)
 
     def _on_import_failed(self, error: object) -> None:
         tell(self._window, self.tr("The chats could not be imported"), str(error))
@@ -116,5 +116,5 @@ def markdown(conversation: Conversation) -> str:
 
 def file_name(title: str) -> str:
     """A title as the name of a file."""
-    name = "".join(c if c.isalnum() or c in SAFE else "-" for c in title).strip(" .-")
-    return name.encode()[:LONGEST_NAME_BYTES].decode(errors="ignore") or tr("Chat")
+    name = "".join(c if c.isalnum() or c in NAME_CHARACTERS else "-" for c in title).strip(" .-")
+    return name.encode()[:MAX_NAME_BYTES].decode(errors="ignore") or tr("Chat")

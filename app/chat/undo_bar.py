@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QHBoxLayout, QPushButton, QWidget
 from app.chat.conversation_list import elided
 from app.widgets.labels import quiet, set_tip
 
-SHOWN_MS = 10_000
+DISPLAY_MS = 10_000
 BUTTON_PADDING = 24
 MARGINS = 44  # pixels around the text and the button
 
@@ -24,7 +24,7 @@ class UndoBar(QWidget):
         self.button = QPushButton(self.tr("Undo"))
         self.button.setFixedWidth(self.button.fontMetrics().horizontalAdvance(self.button.text()) + BUTTON_PADDING)
         self.button.clicked.connect(self.undo)
-        self._timer = QTimer(self, singleShot=True, interval=SHOWN_MS)
+        self._timer = QTimer(self, singleShot=True, interval=DISPLAY_MS)
         self._timer.timeout.connect(self.hide)
         row = QHBoxLayout(self)
         row.setContentsMargins(10, 4, 6, 4)

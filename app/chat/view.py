@@ -28,7 +28,7 @@ from app.settings.registry import Preferences
 from engine.settings import GenerationOptions
 from engine.statistics import Summary
 
-LAST_MODEL = "models.last"
+LAST_MODEL_KEY = "models.last"
 
 
 @dataclass
@@ -198,7 +198,7 @@ class ChatView(QWidget):
 
     def _begin(self, answer: Message) -> None:
         conversation = self.conversation
-        conversation.leaf, conversation.model = answer.id, self._settings[LAST_MODEL]
+        conversation.leaf, conversation.model = answer.id, self._settings[LAST_MODEL_KEY]
         self._offer_model()
         assert self._host.model
         answer.receipt = {**answer.receipt, "model": self._host.model.name}
@@ -318,10 +318,10 @@ class ChatView(QWidget):
 
     def _offer_model(self) -> None:
         """A chat remembers its model."""
-        self.model_line.offer(self.conversation.model, self._settings[LAST_MODEL])
+        self.model_line.offer(self.conversation.model, self._settings[LAST_MODEL_KEY])
 
     def _on_setting(self, key: str, _value: object) -> None:
-        if key == LAST_MODEL:
+        if key == LAST_MODEL_KEY:
             self._offer_model()
 
     def _on_attached(self) -> None:

@@ -12,8 +12,8 @@ from app.conversations import values
 from app.conversations.conversation import ASSISTANT, USER, Conversation, Message
 
 ROLES = {"user": USER, "assistant": ASSISTANT}
-TEXTS = ("text", "multimodal_text")  # kinds of content that people and models say
-HIDDEN = "is_visually_hidden_from_conversation"
+TEXT_KINDS = ("text", "multimodal_text")  # kinds of content that people and models say
+HIDDEN_KEY = "is_visually_hidden_from_conversation"
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[ -~]+$")]
 
 
@@ -92,7 +92,7 @@ def _message(id_: str, node: Node) -> Message | None:
     said = node.message
     if said is None or said.author.role not in ROLES or said.recipient not in (None, "all"):
         return None
-    if said.content.content_type not in TEXTS or said.metadata.get(HIDDEN):
+    if said.content.content_type not in TEXT_KINDS or said.metadata.get(HIDDEN_KEY):
         return None
     text = "\n".join(part for part in said.content.parts if isinstance(part, str)).strip()
     role = ROLES[said.author.role]

@@ -14,7 +14,7 @@ from app.conversations.plain import plain
 from app.widgets.language import tr
 
 USER, ASSISTANT = "user", "assistant"
-TITLE_LENGTH = 48
+TITLE_LENGTH = 48  # characters
 NAMESPACE = uuid.UUID("6b0a2f7e-1f35-4f5e-9d5b-0c1f6a5c7d11")  # of ids that follow from what a conversation holds
 FENCE = "`"
 INTERRUPTED = "interrupted"  # why an answer ended that the application did not live to see the end of

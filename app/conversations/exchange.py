@@ -20,8 +20,8 @@ from engine.text import readable
 
 FORMAT, FORMAT_VERSION = "flashbulb-conversations", 1
 CHAT_SUFFIX = ".flashbulb-chat"  # of exported conversations, JSON inside: what macOS opens with Flashbulb
-LARGEST_FILE_BYTES = 1_000_000_000
-ARCHIVES = (b"PK\x03\x04", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!")  # how they begin
+MAX_FILE_BYTES = 1_000_000_000
+ARCHIVE_BEGINNINGS = (b"PK\x03\x04", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!")  # how they begin
 
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[ -~]+$")]
 Stored = TypeVar("Stored")
@@ -72,8 +72,8 @@ def to_json(conversations: Iterable[Conversation]) -> str:
 def read(path: Path) -> list[Conversation]:
     """The conversations of a file. Raises StoreError, with the file's name."""
     try:
-        if path.stat().st_size > LARGEST_FILE_BYTES:
-            raise StoreError(tr("It is larger than {0}.").format(readable(LARGEST_FILE_BYTES)))
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise StoreError(tr("It is larger than {0}.").format(readable(MAX_FILE_BYTES)))
         return from_bytes(path.read_bytes())
     except OSError as error:
         raise StoreError(tr("{0} cannot be read ({1}).").format(path, error.strerror)) from error
@@ -83,7 +83,7 @@ def read(path: Path) -> list[Conversation]:
 
 def from_bytes(content: bytes) -> list[Conversation]:
     """The conversations of a file's content. Raises StoreError, which quotes nothing of it."""
-    if content.startswith(ARCHIVES):
+    if content.startswith(ARCHIVE_BEGINNINGS):
         raise StoreError(tr("It is an archive. Unpack it, and import the file with the chats that is in it."))
     try:
         return from_json(content.decode("utf-8-sig"))

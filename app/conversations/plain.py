@@ -14,12 +14,12 @@ MARKS = (
     (re.compile(r"(?<!\w)_([^\s_](?:[^_\n]*[^\s_])?)_(?!\w)"), r"\1"),
     (re.compile(r"[ \t]*(?<!\\)\|[ \t]*"), " "),  # between cells
 )
-LONGEST = 1000  # characters that are looked at
+MAX_CHARACTERS = 1000  # characters that are looked at
 
 
 def plain(markdown: str) -> str:
     """The words of Markdown's beginning, without its marks."""
-    text = markdown[:LONGEST]
+    text = markdown[:MAX_CHARACTERS]
     for mark, instead in MARKS:
         text = mark.sub(instead, text)
     return " ".join(text.split())

@@ -9,13 +9,13 @@ from app.conversations import values
 from app.conversations.conversation import ASSISTANT, USER, Conversation, Head, Message, new_id, title_from
 from app.conversations.plain import plain
 
-CONVERSATION = "id, title, created, updated, pinned, leaf, draft, parameters"
-CONVERSATION_LATER = ", edits, model"  # columns that came with later versions
-CONVERSATION_LATEST = f"{CONVERSATION_LATER}, attachments"
-MESSAGE = "id, parent, role, text, created, finish, error, receipt"
-MESSAGE_LATER = ", reasoning, reasoning_seconds, reasoning_tokens, tool_calls, attachments"
-DELETED = "typeof(deleted) IN ('real', 'integer')"  # anything else was never a time
-UNREADABLE = (sqlite3.Error, UnicodeDecodeError)  # the latter where an error quotes bytes that are no characters
+CONVERSATION_COLUMNS = "id, title, created, updated, pinned, leaf, draft, parameters"
+LATER_CONVERSATION_COLUMNS = ", edits, model"  # columns that came with later versions
+LATEST_CONVERSATION_COLUMNS = f"{LATER_CONVERSATION_COLUMNS}, attachments"
+MESSAGE_COLUMNS = "id, parent, role, text, created, finish, error, receipt"
+LATER_MESSAGE_COLUMNS = ", reasoning, reasoning_seconds, reasoning_tokens, tool_calls, attachments"
+DELETED_CONDITION = "typeof(deleted) IN ('real', 'integer')"  # anything else was never a time
+READ_ERRORS = (sqlite3.Error, UnicodeDecodeError)  # the latter where an error quotes bytes that are no characters
 Row = tuple[object, ...]
 
 
@@ -27,7 +27,7 @@ def head_of(row: Row) -> Head:
 
 
 def conversation_of(row: Row) -> Conversation:
-    """Of the columns that `CONVERSATION` names, and perhaps those of later versions; without its messages."""
+    """Of the columns that `CONVERSATION_COLUMNS` names, and perhaps those of later versions; without its messages."""
     id_, title, created, updated, pinned, leaf, draft, parameters, *later = row
     edits, model = later[:2] or (None, "")
     attachments = later[2] if later[2:] else None
@@ -47,7 +47,7 @@ def conversation_of(row: Row) -> Conversation:
 
 
 def message_of(row: Row) -> Message | None:
-    """Of the columns that `MESSAGE` names, and perhaps `MESSAGE_LATER`; None for one that nobody said."""
+    """Of `MESSAGE_COLUMNS`, and perhaps `LATER_MESSAGE_COLUMNS`; None for one that nobody said."""
     id_, parent, role, text, created, finish, error, receipt, *later = row
     reasoning, seconds, tokens, tool_calls, attachments = later or ("", 0, 0, None, None)
     said_by = values.text(role)
@@ -72,8 +72,9 @@ def message_of(row: Row) -> Message | None:
 
 def columns_of(db: sqlite3.Connection) -> tuple[str, str]:
     """The columns of conversations and of messages, as far as a file has them, which an older version may have made."""
-    later = (found for more in (CONVERSATION_LATEST, CONVERSATION_LATER) if (found := _has(db, "conversations", more)))
-    return f"{CONVERSATION}{next(later, '')}", f"{MESSAGE}{_has(db, 'messages', MESSAGE_LATER)}"
+    candidates = (LATEST_CONVERSATION_COLUMNS, LATER_CONVERSATION_COLUMNS)
+    later = (found for more in candidates if (found := _has(db, "conversations", more)))
+    return f"{CONVERSATION_COLUMNS}{next(later, '')}", f"{MESSAGE_COLUMNS}{_has(db, 'messages', LATER_MESSAGE_COLUMNS)}"
 
 
 def readable_conversations(path: Path) -> list[Conversation]:
@@ -82,10 +83,10 @@ def readable_conversations(path: Path) -> list[Conversation]:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
             db.text_factory = bytes  # text with broken characters must not end the reading
             conversation_columns, message_columns = columns_of(db)
-            heads = _readable_rows(db, "conversations", conversation_columns, f"NOT {DELETED}")
-            gone = _readable_rows(db, "conversations", "id", DELETED)
+            heads = _readable_rows(db, "conversations", conversation_columns, f"NOT {DELETED_CONDITION}")
+            gone = _readable_rows(db, "conversations", "id", DELETED_CONDITION)
             rows = _readable_rows(db, "messages", f"conversation, {message_columns}")
-    except UNREADABLE:
+    except READ_ERRORS:
         return []
     found = {conversation.id: conversation for row in heads if (conversation := conversation_of(row))}
     _add_messages(found, {values.text(id_) for (id_,) in gone}, rows)
@@ -110,7 +111,7 @@ def _has(db: sqlite3.Connection, table: str, columns: str) -> str:
     """These columns, if a table has them."""
     try:
         db.execute(f"SELECT rowid{columns} FROM {table} LIMIT 0")
-    except UNREADABLE:
+    except READ_ERRORS:
         return ""
     return columns
 
@@ -126,5 +127,5 @@ def _readable_rows(db: sqlite3.Connection, table: str, columns: str, condition: 
 def _until_it_breaks(db: sqlite3.Connection, statement: str, order: str) -> Iterator[Row]:
     try:
         yield from db.execute(f"{statement} ORDER BY rowid {order}")
-    except UNREADABLE:
+    except READ_ERRORS:
         return

@@ -29,11 +29,11 @@ from app.conversations.conversation import (
     searched_text,
 )
 from app.conversations.rows import (
-    CONVERSATION,
-    CONVERSATION_LATEST,
-    DELETED,
-    MESSAGE,
-    MESSAGE_LATER,
+    CONVERSATION_COLUMNS,
+    DELETED_CONDITION,
+    LATER_MESSAGE_COLUMNS,
+    LATEST_CONVERSATION_COLUMNS,
+    MESSAGE_COLUMNS,
     Row,
     columns_of,
     conversation_of,
@@ -47,7 +47,7 @@ from engine.system.files import make_private, make_private_folder
 
 FILE = "conversations.sqlite"
 PATIENCE_S = 3.0  # for another process that holds the file
-HITS_LIMIT = 200
+MAX_HITS = 200
 
 # A step for each version of the schema; a step that has been released never changes.
 MIGRATIONS = (
@@ -82,7 +82,7 @@ MIGRATIONS = (
     ALTER TABLE conversations ADD COLUMN attachments TEXT NOT NULL DEFAULT '[]';
     """,
 )
-UNWRITABLE = (
+UNWRITABLE_CODES = (
     sqlite3.SQLITE_READONLY,
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_PERM,
@@ -90,11 +90,13 @@ UNWRITABLE = (
     sqlite3.SQLITE_IOERR,
 )
 Written = TypeVar("Written")
-AS_BYTES = ", ".join(f"CAST(m.{name} AS BLOB)" for name in ("text", "reasoning", "tool_calls", "attachments"))
-SEARCHED = f"searched({AS_BYTES})"  # of bytes: a function is never given text with broken characters
-DRAFT_FILES = " OR c.attachments != '[]'"
+SEARCHED_BYTES = ", ".join(f"CAST(m.{name} AS BLOB)" for name in ("text", "reasoning", "tool_calls", "attachments"))
+SEARCHED_CONDITION = f"searched({SEARCHED_BYTES})"  # of bytes: a function is never given text with broken characters
+FILES_CONDITION = " OR c.attachments != '[]'"
 TABLES = ("conversations", "messages")
-NO_ID = "typeof({0}) != 'text' OR length({0}) NOT BETWEEN 1 AND 200 OR {0} GLOB '*[^ -~]*'"  # ours are 32 letters
+BAD_ID_CONDITION = (
+    "typeof({0}) != 'text' OR length({0}) NOT BETWEEN 1 AND 200 OR {0} GLOB '*[^ -~]*'"  # ours are 32 letters
+)
 ORPHANS = """
     INSERT INTO conversations (id, title, created, updated)
     SELECT conversation, substr(text, 1, 48), min(created), max(created) FROM messages
@@ -128,8 +130,8 @@ class ConversationStore:
         rows = self._rows(
             "SELECT c.id, c.title, c.created, c.updated, c.pinned, (SELECT substr(CASE m.text WHEN '' THEN"
             " (SELECT q.text FROM messages q WHERE q.id = m.parent) ELSE m.text END, 1, ?) FROM messages m"
-            f" WHERE m.id = c.leaf) FROM conversations c WHERE NOT {DELETED} AND (c.leaf IS NOT NULL OR c.draft != ''"
-            f"{DRAFT_FILES if self._columns[0].endswith(CONVERSATION_LATEST) else ''}"
+            f" WHERE m.id = c.leaf) FROM conversations c WHERE NOT {DELETED_CONDITION} AND (c.leaf IS NOT NULL OR c.draft != ''"
+            f"{FILES_CONDITION if self._columns[0].endswith(LATEST_CONVERSATION_COLUMNS) else ''}"
             " OR EXISTS (SELECT 1 FROM messages m WHERE m.conversation = c.id))",
             (SNIPPET_LENGTH,),
         )
@@ -173,7 +175,7 @@ class ConversationStore:
         rows = self._rows(
             f"SELECT m.conversation, m.id, {self._searched} FROM search s JOIN messages m ON m.number = s.rowid"
             f" WHERE {wanted} ORDER BY m.number DESC LIMIT ?",
-            (*sought, HITS_LIMIT),
+            (*sought, MAX_HITS),
         )
         return [(values.text(id_), values.text(message), values.text(text)) for id_, message, text in rows]
 
@@ -223,7 +225,7 @@ class ConversationStore:
                 make_private(self._path)
             self._connect()
         except (OSError, sqlite3.OperationalError) as error:
-            if isinstance(error, sqlite3.Error) and _code(error) not in UNWRITABLE:
+            if isinstance(error, sqlite3.Error) and _code(error) not in UNWRITABLE_CODES:
                 raise self._explained(error) from error
             self._open_to_read(self._explained(error))
         except (sqlite3.DatabaseError, UnicodeDecodeError):  # no database at all, or one with holes in it
@@ -249,7 +251,7 @@ class ConversationStore:
     @property
     def _searched(self) -> str:
         """The SQL for what is searched of a message, as far as the file has it."""
-        return SEARCHED if self._columns[1].endswith(MESSAGE_LATER) else "m.text"
+        return SEARCHED_CONDITION if self._columns[1].endswith(LATER_MESSAGE_COLUMNS) else "m.text"
 
     def _migrate(self) -> None:
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
@@ -271,7 +273,7 @@ class ConversationStore:
                 raise reason
             self._db = sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
             _set_up(self._db)
-            self._db.execute(f"SELECT {CONVERSATION} FROM conversations LIMIT 1").fetchall()
+            self._db.execute(f"SELECT {CONVERSATION_COLUMNS} FROM conversations LIMIT 1").fetchall()
             self._columns = columns_of(self._db)
         except (OSError, sqlite3.Error) as error:
             raise reason from error
@@ -358,7 +360,7 @@ class ConversationStore:
         if code == sqlite3.SQLITE_FULL:
             return StoreError(tr("The disk of {0} is full, so chats cannot be saved. Make room.").format(path))
         name = getattr(error, "sqlite_errorname", type(error).__name__)
-        if code in UNWRITABLE:
+        if code in UNWRITABLE_CODES:
             text = tr("{0}, the file of your chats, cannot be written to ({1}).")
             return StoreError(text.format(path, name))
         return StoreError(tr("{0}, the file of your chats, fails ({1}).").format(path, name))
@@ -390,7 +392,7 @@ def _set_up(db: sqlite3.Connection) -> None:
 
 def _save(db: sqlite3.Connection, conversation: Conversation, messages: Iterable[Message]) -> None:
     db.execute(
-        f"INSERT INTO conversations ({CONVERSATION}{CONVERSATION_LATEST})"
+        f"INSERT INTO conversations ({CONVERSATION_COLUMNS}{LATEST_CONVERSATION_COLUMNS})"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET title = excluded.title,"
         " updated = excluded.updated, pinned = excluded.pinned, leaf = excluded.leaf, draft = excluded.draft,"
         " parameters = excluded.parameters, edits = excluded.edits, model = excluded.model,"
@@ -418,7 +420,7 @@ def _save_message(db: sqlite3.Connection, conversation: str, message: Message) -
     row = (message.id, message.parent, message.role, text, message.created, message.finish, values.text(message.error))
     later = (reasoning, message.reasoning_seconds, message.reasoning_tokens, _json_of(message.tool_calls))
     saved = db.execute(
-        f"INSERT INTO messages (conversation, {MESSAGE}{MESSAGE_LATER})"
+        f"INSERT INTO messages (conversation, {MESSAGE_COLUMNS}{LATER_MESSAGE_COLUMNS})"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET text = excluded.text,"
         " finish = excluded.finish, error = excluded.error, receipt = excluded.receipt,"
         " reasoning = excluded.reasoning, reasoning_seconds = excluded.reasoning_seconds,"
@@ -447,14 +449,14 @@ def _searched_text(text: object, reasoning: object, tool_calls: object, attachme
 def _make_index(db: sqlite3.Connection) -> None:
     db.execute("DROP TABLE search")
     db.execute("CREATE VIRTUAL TABLE search USING fts5 (text, tokenize = 'trigram')")
-    db.execute(f"INSERT INTO search (rowid, text) SELECT number, fold({SEARCHED}) FROM messages m")
+    db.execute(f"INSERT INTO search (rowid, text) SELECT number, fold({SEARCHED_CONDITION}) FROM messages m")
 
 
 def _purge(db: sqlite3.Connection) -> None:
-    of_deleted = f"conversation IN (SELECT id FROM conversations WHERE {DELETED})"
+    of_deleted = f"conversation IN (SELECT id FROM conversations WHERE {DELETED_CONDITION})"
     db.execute(f"DELETE FROM search WHERE rowid IN (SELECT number FROM messages WHERE {of_deleted})")
     db.execute(f"DELETE FROM messages WHERE {of_deleted}")
-    db.execute(f"DELETE FROM conversations WHERE {DELETED}")
+    db.execute(f"DELETE FROM conversations WHERE {DELETED_CONDITION}")
 
 
 def _restore(db: sqlite3.Connection, id_: str) -> None:
@@ -480,8 +482,8 @@ def _check(db: sqlite3.Connection, pragma: str) -> None:
 def _check_tables(db: sqlite3.Connection) -> None:
     """That they have our columns, and that their indexes name all rows, or do once they are made again."""
     try:
-        db.execute(f"SELECT deleted, {CONVERSATION}{CONVERSATION_LATEST} FROM conversations LIMIT 0")
-        db.execute(f"SELECT number, conversation, {MESSAGE}{MESSAGE_LATER} FROM messages LIMIT 0")
+        db.execute(f"SELECT deleted, {CONVERSATION_COLUMNS}{LATEST_CONVERSATION_COLUMNS} FROM conversations LIMIT 0")
+        db.execute(f"SELECT number, conversation, {MESSAGE_COLUMNS}{LATER_MESSAGE_COLUMNS} FROM messages LIMIT 0")
     except sqlite3.OperationalError as error:
         raise sqlite3.DatabaseError("other columns than ours") from error
     for table in TABLES:
@@ -499,11 +501,11 @@ def _mend(db: sqlite3.Connection) -> None:
 
 
 def _mend_rows(db: sqlite3.Connection) -> None:
-    for (number,) in db.execute(f"SELECT rowid FROM conversations WHERE {NO_ID.format('id')}").fetchall():
+    for (number,) in db.execute(f"SELECT rowid FROM conversations WHERE {BAD_ID_CONDITION.format('id')}").fetchall():
         _rename_conversation(db, number, new_id())
-    for (number,) in db.execute(f"SELECT number FROM messages WHERE {NO_ID.format('id')}").fetchall():
+    for (number,) in db.execute(f"SELECT number FROM messages WHERE {BAD_ID_CONDITION.format('id')}").fetchall():
         _rename_message(db, number, new_id())
-    db.execute(f"UPDATE messages SET conversation = ? WHERE {NO_ID.format('conversation')}", (new_id(),))
+    db.execute(f"UPDATE messages SET conversation = ? WHERE {BAD_ID_CONDITION.format('conversation')}", (new_id(),))
     db.execute(ORPHANS)
 
 

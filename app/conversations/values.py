@@ -8,10 +8,10 @@ from typing import TypeGuard
 
 from app.conversations.conversation import Attachment, ToolCall
 
-LATEST_S = 7_258_118_400  # the year 2200, in seconds since the epoch: what is later is in another unit
-UNIT = 1000  # from seconds to milliseconds, to microseconds, to nanoseconds
-UNITS = 3
-LARGEST = 2**53  # of a figure: floats tell it from its neighbours, and so does everybody
+MAX_TIME_S = 7_258_118_400  # the year 2200, in seconds since the epoch: what is later is in another unit
+UNIT_FACTOR = 1000  # from seconds to milliseconds, to microseconds, to nanoseconds
+FINER_UNITS = 3
+MAX_FIGURE = 2**53  # of a figure: floats tell it from its neighbours, and so does everybody
 
 
 def text(value: object) -> str:
@@ -23,11 +23,11 @@ def text(value: object) -> str:
 
 def time(value: object) -> float:
     """Seconds since the epoch, also of a time in a smaller unit; 0 for what no calendar has."""
-    if not _is_number(value) or not 0 <= value <= LATEST_S * UNIT**UNITS:
+    if not _is_number(value) or not 0 <= value <= MAX_TIME_S * UNIT_FACTOR**FINER_UNITS:
         return 0.0
     seconds = float(value)
-    while seconds > LATEST_S:
-        seconds /= UNIT
+    while seconds > MAX_TIME_S:
+        seconds /= UNIT_FACTOR
     return seconds
 
 
@@ -99,7 +99,7 @@ def _is_plain(value: object) -> bool:
 
 
 def _is_figure(value: object) -> TypeGuard[int | float]:
-    return _is_number(value) and -LARGEST <= value <= LARGEST  # neither is true of what is no number at all
+    return _is_number(value) and -MAX_FIGURE <= value <= MAX_FIGURE  # neither is true of what is no number at all
 
 
 def _is_number(value: object) -> TypeGuard[int | float]:

@@ -33,10 +33,10 @@ from engine.system.machine import memory_available, memory_total
 from engine.text import without_secrets
 
 FORMAT_VERSION = 1
-LINES = 200
-OURS = ("app", "engine")  # what other packages log may hold anything
+LOG_LINES = 200
+OUR_LOGGERS = ("app", "engine")  # what other packages log may hold anything
 PACKAGES = ("flashbulb", "mlx", "mlx-lm", "numpy", "PySide6-Essentials", "huggingface-hub", "tokenizers")
-PRIVATE = ("chat.system_prompt",)
+PRIVATE_KEYS = ("chat.system_prompt",)
 
 
 class RecentLog(logging.Handler):
@@ -45,10 +45,10 @@ class RecentLog(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.lines: deque[str] = deque(maxlen=LINES)
+        self.lines: deque[str] = deque(maxlen=LOG_LINES)
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.name.partition(".")[0] not in OURS:
+        if record.name.partition(".")[0] not in OUR_LOGGERS:
             return
         arguments = tuple(_words_of(a) if isinstance(a, BaseException) else a for a in record.args or ())
         moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
@@ -86,7 +86,7 @@ class Diagnostics(QObject):
 
     def _of_the_window(self) -> dict[str, object]:
         model = self._host.model
-        values = {key: self._settings[key] for key in BY_KEY if key not in PRIVATE}
+        values = {key: self._settings[key] for key in BY_KEY if key not in PRIVATE_KEYS}
         screens = [
             f"{s.size().width()} x {s.size().height()} at {s.devicePixelRatio()}" for s in QGuiApplication.screens()
         ]
@@ -99,7 +99,7 @@ class Diagnostics(QObject):
                 "dark": is_dark(QGuiApplication.palette()),
                 "screens": screens,
             },
-            "settings": values | {key: "set" if self._settings[key] else "not set" for key in PRIVATE},
+            "settings": values | {key: "set" if self._settings[key] else "not set" for key in PRIVATE_KEYS},
             "engine": {
                 "state": self._host.state.name,
                 "model": asdict(model) if model else None,

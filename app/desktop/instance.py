@@ -18,7 +18,7 @@ from engine.system.files import make_private, make_private_folder
 PATIENCE_S = 8.0  # for the first one to answer, or to be closed
 TRY_MS = 100
 ANSWER = b"yes\n"
-LONGEST_REQUEST_BYTES = 10_000
+MAX_REQUEST_BYTES = 10_000
 
 
 class Instance(QObject):
@@ -113,7 +113,7 @@ def _request_of(socket: QLocalSocket) -> dict[str, object]:
     """The line that another copy sends as soon as it is connected; empty for anything else."""
     if not socket.canReadLine():
         socket.waitForReadyRead(TRY_MS)
-    return _parsed(bytes(socket.readLine(LONGEST_REQUEST_BYTES).data()))
+    return _parsed(bytes(socket.readLine(MAX_REQUEST_BYTES).data()))
 
 
 def _parsed(line: bytes) -> dict[str, object]:

@@ -12,8 +12,8 @@ from app.library.jobs import Job, JobState
 from app.settings.registry import Preferences
 from app.widgets.icons import application_icon
 
-LONG_S = 8.0  # an answer that takes this long is not waited for
-SETTING = "general.notifications"
+LONG_ANSWER_S = 8.0  # an answer that takes this long is not waited for
+SETTING_KEY = "general.notifications"
 
 
 class Notifier(QObject):
@@ -40,7 +40,7 @@ class Notifier(QObject):
 
     def on_answered(self, conversation: Conversation, message: Message) -> None:
         """An answer has ended."""
-        if time.monotonic() - self._began < LONG_S or message.finish in ("cancelled", INTERRUPTED):
+        if time.monotonic() - self._began < LONG_ANSWER_S or message.finish in ("cancelled", INTERRUPTED):
             return
         words = self.tr("The answer broke off.") if message.error else self.tr("The answer is complete.")
         self.tell(conversation.title or self.tr("New chat"), words)
@@ -54,7 +54,7 @@ class Notifier(QObject):
 
     def tell(self, title: str, words: str) -> None:
         """Say it, if nobody looks."""
-        if not self._settings[SETTING] or QApplication.activeWindow() is not None:
+        if not self._settings[SETTING_KEY] or QApplication.activeWindow() is not None:
             return
         QApplication.alert(self._window)
         if QSystemTrayIcon.isSystemTrayAvailable() and QSystemTrayIcon.supportsMessages():

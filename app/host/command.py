@@ -13,7 +13,7 @@ from PySide6.QtCore import QObject, QProcess, QTimer, Signal
 from app.host.deadline import Deadline
 from engine.text import from_line
 
-KILLED_MS = 500  # until the system has ended it
+KILL_MS = 500  # until the system has ended it
 PATIENCE_MS = 8000  # for a process to stop when it is asked to
 FLASHBULB = (sys.executable, "-m", "app")
 
@@ -52,7 +52,7 @@ class Command(QObject):
         self.stop()
         if not self._process.waitForFinished(Deadline.of_the_end().ms_left):
             self._process.kill()
-            self._process.waitForFinished(KILLED_MS)
+            self._process.waitForFinished(KILL_MS)
         self._patience.stop()
 
     def _read(self) -> None:

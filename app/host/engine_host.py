@@ -18,7 +18,7 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal
 from app.host.deadline import Deadline
 from app.host.engine_protocol import REASONING, TOOL_CALL, ChannelEvent, Engine
 from app.host.engine_thread import EngineThread
-from app.host.events import UNDER_WAY, Answered, Event, Failed, GaveBack, Loaded, Preparing, Proved, Proving
+from app.host.events import PROGRESS_EVENTS, Answered, Event, Failed, GaveBack, Loaded, Preparing, Proved, Proving
 from app.host.jobs import AnswerJob, Job, LoadJob, Messages, ProofJob
 from app.host.model_info import ModelInfo
 from app.host.recent_tokens import RecentTokens
@@ -184,7 +184,7 @@ class EngineHost(QObject):
     def _handle(self, job: Job, event: Event) -> None:
         if job is not self._job:
             return
-        if isinstance(event, UNDER_WAY):
+        if isinstance(event, PROGRESS_EVENTS):
             self._tell_progress(event)
             return
         self._job = None

@@ -66,4 +66,4 @@ class Failed:
 
 
 Event = Loaded | Preparing | GaveBack | Answered | Proving | Proved | Failed
-UNDER_WAY = (Preparing, GaveBack, Proving)  # those that end nothing
+PROGRESS_EVENTS = (Preparing, GaveBack, Proving)  # those that end nothing

@@ -4,19 +4,19 @@ from collections import deque
 
 from engine.statistics import TokenStatistics, means
 
-TOKENS = 60
-SECONDS = 60
-BIN_SECONDS = 0.5
-BINS = round(SECONDS / BIN_SECONDS)
+MAX_TOKENS = 60
+SPAN_S = 60
+BIN_S = 0.5
+BINS = round(SPAN_S / BIN_S)
 
 
 class RecentTokens:
     """Filled with the cost of each token as it comes, read by the panel. Times are seconds of one monotonic clock."""
 
     def __init__(self) -> None:
-        self.tokens: deque[TokenStatistics] = deque(maxlen=TOKENS)
+        self.tokens: deque[TokenStatistics] = deque(maxlen=MAX_TOKENS)
         self.latest: TokenStatistics | None = None
-        self._steps: deque[tuple[float, TokenStatistics]] = deque(maxlen=TOKENS)
+        self._steps: deque[tuple[float, TokenStatistics]] = deque(maxlen=MAX_TOKENS)
         self._bytes: dict[int, float] = {}
         self._means: dict[str, float] | None = None  # until the next token
         self._answer = (0.0, 0.0)  # bytes and reads of the latest answer, its prompt too
@@ -57,8 +57,8 @@ class RecentTokens:
 
     def traffic(self, now: float) -> list[float]:
         """Bytes a second in each half second of the last minute and in the present one, oldest first."""
-        last = int(now / BIN_SECONDS)
-        return [self._bytes.get(b, 0.0) / BIN_SECONDS for b in range(last - BINS, last + 1)]
+        last = int(now / BIN_S)
+        return [self._bytes.get(b, 0.0) / BIN_S for b in range(last - BINS, last + 1)]
 
     def answer_rate(self) -> tuple[float, float]:
         """Bytes and reads a second, by the clock, over all of the latest answer and its prompt; zeros before the first.
@@ -72,7 +72,7 @@ class RecentTokens:
 
     def quiet(self, now: float) -> bool:
         """True if the last minute has nothing in it."""
-        return not self._steps or now - self._steps[-1][0] > SECONDS + 2 * BIN_SECONDS
+        return not self._steps or now - self._steps[-1][0] > SPAN_S + 2 * BIN_S
 
     def _add_to_answer(self, time: float, statistics: TokenStatistics, prefill: bool) -> None:
         if self._answer_began is None or (prefill and not self._prefilling):
@@ -83,7 +83,7 @@ class RecentTokens:
     def _spread(self, end: float, statistics: TokenStatistics) -> None:
         # A slow token's reads belong to the whole time that it took, not to the moment that it was ready.
         start = end - statistics.total_ms / 1000
-        bins = range(int(start / BIN_SECONDS), int(end / BIN_SECONDS) + 1)
+        bins = range(int(start / BIN_S), int(end / BIN_S) + 1)
         for index in bins:
             self._bytes[index] = self._bytes.get(index, 0.0) + statistics.bytes_read * _overlap(index, start, end)
         oldest = bins[-1] - BINS - 1
@@ -93,7 +93,7 @@ class RecentTokens:
 
 def _overlap(index: int, start: float, end: float) -> float:
     """The share of the time from `start` to `end` that falls into bin `index`."""
-    return _share_inside(start, end, index * BIN_SECONDS, (index + 1) * BIN_SECONDS)
+    return _share_inside(start, end, index * BIN_S, (index + 1) * BIN_S)
 
 
 def _share_inside(start: float, end: float, first: float, last: float) -> float:

@@ -13,8 +13,8 @@ from PySide6.QtCore import QObject, Signal
 from app.host.command import FLASHBULB, Command
 from app.widgets.language import spoken
 
-COMMAND = (*FLASHBULB, "models", "get", "--progress")
-LOOK_UP = (*FLASHBULB, "models", "show", "--progress")
+GET_COMMAND = (*FLASHBULB, "models", "get", "--progress")
+LOOK_UP_COMMAND = (*FLASHBULB, "models", "show", "--progress")
 
 
 class JobState(Enum):
@@ -28,7 +28,7 @@ class JobState(Enum):
     DONE = auto()
 
 
-RUNNING = (JobState.FETCHING, JobState.PREPARING)
+RUNNING_STATES = (JobState.FETCHING, JobState.PREPARING)
 
 
 @dataclass
@@ -66,7 +66,7 @@ class Jobs(QObject):
     changed = Signal(object)  # Job
     finished = Signal(object)  # Job, DONE
 
-    def __init__(self, command: tuple[str, ...] = COMMAND, parent: QObject | None = None):
+    def __init__(self, command: tuple[str, ...] = GET_COMMAND, parent: QObject | None = None):
         super().__init__(parent)
         self._command = command
         self._jobs: dict[str, Job] = {}
@@ -83,7 +83,7 @@ class Jobs(QObject):
     def start(self, repo: str) -> None:
         """Get a model, after those that were asked for before; or go on with one that was paused or has failed."""
         job = self._jobs.get(repo)
-        if job and job.state in (JobState.QUEUED, *RUNNING):
+        if job and job.state in (JobState.QUEUED, *RUNNING_STATES):
             return
         self._jobs.pop(repo, None)  # to the end of the queue
         self._jobs[repo] = job or Job(repo)
@@ -102,7 +102,7 @@ class Jobs(QObject):
     def forget(self, repo: str) -> None:
         """A job that is over or paused needs no row of its own any more."""
         job = self._jobs.get(repo)
-        if job and job.state not in RUNNING:
+        if job and job.state not in RUNNING_STATES:
             del self._jobs[repo]
 
     def shutdown(self) -> None:

@@ -6,8 +6,8 @@ from app.settings.registry import Preferences
 from engine.system.built_in import TITLES, built_in
 from engine.system.folders import models_folder
 
-RECENT, FOLDERS = "models.recent", "models.folders"
-MOST_RECENT = 30  # models
+RECENT_KEY, FOLDERS_KEY = "models.recent", "models.folders"
+MAX_RECENT = 30  # models
 
 
 def last_used(settings: Preferences) -> str:
@@ -20,7 +20,7 @@ def last_used(settings: Preferences) -> str:
 def remember_used(settings: Preferences, model: str) -> None:
     """A model was loaded: it is the most recent one, and is found again wherever it is."""
     settings["models.last"] = model
-    settings[RECENT] = [model, *(other for other in settings[RECENT] if other != model)][:MOST_RECENT]
+    settings[RECENT_KEY] = [model, *(other for other in settings[RECENT_KEY] if other != model)][:MAX_RECENT]
     if model not in TITLES and is_elsewhere(Path(model)):
         add_folder(settings, model)
 
@@ -32,11 +32,11 @@ def is_elsewhere(folder: Path) -> bool:
 
 def add_folder(settings: Preferences, folder: str) -> None:
     """List a model that stays where it is."""
-    if folder not in settings[FOLDERS]:
-        settings[FOLDERS] = [*settings[FOLDERS], folder]
+    if folder not in settings[FOLDERS_KEY]:
+        settings[FOLDERS_KEY] = [*settings[FOLDERS_KEY], folder]
 
 
 def forget_folder(settings: Preferences, folder: str) -> None:
     """List it no longer; its files stay."""
-    for key in (FOLDERS, RECENT):
+    for key in (FOLDERS_KEY, RECENT_KEY):
         settings[key] = [other for other in settings[key] if other != folder]

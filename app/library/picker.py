@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.host.worker import Worker
-from app.library.known import FOLDERS, RECENT
+from app.library.known import FOLDERS_KEY, RECENT_KEY
 from app.library.row import reason_in_words, verdict_in_words
 from app.library.rows import Row, heading
 from app.library.survey import Survey, survey
@@ -27,14 +27,14 @@ from app.library.verdict import Kind
 from app.settings.registry import Preferences
 from app.widgets.colours import colours, mix
 from app.widgets.fields import SearchField
-from app.widgets.labels import SMALL, Label, scaled
+from app.widgets.labels import SMALL_FACTOR, Label, scaled
 
-WIDTH, LIST_HEIGHT, LEAST_HEIGHT = 380, 300, 40
+WIDTH, LIST_HEIGHT, MIN_HEIGHT = 380, 300, 40
 ROW_PADDING = 6
 WORDS_ROLE = Qt.ItemDataRole.UserRole
 MODEL_ROLE = Qt.ItemDataRole.UserRole + 1
 Index = QModelIndex | QPersistentModelIndex
-LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop
+TEXT_ALIGNMENT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop
 
 
 @dataclass(frozen=True)
@@ -103,11 +103,11 @@ class ModelPicker(QFrame):
     def _look(self) -> None:
         self._worker = self._worker or Worker("model picker", self)
         memory = self._settings.section("memory")
-        look = partial(survey, memory["budget"], memory["window"], folders=tuple(self._settings[FOLDERS]))
+        look = partial(survey, memory["budget"], memory["window"], folders=tuple(self._settings[FOLDERS_KEY]))
         self._worker.submit(look, self._on_survey, self._on_failed)
 
     def _on_survey(self, found: Survey) -> None:
-        recent = {model: place for place, model in enumerate(self._settings[RECENT])}
+        recent = {model: place for place, model in enumerate(self._settings[RECENT_KEY])}
         ready = [row for row in found.rows if row.folder and not row.trouble]
         ready.sort(key=lambda row: recent.get(row.model, len(recent)))
         self._choices = [Choice(row.model, heading(row), words_for(row)) for row in ready]
@@ -124,7 +124,7 @@ class ModelPicker(QFrame):
                 self.list.addItem(self._item(choice))
         self.list.setCurrentRow(0)
         rows = sum(self.list.sizeHintForRow(row) for row in range(self.list.count()))
-        self.list.setFixedHeight(max(LEAST_HEIGHT, min(LIST_HEIGHT, rows + 2)))
+        self.list.setFixedHeight(max(MIN_HEIGHT, min(LIST_HEIGHT, rows + 2)))
         self.adjustSize()
         self.nothing.setVisible(bool(self._choices) and not self.list.count())
         self.list.setVisible(self.nothing.isHidden())
@@ -190,7 +190,7 @@ class _ChoiceDelegate(QStyledItemDelegate):
     """A title, and in small letters below it what one has to expect."""
 
     def sizeHint(self, option: QStyleOptionViewItem, _index: Index) -> QSize:
-        small = QFontMetrics(scaled(option.font, SMALL))
+        small = QFontMetrics(scaled(option.font, SMALL_FACTOR))
         return QSize(0, QFontMetrics(option.font).height() + small.height() + 2 * ROW_PADDING + 1)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
@@ -204,7 +204,7 @@ class _ChoiceDelegate(QStyledItemDelegate):
             painter.setPen(Qt.PenStyle.NoPen)
             painter.drawRoundedRect(option.rect.adjusted(0, 1, -1, -1), 6, 6)
         area = option.rect.adjusted(10, ROW_PADDING, -10, -ROW_PADDING)
-        title, small = QFont(option.font), scaled(option.font, SMALL)
+        title, small = QFont(option.font), scaled(option.font, SMALL_FACTOR)
         self._write(painter, area, title, str(index.data()), shades.text)
         below = area.adjusted(0, QFontMetrics(title).height() + 1, 0, 0)
         self._write(painter, below, small, str(index.data(WORDS_ROLE)), shades.quiet)
@@ -213,4 +213,5 @@ class _ChoiceDelegate(QStyledItemDelegate):
     def _write(self, painter: QPainter, area: QRect, font: QFont, text: str, colour: QColor) -> None:
         painter.setFont(font)
         painter.setPen(colour)
-        painter.drawText(area, LEFT, QFontMetrics(font).elidedText(text, Qt.TextElideMode.ElideRight, area.width()))
+        elided = QFontMetrics(font).elidedText(text, Qt.TextElideMode.ElideRight, area.width())
+        painter.drawText(area, TEXT_ALIGNMENT, elided)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # the engine takes a while to import
 from engine.settings import Settings
 
 WIDTH, MARGIN = 600, 24  # of the text, and around it
-FREE = (State.EMPTY, State.READY, State.FAILED)
+FREE_STATES = (State.EMPTY, State.READY, State.FAILED)
 
 
 class ProofWindow(QDialog):
@@ -72,7 +72,7 @@ class ProofWindow(QDialog):
 
     # ------------------------------------------------------------------ what the host reports
     def _begin(self) -> None:
-        if self._host.state not in FREE:
+        if self._host.state not in FREE_STATES:
             self._end(self.tr("The model is at work"), self.tr("Prove it when the answer is written."))
             return
         self._running = True

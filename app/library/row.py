@@ -4,9 +4,9 @@ from PySide6.QtCore import Qt, QUrl, Signal
 from PySide6.QtGui import QDesktopServices, QFont, QPainter, QPaintEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QPushButton, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
-from app.library.jobs import RUNNING, Job, JobState
+from app.library.jobs import RUNNING_STATES, Job, JobState
 from app.library.rows import Row, heading
-from app.library.verdict import RUNS, Kind, Verdict
+from app.library.verdict import RUNNING_KINDS, Kind, Verdict
 from app.widgets import units
 from app.widgets.buttons import IconButton
 from app.widgets.colours import colours
@@ -16,8 +16,8 @@ from app.widgets.progress import ThinBar
 from engine.system.built_in import ASSISTANT, STARTER
 
 VERDICT_WIDTH, ACTION_WIDTH = 220, 190
-LEAST_ETA_S = 10  # seconds left below which none is told
-SLOW, VERY_SLOW = 3.0, 1.0  # tokens a second
+MIN_ETA_S = 10  # seconds left below which none is told
+SLOW_RATE, VERY_SLOW_RATE = 3.0, 1.0  # tokens a second
 
 
 class ModelRow(QFrame):
@@ -72,7 +72,7 @@ class ModelRow(QFrame):
         """Show where the model is."""
         self.job = job
         state = job.state if job else None
-        running = state in RUNNING
+        running = state in RUNNING_STATES
         self._show_verdict(job)
         self.bar.setVisible(running)
         text = self._progress_text(job)
@@ -131,7 +131,7 @@ class ModelRow(QFrame):
         about = self.tr("about {0}") if row.estimated else "{0}"
         size = about.format(units.size(row.size)) if row.size else self.tr("size not known yet")
         needed, lacking = units.size(row.disk), units.size(row.lacking)
-        disk = self.tr("needs {0} of disk").format(needed) if row.disk and row.verdict.kind in RUNS else ""
+        disk = self.tr("needs {0} of disk").format(needed) if row.disk and row.verdict.kind in RUNNING_KINDS else ""
         if row.lacking and disk:
             disk = self.tr("needs {0} of disk, {1} more than is free").format(needed, lacking)
         return " · ".join(part for part in (size, sparse, disk) if part)
@@ -151,7 +151,7 @@ class ModelRow(QFrame):
             return self.tr("From the Hub")
         if not self.row.size:
             return self.tr("Its folder is not there")
-        if self.row.lacking and self.row.verdict.kind in RUNS:
+        if self.row.lacking and self.row.verdict.kind in RUNNING_KINDS:
             return self.tr("Not enough disk space")
         return verdict_in_words(self.row.verdict.kind)
 
@@ -170,7 +170,7 @@ class ModelRow(QFrame):
             return self.tr("Looks up its size and licence, and whether it runs here")
         if not row.size:
             return str(row.checkpoint)
-        if row.lacking and row.verdict.kind in RUNS:
+        if row.lacking and row.verdict.kind in RUNNING_KINDS:
             return self.tr("{0} more must be free").format(units.size(row.lacking))
         if row.verdict.kind is Kind.UNSUPPORTED:
             return row.refused or self.tr("this version cannot run its architecture")
@@ -202,7 +202,7 @@ class ModelRow(QFrame):
         if not job.total:
             return self.tr("asking the Hub…")
         parts = [self.tr("{0} of {1}").format(units.size(job.done), units.size(job.total)), units.rate(job.rate)]
-        if (left := job.seconds_left) is not None and left >= LEAST_ETA_S:
+        if (left := job.seconds_left) is not None and left >= MIN_ETA_S:
             parts.append(self.tr("{0} left").format(units.duration(left)))
         return ", ".join(parts) + (f". {job.note}" if job.note else "")
 
@@ -337,8 +337,8 @@ def _speed_in_memory(tokens_per_second: float | None) -> str:
 def speed_in_words(tokens_per_second: float, budget: int) -> str:
     """A predicted speed, and what a person would call it."""
     speed, memory = units.number(tokens_per_second), units.size(budget)
-    if tokens_per_second < VERY_SLOW:
+    if tokens_per_second < VERY_SLOW_RATE:
         return tr("very slow: about {0} tokens a second in {1}").format(speed, memory)
-    if tokens_per_second < SLOW:
+    if tokens_per_second < SLOW_RATE:
         return tr("slow: about {0} tokens a second in {1}").format(speed, memory)
     return tr("about {0} tokens a second in {1}").format(speed, memory)

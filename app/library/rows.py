@@ -7,14 +7,14 @@ from typing import Any
 
 from PySide6.QtCore import QT_TR_NOOP
 
-from app.library.verdict import RUNS, Kind, Verdict
+from app.library.verdict import RUNNING_KINDS, Kind, Verdict
 from app.widgets.language import spoken, tr
 from engine.system.built_in import ASSISTANT, STARTER, TITLES
 
 ACTIVATIONS = {"relu": "ReLU", "fatrelu": "FATReLU", "relu2": QT_TR_NOOP("squared ReLU")}
 CHAT_NAMES = re.compile(r"(?i)[-_](chat|instruct|it|sft|dpo)\b")  # what the makers of chat models call them
-FAST = 3.0  # tokens a second: somebody reads about so fast
-COMFORTABLE = 8.0  # tokens a second: nobody waits
+FAST_RATE = 3.0  # tokens a second: somebody reads about so fast
+COMFORTABLE_RATE = 8.0  # tokens a second: nobody waits
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Row:
     @property
     def can_get(self) -> bool:
         """True if downloading it makes sense: it runs here, and there is room for it."""
-        return self.verdict.kind in RUNS and not self.lacking and not self.trouble
+        return self.verdict.kind in RUNNING_KINDS and not self.lacking and not self.trouble
 
 
 def name_of(model: str) -> str:
@@ -125,7 +125,7 @@ def in_order(rows: list[Row]) -> list[Row]:
 
 
 def _rank(row: Row) -> tuple[bool, bool, bool, bool]:
-    return (row.research, row.verdict.kind not in RUNS, not row.can_get, row.chat is not True)
+    return (row.research, row.verdict.kind not in RUNNING_KINDS, not row.can_get, row.chat is not True)
 
 
 def recommended(offered: list[Row]) -> Row | None:
@@ -133,10 +133,10 @@ def recommended(offered: list[Row]) -> Row | None:
     fast as one reads. Those for research only where there are no others."""
     chat = [row for row in offered if row.chat and row.can_get and not row.verdict.crowded]
     chat = [row for row in chat if not row.research] or chat
-    good = [row for row in chat if row.verdict.kind is Kind.IN_MEMORY or _speed(row) >= COMFORTABLE]
+    good = [row for row in chat if row.verdict.kind is Kind.IN_MEMORY or _speed(row) >= COMFORTABLE_RATE]
     if good:
         return max(good, key=lambda row: row.size)
-    return max((row for row in chat if _speed(row) >= FAST), key=_speed, default=None)
+    return max((row for row in chat if _speed(row) >= FAST_RATE), key=_speed, default=None)
 
 
 def _speed(row: Row) -> float:

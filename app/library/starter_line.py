@@ -8,7 +8,7 @@ from app.widgets.colours import colours
 from app.widgets.focus import Ringed
 from app.widgets.labels import ChatLabel
 
-LINKED = '{0} <a href="#" style="color: {2}">{1}</a>'  # the palette's own colour of links is passed over
+LINK_FORMAT = '{0} <a href="#" style="color: {2}">{1}</a>'  # the palette's own colour of links is passed over
 
 
 class StarterLine(Ringed, ChatLabel):
@@ -41,4 +41,4 @@ class StarterLine(Ringed, ChatLabel):
             self._colour_link()
 
     def _colour_link(self) -> None:
-        self.setText(LINKED.format(*self._words, colours(self.palette()).accent.name()))
+        self.setText(LINK_FORMAT.format(*self._words, colours(self.palette()).accent.name()))

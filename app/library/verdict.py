@@ -6,7 +6,7 @@ from typing import Any
 
 from engine.planning.estimate import Estimate
 
-WEIGHTS_AND_CACHES = 1.15  # of the bytes of weights
+MEMORY_FACTOR = 1.15  # of the bytes of weights: with caches
 MAX_MEMORY_SHARE = 0.75  # of the machine's memory
 
 
@@ -19,7 +19,7 @@ class Kind(Enum):
     UNSUPPORTED = auto()
 
 
-RUNS = (Kind.IN_MEMORY, Kind.STREAMS)
+RUNNING_KINDS = (Kind.IN_MEMORY, Kind.STREAMS)
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def judge(size: int, estimate: Estimate, available: int, total: int, supported: 
     needed = estimate.smallest
     if not supported:
         return Verdict(Kind.UNSUPPORTED, needed)
-    if size * WEIGHTS_AND_CACHES <= available:
+    if size * MEMORY_FACTOR <= available:
         return Verdict(Kind.IN_MEMORY, needed, estimate.budget, estimate.tokens_per_second)
     if needed > MAX_MEMORY_SHARE * total:
         return Verdict(Kind.TOO_LARGE, needed)

@@ -11,8 +11,8 @@ from PySide6.QtGui import QAction, QFont, QPalette, QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from app.host.worker import Worker
-from app.library.jobs import LOOK_UP, Job, Jobs
-from app.library.known import FOLDERS, forget_folder
+from app.library.jobs import LOOK_UP_COMMAND, Job, Jobs
+from app.library.known import FOLDERS_KEY, forget_folder
 from app.library.row import ModelRow
 from app.library.rows import Row
 from app.library.survey import Survey, for_repository, in_words, repository_in, search, survey, verify
@@ -26,8 +26,8 @@ from app.widgets.focus import Ringed
 from app.widgets.labels import Label, quiet
 from app.widgets.message_bar import MessageBar
 
-SIZE, LEAST_SIZE = (880, 640), (700, 360)
-SETTLED_MS = 500  # after a slider has moved, verdicts follow
+SIZE, MIN_SIZE = (880, 640), (700, 360)
+SETTLING_MS = 500  # after a slider has moved, verdicts follow
 FOLDER_VARIABLE = "FLASHBULB_MODELS"
 
 
@@ -55,7 +55,7 @@ class LibraryWindow(DropWindow):
         super().__init__(parent, Qt.WindowType.Window)
         self.setWindowTitle(self.tr("Models"))
         self.resize(*SIZE)
-        self.setMinimumSize(*LEAST_SIZE)
+        self.setMinimumSize(*MIN_SIZE)
         self._settings = settings
         self._usual_folder = os.environ.get(FOLDER_VARIABLE)
         self._use_folder()
@@ -64,7 +64,7 @@ class LibraryWindow(DropWindow):
         self._offered: dict[str, Row] = {}  # checkpoints whose preparation was asked for here, by their path
         self._wanted: set[str] = set()  # of these, those that are to be chatted with when they are ready
         self._looked_up: dict[str, dict[str, Any]] = {}  # the answers of look-ups, by repository
-        self.jobs, self.look_ups = jobs or Jobs(parent=self), look_ups or Jobs(LOOK_UP, self)
+        self.jobs, self.look_ups = jobs or Jobs(parent=self), look_ups or Jobs(LOOK_UP_COMMAND, self)
         self._worker = Worker("library", self)
         self._search, self._searcher = search, Worker("search on the Hub", self)
         self._found: list[Row] = []  # on the Hub, for the words in the field
@@ -129,7 +129,7 @@ class LibraryWindow(DropWindow):
         look = partial(
             survey,
             looked_up=tuple(self._looked_up.values()),
-            folders=tuple(self._settings[FOLDERS]),
+            folders=tuple(self._settings[FOLDERS_KEY]),
             **self._memory(),
         )
         self._worker.submit(look, self._on_survey, self._on_failed)
@@ -237,10 +237,10 @@ class LibraryWindow(DropWindow):
     def _on_setting(self, key: str, _value: object) -> None:
         if key == "models.folder":
             self._use_folder()
-        if key in ("models.folder", FOLDERS):
+        if key in ("models.folder", FOLDERS_KEY):
             self.refresh()
         elif key in ("memory.budget", "memory.window") and self.isVisible():
-            self._looking.start(SETTLED_MS)
+            self._looking.start(SETTLING_MS)
 
     def _use_folder(self) -> None:
         """The engine, and the processes of our jobs, take the folder from the environment."""

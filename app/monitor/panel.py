@@ -12,16 +12,16 @@ from app.monitor.plots import ExpertMap, FilledLine, HeatMap, StackedBar, TokenB
 from app.monitor.section import Legend, Section
 from app.widgets import units
 from app.widgets.focus import Ringed
-from app.widgets.labels import SMALL, ChatLabel, quiet
+from app.widgets.labels import SMALL_FACTOR, ChatLabel, quiet
 from app.widgets.language import tr
 from engine.statistics import TokenStatistics
 from engine.system import pressure
 
 WIDTH = 304
-BUSY_MS = 200  # as quick as figures can be read; each refresh takes time from the engine
-ALL_THERE = 0.9995  # a hit rate that reads as 100 %
+BUSY_REFRESH_MS = 200  # as quick as figures can be read; each refresh takes time from the engine
+FULL_HIT_RATE = 0.9995  # a hit rate that reads as 100 %
 MOST_COLUMNS = 128  # of the map of experts
-IDLE_MS = 1000  # the minute of flash traffic still runs out after an answer
+IDLE_REFRESH_MS = 1000  # the minute of flash traffic still runs out after an answer
 
 
 class MemorySection(Section):
@@ -46,7 +46,7 @@ class MemorySection(Section):
         self.caption = quiet(kind=ChatLabel)
         self.caption.setWordWrap(True)
         self.pressed = False  # whether the system is short of memory
-        self.alarm = ChatLabel(colour="error", factor=SMALL)
+        self.alarm = ChatLabel(colour="error", factor=SMALL_FACTOR)
         self.alarm.setWordWrap(True)
         self.alarm.hide()
         for widget in (self.bar, self.legend, self.caption, self.alarm):
@@ -373,11 +373,11 @@ class MonitorPanel(Ringed, QScrollArea):
         """Quick while an answer comes, slow until its traffic has left the picture and memory is not short, then not at
         all."""
         if self._host.state in (State.ANSWERING, State.STOPPING):
-            self._timer.start(BUSY_MS)
+            self._timer.start(BUSY_REFRESH_MS)
         elif self._host.state is State.CLOSED or (self._host.recent_tokens.quiet(now) and not self.memory.pressed):
             self._timer.stop()
         else:
-            self._timer.start(IDLE_MS)
+            self._timer.start(IDLE_REFRESH_MS)
 
     def _describe(self, now: float) -> None:
         if now - self._described >= 1:  # a screen reader is not to be flooded
@@ -417,7 +417,7 @@ def _held_bytes(model: ModelInfo, latest: TokenStatistics | None) -> float:
 
 def _of_experts(token: TokenStatistics, means: dict[str, float]) -> str:
     active = units.count(means["active_experts"] / max(1, len(token.active)))
-    if means["hit_rate"] > ALL_THERE:
+    if means["hit_rate"] > FULL_HIT_RATE:
         return tr("Each word uses {0} of {1} experts a layer; all of those were already in memory.").format(
             active, units.count(token.neurons)
         )
@@ -442,7 +442,7 @@ def in_a_sentence(model: ModelInfo | None, history: RecentTokens) -> str:
             units.percent(means["hit_rate"])
         )
     active = means["active_neurons"] / (len(tokens[-1].active) * tokens[-1].neurons)
-    if means["hit_rate"] > ALL_THERE:
+    if means["hit_rate"] > FULL_HIT_RATE:
         return tr("Each word uses {0} of the model's neurons; all of those were already in memory.").format(
             units.percent(active)
         )

@@ -6,15 +6,15 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QImage, QPainter, QPainterPath, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from app.host.recent_tokens import TOKENS
+from app.host.recent_tokens import MAX_TOKENS
 from app.widgets.colours import colours, mix
 
 BAR_HEIGHT = 11
 LINE_HEIGHT = 52
 TOKENS_HEIGHT = 60
 HEAT_HEIGHT = 126
-TALLEST_ROW = 10
-SHADES = 32  # of the heat map
+MAX_ROW_HEIGHT = 10
+SHADE_COUNT = 32  # of the heat map
 
 
 class Plot(QWidget):
@@ -135,7 +135,7 @@ class HeatMap(Plot):
         self._columns = columns
         if columns:
             layers = len(columns[0])
-            self.setFixedHeight(layers * max(1, min(TALLEST_ROW, HEAT_HEIGHT // layers)))
+            self.setFixedHeight(layers * max(1, min(MAX_ROW_HEIGHT, HEAT_HEIGHT // layers)))
         self.update()
 
     def draw(self, painter: QPainter) -> None:
@@ -155,10 +155,10 @@ class HeatMap(Plot):
         layers, tokens = len(self._columns[0]), len(self._columns)
         highest = max(max(column) for column in self._columns) or 1
         full, window = self.shade("flash"), self.palette().window().color()
-        scale = (SHADES - 1) / highest
+        scale = (SHADE_COUNT - 1) / highest
         shades = bytes([round(scale * share) for layer in zip(*self._columns, strict=True) for share in layer])
         image = QImage(shades, tokens, layers, tokens, QImage.Format.Format_Indexed8)
-        image.setColorTable([mix(full, window, 0.92 * (1 - n / (SHADES - 1))).rgb() for n in range(SHADES)])
+        image.setColorTable([mix(full, window, 0.92 * (1 - n / (SHADE_COUNT - 1))).rgb() for n in range(SHADE_COUNT)])
         return image.convertToFormat(QImage.Format.Format_RGB32)  # a copy: the bytes are gone after this
 
 
@@ -174,6 +174,6 @@ class ExpertMap(HeatMap):
 
 def _columns(width: int, count: int) -> list[QRectF]:
     """The columns of the latest `count` tokens: whole pixels with a gap of one, filled from the right."""
-    step = width / TOKENS
+    step = width / MAX_TOKENS
     edges = [round(width - (count - i) * step) for i in range(count + 1)]
     return [QRectF(left, 0, max(1, right - left - 1), 0) for left, right in pairwise(edges)]

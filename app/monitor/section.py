@@ -7,7 +7,7 @@ from PySide6.QtGui import QFont, QPainter, QPaintEvent
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from app.widgets.colours import colours
-from app.widgets.labels import SMALL, ChatLabel, Label, at_both_ends, quiet, set_tip
+from app.widgets.labels import SMALL_FACTOR, ChatLabel, Label, at_both_ends, quiet, set_tip
 
 STRONG_FACTOR = 1.6  # of the usual size of text
 COLUMN_GAP = 10  # pixels
@@ -21,7 +21,7 @@ class Section(QWidget):
         set_tip(self, explanation)
         self.setAccessibleName(title)
         self.aside = quiet(kind=ChatLabel)
-        heading = ChatLabel(title, colour="quiet", factor=SMALL, weight=QFont.Weight.DemiBold)
+        heading = ChatLabel(title, colour="quiet", factor=SMALL_FACTOR, weight=QFont.Weight.DemiBold)
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(7)
@@ -98,7 +98,7 @@ class _Entry:
 
     def __init__(self, name: str, colour: str, tip: str, parent: QWidget):
         self.swatch = _Swatch(colour, parent) if colour else None
-        self.name, self.value = quiet(name, ChatLabel), ChatLabel("–", factor=SMALL)
+        self.name, self.value = quiet(name, ChatLabel), ChatLabel("–", factor=SMALL_FACTOR)
         for widget in (self.name, self.value):
             set_tip(widget, tip)
             widget.setParent(parent)

@@ -6,12 +6,12 @@ from PySide6.QtWidgets import QWidget
 
 from app.monitor.plots import Plot
 from app.widgets.colours import mix
-from app.widgets.labels import SMALL, scaled
+from app.widgets.labels import SMALL_FACTOR, scaled
 
-HEIGHT = 46
+HEIGHT = 46  # pixels
 INSET = 8  # pixels: half a slider's handle, so that the curve stands above or below it where it stands
 HEADROOM = 1.15  # of the highest value
-DOT = 3.5
+DOT_RADIUS = 3.5
 
 
 class Curve(Plot):
@@ -47,7 +47,7 @@ class Curve(Plot):
         painter.fillRect(QRectF(INSET, floor, self.width() - 2 * INSET, 1), self.shade("track"))
         if not self._points:
             painter.setPen(self.shade("quiet"))
-            painter.setFont(scaled(self.font(), SMALL))
+            painter.setFont(scaled(self.font(), SMALL_FACTOR))
             painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, self._instead)
             return
         marks = [self._measured] if self._measured else []
@@ -83,14 +83,14 @@ class Curve(Plot):
 
     def _mark_chosen(self, painter: QPainter, at: QPointF, floor: float) -> None:
         painter.setPen(QPen(self.shade("quiet"), 1, Qt.PenStyle.DotLine))
-        painter.drawLine(QPointF(at.x(), at.y() + DOT), QPointF(at.x(), floor))
+        painter.drawLine(QPointF(at.x(), at.y() + DOT_RADIUS), QPointF(at.x(), floor))
         painter.setPen(QPen(self.palette().window().color(), 1.5))
         painter.setBrush(self.shade("flash"))
-        painter.drawEllipse(at, DOT + 1, DOT + 1)
+        painter.drawEllipse(at, DOT_RADIUS + 1, DOT_RADIUS + 1)
 
     def _mark_measured(self, painter: QPainter, at: QPointF) -> None:
         """A hollow diamond: its form tells it from what is predicted."""
-        size = DOT + 1.5
+        size = DOT_RADIUS + 1.5
         path = QPainterPath(QPointF(at.x(), at.y() - size))
         for x, y in ((size, 0), (0, size), (-size, 0)):
             path.lineTo(at.x() + x, at.y() + y)

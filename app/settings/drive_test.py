@@ -14,7 +14,7 @@ from app.widgets.language import spoken
 from app.widgets.progress import ThinBar
 
 COMMAND = (*FLASHBULB, "bench", "drive", "--quick", "--progress")
-BUSY = (State.LOADING, State.ANSWERING, State.STOPPING)  # the model would disturb the measurement, and be disturbed
+BUSY_STATES = (State.LOADING, State.ANSWERING, State.STOPPING)  # the two would disturb each other
 
 
 class DriveTest(QWidget):
@@ -63,14 +63,14 @@ class DriveTest(QWidget):
                 )
             )
             return
-        busy = self._host.state in BUSY
+        busy = self._host.state in BUSY_STATES
         self.button.setText(self.tr("Measure This Drive"))
         self.button.setEnabled(not busy)
         found = self._failed or self._interrupted or self._found()
         self.words.setText(self.tr("The model is at work: measure when it is done.") if busy else found)
 
     def start(self) -> None:
-        if self.running or self._host.state in BUSY:
+        if self.running or self._host.state in BUSY_STATES:
             return
         from engine.system.folders import models_folder
 
@@ -98,7 +98,7 @@ class DriveTest(QWidget):
         self.cancel() if self.running else self.start()
 
     def _on_state(self, state: State) -> None:
-        if self.running and state in BUSY:
+        if self.running and state in BUSY_STATES:
             self._interrupted = self.tr("The model was needed, so measuring was stopped.")
             self.cancel()
         elif not self.running:

@@ -9,8 +9,8 @@ from app.host.engine_protocol import Outlook
 from engine.planning.cost import Prediction
 from engine.settings import Settings
 
-POINTS = 25  # of the budget's curve
-FINE, COARSE = 8, 4  # tokens: every window is on its curve up to there, then one in so many
+CURVE_POINTS = 25  # of the budget's curve
+FINE_WINDOWS, COARSE_STEP = 8, 4  # tokens: every window is on its curve up to there, then one in so many
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,12 @@ class Forecast:
     def by_budget(self) -> list[tuple[float, Prediction]]:
         """Predictions from the smallest budget to the largest, with their shares of the way."""
         smallest, largest = self.limits
-        shares = [i / (POINTS - 1) for i in range(POINTS)]
+        shares = [i / (CURVE_POINTS - 1) for i in range(CURVE_POINTS)]
         budgets = [smallest + round(share * (largest - smallest)) for share in shares]
         return self._curve(shares, [replace(self.settings, memory_budget=budget) for budget in budgets])
 
     def by_window(self, shortest: int, longest: int) -> list[tuple[float, Prediction]]:
-        windows = [w for w in range(shortest, longest + 1) if w <= FINE or (longest - w) % COARSE == 0]
+        windows = [w for w in range(shortest, longest + 1) if w <= FINE_WINDOWS or (longest - w) % COARSE_STEP == 0]
         shares = [(window - shortest) / (longest - shortest) for window in windows]
         return self._curve(shares, [replace(self.settings, window=window) for window in windows])
 

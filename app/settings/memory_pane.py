@@ -18,10 +18,10 @@ from app.widgets import units
 from app.widgets.labels import Label, at_both_ends, quiet, set_tip
 from engine.system.machine import memory_total
 
-STEPS = 1000  # of the budget's slider
+BUDGET_STEPS = 1000  # of the budget's slider
 SHIFT_STEPS = 2  # of the threshold's slider, a unit of it
-LEFT_TO_SYSTEM = 0.25  # of the machine's memory, which a budget does not reach
-MEASURED_MS = 500  # between looks at what is measured, while an answer comes
+SYSTEM_SHARE = 0.25  # of the machine's memory, which a budget does not reach
+MEASURING_MS = 500  # between looks at what is measured, while an answer comes
 
 
 class ValueSlider(QWidget):
@@ -67,11 +67,11 @@ class MemoryPane(Pane):
         super().__init__(settings, parent)
         self._host = host
         self._showing = False
-        self._measuring = QTimer(self, singleShot=True, interval=MEASURED_MS)
+        self._measuring = QTimer(self, singleShot=True, interval=MEASURING_MS)
         self._measuring.timeout.connect(self._show_values)
         self.budget = CurvedSlider()
-        self.budget.slider.setRange(0, STEPS)
-        self.budget.slider.setPageStep(STEPS // 20)
+        self.budget.slider.setRange(0, BUDGET_STEPS)
+        self.budget.slider.setPageStep(BUDGET_STEPS // 20)
         self.budget.slider.setAccessibleName(self.tr("Memory budget"))
         self.automatic = QCheckBox()
         budget = QWidget()
@@ -185,7 +185,7 @@ class MemoryPane(Pane):
 
     def _budget_at(self, step: int) -> int:
         smallest, largest = self.limits()
-        return smallest + round((largest - smallest) * step / STEPS)
+        return smallest + round((largest - smallest) * step / BUDGET_STEPS)
 
     def _share_of(self, budget: float) -> float:
         smallest, largest = self.limits()
@@ -242,7 +242,7 @@ class MemoryPane(Pane):
         self.automatic.setChecked(budget is None)
         self.budget.slider.setEnabled(budget is not None)
         if forecast is None:
-            chosen = budget or self._budget_at(STEPS // 2)
+            chosen = budget or self._budget_at(BUDGET_STEPS // 2)
             self.budget.low.setText(units.size(smallest))
             self.budget.high.setText(self.tr("{0}, the most for this machine").format(units.size(largest)))
             self.budget.words.setText(self.tr("No model is loaded: its own smallest budget is not known."))
@@ -253,7 +253,7 @@ class MemoryPane(Pane):
             high = self.tr("{0}, everything in memory") if everything else self.tr("{0}, the most for this machine")
             self.budget.high.setText(high.format(units.size(largest)))
             self.budget.words.setText(self._words_of_budget(chosen, forecast))
-        self.budget.slider.setValue(round(STEPS * self._share_of(chosen)))
+        self.budget.slider.setValue(round(BUDGET_STEPS * self._share_of(chosen)))
         self.budget.value.setText(units.size(chosen))
         self._show_speed(chosen, forecast)
 
@@ -421,7 +421,7 @@ class MemoryPane(Pane):
 
 
 def _most() -> int:
-    return round((1 - LEFT_TO_SYSTEM) * memory_total())
+    return round((1 - SYSTEM_SHARE) * memory_total())
 
 
 def _describe(widget: QWidget, name: str, words: str) -> None:

@@ -25,7 +25,7 @@ from app.widgets.labels import quiet, set_tip
 from engine.system.folders import models_folder
 
 MARGINS = (36, 20, 36, 20)
-LABEL_WIDTH = 120
+LABEL_WIDTH = 120  # pixels
 
 
 class Pane(QWidget):

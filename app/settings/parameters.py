@@ -28,7 +28,7 @@ from app.widgets.fields import TakesText
 from app.widgets.labels import quiet, set_tip
 from app.widgets.language import tr
 
-NUMBERS = (
+NUMBER_NAMES = (
     "temperature",
     "top_p",
     "top_k",
@@ -39,10 +39,10 @@ NUMBERS = (
     "max_tokens",
 )
 STEPS = {"top_k": 1, "max_tokens": 64}  # of the others:
-STEP = 0.05
+USUAL_STEP = 0.05
 EFFORTS = ("low", "medium", "high")
 PROMPT_LINES = 3
-RADIUS = 14
+RADIUS = 14  # pixels
 Parameters = dict[str, Any]  # of a conversation: those that differ from the defaults, by name
 
 
@@ -73,7 +73,7 @@ class NumberField(QWidget):
         setting = BY_KEY[f"chat.{name}"]
         self._name = name
         (self._least, greatest), self._optional = setting.bounds, setting.optional
-        step = STEPS.get(name, STEP)
+        step = STEPS.get(name, USUAL_STEP)
         lowest = self._least - step if setting.optional else self._least
         self.box: QDoubleSpinBox | QSpinBox
         if setting.kind is float:
@@ -105,7 +105,7 @@ class NumberField(QWidget):
         self.box.blockSignals(False)
 
     def _on_changed(self, value: float) -> None:
-        if self._optional and value < self._least - STEP / 100:
+        if self._optional and value < self._least - USUAL_STEP / 100:
             self.changed.emit(self._name, None)
         else:
             self.changed.emit(self._name, round(max(value, self._least), 4) if isinstance(value, float) else value)
@@ -137,7 +137,7 @@ class ParametersForm(QWidget):
         self.prompt.setAccessibleName(self.tr("System prompt"))
         self.prompt.setFixedHeight(PROMPT_LINES * self.prompt.fontMetrics().lineSpacing() + 14)
         self.prompt.textChanged.connect(self._on_prompt)
-        self.fields = {name: NumberField(name, titles[name]) for name in NUMBERS}
+        self.fields = {name: NumberField(name, titles[name]) for name in NUMBER_NAMES}
         self.seeded = QCheckBox(self.tr("Seed"))
         set_tip(self.seeded, tr(BY_KEY["chat.seed"].about))
         self.seed = QSpinBox(maximum=BY_KEY["chat.seed"].whole_bounds[1])

@@ -17,7 +17,7 @@ from engine.system.files import make_private, make_private_folder, write_whole
 FILE, VERSION = "settings.json", 1
 WRITE_MS = 300  # after a change: a slider makes many
 RETRY_MS = 3000  # after a write that failed
-LARGEST_BUDGET = 1 << 50  # bytes
+MAX_BUDGET_BYTES = 1 << 50  # bytes
 log = logging.getLogger(__name__)
 
 
@@ -84,7 +84,7 @@ TABLE = (
         None,
         "Bytes that a model may add to this process; None takes everything where it fits, else half.",
         minimum=1,
-        maximum=LARGEST_BUDGET,
+        maximum=MAX_BUDGET_BYTES,
         optional=True,
         reload=True,
     ),

@@ -11,7 +11,7 @@ from app.settings.registry import Preferences
 from app.widgets.colours import colours, mix
 from app.widgets.toolbar import ToolBar
 
-WIDTH = 680
+WIDTH = 680  # pixels
 TAB_PADDING = (14, 7)
 
 

@@ -9,8 +9,8 @@ from app.widgets.focus import paint_ring
 from app.widgets.icons import GRID, icon
 from app.widgets.labels import set_tip
 
-CONFIRMED_MS = 1500
-SIZE = 26
+CONFIRMATION_MS = 1500
+BUTTON_SIZE = 26
 
 
 class IconButton(QToolButton):
@@ -22,10 +22,10 @@ class IconButton(QToolButton):
         self._symbol, self._shy, self._near = symbol, shy, not shy
         self.setAutoRaise(True)
         self.setIconSize(QSize(GRID - 2, GRID - 2))
-        self.setFixedSize(SIZE, SIZE)
+        self.setFixedSize(BUTTON_SIZE, BUTTON_SIZE)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.set_name(name)
-        self._confirmed = QTimer(self, singleShot=True, interval=CONFIRMED_MS)
+        self._confirmed = QTimer(self, singleShot=True, interval=CONFIRMATION_MS)
         self._confirmed.timeout.connect(self._recolour)
         self._recolour()
 

@@ -37,7 +37,7 @@ class Colours:
     found: QColor
 
 
-MAX_KNOWN = 64  # palettes
+MAX_KNOWN_PALETTES = 64  # palettes
 _known: dict[int, Colours] = {}  # by the palette's key: painting asks many times a second
 
 
@@ -55,7 +55,7 @@ def colours(palette: QPalette) -> Colours:
     """The colours that go with `palette`. Cheap: ask again rather than keep them across a change of appearance."""
     key = palette.cacheKey()
     if key not in _known:
-        if len(_known) == MAX_KNOWN:
+        if len(_known) == MAX_KNOWN_PALETTES:
             _known.clear()
         _known[key] = _derived(palette)
     return _known[key]

@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QFocusEvent, QGuiApplication, QInputMethodEvent, QKeyEvent
 from PySide6.QtWidgets import QApplication, QWidget
 
-ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+ENTER_KEYS = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 if TYPE_CHECKING:
     Base = QWidget
 else:
@@ -40,7 +40,7 @@ class Composes(Base):
         return True
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.key() in ENTER and self.take_composed():
+        if event.key() in ENTER_KEYS and self.take_composed():
             event.accept()
         else:
             super().keyPressEvent(event)

@@ -11,7 +11,7 @@ from app.widgets.labels import scaled
 from app.widgets.language import tr
 
 INSET, RADIUS = 10, 12
-VEIL = 0.9  # how little of what lies below is seen
+VEIL_OPACITY = 0.9  # how little of what lies below is seen
 
 
 def dropped_paths(event: QDropEvent) -> list[Path]:
@@ -40,7 +40,7 @@ class DropVeil(QWidget):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         ground = mix(shades.accent, window, 0.88)
-        ground.setAlphaF(VEIL)
+        ground.setAlphaF(VEIL_OPACITY)
         painter.fillRect(self.rect(), ground)
         painter.setPen(QPen(shades.accent, 2, Qt.PenStyle.DashLine))
         area = QRectF(self.rect()).adjusted(INSET, INSET, -INSET, -INSET)

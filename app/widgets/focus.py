@@ -8,7 +8,8 @@ from PySide6.QtWidgets import QAbstractScrollArea, QWidget
 
 from app.widgets.colours import colours
 
-BY_KEY = (Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason, Qt.FocusReason.ShortcutFocusReason)
+Reason = Qt.FocusReason
+KEYBOARD_REASONS = (Reason.TabFocusReason, Reason.BacktabFocusReason, Reason.ShortcutFocusReason)
 WIDTH, RADIUS = 1.5, 4
 
 
@@ -75,7 +76,7 @@ class Ringed(Base):
 
     def focusInEvent(self, event: QFocusEvent) -> None:
         super().focusInEvent(event)
-        if event.reason() in BY_KEY:
+        if event.reason() in KEYBOARD_REASONS:
             self._ring = self._ring or Ring(self, self.ring_air)
             self._ring.fit()
             self._ring.raise_()

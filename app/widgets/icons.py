@@ -8,13 +8,13 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QIcon, QPainter, QPainterPath, QPen, QPixmap
 
 GRID = 20
-DRAWN = Path(__file__).parents[2] / "resources" / "icon"
+ICONS_FOLDER = Path(__file__).parents[2] / "resources" / "icon"
 
 
 def application_icon() -> QIcon:
     """Flashbulb's own icon, in the sizes that it was drawn in; PNG, which Qt reads without plugins."""
     result = QIcon()
-    for path in DRAWN.glob("flashbulb-*.png"):
+    for path in ICONS_FOLDER.glob("flashbulb-*.png"):
         result.addFile(str(path))
     return result
 

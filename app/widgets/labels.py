@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QApplication, QHBoxLayout, QLabel, QWidget
 
 from app.widgets.colours import colours
 
-SMALL = 0.88
+SMALL_FACTOR = 0.88
 
 
 def scaled(font: QFont, factor: float, weight: QFont.Weight | None = None) -> QFont:
@@ -65,7 +65,7 @@ class ChatLabel(Label):
 
 def quiet(text: str = "", kind: type[Label] = Label) -> Label:
     """Small and grey: everything that is not the one strong thing of its block."""
-    return kind(text, colour="quiet", factor=SMALL)
+    return kind(text, colour="quiet", factor=SMALL_FACTOR)
 
 
 def set_tip(widget: QWidget, text: str) -> None:

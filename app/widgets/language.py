@@ -14,14 +14,14 @@ SYSTEM, ENGLISH, CHINESE = "system", "en", "zh_CN"
 ENGINE = "engine"  # the context of what the engine says
 NAMES = {ENGLISH: "English", CHINESE: "简体中文"}  # each in itself, so that it is found by those who read it
 TRANSLATIONS = Path(__file__).parents[2] / "resources" / "translations"
-LARGEST_COUNT = 2**31 - 1  # that Qt takes
-TRADITIONAL = ("Hant", "TW", "HK", "MO")
+MAX_COUNT = 2**31 - 1  # that Qt takes
+TRADITIONAL_SUBTAGS = ("Hant", "TW", "HK", "MO")
 _installed: list[QTranslator] = []
 
 
 def tr(text: str, comment: str | None = None, n: int = -1) -> str:
     """`text` in the present language, for modules without widgets; `n` takes the place of %Ln. Literal texts only."""
-    return QCoreApplication.translate("", text, comment, min(n, LARGEST_COUNT))
+    return QCoreApplication.translate("", text, comment, min(n, MAX_COUNT))
 
 
 def spoken(said: object) -> str:
@@ -59,7 +59,7 @@ def best_of(wanted: list[str]) -> str:
         parts = tag.replace("_", "-").split("-")
         if parts[0] == "en":
             return ENGLISH
-        if parts[0] == "zh" and not set(parts) & set(TRADITIONAL):
+        if parts[0] == "zh" and not set(parts) & set(TRADITIONAL_SUBTAGS):
             return CHINESE
     return ENGLISH
 

@@ -4,7 +4,7 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QWidget
 
-COMFORT = 400  # pixels that the conversation keeps while there is a pane to give way
+COMFORTABLE_WIDTH = 400  # pixels that the conversation keeps while there is a pane to give way
 
 
 class SidePane(QObject):
@@ -48,7 +48,7 @@ class SidePanes(QObject):
         """The window is so many pixels wide."""
         self._width = width
         kept = [side for side in self._panes if side.wanted]
-        while kept and kept != [self._opened] and width - sum(side.width for side in kept) < COMFORT:
+        while kept and kept != [self._opened] and width - sum(side.width for side in kept) < COMFORTABLE_WIDTH:
             kept.pop(0)
         self._folding = True
         for side in self._panes:

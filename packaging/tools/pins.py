@@ -13,7 +13,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"
-OURS = {"flashbulb"}
+OUR_PACKAGES = {"flashbulb"}
 
 
 def main() -> int:
@@ -36,7 +36,7 @@ def pinned(project: str) -> dict[str, str]:
 def installed() -> dict[str, str]:
     """The versions of what is installed beside this Python, by name, without ourselves."""
     found = {normal(one.metadata["Name"]): one.version for one in distributions()}
-    return {name: version for name, version in found.items() if name not in OURS}
+    return {name: version for name, version in found.items() if name not in OUR_PACKAGES}
 
 
 def differences(wanted: dict[str, str], found: dict[str, str]) -> list[str]:

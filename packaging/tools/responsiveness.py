@@ -31,13 +31,13 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 PATIENCE_S = 120
 TICK_MS = 5  # between two looks at the event loop
-LATE_P99, LATE_WORST = 16, 50  # ms
+MAX_LATE_P99_MS, MAX_LATE_MS = 16, 50  # ms
 STARTS = 5
 IDLE_S = 10
 STREAM_S = 30  # of answers
-ANSWERS, SETTLED = 50, 10  # answers, and those after which memory should have settled
+ANSWERS, SETTLING_ANSWERS = 50, 10  # answers, and those after which memory should have settled
 ROUNDS, ROUND_S = 15, 2  # of reading with and without a window
-WHEEL = 120  # a notch
+WHEEL_NOTCH = 120  # a notch
 QUESTIONS = ("What do you like to do on weekends?", "I just got a puppy.", "Tell me about the place where you live.")
 PROSE = "The pool keeps the neurons that any of the **last tokens** used; what is missing is read from flash.\n\n"
 LIST = "- one neuron's up row and its down column, side by side\n- a window of `5` tokens\n"
@@ -99,7 +99,7 @@ class Lateness(QObject):
         self._due = now + TICK_MS / 1e3
 
 
-def spread(what: str, values_ms: list[float], p99: float = LATE_P99, worst: float = LATE_WORST) -> list[Figure]:
+def spread(what: str, values_ms: list[float], p99: float = MAX_LATE_P99_MS, worst: float = MAX_LATE_MS) -> list[Figure]:
     cuts = statistics.quantiles(values_ms, n=100, method="inclusive")
     parts = (("p50", cuts[49], None), ("p99", cuts[98], p99), ("worst", max(values_ms), worst))
     return [Figure(f"{what}, {name}", value, "ms", aim) for name, value, aim in parts]
@@ -195,7 +195,7 @@ def start(folder: Path) -> list[Figure]:
     return [
         Figure("from the start to a painted window", statistics.median(usable), "ms", 1000),
         Figure(
-            "event loop late, while the engine is imported and the model loaded, worst", max(late), "ms", LATE_WORST
+            "event loop late, while the engine is imported and the model loaded, worst", max(late), "ms", MAX_LATE_MS
         ),
     ]
 
@@ -332,7 +332,7 @@ def _scroll(viewport: QWidget, notches: int, direction: int = 1) -> list[float]:
     for _ in range(notches):
         began = time.perf_counter()
         at = QPointF(viewport.rect().center())
-        event = QWheelEvent(at, viewport.mapToGlobal(at), QPoint(), QPoint(0, direction * WHEEL),
+        event = QWheelEvent(at, viewport.mapToGlobal(at), QPoint(), QPoint(0, direction * WHEEL_NOTCH),
                             Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase,
                             False)  # fmt: skip
         QApplication.sendEvent(viewport, event)
@@ -359,11 +359,11 @@ def memory(folder: Path) -> list[Figure]:
     with opened(folder) as window:
         for _ in answers(window, ANSWERS, seconds=10 * PATIENCE_S):
             taken.append(footprint() / 1e6)
-    growth = statistics.mean(taken[-5:]) - statistics.mean(taken[SETTLED - 5 : SETTLED])
+    growth = statistics.mean(taken[-5:]) - statistics.mean(taken[SETTLING_ANSWERS - 5 : SETTLING_ANSWERS])
     return [
-        Figure(f"memory after {SETTLED} answers", taken[SETTLED - 1], "MB"),
+        Figure(f"memory after {SETTLING_ANSWERS} answers", taken[SETTLING_ANSWERS - 1], "MB"),
         Figure(f"memory after {ANSWERS} answers", taken[-1], "MB"),
-        Figure(f"growth from answer {SETTLED} to {ANSWERS}", growth, "MB", 5),
+        Figure(f"growth from answer {SETTLING_ANSWERS} to {ANSWERS}", growth, "MB", 5),
     ]
 
 
@@ -441,12 +441,12 @@ class Painting(QObject):
     def __init__(self, window):
         super().__init__(window)
         from app.host.engine_host import DRAIN_MS
-        from app.monitor.panel import BUSY_MS
+        from app.monitor.panel import BUSY_REFRESH_MS
 
         self._window = window
         self._text = QTimer(self, interval=DRAIN_MS)
         self._text.timeout.connect(self._append)
-        self._figures = QTimer(self, interval=BUSY_MS)
+        self._figures = QTimer(self, interval=BUSY_REFRESH_MS)
         self._figures.timeout.connect(window.monitor.refresh)
 
     def __enter__(self) -> None:

@@ -55,7 +55,11 @@ CHATS = (
     (0, ("What is your favourite season?",)),
     (0, ("Hi! How are you today?",)),
 )
-MORE = ("I just got a puppy.", "What do you like to do on weekends?", "That sounds like fun. Do you like music too?")
+FOLLOW_UPS = (
+    "I just got a puppy.",
+    "What do you like to do on weekends?",
+    "That sounds like fun. Do you like music too?",
+)
 FORMATTED = (
     "Why does a window of recent tokens save so many reads?",
     """Because neighbouring tokens wake up mostly the same neurons. If you keep what the last $k$ tokens used, only \
@@ -189,7 +193,7 @@ def first_start(studio: Studio) -> None:
 def main_window(studio: Studio) -> None:
     window = studio.window
     until(lambda: bool(window.chat.conversation.messages))
-    for message in MORE:
+    for message in FOLLOW_UPS:
         studio.say(message)
     studio.take("chat", window)
     answer = window.chat.transcript.messages()[-1]

@@ -21,7 +21,7 @@ from app.conversations.store import FILE
 from app.host.deadline import Deadline
 from app.host.engine_host import State
 from app.host.recent_tokens import RecentTokens
-from app.library.jobs import COMMAND, JobState
+from app.library.jobs import GET_COMMAND, JobState
 from app.settings.registry import FILE as SETTINGS_FILE
 from engine.inference.generate import Generation
 from engine.system.built_in import STARTER
@@ -219,7 +219,7 @@ def open_library(qtbot, open_window, disk, tmp_path):
         window = open_window()
         window.models.trigger()
         text = write_text(tmp_path / "text.txt", repeats)
-        window.library.jobs._command = (*COMMAND, "--calibration", str(text))
+        window.library.jobs._command = (*GET_COMMAND, "--calibration", str(text))
         qtbot.waitUntil(lambda: window.library.row(STARTER) is not None, timeout=LONG_MS)
         return window.library
 

@@ -13,7 +13,7 @@ from app.chat.guide import Capability, Guide
 from app.chat.message import Answer, ReceiptDetail
 from app.chat.receipt import Receipt
 from app.library.jobs import Job, JobState
-from app.library.known import FOLDERS
+from app.library.known import FOLDERS_KEY
 from app.library.picker import ModelPicker
 from app.library.proof import ProofWindow
 from app.library.row import ModelRow
@@ -150,7 +150,7 @@ def test_the_models_window_and_the_model_menu_are_text(qtbot, monkeypatch, tmp_p
     monkeypatch.setattr("app.library.window.survey", lambda *_args, **_more: found)
     monkeypatch.setattr("app.library.picker.survey", lambda *_args, **_more: found)
     settings = Preferences()
-    settings[FOLDERS] = [EVIL]
+    settings[FOLDERS_KEY] = [EVIL]
     library, below = LibraryWindow(settings), QWidget()
     picker = ModelPicker(settings, below)
     for widget in (library, below):

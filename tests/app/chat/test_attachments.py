@@ -4,7 +4,7 @@ import pytest
 from PySide6.QtCore import QMimeData, Qt, QUrl
 from PySide6.QtGui import QGuiApplication, QImage
 
-from app.chat.attachments import LARGEST_BYTES
+from app.chat.attachments import MAX_FILE_BYTES
 from app.chat.message import BUBBLE_MARGINS
 from tests.helpers.dropping import drop
 from tests.helpers.fake_engine import FakeEngine
@@ -145,7 +145,7 @@ def test_a_file_can_be_sent_without_words(qtbot, open_window, notes):
         ("program", b"\x7fELF\x00\xff\xfe", "program is not a text file in UTF-8."),
         ("zeros.txt", b"a\0b", "zeros.txt is not a text file in UTF-8."),
         ("blank.txt", b" \n", "blank.txt is empty."),
-        ("large.txt", b"a" * (LARGEST_BYTES + 1), "large.txt is too large to be sent: it has 4.0\u00a0MB"),
+        ("large.txt", b"a" * (MAX_FILE_BYTES + 1), "large.txt is too large to be sent: it has 4.0\u00a0MB"),
     ],
 )
 def test_what_cannot_be_sent_is_refused_with_words(open_window, tmp_path, name, content, words):

@@ -1,7 +1,7 @@
 import pytest
 
 from app.chat.body import AnswerBody
-from app.chat.markdown import MOST_BLOCKS, MarkdownView
+from app.chat.markdown import MAX_VIEW_BLOCKS, MarkdownView
 from app.chat.table import Table
 
 HEAD = "| number | square |\n| --- | --- |\n"
@@ -53,7 +53,7 @@ def test_a_long_paragraph_whose_last_line_is_a_head_loses_nothing(body):
 
 
 def test_a_long_list_goes_on_in_another_view(body):
-    items = [f"- item {n}\n" for n in range(4 * MOST_BLOCKS)]
+    items = [f"- item {n}\n" for n in range(4 * MAX_VIEW_BLOCKS)]
     for piece in items:
         body.append(piece[:4])
         body.append(piece[4:])

@@ -2,7 +2,7 @@ import pytest
 from PySide6.QtCore import QMimeData, Qt
 
 from app.chat.composer import Composer
-from app.chat.entry import MOST_LINES
+from app.chat.entry import MAX_LINES
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_it_grows_with_the_text_up_to_a_limit(composer):
     three = composer.entry.height()
     composer.entry.put_text("\n".join("x" * 100))
     most = composer.entry.height()
-    assert one < three < most <= MOST_LINES * composer.entry.fontMetrics().lineSpacing()
+    assert one < three < most <= MAX_LINES * composer.entry.fontMetrics().lineSpacing()
     composer.entry.clear()
     assert composer.entry.height() == one
 

@@ -3,7 +3,7 @@
 import pytest
 from PySide6.QtCore import Qt
 
-from app.chat.transcript import PAGE
+from app.chat.transcript import PAGE_MESSAGES
 from app.conversations.conversation import Conversation
 from app.host.engine_host import State
 from tests.helpers.chatting import last_answer, type_and_send, wait_until_ready
@@ -110,9 +110,9 @@ def test_what_is_being_written_is_found_and_escape_does_not_stop_it(qtbot, open_
 
 def test_it_leads_to_messages_that_were_not_made_yet(qtbot, open_window):
     window = open_window()
-    conversation = long_conversation(2 * PAGE)
+    conversation = long_conversation(2 * PAGE_MESSAGES)
     window.chat.show_conversation(conversation)
-    assert len(window.chat.transcript.messages()) == PAGE
+    assert len(window.chat.transcript.messages()) == PAGE_MESSAGES
     find(qtbot, window, "needle")
     bar = window.chat.find_bar
     qtbot.waitUntil(lambda: bar.count.text() == "2 of 2")

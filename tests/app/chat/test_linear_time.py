@@ -11,9 +11,15 @@ from PySide6.QtGui import QTextCursor, QTextDocument
 
 from app.chat.body import AnswerBody
 from app.chat.emphasis import marked
-from app.chat.find import MOST_MARKS, FindBar
+from app.chat.find import MAX_MARKS, FindBar
 from app.chat.inline import parts
-from app.chat.markdown import FULL, LONGEST_BLOCK, LONGEST_TAIL, MOST_BLOCKS, MarkdownView
+from app.chat.markdown import (
+    MAX_BLOCK_CHARACTERS,
+    MAX_TAIL_CHARACTERS,
+    MAX_VIEW_BLOCKS,
+    MAX_VIEW_CHARACTERS,
+    MarkdownView,
+)
 from app.chat.mathematics import legible
 from app.chat.transcript import Transcript
 from app.conversations.conversation import Conversation
@@ -95,8 +101,8 @@ def test_twice_as_long_an_answer_takes_twice_the_work_to_open(qtbot, work, name)
         body.append(LINES[name] * count)
         body.finish()
         for view in body.views():
-            assert view.document().characterCount() <= LONGEST_BLOCK + 3 * FULL
-            assert view.document().blockCount() <= 5 * MOST_BLOCKS
+            assert view.document().characterCount() <= MAX_BLOCK_CHARACTERS + 3 * MAX_VIEW_CHARACTERS
+            assert view.document().blockCount() <= 5 * MAX_VIEW_BLOCKS
         return [work[kind] - before[kind] for kind in work]
 
     for once, twice in zip(needed(1600), needed(3200), strict=True):
@@ -122,7 +128,7 @@ def test_streaming_parses_no_more_than_the_tail(qtbot, work):
     for _ in range(150):
         before = work["letters"]
         view.append_markdown("1. item `x` and [a](https://b.c)\n")
-        assert work["letters"] - before <= 3 * LONGEST_TAIL
+        assert work["letters"] - before <= 3 * MAX_TAIL_CHARACTERS
 
 
 def test_finding_marks_no_more_places_than_can_be_seen(qtbot):
@@ -142,6 +148,6 @@ def test_finding_marks_no_more_places_than_can_be_seen(qtbot):
     bar.step(-1)
     bar.step(-1)
     marks = [mark for view in transcript.messages()[-1].views() for mark in view.extraSelections()]
-    assert 0 < len(marks) <= MOST_MARKS
+    assert 0 < len(marks) <= MAX_MARKS
     assert any(mark.format.fontUnderline() for mark in marks)
     bar.close_bar()

@@ -4,7 +4,7 @@ from PySide6.QtGui import QDesktopServices, QGuiApplication, QTextDocument
 from PySide6.QtWidgets import QApplication
 
 from app.chat.links import LinkQuestion, ask_to_open
-from app.chat.markdown import FEATURES, HEADING_MARGIN, LONGEST_TAIL, RULE_MARGIN, MarkdownView, finished_length
+from app.chat.markdown import FEATURES, HEADING_MARGIN, MAX_TAIL_CHARACTERS, RULE_MARGIN, MarkdownView, finished_length
 from app.widgets.colours import colours
 
 SOURCE = """# A heading
@@ -112,7 +112,7 @@ def test_a_list_with_blank_lines_stays_one_list(view):
 def test_a_long_block_is_finished_in_parts_and_reads_the_same(view, source):
     for start in range(0, len(source), 40):
         view.append_markdown(source[start : start + 40])
-        assert len(view._tail) <= LONGEST_TAIL + 40
+        assert len(view._tail) <= MAX_TAIL_CHARACTERS + 40
     assert view.toPlainText().split() == plain(source).split()
     assert view.document().blockCount() == plain_document(source).blockCount()
 

@@ -5,7 +5,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication, QTextDocument
 from PySide6.QtWidgets import QPushButton
 
-from app.chat.markdown import LONGEST_TAIL
+from app.chat.markdown import MAX_TAIL_CHARACTERS
 from app.chat.message import Answer
 from app.chat.reasoning import Reasoning
 from app.conversations.conversation import Conversation
@@ -129,7 +129,7 @@ def test_four_thousand_tokens_of_reasoning_cost_no_more_a_frame_than_an_answer(q
     for number in range(1000):  # frames of four tokens
         before = letters[0]
         answer.append_reasoning(f"the user, {number}. " if number % 20 else "\n\nNext ")
-        assert letters[0] - before <= (2 * LONGEST_TAIL if open_first else 0)
+        assert letters[0] - before <= (2 * MAX_TAIL_CHARACTERS if open_first else 0)
     before = letters[0]
     if not open_first:
         answer.reasoning.unfold()

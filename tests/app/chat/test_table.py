@@ -6,7 +6,7 @@ from PySide6.QtGui import QTextCursor, QTextDocument
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app.chat.markdown import FEATURES
-from app.chat.table import MOST_CELLS, PADDING, STEP, Table, fitted
+from app.chat.table import PADDING, PAGE_CELLS, WIDTH_STEP, Table, fitted
 from app.chat.text_size import set_text_size
 from app.widgets.colours import colours
 
@@ -105,7 +105,7 @@ def test_a_long_table_stands_on_pages_with_one_head_and_the_same_columns(make, q
     rows = "".join(f"| {n} | {n * n} | {'x' * n} |\n" for n in range(50))
     pages = make(rows, 8).views()
     assert len(pages) > 1
-    assert all(page.document().blockCount() <= MOST_CELLS + 5 for page in pages)
+    assert all(page.document().blockCount() <= PAGE_CELLS + 5 for page in pages)
     shown = [cell for page in pages for cell in cells(page.document())]
     assert shown[3:] == cells(qt_document(HEAD + rows))[3:]
     assert len({tuple(page.widths) for page in pages}) == 1
@@ -155,7 +155,7 @@ def test_links_follow_the_appearance_and_lead_somewhere(make, qtbot, set_scheme)
 
 def test_columns_are_as_wide_as_they_like_where_there_is_room():
     assert fitted([20, 50], [20, 50], 500) == [32, 64]
-    assert all(width % STEP == 0 for width in fitted([13, 57.3, 90], [1, 2, 3], 500))
+    assert all(width % WIDTH_STEP == 0 for width in fitted([13, 57.3, 90], [1, 2, 3], 500))
 
 
 def test_the_widest_columns_give_way_first():

@@ -3,7 +3,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel
 
 from app.chat.message import BUBBLE_MARGINS
-from app.chat.transcript import COLUMN_MARGIN, COLUMN_WIDTH, MOST, PAGE, Transcript
+from app.chat.transcript import COLUMN_MARGIN, COLUMN_WIDTH, MAX_MADE_MESSAGES, PAGE_MESSAGES, Transcript
 from app.conversations.conversation import Conversation
 
 LONG = "A line of text.\n\n" * 40
@@ -154,7 +154,7 @@ def test_what_is_shown_already_stays(transcript):
 def test_a_long_conversation_begins_with_its_end_and_grows_upwards(qtbot, transcript):
     conversation = talk(100)
     transcript.show_path(conversation.path())
-    assert len(transcript.messages()) == PAGE
+    assert len(transcript.messages()) == PAGE_MESSAGES
     qtbot.waitUntil(lambda: at_bottom(transcript))
     first, bar = transcript.messages()[0], transcript.verticalScrollBar()
     bar.setValue(0)
@@ -163,7 +163,7 @@ def test_a_long_conversation_begins_with_its_end_and_grows_upwards(qtbot, transc
         made = transcript.messages()[0]
         bar.setValue(0)
         assert made is not transcript.messages()[0]
-        assert len(transcript.messages()) <= MOST
+        assert len(transcript.messages()) <= MAX_MADE_MESSAGES
     assert transcript.path() == conversation.path()
 
 
@@ -172,7 +172,7 @@ def test_going_far_back_makes_what_is_around_and_the_rest_as_the_reader_scrolls_
     transcript.show_path(path)
     qtbot.waitUntil(lambda: at_bottom(transcript))
     transcript.go_to(path[3])
-    assert len(transcript.messages()) <= PAGE
+    assert len(transcript.messages()) <= PAGE_MESSAGES
     qtbot.waitUntil(transcript.jump.isVisible)
     bar, seen = transcript.verticalScrollBar(), []
 
@@ -183,7 +183,7 @@ def test_going_far_back_makes_what_is_around_and_the_rest_as_the_reader_scrolls_
 
     qtbot.waitUntil(at_the_end)
     assert seen == path
-    assert len(transcript.messages()) <= MOST
+    assert len(transcript.messages()) <= MAX_MADE_MESSAGES
     assert transcript.path() == path
 
 

@@ -6,7 +6,7 @@ import logging
 import pytest
 from PySide6.QtWidgets import QFileDialog, QMessageBox
 
-from app.desktop.diagnostics import LINES, RecentLog
+from app.desktop.diagnostics import LOG_LINES, RecentLog
 from engine.errors import ReadError
 from tests.helpers.chatting import type_and_send, wait_until_ready
 from tests.helpers.fake_engine import FakeEngine
@@ -100,8 +100,8 @@ def test_a_place_that_cannot_be_written_to_is_told(qtbot, open_window, tmp_path)
 
 def test_the_log_stays_short_and_ours():
     log = RecentLog()
-    for number in range(LINES + 5):
+    for number in range(LOG_LINES + 5):
         log.handle(logging.makeLogRecord({"name": "engine.x", "levelno": logging.WARNING, "msg": str(number)}))
     log.handle(logging.makeLogRecord({"name": "httpx", "levelno": logging.ERROR, "msg": "GET https://…"}))
-    assert len(log.lines) == LINES
-    assert log.lines[-1].endswith(f": {LINES + 4}")
+    assert len(log.lines) == LOG_LINES
+    assert log.lines[-1].endswith(f": {LOG_LINES + 4}")

@@ -45,7 +45,7 @@ def shown(monkeypatch):
     """Notifications that were shown. Every answer is a long one, and nobody looks."""
     monkeypatch.setattr(FakeTrayIcon, "shown", [])
     monkeypatch.setattr(notifications, "QSystemTrayIcon", FakeTrayIcon)
-    monkeypatch.setattr(notifications, "LONG_S", 0.0)
+    monkeypatch.setattr(notifications, "LONG_ANSWER_S", 0.0)
     monkeypatch.setattr(QApplication, "activeWindow", lambda: None)
     return FakeTrayIcon.shown
 
@@ -79,7 +79,7 @@ def test_a_stopped_answer_is_not_told(qtbot, open_window, shown):
 
 
 def test_a_short_answer_is_not_told(qtbot, open_window, shown, monkeypatch):
-    monkeypatch.setattr(notifications, "LONG_S", 60.0)
+    monkeypatch.setattr(notifications, "LONG_ANSWER_S", 60.0)
     window = open_window(FakeEngine(scripts=[["a", Pause(0.01), "b"]]))
     type_and_send(qtbot, window, "Hi")
     wait_until_ready(qtbot, window)

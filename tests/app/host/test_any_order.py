@@ -11,7 +11,7 @@ from PySide6.QtCore import QCoreApplication
 
 from app.host.deadline import Deadline
 from app.host.engine_host import EngineHost, State
-from app.host.events import UNDER_WAY
+from app.host.events import PROGRESS_EVENTS
 from engine.errors import CancelledError, PreparedModelError, ReadError
 from engine.settings import Settings
 from tests.helpers.fake_engine import FakeEngine, Generation
@@ -33,7 +33,7 @@ class WatchedHost(EngineHost):
 
     def _report(self, job, event):
         super()._report(job, event)
-        self.ended += not isinstance(event, UNDER_WAY)
+        self.ended += not isinstance(event, PROGRESS_EVENTS)
 
 
 class SteppedEngine(FakeEngine):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.host.recent_tokens import BIN_SECONDS, BINS, SECONDS, TOKENS, RecentTokens
+from app.host.recent_tokens import BIN_S, BINS, MAX_TOKENS, SPAN_S, RecentTokens
 from tests.helpers.fake_engine import token_statistics
 
 MB = 1_000_000
@@ -18,10 +18,10 @@ def token(bytes_read=MB, milliseconds=100.0):
 
 def test_it_keeps_the_last_tokens_only():
     history = RecentTokens()
-    for index in range(3 * TOKENS):
+    for index in range(3 * MAX_TOKENS):
         history.add(index * 0.1, token(bytes_read=index))
-    assert [t.bytes_read for t in history.tokens] == list(range(2 * TOKENS, 3 * TOKENS))
-    assert history.latest.bytes_read == 3 * TOKENS - 1
+    assert [t.bytes_read for t in history.tokens] == list(range(2 * MAX_TOKENS, 3 * MAX_TOKENS))
+    assert history.latest.bytes_read == 3 * MAX_TOKENS - 1
 
 
 def test_the_prompt_is_traffic_but_no_token():
@@ -29,7 +29,7 @@ def test_the_prompt_is_traffic_but_no_token():
     history.add(10.0, token(bytes_read=8 * MB), prefill=True)
     assert not history.tokens
     assert history.means() == {}
-    assert sum(history.traffic(11.0)) * BIN_SECONDS == pytest.approx(8 * MB)
+    assert sum(history.traffic(11.0)) * BIN_S == pytest.approx(8 * MB)
 
 
 def test_rate_is_bytes_by_the_clock():
@@ -59,9 +59,9 @@ def test_a_slow_token_s_bytes_are_spread_over_its_time():
 def test_a_minute_is_forgotten():
     history = RecentTokens()
     history.add(100.0, token())
-    assert not history.quiet(100.0 + SECONDS)
-    assert history.quiet(102.0 + SECONDS)
-    assert not any(history.traffic(102.0 + SECONDS))
+    assert not history.quiet(100.0 + SPAN_S)
+    assert history.quiet(102.0 + SPAN_S)
+    assert not any(history.traffic(102.0 + SPAN_S))
 
 
 def test_memory_stays_constant():
@@ -75,7 +75,7 @@ def test_a_token_without_duration_is_harmless():
     history = RecentTokens()
     history.add(5.0, token(milliseconds=0.0))
     assert history.rate(5.0) == (MB, 50)
-    assert sum(history.traffic(6.0)) * BIN_SECONDS == pytest.approx(MB)
+    assert sum(history.traffic(6.0)) * BIN_S == pytest.approx(MB)
 
 
 @given(
@@ -89,7 +89,7 @@ def test_the_rate_and_the_line_are_one_quantity(steps, later):
         now += work
         history.add(now, token(bytes_read=read, milliseconds=1000 * work))
         rate, traffic = history.rate(now)[0], history.traffic(now)
-        assert rate <= sum(traffic[-3:]) * BIN_SECONDS * (1 + 1e-9) + 1e-6
+        assert rate <= sum(traffic[-3:]) * BIN_S * (1 + 1e-9) + 1e-6
         assert bool(rate > 1) is bool(any(value > 1 for value in traffic[-3:])) or rate <= 1
         now += rest
 

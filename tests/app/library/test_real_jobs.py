@@ -7,7 +7,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QMessageBox
 
-from app.library.jobs import COMMAND, Jobs, JobState
+from app.library.jobs import GET_COMMAND, Jobs, JobState
 from app.library.window import LibraryWindow
 from app.settings.registry import Preferences
 from app.widgets import language
@@ -29,9 +29,9 @@ def library(qtbot, tmp_path, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
         monkeypatch.delenv(name, raising=False)
-    assert COMMAND[0] == sys.executable
+    assert GET_COMMAND[0] == sys.executable
     text = write_text(tmp_path / "text.txt")
-    window = LibraryWindow(Preferences(), Jobs((*COMMAND, "--calibration", str(text))))
+    window = LibraryWindow(Preferences(), Jobs((*GET_COMMAND, "--calibration", str(text))))
     window.show()
     qtbot.waitUntil(lambda: window.row(STARTER) is not None, timeout=PATIENCE)
     yield window

@@ -7,7 +7,7 @@ import pytest
 
 from app.library import survey as module
 from app.library.picker import words_for
-from app.library.rows import COMFORTABLE
+from app.library.rows import COMFORTABLE_RATE
 from app.library.survey import repository_in, survey
 from app.library.verdict import Kind
 from engine.flash.profile import profile_path
@@ -77,7 +77,7 @@ def test_a_fast_machine_makes_a_larger_model_the_best(machine, monkeypatch):
     before = best()
     profile(processor=FAST).save(profile_path(machine))
     assert best().size > before.size
-    assert best().verdict.tokens_per_second >= COMFORTABLE
+    assert best().verdict.tokens_per_second >= COMFORTABLE_RATE
 
 
 def streaming(found):

@@ -56,7 +56,7 @@ def test_times_rates_and_counts():
     [(12.3, "12 s"), (89, "89 s"), (90, "2 min"), (3540, "59 min"), (3600, "1 h 0 min"), (11100, "3 h 5 min")],
 )
 def test_duration(value, text):
-    assert units.duration(value).replace(units.NARROW, " ") == text
+    assert units.duration(value).replace(units.NO_BREAK_SPACE, " ") == text
 
 
 @pytest.mark.parametrize(
@@ -64,11 +64,11 @@ def test_duration(value, text):
     [(0.0, "0.0 %"), (-0.0, "0.0 %"), (-0.0004, "0.0 %"), (0.00051, "+0.1 %"), (-0.001, "−0.1 %"), (0.02, "+2.0 %")],
 )
 def test_a_change_has_its_sign_and_zero_has_none(share, words):
-    assert units.signed_percent(share).replace(units.NARROW, " ") == words
+    assert units.signed_percent(share).replace(units.NO_BREAK_SPACE, " ") == words
 
 
 @pytest.mark.parametrize(
     ("share", "words"), [(0.0, "0.000 %"), (4.6e-7, "below 0.001 %"), (2e-5, "0.002 %"), (0.007, "0.7 %")]
 )
 def test_a_small_share_keeps_one_unit(share, words):
-    assert units.small_percent(share).replace(units.NARROW, " ") == words
+    assert units.small_percent(share).replace(units.NO_BREAK_SPACE, " ") == words

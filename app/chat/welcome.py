@@ -58,7 +58,7 @@ class Welcome(QWidget):
             button.setText(text)
 
     def _about(self, model: str) -> str:
-        """What can be expected of a model that is built in."""
+        """Words on what can be expected of a model that is built in."""
         about = {
             STARTER: self.tr("A small model for small talk, in English."),
             ASSISTANT: self.tr("A small assistant, in English: quick, and often wrong."),

@@ -91,12 +91,10 @@ UNWRITABLE_CODES = (
 )
 Written = TypeVar("Written")
 SEARCHED_BYTES = ", ".join(f"CAST(m.{name} AS BLOB)" for name in ("text", "reasoning", "tool_calls", "attachments"))
-SEARCHED_CONDITION = f"searched({SEARCHED_BYTES})"  # of bytes: a function is never given text with broken characters
+SEARCHED_TEXT = f"searched({SEARCHED_BYTES})"  # of bytes: a function is never given text with broken characters
 FILES_CONDITION = " OR c.attachments != '[]'"
 TABLES = ("conversations", "messages")
-BAD_ID_CONDITION = (
-    "typeof({0}) != 'text' OR length({0}) NOT BETWEEN 1 AND 200 OR {0} GLOB '*[^ -~]*'"  # ours are 32 letters
-)
+BAD_ID_CONDITION = "typeof({0}) != 'text' OR length({0}) NOT BETWEEN 1 AND 200 OR {0} GLOB '*[^ -~]*'"  # ours: 32
 ORPHANS = """
     INSERT INTO conversations (id, title, created, updated)
     SELECT conversation, substr(text, 1, 48), min(created), max(created) FROM messages
@@ -130,7 +128,8 @@ class ConversationStore:
         rows = self._rows(
             "SELECT c.id, c.title, c.created, c.updated, c.pinned, (SELECT substr(CASE m.text WHEN '' THEN"
             " (SELECT q.text FROM messages q WHERE q.id = m.parent) ELSE m.text END, 1, ?) FROM messages m"
-            f" WHERE m.id = c.leaf) FROM conversations c WHERE NOT {DELETED_CONDITION} AND (c.leaf IS NOT NULL OR c.draft != ''"
+            f" WHERE m.id = c.leaf) FROM conversations c WHERE NOT {DELETED_CONDITION}"
+            " AND (c.leaf IS NOT NULL OR c.draft != ''"
             f"{FILES_CONDITION if self._columns[0].endswith(LATEST_CONVERSATION_COLUMNS) else ''}"
             " OR EXISTS (SELECT 1 FROM messages m WHERE m.conversation = c.id))",
             (SNIPPET_LENGTH,),
@@ -251,7 +250,7 @@ class ConversationStore:
     @property
     def _searched(self) -> str:
         """The SQL for what is searched of a message, as far as the file has it."""
-        return SEARCHED_CONDITION if self._columns[1].endswith(LATER_MESSAGE_COLUMNS) else "m.text"
+        return SEARCHED_TEXT if self._columns[1].endswith(LATER_MESSAGE_COLUMNS) else "m.text"
 
     def _migrate(self) -> None:
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
@@ -449,7 +448,7 @@ def _searched_text(text: object, reasoning: object, tool_calls: object, attachme
 def _make_index(db: sqlite3.Connection) -> None:
     db.execute("DROP TABLE search")
     db.execute("CREATE VIRTUAL TABLE search USING fts5 (text, tokenize = 'trigram')")
-    db.execute(f"INSERT INTO search (rowid, text) SELECT number, fold({SEARCHED_CONDITION}) FROM messages m")
+    db.execute(f"INSERT INTO search (rowid, text) SELECT number, fold({SEARCHED_TEXT}) FROM messages m")
 
 
 def _purge(db: sqlite3.Connection) -> None:

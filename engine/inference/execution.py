@@ -15,7 +15,7 @@ from engine.streaming.install import Streaming
 
 
 class Context(Protocol):
-    """What a model remembers of the tokens so far."""
+    """A model's memory of the tokens so far."""
 
     caches: list[Any]
 
@@ -43,7 +43,7 @@ class Execution(Protocol):
 
     @property
     def sizes(self) -> Sizes:
-        """What it will take."""
+        """Its needs of memory."""
 
     def measured_loss(self, settings: Settings) -> float | None:
         """The share by which perplexity is higher than with exact selection; None where it was not measured."""

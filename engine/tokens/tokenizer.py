@@ -134,7 +134,7 @@ class Tokenizer:
         return frozenset([self._added[max(names, key=len)]]) if names else frozenset()
 
     def _without_marks(self, following: str) -> str:
-        """What follows an answer, behind marks that end the answer's part of a message and not the message."""
+        """The text that follows an answer, behind marks that end the answer's part of a message and not the message."""
         marks = tuple(self.wrapper.structural_markers)
         while marks and following.startswith(marks):
             following = following[max(len(mark) for mark in marks if following.startswith(mark)) :]

@@ -81,7 +81,7 @@ class Family:
         return {"id": id_, "type": "function", "function": {"name": call["name"], "arguments": arguments}}
 
     def variables(self, kind: str) -> dict[str, Any]:
-        """What its template is told."""
+        """The variables that its template is given."""
         return self.told.get("variables", {}) | (self.told["also"] if kind == "also" else {})
 
     def stream(self, kind: str) -> str:

@@ -112,7 +112,7 @@ def test_a_text_that_changes_its_subject_does_not_starve(seed):
 
 
 class Experts:
-    """What stands behind a replayed router, and is told what it says."""
+    """A stand-in behind a replayed router, which is told what that says."""
 
     asked = False
 

@@ -73,7 +73,7 @@ def test_mlx_lm_itself_fails(model_type, tmp_path):
 
 
 def test_no_architecture_is_forgotten():
-    """Whatever uses a container of experts, and what is built on that."""
+    """Every module that uses a container of experts is tried, and what is built on that."""
     sources = {path.stem: path.read_text() for path in Path(mlx_lm.models.__path__[0]).glob("*.py")}
     using = {name for name, source in sources.items() if CONTAINERS.search(source)} - {"switch_layers"}
     assert len(using) >= 42

@@ -96,7 +96,7 @@ def test_the_tokenizer_and_its_template(tmp_path):
 
 
 class InterruptionError(Exception):
-    """What stops a conversion in these tests."""
+    """The stop of a conversion in these tests."""
 
 
 def files_in(folder):

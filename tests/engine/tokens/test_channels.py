@@ -42,7 +42,7 @@ def texts_of(events) -> dict[Channel, str]:
 
 
 def expected(family, kind):
-    """What the message says that the stream was made of."""
+    """The content of the message that the stream was made of."""
     message = family.message(kind)
     calls = list(CALLS[: family.told["calls"]]) if "tool_calls" in message else []
     return message.get("reasoning_content", ""), message["content"], calls

@@ -59,7 +59,7 @@ def said(tokenizer, text):
 @pytest.mark.parametrize("name", names_in(mlx_lm.tool_parsers))
 @pytest.mark.parametrize("as_tokens", [True, False])
 def test_calls_of_every_parser_are_calls_and_not_prose(tmp_path, name, as_tokens):
-    """Where the marks, and what marks the parts of a call, are tokens; and where they are letters."""
+    """Both where the marks, and what marks the parts of a call, are tokens, and where they are letters."""
     module = import_module(f"mlx_lm.tool_parsers.{name}")
     marks = {m for m in (module.tool_call_start, module.tool_call_end) if m}
     inner = set(re.findall(r'<\|[^|]*\|>|<\|"\|>|<escape>|\[ARGS\]', WRITTEN[name] + "".join(marks)))
@@ -73,7 +73,7 @@ def test_calls_of_every_parser_are_calls_and_not_prose(tmp_path, name, as_tokens
 
 
 def pairs() -> list[tuple[str, str]]:
-    """What `_infer_thinking` looks for, as its source has it: texts that are marks, in turn."""
+    """The marks that `_infer_thinking` looks for, as its source has them, in turn."""
     listed = re.findall(r'\("([^"]+)", "([^"]+)"\)', inspect.getsource(_infer_thinking))
     return listed + re.findall(r'think_start = "([^"]+)"\s+think_end = "([^"]+)"', inspect.getsource(_infer_thinking))
 

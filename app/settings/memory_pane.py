@@ -241,6 +241,9 @@ class MemoryPane(Pane):
         smallest, largest = self.limits()
         self.automatic.setChecked(budget is None)
         self.budget.slider.setEnabled(budget is not None)
+        makes_a_difference = budget is not None or self._host.model is None or bool(self._host.model.streams)
+        for part in (self.budget.slider, self.budget.curve, self.budget.low, self.budget.high):
+            part.setVisible(makes_a_difference)
         if forecast is None:
             chosen = budget or self._budget_at(BUDGET_STEPS // 2)
             self.budget.low.setText(units.size(smallest))

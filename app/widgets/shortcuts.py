@@ -85,7 +85,13 @@ def _add(grid: QGridLayout, title: str, rows: Rows) -> None:
 
 
 def _keys(action: QAction) -> str:
-    return ", ".join(dict.fromkeys(_native(keys) for keys in action.shortcuts()))
+    """Those that every keyboard has."""
+    return ", ".join(dict.fromkeys(_native(keys) for keys in action.shortcuts() if not is_rare(keys)))
+
+
+def is_rare(keys: QKeySequence) -> bool:
+    """True for keys of multimedia keyboards."""
+    return bool(Qt.Key.Key_Back <= keys[0].key() < Qt.Key.Key_unknown)  # type: ignore[index]
 
 
 def _native(keys: str | QKeySequence) -> str:

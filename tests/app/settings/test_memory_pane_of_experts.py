@@ -48,6 +48,7 @@ def test_what_was_chosen_for_neurons_says_nothing_of_experts(open_window):
 
 def test_a_model_that_is_in_memory_as_a_whole_says_so(open_window):
     _, pane = pane_of(open_window, "")
+    assert not pane.budget.slider.isVisible()  # there is nothing to choose between
     assert pane.automatic.text() == "Automatic (all in memory)"
     assert pane.budget.words.text() == "All of the model is in memory: a larger budget makes no difference."
 

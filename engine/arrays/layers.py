@@ -58,6 +58,11 @@ class _Embedding(_Multiplied, nn.Embedding):
 
 
 class _QuantizedEmbedding(_Multiplied, nn.QuantizedEmbedding):
+    def __call__(self, x: mx.array) -> mx.array:
+        """In float32: where scales are no floats, MLX would make it bfloat16, and all that is computed from it."""
+        rows: mx.array = super().__call__(x)
+        return rows.astype(mx.float32)
+
     def as_linear(self, x: mx.array) -> mx.array:
         return self._product(x)
 

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import mlx.core as mx
+from mlx.nn.layers.base import Module
 from mlx.utils import tree_flatten
 
 from engine.arrays.layers import use_native_layers
+from engine.errors import CheckpointError
 from engine.flash.reader import Reader
 from engine.inference.caches import SnapshotContext
 from engine.models.checkpoint import load_lazily
@@ -14,8 +16,10 @@ from engine.planning.checkpoint import CheckpointSizes, compute_as_here
 from engine.planning.memory import MemoryPlan
 from engine.settings import Settings
 from engine.store.mlx_folder import MlxFolder
+from engine.streaming.experts import StreamedExperts
 from engine.streaming.install import ExpertInstallation, Streaming, find_experts
 from engine.system.allocator import long_lived
+from engine.text import Text
 
 
 class CheckpointExecution:
@@ -60,9 +64,20 @@ class CheckpointExecution:
         if last_only and len(tokens) > 1:
             self.context.evaluate()
         else:
-            mx.eval(logits)
+            self._check_numbers(logits)
         self.context.advance(len(tokens))
         return logits
+
+    def _check_numbers(self, logits: mx.array) -> None:
+        """Raises CheckpointError for logits that are none: nobody wants an answer drawn from them."""
+        broken = mx.any(mx.isnan(logits))
+        mx.eval(logits, broken)
+        if broken.item():
+            raise CheckpointError(
+                "{folder} computes what is no number (NaN): {tensor} is damaged. Download it again.",
+                folder=self.stored.folder,
+                tensor=damaged_tensor(self.network) or Text("one of its weights"),
+            )
 
     def _evaluate_resident(self) -> None:
         with long_lived():
@@ -74,3 +89,15 @@ class CheckpointExecution:
 def _cut(tokens: list[int], size: int) -> Iterator[list[int]]:
     for start in range(0, len(tokens), size):
         yield tokens[start : start + size]
+
+
+def damaged_tensor(network: Module) -> str | None:
+    """The name of a tensor in memory, resident or of an expert, that is not a number throughout; None if all are."""
+    parameters: Any = tree_flatten(network.parameters())
+    for name, parameter in parameters:
+        if mx.issubdtype(parameter.dtype, mx.floating) and not mx.all(mx.isfinite(parameter)).item():
+            return str(name)
+    for path, module in network.named_modules():
+        if isinstance(module, StreamedExperts) and (name := module.damaged):
+            return f"{path}.{name}"
+    return None

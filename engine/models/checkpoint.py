@@ -6,12 +6,18 @@ from typing import Any
 
 import mlx.core as mx
 from mlx.nn.layers.base import Module
+from mlx.nn.layers.embedding import Embedding
+from mlx.nn.layers.linear import Linear
+from mlx.nn.layers.quantized import QuantizedEmbedding, QuantizedLinear
+from mlx_lm.models.switch_layers import QuantizedSwitchLinear, SwitchLinear
 from mlx_lm.utils import _get_classes, load_model
 
 from engine.errors import CheckpointError, FlashbulbError
 from engine.text import shown
 
 Arrays = dict[int, tuple[str, mx.array]]
+QUANTIZED = (QuantizedLinear, QuantizedEmbedding, QuantizedSwitchLinear)
+PLAIN = (Linear, Embedding, SwitchLinear)
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,30 @@ def load_lazily(folder: Path) -> LazyModel:
             folder=folder,
             error=shown(str(error) or type(error).__name__),
         ) from error
+    _check_dtypes(network, folder)
     return LazyModel(network, config, arrays)
+
+
+def _check_dtypes(network: Module, folder: Path) -> None:
+    """Raises CheckpointError for a matrix that is stored in another dtype than it can be multiplied in."""
+    for path, module in network.named_modules():
+        for name, kinds in _dtypes_of(module).items():
+            if name in module and not any(mx.issubdtype(module[name].dtype, kind) for kind in kinds):
+                raise CheckpointError(
+                    "{folder} cannot be loaded: {tensor} has the dtype {dtype}, in which nothing can be multiplied. "
+                    "Download it again, or choose another model.",
+                    folder=folder,
+                    tensor=shown(f"{path}.{name}"),
+                    dtype=str(module[name].dtype).removeprefix("mlx.core."),
+                )
+
+
+def _dtypes_of(module: Any) -> dict[str, tuple[Any, ...]]:
+    """By tensor, the dtypes that a linear, an embedding or a container's matrices may have; none of other modules."""
+    if isinstance(module, QUANTIZED):
+        scales = mx.floating if module.mode == "affine" else mx.uint8
+        return {"weight": (mx.uint32,), "scales": (scales,), "biases": (mx.floating,), "bias": (mx.floating,)}
+    return {"weight": (mx.floating,), "bias": (mx.floating,)} if isinstance(module, PLAIN) else {}
 
 
 def module_at(model: Module, path: str | None) -> Any:

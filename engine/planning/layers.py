@@ -120,7 +120,7 @@ class ExpertLayer:
 
     def demand(self) -> PoolDemand:
         """A pool must hold one token's experts."""
-        return PoolDemand(self.bundles.bytes, self.bundles.count, self.chosen, 1.0)
+        return PoolDemand(self.bundles.bytes, self.bundles.slots, self.chosen, 1.0)
 
     def use(self, slots: float, settings: Settings) -> TokenUse:
         """By the share of the experts that has a slot; which they are hardly depends on the window."""

@@ -19,7 +19,7 @@ from mlx.utils import tree_flatten
 from mlx_lm.models.switch_layers import QuantizedSwitchLinear, SwitchLinear
 
 from engine.arrays.dtypes import DTYPES
-from engine.errors import CheckpointError
+from engine.errors import CheckpointError, FlawError
 from engine.models import ARCHITECTURES, build
 from engine.models.base import CausalModel
 from engine.models.caches import shaped_caches
@@ -30,9 +30,10 @@ from engine.models.mlx_lm import build_mlx_lm, containers, quantisation_of, stor
 from engine.models.probe import probed
 from engine.store.bundle_file import padded_row_bytes
 from engine.streaming.install import ExpertContainer
-from engine.system.documents import parsing
+from engine.system.documents import DOWNLOAD_AGAIN, parsing
 from engine.text import Text
 
+MAX_ITEMS = 2**31 - 1  # of an array, that MLX counts in 32 bits
 MAX_CONTEXT = 1 << 20  # tokens, where nobody says how many a model was made for
 KEPT_SHAPES = 64  # of the configs asked for last: a list of models asks for each again and again
 PROBE_TOKENS = 3  # of a context whose caches are looked at
@@ -49,7 +50,7 @@ class BundleShape:
 
     kind: what a bundle is. path: of the module in the model. count: bundles. bytes: of one, in its slot. stored_bytes:
     of one, as it is read. reads: that bring one. numbers: that it computes for a token. chosen: how many of them a
-    token needs, None where that differs from token to token, as of neurons.
+    token needs, None where that differs from token to token, as of neurons. item_bytes: of the smallest numbers in it.
     """
 
     kind: Literal["neuron", "expert"]
@@ -60,6 +61,12 @@ class BundleShape:
     reads: int = 1
     numbers: int = 0
     chosen: int | None = None
+    item_bytes: int = 1
+
+    @property
+    def slots(self) -> int:
+        """The most that one array has room for: all, unless MLX cannot count their numbers."""
+        return min(self.count, MAX_ITEMS * self.item_bytes // self.bytes)
 
     @property
     def total_bytes(self) -> int:
@@ -232,8 +239,11 @@ class _Experts:
 def _of_mlx_lm(network: Module, config: Config, experts: Iterable[_Experts], stored: str) -> ModelShape:
     """Of a model of mlx-lm's: its experts are the bundles, if it has any."""
     experts = list(experts)
-    with probed(network, {each.bundles.path: each.width for each in experts}) as probes:
+    widths = {each.bundles.path: each.width for each in experts}
+    with parsing(Path("config.json"), CheckpointError, DOWNLOAD_AGAIN), probed(network, widths) as probes:
         caches = tuple(_cache(cache) for cache in shaped_caches(network, PROBE_TOKENS))
+        for each, probe in zip(experts, probes, strict=True):
+            _check_chosen(probe.chosen, each.bundles.count)
     tables = {path: _bytes(module) for path, module in network.named_modules() if isinstance(module, TABLES)}
     head = {path: _bytes(module) for path, module in network.named_modules() if path.split(".")[-1] == "lm_head"}
     tied = {} if head else {path: size for path, size in tables.items() if path.endswith("embed_tokens")}
@@ -251,13 +261,19 @@ def _of_mlx_lm(network: Module, config: Config, experts: Iterable[_Experts], sto
     )
 
 
+def _check_chosen(chosen: int, count: int) -> None:
+    if chosen > count:  # 0: a container that no token reaches
+        raise FlawError("it chooses {chosen} of {count} experts", chosen=chosen, count=count)
+
+
 def _built(path: str, container: Module) -> _Experts:
     """A container whose matrices are there, though not evaluated; what else is in it, such as a norm, is resident."""
     linears = [child for child in container.children().values() if isinstance(child, SWITCHES)]
     count, rows = linears[0].weight.shape[0], [linear.weight.shape[-2] for linear in linears]
     size = sum(map(_bytes, linears))
-    reads = sum(len(linear.parameters()) for linear in linears)
-    bundles = BundleShape("expert", path, count, padded_row_bytes(size // count), size // count, reads, sum(rows))
+    arrays = [array for linear in linears for array in linear.parameters().values()]
+    bundles = BundleShape("expert", path, count, padded_row_bytes(size // count), size // count, len(arrays), sum(rows),
+                          item_bytes=min(array.itemsize for array in arrays))  # fmt: skip
     return _Experts(bundles, rows[-1], size)
 
 
@@ -266,7 +282,8 @@ def _laid_out(expert: ExpertContainer) -> _Experts:
     layout = expert.layout
     rows = [tensor.shape[0] for name, tensor in layout.tensors.items() if name.endswith(".weight")]
     bundles = BundleShape("expert", expert.path, layout.bundles, layout.slot_bytes, layout.bundle_bytes,
-                          len(layout.tensors), sum(rows))  # fmt: skip
+                          len(layout.tensors), sum(rows),
+                          item_bytes=min(tensor.dtype.size for tensor in layout.tensors.values()))  # fmt: skip
     return _Experts(bundles, rows[-1])
 
 

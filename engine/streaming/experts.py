@@ -28,7 +28,7 @@ class SlotExperts:
 
     def __init__(self, container: Module, layout: Layout):
         self._container: Any = container
-        self._layout = layout
+        self.layout = layout
         self._views: WeakKeyDictionary[Slab, dict[str, mx.array]] = WeakKeyDictionary()
         self._native: dict[str, SlotLinear] = _native_linears(container, layout)
         self._show({})  # what lies on flash is never evaluated as a whole
@@ -43,7 +43,7 @@ class SlotExperts:
             found: mx.array = self._container(x, slots)
             return found
         if slab not in self._views:
-            self._views[slab] = self._layout.views(slab.matrix)
+            self._views[slab] = self.layout.views(slab.matrix)
         self._show(self._views[slab])
         try:
             y: mx.array = self._container(x, slots)
@@ -53,7 +53,7 @@ class SlotExperts:
 
     def _show(self, tensors: dict[str, mx.array]) -> None:
         """Let the container's linears have these tensors, and no others."""
-        for name in self._layout.tensors:
+        for name in self.layout.tensors:
             path, tensor = name.rsplit(".", 1)
             linear = self._container[path]
             linear.pop(tensor, None)
@@ -166,6 +166,15 @@ class StreamedExperts(Module):
             self._begin(x, needed, guessed)
             return self._over(x, ids, bundles.bring(needed))
         return self._over(x, ids, self._streamed(needed, counts, ids.size // ids.shape[-1]))
+
+    @property
+    def damaged(self) -> str | None:
+        """The name of a tensor that is not a number throughout, of the experts that are in memory."""
+        pool, layout = self.bundles.pool, self._in_slots.layout
+        held = mx.array(pool.rows_of(pool.held))
+        views = layout.views(pool.slab.matrix)
+        floats = (name for name, view in views.items() if mx.issubdtype(view.dtype, mx.floating))
+        return next((name for name in floats if len(pool.held) and not mx.all(mx.isfinite(views[name][held]))), None)
 
     def _begin(self, x: mx.array, needed: Integers, guessed: mx.array | None) -> None:
         """Start reading, and what can be done meanwhile."""

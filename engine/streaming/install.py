@@ -30,7 +30,7 @@ from engine.streaming.neurons import AllNeurons, NeuronProduct, StreamedNeurons
 from engine.streaming.overlap import Overlap
 from engine.streaming.passes import Passes
 from engine.streaming.ring import Ring
-from engine.streaming.source import RowSource, SlotSource
+from engine.streaming.source import CheckpointFile, RowSource, SlotSource
 
 Weights = dict[str, mx.array]
 SLOT_DTYPE = "U32"  # of slabs that hold experts: their tensors are views of it
@@ -241,7 +241,8 @@ class ExpertInstallation:
         passes, overlap = Passes(len(experts), self._window, "expert"), Overlap(self.settings.overlap)
         slot_bytes = max((expert.layout.slot_bytes for expert in experts), default=SLOT_ALIGNMENT)
         ring = Ring(self.reader, slot_bytes, SLOT_DTYPE, self.ring_bytes)
-        files = {path: self.reader.open(path) for path in {p for expert in experts for p in expert.layout.paths}}
+        paths = {path for expert in experts for path in expert.layout.paths}
+        files = {path: CheckpointFile.open(self.reader, path) for path in paths}
         layers: list[LayerBundles] = []
         modules: list[StreamedExperts] = []
         for i, expert in enumerate(experts):

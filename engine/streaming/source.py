@@ -1,6 +1,8 @@
 """The source of a layer's bundles: their places on flash, and the way they are asked for."""
 
+import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -8,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.errors import ReadError
 from engine.flash.reader import Reader, ReadFile, Ticket
 from engine.store.bundle_file import BundleLayer
 from engine.store.layout import Layout
@@ -81,12 +84,41 @@ class RowSource:
         return [self.reader.submit(self.file, offsets, self.row_bytes, view, rows, gap=0)]
 
 
+@dataclass(frozen=True)
+class CheckpointFile:
+    """An open file that belongs to others, who may write to it. opened: what it was then."""
+
+    file: ReadFile
+    opened: os.stat_result
+
+    @classmethod
+    def open(cls, reader: Reader, path: Path) -> "CheckpointFile":
+        """Raises ReadError."""
+        return cls(reader.open(path), path.stat())
+
+    @property
+    def checked(self) -> ReadFile:
+        """The file. Raises ReadError once it was written to. One that was replaced or removed can still be read."""
+        with suppress(OSError):
+            now = self.file.path.stat()
+            if now.st_ino == self.opened.st_ino and (now.st_mtime_ns, now.st_size) != (
+                self.opened.st_mtime_ns,
+                self.opened.st_size,
+            ):
+                raise ReadError(
+                    "{path} was changed while its model was in use: what is read now may belong to another. Load the "
+                    "model again.",
+                    path=self.file.path,
+                )
+        return self.file
+
+
 @dataclass(frozen=True, eq=False)
 class SlotSource:
     """Bundles that are ranges of a checkpoint's files, and land in slots. files: by path, opened by the reader."""
 
     reader: Reader
-    files: Mapping[Path, ReadFile]
+    files: Mapping[Path, "CheckpointFile"]
     layout: Layout
 
     @property
@@ -99,11 +131,11 @@ class SlotSource:
 
     @property
     def direct(self) -> bool:
-        return all(file.direct for file in self.files.values())
+        return all(each.file.direct for each in self.files.values())
 
     def read(self, ids: Ids, view: View, rows: Ids) -> list[Ticket]:
         by_file = self.layout.ranges(ids, rows)
-        return [self.reader.submit_ranges(self.files[path], ranges, view) for path, ranges in by_file.items()]
+        return [self.reader.submit_ranges(self.files[path].checked, ranges, view) for path, ranges in by_file.items()]
 
     def read_in_sequence(self, ids: Sequence[int], view: View) -> list[Ticket]:
         return self.read(as_array(ids), view, np.arange(len(ids), dtype=np.int64))

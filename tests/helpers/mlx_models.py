@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
+from mlx.nn.layers.quantized import QuantizedEmbedding
 from mlx.utils import tree_flatten, tree_map
 from mlx_lm.models.cache import make_prompt_cache
 from mlx_lm.utils import load_model
@@ -49,12 +50,22 @@ def _random(array: mx.array) -> mx.array:
     return mx.random.normal(array.shape).astype(array.dtype) if is_zero else array
 
 
+class _FloatEmbedding(QuantizedEmbedding):
+    """MLX's own is bfloat16 where scales are no floats."""
+
+    def __call__(self, x: mx.array) -> mx.array:
+        return super().__call__(x).astype(mx.float32)
+
+
 class InMemory:
     """mlx-lm's own model, all of it in memory, computing in float32."""
 
     def __init__(self, folder: Path):
         self._model, _ = load_model(folder)
         self._model.set_dtype(mx.float32)
+        for module in self._model.modules():
+            if type(module) is QuantizedEmbedding:
+                module.__class__ = _FloatEmbedding
 
     def logits(self, tokens: list[int]) -> mx.array:
         """float32 [tokens, vocabulary]."""

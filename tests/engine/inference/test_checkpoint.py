@@ -1,6 +1,5 @@
 """A checkpoint in MLX's format is run where it lies, and gives what mlx-lm computes with all of it in memory."""
 
-import json
 import threading
 
 import mlx.core as mx
@@ -69,9 +68,11 @@ def test_every_window_and_way_gives_the_same(qwen, window, overlap):
         assert_equal(streamed(folder, budget, window=window, overlap=overlap), expected[PROMPT - 1 :])
 
 
-def test_slots_are_not_overwritten_before_who_reads_them_is_computed(qwen):
-    """Tokens whose logits nobody looks at leave graphs that read the slots (experts_on_mlx.md 2.5)."""
-    folder, expected = qwen
+@pytest.mark.parametrize("model_type", ["qwen3_moe", "gpt_oss", "deepseek_v3", "gemma4_text", "llama4", "nemotron_h"])
+def test_slots_are_not_overwritten_before_who_reads_them_is_computed(model_type, tmp_path):
+    """Tokens whose logits nobody looks at leave graphs that read the slots."""
+    folder = write_moe(tmp_path / "model", model_type)
+    expected = np.array(InMemory(folder).logits(TOKENS))
     model = load(folder, Settings(memory_budget=budgets(folder)[0]))
     try:
         caches, late = model.caches, []
@@ -241,47 +242,6 @@ def test_a_model_without_experts_runs_in_memory(tmp_path):
     folder = write_moe(tmp_path / "model", num_experts=0, mlp_only_layers=[0, 1, 2])
     expected = np.array(InMemory(folder).logits(TOKENS))
     assert_equal(streamed(folder, None), expected[PROMPT - 1 :])
-
-
-@pytest.mark.parametrize(
-    ("spoil", "said"),
-    [
-        (lambda folder: cut(folder / "model.safetensors"), "cut off"),
-        (lambda folder: lose_a_shard(folder), "lacks"),
-        (lambda folder: configure(folder, model_type="unheard_of"), "unheard_of"),
-        (lambda folder: configure(folder, num_experts=12), "cannot be loaded"),
-        (lambda folder: configure(folder, hidden_size=None), "cannot be loaded"),
-        (lambda folder: (folder / "config.json").write_text("{"), "config.json"),
-        (lambda folder: drop(folder, "model.layers.1.mlp.switch_mlp.up_proj.scales"), "cannot be loaded"),
-    ],
-)
-def test_a_folder_that_is_damaged_is_refused_in_a_line(tmp_path, spoil, said):
-    folder = write_moe(tmp_path / "model")
-    spoil(folder)
-    with pytest.raises(CheckpointError, match=said) as raised:
-        load(folder)
-    assert "\n" not in str(raised.value)
-
-
-def cut(path) -> None:
-    path.write_bytes(path.read_bytes()[:-100])
-
-
-def lose_a_shard(folder) -> None:
-    (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
-    index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-
-
-def configure(folder, **changed) -> None:
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | changed))
-
-
-def drop(folder, name: str) -> None:
-    weights = mx.load(str(folder / "model.safetensors"))
-    del weights[name]
-    mx.save_safetensors(str(folder / "model.safetensors"), weights)
 
 
 @pytest.mark.parametrize("model_type", ["qwen3_moe", "qwen3_next", "gpt_oss", "deepseek_v3", "gemma4_text", "mixtral"])

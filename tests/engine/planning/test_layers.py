@@ -92,3 +92,13 @@ def test_of_any_kind_more_slots_hold_more_and_miss_no_more(kind, slots, hot, win
     assert many.held >= few.held - 1e-6
     assert 0 <= many.missed <= many.needed + 1e-6 <= count + 2e-6
     assert layer.demand().minimum <= count
+
+
+@pytest.mark.parametrize("item_bytes", [1, 2, 4])
+def test_a_slab_has_no_more_numbers_than_mlx_counts(item_bytes):
+    """Kimi K2: 384 experts of 24 MB a layer are more than one array of 16-bit numbers has room for."""
+    bundles = BundleShape("expert", "", 384, 24_000_000, 24_000_000, chosen=8, item_bytes=item_bytes)
+    demand = ExpertLayer(bundles).demand()
+    assert demand.neurons * bundles.bytes <= item_bytes * (2**31 - 1)
+    assert demand.neurons == min(384, item_bytes * (2**31 - 1) // 24_000_000)
+    assert demand.minimum == 8

@@ -15,7 +15,7 @@ from engine.streaming.lookahead import ExpertLookAhead
 from engine.streaming.overlap import Overlap, Way
 from engine.streaming.passes import Passes
 from engine.streaming.ring import Ring
-from engine.streaming.source import SlotSource
+from engine.streaming.source import CheckpointFile, SlotSource
 
 EXPERTS, CAPACITY = 40, 20
 
@@ -88,8 +88,8 @@ class Experts:
         mx.save_safetensors(str(folder / "experts.safetensors"), {"weight": mx.zeros((EXPERTS, 8, 8))})
         layout = Layout.of(dict(read_safetensors(folder / "experts.safetensors")))
         self.reader = open_reader(1)
-        files = {path: self.reader.open(path) for path in layout.paths}
-        source, pool = SlotSource(self.reader, files, layout), None
+        files = {path: CheckpointFile.open(self.reader, path) for path in layout.paths}
+        source = SlotSource(self.reader, files, layout)
         pool = BundlePool(CAPACITY, source.row_bytes, "U32", EXPERTS, keep_hot=True, dense=False)
         self.passes, overlap = Passes(1, 1, "expert"), Overlap()
         overlap.way = Way.AHEAD

@@ -14,6 +14,7 @@ from engine.models.probe import probed
 from engine.settings import Settings
 from engine.store.layout import Layout
 from engine.store.safetensors_file import read_safetensors
+from engine.streaming import experts
 from engine.streaming.experts import SORTED_PAIRS
 from engine.streaming.install import ExpertContainer, ExpertInstallation
 from engine.streaming.overlap import Way
@@ -21,9 +22,9 @@ from engine.streaming.overlap import Way
 EXPERTS, WIDTH, INNER = 12, 32, 64
 
 
-def container(kind, quantised: bool):
+def container(kind, quantised: bool, width: int = WIDTH, inner: int = INNER):
     mx.random.seed(2)
-    made = kind(WIDTH, INNER, EXPERTS, bias=True)
+    made = kind(width, inner, EXPERTS, bias=True)
     for name, linear in made.children().items():
         if isinstance(linear, SwitchLinear):
             linear.bias = mx.random.normal(linear.bias.shape)
@@ -34,8 +35,8 @@ def container(kind, quantised: bool):
 class Streamed:
     """The same container with few slots, and what it is compared with."""
 
-    def __init__(self, folder, kind=SwitchGLU, quantised=True, capacity=5, window=1, beside=False):
-        self.whole, mine = container(kind, quantised), container(kind, quantised)
+    def __init__(self, folder, kind=SwitchGLU, quantised=True, capacity=5, window=1, beside=False, size=(WIDTH, INNER)):
+        self.whole, mine = container(kind, quantised, *size), container(kind, quantised, *size)
         self.norm = mine.norm = nn.RMSNorm(WIDTH)
         tensors = {
             f"{name}.{tensor}": array
@@ -166,3 +167,35 @@ def test_what_a_container_has_beside_its_matrices_is_found_where_its_block_looks
         network = {"experts": streamed.container.module}
         with probed(network, {"experts": WIDTH}):
             assert network["experts"].norm is streamed.norm
+
+
+@pytest.mark.parametrize("quantised", [True, False])
+@pytest.mark.parametrize("capacity", [6, EXPERTS])
+def test_a_gather_copies_nothing(tmp_path, monkeypatch, quantised, capacity):
+    """Of slots whose tensors are seen through strides: what MLX would copy is a layer's whole slab."""
+    monkeypatch.setattr(experts, "available", lambda: False)  # as where MLX multiplies
+    with Streamed(tmp_path, quantised=quantised, capacity=capacity, size=(256, 512)) as streamed:
+        x = mx.random.normal((1, 1, 256))
+        for seed in range(12):  # all tensors' views are there, and experts come and go
+            mx.eval(streamed(x, routed(1, 4, seed)[1]))
+        smallest = min(tensor.stride for tensor in streamed.container.layout.tensors.values() if len(tensor.shape) > 1)
+        mx.reset_peak_memory()
+        before = mx.get_active_memory()
+        y = streamed(x, routed(1, 4, 99)[1])
+        mx.eval(y)
+        assert mx.get_peak_memory() - before < 64_000 < capacity * smallest
+        assert mx.allclose(y, streamed.whole(x, routed(1, 4, 99)[1]), rtol=1e-5).item()
+
+
+@settings(deadline=None, max_examples=15)
+@given(seeds=st.lists(st.integers(0, 50), min_size=2, max_size=25), capacity=st.integers(3, 8), native=st.booleans())
+def test_slots_are_not_overwritten_before_who_reads_them_is_computed(tmp_path_factory, seeds, capacity, native):
+    """Outputs that nobody evaluates until many tokens later, whose slots hold other experts by then."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not native:
+            patch.setattr(experts, "available", lambda: False)
+        with Streamed(tmp_path_factory.mktemp("experts"), capacity=capacity) as streamed:
+            asked = [routed(1, 3, seed) for seed in seeds]
+            late = [streamed(x, indices) for x, indices in asked]
+            for y, (x, indices) in zip(late, asked, strict=True):
+                assert mx.allclose(y, streamed.whole(x, indices), rtol=1e-5, atol=1e-6).item()

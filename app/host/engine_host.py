@@ -219,6 +219,8 @@ class EngineHost(QObject):
         self._drain_timer.stop()
         self._show(job)
         if isinstance(event, Answered):
+            if self.model is not None:
+                self.model = replace(self.model, outlook=event.outlook)
             self.finished.emit(event.summary)
         elif isinstance(event, Failed) and event.refused:
             self.answer_refused.emit(event.message, event.refused)

@@ -96,7 +96,7 @@ class EngineThread:
                 if model.budget is not budget:
                     budget = model.budget
                     self._report(job, GaveBack(dict(budget.items)))
-        return Answered(generation.summary)
+        return Answered(generation.summary, model.outlook)
 
     def _prove(self, job: ProofJob) -> Event:
         def told(share: float, selection: str) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from app.host.engine_protocol import Outlook
 from app.host.model_info import ModelInfo
 from engine.statistics import Summary
 
@@ -33,9 +34,10 @@ class GaveBack:
 
 @dataclass(frozen=True)
 class Answered:
-    """An answer has ended."""
+    """An answer has ended. outlook: what it has taught of the next ones."""
 
     summary: Summary
+    outlook: Outlook
 
 
 @dataclass(frozen=True)

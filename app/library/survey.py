@@ -120,7 +120,7 @@ def _assistant(judged: Judged) -> Row:
     """The small assistant, whose file is converted when it is first wanted."""
     folder, file = assistant_folder(), assistant_file()
     size = sum(path.stat().st_size for path in ([file] if file else folder.glob("*.safetensors")))
-    verdict = replace(judged(size, None, None), kind=Kind.IN_MEMORY, crowded=False)
+    verdict = replace(judged(size, None, None, folder=folder), kind=Kind.IN_MEMORY, crowded=False)
     title = TITLES[ASSISTANT]
     return Row(ASSISTANT, title, size=size, verdict=verdict, folder=folder, estimated=False, chat=True, as_it_is=True)
 
@@ -128,7 +128,9 @@ def _assistant(judged: Judged) -> Row:
 def _starter(judged: Judged) -> Row:
     try:
         size, config, sparsity, dtype = _prepared_facts(STARTER_FOLDER)
-        verdict = replace(judged(size, config, sparsity, dtype=dtype), kind=Kind.IN_MEMORY, crowded=False)
+        verdict = replace(
+            judged(size, config, sparsity, dtype=dtype, folder=STARTER_FOLDER), kind=Kind.IN_MEMORY, crowded=False
+        )
     except Exception as error:  # it is there all the same
         log.warning("the starter: %r", error)
         size = sum(path.stat().st_size for path in STARTER_FOLDER.glob("*.safetensors"))
@@ -295,7 +297,7 @@ def prepared(
     try:
         size = size or sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
         size, config, sparsity, dtype = _prepared_facts(folder)
-        verdict = judged(size, config, sparsity, dtype=dtype)
+        verdict = judged(size, config, sparsity, dtype=dtype, folder=folder)
     except Exception as error:  # whatever its files hold
         verdict = Verdict(Kind.STREAMS, 0)
         return row(repo, entry, size, verdict, folder=folder, added=added, trouble=in_words(error), **about)
@@ -325,7 +327,7 @@ def as_it_is(folder: Path, repo: str, entry: dict[str, Any] | None, judged: Judg
     """A row for a checkpoint that runs where it lies; one that is damaged says so."""
     try:
         size = size or sum(file.stat().st_size for file in folder.glob("*.safetensors"))
-        verdict = judged(size, _config(folder), None)
+        verdict = judged(size, _config(folder), None, folder=folder)
     except Exception as error:  # whatever its files hold
         return row(repo, entry, size, Verdict(Kind.STREAMS, 0), folder=folder, trouble=in_words(error), **parts)
     chat = trained_to_chat(repo, entry or {})
@@ -450,16 +452,20 @@ def _judged(
     supported: bool = True,
     dtype: str | None = None,
     experts: dict[str, int] | None = None,
+    folder: Path | None = None,
 ) -> Verdict:
-    """config: None for a model that runs as it is, of which the catalogue knows the experts."""
+    """config: None for a model that runs as it is, of which the catalogue knows the experts. folder: of one that is on
+    this disk, of whose answers something may be known."""
     from engine.planning.estimate import estimate, estimate_experts
+    from engine.planning.measured import UNMEASURED, Measured
 
+    measured = Measured.load(folder, machine.profile) if folder else UNMEASURED
     within = partial(
         estimate, config or {}, sparsity, machine.profile, window=machine.window, dtype=dtype,
-        available=machine.available,
+        available=machine.available, measured=measured,
     )  # fmt: skip
     if config is None:
-        within = partial(estimate_experts, experts, size, machine.profile)
+        within = partial(estimate_experts, experts, size, machine.profile, measured=measured)
     expected = within(budget=machine.budget)
     if expected.budget < expected.smallest:  # the budget was chosen for a smaller model
         expected = within(budget=None)

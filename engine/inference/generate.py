@@ -75,6 +75,8 @@ class Model(Prompted, Protocol):
 
     def forget(self) -> None: ...
 
+    def learn(self, summary: Summary) -> None: ...
+
     def keep_within_budget(self, footprint_bytes: int) -> None: ...
 
 
@@ -130,6 +132,7 @@ class Generation:
         seconds = sum(c.total_ms for c in costs) / 1e3
         self.summary.tokens_per_second = len(costs) / seconds if seconds else 0.0
         self.summary.per_token = means(costs)
+        self._model.learn(self.summary)
 
     def _pieces(self) -> Iterator[Piece]:
         options, model, tokenizer = self._options, self._model, tokenizer_of(self._model)

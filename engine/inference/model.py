@@ -1,5 +1,6 @@
 """The loaded model: prefill, decode, trim, within its memory budget."""
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Event
@@ -9,16 +10,18 @@ from typing import Any
 import mlx.core as mx
 from mlx.nn.layers.base import Module
 
-from engine.errors import PromptError
+from engine.errors import BudgetError, PromptError
 from engine.flash.profile import DEFAULT_THREADS, DriveProfile, drive_of, profile_path
 from engine.flash.reader import open_reader
 from engine.inference.execution import Context, Execution
 from engine.inference.generate import Generation
 from engine.inference.sampling import advised_sampling
+from engine.planning.measured import Measured
 from engine.planning.memory import plan_memory
 from engine.planning.outlook import Outlook
 from engine.settings import GenerationOptions, Settings
 from engine.sparsity.selectors import Selector
+from engine.statistics import Summary
 from engine.streaming.passes import Observer, Pass
 from engine.system import pressure
 from engine.system.allocator import give_back_free_memory
@@ -26,6 +29,7 @@ from engine.system.folders import models_folder
 from engine.tokens.forms import Message
 from engine.tokens.tokenizer import read_tokenizer
 
+log = logging.getLogger(__name__)
 MAX_VOCABULARY = 1 << 30  # tokens, where the config does not say
 LOOK_S = 2.0  # between two looks at how short of memory the system is
 
@@ -50,7 +54,7 @@ class LoadedModel:
         self.context, self.budget, self._block = plan.context, plan.budget, plan.workspace.chunk
         mx.set_cache_limit(plan.cache_limit)
         profile = DriveProfile.load(profile_path(self.stored.folder))
-        self.outlook = Outlook(sizes, profile)
+        self.outlook = Outlook(sizes, profile, Measured.load(self.stored.folder, profile))
         self.reader = open_reader(*reading(settings, profile, max((each.bytes for each in bundles), default=1)))
         try:
             self.tokenizer = read_tokenizer(self.stored.folder, self.stored.config)  # first: to be built takes most
@@ -90,6 +94,16 @@ class LoadedModel:
     def left_early(self) -> int:
         """Neurons that had to leave the pool while still in the window, since loading."""
         return self.streaming.left_early
+
+    def learn(self, summary: Summary) -> None:
+        """Take in what an answer has cost: the next forecast, in this process or another, is nearer to it."""
+        try:
+            outlook = self.outlook.after(self.settings, summary.per_token, len(summary.tokens))
+            if outlook is not self.outlook:
+                self.outlook = outlook
+                outlook.measured.save(self.stored.folder)
+        except (BudgetError, OSError) as error:  # memory is shorter than it was, or the disk is full
+            log.warning("what was measured is not kept: %s", error)
 
     @property
     def measured_loss(self) -> float | None:

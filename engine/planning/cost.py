@@ -5,13 +5,14 @@ is downloaded: what fits, what streams, and how fast.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import mlx.core as mx
 
 from engine.flash.profile import DriveProfile, pool_key
 from engine.memory.pool import ROW_BOOKKEEPING
 from engine.planning.layers import StreamedLayer, TokenUse, expected_hits, uses
+from engine.planning.measured import UNMEASURED, Measured
 from engine.planning.shape import ModelShape
 from engine.settings import Settings
 
@@ -62,10 +63,17 @@ class ModelCost:
 
 
 def predict(
-    model: ModelCost, profile: DriveProfile, slots: Sequence[float], settings: Settings, budget: int, fixed: int
+    model: ModelCost,
+    profile: DriveProfile,
+    slots: Sequence[float],
+    settings: Settings,
+    budget: int,
+    fixed: int,
+    measured: Measured = UNMEASURED,
 ) -> Prediction:
-    """The cost of a decoded token. slots: of each layer's pool. budget, fixed: bytes, of all and of all but pools."""
-    used = uses(model.layers, slots, settings)
+    """The cost of a decoded token. slots: of each layer's pool. budget, fixed: bytes, of all and of all but pools.
+    measured: of the model's answers so far."""
+    used = [_as_measured(use, measured) for use in uses(model.layers, slots, settings)]
     of_layers = list(zip(model.layers, used, strict=True))
     reads = sum(use.missed * layer.reads for layer, use in of_layers)
     read = sum(use.missed * layer.bundles.stored_bytes for layer, use in of_layers)
@@ -79,10 +87,14 @@ def predict(
         bytes_read=read,
         reads=reads,
         hit_rate=expected_hits(used),
-        io_ms=1e3 * _io_s(model.shape, profile, reads, read, settings),
-        memory_ms=1e3 * _memory_s(profile, used),
-        compute_ms=1e3 * _compute_s(model, profile, used),
+        io_ms=1e3 * measured.io * _io_s(model.shape, profile, reads, read, settings),
+        memory_ms=1e3 * measured.memory * _memory_s(profile, used),
+        compute_ms=1e3 * measured.compute * _compute_s(model, profile, used),
     )
+
+
+def _as_measured(use: TokenUse, measured: Measured) -> TokenUse:
+    return replace(use, missed=min(use.needed, measured.misses * use.missed))
 
 
 def _io_s(shape: ModelShape, profile: DriveProfile, reads: float, read: float, settings: Settings) -> float:

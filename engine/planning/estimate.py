@@ -13,6 +13,7 @@ from engine.memory.budget import FLOAT32_BELOW, SHARE_WITHOUT_BUDGET
 from engine.memory.pool import ROW_BOOKKEEPING
 from engine.planning.cost import ModelCost, Prediction, predict
 from engine.planning.layers import ExpertLayer, NeuronLayer, StreamedLayer
+from engine.planning.measured import UNMEASURED, Measured
 from engine.planning.memory import default_share
 from engine.planning.reuse import OPT, Reuse, like_opt
 from engine.planning.shape import BundleShape, ModelShape
@@ -51,9 +52,11 @@ def estimate(
     window: int,
     dtype: str | None = None,
     available: int = 0,
+    measured: Measured = UNMEASURED,
 ) -> Estimate:
     """config: a Hugging Face config.json, parsed, or a `usual_config`. sparsity: share of neurons that are zero for a
     token. budget: bytes, None for what the engine takes by itself where `available` bytes of memory are free.
+    measured: of the model's answers on this machine.
 
     Raises CheckpointError if the config does not say how large the model is.
     """
@@ -61,11 +64,15 @@ def estimate(
     shape = ModelShape.from_config(config, dtype, "float32" if small else None)
     selected = max(0.001, 1 - (USUAL_SPARSITY if sparsity is None else sparsity))
     model = ModelCost(shape, _layers(shape, like_opt(selected)), _predictor_bytes(shape))
-    return _estimate(model, _fixed_bytes(model), profile, Settings(window, budget), available)
+    return _estimate(model, _fixed_bytes(model), profile, Settings(window, budget), available, measured)
 
 
 def estimate_experts(
-    experts: dict[str, int] | None, model_bytes: int, profile: DriveProfile | None, budget: int | None
+    experts: dict[str, int] | None,
+    model_bytes: int,
+    profile: DriveProfile | None,
+    budget: int | None,
+    measured: Measured = UNMEASURED,
 ) -> Estimate:
     """Of a model that runs as it is, of which no config is known. experts: as the catalogue says, None for a model
     without any, all of which is resident."""
@@ -77,7 +84,7 @@ def estimate_experts(
         bundles = (layer,) * experts["layers"]
     shape = ModelShape(bundles, (), resident, 0, 0, 0, CONTEXT, "bfloat16", "bfloat16", packed=True)
     model = ModelCost(shape, [ExpertLayer(each) for each in bundles])
-    return _estimate(model, resident + CONTEXT_BYTES + WORKSPACE, profile, Settings(memory_budget=budget), 0)
+    return _estimate(model, resident + CONTEXT_BYTES + WORKSPACE, profile, Settings(memory_budget=budget), 0, measured)
 
 
 def predict_config(
@@ -126,7 +133,12 @@ def usual_config(parameters: int, model_type: str) -> dict[str, Any]:
 
 
 def _estimate(
-    model: ModelCost, fixed: int, profile: DriveProfile | None, settings: Settings, available: int
+    model: ModelCost,
+    fixed: int,
+    profile: DriveProfile | None,
+    settings: Settings,
+    available: int,
+    measured: Measured,
 ) -> Estimate:
     """fixed: bytes of all but the pools."""
     demands = [layer.demand() for layer in model.layers]
@@ -138,7 +150,7 @@ def _estimate(
     budget = min(budget, whole)
     if profile is None or budget < smallest:
         return Estimate(smallest, whole, budget, None)
-    expected = predict(model, profile, _slots(model.layers, budget - fixed), settings, budget, fixed)
+    expected = predict(model, profile, _slots(model.layers, budget - fixed), settings, budget, fixed, measured)
     return Estimate(smallest, whole, budget, expected.tokens_per_second)
 
 

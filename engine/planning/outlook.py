@@ -3,6 +3,7 @@
 The memory plan and the cost model, fed with the model's own sizes, its drive's profile, and how its bundles are used.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from engine.errors import BudgetError
@@ -11,6 +12,7 @@ from engine.memory.budget import MemoryBudget
 from engine.planning.checkpoint import CheckpointSizes
 from engine.planning.cost import ModelCost, Prediction, predict
 from engine.planning.layers import expected_hits, uses
+from engine.planning.measured import MAX_TOKENS, MIN_TOKENS, SETTLED_MISSES, SETTLED_MS, UNMEASURED, Measured, factor
 from engine.planning.memory import Sizes, plan_memory
 from engine.planning.prepared import PreparedSizes
 from engine.settings import Settings
@@ -24,17 +26,19 @@ FULL_PRECISION, WINDOW_PRECISION = 2000, 200  # budgets are told to one part in 
 
 @dataclass(frozen=True, eq=False)
 class Outlook:
-    """Once made, it is only arithmetic: any thread may ask. profile: of the drive, None where it was not measured."""
+    """Once made, it is only arithmetic: any thread may ask. profile: of the drive, None where it was not measured.
+    measured: of the model's answers here so far."""
 
     sizes: Sizes
     profile: DriveProfile | None
+    measured: Measured = UNMEASURED
 
     @classmethod
     def of(cls, stored: PreparedModel | MlxFolder, profile: DriveProfile | None) -> "Outlook":
         """Of a model that is not loaded. Raises CheckpointError."""
         sizes: Sizes
         sizes = PreparedSizes.of(stored) if isinstance(stored, PreparedModel) else CheckpointSizes.of(stored)
-        return cls(sizes, profile)
+        return cls(sizes, profile, Measured.load(stored.folder, profile))
 
     def plan(self, settings: Settings) -> MemoryBudget:
         """The plan: bytes held, item by item. Raises BudgetError."""
@@ -91,7 +95,27 @@ class Outlook:
         selectors = sum(sizes.selector_bytes(settings).values())
         model = ModelCost(sizes.shape(settings), sizes.layers(settings), selectors)
         fixed = plan.total - plan.items["neuron_pool"]
-        return predict(model, self.profile, plan.capacities, settings, plan.ceiling, fixed)
+        measured = self.measured if self.measured.profile == self.profile.measured else UNMEASURED
+        return predict(model, self.profile, plan.capacities, settings, plan.ceiling, fixed, measured)
+
+    def after(self, settings: Settings, per_token: Mapping[str, float], tokens: int) -> "Outlook":
+        """The outlook once an answer was measured. settings: that it was written with. per_token: its means, as
+        `engine.statistics` has them, over so many tokens. Raises BudgetError."""
+        expected = replace(self, measured=UNMEASURED).predict(settings)
+        if expected is None or self.profile is None or tokens < MIN_TOKENS or not per_token:
+            return self
+        misses = factor(1 - per_token["hit_rate"], 1 - expected.hit_rate, SETTLED_MISSES)
+        read = replace(self, measured=Measured(self.profile.measured, misses=misses)).predict(settings) or expected
+        found = Measured(
+            self.profile.measured,
+            min(tokens, MAX_TOKENS),
+            misses,
+            io=factor(per_token["io_ms"], read.io_ms, SETTLED_MS),
+            memory=factor(per_token["memory_ms"], read.memory_ms, SETTLED_MS),
+            compute=factor(per_token["compute_ms"], read.compute_ms, SETTLED_MS),
+        )
+        before = self.measured if self.measured.profile == found.profile else UNMEASURED
+        return replace(self, measured=before.joined(found))
 
     def _budget_for(self, roomy: Settings, ceiling: int) -> int:
         """The smallest budget from `ceiling` on that has room for a window."""

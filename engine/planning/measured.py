@@ -1,0 +1,102 @@
+"""The measurements of a model's answers on this machine, from which its next forecast learns.
+
+    models/.measured/KEY.json       of one checkpoint or prepared model, wherever it lies
+
+They are kept as factors between what was measured and what the cost model says by itself. So the published hits of
+experts hold until a model has its own, and what was learned with one budget helps with another.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from math import exp, log
+from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta
+
+from engine.flash.profile import DriveProfile
+from engine.system.documents import Line, try_read
+from engine.system.files import write_whole
+from engine.system.folders import models_folder
+
+MEASURED = ".measured"  # a folder among the models
+MIN_TOKENS = 8  # of an answer that says something
+MAX_TOKENS = 2_000  # that earlier answers weigh as at most, so that a later one always counts
+MAX_FACTOR = 30.0
+SETTLED_MISSES, SETTLED_MS = 0.002, 0.02  # below which a share, or a time, is too small to be compared
+
+Factor = Annotated[float, Meta(ge=1 / MAX_FACTOR, le=MAX_FACTOR)]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Factors on a forecast: of the bundles that are read, and of the three parts of a token's time.
+
+    tokens: that they come from. profile: the time at which the drive was measured that they belong to.
+    """
+
+    profile: Line = ""
+    tokens: Annotated[int, Meta(ge=0, le=MAX_TOKENS)] = 0
+    misses: Factor = 1.0
+    io: Factor = 1.0
+    memory: Factor = 1.0
+    compute: Factor = 1.0
+
+    @classmethod
+    def load(cls, folder: Path, profile: DriveProfile | None) -> "Measured":
+        """What is known of a model, by its folder; nothing where its drive was measured anew since."""
+        try:
+            found = try_read(_path(folder), cls)
+        except OSError:  # a folder that is not there, or may not be entered
+            return UNMEASURED
+        return found if found and profile and found.profile == profile.measured else UNMEASURED
+
+    def save(self, folder: Path) -> None:
+        """Keep it for this model. Raises OSError."""
+        path = _path(folder)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps(asdict(self)))
+
+    def joined(self, other: "Measured") -> "Measured":
+        """With a later measurement, each weighed by its tokens."""
+        tokens = self.tokens + other.tokens
+        weight = other.tokens / tokens if tokens else 0.0
+        names = ("misses", "io", "memory", "compute")
+        factors = {name: _between(getattr(self, name), getattr(other, name), weight) for name in names}
+        return Measured(other.profile, min(tokens, MAX_TOKENS), **factors)
+
+
+UNMEASURED = Measured()
+
+
+def factor(measured: float, expected: float, smallest: float) -> float:
+    """The factor between two quantities, within bounds; 1 where one of them is too small to be compared."""
+    if min(measured, expected) < smallest:
+        return 1.0
+    return min(max(measured / expected, 1 / MAX_FACTOR), MAX_FACTOR)
+
+
+def _between(one: float, other: float, weight: float) -> float:
+    mean = exp((1 - weight) * log(one) + weight * log(other))
+    return min(max(mean, 1 / MAX_FACTOR), MAX_FACTOR)
+
+
+def _path(folder: Path) -> Path:
+    return models_folder() / MEASURED / f"{_key(folder)}.json"
+
+
+def _key(folder: Path) -> str:
+    """The name of a model's content: the Hub's hashes, which links of its cache are called by, else sizes and times.
+
+    Raises OSError.
+    """
+    files = sorted(path for path in folder.iterdir() if path.suffix in (".json", ".safetensors"))
+    return hashlib.sha256(json.dumps([[path.name, *_state(path)] for path in files]).encode()).hexdigest()[:32]
+
+
+def _state(path: Path) -> list[object]:
+    if path.is_symlink():
+        return [path.readlink().name]
+    state = path.stat()
+    return [state.st_size, state.st_mtime_ns]

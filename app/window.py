@@ -16,6 +16,7 @@ from app.chat.transfer import Transfer
 from app.chat.view import ChatView
 from app.commands.conversations import ConversationCommands
 from app.commands.models import ModelCommands, bring_up
+from app.conversations.conversation import Head
 from app.conversations.exchange import CHAT_SUFFIX
 from app.conversations.keeper import ConversationKeeper
 from app.desktop.diagnostics import Diagnostics
@@ -97,6 +98,7 @@ class MainWindow(DropWindow):
         self.notifier.clicked.connect(self.bring_up)
         self.diagnostics = Diagnostics(host, self.settings, self)
         self.settings_window: SettingsWindow | None = None
+        self._listed: set[str] = set()  # the ids of chats of which something is kept
         self._make_menus()
         self.header = Header(self._actions, self)
         self.title, self.subtitle = self.header.title, self.header.subtitle
@@ -360,9 +362,10 @@ class MainWindow(DropWindow):
         self.model_commands.job_changed.connect(self.notifier.on_job)
         self.chat.shown.connect(self.sidebar.set_shown)
         self.chat.shown.connect(self._remember)
-        self.chat.shown.connect(self._name_pin)
+        self.chat.shown.connect(self._show_what_is_possible)
         self.chat.answering.connect(self.sidebar.set_answering)
-        self.storage.heads_changed.connect(self._name_pin)
+        self.chat.answering.connect(self._show_what_is_possible)
+        self.storage.heads_changed.connect(self._on_heads)
         self.chat.welcome.guide.models_asked.connect(self.model_commands.show_library)
         self.chat.welcome.guide.model_asked.connect(self.model_commands.get)
         self.settings.changed.connect(self._on_setting)
@@ -378,8 +381,7 @@ class MainWindow(DropWindow):
     def _on_state(self, state: State) -> None:
         self.stop.setEnabled(state is State.ANSWERING)
         self.reload.setEnabled(state in (State.READY, State.FAILED))
-        for action in (self.answer_again, self.edit_question):
-            action.setEnabled(state is State.READY)
+        self._show_what_is_possible()
         if state is State.LOADING:
             self._set_title(name_of(self.model_commands.model), self.tr("loading the model…"))
         elif state is State.FAILED:
@@ -408,10 +410,28 @@ class MainWindow(DropWindow):
         if key == TEXT_SIZE_KEY:
             set_text_size(value)
 
-    def _name_pin(self) -> None:
-        """The menu says which of the two it would do."""
-        pinned = self.chat.conversation.pinned
-        self.pin.setText(self.tr("Unp&in Chat") if pinned else self.tr("P&in Chat"))
+    def _on_heads(self, heads: list[Head]) -> None:
+        self._listed = {head.id for head in heads}
+        self._show_what_is_possible()
+
+    def _show_what_is_possible(self) -> None:
+        """Of what the menus do with a chat: nothing can be chosen that would do nothing."""
+        chat, ready = self.chat.conversation, self.host.state is State.READY
+        said, answered, listed = bool(chat.messages), chat.last_answer() is not None, chat.id in self._listed
+        possible = {
+            "answer_again": ready and answered,
+            "edit_question": ready and said,
+            "copy_answer": answered,
+            "copy_chat": said,
+            "export_chat": listed,
+            "export_all": bool(self._listed),
+            "rename": listed,
+            "pin": listed,
+            "delete": listed,
+        }
+        for name, can in possible.items():
+            self._actions[name].setEnabled(can)
+        self.pin.setText(self.tr("Unp&in Chat") if chat.pinned else self.tr("P&in Chat"))
 
     # ------------------------------------------------------------------ what the menus do with the window
     def _rename(self) -> None:

@@ -490,3 +490,21 @@ def test_both_appearances(qtbot, open_window, set_scheme, scheme):
     assert (ground.lightness() < 128) is (scheme == Qt.ColorScheme.Dark)
     pixels = {image.pixel(x, y) for x in range(0, image.width(), 3) for y in range(0, image.height(), 3)}
     assert len(pixels) > 20
+
+
+OF_A_CHAT = ("answer_again", "edit_question", "copy_answer", "copy_chat", "export_chat", "rename", "pin", "delete")
+
+
+def test_nothing_can_be_chosen_that_would_do_nothing(qtbot, open_window, tmp_path):
+    window = open_window(FakeEngine(scripts=[["Fine."]]), data_dir=tmp_path)
+    actions = [getattr(window, name) for name in OF_A_CHAT]
+    assert not any(action.isEnabled() for action in (*actions, window.export_all))
+    type_and_send(qtbot, window, "Hello")
+    wait_until_ready(qtbot, window)
+    qtbot.waitUntil(lambda: all(action.isEnabled() for action in (*actions, window.export_all)))
+    window.new_chat.trigger()
+    assert not any(action.isEnabled() for action in actions)
+    assert window.export_all.isEnabled()
+    window.chat.composer.entry.setPlainText("a draft")
+    qtbot.waitUntil(window.delete.isEnabled)
+    assert not window.copy_answer.isEnabled()

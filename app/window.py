@@ -354,6 +354,7 @@ class MainWindow(DropWindow):
         self.host.loaded.connect(self._name_model)
         self.host.gave_back.connect(self._name_model)
         self.host.preparing.connect(self._on_preparing)
+        self.host.reading.connect(self._on_reading)
         self.host.proving.connect(self._on_proving)
         self.host.state_changed.connect(self.notifier.on_state)
         self.chat.refused.connect(self.message.say)
@@ -389,6 +390,9 @@ class MainWindow(DropWindow):
 
     def _on_preparing(self, share: float) -> None:
         self.subtitle.setText(self.tr("being prepared, this once: {0} %").format(round(100 * share)))
+
+    def _on_reading(self, share: float) -> None:
+        self.subtitle.setText(self.tr("being read into memory: {0} %").format(round(100 * share)))
 
     def _on_proving(self) -> None:
         self.subtitle.setText(self.tr("being compared with the whole model…"))

@@ -1,6 +1,6 @@
 """Flashbulb's engine: language models whose FFN weights stay on flash. No Qt; usable as a library.
 
-    model = engine.load("starter", engine.Settings(window=5, memory_budget=100_000_000))
+    model = engine.load("starter", engine.Settings(memory_budget=100_000_000, read_at_once=True))
     for piece in model.generate([{"role": "user", "content": "Hello!"}]):
         print(piece.text, end="")
     model.close()

@@ -33,6 +33,8 @@ class Settings:
     unless asked for. early_reads: layers that have attention and FFN side by side read while attention is computed:
     there the neurons are known by then, and nothing depends on timing.
     hot_neurons: rows that the window does not need keep the neurons that were used most often.
+    read_at_once: where the budget has room for every bundle, all are read while the model is loaded, in one sweep, as
+    who waits for answers wants it; without, each when it is first needed, as who measures does.
     """
 
     window: int = 5
@@ -47,6 +49,7 @@ class Settings:
     overlap: bool = False
     early_reads: bool = True
     hot_neurons: bool = True
+    read_at_once: bool = False
 
     def __post_init__(self) -> None:
         if self.selection not in SELECTIONS:

@@ -18,7 +18,18 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal
 from app.host.deadline import Deadline
 from app.host.engine_protocol import REASONING, TOOL_CALL, ChannelEvent, Engine
 from app.host.engine_thread import EngineThread
-from app.host.events import PROGRESS_EVENTS, Answered, Event, Failed, GaveBack, Loaded, Preparing, Proved, Proving
+from app.host.events import (
+    PROGRESS_EVENTS,
+    Answered,
+    Event,
+    Failed,
+    GaveBack,
+    Loaded,
+    Preparing,
+    Proved,
+    Proving,
+    Reading,
+)
 from app.host.jobs import AnswerJob, Job, LoadJob, Messages, ProofJob
 from app.host.model_info import ModelInfo
 from app.host.recent_tokens import RecentTokens
@@ -49,6 +60,7 @@ class EngineHost(QObject):
 
     state_changed = Signal(State)
     preparing = Signal(float)  # share that is done of what is made of a model when it is first loaded
+    reading = Signal(float)  # share that is read of a model that has room in memory
     loaded = Signal(ModelInfo)
     gave_back = Signal(ModelInfo)  # the loaded model holds less from now on
     load_failed = Signal(str, str)  # message, details
@@ -195,9 +207,11 @@ class EngineHost(QObject):
         else:
             self._end_load(event)
 
-    def _tell_progress(self, event: Preparing | GaveBack | Proving) -> None:
+    def _tell_progress(self, event: Preparing | Reading | GaveBack | Proving) -> None:
         if isinstance(event, Preparing):
             self.preparing.emit(event.share)
+        elif isinstance(event, Reading):
+            self.reading.emit(event.share)
         elif isinstance(event, Proving):
             self.proving.emit(event.share, event.selection)
         elif self.model is not None:

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from engine.settings import GenerationOptions, Settings
 from engine.statistics import Summary, TokenStatistics
@@ -118,11 +118,17 @@ class Model(Protocol):
     def close(self) -> None: ...
 
 
+class Progress(Protocol):
+    """Told the share that is done of preparing a model, or of reading it where all of it has room."""
+
+    def __call__(self, share: float, stage: Literal["preparing", "reading"] = "preparing", /) -> None: ...
+
+
 @runtime_checkable
 class Engine(Protocol):
     """Loads, proves and releases, on one thread. Raises FlashbulbError for what a person can act on."""
 
-    def load(self, path: str, settings: Settings, preparing: Callable[[float], None], /) -> Model: ...
+    def load(self, path: str, settings: Settings, progress: Progress, /) -> Model: ...
     def prove(
         self, model: str, settings: Settings, progress: Callable[[float, str], None], cancelled: threading.Event, /
     ) -> object: ...

@@ -9,10 +9,23 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 from app.host.deadline import Deadline, start_thread
 from app.host.engine_protocol import Engine, Model
-from app.host.events import PROMPT, TEMPLATE, Answered, Event, Failed, GaveBack, Loaded, Preparing, Proved, Proving
+from app.host.events import (
+    PROMPT,
+    TEMPLATE,
+    Answered,
+    Event,
+    Failed,
+    GaveBack,
+    Loaded,
+    Preparing,
+    Proved,
+    Proving,
+    Reading,
+)
 from app.host.jobs import AnswerJob, Job, LoadJob, ProofJob
 from app.host.model_info import ModelInfo
 from app.widgets.language import spoken, tr
@@ -75,10 +88,10 @@ class EngineThread:
         return self._prove(job)
 
     def _load(self, job: LoadJob) -> Event:
-        def told(share: float) -> None:
+        def told(share: float, stage: Literal["preparing", "reading"] = "preparing") -> None:
             if job.cancelled.is_set():
                 raise CancelledError("Loading was cancelled.")
-            self._report(job, Preparing(share))
+            self._report(job, Preparing(share) if stage == "preparing" else Reading(share))
 
         self._unload()
         with _no_looking_for_garbage():

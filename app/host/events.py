@@ -26,6 +26,13 @@ class Preparing:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """The share that is read of a model that has room in memory."""
+
+    share: float
+
+
+@dataclass(frozen=True)
 class GaveBack:
     """The loaded model holds less from now on: bytes by item."""
 
@@ -67,5 +74,5 @@ class Failed:
     refused: str = ""
 
 
-Event = Loaded | Preparing | GaveBack | Answered | Proving | Proved | Failed
-PROGRESS_EVENTS = (Preparing, GaveBack, Proving)  # those that end nothing
+Event = Loaded | Preparing | Reading | GaveBack | Answered | Proving | Proved | Failed
+PROGRESS_EVENTS = (Preparing, Reading, GaveBack, Proving)  # those that end nothing

@@ -211,7 +211,7 @@ class Preferences(QObject):
     def engine_settings(self) -> EngineSettings:
         """The settings that a model is loaded with."""
         memory = self.section("memory")
-        return EngineSettings(memory_budget=memory.pop("budget"), **memory)
+        return EngineSettings(memory_budget=memory.pop("budget"), read_at_once=True, **memory)
 
     def write(self) -> None:
         """Write what has changed, in one step: the file is the old one or the new one. Harmless when repeated."""

@@ -145,7 +145,10 @@ def main(model: str, selection: str, budget: str, group: str | None = None) -> N
     before = footprint()
     if group is not None:
         lower_cap(Path(group), int(budget))
-    loaded, rng = load(model, Settings(selection=selection, memory_budget=int(budget))), random.Random(0)
+    loaded, rng = (
+        load(model, Settings(selection=selection, memory_budget=int(budget), read_at_once=True)),
+        random.Random(0),
+    )
     if loaded.tokenizer:  # an answer takes what a prompt of numbers does not: its template, its text, what is sampled
         for _ in loaded.generate("Hello", GenerationOptions(max_tokens=DECODED)):
             pass

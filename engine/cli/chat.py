@@ -34,7 +34,7 @@ def add_to(commands: Commands) -> None:
 def run(args: Namespace) -> None:
     """Answer each line, until there is no more."""
 
-    loaded = loaded_model(args)
+    loaded = loaded_model(args, read_at_once=True)
     messages: Messages = [{"role": "system", "content": args.system}] if args.system else []
     try:
         if sys.stdin.isatty():

@@ -87,7 +87,7 @@ def options_of(args: Namespace) -> GenerationOptions:
 def run(args: Namespace) -> None:
     """Answer a prompt."""
     options, asked = options_of(args), _prompt(args)  # before a model is loaded for them
-    loaded = loaded_model(args)
+    loaded = loaded_model(args, read_at_once=True)
     try:
         generation = loaded.generate(asked if args.raw else [{"role": "user", "content": asked}], options)
         aside = Aside()

@@ -1,8 +1,8 @@
 """Loading: from a model's name or folder to a model that runs within its memory budget."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
+from typing import Literal, Protocol
 
 import mlx.core as mx
 
@@ -19,21 +19,31 @@ from engine.system.folders import given_path
 from engine.system.footprint import footprint
 from engine.tokens.templates import renderer
 
-Preparing = Callable[[float], None]
+
+class Progress(Protocol):
+    """Told the share that is done of one of the two stages of loading that may take long: preparing, while the built-in
+    assistant is converted when it is first wanted; reading, while all bundles are read, where all have room. It may
+    raise CancelledError."""
+
+    def __call__(self, share: float, stage: Literal["preparing", "reading"] = "preparing", /) -> None:
+        """share: from 0 to 1."""
 
 
-def find(model: str | Path, preparing: Preparing = lambda _: None) -> Path:
+def _untold(share: float, stage: str = "", /) -> None:
+    """Nobody listens."""
+
+
+def find(model: str | Path, progress: Progress = _untold) -> Path:
     """The folder of a model.
 
     `starter` and `smollm2` are built in, `owner/name` is one that was downloaded, `name` the one of this name, anything
-    else a path. preparing(share): while the built-in assistant is converted, when it is first wanted; it may raise
-    CancelledError. Raises PreparedModelError where a name could mean several, and what converting raises.
+    else a path. Raises PreparedModelError where a name could mean several, and what converting raises.
     """
     name = str(model)
     if name == STARTER:
         return STARTER_FOLDER
     if name == ASSISTANT:
-        return assistant(preparing)
+        return assistant(progress)
     path = given_path(model)
     if installed := folder_of(name):
         return installed
@@ -44,18 +54,18 @@ def find(model: str | Path, preparing: Preparing = lambda _: None) -> Path:
     return named[0] if named else path
 
 
-def load(model: str | Path, settings: Settings | None = None, preparing: Preparing = lambda _: None) -> LoadedModel:
-    """Load a prepared model, or a checkpoint in MLX's format as it is. preparing: as `find` has it.
+def load(model: str | Path, settings: Settings | None = None, progress: Progress = _untold) -> LoadedModel:
+    """Load a prepared model, or a checkpoint in MLX's format as it is.
 
     Raises PreparedModelError, CheckpointError, BudgetError, ReadError, DiskFullError.
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if not mx.metal.is_available():
         mx.disable_compile()  # on the CPU it would run a C++ compiler before the first token
-    folder, settings = find(model, preparing), settings or Settings()
+    folder, settings = find(model, progress), settings or Settings()
     baseline, stored = footprint(), open_stored(folder)
     execution = PreparedExecution(stored) if isinstance(stored, PreparedModel) else CheckpointExecution(stored)
-    return LoadedModel(execution, settings, baseline)
+    return LoadedModel(execution, settings, baseline, lambda share: progress(share, "reading"))
 
 
 def release() -> None:

@@ -42,8 +42,10 @@ class LoadedModel:
     model's makers advise, by the names of GenerationOptions.
     """
 
-    def __init__(self, execution: Execution, settings: Settings, baseline_bytes: int):
-        """execution: nothing of it evaluated yet."""
+    def __init__(
+        self, execution: Execution, settings: Settings, baseline_bytes: int, progress: Callable[[float], None]
+    ):
+        """execution: nothing of it evaluated yet. progress(share): while all bundles are read, where all have room."""
         self.baseline_bytes, self.settings, self._closed = baseline_bytes, settings, False
         self._execution, self.stored = execution, execution.stored
         self.name, self.model_bytes = self.stored.name, self.stored.bytes
@@ -60,6 +62,8 @@ class LoadedModel:
             self.tokenizer = read_tokenizer(self.stored.folder, self.stored.config)  # first: to be built takes most
             self.advised_sampling = advised_sampling(self.stored.folder)
             self.streaming = execution.install(settings, plan, self.reader)
+            if settings.read_at_once and self.streaming.can_fill:
+                self.streaming.fill(progress)
         except BaseException:
             self.reader.close()
             raise

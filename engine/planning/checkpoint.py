@@ -15,6 +15,7 @@ from engine.settings import Settings
 from engine.store.mlx_folder import MlxFolder
 from engine.streaming.install import ExpertContainer, find_experts
 from engine.streaming.ring import BUFFERS
+from engine.system.machine import memory_available
 
 MIN_CHUNK, MAX_CHUNK = 128, 4096  # tokens of a prompt that are computed at once
 MAX_PAIRS = 32_767  # of tokens and their experts in one product: beyond it some versions of MLX are wrong on Metal
@@ -44,7 +45,12 @@ class CheckpointSizes:
     @classmethod
     def of_built(cls, lazy: LazyModel, experts: Sequence[ExpertContainer], checkpoint: MlxFolder) -> "CheckpointSizes":
         """experts: of the model, taken out of it."""
-        return cls(ModelShape.of_checkpoint(lazy, experts), checkpoint.bytes, overhead_bytes(checkpoint.folder))
+        return cls(
+            ModelShape.of_checkpoint(lazy, experts),
+            checkpoint.bytes,
+            overhead_bytes(checkpoint.folder),
+            memory_available(),
+        )
 
     def shape(self, settings: Settings) -> ModelShape:  # noqa: ARG002
         """The shape of the model: it is computed as it is stored."""

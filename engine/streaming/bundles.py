@@ -17,6 +17,7 @@ from engine.streaming.passes import Pass, Passes
 from engine.streaming.ring import Order, Ring
 from engine.streaming.source import Source, as_array
 
+NOTHING = Admission(NO_ROWS, NO_ROWS)
 MAX_READERS = 8  # outputs remembered: those before the last few tokens' have long been evaluated
 
 
@@ -72,7 +73,8 @@ class LayerBundles:
     evaluated before the rows that it reads hold anything else, so a part may be multiplied as late as MLX likes.
 
     pinned: the first bundles stay in the pool, as many as it holds; nothing is brought, all are streamed.
-    look_ahead: learns from what was expected. after: the layer that is computed next, if it is streamed.
+    look_ahead: learns from what was expected. after: the layer that is computed next, if it is streamed. filled: every
+    bundle is in the pool for good, in the row of its own number.
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class LayerBundles:
         self._begun: _Begun | None = None
         self._reading: _Loading | None = None  # what somebody stopped waiting for
         self._readers: list[mx.array] = []
+        self.filled = False
         source.reader.register(pool.view)
 
     def bring(self, ids: Integers) -> Iterator[Part]:
@@ -130,7 +133,7 @@ class LayerBundles:
         self._expected = self._start(self.pool.expect(likely, self.passes.window), began)
 
     def stream(self) -> Iterator[Part]:
-        """All of the layer's bundles in file order, those that are pinned from memory, the others through the ring."""
+        """All of the layer's bundles in file order: what stays in memory from there, the others through the ring."""
         self.settle()
         self.passes.current.active[self.layer] = self.source.bundles
         yield from self._pinned_parts()
@@ -184,6 +187,17 @@ class LayerBundles:
         self.pool.view[admission.rows] = part.view[places]
         self.passes.current.memory_s += perf_counter() - began
 
+    def begin_fill(self) -> None:
+        """Start reading every bundle into a pool that has a row for each, and of which nothing is in use."""
+        ids, began = np.arange(self.source.bundles), perf_counter()
+        admission = self.pool.seed(ids, np.full(len(ids), self.passes.window.oldest - 1), self.passes.window)
+        self._reading = self._start(admission, began)
+
+    def end_fill(self) -> None:
+        """Wait until every bundle is in its row. Raises ReadError."""
+        self.settle()
+        self.filled = True
+
     def clear(self) -> None:
         """Empty the pool, for a prompt that fills it anew."""
         self.settle()
@@ -195,14 +209,17 @@ class LayerBundles:
         self._evaluate_readers()
         if capacity == self.pool.capacity:
             return
+        self.filled = False
         old, self.pool = self.pool, self.pool.smaller(capacity)
         self.source.reader.unregister(old.view)
         self.source.reader.register(self.pool.view)
 
     def forget(self) -> None:
-        """Empty the pool, and know no more how often bundles were used."""
+        """Empty the pool, and know no more how often bundles were used. What is in it for good stays: it is the same
+        whatever came before."""
         self.settle()
-        self.pool.forget()
+        if not self.filled:
+            self.pool.forget()
 
     def read_by(self, output: mx.array) -> None:
         """Remember an output that is computed from this layer's rows, evaluated or not."""
@@ -266,12 +283,16 @@ class LayerBundles:
     def _pooled(self, ids: Integers = NO_ROWS, arriving: Integers = NO_ROWS) -> Part:
         """Bundles in the pool: all of them where rows are dense, as one slice is multiplied soonest; else `ids`."""
         pool = self.pool
+        if self.filled:  # nothing but what is needed is multiplied
+            return Part(ids, pool.slab, ids, NO_ROWS)
         if not pool.dense:
             return Part(ids, pool.slab, pool.rows_of(ids), NO_ROWS)
         return Part(pool.pointer[: pool.num_used], pool.slab, slice(0, pool.num_used), arriving)
 
     def _load(self, ids: Integers) -> _Loading:
         """Make room for an active set and start reading what is missing."""
+        if self.filled:
+            return _Loading(NOTHING, [])
         pool, window, began = self.pool, self.passes.window, perf_counter()
         admission = pool.make_room(ids, window)
         self.passes.current.loaded[self.layer] += len(admission.bundles)
@@ -342,8 +363,8 @@ class LayerBundles:
 
     @property
     def _first(self) -> int:
-        """The bundle that streaming begins with: those before it are pinned."""
-        return self.pool.num_used if self.pinned else 0
+        """The bundle that streaming begins with: those before it stay in memory."""
+        return self.pool.num_used if self.pinned or self.filled else 0
 
     def _remaining(self) -> Order:
         ids: Sequence[int] = range(self._first, self.source.bundles)

@@ -68,6 +68,23 @@ class Streaming:
             if isinstance(ffn, StreamedNeurons):
                 ffn.selector = replacement(i, ffn.selector)
 
+    @property
+    def can_fill(self) -> bool:
+        """True where every bundle has a row, and would stay there."""
+        pools = [layer.pool for layer in self.layers]
+        return self.passes.window.size > 0 and all(p.keep_hot and p.capacity >= p.bundles for p in pools)
+
+    def fill(self, progress: Callable[[float], None] = lambda _: None) -> None:
+        """Read all bundles in file order, into pools of which nothing is in use, each with a row for every bundle.
+        progress(share): may raise CancelledError. Raises ReadError."""
+        for layer in self.layers[:1]:
+            layer.begin_fill()
+        for number, layer in enumerate(self.layers, 1):
+            for after in self.layers[number : number + 1]:
+                after.begin_fill()  # the drive does not wait
+            layer.end_fill()
+            progress(number / len(self.layers))
+
     def drop(self) -> None:
         """Give up what is read ahead, after a pass that failed."""
         self.ring.drop()

@@ -166,7 +166,8 @@ class StreamedNeurons(AllNeurons):
         guesses learn to be right.
         """
         bundles = self.bundles
-        if bundles.look_ahead is not None and bundles.overlap.ahead and not bundles.passes.current.is_prompt:
+        wanted = bundles.overlap.ahead and not bundles.filled and not bundles.passes.current.is_prompt
+        if bundles.look_ahead is not None and wanted:
             bundles.expect(self.selector.guess(x, bundles.look_ahead.shift))
 
     def begin(self, x: mx.array) -> bool:

@@ -1715,6 +1715,10 @@
         <source>being compared with the whole model…</source>
         <translation>正在与整个模型比较…</translation>
     </message>
+    <message>
+        <source>being read into memory: {0} %</source>
+        <translation>正在读入内存：{0} %</translation>
+    </message>
 </context>
 <context>
     <name>MemoryPane</name>

@@ -50,6 +50,40 @@ def test_everything_reaches_the_gui_thread_in_order(qtbot, ready):
     assert {thread for _, thread in seen} == {threading.get_ident()}
 
 
+class ReadingEngine(FakeEngine):
+    """Takes its time to read, and can be stopped at every layer."""
+
+    def load(self, path, settings, progress=lambda *_: None):
+        for share in (0.25, 0.5, 1.0):
+            progress(share, "reading")
+            step = self.loads.pop(0) if self.loads else None
+            if isinstance(step, Gate):
+                step.reached.set()
+                step.opened.wait()
+        return super().load(path, settings)
+
+
+def test_reading_is_told_until_the_model_is_loaded(qtbot, make_host):
+    host, told = make_host(ReadingEngine()), []
+    host.reading.connect(told.append)
+    host.loaded.connect(lambda _: told.append("loaded"))
+    with qtbot.waitSignal(host.loaded):
+        host.load("starter")
+    assert told == [0.25, 0.5, 1.0, "loaded"]
+
+
+def test_choosing_another_model_stops_reading(qtbot, make_host):
+    gate = Gate()
+    host = make_host(fake := ReadingEngine(loads=[gate]))
+    host.load("large")
+    assert gate.reached.wait(5)
+    host.load("small")
+    gate.opened.set()
+    with qtbot.waitSignal(host.loaded):
+        pass
+    assert fake.seen == ["load small"]
+
+
 def test_reasoning_and_tool_calls_come_apart_from_the_answer_and_in_their_order(qtbot, ready):
     script = [thought("Let me "), thought("see."), "Yes", "!", call_text("<a>"), called("add", n=1), called("stop")]
     host, seen = ready(FakeEngine(scripts=[script])), []

@@ -24,12 +24,13 @@ from engine.store.manifest import PREDICTOR, PreparedModel
 from engine.store.stored_tensor import StoredTensor
 from engine.streaming.bundles import LayerBundles
 from engine.streaming.early import RouterGuess, router_of, take_early
-from engine.streaming.experts import SlotExperts, StreamedExperts
+from engine.streaming.experts import StreamedExperts
 from engine.streaming.lookahead import ExpertLookAhead, LookAhead
 from engine.streaming.neurons import AllNeurons, NeuronProduct, StreamedNeurons
 from engine.streaming.overlap import Overlap
 from engine.streaming.passes import Passes
 from engine.streaming.ring import Ring
+from engine.streaming.slots import SlotExperts
 from engine.streaming.source import CheckpointFile, RowSource, SlotSource
 
 Weights = dict[str, mx.array]

@@ -1,0 +1,118 @@
+"""Experts in slots: an unmodified container of mlx-lm that multiplies the matrices which lie there."""
+
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import mlx.core as mx
+import numpy as np
+from mlx.nn.layers.base import Module
+from numpy.typing import NDArray
+
+from engine.arrays.aligned import Slab
+from engine.arrays.packed import Form, Tensor, available, multiply, packed_matrix
+from engine.store.layout import Layout, SlotTensor
+from engine.system.native_library import Matrix
+
+
+class SlotExperts:
+    """An unmodified container of mlx-lm whose matrices are those in slots: indices are slots, not experts.
+
+    layout: the container's tensors, by their names in it (gate_proj.weight).
+    """
+
+    def __init__(self, container: Module, layout: Layout):
+        self._container: Any = container
+        self.layout = layout
+        self._views: WeakKeyDictionary[Slab, dict[str, mx.array]] = WeakKeyDictionary()
+        self._native: dict[str, SlotLinear] = _native_linears(container, layout)
+        self._show({})  # what lies on flash is never evaluated as a whole
+        for path, linear in self._native.items():
+            container[path] = linear
+
+    def __call__(self, x: mx.array, slots: mx.array, slab: Slab) -> mx.array:
+        """One row for each slot: [..., chosen, width] of x [..., width] and slots [..., chosen]."""
+        if self._native:
+            for linear in self._native.values():
+                linear.slab = slab
+            found: mx.array = self._container(x, slots)
+            return found
+        if slab not in self._views:
+            self._views[slab] = self.layout.views(slab.matrix)
+        self._show(self._views[slab])
+        try:
+            y: mx.array = self._container(x, slots)
+        finally:
+            self._show({})  # a slab that is given back must not be held here
+        return y
+
+    def _show(self, tensors: dict[str, mx.array]) -> None:
+        """Let the container's linears have these tensors, and no others."""
+        for name in self.layout.tensors:
+            path, tensor = name.rsplit(".", 1)
+            linear = self._container[path]
+            linear.pop(tensor, None)
+            if name in tensors:
+                linear[tensor] = tensors[name]
+
+
+class SlotLinear(Module):
+    """Takes the place of a container's linear where there is no GPU: its matrices are read from slots as they lie.
+
+    tensors: its own, by name. slab: set before each call.
+    """
+
+    def __init__(self, form: Form | None, tensors: dict[str, SlotTensor]):
+        super().__init__()
+        self._form, self._tensors = form, tensors
+        self._matrices: WeakKeyDictionary[Slab, Matrix] = WeakKeyDictionary()
+        self.slab: Any = None
+
+    def __call__(self, x: mx.array, indices: mx.array, sorted_indices: bool = False) -> mx.array:  # noqa: ARG002
+        """As the linear that it replaces: x [..., 1, in], indices [...]; result [..., 1, out]."""
+        slots = np.array(indices).astype(np.int64)
+        shape = np.broadcast_shapes(x.shape[:-2], slots.shape)
+        vectors = np.broadcast_to(np.arange(int(np.prod(x.shape[:-2]))).reshape(x.shape[:-2]), shape)
+        rows = np.array(x.astype(mx.float32)).reshape(-1, x.shape[-1])
+        slots = np.broadcast_to(slots, shape)
+        y = multiply(self._matrix(), rows, vectors.ravel(), slots.ravel())
+        if "bias" in self._tensors:
+            y += self._bias()[slots.ravel()]
+        return mx.array(y.reshape(*shape, 1, -1)).astype(x.dtype)
+
+    def _matrix(self) -> Matrix:
+        if self.slab not in self._matrices:
+            scales, biases = self._in_slab("scales"), self._in_slab("biases")
+            weight = self._in_slab("weight")
+            assert weight is not None
+            self._matrices[self.slab] = packed_matrix(self._form, weight, scales, biases)
+        return self._matrices[self.slab]
+
+    def _in_slab(self, name: str) -> Tensor | None:
+        tensor = self._tensors.get(name)
+        if tensor is None:
+            return None
+        view = self.slab.view
+        return Tensor(view.ctypes.data + tensor.place, view.shape[1], tensor.shape, tensor.dtype)
+
+    def _bias(self) -> NDArray[np.float32]:
+        view = self._tensors["bias"].view(self.slab.matrix)
+        return np.array(view.astype(mx.float32))
+
+
+def _native_linears(container: Module, layout: Layout) -> dict[str, SlotLinear]:
+    """The linears that multiply a container's matrices where there is no GPU; none where that is left to MLX."""
+    if not available() or any(name.endswith("global_scale") for name in layout.tensors):
+        return {}
+    by_linear: dict[str, dict[str, SlotTensor]] = {}
+    for name, tensor in layout.tensors.items():
+        path, part = name.rsplit(".", 1)
+        by_linear.setdefault(path, {})[part] = tensor
+    return {path: _native(container[path], tensors) for path, tensors in by_linear.items()}
+
+
+def _native(linear: Any, tensors: dict[str, SlotTensor]) -> SlotLinear:
+    return linear if isinstance(linear, SlotLinear) else SlotLinear(_form(linear), tensors)
+
+
+def _form(linear: Any) -> Form | None:
+    return Form(linear.bits, linear.group_size, linear.mode) if hasattr(linear, "bits") else None

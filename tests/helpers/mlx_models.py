@@ -58,10 +58,12 @@ class _FloatEmbedding(QuantizedEmbedding):
 
 
 class InMemory:
-    """mlx-lm's own model, all of it in memory, computing in float32."""
+    """mlx-lm's own model, all of it in memory, computing in float32; on Metal as its scales are."""
 
     def __init__(self, folder: Path):
         self._model, _ = load_model(folder)
+        if mx.metal.is_available():
+            return
         self._model.set_dtype(mx.float32)
         for module in self._model.modules():
             if type(module) is QuantizedEmbedding:

@@ -9,7 +9,7 @@ from engine.errors import OptionError
 from engine.text import shown
 
 SELECTIONS = ("predictor", "exact", "dense")
-SMALLEST_SHARE = 1e-6  # of probability: what is below leaves the likeliest token alone, as this does
+MIN_SHARE = 1e-6  # of probability: what is below leaves the likeliest token alone, as this does
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Settings:
 class GenerationOptions:
     """The way in which an answer is sampled, and the model is asked. Raises OptionError for what is out of range.
 
-    What is None is as the model's makers advise, and else as OURS.
+    What is None is as the model's makers advise, and else as OUR_SAMPLING.
 
     max_tokens: of the answer, with its reasoning. temperature: 0 takes the likeliest token. top_k: the likeliest tokens
     that may be sampled, 0 for all; top_p: the likeliest that have this probability together; min_p: those that have
@@ -112,7 +112,7 @@ class GenerationOptions:
         return told
 
 
-NEUTRAL: Mapping[str, float] = {  # what changes nothing
+NEUTRAL_SAMPLING: Mapping[str, float] = {  # what changes nothing
     "temperature": 1.0,
     "top_p": 1.0,
     "top_k": 0,
@@ -121,11 +121,15 @@ NEUTRAL: Mapping[str, float] = {  # what changes nothing
     "presence_penalty": 0.0,
     "frequency_penalty": 0.0,
 }
-OURS: Mapping[str, float] = {**NEUTRAL, "temperature": 0.7, "top_p": 0.9}  # where a model's makers advise nothing
+OUR_SAMPLING: Mapping[str, float] = {
+    **NEUTRAL_SAMPLING,
+    "temperature": 0.7,
+    "top_p": 0.9,
+}  # where a model's makers advise nothing
 OPTION_RANGES: Mapping[str, tuple[type, float, float]] = {
     "max_tokens": (int, 1, 2**31 - 1),
     "temperature": (float, 0, 100),
-    "top_p": (float, SMALLEST_SHARE, 1),
+    "top_p": (float, MIN_SHARE, 1),
     "seed": (int, 0, 2**64 - 1),
     "top_k": (int, 0, 2**31 - 1),
     "repetition_penalty": (float, 0.01, 100),

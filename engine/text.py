@@ -7,16 +7,16 @@ from collections.abc import Iterable
 from functools import reduce
 from typing import Any, Self
 
-PARTS = "texts"  # of a line: by key, the parts of those of its values that are texts
-HIDDEN = "…"
+PARTS_KEY = "texts"  # of a line: by key, the parts of those of its values that are texts
+HIDDEN_MARK = "…"
 SECRETS = (  # what looks like one, wherever it stands, and what is left of it
-    (re.compile(r"\bhf_\w{6,}"), f"hf_{HIDDEN}"),
-    (re.compile(r"(?i)\b(bearer|authorization\W+\w+)\s+[^\s'\",]+"), rf"\1 {HIDDEN}"),
-    (re.compile(r"(?<=://)[^/?#\s'\"]*@"), f"{HIDDEN}@"),
+    (re.compile(r"\bhf_\w{6,}"), f"hf_{HIDDEN_MARK}"),
+    (re.compile(r"(?i)\b(bearer|authorization\W+\w+)\s+[^\s'\",]+"), rf"\1 {HIDDEN_MARK}"),
+    (re.compile(r"(?<=://)[^/?#\s'\"]*@"), f"{HIDDEN_MARK}@"),
     (re.compile(r"(?i)([?&][\w.-]*(?:token|signature|secret|password|credential|key|policy|auth)[\w.-]*=)[^&\s'\"]+"),
-     rf"\1{HIDDEN}"),
+     rf"\1{HIDDEN_MARK}"),
 )  # fmt: skip
-LEAST_SECRET = 4  # characters: what is shorter would be found everywhere
+MIN_SECRET_CHARACTERS = 4  # characters: what is shorter would be found everywhere
 _known_secrets: set[str] = set()
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 120
@@ -24,14 +24,14 @@ _short.maxstring = _short.maxother = 120
 
 def keep_secret(secret: str) -> None:
     """From now on, nothing that is said holds it."""
-    if len(secret.strip()) >= LEAST_SECRET:
+    if len(secret.strip()) >= MIN_SECRET_CHARACTERS:
         _known_secrets.add(secret.strip())
 
 
 def without_secrets(text: str) -> str:
     """A text with tokens, passwords and signatures left out: those that are known, and what looks like one."""
     for secret in _known_secrets:
-        text = text.replace(secret, HIDDEN)
+        text = text.replace(secret, HIDDEN_MARK)
     for pattern, rest in SECRETS:
         text = pattern.sub(rest, text)
     return text
@@ -78,13 +78,13 @@ def joined(template: str, texts: Iterable[str]) -> str:
 def to_line(line: dict[str, Any]) -> str:
     """A line of JSON. Its texts are plain strings there, and their parts stand beside them."""
     parts = {key: _packed(value) for key, value in line.items() if isinstance(value, Text)}
-    return json.dumps(line | {PARTS: parts} if parts else line)
+    return json.dumps(line | {PARTS_KEY: parts} if parts else line)
 
 
 def from_line(line: str | bytes) -> object:
     """The line that `to_line` was given. Raises ValueError for what is no JSON."""
     found = json.loads(line)
-    if isinstance(found, dict) and isinstance(parts := found.pop(PARTS, None), dict):
+    if isinstance(found, dict) and isinstance(parts := found.pop(PARTS_KEY, None), dict):
         found |= {key: _unpacked(packed) for key, packed in parts.items()}
     return found
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.host.engine_protocol import Model, Outlook
-from engine.settings import OURS, Settings
+from engine.settings import OUR_SAMPLING, Settings
 from engine.system.footprint import footprint
 
 
@@ -59,7 +59,7 @@ class ModelInfo:
             longer_window=model.outlook.longer_window(model.settings),
             drive_folder=model.drive_folder,
             threads=_advised(model.outlook),
-            sampling={name: getattr(model.advised_sampling, name) for name in OURS},
+            sampling={name: getattr(model.advised_sampling, name) for name in OUR_SAMPLING},
             advised=model.advised_sampling.advised,
             reasoning_controls=model.reasoning_controls,
             streams=model.streams,

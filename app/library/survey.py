@@ -216,11 +216,11 @@ def _config(folder: Path) -> dict[str, Any]:
 
 def _repository(folder: Path) -> str:
     """The repository that a model was made of or is; where nothing says, what its folder is called."""
-    from engine.store.installed import WHOLE, Download, repository_name
+    from engine.store.installed import DOWNLOAD_FILE, Download, repository_name
     from engine.store.manifest import Contents
     from engine.system.documents import try_read
 
-    contents, download = try_read(folder / MANIFEST, Contents), try_read(folder / WHOLE, Download)
+    contents, download = try_read(folder / MANIFEST, Contents), try_read(folder / DOWNLOAD_FILE, Download)
     named = contents.source.repository if contents else download.repository if download else None
     return named or repository_name(folder.name)
 

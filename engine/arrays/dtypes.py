@@ -3,8 +3,8 @@
 import mlx.core as mx
 
 DTYPES = {"float32": mx.float32, "float16": mx.float16, "bfloat16": mx.bfloat16}
-STORED = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
-NAMES = {stored: name for name, stored in STORED.items()}
+FLOAT_CODES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
+NAMES = {stored: name for name, stored in FLOAT_CODES.items()}
 
 
 def stored_dtype(stored: str) -> mx.Dtype:

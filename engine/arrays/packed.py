@@ -17,9 +17,9 @@ from engine.system import native_library
 from engine.system.native_library import Matrix
 
 MODES = {"affine": 0, "mxfp4": 1, "mxfp8": 2, "nvfp4": 3}
-PLAIN = 4  # weights that are not quantised
+PLAIN_MODE = 4  # weights that are not quantised
 MAX_NATIVE_VECTORS = 4  # with plain weights; of more, numpy's BLAS makes a product
-KINDS = {mx.float32: 0, mx.float16: 1, mx.bfloat16: 2}
+DTYPE_KINDS = {mx.float32: 0, mx.float16: 1, mx.bfloat16: 2}
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -70,7 +70,7 @@ def packed_matrix(form: Form | None, weight: Tensor, scales: Tensor | None, bias
     rows, words = weight.shape
     columns = words * 32 // form.bits if form else words
     groups = scales.shape[1] if scales else 0
-    kind = KINDS.get(scales.dtype if scales else weight.dtype, 0)
+    kind = DTYPE_KINDS.get(scales.dtype if scales else weight.dtype, 0)
     return Matrix(
         weight=weight.address,
         scales=scales.address if scales else None,
@@ -84,7 +84,7 @@ def packed_matrix(form: Form | None, weight: Tensor, scales: Tensor | None, bias
         columns=columns,
         bits=form.bits if form else 0,
         group=form.group_size if form else 0,
-        mode=MODES[form.mode] if form else PLAIN,
+        mode=MODES[form.mode] if form else PLAIN_MODE,
         kind=kind,
     )
 
@@ -134,7 +134,7 @@ class Resident:
 
     def times(self, x: Floats) -> Floats:
         """x @ weight.T, float32 [count, rows], of x [count, columns]."""
-        if self._matrix is None or (len(x) > MAX_NATIVE_VECTORS and self._matrix.mode == PLAIN):
+        if self._matrix is None or (len(x) > MAX_NATIVE_VECTORS and self._matrix.mode == PLAIN_MODE):
             return numpy_product(x, self.weight)
         return multiply(self._matrix, x, _counting(len(x)), _zeros(len(x)))
 

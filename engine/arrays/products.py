@@ -6,7 +6,7 @@ import mlx.core as mx
 import numpy as np
 
 SIGN_AND_HALF = np.int32(-0x70002000)  # of a float32's bits: its sign, and the 15 that a float16 has besides
-BLOCK = 1 << 17  # elements that are converted at once: they stay in the processor's cache until they are used
+BLOCK_ELEMENTS = 1 << 17  # elements that are converted at once: they stay in the processor's cache until they are used
 
 
 def numpy_product(x: np.ndarray, weight: mx.array) -> np.ndarray:
@@ -24,7 +24,7 @@ def float32_blocks(rows: mx.array, columns: int | None = None) -> Iterator[tuple
     if rows.dtype == mx.float32:
         yield 0, halves
         return
-    step = max(1, BLOCK // max(1, halves.shape[1]))
+    step = max(1, BLOCK_ELEMENTS // max(1, halves.shape[1]))
     for start in range(0, len(halves), step):
         yield start, as_float32(halves[start : start + step])
 

@@ -21,11 +21,11 @@ from engine.bench.shapes import FALCON_7B, LLAMA_2_7B, opt_config
 from engine.errors import FlashbulbError
 
 SELECTIONS = ("predictor", "exact", "dense")
-SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the way from the smallest budget to the one that holds every neuron
-SELECTED = 0.06  # share of neurons that a token needs
-DECODED = 12  # tokens, the last of a context that the prompt fills but for these
-START_ROOM = 4_000_000_000  # bytes of the control group while libraries are loaded
-GENEROUS = 1.10  # a plan beyond this times what was used takes memory from the pool
+BUDGET_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the way from the smallest budget to the one that holds every neuron
+SELECTED_SHARE = 0.06  # share of neurons that a token needs
+DECODED_TOKENS = 12  # tokens, the last of a context that the prompt fills but for these
+START_ROOM_BYTES = 4_000_000_000  # bytes of the control group while libraries are loaded
+GENEROUS_RATIO = 1.10  # a plan beyond this times what was used takes memory from the pool
 
 Config = dict[str, Any]
 SIZES: Config = {
@@ -40,7 +40,7 @@ SIZES: Config = {
 LLAMA = LLAMA_2_7B | SIZES
 OPT = opt_config(256, 6, 8) | {"max_position_embeddings": 1024}
 LARGE_VOCABULARY = {"vocab_size": 520_000}  # so many weights that they are computed in their own dtype
-PARTIAL: Config = {"partial_rotary_factor": 0.5, "rope_theta": 10000.0, "tie_word_embeddings": False}
+PARTIAL_ROTARY: Config = {"partial_rotary_factor": 0.5, "rope_theta": 10000.0, "tie_word_embeddings": False}
 CASES: dict[str, tuple[Config, str]] = {  # config and dtype
     "opt": (OPT | {"vocab_size": 60_000, "ffn_dim": 2048}, "float32"),
     "opt-half": (OPT | LARGE_VOCABULARY, "float16"),
@@ -51,10 +51,10 @@ CASES: dict[str, tuple[Config, str]] = {  # config and dtype
     "falcon": (FALCON_7B | SIZES | {"vocab_size": 100_000}, "bfloat16"),
     "arcee": (LLAMA | {"model_type": "arcee", "hidden_act": "relu2", "num_key_value_heads": 4}, "float32"),
     "nemotron": (
-        LLAMA | PARTIAL | {"model_type": "nemotron", "hidden_act": "relu2", "norm_eps": 1e-5, "head_dim": 32},
+        LLAMA | PARTIAL_ROTARY | {"model_type": "nemotron", "hidden_act": "relu2", "norm_eps": 1e-5, "head_dim": 32},
         "bfloat16",
     ),
-    "phi": (LLAMA | PARTIAL | {"model_type": "phi", "qk_layernorm": False, "layer_norm_eps": 1e-5}, "float16"),
+    "phi": (LLAMA | PARTIAL_ROTARY | {"model_type": "phi", "qk_layernorm": False, "layer_norm_eps": 1e-5}, "float16"),
 }  # fmt: skip
 
 
@@ -78,14 +78,14 @@ class Held:
     @property
     def close(self) -> bool:
         """True if the plan is about what was used."""
-        return self.grown is not None and self.planned <= GENEROUS * self.grown
+        return self.grown is not None and self.planned <= GENEROUS_RATIO * self.grown
 
 
 def run(folder: Path, progress: Callable[[float, str], None] = lambda *_: None) -> Result:
     """Every case, selection and budget. folder: on the drive to write to. Raises FlashbulbError."""
-    runs, total = [], len(CASES) * len(SELECTIONS) * len(SHARES)
+    runs, total = [], len(CASES) * len(SELECTIONS) * len(BUDGET_SHARES)
     with scratch(folder, max(sum(model_bytes(*case)) for case in CASES.values())) as work:
-        for held in measure_all(work, CASES, SELECTIONS, SHARES):
+        for held in measure_all(work, CASES, SELECTIONS, BUDGET_SHARES):
             runs.append(held)
             progress(len(runs) / total, f"{held.case} {held.selection}")
         machine = describe(work)
@@ -101,7 +101,7 @@ def measure_all(
     for case in cases:
         model = folder / case
         config, dtype = CASES[case]
-        write_random_model(model, case, config, dtype, SELECTED)
+        write_random_model(model, case, config, dtype, SELECTED_SHARE)
         for selection in selections:
             for budget in budgets(model, selection, shares):
                 yield measure(model, case, selection, budget)
@@ -122,7 +122,7 @@ def budgets(model: Path, selection: str, shares: Iterable[float]) -> list[int]:
 
 def measure(model: Path, case: str, selection: str, budget: int) -> Held:
     """One run in a process of its own. Raises FlashbulbError if that breaks for another reason than memory."""
-    with memory_cap(START_ROOM) as group:
+    with memory_cap(START_ROOM_BYTES) as group:
         command = [sys.executable, "-m", "engine.bench.budget", str(model), selection, str(budget)]
         done = subprocess.run([*command, *([str(group)] if group else [])], capture_output=True, text=True, check=False)
     if done.returncode == 0:
@@ -150,11 +150,13 @@ def main(model: str, selection: str, budget: str, group: str | None = None) -> N
         random.Random(0),
     )
     if loaded.tokenizer:  # an answer takes what a prompt of numbers does not: its template, its text, what is sampled
-        for _ in loaded.generate("Hello", GenerationOptions(max_tokens=DECODED)):
+        for _ in loaded.generate("Hello", GenerationOptions(max_tokens=DECODED_TOKENS)):
             pass
         loaded.trim(0)
-    logits, current = loaded.prefill([rng.randrange(5, loaded.vocabulary) for _ in range(loaded.context - DECODED)])
-    for _ in range(DECODED):
+    logits, current = loaded.prefill(
+        [rng.randrange(5, loaded.vocabulary) for _ in range(loaded.context - DECODED_TOKENS)]
+    )
+    for _ in range(DECODED_TOKENS):
         loaded.keep_within_budget(current.statistics(loaded.neurons).footprint_bytes)
         logits, current = loaded.decode(int(np.argmax(np.array(logits[0, -1]))))
     print(json.dumps({"planned": loaded.budget.total, "grown": peak_footprint() - before}))

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.arrays.aligned import aligned_rows
-from engine.arrays.dtypes import DTYPES, STORED
+from engine.arrays.dtypes import DTYPES, FLOAT_CODES
 from engine.arrays.layers import use_native_layers
 from engine.bench.machine import bytes_each, describe, device_bytes, open_direct, scratch, write_random
 from engine.bench.random_model import RandomNumbers, random_input, write_random_model
@@ -33,15 +33,15 @@ from engine.settings import Settings
 from engine.streaming.bundles import Part
 from engine.streaming.neurons import NeuronProduct
 
-SIZES = tuple(4096 << i for i in range(11))  # 4 KiB ... 4 MiB
+READ_SIZES = tuple(4096 << i for i in range(11))  # 4 KiB ... 4 MiB
 THREADS = (1, 2, 4, 8, 16, 32, 64)
 FILE_BYTES = 2 << 30
-RUNS, SECONDS = 3, 0.2
+RUNS, RUN_S = 3, 0.2
 BUFFER_BYTES = 256 << 20
 BATCH_S = 0.05  # of reads in flight: enough that threads never wait for the next batch
-REPEATS = 5
+REPETITIONS = 5
 TOKENS = 24  # of a tiny model
-QUICK: dict[
+QUICK_OPTIONS: dict[
     str, Any
 ] = {  # a profile in half a minute, for who waits: fewer points, measured once less, on a smaller file
     "sizes": tuple(kib << 10 for kib in (4, 8, 16, 32, 64, 256, 1024, 4096)),
@@ -53,11 +53,11 @@ QUICK: dict[
 
 def measure_drive(
     folder: Path,
-    sizes: tuple[int, ...] = SIZES,
+    sizes: tuple[int, ...] = READ_SIZES,
     threads: tuple[int, ...] = THREADS,
     file_bytes: int = FILE_BYTES,
     runs: int = RUNS,
-    seconds: float = SECONDS,
+    seconds: float = RUN_S,
     cached: bool = False,
     matrix: tuple[int, int] = (2048, 8192),
     progress: Progress = lambda *_: None,
@@ -177,7 +177,7 @@ def measure_processor(folder: Path, width: int, neurons: int) -> Processor:
 def _timed(function: Callable[[], object]) -> float:
     function()
     times = []
-    for _ in range(REPEATS):
+    for _ in range(REPETITIONS):
         began = perf_counter()
         function()
         times.append(perf_counter() - began)
@@ -194,7 +194,7 @@ def _linear_rate(width: int, neurons: int, dtype: mx.Dtype) -> float:
 
 def _pool_rate(width: int, neurons: int, dtype: str, computed: mx.Dtype) -> float:
     item = DTYPES[dtype].size
-    slab = aligned_rows(neurons // 2, 2 * width * item, STORED[dtype])
+    slab = aligned_rows(neurons // 2, 2 * width * item, FLOAT_CODES[dtype])
     view, count = slab.view, len(slab.view)
     view[:] = RandomNumbers(dtype).take(view.nbytes // item).view(np.uint8).reshape(view.shape)
     product, part = (

@@ -21,8 +21,8 @@ from engine.flash.profile import drive_of
 from engine.flash.reader import Reader, ReadFile
 from engine.text import readable
 
-PREFIX = "flashbulb-bench-"
-RESERVE = 2_000_000_000  # bytes of the disk that a benchmark leaves free
+FOLDER_PREFIX = "flashbulb-bench-"
+RESERVE_BYTES = 2_000_000_000  # bytes of the disk that a benchmark leaves free
 
 
 def describe(folder: Path) -> dict[str, Any]:
@@ -85,16 +85,16 @@ def scratch(parent: Path, needed: int) -> Iterator[Path]:
     parent.mkdir(parents=True, exist_ok=True)
     _remove_forgotten(parent)
     free = shutil.disk_usage(parent).free
-    if free < needed + RESERVE:
+    if free < needed + RESERVE_BYTES:
         raise FlashbulbError(
             "This benchmark writes {needed} to {parent}, and leaves {reserve} free: {free} are free now. Make room, "
             "choose another folder with --folder, or a smaller shape.",
             needed=readable(needed),
             parent=parent,
-            reserve=readable(RESERVE),
+            reserve=readable(RESERVE_BYTES),
             free=readable(free),
         )
-    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=parent))
+    folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-", dir=parent))
     try:
         with _ended_in_order():
             yield folder
@@ -134,8 +134,8 @@ def open_direct(reader: Reader, path: Path, cached: bool) -> ReadFile:
 
 def _remove_forgotten(parent: Path) -> None:
     """Folders of benchmarks that were killed."""
-    for folder in parent.glob(f"{PREFIX}*"):
-        pid = folder.name.removeprefix(PREFIX).split("-")[0]
+    for folder in parent.glob(f"{FOLDER_PREFIX}*"):
+        pid = folder.name.removeprefix(FOLDER_PREFIX).split("-")[0]
         try:
             os.kill(int(pid), 0)
         except ProcessLookupError:
@@ -168,7 +168,7 @@ def memory_cap(limit: int | None) -> Iterator[Path | None]:
         yield None
         return
     parent, names = group
-    child = parent / f"{PREFIX}{os.getpid()}"
+    child = parent / f"{FOLDER_PREFIX}{os.getpid()}"
     try:
         child.mkdir()
         for name in names:  # the second, swap, is missing where the kernel does not count it

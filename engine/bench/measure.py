@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # what they import belongs to the capped memory
     from engine.statistics import TokenStatistics
     from engine.streaming.passes import Pass
 
-CAP_RESERVE = 32_000_000  # bytes below a cap that nothing is planned for: page tables, the system's own buffers
+CAP_RESERVE_BYTES = 32_000_000  # bytes below a cap that nothing is planned for: page tables, the system's own buffers
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def _run(specification: Specification) -> Measured:
 
     settings = dict(specification.settings)
     if specification.cap is not None and "memory_budget" not in settings:
-        settings["memory_budget"] = specification.cap - _private_bytes() - CAP_RESERVE
+        settings["memory_budget"] = specification.cap - _private_bytes() - CAP_RESERVE_BYTES
     baseline = footprint()
     model = load(specification.model, Settings(**settings))
     try:

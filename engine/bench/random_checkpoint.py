@@ -17,7 +17,7 @@ SHARD_BYTES = 5_000_000_000
 BLOCK_BYTES = 1 << 26  # of random bytes, drawn once and written again and again: a drive does not notice
 SPREAD = 0.02  # of unquantised weights, and of what quantised ones stand for
 SMALL_SCALES = {"mxfp4": 118, "mxfp8": 121, "nvfp4": 0x08}  # bytes: powers of two, and an 8-bit float
-NOT_NAN = 0xBF  # bits of an 8-bit float: all but the exponent's first
+NAN_FREE_MASK = 0xBF  # bits of an 8-bit float: all but the exponent's first
 
 
 def write_random_checkpoint(
@@ -56,7 +56,7 @@ class _Random:
     def __init__(self, quantization: dict[str, Any]) -> None:
         self._random = np.random.default_rng(0)
         block = np.frombuffer(self._random.bytes(BLOCK_BYTES), np.uint8)
-        self._block = (block & NOT_NAN if quantization.get("mode") == "mxfp8" else block).tobytes()
+        self._block = (block & NAN_FREE_MASK if quantization.get("mode") == "mxfp8" else block).tobytes()
         self._scale = SMALL_SCALES.get(quantization.get("mode", ""), 0)
         self._group = quantization.get("group_size", 1)
 

@@ -25,7 +25,7 @@ from engine.store.manifest import BUNDLES, PREDICTOR, RESIDENT, write_manifest
 from engine.store.reports import LayerReport
 from engine.store.safetensors_writer import SafetensorsWriter, forms
 
-BLOCK = 1 << 24  # random numbers, of which every tensor is made, each from another place
+BLOCK_NUMBERS = 1 << 24  # random numbers, of which every tensor is made, each from another place
 SCALE = 0.02
 LATE_LAYERS = 4  # have larger predictors (paper, appendix B.3: rank 1024 against 128 at width 4096)
 SILENCE = 1.65  # of its spread, that a neuron's bias is below zero: some 5 % of neurons are active
@@ -36,7 +36,7 @@ class RandomNumbers:
 
     def __init__(self, dtype: str, seed: int = 0):
         self._rng = np.random.default_rng(seed)
-        values = (self._rng.random(BLOCK, np.float32) - np.float32(0.5)) * np.float32(2 * SCALE)
+        values = (self._rng.random(BLOCK_NUMBERS, np.float32) - np.float32(0.5)) * np.float32(2 * SCALE)
         if dtype == "bfloat16":
             values = (values.view(np.uint32) >> 16).astype(np.uint16)
         self._block = values.astype(np.float16) if dtype == "float16" else values
@@ -44,7 +44,7 @@ class RandomNumbers:
     def take(self, count: int) -> NDArray[Any]:
         """`count` numbers; bfloat16 as uint16."""
         start = int(self._rng.integers(len(self._block)))
-        return np.concatenate([self._block[start:], *[self._block] * (count // BLOCK + 1)])[:count]
+        return np.concatenate([self._block[start:], *[self._block] * (count // BLOCK_NUMBERS + 1)])[:count]
 
 
 def model_bytes(config: dict[str, Any], dtype: str) -> tuple[int, int, int]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.bench.orders import ALLOWED, RANDOM
+from engine.bench.orders import MAX_BYTES_RATIO, RANDOM_ORDER
 from engine.bench.results import Result, markdown
 from engine.errors import FlashbulbError
 from engine.system.files import write_whole
@@ -209,11 +209,11 @@ def _draw_curves(axes: Any, result: dict[str, Any]) -> None:
 
 def _draw_orders(axes: Any, result: dict[str, Any]) -> None:
     """Each order's reads and bytes, from no gap on, against those of a random order without gaps."""
-    unordered = result["orders"][RANDOM]
+    unordered = result["orders"][RANDOM_ORDER]
     for name, order in result["orders"].items():
         bytes_read = [bundles / unordered["bundles"][0] for bundles in order["bundles"]]
         axes.plot(bytes_read, [reads / unordered["reads"][0] for reads in order["reads"]], "o-", ms=3, label=name)
-    axes.axvline(ALLOWED, color="0.6", lw=0.8)
+    axes.axvline(MAX_BYTES_RATIO, color="0.6", lw=0.8)
     axes.set(
         xlabel="times the misses' bytes", ylabel="times a random order's reads", xlim=(0.95, 2.05),
         title=f"Reads of a token as gaps are read through, window {result['settings']['window']}",

@@ -23,7 +23,7 @@ SUBJECT_SHARE = 0.4  # of a token's choice is the subject's
 SUBJECT_TOKENS = 150  # until it changes
 FIRST_RANK = 2  # the most popular expert is not liked without bounds
 REPEAT_CHANCE = 0.03  # of an expert that the last token used, beside its popularity
-LEAST_CHANCE = 1e-4  # shared by all experts: none is never used
+MIN_CHANCE = 1e-4  # shared by all experts: none is never used
 USE_DECAY = 0.99  # a token, of what was used: the oracle's ageing
 GUESS_ACCURACY = 0.8  # of a router that is asked with the input of the layer before (published: 72 to 89 %)
 WARM_SHARE = 0.25  # of a trace, until a policy is judged
@@ -60,7 +60,7 @@ def _draw_layer(experts: int, top_k: int, tokens: int, random: np.random.Generat
     for token in range(tokens):
         if token % SUBJECT_TOKENS == 0:
             subject = _chances(experts, SUBJECT_EXPONENT, random)
-        chance = (1 - SUBJECT_SHARE) * popular + SUBJECT_SHARE * subject + LEAST_CHANCE / experts
+        chance = (1 - SUBJECT_SHARE) * popular + SUBJECT_SHARE * subject + MIN_CHANCE / experts
         order = np.log(chance) + random.gumbel(size=experts)  # the largest are a draw without replacement
         order[last[random.random(len(last)) < REPEAT_CHANCE]] = np.inf
         last = np.argpartition(-order, top_k - 1)[:top_k]

@@ -42,10 +42,10 @@ from engine.streaming.source import RowSource
 
 TOKENS, RUNS = 8, 3
 TOLERANCE = 0.05  # of the trace's shares from the paper's
-PIECE = 8 << 20  # bytes that a whole layer is streamed in
-COMPUTED = 2  # tokens a run of the row that computes, which takes seconds each on a processor
-SPARE = 1.1  # a pool has this many times the rows that the window is expected to need
-ORDERED = f"ours, neurons in runs of {RIPPLE_RUN}"
+PIECE_BYTES = 8 << 20  # bytes that a whole layer is streamed in
+COMPUTED_TOKENS = 2  # tokens a run of the row that computes, which takes seconds each on a processor
+SPARE_RATIO = 1.1  # a pool has this many times the rows that the window is expected to need
+ORDERED_ROW = f"ours, neurons in runs of {RIPPLE_RUN}"
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def run(
         progress(0.8, "duplication")
         rows.append(_duplication(bench))
         progress(0.9, "ordered")
-        ours = Technique(ORDERED, shape.window, bundling=True, gap=None, hot=True)
+        ours = Technique(ORDERED_ROW, shape.window, bundling=True, gap=None, hot=True)
         rows.append(_row(bench, ours, ordered))
         progress(1.0, "")
     rows = [replace(row, paper=shape.table2.get(row.name)) for row in rows]
@@ -221,7 +221,7 @@ def _stream(bench: Bench, resident: Path, wanted: int) -> tuple[int, int, float]
     read = reads = 0
     with open_reader(bench.threads) as reader:
         file = open_direct(reader, bench.bundles.path, bench.cached)
-        ring = Ring(reader, bench.row_bytes, bench.bundles.dtype, PIECE)
+        ring = Ring(reader, bench.row_bytes, bench.bundles.dtype, PIECE_BYTES)
         rest = open_direct(reader, resident, bench.cached)
         layers = [Order(RowSource(reader, file, place), range(place.neurons)) for place in bench.bundles.layers]
         began = perf_counter()
@@ -264,7 +264,7 @@ def read_whole(reader: Reader, file: ReadFile, wanted: int, piece: int = 1 << 20
 # ------------------------------------------------------------------------------------------ the paper's rows
 def _row(bench: Bench, technique: Technique, trace: Trace) -> Row:
     costs, resident, before = [], [], device_bytes()
-    tokens = min(COMPUTED, bench.tokens) if technique.overlap else bench.tokens
+    tokens = min(COMPUTED_TOKENS, bench.tokens) if technique.overlap else bench.tokens
     with open_reader(bench.threads, bench.gap(technique.gap)) as reader:
         file = open_direct(reader, bench.bundles.path, bench.cached)
         passes = Passes(len(bench.bundles.layers), technique.window)
@@ -318,7 +318,7 @@ def _ffns(bench: Bench, technique: Technique, passes: Passes, reader: Reader, fi
     expected = max(reuse.selected, reuse.aggregated(technique.window + 1))
     ffns = []
     for i, place in enumerate(bench.bundles.layers):
-        capacity = min(place.neurons, int(SPARE * expected * place.neurons) + 64)
+        capacity = min(place.neurons, int(SPARE_RATIO * expected * place.neurons) + 64)
         pool = BundlePool(capacity, place.row_bytes, bench.bundles.dtype, place.neurons, technique.hot)
         source = RowSource(reader, file, place, 1 if technique.bundling else len(bench.activation.parts))
         layer = LayerBundles(i, source, pool, passes, overlap, ring)

@@ -20,30 +20,30 @@ from engine.settings import Settings
 from engine.statistics import TokenStatistics
 
 TOKENS, NAIVE_TOKENS = 32, 3
-WARM = 8  # decoded tokens that are not counted: the window fills, and the engine finds out what is faster
-ROOM = 300_000_000  # bytes beside half of the model: the interpreter, the libraries, the KV cache
-CONTEXT = 128
+WARM_TOKENS = 8  # decoded tokens that are not counted: the window fills, and the engine finds out what is faster
+ROOM_BYTES = 300_000_000  # bytes beside half of the model: the interpreter, the libraries, the KV cache
+CONTEXT_TOKENS = 128
 AGREEMENT = (  # `traces.Agreement` of the starter's layers but the first, on held-out text with a window of 5
     (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0),
     (0.80, 0.67, 0.53, 0.42, 0.32, 0.24, 0.18, 0.10),
     (0.56, 0.31, 0.16, 0.08, 0.04, 0.02, 0.01, 0.00),
 )
-PROMPT = 32  # tokens; the weights are random, so are these
+PROMPT_TOKENS = 32  # tokens; the weights are random, so are these
 
-DENSE = {"selection": "dense"}
-PAPER = {"selection": "predictor", "read_gap": -1, "hot_neurons": False, "early_reads": False}
-GAPS = {"selection": "predictor", "hot_neurons": False, "early_reads": False}
-OURS = {"selection": "predictor", "early_reads": False}
-EARLY = "+ reads during attention"  # of models that have attention and FFN side by side
-WATCHED = "ours: + hot neurons"  # the row that it is reported of where its time goes
+DENSE_SETTINGS = {"selection": "dense"}
+PAPER_SETTINGS = {"selection": "predictor", "read_gap": -1, "hot_neurons": False, "early_reads": False}
+GAPS_SETTINGS = {"selection": "predictor", "hot_neurons": False, "early_reads": False}
+OUR_SETTINGS = {"selection": "predictor", "early_reads": False}
+EARLY_ROW = "+ reads during attention"  # of models that have attention and FFN side by side
+WATCHED_ROW = "ours: + hot neurons"  # the row that it is reported of where its time goes
 ROWS = (  # name, settings, whether the resident weights are read again, and whether with the model's window
-    ("naive", DENSE | {"memory_budget": None}, True),
-    ("hybrid", DENSE, False),
-    ("paper", PAPER, False),
-    ("+ coalescing and gap reads", GAPS, False),
-    (WATCHED, OURS, False),
-    (EARLY, OURS | {"early_reads": True}, False),
-    ("+ overlap", OURS | {"early_reads": True, "overlap": True}, False),
+    ("naive", DENSE_SETTINGS | {"memory_budget": None}, True),
+    ("hybrid", DENSE_SETTINGS, False),
+    ("paper", PAPER_SETTINGS, False),
+    ("+ coalescing and gap reads", GAPS_SETTINGS, False),
+    (WATCHED_ROW, OUR_SETTINGS, False),
+    (EARLY_ROW, OUR_SETTINGS | {"early_reads": True}, False),
+    ("+ overlap", OUR_SETTINGS | {"early_reads": True, "overlap": True}, False),
 )
 ROW_NAMES = tuple(row[0] for row in ROWS)
 
@@ -56,7 +56,7 @@ def run_shape(
     tokens: int = TOKENS,
     cap: bool = True,
     shape: Shape | None = None,
-    context: int = CONTEXT,
+    context: int = CONTEXT_TOKENS,
     rows: tuple[str, ...] = ROW_NAMES,
     progress: Progress = lambda *_: None,
 ) -> Result:
@@ -66,15 +66,15 @@ def run_shape(
     `folder`, and removes it. rows: of the table, by name. Raises FlashbulbError if there is no room.
     """
     shape = shape or SHAPES[name]
-    limit = sum(model_bytes(shape.config, dtype)[:2]) // 2 + ROOM
+    limit = sum(model_bytes(shape.config, dtype)[:2]) // 2 + ROOM_BYTES
     common = {"window": shape.window, "context": context}
     with scratch(folder, sum(model_bytes(shape.config, dtype))) as place:
         progress(0.02, "writing the model")
         write_random_model(place / "model", name, shape.config, dtype, shape.reuse.selected)
-        prompt = [3 + i % 100 for i in range(min(PROMPT, context // 4))]
+        prompt = [3 + i % 100 for i in range(min(PROMPT_TOKENS, context // 4))]
         reuse = [shape.reuse.live, shape.reuse.mean, shape.reuse.spread]
         base = Specification(
-            str(place / "model"), common, prompt, tokens, WARM, reuse, AGREEMENT, cap=limit if cap else None
+            str(place / "model"), common, prompt, tokens, WARM_TOKENS, reuse, AGREEMENT, cap=limit if cap else None
         )
         if not cap:
             base = replace(base, settings=common | {"memory_budget": limit})
@@ -101,14 +101,14 @@ def run_model(
         loaded.close()
     settings = {"window": window, "memory_budget": budget}
     with scratch(folder, 1_000_000) as place:
-        base = Specification(str(find(model)), settings, prompt, tokens, WARM)
+        base = Specification(str(find(model)), settings, prompt, tokens, WARM_TOKENS)
         rows, runs = _rows(_rows_of(False), base, place, {}, profile, None, progress, _half(model))
     shown = {"model": model, "window": window, "tokens": tokens, "prompt_tokens": len(prompt), "budget_bytes": budget}
     return _result(folder, rows, runs, shown)
 
 
 def _rows_of(parallel: bool) -> list[tuple[str, dict[str, Any], bool]]:
-    return [row for row in ROWS if parallel or row[0] != EARLY]
+    return [row for row in ROWS if parallel or row[0] != EARLY_ROW]
 
 
 def _half(model: str) -> int:
@@ -143,7 +143,7 @@ def _rows(
             warm=1 if dense else base.warm,
             reuse=None if dense else base.reuse,
             reread=reread,
-            stages=name == WATCHED,
+            stages=name == WATCHED_ROW,
         )
         measured = measure(specification, place)
         runs[name] = {

@@ -12,7 +12,7 @@ from engine.sparsity.selectors import Selector
 Ids = NDArray[np.int32]
 Floats = NDArray[np.float64]
 Drawn = tuple[NDArray[np.float32], int, Ids]  # for a token: chances, how many are read, others
-NEVER = np.iinfo(np.int64).min // 2
+NO_TOKEN = np.iinfo(np.int64).min // 2
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def statistics(trace: Trace, windows: tuple[int, ...]) -> TraceStatistics:
         raise ValueError(f"a trace of {len(trace.tokens)} tokens is too short for a window of {first}")
     shape, steps = (trace.layers, len(windows)), len(trace.tokens) - first
     selected, resident, loaded = np.zeros(trace.layers), np.zeros(shape), np.zeros(shape)
-    last = np.full((trace.layers, trace.neurons), NEVER)
+    last = np.full((trace.layers, trace.neurons), NO_TOKEN)
     bundles = runs = 0
     for t, layers in enumerate(trace.tokens):
         for i, active in enumerate(layers):

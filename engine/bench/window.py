@@ -24,9 +24,9 @@ from engine.store.manifest import PreparedModel
 from engine.text import readable
 
 WINDOWS = tuple(range(1, 33))
-BUDGETS = (0.0, 0.15, 0.4, 1.0)  # of the way from the smallest budget to one that holds the whole FFN
-TOKENS, WARM = 48, 8
-FITTED = 4  # the window at which a layer's curve is fitted: the paper's
+BUDGET_SHARES = (0.0, 0.15, 0.4, 1.0)  # of the way from the smallest budget to one that holds the whole FFN
+TOKENS, WARM_TOKENS = 48, 8
+FITTED_WINDOW = 4  # the window at which a layer's curve is fitted: the paper's
 
 
 def run(
@@ -35,7 +35,7 @@ def run(
     profile: DriveProfile | None,
     tokens: list[int],
     windows: tuple[int, ...] = WINDOWS,
-    budgets: tuple[float, ...] = BUDGETS,
+    budgets: tuple[float, ...] = BUDGET_SHARES,
     window: int = 5,
     measured: int = TOKENS,
     progress: Progress = lambda *_: None,
@@ -89,7 +89,7 @@ def record(name: str, tokens: list[int]) -> Trace:
 
 def fitted(found: TraceStatistics) -> list[Reuse]:
     """Each layer's curve, for the cost model."""
-    column = found.windows.index(FITTED) if FITTED in found.windows else 0
+    column = found.windows.index(FITTED_WINDOW) if FITTED_WINDOW in found.windows else 0
     shares = zip(found.selected, found.resident[:, column], found.loaded[:, column], strict=True)
     return [curve(*map(float, layer), found.windows[column]) for layer in shares]
 
@@ -119,7 +119,7 @@ def _speed(
 ) -> tuple[Row, dict[str, Any]]:
     settings = {"window": window, "memory_budget": budget, "hot_neurons": hot}
     prompt = tokens[: min(64, len(tokens))]
-    measured = measure(Specification(str(find(name)), settings, prompt, count, WARM), place)
+    measured = measure(Specification(str(find(name)), settings, prompt, count, WARM_TOKENS), place)
     label = f"budget {readable(budget)}{', hot neurons' if hot else ''}"
     if measured.failed:
         return Row(label, note=measured.failed), {"budget_bytes": budget, "hot": hot, "failed": measured.failed}

@@ -15,9 +15,9 @@ from engine.system.folders import given_path
 from engine.text import shown
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30}
-LARGEST_SIZE = 2**60  # bytes
-LARGEST_COUNT = 10**9
-LONGEST_PATH = 4096  # characters
+MAX_SIZE_BYTES = 2**60  # bytes
+MAX_COUNT = 10**9
+MAX_PATH_CHARACTERS = 4096  # characters
 DTYPES = ("float32", "float16", "bfloat16")
 MODEL_HELP = (
     "`smollm2` or `starter`, which are built in; a model that was downloaded (owner/name, or its name alone); or the "
@@ -80,7 +80,7 @@ def text(said: str) -> str:
 
 def path(said: str) -> Path:
     """A path, as a person gives it."""
-    if len(said) > LONGEST_PATH:
+    if len(said) > MAX_PATH_CHARACTERS:
         raise argparse.ArgumentTypeError(f"{shown(said)} is too long for a path")
     return given_path(text(said))
 
@@ -95,22 +95,20 @@ def folder(said: str) -> Path:
 
 def model(said: str) -> str:
     """A model's name, or a path."""
-    return text(said) if len(said) <= LONGEST_PATH else str(path(said))
+    return text(said) if len(said) <= MAX_PATH_CHARACTERS else str(path(said))
 
 
 def size(said: str) -> int:
     """Bytes, as 6GB or 512 MiB."""
     match = re.fullmatch(r"(\d{1,20}(?:\.\d{0,9})?|\.\d{1,9})\s*([KMG]I?)?B?", said.strip().upper(), re.ASCII)
-    if match is None or (found := int(float(match[1]) * UNITS[match[2] or ""])) > LARGEST_SIZE:
+    if match is None or (found := int(float(match[1]) * UNITS[match[2] or ""])) > MAX_SIZE_BYTES:
         raise argparse.ArgumentTypeError(f"{shown(said)} is no size; write it as 6GB or 512MB")
     return found
 
 
 def positive(said: str) -> int:
     """A count of tokens or of other things."""
-    return int(
-        _number(said, int, lambda value: 1 <= value <= LARGEST_COUNT, f"a whole number from 1 to {LARGEST_COUNT:,}")
-    )
+    return int(_number(said, int, lambda value: 1 <= value <= MAX_COUNT, f"a whole number from 1 to {MAX_COUNT:,}"))
 
 
 def option(name: str) -> Callable[[str], int | float]:

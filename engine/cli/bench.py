@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from engine.flash.profile import DriveProfile
 
 HELD_OUT = Path(__file__).parents[2] / "resources" / "starter" / "heldout.jsonl.gz"
-NEEDS_DRIVE = "measures the drive first, where that was not done"
+DRIVE_HELP = "measures the drive first, where that was not done"
 SHAPES = ("opt-125m", "opt-1.3b", "opt-2.7b", "opt-6.7b", "falcon-1.3b", "falcon-7b", "llama-2-7b")
 EXPERT_SHAPES = ("qwen3-30b-a3b", "qwen3.5-35b-a3b", "gpt-oss-20b", "olmoe-1b-7b", "gemma-4-26b-a4b", "glm-4.5-air")
 LONG_ROWS = ("naive", "+ coalescing and gap reads")  # with hot neurons, a trace this long would be in memory whole
-PARTS = (  # of the report: name of its file, title, and how it is measured
+REPORT_PARTS = (  # of the report: name of its file, title, and how it is measured
     ("drive", "The drive (paper, fig. 2b)"),
     ("table2-opt-6.7b", "Table 2: I/O of a token, OPT 6.7B"),
     ("table3-opt-1.3b-float32", "Table 3: OPT 1.3B, float32, in half of its memory"),
@@ -69,7 +69,7 @@ def _add_drive(actions: Commands) -> None:
 
 
 def _add_table2(actions: Commands) -> None:
-    table2 = actions.add_parser("table2", help=f"I/O of a token as the paper's techniques are added; {NEEDS_DRIVE}")
+    table2 = actions.add_parser("table2", help=f"I/O of a token as the paper's techniques are added; {DRIVE_HELP}")
     table2.add_argument("--shape", choices=SHAPES, default="opt-6.7b", help="of which model (default %(default)s)")
     table2.add_argument("--tokens", type=positive, default=8, metavar="N",
                         help="of a run, of which there are three (default %(default)s)")  # fmt: skip
@@ -80,7 +80,7 @@ def _add_table2(actions: Commands) -> None:
 
 def _add_table3(actions: Commands) -> None:
     table3 = actions.add_parser(
-        "table3", help=f"whole tokens: naive, hybrid, the paper's techniques, ours; {NEEDS_DRIVE}"
+        "table3", help=f"whole tokens: naive, hybrid, the paper's techniques, ours; {DRIVE_HELP}"
     )
     what = table3.add_mutually_exclusive_group(required=True)
     what.add_argument("model", nargs="?", type=model_name, metavar="MODEL", help=MODEL_HELP)
@@ -98,7 +98,7 @@ def _add_table3(actions: Commands) -> None:
 
 def _add_experts(actions: Commands) -> None:
     experts = actions.add_parser(
-        "experts", help=f"a mixture-of-experts model in half of its memory, as what we do is added; {NEEDS_DRIVE}"
+        "experts", help=f"a mixture-of-experts model in half of its memory, as what we do is added; {DRIVE_HELP}"
     )
     experts.add_argument("--shape", choices=EXPERT_SHAPES, default="olmoe-1b-7b",
                          help="random weights of this size (default %(default)s)")  # fmt: skip
@@ -112,7 +112,7 @@ def _add_experts(actions: Commands) -> None:
 
 def _add_window(actions: Commands) -> None:
     window = actions.add_parser(
-        "window", help=f"neurons against the window, and speed against the memory budget; {NEEDS_DRIVE}"
+        "window", help=f"neurons against the window, and speed against the memory budget; {DRIVE_HELP}"
     )
     window.add_argument("model", type=model_name, metavar="MODEL", help=MODEL_HELP)
     _add_reading(window)
@@ -136,10 +136,10 @@ def _add_checkpoint(actions: Commands) -> None:
 
 
 def _add_report(actions: Commands) -> None:
-    report = actions.add_parser("report", help=f"all of them, as one page with plots; {NEEDS_DRIVE}")
+    report = actions.add_parser("report", help=f"all of them, as one page with plots; {DRIVE_HELP}")
     report.add_argument("out", type=path, metavar="FOLDER", help="keeps the results; what it has is not measured again")
     report.add_argument("--again", action="store_true", help="measure everything anew")
-    names = [name for name, _ in PARTS]
+    names = [name for name, _ in REPORT_PARTS]
     report.add_argument("--only", nargs="+", choices=names, metavar="PART",
                         help=f"some of {', '.join(names)}; by default all")  # fmt: skip
     _add_place(report)
@@ -232,10 +232,10 @@ def _budget(args: Namespace, progress: Report) -> "Result":
 
 
 def _drive(args: Namespace, progress: Report) -> "Result":
-    from engine.bench.drive import QUICK, measure_drive
+    from engine.bench.drive import QUICK_OPTIONS, measure_drive
     from engine.flash.profile import profile_path
 
-    extent = QUICK if args.quick else {}
+    extent = QUICK_OPTIONS if args.quick else {}
     profile, result = measure_drive(_folder(args), cached=args.cached, progress=progress, **extent)
     profile.save(profile_path(_folder(args)))
     return result
@@ -291,7 +291,7 @@ def text(model: str, file: Path | None, tokens: int) -> list[int]:
 def _report(args: Namespace) -> None:
     from engine.bench.report import Part, collect, write
 
-    titles = dict(PARTS)
+    titles = dict(REPORT_PARTS)
     with Progress("bench report", not args.json) as progress:
         parts = [Part(name, titles[name], partial(_part, name, args, progress)) for name in args.only or titles]
         page = write(args.out, collect(args.out, parts, args.again))

@@ -16,7 +16,7 @@ from engine.cli.arguments import (
 )
 from engine.cli.loading import loaded_model
 from engine.cli.output import Aside, counted, note, print_json, say
-from engine.settings import OURS, GenerationOptions
+from engine.settings import OUR_SAMPLING, GenerationOptions
 from engine.text import readable
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def add_sampling(parser: ArgumentParser) -> None:
     """Add how an answer is sampled, and how the model is asked."""
     defaults = GenerationOptions()
     for name, value, does in SAMPLING:
-        usual, ours = getattr(defaults, name), OURS.get(name)
+        usual, ours = getattr(defaults, name), OUR_SAMPLING.get(name)
         words = f"default {usual}" if usual is not None else f"by default as the model's makers advise, else {ours:g}"
         parser.add_argument(f"--{name.replace('_', '-')}", type=option(name), default=usual, metavar=value,
                             help=f"{does} ({words})")  # fmt: skip

@@ -15,8 +15,15 @@ if TYPE_CHECKING:
     from engine.store.manifest import PreparedModel
     from engine.store.mlx_folder import MlxFolder
 
-SHARES = (0.0, 0.125, 0.25, 0.5, 0.75, 1.0)  # of the way from the smallest budget to the one that holds everything
-POOL = "neuron_pool"
+BUDGET_SHARES = (
+    0.0,
+    0.125,
+    0.25,
+    0.5,
+    0.75,
+    1.0,
+)  # of the way from the smallest budget to that for everything
+POOL_ITEM = "neuron_pool"
 
 Report = dict[str, Any]
 
@@ -114,8 +121,8 @@ def _memory(outlook: "Outlook", settings: Settings) -> Report:
     """The bytes held, item by item, and the smallest budget; of any kind of model."""
     budget = outlook.plan(settings)
     return {
-        "resident": {name: size for name, size in budget.items.items() if name != POOL},
-        "pool_bytes": budget.items[POOL],
+        "resident": {name: size for name, size in budget.items.items() if name != POOL_ITEM},
+        "pool_bytes": budget.items[POOL_ITEM],
         "smallest_budget_bytes": outlook.smallest_budget(settings),
         "default_budget_bytes": budget.ceiling,
     }
@@ -124,7 +131,7 @@ def _memory(outlook: "Outlook", settings: Settings) -> Report:
 def _by_budget(outlook: "Outlook", settings: Settings) -> list[Report]:
     """Hits and speed that are expected; speed is None where nothing is known to expect it from."""
     smallest, full = outlook.smallest_budget(settings), outlook.full_budget(settings)
-    budgets = dict.fromkeys(smallest + round(share * (full - smallest)) for share in SHARES)
+    budgets = dict.fromkeys(smallest + round(share * (full - smallest)) for share in BUDGET_SHARES)
     return [_expected(outlook, replace(settings, memory_budget=budget), budget) for budget in budgets]
 
 

@@ -18,7 +18,7 @@ from engine.text import shown
 
 COMMANDS = (chat, generate, models, prepare, info, evaluate, bench)  # in the order of the help
 HELP = "help"
-BAD_USE = 2  # exit status
+BAD_USE_STATUS = 2  # exit status
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
         with awake("Working"):
             args.run(args)
     except OptionError as error:
-        return _failed(f"--{str(error).replace('_', '-')}", BAD_USE)
+        return _failed(f"--{str(error).replace('_', '-')}", BAD_USE_STATUS)
     except FlashbulbError as error:
         return _failed(str(error))
     except BrokenPipeError:

@@ -15,29 +15,35 @@ from typing import Protocol
 from engine.errors import FlashbulbError, GatedError
 from engine.text import text_of, to_line, without_secrets
 
-LONGEST_LINE = 2000  # characters of an error
-DIM, PLAIN = "\x1b[2m", "\x1b[0m"  # as terminals take it
-PICTURES = 0x2400  # where Unicode's pictures of control characters begin
+MAX_LINE_CHARACTERS = 2000  # characters of an error
+DIM_CODE, PLAIN_CODE = "\x1b[2m", "\x1b[0m"  # as terminals take it
+FIRST_PICTURE = 0x2400  # where Unicode's pictures of control characters begin
 DELETE, DELETE_PICTURE = 0x7F, "␡"
-UNSHOWN = "\ufffd"
-TURNING = (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C)  # the direction of what follows
-SHOWN_AS = (
-    {code: chr(PICTURES + code) for code in range(32) if chr(code) not in "\n\t"}
+UNSHOWN_MARK = "\ufffd"
+DIRECTION_CHARACTERS = (
+    *range(0x202A, 0x202F),
+    *range(0x2066, 0x206A),
+    0x200E,
+    0x200F,
+    0x061C,
+)  # the direction of what follows
+SHOWN_CHARACTERS = (
+    {code: chr(FIRST_PICTURE + code) for code in range(32) if chr(code) not in "\n\t"}
     | {DELETE: DELETE_PICTURE}
-    | dict.fromkeys((*range(0x80, 0xA0), *TURNING), UNSHOWN)
+    | dict.fromkeys((*range(0x80, 0xA0), *DIRECTION_CHARACTERS), UNSHOWN_MARK)
 )
 
 
 # ------------------------------------------------------------------------------------------------- texts
 def printable(text: str) -> str:
     """A text whose control characters are seen instead of obeyed. Lines and tabs stay."""
-    return text.translate(SHOWN_AS)
+    return text.translate(SHOWN_CHARACTERS)
 
 
 def one_line(text: str) -> str:
     """A text for a person on one line, without secrets."""
     words = printable(without_secrets(" ".join(text.split())))
-    return words if len(words) <= LONGEST_LINE else f"{words[:LONGEST_LINE]}…"
+    return words if len(words) <= MAX_LINE_CHARACTERS else f"{words[:MAX_LINE_CHARACTERS]}…"
 
 
 def say(text: str = "", end: str = "\n") -> None:
@@ -62,7 +68,7 @@ class Aside:
         """Print more of it, at once."""
         if text and self._shown:
             self._begun = True
-            print(f"{DIM}{printable(text)}{PLAIN}", end="", file=sys.stderr, flush=True)
+            print(f"{DIM_CODE}{printable(text)}{PLAIN_CODE}", end="", file=sys.stderr, flush=True)
 
     def end(self) -> None:
         """End its last line. Harmless when repeated."""

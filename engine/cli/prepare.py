@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 PLAIN_BITS = 16
 BITS = (PLAIN_BITS, 8, 6, 5, 4, 3, 2)
-GROUPS = (32, 64, 128)
+GROUP_SIZES = (32, 64, 128)
 MODES = {"affine": (64, 4), "mxfp4": (32, 4), "mxfp8": (32, 8), "nvfp4": (16, 4)}  # usual group size and bits
 
 
@@ -49,7 +49,7 @@ def _add_conversion(parser: ArgumentParser) -> None:
     """Add the form that weights get in a conversion."""
     parser.add_argument("--bits", type=int, choices=BITS,
                         help="convert to MLX's form, with so many bits a weight (by default 4)")  # fmt: skip
-    parser.add_argument("--group", type=int, choices=GROUPS,
+    parser.add_argument("--group", type=int, choices=GROUP_SIZES,
                         help="convert, with so many weights to a scale (by default as --mode has it)")  # fmt: skip
     parser.add_argument("--mode", choices=MODES, help="convert, to this form of quantised weights (by default affine)")
 

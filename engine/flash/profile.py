@@ -16,14 +16,14 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from engine.arrays.dtypes import STORED
+from engine.arrays.dtypes import FLOAT_CODES
 from engine.errors import FlawError
 from engine.flash.batches import MAX_GAP
 from engine.system.documents import Line, try_read
 from engine.system.files import write_whole
 from engine.system.folders import existing, models_folder
 
-PROFILES = ".drives"  # a folder among the models
+PROFILES_FOLDER = ".drives"  # a folder among the models
 DEFAULT_THREADS = 32  # without a profile: the paper's
 MAX_THREADS = 1024
 SUFFICIENT_SHARE = 0.97  # of the best throughput: fewer threads that reach it cost less memory and scheduling
@@ -73,8 +73,8 @@ class Processor:
     bookkeeping_row_s: Seconds
 
     def __post_init__(self) -> None:
-        pools = {pool_key(stored, computed) for stored in STORED for computed in (stored, "float32")}
-        if lacking := (STORED.keys() - self.resident_bytes_per_s.keys()) | (pools - self.pool_bytes_per_s.keys()):
+        pools = {pool_key(stored, computed) for stored in FLOAT_CODES for computed in (stored, "float32")}
+        if lacking := (FLOAT_CODES.keys() - self.resident_bytes_per_s.keys()) | (pools - self.pool_bytes_per_s.keys()):
             raise FlawError("it lacks what was measured with {names}", names=", ".join(sorted(lacking)))
 
 
@@ -180,11 +180,13 @@ def drive_of(folder: Path) -> str:
 def usual_profile() -> DriveProfile:
     """A drive and a processor as even the least of today's Macs have, for who has measured none."""
     points = [DrivePoint(size, DEFAULT_THREADS, rate, 0.0, size / rate, size / rate) for size, rate in USUAL_RATES]
-    pools = {pool_key(stored, computed): USUAL_PRODUCT_RATE for stored in STORED for computed in (stored, "float32")}
-    processor = Processor(dict.fromkeys(STORED, USUAL_PRODUCT_RATE), pools, 1e-4, 1e-3, 1e-5, 1e-8)
+    pools = {
+        pool_key(stored, computed): USUAL_PRODUCT_RATE for stored in FLOAT_CODES for computed in (stored, "float32")
+    }
+    processor = Processor(dict.fromkeys(FLOAT_CODES, USUAL_PRODUCT_RATE), pools, 1e-4, 1e-3, 1e-5, 1e-8)
     return DriveProfile("usual", "never", tuple(points), processor)
 
 
 def profile_path(folder: Path) -> Path:
     """The file that the profile of the drive that holds `folder` is saved in; `flashbulb bench drive` measures it."""
-    return models_folder() / PROFILES / f"{drive_of(folder)}.json"
+    return models_folder() / PROFILES_FOLDER / f"{drive_of(folder)}.json"

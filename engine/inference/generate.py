@@ -19,7 +19,7 @@ from engine.tokens.forms import Message
 from engine.tokens.prompt import Model as Prompted
 from engine.tokens.prompt import common_prefix, continues, encode_counting, tokenizer_of
 
-SEEN_BEFORE = 8  # tokens of a continued answer that the detokenizer sees, to know whether a space belongs before a word
+SEEN_TOKENS = 8  # tokens of a continued answer that the detokenizer sees, to know whether a space belongs before a word
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class Generation:
             mx.random.seed(options.seed)
             model.forget()
         sample = sampler(chosen(options, model.advised_sampling), model.vocabulary, tokenizer.ids)
-        seen = SEEN_BEFORE if self._continued else 0
+        seen = SEEN_TOKENS if self._continued else 0
         channels = Channels(tokenizer, self._prompt, options.stop, seen, self._plain, options.tools)
         ends = tokenizer.eos_token_ids
         logits, current = self._prefill(self._prompt)

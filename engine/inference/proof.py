@@ -22,7 +22,7 @@ from engine.tokens.prompt import encode
 PROMPTS = ("Hi! How are you today?", "What do you like to do on weekends?", "Tell me something about the sea.")
 ANSWER_TOKENS = 12
 ELLIPSIS = "…"
-ROUNDING = 1e-3  # of the logits' range: sums in another order differ by less
+MAX_ROUNDING = 1e-3  # of the logits' range: sums in another order differ by less
 FREE_SHARE = 0.8  # of the memory that is free, for everything resident
 SELECTIONS = ("exact", "predictor")
 
@@ -49,7 +49,7 @@ class Comparison:
     @property
     def agrees(self) -> bool:
         """True where nothing but rounding differs."""
-        return self.same == 1.0 and self.difference <= ROUNDING
+        return self.same == 1.0 and self.difference <= MAX_ROUNDING
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import mlx.core as mx
 from mlx_lm.sample_utils import make_logits_processors, make_sampler
 
 from engine.errors import PreparedModelError
-from engine.settings import NEUTRAL, OURS, GenerationOptions, in_range
+from engine.settings import NEUTRAL_SAMPLING, OUR_SAMPLING, GenerationOptions, in_range
 from engine.system.documents import PREPARE_AGAIN, parsing, read_json
 
 PENALISED_TOKENS = 64  # the last tokens, whose repetition is penalised
@@ -42,15 +42,15 @@ def advised_sampling(folder: Path) -> Sampling:
     path = folder / "generation_config.json"
     with parsing(path, PreparedModelError, PREPARE_AGAIN):
         found: Mapping[str, Any] = read_json(path) if path.is_file() else {}
-    advised = {name: found[name] for name in OURS if in_range(name, found.get(name))}
+    advised = {name: found[name] for name in OUR_SAMPLING if in_range(name, found.get(name))}
     sampled = found.get("do_sample") is True or "temperature" in advised
-    values: dict[str, Any] = {**(NEUTRAL if sampled else OURS), **advised}
+    values: dict[str, Any] = {**(NEUTRAL_SAMPLING if sampled else OUR_SAMPLING), **advised}
     return Sampling(**values, advised=frozenset(advised))
 
 
 def chosen(options: GenerationOptions, advised: Sampling) -> Sampling:
     """The sampling that was chosen; what was not is as advised."""
-    own = {name: getattr(options, name) for name in OURS}
+    own = {name: getattr(options, name) for name in OUR_SAMPLING}
     return replace(advised, **{name: value for name, value in own.items() if value is not None})
 
 

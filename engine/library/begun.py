@@ -17,7 +17,7 @@ from engine.system.files import hold, write_whole
 from engine.system.folders import models_folder
 from engine.text import Text
 
-DOWNLOADS, PLAN = ".downloads", "plan.json"
+DOWNLOADS_FOLDER, PLAN_FILE = ".downloads", "plan.json"
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def unfinished() -> list[Unfinished]:
 
 def _plans() -> list[Path]:
     try:
-        return sorted((models_folder() / DOWNLOADS).glob(f"*/{PLAN}"))
+        return sorted((models_folder() / DOWNLOADS_FOLDER).glob(f"*/{PLAN_FILE}"))
     except OSError:  # a folder that may not be entered
         return []
 
@@ -60,7 +60,7 @@ def folder_name(repo: str) -> str:
 
 def work_folder(repo: str) -> Path:
     """The folder of what a download needs while it is on its way."""
-    return models_folder() / DOWNLOADS / folder_name(repo)
+    return models_folder() / DOWNLOADS_FOLDER / folder_name(repo)
 
 
 @contextmanager
@@ -69,7 +69,7 @@ def alone(repo: str) -> Iterator[None]:
 
     Raises FlashbulbError if it is taken, HubError for what goes wrong with the folder meanwhile.
     """
-    lock = models_folder() / DOWNLOADS / f"{folder_name(repo)}.lock"
+    lock = models_folder() / DOWNLOADS_FOLDER / f"{folder_name(repo)}.lock"
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
         with hold(lock, Text("at work on {repo}", repo=repo)):
@@ -82,7 +82,7 @@ def alone(repo: str) -> Iterator[None]:
 
 def read_plan(work: Path) -> hub.Plan | None:
     """The plan of a download that was begun in a folder; None where there is none that can be used."""
-    plan = try_read(work / PLAN, hub.Plan)
+    plan = try_read(work / PLAN_FILE, hub.Plan)
     if plan is None or not hub.is_repository(plan.repo) or folder_name(plan.repo) != work.name:
         return None
     return plan if all(file.bytes >= 0 and re.fullmatch(r"\w[\w.-]*", file.name) for file in plan.files) else None

@@ -35,13 +35,13 @@ from engine.library.network import (
 )
 from engine.text import Text, readable, text_of
 
-REDIRECTS = 5
+MAX_REDIRECTS = 5
 UNRANGED_ANSWERS = 3  # in answer to a range, before we believe that the server knows no ranges
-HASH_BLOCK = 2**22  # bytes between two looks at whether to stop
+HASH_BLOCK_BYTES = 2**22  # bytes between two looks at whether to stop
 TICK_S = 0.2  # between reports
 RATE_TICKS = 25  # reports over which the rate is averaged
 PACKINGS = ("gzip", "deflate")  # that a proxy may put a whole file into, and that we can undo
-BUSY = (HTTPStatus.ACCEPTED, HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS)
+BUSY_STATUSES = (HTTPStatus.ACCEPTED, HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS)
 
 
 @dataclass(frozen=True)
@@ -361,7 +361,7 @@ class _Download:
     async def _answer(self, partial: _Partial, piece: _Piece) -> AsyncIterator[httpx2.Response]:
         """The answer at the end of the redirects."""
         url, wanted = partial.link or partial.file.url, f"bytes={piece.position}-{piece.end - 1}"
-        for _ in range(REDIRECTS):
+        for _ in range(MAX_REDIRECTS):
             # Compressed, ranges would be ranges of something else.
             headers = {"Range": wanted, "Accept-Encoding": "identity"}
             if self._token and origin(url) == origin(partial.file.url):
@@ -382,7 +382,7 @@ class _Download:
         digest = hashlib.sha256() if file.sha256 else hashlib.sha1(b"blob %d\0" % file.bytes, usedforsecurity=False)
         reported = monotonic()
         with partial.path.open("rb") as content:
-            while block := content.read(HASH_BLOCK):
+            while block := content.read(HASH_BLOCK_BYTES):
                 digest.update(block)
                 if monotonic() - reported >= TICK_S:
                     self._report(partial, "checking")
@@ -400,7 +400,7 @@ def _check(response: httpx2.Response, partial: _Partial, piece: _Piece) -> None:
         _check_part(response, partial, piece)
     elif status == HTTPStatus.OK:
         _check_whole(response, partial, piece)
-    elif status in BUSY or status >= 500:
+    elif status in BUSY_STATUSES or status >= 500:
         raise _TryAgainError("the server is busy (status {status})", retry_after(response.headers), status=status)
     elif str(response.url) != file.url:
         raise _TryAgainError("the link expired (status {status})", status=status)

@@ -11,7 +11,7 @@ from typing import Any
 from engine.errors import AccessError, CancelledError, FlawError, HubError
 from engine.library import hub
 from engine.library.begun import (
-    PLAN,
+    PLAN_FILE,
     alone,
     checkpoint_folder,
     folder_name,
@@ -22,12 +22,12 @@ from engine.library.begun import (
 from engine.library.download import Progress, RemoteFile, Transfer, download
 from engine.library.removing import discard, finish_removals, make_way
 from engine.library.token import token
-from engine.store.installed import WHOLE, folder_of
+from engine.store.installed import DOWNLOAD_FILE, folder_of
 from engine.store.manifest import MANIFEST
 from engine.system.documents import read_json, reason
 from engine.system.folders import models_folder
 
-LOOK_UP = Transfer(tries=3, longest_pause=4.0, longest_asked=60.0)  # for a small file that somebody waits for
+LOOK_UP_TRANSFER = Transfer(tries=3, longest_pause=4.0, longest_asked=60.0)  # for a small file that somebody waits for
 
 
 def plan_for(repo: str, revision: str | None = None) -> hub.Plan:
@@ -38,7 +38,7 @@ def plan_for(repo: str, revision: str | None = None) -> hub.Plan:
     begun = read_plan(work_folder(repo)) if hub.is_repository(repo) else None
     if begun is None or revision not in (None, begun.commit):
         return hub.look_up(repo, revision)
-    return begun if (checkpoint_folder(repo) / WHOLE).is_file() else hub.look_up(repo, begun.commit)
+    return begun if (checkpoint_folder(repo) / DOWNLOAD_FILE).is_file() else hub.look_up(repo, begun.commit)
 
 
 def config_of(plan: hub.Plan) -> dict[str, object] | None:
@@ -49,7 +49,7 @@ def config_of(plan: hub.Plan) -> dict[str, object] | None:
     with TemporaryDirectory() as folder:
         try:
             wanted = [file for file in plan.files if file.name == "config.json"]
-            download(wanted, Path(folder), token(), transfer=LOOK_UP)
+            download(wanted, Path(folder), token(), transfer=LOOK_UP_TRANSFER)
         except AccessError:
             return None
         return _config(plan, Path(folder))
@@ -88,7 +88,7 @@ def _fetch(
     if begun and begun.commit != plan.commit:
         discard(work)  # files of two commits may not be mixed
     plan.check_room(checkpoint)
-    write_json(work / PLAN, asdict(plan))
+    write_json(work / PLAN_FILE, asdict(plan))
     known_token = token()
 
     from engine.models.supported import check_supported
@@ -101,7 +101,9 @@ def _fetch(
         download(plan.files, checkpoint, known_token, progress, stop, transfer, arrived)
     except AccessError as error:
         raise hub.gated(plan.repo, known_token) from error
-    write_json(checkpoint / WHOLE, {"repository": plan.repo, "revision": plan.commit, "files": asdict(plan)["files"]})
+    write_json(
+        checkpoint / DOWNLOAD_FILE, {"repository": plan.repo, "revision": plan.commit, "files": asdict(plan)["files"]}
+    )
     return checkpoint
 
 
@@ -136,7 +138,7 @@ def _prepare(
     if way is Way.NEURONS:
         _name_source(prepared / MANIFEST, plan)
     else:
-        write_json(prepared / WHOLE, {"repository": plan.repo, "revision": plan.commit})
+        write_json(prepared / DOWNLOAD_FILE, {"repository": plan.repo, "revision": plan.commit})
     return _move(plan, prepared, folder)
 
 

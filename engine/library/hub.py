@@ -40,10 +40,10 @@ ENDPOINT_VARIABLE = "HF_ENDPOINT"
 PREPARATION_BYTES = 1.3  # that preparing writes, for each byte of weights
 ANSWER_S = 15.0  # that the Hub may take to answer
 PAUSES_S = (1.0, 4.0)  # before asking a busy Hub again
-LONGEST_PAUSE_S = 60.0  # that a look-up waits because the Hub asks for it
+MAX_PAUSE_S = 60.0  # that a look-up waits because the Hub asks for it
 UNASKED_PATHS = ("/api/agent-harnesses",)  # that huggingface-hub asks for on its own account
 SEARCH_LIMIT = 30  # repositories
-MLX = "mlx"  # a library's name on the Hub: of checkpoints in its form
+MLX_LIBRARY = "mlx"  # a library's name on the Hub: of checkpoints in its form
 SEARCH_FIELDS: Final = ("config", "downloads", "gated", "likes", "safetensors", "tags")
 # An index lists shards; without one, everything is in one file. Other weights in a repository are other models.
 WEIGHTS = (
@@ -265,7 +265,7 @@ def _may_change(error: Exception) -> bool:
     if status is None:
         return isinstance(error, httpx2.TransportError) and not isinstance(error, httpx2.UnsupportedProtocol)
     return (status in (HTTPStatus.ACCEPTED, HTTPStatus.TOO_MANY_REQUESTS) or status >= 500) and (
-        _asked_pause(error) <= LONGEST_PAUSE_S
+        _asked_pause(error) <= MAX_PAUSE_S
     )
 
 
@@ -328,7 +328,7 @@ def _size_of(url: str, name: str, known_token: str | None) -> int:
 
 def _is_mlx(info: Any) -> bool:
     tags = info.tags if isinstance(info.tags, list) else []
-    return info.library_name == MLX or MLX in tags
+    return info.library_name == MLX_LIBRARY or MLX_LIBRARY in tags
 
 
 def _name(value: object) -> str | None:

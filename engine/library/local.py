@@ -18,7 +18,7 @@ from engine.store.mlx_folder import is_mlx_folder
 from engine.system.documents import try_read
 from engine.system.folders import models_folder
 
-ADDING = ".adding"
+ADDING_FOLDER = ".adding"
 WEIGHTS = (".safetensors", ".bin")
 GGUF = ".gguf"
 
@@ -108,7 +108,7 @@ def _partial(folder: Path) -> Path:
 
 def note(folder: Path) -> Path:
     """The file that says of which checkpoint a folder is being made."""
-    return models_folder() / ADDING / f"{folder.name}.json"
+    return models_folder() / ADDING_FOLDER / f"{folder.name}.json"
 
 
 def _noted() -> Iterator[tuple[Path, Path]]:
@@ -120,6 +120,6 @@ def _noted() -> Iterator[tuple[Path, Path]]:
 
 def _note_files() -> list[Path]:
     try:
-        return sorted((models_folder() / ADDING).glob("*.json"))
+        return sorted((models_folder() / ADDING_FOLDER).glob("*.json"))
     except OSError:  # a folder that may not be entered
         return []

@@ -12,14 +12,14 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from engine.errors import HubError
-from engine.library.begun import DOWNLOADS, alone, read_plan, unfinished, work_folder
+from engine.library.begun import DOWNLOADS_FOLDER, alone, read_plan, unfinished, work_folder
 from engine.library.hub import is_repository
 from engine.library.local import note
 from engine.store.installed import Installed, installed, repository_name
 from engine.store.manifest import BUNDLES, MANIFEST, ORDER, PREDICTOR, RESIDENT
 from engine.system.folders import models_folder
 
-REMOVING = ".removing"
+REMOVING_FOLDER = ".removing"
 PREPARED_FILES = (BUNDLES, RESIDENT, PREDICTOR, ORDER)
 
 
@@ -65,8 +65,8 @@ def discard(folder: Path) -> None:
     if folder.is_symlink():
         folder.unlink()
     elif lexists(folder):
-        (models_folder() / REMOVING).mkdir(parents=True, exist_ok=True)
-        place = Path(mkdtemp(dir=models_folder() / REMOVING))
+        (models_folder() / REMOVING_FOLDER).mkdir(parents=True, exist_ok=True)
+        place = Path(mkdtemp(dir=models_folder() / REMOVING_FOLDER))
         folder.rename(place / folder.name)
         shutil.rmtree(place, ignore_errors=True)
         _remove_if_empty(place.parent)
@@ -81,7 +81,7 @@ def on_disk(name: str) -> str:
 
 def finish_removals() -> None:
     """Delete what a removal that was killed has moved away."""
-    place = models_folder() / REMOVING
+    place = models_folder() / REMOVING_FOLDER
     if place.is_dir():
         shutil.rmtree(place, ignore_errors=True)
 
@@ -90,7 +90,7 @@ def leftovers() -> list[Leftover]:
     """The parts of models that nothing else lists, by name."""
     known = {model.folder for model in installed()}
     folders = [folder for folder in _folders(models_folder()) if folder not in known and _was_prepared(folder)]
-    folders += [folder for folder in _folders(models_folder() / DOWNLOADS) if read_plan(folder) is None]
+    folders += [folder for folder in _folders(models_folder() / DOWNLOADS_FOLDER) if read_plan(folder) is None]
     return [Leftover(repository_name(folder.name), folder, _size(folder)) for folder in folders]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from engine.errors import HubError
 from engine.text import Text, keep_secret
 
-VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+TOKEN_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 KEYRING = ("flashbulb", "huggingface")  # service and user name of a token in the system's keychain
 NO_TOKEN_CHARACTER = re.compile(r"[^\x21-\x7e]")
 LOGIN = Text("huggingface-hub's login")
@@ -72,7 +72,7 @@ def forget_token() -> None:
 
 
 def _environment_token() -> Token | None:
-    name = next((name for name in VARIABLES if os.environ.get(name, "").strip()), None)
+    name = next((name for name in TOKEN_VARIABLES if os.environ.get(name, "").strip()), None)
     return Token(os.environ[name].strip(), name) if name else None
 
 

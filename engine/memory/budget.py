@@ -7,7 +7,7 @@ from engine.errors import BudgetError
 from engine.memory.pool import BUNDLE_BOOKKEEPING, ROW_BOOKKEEPING
 from engine.text import Text, joined, readable
 
-FLOAT32_BELOW = 256_000_000  # bytes of weights: below, computing in float32 costs little, and spares rounding errors
+MAX_FLOAT32_BYTES = 256_000_000  # of weights: below, computing in float32 costs little, and spares rounding errors
 FREE_MEMORY_SHARE = 0.75  # of free memory: where no budget is given, every neuron gets a row if it fits in there
 SHARE_WITHOUT_BUDGET = 0.5  # of all neurons get a row where it does not: the paper's half
 SPARE_ROWS = 1.5  # the smallest pool holds this many times a usual token's active set

@@ -20,7 +20,7 @@ MAX_USE_WEIGHT = 1e6  # of a use; beyond it all are scaled down
 MAX_GUESSED_SHARE = 1 / 5  # of a pool's rows that may be filled with what is only likely to be needed
 CANDIDATES_PER_ROW = 4  # rows looked at for each that is given away: nearly as good as all, and much cheaper
 READY_ROWS_PER_MISS, MIN_READY_ROWS = 2, 16  # kept for the next token: for each that this one took, and beside
-NEVER = -(1 << 29)  # the token at which a hole was last active
+NO_TOKEN = -(1 << 29)  # the token at which a hole was last active
 NO_ROWS = np.empty(0, np.int64)
 
 
@@ -57,7 +57,7 @@ class BundlePool:
         self.slab = aligned_rows(capacity, row_bytes, dtype)
         self.pointer = np.full(capacity, -1, np.int64)
         self.absent = np.ones(bundles + 1, np.bool_)
-        self.last_k_active = np.full(bundles + 1, NEVER, np.int32)
+        self.last_k_active = np.full(bundles + 1, NO_TOKEN, np.int32)
         self.num_used = 0
         self.left_early = 0  # bundles of the window that had to leave because the pool was full
         self._uses = np.zeros(bundles + 1, np.float32)  # of each bundle, later ones weigh more; where they are counted

@@ -20,7 +20,7 @@ from engine.text import Text, shown
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 MAX_LAYERS, MAX_NUMBER = 1_000, 10**12  # some ten times what exists: each layer is built
 MODES = {"affine": (64, 4), "mxfp4": (32, 4), "nvfp4": (16, 4), "mxfp8": (32, 8)}  # usual group size and bits
-PACKED = ("mxfp4", "mxfp8")  # Hugging Face's quant_method whose weights stay packed as they are
+PACKED_METHODS = ("mxfp4", "mxfp8")  # Hugging Face's quant_method whose weights stay packed as they are
 
 
 def build_mlx_lm(config: dict[str, Any], path: Path = Path("config.json")) -> Module:
@@ -62,7 +62,7 @@ def quantisation_of(config: dict[str, Any]) -> dict[str, Any] | None:
         if isinstance(found := part.get("quantization"), dict):
             return found
         method = part.get("quantization_config")
-        if isinstance(method, dict) and method.get("quant_method") in PACKED:
+        if isinstance(method, dict) and method.get("quant_method") in PACKED_METHODS:
             group_size, bits = MODES[method["quant_method"]]
             return {"group_size": group_size, "bits": bits, "mode": method["quant_method"], "experts_only": True}
     return None

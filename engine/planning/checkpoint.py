@@ -8,7 +8,7 @@ from mlx.nn.layers.base import Module
 
 from engine.models.checkpoint import LazyModel, load_lazily
 from engine.planning.layers import ExpertLayer, StreamedLayer
-from engine.planning.memory import ROOMY_SHARE, Workspace
+from engine.planning.memory import ROOMY_DIVISOR, Workspace
 from engine.planning.overhead import overhead_bytes
 from engine.planning.shape import ModelShape
 from engine.settings import Settings
@@ -67,7 +67,7 @@ class CheckpointSizes:
     def workspace(self, settings: Settings, context: int, roomy: int) -> Workspace:  # noqa: ARG002
         """Stream buffers, what a chunk of a prompt is computed with, and the logits."""
         slot = max((bundles.bytes for bundles in self.network.bundles), default=0)
-        buffer = max(slot, min(roomy // ROOMY_SHARE // BUFFERS, MAX_BUFFER_BYTES))
+        buffer = max(slot, min(roomy // ROOMY_DIVISOR // BUFFERS, MAX_BUFFER_BYTES))
         chunk, token = self._chunk(roomy)
         logits = LOGITS_COPIES * FLOAT_BYTES * self.network.vocabulary
         return Workspace(BUFFERS * buffer + chunk * token + logits, chunk, buffer)
@@ -77,7 +77,7 @@ class CheckpointSizes:
         layers = [ExpertLayer(bundles) for bundles in self.network.bundles]
         token = max((FLOAT_BYTES * layer.chosen * layer.bundles.numbers for layer in layers), default=TOKEN_BYTES)
         most = min(MAX_CHUNK, MAX_PAIRS // max((layer.chosen for layer in layers), default=1))
-        return max(min(MIN_CHUNK, most), min(most, roomy // ROOMY_SHARE // token)), token
+        return max(min(MIN_CHUNK, most), min(most, roomy // ROOMY_DIVISOR // token)), token
 
 
 def compute_as_here(network: Module) -> None:

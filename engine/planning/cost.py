@@ -17,7 +17,7 @@ from engine.planning.shape import ModelShape
 from engine.settings import Settings
 
 QUANTISED_BYTES_PER_S = 1.0e9  # without Metal, whose products of packed weights the profile does not measure
-LIKE = "bfloat16"  # on Metal, packed weights are multiplied as fast as bytes arrive: as fast as these
+REFERENCE_DTYPE = "bfloat16"  # on Metal, packed weights are multiplied as fast as bytes arrive: as fast as these
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def _rates(shape: ModelShape, profile: DriveProfile) -> tuple[float, float]:
     if shape.streams_neurons:
         pool = processor.pool_bytes_per_s[pool_key(shape.dtype, shape.compute_dtype)]
         return processor.resident_bytes_per_s[shape.compute_dtype], pool
-    rate = processor.resident_bytes_per_s[LIKE]
+    rate = processor.resident_bytes_per_s[REFERENCE_DTYPE]
     if shape.packed and not mx.metal.is_available():
         rate = min(rate, QUANTISED_BYTES_PER_S)
     return rate, rate

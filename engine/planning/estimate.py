@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.errors import CheckpointError
 from engine.flash.profile import DriveProfile
-from engine.memory.budget import FLOAT32_BELOW, SHARE_WITHOUT_BUDGET
+from engine.memory.budget import MAX_FLOAT32_BYTES, SHARE_WITHOUT_BUDGET
 from engine.memory.pool import ROW_BOOKKEEPING
 from engine.planning.cost import ModelCost, Prediction, predict
 from engine.planning.layers import ExpertLayer, NeuronLayer, StreamedLayer
@@ -19,16 +19,16 @@ from engine.planning.reuse import OPT, Reuse, like_opt
 from engine.planning.shape import BundleShape, ModelShape
 from engine.settings import Settings
 
-CONTEXT = 2048  # tokens, at most: what is usual
+CONTEXT_TOKENS = 2048  # tokens, at most: what is usual
 PREDICTOR_SHARE = 0.024  # of the weights, where the predictors' size is not known (paper, B.3)
-WORKSPACE = 96_000_000  # bytes: stream buffers, activations, what MLX keeps, reader threads
+WORKSPACE_BYTES = 96_000_000  # bytes: stream buffers, activations, what MLX keeps, reader threads
 READS_AN_EXPERT = 9  # weights, scales and biases of three matrices
 CONTEXT_BYTES = 500_000_000  # of a conversation, where no config says more
 USUAL_SPARSITY = 0.9  # where nobody has measured it
-GATED = ("bamboo", "llama", "mistral", "sparsellama")
+GATED_FAMILIES = ("bamboo", "llama", "mistral", "sparsellama")
 VOCABULARY = {True: 32_000, False: 50_272}  # of gated models, and of others: what is usual
-FFN = {True: 2.6875, False: 4.0}  # neurons for each element of the width
-ASPECT = 128  # width for each layer
+FFN_RATIO = {True: 2.6875, False: 4.0}  # neurons for each element of the width
+ASPECT_RATIO = 128  # width for each layer
 MAX_LAYERS = 1_000
 
 
@@ -60,7 +60,7 @@ def estimate(
 
     Raises CheckpointError if the config does not say how large the model is.
     """
-    small = ModelShape.from_config(config, dtype).model_bytes < FLOAT32_BELOW
+    small = ModelShape.from_config(config, dtype).model_bytes < MAX_FLOAT32_BYTES
     shape = ModelShape.from_config(config, dtype, "float32" if small else None)
     selected = max(0.001, 1 - (USUAL_SPARSITY if sparsity is None else sparsity))
     model = ModelCost(shape, _layers(shape, like_opt(selected)), _predictor_bytes(shape))
@@ -82,9 +82,11 @@ def estimate_experts(
         size, resident = experts["bytes"], experts["resident_bytes"]
         layer = BundleShape("expert", "", experts["count"], size, size, READS_AN_EXPERT, chosen=experts["chosen"])
         bundles = (layer,) * experts["layers"]
-    shape = ModelShape(bundles, (), resident, 0, 0, 0, CONTEXT, "bfloat16", "bfloat16", packed=True)
+    shape = ModelShape(bundles, (), resident, 0, 0, 0, CONTEXT_TOKENS, "bfloat16", "bfloat16", packed=True)
     model = ModelCost(shape, [ExpertLayer(each) for each in bundles])
-    return _estimate(model, resident + CONTEXT_BYTES + WORKSPACE, profile, Settings(memory_budget=budget), 0, measured)
+    return _estimate(
+        model, resident + CONTEXT_BYTES + WORKSPACE_BYTES, profile, Settings(memory_budget=budget), 0, measured
+    )
 
 
 def predict_config(
@@ -114,8 +116,8 @@ def predict_config(
 
 def usual_config(parameters: int, model_type: str) -> dict[str, Any]:
     """A config like those of most transformers of that size: Llama's where its kind has gated FFNs, else OPT's."""
-    gated = model_type in GATED
-    width = max(64, round(ASPECT * (parameters / (12 * ASPECT**2)) ** (1 / 3) / 64) * 64)
+    gated = model_type in GATED_FAMILIES
+    width = max(64, round(ASPECT_RATIO * (parameters / (12 * ASPECT_RATIO**2)) ** (1 / 3) / 64) * 64)
     embeddings = VOCABULARY[gated] * width * (2 if gated else 1)
     layers = min(MAX_LAYERS, max(1, round((parameters - embeddings) / (12 * width**2))))
     kind = {"model_type": "llama", "hidden_act": "relu"} if gated else {"model_type": "opt"}
@@ -124,9 +126,9 @@ def usual_config(parameters: int, model_type: str) -> dict[str, Any]:
         "hidden_size": width,
         "num_attention_heads": width // 64,
         "num_hidden_layers": layers,
-        "intermediate_size": round(FFN[gated] * width),
-        "ffn_dim": round(FFN[gated] * width),
-        "max_position_embeddings": CONTEXT,
+        "intermediate_size": round(FFN_RATIO[gated] * width),
+        "ffn_dim": round(FFN_RATIO[gated] * width),
+        "max_position_embeddings": CONTEXT_TOKENS,
         "vocab_size": VOCABULARY[gated],
         "torch_dtype": "bfloat16",
     }
@@ -166,8 +168,8 @@ def _predictor_bytes(shape: ModelShape) -> int:
 
 def _fixed_bytes(model: ModelCost, context: int | None = None) -> int:
     """Bytes of all but the pools."""
-    context_bytes = model.shape.context_bytes(context or min(model.shape.context, CONTEXT))
-    return model.shape.resident_bytes + model.selector_bytes + context_bytes + WORKSPACE
+    context_bytes = model.shape.context_bytes(context or min(model.shape.context, CONTEXT_TOKENS))
+    return model.shape.resident_bytes + model.selector_bytes + context_bytes + WORKSPACE_BYTES
 
 
 def _pool_bytes(layers: Sequence[StreamedLayer]) -> int:

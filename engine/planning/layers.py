@@ -19,7 +19,7 @@ from engine.settings import Settings
 # (lower where they differ).
 SHARES = (0.0, 0.06, 0.25, 0.35, 0.47, 0.71, 1.0)
 HIT_RATES = (0.0, 0.56, 0.74, 0.84, 0.92, 0.95, 1.0)
-FINEST = SHARES[1]  # a token's share of its experts, of those models
+FINEST_SHARE = SHARES[1]  # a token's share of its experts, of those models
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class ExpertLayer:
         return TokenUse(self.chosen, missed, self.chosen, min(slots, count), settings.window)
 
 
-def hit_rate(share: float, chosen_share: float = FINEST) -> float:
+def hit_rate(share: float, chosen_share: float = FINEST_SHARE) -> float:
     """The share of a token's experts that is in memory, where `share` of a layer's experts is.
 
     chosen_share: of a layer's experts that a token needs. Where these are many, a pool with room for no more than them
@@ -137,8 +137,8 @@ def hit_rate(share: float, chosen_share: float = FINEST) -> float:
     """
     if share >= 1:
         return 1.0
-    if chosen_share > FINEST:
-        share = max(0.0, FINEST + (share - chosen_share) * (1 - FINEST) / max(1e-9, 1 - chosen_share))
+    if chosen_share > FINEST_SHARE:
+        share = max(0.0, FINEST_SHARE + (share - chosen_share) * (1 - FINEST_SHARE) / max(1e-9, 1 - chosen_share))
     return float(np.interp(share, SHARES, HIT_RATES))
 
 

@@ -11,7 +11,7 @@ from engine.settings import Settings
 
 USUAL_CONTEXT = 8192  # tokens, where nobody says how many: caches of the longest would take all memory
 MIN_CACHE_LIMIT, MAX_CACHE_LIMIT = 4 << 20, 256 << 20  # bytes that MLX may keep for reuse
-ROOMY_SHARE = 16  # the part of what is left beyond the smallest budget that each piece of the workspace may take
+ROOMY_DIVISOR = 16  # the part of what is left beyond the smallest budget that each piece of the workspace may take
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def _plan(sizes: Sizes, settings: Settings, roomy: int) -> MemoryPlan:
     """roomy: bytes that the workspace is in proportion to."""
     shape = sizes.shape(settings)
     context = min(shape.context, settings.context or USUAL_CONTEXT)
-    cache_limit = min(MAX_CACHE_LIMIT, max(MIN_CACHE_LIMIT, roomy // ROOMY_SHARE))
+    cache_limit = min(MAX_CACHE_LIMIT, max(MIN_CACHE_LIMIT, roomy // ROOMY_DIVISOR))
     workspace = sizes.workspace(settings, context, roomy)
     fixed = {
         "resident": shape.resident_bytes,

@@ -3,7 +3,7 @@ renders chat templates."""
 
 from pathlib import Path
 
-from engine.tokens.files import BESIDE, CONFIG, LEGACY_TEMPLATE, TABLES, TEMPLATE
+from engine.tokens.files import CONFIG, LEGACY_TEMPLATE, TABLES, TEMPLATE, TOKENIZER_COMPANIONS
 
 PROCESS_BYTES = 8_000_000  # reader threads, libraries' pages, the interpreter's own growth, allocator slack
 HELPER_BYTES = 12_000_000  # of the process that renders chat templates
@@ -14,7 +14,7 @@ MAX_CONFIG_BYTES = 50_000_000
 
 def overhead_bytes(folder: Path) -> int:
     """The bytes that a model in this folder takes beside its weights, its context, and what it is computed with."""
-    files = [size for name in (*TABLES, *BESIDE) if (size := _size(folder / name))]
+    files = [size for name in (*TABLES, *TOKENIZER_COMPANIONS) if (size := _size(folder / name))]
     tokenizer = int(TOKENIZER_BYTES + TOKENIZER_SHARE * sum(files)) if files else 0
     return PROCESS_BYTES + tokenizer + (HELPER_BYTES if files and has_template(folder) else 0)
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import mlx.core as mx
 
 from engine.arrays.dtypes import NAMES, name_of, stored_dtype
-from engine.arrays.products import BLOCK
-from engine.memory.budget import FLOAT32_BELOW
+from engine.arrays.products import BLOCK_ELEMENTS
+from engine.memory.budget import MAX_FLOAT32_BYTES
 from engine.models.activations import Activation
 from engine.models.config import ModelArgs
 from engine.planning.layers import EveryLayer, NeuronLayer, StreamedLayer
-from engine.planning.memory import ROOMY_SHARE, Workspace
+from engine.planning.memory import ROOMY_DIVISOR, Workspace
 from engine.planning.overhead import overhead_bytes
 from engine.planning.reuse import Reuse, curve, like_opt
 from engine.planning.shape import BundleShape, ModelShape
@@ -114,7 +114,7 @@ class PreparedSizes:
     def workspace(self, settings: Settings, context: int, roomy: int) -> Workspace:
         """Stream buffers, and what one block of a prompt is computed with or the logits are."""
         shape, whole = self.shape(settings), max(layer.bytes for layer in self.prepared.bundles.layers)
-        piece = min(whole, max(MIN_RING_BYTES, roomy // ROOMY_SHARE) // BUFFERS, MAX_BUFFER_BYTES)
+        piece = min(whole, max(MIN_RING_BYTES, roomy // ROOMY_DIVISOR) // BUFFERS, MAX_BUFFER_BYTES)
         logits = LOGITS_COPIES * FLOAT32_BYTES * shape.vocabulary
         block = OPEN_STATES * PREFILL_TOKENS * self.width * FLOAT32_BYTES
         halves = _ffn_workspace(shape, piece), _attention_workspace(self, shape, context)
@@ -124,7 +124,7 @@ class PreparedSizes:
 
 def compute_dtype(prepared: PreparedModel, settings: Settings) -> mx.Dtype:
     """The dtype that is computed in: as is asked for, else float32 for a small model, else as it is stored."""
-    small = prepared.bytes < FLOAT32_BELOW
+    small = prepared.bytes < MAX_FLOAT32_BYTES
     if settings.compute_dtype == "float32" or (small and settings.compute_dtype is None):
         return mx.float32
     return stored_dtype(prepared.bundles.dtype)
@@ -148,7 +148,7 @@ def _ffn_workspace(shape: ModelShape, piece: int) -> int:
     """Of one piece of a layer: each part's product, what the activation makes of them, the hidden values as numpy's and
     as MLX's. Where weights are not computed in their own dtype, they are converted, at most a piece of them."""
     hidden = PREFILL_TOKENS * (piece // shape.row_bytes + 1) * FLOAT32_BYTES
-    converted = min(2 * piece, 2 * FLOAT32_BYTES * BLOCK) if shape.dtype != "float32" else 0
+    converted = min(2 * piece, 2 * FLOAT32_BYTES * BLOCK_ELEMENTS) if shape.dtype != "float32" else 0
     if mx.metal.is_available():
         converted = 2 * piece if shape.dtype != shape.compute_dtype else 0
     return (shape.parts + 3) * hidden + converted

@@ -14,13 +14,13 @@ from engine.store.safetensors_file import read_safetensors
 from engine.store.stored_tensor import StoredTensor
 from engine.system.documents import is_plain, parse_json, parsing, read_bytes, read_json, read_typed
 from engine.text import Text, joined, shown
-from engine.tokens.files import BESIDE, CONFIG, LEGACY_TEMPLATE, TABLES, TEMPLATE
+from engine.tokens.files import CONFIG, LEGACY_TEMPLATE, TABLES, TEMPLATE, TOKENIZER_COMPANIONS
 
 COMPANIONS = (
     "config.json",
     "generation_config.json",
     *TABLES,
-    *BESIDE,
+    *TOKENIZER_COMPANIONS,
     CONFIG,
     TEMPLATE,
     LEGACY_TEMPLATE,
@@ -28,7 +28,7 @@ COMPANIONS = (
 READERS = {"model.safetensors": read_safetensors, "pytorch_model.bin": read_torch}  # what is preferred comes first
 INTEGERS = {"BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64"}
 OTHER_FORMATS = {".gguf", ".h5", ".msgpack", ".pt", ".pth", ".npz", ".ckpt", ".onnx"}
-MAX_SHOWN = 3  # names in a message
+MAX_SHOWN_NAMES = 3  # names in a message
 MAX_COMPANION_BYTES = 100_000_000  # some times what the largest vocabularies take
 DOWNLOAD_AGAIN = Text("Download the checkpoint again.")
 
@@ -140,7 +140,7 @@ def _read_shards(index: Path, suffix: str, read: Callable[[Path], dict[str, Stor
 
 def _listed(names: list[str]) -> str:
     """A few names in a message, and how many more there are."""
-    few, more = ", ".join(shown(name).strip("'\"") for name in names[:MAX_SHOWN]), len(names) - MAX_SHOWN
+    few, more = ", ".join(shown(name).strip("'\"") for name in names[:MAX_SHOWN_NAMES]), len(names) - MAX_SHOWN_NAMES
     return Text("{names} and {more} more", names=few, more=more) if more > 0 else few
 
 

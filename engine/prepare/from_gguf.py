@@ -32,9 +32,9 @@ SHARDS = 8  # at least, of a file that is larger than so many of the least
 RESERVE_BYTES = 100_000_000  # of the disk that stay free
 JOURNAL, LOCK = "conversion.json", "conversion.lock"
 METHOD_VERSION = 1  # to be raised when shards would come out otherwise: what was begun before is then begun anew
-PLAIN = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16}
-PAIRED_ROPE = ("llama",)  # whose queries and keys llama.cpp keeps with the two halves of a rotary pair side by side
-DIGIT_SPLITTING = ("smollm", "starcoder", "refact", "command-r", "exaone")  # by `tokenizer.ggml.pre`
+PLAIN_DTYPES = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16}
+PAIRED_ROPE_FAMILIES = ("llama",)  # whose rotary pairs llama.cpp keeps side by side, of queries and keys
+DIGIT_SPLITTERS = ("smollm", "starcoder", "refact", "command-r", "exaone")  # by `tokenizer.ggml.pre`
 SAMPLING = {  # of generation_config.json: the metadata's name
     "temperature": "temp",
     "top_k": "top_k",
@@ -82,7 +82,7 @@ FIELDS = {  # of a config: the metadata's name below the architecture's
     "num_experts_per_tok": "expert_used_count",
     "moe_intermediate_size": "expert_feed_forward_length",
 }
-REQUIRED = ("hidden_size", "num_hidden_layers", "num_attention_heads", "rms_norm_eps")
+REQUIRED_KEYS = ("hidden_size", "num_hidden_layers", "num_attention_heads", "rms_norm_eps")
 
 
 @dataclass
@@ -153,7 +153,7 @@ def _config(file: GGUFFile, architecture: str) -> dict[str, Any]:
     with parsing(file.path, CheckpointError, DOWNLOAD_AGAIN):
         found = {name: file.metadata.get(f"{architecture}.{key}") for name, key in FIELDS.items()}
         config: dict[str, Any] = {name: value for name, value in found.items() if value is not None}
-        for name in REQUIRED:
+        for name in REQUIRED_KEYS:
             if name not in config:
                 raise FlawError("it does not say {name}", name=FIELDS[name])
         for name, value in config.items():
@@ -307,7 +307,7 @@ class _Writer:
             return
         module, part = name.rsplit(".", 1)
         content = self._in_order(tensor)
-        if tensor.type.name in PLAIN:
+        if tensor.type.name in PLAIN_DTYPES:
             yield name, _plain(tensor, content)
             return
         matrix = self._quantised(tensor, content)
@@ -320,7 +320,7 @@ class _Writer:
     def _in_order(self, tensor: GGUFTensor) -> bytes:
         """A tensor's bytes; queries and keys with their rows in the order of Hugging Face's models."""
         content, heads = tensor.read(), self._heads.get(tensor.name.split(".")[-2], 0)
-        if self._architecture not in PAIRED_ROPE or not heads:
+        if self._architecture not in PAIRED_ROPE_FAMILIES or not heads:
             return content
         rows = tensor.shape[0]
         if rows % (2 * heads):
@@ -395,7 +395,7 @@ def _module(tensor: GGUFTensor, file: GGUFFile) -> str | None:
 
 
 def _plain(tensor: GGUFTensor, content: bytes) -> mx.array:
-    array = mx.array(np.frombuffer(content, PLAIN[tensor.type.name]).reshape(tensor.shape))
+    array = mx.array(np.frombuffer(content, PLAIN_DTYPES[tensor.type.name]).reshape(tensor.shape))
     return array.view(mx.bfloat16) if tensor.type.name == "BF16" else array
 
 
@@ -413,7 +413,7 @@ def _write_tokenizer(file: GGUFFile, architecture: str, folder: Path) -> None:
         found = {name: file.metadata.get(f"tokenizer.{key}") for key, name in renames.items()}
         known = {name: value for name, value in found.items() if value is not None}
         tokenizer, _ = convert_gguf_tokenizer(architecture, known)
-        if known.get("pre_tokenizer_type") in DIGIT_SPLITTING:
+        if known.get("pre_tokenizer_type") in DIGIT_SPLITTERS:
             tokenizer.pre_tokenizer = _digits_apart()
         tokenizer.save(str(folder / "tokenizer.json"))
         (folder / "tokenizer_config.json").write_text(json.dumps(_tokenizer_config(file.metadata)), encoding="utf-8")

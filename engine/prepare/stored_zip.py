@@ -17,10 +17,10 @@ END = struct.Struct("<4s4H2LH")  # signature, disk numbers, entries here and in 
 LOCATOR = struct.Struct("<4sLQL")  # of the 64-bit end
 END_64 = struct.Struct("<4sQ2H2L4Q")
 ENTRY = struct.Struct("<4s6H3L5H2L")  # in the directory, before name, extra fields, comment
-LOCAL = struct.Struct("<4s5H3L2H")  # before an entry's bytes, then name, extra fields
+LOCAL_HEADER = struct.Struct("<4s5H3L2H")  # before an entry's bytes, then name, extra fields
 MAX_DIRECTORY_BYTES = 16_000_000  # bytes: some hundred thousand entries
 FULL_16, FULL_32 = 0xFFFF, 0xFFFFFFFF  # "see the 64-bit field"
-ENCRYPTED = 1
+ENCRYPTED_FLAG = 1
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def _entry(directory: memoryview) -> tuple[str, int, int, memoryview]:
         raise FlawError("its directory is malformed")
     name = bytes(directory[ENTRY.size : ENTRY.size + name_size]).decode()
     size, packed, header = _wide(directory[ENTRY.size + name_size : stop], size, packed, fields[-1])
-    if method or flags & ENCRYPTED or packed != size:
+    if method or flags & ENCRYPTED_FLAG or packed != size:
         raise FlawError("{name} is compressed or encrypted, as PyTorch never does", name=shown(name))
     return name, header, size, directory[stop + comment_size :]
 
@@ -102,9 +102,9 @@ def _wide(extra: memoryview, *values: int) -> list[int]:
 
 
 def _data_start(file: BinaryIO, header: int, name: str) -> int:
-    fields = LOCAL.unpack(_read(file, header, LOCAL.size))
+    fields = LOCAL_HEADER.unpack(_read(file, header, LOCAL_HEADER.size))
     name_size, extra_size = fields[-2:]
-    place: int = header + LOCAL.size
+    place: int = header + LOCAL_HEADER.size
     if fields[0] != b"PK\3\4" or bytes(_read(file, place, name_size)) != name.encode():
         raise FlawError("{name} is not where the directory says", name=shown(name))
     return place + int(name_size) + int(extra_size)

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 RECALL = 0.97  # asked for on text that was not trained on; leaves room for other texts to reach 0.95
-BATCH = 512
-PIECE = 1024  # neurons of the up projection at a time
-LEAST_ERROR = 0.2  # of a neuron's spread
+BATCH_TOKENS = 512
+PIECE_NEURONS = 1024  # neurons of the up projection at a time
+MIN_ERROR = 0.2  # of a neuron's spread
 LOGIT_OF_UNIT = 1.702  # sigmoid(1.702 z) is within 0.01 of the normal distribution function
 MAX_SCORE, SCORE_BINS = 30, 6000  # scores are counted from -30 to 30, in hundredths
 CACHED_NUMBERS = 1 << 15  # numbers that are updated at a time
@@ -50,21 +50,24 @@ class LayerActivity:
 
     def batches(self, which: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Inputs and active neurons of some tokens, batch after batch."""
-        for start in range(0, len(which), BATCH):
-            yield self.rows(which[start : start + BATCH])
+        for start in range(0, len(which), BATCH_TOKENS):
+            yield self.rows(which[start : start + BATCH_TOKENS])
 
     @property
     def density(self) -> float:
         """Share of neurons that were active."""
-        active = sum(int(np.bitwise_count(self.active[i : i + BATCH]).sum()) for i in range(0, len(self.active), BATCH))
+        active = sum(
+            int(np.bitwise_count(self.active[i : i + BATCH_TOKENS]).sum())
+            for i in range(0, len(self.active), BATCH_TOKENS)
+        )
         return active / (len(self.active) * self.neurons)
 
     def use(self, window: int) -> tuple[float, float]:
         """Shares of the neurons: those that `window` consecutive tokens need together, and those that a token needs and
         none of the `window` tokens before it did (paper, section 3.1)."""
         together = newly = 0
-        for start in range(window, len(self.active), BATCH):
-            block = self.active[start - window : start + BATCH]
+        for start in range(window, len(self.active), BATCH_TOKENS):
+            block = self.active[start - window : start + BATCH_TOKENS]
             now, before = block[window:], block[: len(block) - window].copy()
             for age in range(1, window):
                 before |= block[age : age + len(before)]
@@ -166,7 +169,7 @@ def _probabilistic_factors(
     mean, covariance = _moments(activity, training)
     root = np.linalg.cholesky(covariance)
     del covariance
-    pieces = [slice(start, start + PIECE) for start in range(0, len(up), PIECE)]
+    pieces = [slice(start, start + PIECE_NEURONS) for start in range(0, len(up), PIECE_NEURONS)]
     # The right singular vectors of (up root) by variance explained; the eigenproblem is only hidden x hidden.
     gram = np.zeros_like(root)
     for piece in pieces:
@@ -187,8 +190,8 @@ def _moments(activity: LayerActivity, training: np.ndarray) -> tuple[np.ndarray,
     """Mean and covariance, made safely positive, of the inputs that are trained on; float32."""
     width = activity.inputs.shape[1]
     total, squares = np.zeros(width), np.zeros((width, width))
-    for start in range(0, len(training), BATCH):
-        x = activity.inputs[training[start : start + BATCH]]
+    for start in range(0, len(training), BATCH_TOKENS):
+        x = activity.inputs[training[start : start + BATCH_TOKENS]]
         total += x.sum(axis=0)
         squares += x.T @ x
     mean = total / len(training)
@@ -203,7 +206,7 @@ def _truncated(factors: _Factors, rank: int) -> list[np.ndarray]:
     down, low_rank = np.ascontiguousarray(factors.down[:, :rank].T), factors.low_rank[:, :rank]
     error = np.sqrt(np.maximum(factors.spread**2 - (low_rank**2).sum(axis=1), 0))
     # Where the rank is nearly full the error vanishes; scores need not be more certain than the tail of a sigmoid.
-    scale = LOGIT_OF_UNIT / np.maximum(error, LEAST_ERROR * factors.spread)
+    scale = LOGIT_OF_UNIT / np.maximum(error, MIN_ERROR * factors.spread)
     bias = (factors.centre - low_rank @ (down @ factors.mean)) * scale
     return [down, (low_rank * scale[:, None]).astype(np.float32), bias.astype(np.float32)]
 
@@ -218,11 +221,11 @@ def _logistic_regression(
     rng = np.random.default_rng(seed)
     moments = [np.zeros((2, *w.shape), np.float32) for w in weights]
     rates = [0.02 * np.abs(w).mean() for w in weights]
-    batches = max(1, len(training) // BATCH)
+    batches = max(1, len(training) // BATCH_TOKENS)
     for epoch in range(epochs):
         order = rng.permutation(training)
         for batch in range(batches):
-            x, active = activity.rows(np.sort(order[batch * BATCH : (batch + 1) * BATCH]))
+            x, active = activity.rows(np.sort(order[batch * BATCH_TOKENS : (batch + 1) * BATCH_TOKENS]))
             gradients = _gradients(weights, x, active)
             step = epoch * batches + batch
             for weight, gradient, moment, rate in zip(weights, gradients, moments, rates, strict=True):

@@ -14,7 +14,7 @@ from typing import Annotated
 import numpy as np
 from msgspec import Meta
 
-from engine.arrays.dtypes import DTYPES, STORED
+from engine.arrays.dtypes import DTYPES, FLOAT_CODES
 from engine.errors import FlawError, PreparedModelError
 from engine.store.safetensors_file import open_safetensors
 from engine.store.safetensors_writer import SafetensorsWriter, forms
@@ -99,7 +99,7 @@ class BundleFile:
                 end=end,
             )
         layers = (BundleLayer(t.offset, t.shape[0], t.nbytes // t.shape[0]) for t in tensors)
-        return cls(path, STORED[tensors[0].dtype], width, parts, tuple(layers))
+        return cls(path, FLOAT_CODES[tensors[0].dtype], width, parts, tuple(layers))
 
 
 def _layers(tensors: Mapping[str, StoredTensor]) -> list[StoredTensor]:
@@ -107,7 +107,7 @@ def _layers(tensors: Mapping[str, StoredTensor]) -> list[StoredTensor]:
     names = [f"layers.{i}" for i in range(len(tensors))]
     if not names or tensors.keys() != set(names):
         raise FlawError("it does not hold one tensor for each layer")
-    if odd := [tensor for tensor in tensors.values() if len(tensor.shape) != 2 or tensor.dtype not in STORED]:
+    if odd := [tensor for tensor in tensors.values() if len(tensor.shape) != 2 or tensor.dtype not in FLOAT_CODES]:
         raise FlawError("the shape or the dtype of {name} is no layer's", name=shown(odd[0].name))
     return [tensors[name] for name in names]
 

@@ -14,8 +14,8 @@ from engine.store.mlx_folder import MlxFolder, is_mlx_folder
 from engine.system.documents import try_read
 from engine.system.folders import models_folder
 
-WHOLE = "download.json"  # of a download: written last
-PARTIAL = ".partial"  # the ending of a folder in which a model is being made
+DOWNLOAD_FILE = "download.json"  # of a download: written last
+PARTIAL_SUFFIX = ".partial"  # the ending of a folder in which a model is being made
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def _installed(folder: Path) -> Installed | None:
         return Installed(name, source.revision, folder, contents.bytes) if contents and source else None
     if not is_mlx_folder(folder):
         return None
-    noted = try_read(folder / WHOLE, Download)
+    noted = try_read(folder / DOWNLOAD_FILE, Download)
     name, revision = (noted.repository, noted.revision) if noted else (repository_name(folder.name), None)
     return Installed(name, revision, folder, _bytes(folder), prepared=False)
 
@@ -73,7 +73,7 @@ def _folders() -> list[Path]:
     """The folders of whole models, by name: none that is hidden, or still being made."""
     try:
         found = sorted(models_folder().iterdir())
-        return [path for path in found if path.name[0] != "." and path.suffix != PARTIAL and path.is_dir()]
+        return [path for path in found if path.name[0] != "." and path.suffix != PARTIAL_SUFFIX and path.is_dir()]
     except OSError:  # a folder that may not be entered
         return []
 

@@ -9,7 +9,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from engine.arrays.dtypes import DTYPES, STORED
+from engine.arrays.dtypes import DTYPES, FLOAT_CODES
 from engine.errors import CheckpointError, FlawError
 from engine.text import shown
 
@@ -80,7 +80,7 @@ class StoredTensor:
                 name=shown(self.name),
                 path=self.path,
                 dtype=self.dtype,
-                dtypes=", ".join(STORED.values()),
+                dtypes=", ".join(FLOAT_CODES.values()),
             )
         length, *rest = self.shape or (1,)
         start, stop, _ = rows.indices(length)

@@ -20,7 +20,7 @@ from engine.tokens.tokenizer import Tokenizer
 
 FIRST_STANDIN = 0xD800
 SURROGATES = re.compile("[\ud800-\udfff]")
-LOOKED_BACK = 4096  # tokens of the prompt in which it is looked for reasoning that the template began
+LOOKED_BACK_TOKENS = 4096  # tokens of the prompt in which it is looked for reasoning that the template began
 RECIPIENT = re.compile(r"to=(?:functions\.)?([^\s<\ud800-\udfff]+)")  # of a harmony message: the tool that it calls
 
 
@@ -201,7 +201,7 @@ class Channels:
         self._tokenizer, self._special = tokenizer, tokenizer.special
         self._standins = {tokenizer.added[name]: c for name, c in standins.items()}
         self._words = Detokenizer(tokenizer, prompt[len(prompt) - seen :])
-        initial = _initial(markers, self._text_of(tokenizer, prompt[-LOOKED_BACK:]))
+        initial = _initial(markers, self._text_of(tokenizer, prompt[-LOOKED_BACK_TOKENS:]))
         self._names = {standin: name for name, standin in standins.items()}
         parser = tokenizer.wrapper.tool_parser
         self._text = ChannelText(markers, stop, parser, initial, plain, self._names, tools)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from engine.tokens.tokenizer import Tokenizer
 
-INCOMPLETE = "\N{REPLACEMENT CHARACTER}"  # as which the bytes of half a character are decoded
-MOST_HELD = 8  # tokens that wait to be a whole character: none has more than 4 bytes, so these never will be
+INCOMPLETE_MARK = "\N{REPLACEMENT CHARACTER}"  # as which the bytes of half a character are decoded
+MAX_HELD_TOKENS = 8  # tokens that wait to be a whole character: none has more than 4 bytes, so these never will be
 
 
 class Detokenizer:
@@ -27,7 +27,7 @@ class Detokenizer:
         self._tokens.append(token)
         before = self._decode(self._tokens[: self._shown])
         text = self._decode(self._tokens)
-        waits = text.endswith(INCOMPLETE) and len(self._tokens) - self._shown < MOST_HELD
+        waits = text.endswith(INCOMPLETE_MARK) and len(self._tokens) - self._shown < MAX_HELD_TOKENS
         if waits or len(text) <= len(before):
             return ""
         self._tokens, self._shown = self._tokens[self._shown :], len(self._tokens) - self._shown

@@ -12,4 +12,4 @@ TABLES = (  # any of these is a tokenizer, and the first is what the others are 
     "tekken.json",
     TIKTOKEN,
 )
-BESIDE = ("merges.txt", "added_tokens.json", "special_tokens_map.json")
+TOKENIZER_COMPANIONS = ("merges.txt", "added_tokens.json", "special_tokens_map.json")

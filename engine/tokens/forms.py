@@ -10,7 +10,7 @@ from typing import Any
 
 Message = dict[str, Any]
 
-BETWEEN_TURNS = "\n\n"  # of messages that become one, as the makers of such models join them
+TURN_SEPARATOR = "\n\n"  # of messages that become one, as the makers of such models join them
 NOT_RUN = "This call was not run: there is no result."  # what a model is told that called a tool, and got nothing back
 REASONED = ("thinking", "reasoning", "reasoning_content")
 ONE_CALL = "tool_calls[0]"  # of templates that write no others
@@ -133,20 +133,20 @@ def _as_text(message: Message) -> Message | None:
         return message
     calls = (f"{c['function']['name']}({text_of(c['function'].get('arguments'))})" for c in message["tool_calls"])
     kept = {key: value for key, value in message.items() if key != "tool_calls"}
-    return kept | {"content": BETWEEN_TURNS.join(filter(None, (message["content"], *calls)))}
+    return kept | {"content": TURN_SEPARATOR.join(filter(None, (message["content"], *calls)))}
 
 
 # ----------------------------------------------------------------------------------------------------- roles
 def fold_system(messages: list[Message]) -> list[Message]:
     """System texts in the first user turn, before what the user says."""
-    system = BETWEEN_TURNS.join(m["content"] for m in messages if m["role"] == "system")
+    system = TURN_SEPARATOR.join(m["content"] for m in messages if m["role"] == "system")
     others = [m for m in messages if m["role"] != "system"]
     if not system:
         return others or messages
     first = next((i for i, m in enumerate(others) if m["role"] == "user"), None)
     if first is None:
         return [{"role": "user", "content": system}, *others]
-    told = others[first] | {"content": BETWEEN_TURNS.join((system, others[first]["content"]))}
+    told = others[first] | {"content": TURN_SEPARATOR.join((system, others[first]["content"]))}
     return [*others[:first], told, *others[first + 1 :]]
 
 
@@ -156,7 +156,7 @@ def merge_turns(messages: list[Message]) -> list[Message]:
     for message in messages:
         calls = bool(message.get("tool_calls") or (merged and merged[-1].get("tool_calls")))
         if merged and message["role"] == merged[-1]["role"] and message["role"] in ("user", "assistant") and not calls:
-            both = BETWEEN_TURNS.join((merged[-1]["content"], message["content"]))
+            both = TURN_SEPARATOR.join((merged[-1]["content"], message["content"]))
             merged[-1] = merged[-1] | message | {"content": both}
         else:
             merged.append(message)

@@ -7,14 +7,14 @@ from typing import Protocol
 from engine.errors import PromptError, TemplateError
 from engine.settings import GenerationOptions
 from engine.text import Text
-from engine.tokens.forms import BETWEEN_TURNS, Message, calls_forms, forms, text_of
+from engine.tokens.forms import TURN_SEPARATOR, Message, calls_forms, forms, text_of
 from engine.tokens.tokenizer import Tokenizer
 
-RESERVED_SHARE = 4  # a conversation is cut so that at least 1 / RESERVED_SHARE of the context is left for the answer
+RESERVED_DIVISOR = 4  # a conversation is cut so that at least this part of the context is left for the answer
 MAX_TOKEN_CHARACTERS = 64  # of text for a token of the context, far more than any language has
 MIN_LIMIT_CHARACTERS = 1_000_000
 CUT_MARK = "\ue0f1flashbulb continues here\ue0f1"  # behind an answer that goes on, to find its end
-EMPTY = Text("The prompt is empty: write something to answer.")
+EMPTY_PROMPT = Text("The prompt is empty: write something to answer.")
 REASONING_NAMES = ("reasoning_content", "thinking", "reasoning")  # of a message; templates read the first two
 
 
@@ -54,11 +54,11 @@ def encode_counting(
     tokenizer = tokenizer_of(model)
     if isinstance(prompt, str):
         if not prompt.strip():
-            raise PromptError(EMPTY)
+            raise PromptError(EMPTY_PROMPT)
         _check_length(len(prompt), model.context)
         return _fitting(tokenizer.encode(whole(prompt)), model.context), 0
     if not prompt:
-        raise PromptError(EMPTY)
+        raise PromptError(EMPTY_PROMPT)
     if isinstance(prompt[0], dict):
         messages = [_whole_message(message) for message in prompt if isinstance(message, dict)]
         conversation = Conversation(tokenizer, messages, options, cancelled)
@@ -98,7 +98,7 @@ class Conversation:
         """Tokens that leave room for an answer: the fewest of the oldest turns are left out. Raises PromptError."""
         if not self._messages[-1]["content"].strip():
             raise PromptError("The message is empty: write something to answer.")
-        room = context - min(self._options.max_tokens, context // RESERVED_SHARE)
+        room = context - min(self._options.max_tokens, context // RESERVED_DIVISOR)
         cuts = self._cuts()
         first, last = 0, len(cuts) - 1
         middle = 0  # mostly nothing is left out
@@ -211,7 +211,7 @@ def _text(content: object) -> str:
         return whole(content)
     parts = content if isinstance(content, list) else []
     texts = [part.get("text") for part in parts if isinstance(part, dict)]
-    return BETWEEN_TURNS.join(whole(text) for text in texts if isinstance(text, str))
+    return TURN_SEPARATOR.join(whole(text) for text in texts if isinstance(text, str))
 
 
 def _characters(messages: list[Message]) -> int:
@@ -234,7 +234,7 @@ def _check_length(characters: int, context: int) -> None:
 
 def _fitting(tokens: list[int], context: int) -> list[int]:
     if not tokens:
-        raise PromptError(EMPTY)
+        raise PromptError(EMPTY_PROMPT)
     if len(tokens) >= context:
         raise PromptError(
             "The prompt has {tokens} tokens, and this model's context holds {context} together with the answer. "

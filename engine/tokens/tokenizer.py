@@ -26,7 +26,7 @@ from engine.errors import TemplateError, TokenizerError
 from engine.system.allocator import give_back_free_memory
 from engine.system.documents import check_whole, parsing, read_json
 from engine.text import Text, shown
-from engine.tokens.files import BESIDE, CONFIG, LEGACY_TEMPLATE, SENTENCEPIECE, TABLES, TEMPLATE, TIKTOKEN
+from engine.tokens.files import CONFIG, LEGACY_TEMPLATE, SENTENCEPIECE, TABLES, TEMPLATE, TIKTOKEN, TOKENIZER_COMPANIONS
 from engine.tokens.library_templates import LibraryTemplate, defaults_of, module_of, response_format
 from engine.tokens.templates import ChatTemplate, renderer
 from engine.tokens.tool_calls import CallFormat, call_format
@@ -181,7 +181,7 @@ class Tokenizer:
             try:
                 ids: list[int] = encode_marked_chat(self.library, text)
             except ValueError:  # some tokenizers make a control token of its letters: but not of parts of them
-                ids = encode_marked_chat(self.library, MARKED.sub(lambda m: _CONTROL_TOKEN_START.join(m[1]), text))
+                ids = encode_marked_chat(self.library, MARKED_TEXT.sub(lambda m: _CONTROL_TOKEN_START.join(m[1]), text))
         return ids
 
     @cached_property
@@ -215,7 +215,7 @@ class Tokenizer:
         return _tokenizer_errors(self.place)
 
 
-MARKED = re.compile(f"{_CONTROL_TOKEN_START}([^{_CONTROL_TOKEN_START}{_CONTROL_TOKEN_END}]*){_CONTROL_TOKEN_END}")
+MARKED_TEXT = re.compile(f"{_CONTROL_TOKEN_START}([^{_CONTROL_TOKEN_START}{_CONTROL_TOKEN_END}]*){_CONTROL_TOKEN_END}")
 
 
 # --------------------------------------------------------------------------------------------------- from files
@@ -328,7 +328,7 @@ def _is_tiktoken(path: Path) -> bool:
 
 def _check_files(folder: Path) -> None:
     """Raise a TokenizerError that names the file, for one that is plainly damaged."""
-    for path in (folder / name for name in (*TABLES, *BESIDE)):
+    for path in (folder / name for name in (*TABLES, *TOKENIZER_COMPANIONS)):
         if path.suffix == ".json":
             _json(path)
         elif path.is_file():
@@ -345,7 +345,7 @@ def _code_in(settings: Mapping[str, Any]) -> str:
 
 
 def _copy(folder: Path, copy: Path, settings: Mapping[str, Any], config: Mapping[str, Any]) -> None:
-    for name in (*TABLES, *BESIDE, TEMPLATE):
+    for name in (*TABLES, *TOKENIZER_COMPANIONS, TEMPLATE):
         if (folder / name).is_file():
             (copy / name).symlink_to((folder / name).resolve())
     if (named := folder / "additional_chat_templates").is_dir():

@@ -99,7 +99,7 @@ FORMATS = (
     CallFormat("<|python_tag|>", "", _llama, bare=True),
     CallFormat("<tool_call>", "</tool_call>", _json),  # Hermes, and many since
 )
-BETTER = ("[TOOL_CALLS]",)  # starts of ours that are preferred to mlx-lm's of the same marks
+PREFERRED_STARTS = ("[TOOL_CALLS]",)  # starts of ours that are preferred to mlx-lm's of the same marks
 
 
 def call_format(tokenizer: Any, settings: Mapping[str, Any]) -> CallFormat | None:
@@ -110,7 +110,7 @@ def call_format(tokenizer: Any, settings: Mapping[str, Any]) -> CallFormat | Non
     known = {module.name for module in iter_modules(mlx_lm.tool_parsers.__path__)}
     name = settings.get("tool_parser_type") or _infer_tool_parser(tokenizer)
     theirs = _theirs(name) if name in known else None
-    if theirs is not None and theirs.start not in BETTER:
+    if theirs is not None and theirs.start not in PREFERRED_STARTS:
         return theirs
     written = tokenizer.chat_template if isinstance(tokenizer.chat_template, str) else ""
     return _ours(written, tokenizer.get_vocab()) or theirs

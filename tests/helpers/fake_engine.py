@@ -14,7 +14,7 @@ from app.host.engine_protocol import ANSWER, REASONING, TOOL_CALL, Engine
 from engine.errors import CancelledError
 from engine.flash.profile import DriveProfile
 from engine.planning.cost import Prediction
-from engine.settings import OURS, GenerationOptions, Settings
+from engine.settings import OUR_SAMPLING, GenerationOptions, Settings
 from engine.statistics import Summary, TokenStatistics, means
 from engine.system.folders import models_folder
 
@@ -201,7 +201,7 @@ class FakeModel:
         self.name = "Starter"
         self.measured_loss, self.drive_folder = None, models_folder()
         self.outlook = FakeOutlook(engine.profile)
-        self.advised_sampling = SimpleNamespace(**{**OURS, **engine.advised}, advised=frozenset(engine.advised))
+        self.advised_sampling = SimpleNamespace(**{**OUR_SAMPLING, **engine.advised}, advised=frozenset(engine.advised))
         self.reasoning_controls = frozenset(engine.controls)
         self.model_bytes, self.flash_bytes = 24 * MB, 19 * MB if engine.streams else 0
         self.context = engine.context

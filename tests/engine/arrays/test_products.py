@@ -10,7 +10,7 @@ from engine.arrays import products as cpu
 @pytest.mark.parametrize("dtype", [mx.float32, mx.bfloat16, mx.float16])
 @pytest.mark.parametrize("tokens", [1, 5])
 def test_products_are_those_of_mlx(dtype, tokens, monkeypatch):
-    monkeypatch.setattr(cpu, "BLOCK", 1 << 8)  # several blocks, the last of another size
+    monkeypatch.setattr(cpu, "BLOCK_ELEMENTS", 1 << 8)  # several blocks, the last of another size
     rng = np.random.default_rng(0)
     x, weight = rng.standard_normal((tokens, 48)).astype(np.float32), mx.array(rng.standard_normal((37, 48)))
     weight = weight.astype(dtype)

@@ -6,7 +6,7 @@ from collections import namedtuple
 
 import pytest
 
-from engine.bench.machine import PREFIX, describe, device_bytes, memory_cap, scratch
+from engine.bench.machine import FOLDER_PREFIX, describe, device_bytes, memory_cap, scratch
 from engine.errors import FlashbulbError
 
 
@@ -28,10 +28,10 @@ def test_a_full_disk_is_refused_before_anything_is_written(tmp_path, monkeypatch
 def test_what_a_killed_benchmark_left_is_removed_by_the_next(tmp_path):
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    (tmp_path / f"{PREFIX}{ended.pid}-x").mkdir()
-    (tmp_path / f"{PREFIX}strange").mkdir()
+    (tmp_path / f"{FOLDER_PREFIX}{ended.pid}-x").mkdir()
+    (tmp_path / f"{FOLDER_PREFIX}strange").mkdir()
     with scratch(tmp_path, 10) as folder:
-        assert {p.name for p in tmp_path.iterdir()} == {folder.name, f"{PREFIX}strange"}
+        assert {p.name for p in tmp_path.iterdir()} == {folder.name, f"{FOLDER_PREFIX}strange"}
 
 
 def test_sigterm_removes_the_files_too(tmp_path):

@@ -25,7 +25,7 @@ def test_every_row_is_what_the_trace_says(result, shape):
     flash, resident, predictors = model_bytes(shape.config, "bfloat16")
     assert list(rows) == [
         "naive", "hybrid", "+ predictor", "+ windowing", "+ bundling", "+ coalescing and gap reads",
-        "+ hot neurons", "+ overlap", "co-activation bundling by duplication", table2.ORDERED,
+        "+ hot neurons", "+ overlap", "co-activation bundling by duplication", table2.ORDERED_ROW,
     ]  # fmt: skip
     assert rows["naive"].bytes_read == pytest.approx(flash + resident, abs=1 << 20)
     assert rows["hybrid"].dram_bytes == pytest.approx((flash + resident) / 2, abs=1)
@@ -38,7 +38,7 @@ def test_every_row_is_what_the_trace_says(result, shape):
     assert rows["+ coalescing and gap reads"].reads < rows["+ bundling"].reads
     assert rows["+ hot neurons"].reads < rows["+ coalescing and gap reads"].reads
     assert rows["+ hot neurons"].dram_bytes > rows["+ coalescing and gap reads"].dram_bytes
-    assert rows[table2.ORDERED].reads < rows["+ coalescing and gap reads"].reads
+    assert rows[table2.ORDERED_ROW].reads < rows["+ coalescing and gap reads"].reads
     dram = rows["+ bundling"].dram_bytes - resident - predictors
     assert dram == pytest.approx(0.24 * NEURONS * ROW, rel=0.1)
 

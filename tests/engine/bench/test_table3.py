@@ -37,21 +37,21 @@ def test_a_shape(shape, profile, tmp_path, in_process):
     flash, resident, _ = model_bytes(shape.config, "bfloat16")
     assert rows["naive"].bytes_read == pytest.approx(flash + resident, abs=1 << 20)
     assert rows["paper"].bytes_read == pytest.approx(0.024 * flash, rel=0.3)
-    assert result.settings["limit_bytes"] == (flash + resident) // 2 + table3.ROOM
+    assert result.settings["limit_bytes"] == (flash + resident) // 2 + table3.ROOM_BYTES
     neurons = result.details["runs"]["paper"]["neurons_a_token"]
     assert neurons["active"] == pytest.approx(0.1 * 2 * 4096, rel=0.1)
     assert neurons["resident"] == pytest.approx(0.24 * 2 * 4096, rel=0.15)
     runs = result.details["runs"]
-    assert [name for name in NAMES if runs[name]["stages_ms"]] == [table3.WATCHED]
-    assert runs[table3.WATCHED]["stages_ms"].keys() == {*STAGES, REST}
+    assert [name for name in NAMES if runs[name]["stages_ms"]] == [table3.WATCHED_ROW]
+    assert runs[table3.WATCHED_ROW]["stages_ms"].keys() == {*STAGES, REST}
 
 
 def test_layers_with_attention_beside_the_ffn_have_a_row_of_their_own():
     assert [name for name, _, _ in table3._rows_of(False)] == NAMES
     parallel = table3._rows_of(True)
-    assert [name for name, _, _ in parallel] == [*NAMES[:-1], table3.EARLY, NAMES[-1]]
+    assert [name for name, _, _ in parallel] == [*NAMES[:-1], table3.EARLY_ROW, NAMES[-1]]
     early = {name: settings.get("early_reads") for name, settings, _ in parallel if settings["selection"] != "dense"}
-    assert [name for name, on in early.items() if on] == [table3.EARLY, NAMES[-1]]
+    assert [name for name, on in early.items() if on] == [table3.EARLY_ROW, NAMES[-1]]
 
 
 def test_a_prepared_model(tiny_model, profile, tmp_path, in_process):

@@ -149,7 +149,7 @@ def test_in_sixteen_bits_exact_selection_equals_dense_to_the_bit(
     halved_models, monkeypatch, dtype, window, beyond, computed, hot
 ):
     """beyond: bytes of the budget above the smallest."""
-    monkeypatch.setattr("engine.planning.prepared.FLOAT32_BELOW", 0)
+    monkeypatch.setattr("engine.planning.prepared.MAX_FLOAT32_BYTES", 0)
     folder, how = halved_models[dtype], {"compute_dtype": computed}
     smallest = load_and_close(folder, selection="exact", **how).budget.smallest
     reference = logits(folder, selection="dense", **how)
@@ -159,7 +159,7 @@ def test_in_sixteen_bits_exact_selection_equals_dense_to_the_bit(
 
 
 def test_weights_in_their_own_dtype_run(tiny_model, dense, monkeypatch):
-    monkeypatch.setattr("engine.planning.prepared.FLOAT32_BELOW", 0)
+    monkeypatch.setattr("engine.planning.prepared.MAX_FLOAT32_BYTES", 0)
     assert_equal_to_rounding(dense, logits(tiny_model, selection="exact"))
 
 

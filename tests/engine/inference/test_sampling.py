@@ -8,14 +8,14 @@ import mlx.core as mx
 import pytest
 
 from engine.inference.sampling import Sampling, advised_sampling, chosen, sampler
-from engine.settings import NEUTRAL, OURS, GenerationOptions
+from engine.settings import NEUTRAL_SAMPLING, OUR_SAMPLING, GenerationOptions
 
 SCORES = [1.0, 3.0, 2.5, -1.0, 9.0]
 
 
 def sampled(options, before=(), ids=range(4), times=60):
     mx.random.seed(7)
-    sample = sampler(chosen(GenerationOptions(**options), Sampling(**OURS)), len(SCORES), frozenset(ids))
+    sample = sampler(chosen(GenerationOptions(**options), Sampling(**OUR_SAMPLING)), len(SCORES), frozenset(ids))
     return {sample(mx.array([SCORES]), list(before)) for _ in range(times)}
 
 
@@ -54,22 +54,25 @@ def test_penalties_are_taken_from_what_was_said(options, before, token):
 @pytest.mark.parametrize(
     ("content", "advised"),
     [
-        ({}, OURS),
-        ({"do_sample": False, "eos_token_id": 2}, OURS),
-        ({"do_sample": True}, NEUTRAL),
-        ({"temperature": 0.6, "top_p": 0.95, "top_k": 20}, {**NEUTRAL, "temperature": 0.6, "top_p": 0.95, "top_k": 20}),
-        ({"min_p": 0.1}, {**OURS, "min_p": 0.1}),
-        ({"do_sample": True, "presence_penalty": 1.5, "top_k": 64.5}, {**NEUTRAL, "presence_penalty": 1.5}),
-        ({"temperature": -1, "top_p": "all", "repetition_penalty": None}, OURS),
+        ({}, OUR_SAMPLING),
+        ({"do_sample": False, "eos_token_id": 2}, OUR_SAMPLING),
+        ({"do_sample": True}, NEUTRAL_SAMPLING),
+        (
+            {"temperature": 0.6, "top_p": 0.95, "top_k": 20},
+            {**NEUTRAL_SAMPLING, "temperature": 0.6, "top_p": 0.95, "top_k": 20},
+        ),
+        ({"min_p": 0.1}, {**OUR_SAMPLING, "min_p": 0.1}),
+        ({"do_sample": True, "presence_penalty": 1.5, "top_k": 64.5}, {**NEUTRAL_SAMPLING, "presence_penalty": 1.5}),
+        ({"temperature": -1, "top_p": "all", "repetition_penalty": None}, OUR_SAMPLING),
     ],
 )
 def test_what_is_not_chosen_is_as_the_makers_advise(tmp_path, content, advised):
     (tmp_path / "generation_config.json").write_text(json.dumps(content))
-    named = frozenset(name for name in OURS if content.get(name) == advised[name])
+    named = frozenset(name for name in OUR_SAMPLING if content.get(name) == advised[name])
     expected = Sampling(**advised, advised=named)
     assert advised_sampling(tmp_path) == expected
     assert chosen(GenerationOptions(top_p=0.5), expected) == replace(expected, top_p=0.5)
 
 
 def test_without_advice_the_sampling_is_ours(tmp_path):
-    assert advised_sampling(tmp_path) == Sampling(**OURS)
+    assert advised_sampling(tmp_path) == Sampling(**OUR_SAMPLING)

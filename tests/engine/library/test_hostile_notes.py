@@ -3,10 +3,10 @@
 import random
 from dataclasses import asdict
 
-from engine.library.begun import PLAN, unfinished, work_folder, write_json
+from engine.library.begun import PLAN_FILE, unfinished, work_folder, write_json
 from engine.library.download import RemoteFile
 from engine.library.hub import Plan
-from engine.library.local import ADDING, adding
+from engine.library.local import ADDING_FOLDER, adding
 from engine.system.folders import models_folder
 from tests.helpers.mutations import bounded, mutated_json, seeds
 
@@ -19,10 +19,10 @@ def plan(repo: str) -> dict:
 
 def test_a_damaged_plan_hides_no_other_download():
     for repo in ("owner/good", "owner/bad"):
-        write_json(work_folder(repo) / PLAN, plan(repo))
+        write_json(work_folder(repo) / PLAN_FILE, plan(repo))
     assert {begun.repo for begun in unfinished()} == {"owner/good", "owner/bad"}
     for seed in seeds(400):
-        (work_folder("owner/bad") / PLAN).write_bytes(mutated_json(plan("owner/bad"), random.Random(seed)))
+        (work_folder("owner/bad") / PLAN_FILE).write_bytes(mutated_json(plan("owner/bad"), random.Random(seed)))
         with bounded(models_folder(), f"mutation {seed}"):
             found = {begun.repo for begun in unfinished()}
             assert "owner/good" in found
@@ -32,12 +32,12 @@ def test_a_damaged_plan_hides_no_other_download():
 def test_a_plan_writes_nothing_elsewhere():
     content = plan("owner/bad")
     content["files"][0]["name"] = "../../../elsewhere"
-    write_json(work_folder("owner/bad") / PLAN, content)
+    write_json(work_folder("owner/bad") / PLAN_FILE, content)
     assert unfinished() == []
 
 
 def test_a_damaged_note_hides_no_other_checkpoint(tmp_path):
-    folder = models_folder() / ADDING
+    folder = models_folder() / ADDING_FOLDER
     write_json(folder / "good.json", {"checkpoint": str(tmp_path)})
     (models_folder() / "good.partial").mkdir()
     for seed in seeds(200):

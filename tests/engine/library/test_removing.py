@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from engine.errors import HubError
-from engine.library.begun import PLAN, unfinished, work_folder
+from engine.library.begun import PLAN_FILE, unfinished, work_folder
 from engine.library.local import adding
-from engine.library.removing import REMOVING, discard, finish_removals, leftovers, make_way, remove
+from engine.library.removing import REMOVING_FOLDER, discard, finish_removals, leftovers, make_way, remove
 from engine.store.installed import folder_of, installed
 from engine.store.manifest import BUNDLES, MANIFEST, RESIDENT
 from engine.system.folders import models_folder
@@ -73,7 +73,7 @@ def test_a_damaged_plan_or_note_hides_no_other(models, content):
     good = {"repo": "me/good", "commit": "c", "model_type": None, "licence": None, "gated": False, "files": []}
     for repo, plan in {"me/bad": content, "me/good": json.dumps(good)}.items():
         work_folder(repo).mkdir(parents=True)
-        (work_folder(repo) / PLAN).write_text(plan)
+        (work_folder(repo) / PLAN_FILE).write_text(plan)
     (models / ".adding").mkdir()
     (models / ".adding" / "bad.json").write_text(content)
     (models / ".adding" / "good.json").write_text(json.dumps({"checkpoint": "/somewhere"}))
@@ -90,7 +90,7 @@ def test_a_plan_for_files_elsewhere_is_none(models, name):
     file = {"name": name, "url": "http://x/", "bytes": 1}
     plan = {"repo": "me/bad", "commit": "c", "model_type": None, "licence": None, "gated": False, "files": [file]}
     work_folder("me/bad").mkdir(parents=True)
-    (work_folder("me/bad") / PLAN).write_text(json.dumps(plan))
+    (work_folder("me/bad") / PLAN_FILE).write_text(json.dumps(plan))
     assert unfinished() == []
 
 
@@ -139,9 +139,9 @@ def test_a_killed_removal_goes_on_the_next_time(models, model):
         done = subprocess.run([sys.executable, "-c", code, str(step)], cwd=ROOT, check=False)
         assert done.returncode == 9
         assert folder_of("me/opt") is None
-        assert list((models / REMOVING).iterdir())
+        assert list((models / REMOVING_FOLDER).iterdir())
         finish_removals()
-        assert not (models / REMOVING).exists()
+        assert not (models / REMOVING_FOLDER).exists()
         shutil.copytree(kept, model)
 
 

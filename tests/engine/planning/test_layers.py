@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.planning.cost import ModelCost, predict
-from engine.planning.layers import FINEST, EveryLayer, ExpertLayer, NeuronLayer, expected_hits, hit_rate, uses
+from engine.planning.layers import FINEST_SHARE, EveryLayer, ExpertLayer, NeuronLayer, expected_hits, hit_rate, uses
 from engine.planning.reuse import OPT
 from engine.planning.shape import BundleShape, ModelShape
 from engine.settings import Settings
@@ -35,9 +35,9 @@ def test_more_in_memory_never_misses_more(share, other, chosen):
     assert 0 <= hit_rate(low, chosen) <= hit_rate(high, chosen) <= 1
 
 
-@given(st.floats(FINEST, 0.9))
+@given(st.floats(FINEST_SHARE, 0.9))
 def test_room_for_just_a_token_is_as_good_for_few_experts_as_for_many(chosen):
-    assert hit_rate(chosen, chosen) == pytest.approx(hit_rate(FINEST))
+    assert hit_rate(chosen, chosen) == pytest.approx(hit_rate(FINEST_SHARE))
 
 
 def test_bytes_read_are_the_misses():

@@ -76,7 +76,7 @@ def file_bytes(path) -> int:
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_it_counts_what_a_prepared_model_of_each_family_stores(name, tmp_path, monkeypatch):
-    monkeypatch.setattr("engine.bench.random_model.BLOCK", 1 << 12)  # random numbers, of which any will do
+    monkeypatch.setattr("engine.bench.random_model.BLOCK_NUMBERS", 1 << 12)  # random numbers, of which any will do
     config = FAMILIES[name]
     write_random_model(tmp_path / "model", name, config, "float16", 0.1)
     shape = ModelShape.from_config(config, "float16")

@@ -16,10 +16,12 @@ OTHER_FORMS = {".ggml": "GGML", ".onnx": "ONNX", ".mlmodel": "Core ML", ".mlpack
 
 @dataclass(frozen=True)
 class Found:
-    """prepared: folders of models that can be loaded as they are. checkpoint: a model that could be prepared. refused:
+    """prepared: folders of models that can be loaded as they are. root: the folder that checkpoints
+    are in, from now on as well. checkpoint: a model that could be prepared. refused:
     why there is nothing to be done, in words. unsupported: it is a model, only not one of those that run here."""
 
     prepared: tuple[Path, ...] = ()
+    root: Path | None = None
     checkpoint: Row | None = None
     refused: str = ""
     unsupported: bool = False
@@ -46,21 +48,23 @@ def _look_into(path: Path, budget: int | None, window: int) -> Found:
         return Found(prepared=(path,))
     if is_checkpoint(path):
         return _of_checkpoint(path, budget, window)
-    below = tuple(sorted(found for found in path.iterdir() if _is_ready(found)))
-    return Found(prepared=below) if below else Found(refused=_why_no_model(path))
+    return _below(path)
 
 
-def _is_ready(folder: Path) -> bool:
-    """True if a folder holds a model that can be loaded as it is."""
-    from engine.library.others import Use, use_of
-    from engine.store.mlx_folder import is_mlx_folder
+def _below(path: Path) -> Found:
+    """Of a folder that is no model itself, the models in it."""
+    from engine.store.others import Use, checkpoints_in, use_of
 
-    return (folder / MANIFEST).is_file() or (is_mlx_folder(folder) and use_of(folder).use is Use.AS_IT_IS)
+    prepared = sorted(folder for folder in path.iterdir() if (folder / MANIFEST).is_file())
+    as_they_are = [each.folder for each in checkpoints_in(path) if use_of(each.folder).use is Use.AS_IT_IS]
+    if not prepared and not as_they_are:
+        return Found(refused=_why_no_model(path))
+    return Found(prepared=(*prepared, *as_they_are), root=path if as_they_are else None)
 
 
 def _of_checkpoint(path: Path, budget: int | None, window: int) -> Found:
     """A checkpoint is refused before anybody is asked whether something shall be made of it."""
-    from engine.library.others import Use, use_of
+    from engine.store.others import Use, use_of
 
     verdict = use_of(path)
     if verdict.use is Use.NONE:

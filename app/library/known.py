@@ -4,7 +4,7 @@ from pathlib import Path
 
 from app.settings.registry import Preferences
 from engine.system.built_in import TITLES, built_in
-from engine.system.folders import models_folder
+from engine.system.folders import hub_cache, lm_studio_folders, models_folder
 
 RECENT_KEY, FOLDERS_KEY = "models.recent", "models.folders"
 MAX_RECENT = 30  # models
@@ -21,8 +21,17 @@ def remember_used(settings: Preferences, model: str) -> None:
     """A model was loaded: it is the most recent one, and is found again wherever it is."""
     settings["models.last"] = model
     settings[RECENT_KEY] = [model, *(other for other in settings[RECENT_KEY] if other != model)][:MAX_RECENT]
-    if model not in TITLES and is_elsewhere(Path(model)):
-        add_folder(settings, model)
+    if model not in TITLES:
+        list_model(settings, Path(model))
+
+
+def list_model(settings: Preferences, folder: Path) -> None:
+    """List a model that stays where it is, unless it is found there anyway: among ours, in the folders of other tools,
+    or in one that was named."""
+    places = [hub_cache(), *lm_studio_folders(), *map(Path, settings[FOLDERS_KEY])]
+    within = any(folder.resolve().is_relative_to(place.resolve()) for place in places)
+    if is_elsewhere(folder) and not within:
+        add_folder(settings, str(folder))
 
 
 def is_elsewhere(folder: Path) -> bool:

@@ -1,5 +1,7 @@
 """A model's row in the library: what it is, what would become of it here, how far it is, and what can be done."""
 
+from pathlib import Path
+
 from PySide6.QtCore import Qt, QUrl, Signal
 from PySide6.QtGui import QDesktopServices, QFont, QPainter, QPaintEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QPushButton, QSizePolicy, QToolButton, QVBoxLayout, QWidget
@@ -256,10 +258,12 @@ class ModelRow(QFrame):
         menu, row = QMenu(self), self.row
         if row.folder and row.folder.exists():
             menu.addAction(self.tr("Show in Folder")).triggered.connect(self._on_reveal)
-            if not row.as_it_is:
-                menu.addAction(self.tr("Verify Files")).triggered.connect(self._on_verify)
-        if row.found:
-            return menu  # what others have put there is theirs
+            menu.addAction(self.tr("Verify Files")).triggered.connect(self._on_verify)
+        if row.found:  # what others have put there is theirs
+            if Path(row.found).is_absolute():
+                words = self.tr("Remove {0} from List").format(Path(row.found).name)
+                menu.addAction(words).triggered.connect(self._on_forget_root)
+            return menu
         if row.added:
             menu.addAction(self.tr("Remove from List")).triggered.connect(self._on_forget)
         elif row.checkpoint:
@@ -286,6 +290,9 @@ class ModelRow(QFrame):
 
     def _on_forget(self) -> None:
         self.forget_asked.emit(self.row.repo)
+
+    def _on_forget_root(self) -> None:
+        self.forget_asked.emit(self.row.found)
 
     def _on_verify(self) -> None:
         self.verify_asked.emit(self.row)

@@ -89,7 +89,7 @@ def survey(
     looked.take(lambda: _adding(judged))
     looked.take(lambda: _installed(folder, entries, judged))
     here = {row.folder.resolve() for row in looked.rows if row.folder}
-    looked.take(lambda: _others(here, judged))
+    looked.take(lambda: _others(here, folders, judged))
     looked.take(lambda: _begun(entries, judged))
     looked.take(lambda: _left({row.repo for row in looked.rows}))
     present = {row.repo for row in looked.rows}
@@ -147,7 +147,7 @@ def _added(folders: Iterable[str], judged: Judged) -> Iterator[Row]:
             yield prepared(folder, str(folder), None, judged, added=True)
         elif _there(folder / "config.json"):
             yield as_it_is(folder, str(folder), None, judged, added=True, about="")
-        else:
+        elif not folder.is_dir():
             lost = tr("Its folder is not there: {0}").format(folder)
             yield row(str(folder), None, 0, Verdict(Kind.STREAMS, 0), about="", added=True, trouble=lost)
 
@@ -177,11 +177,12 @@ def _installed(folder: Path, entries: dict[str, dict[str, Any]], judged: Judged)
             yield row(path.name, None, 0, Verdict(Kind.STREAMS, 0), folder=path, about="", trouble=in_words(error))
 
 
-def _others(known: set[Path], judged: Judged) -> Iterator[Row]:
-    """Checkpoints that other tools have put on this disk, but those that are listed already."""
-    from engine.library.others import Use, other_checkpoints, use_of
+def _others(known: set[Path], folders: Iterable[str], judged: Judged) -> Iterator[Row]:
+    """Checkpoints in folders that the user has named, and those that other tools have put on this disk, but what is
+    listed already."""
+    from engine.store.others import Use, other_checkpoints, use_of
 
-    for other in other_checkpoints():
+    for other in other_checkpoints(map(Path, folders)):
         if other.folder.resolve() in known:
             continue
         verdict = use_of(other.folder)
@@ -497,8 +498,13 @@ def repository_in(text: str) -> str | None:
     return name if REPOSITORY.fullmatch(name) else None
 
 
-def verify(folder: Path) -> None:
-    """Check every file's checksum. Raises PreparedModelError."""
+def verify(folder: Path) -> bool:
+    """Check every file's checksum. Returns whether one is known of all weights. Raises PreparedModelError,
+    CheckpointError."""
     from engine.store.manifest import PreparedModel
+    from engine.store.verifying import verify_checkpoint
 
-    PreparedModel.open(folder, verify=True)
+    if (folder / MANIFEST).is_file():
+        PreparedModel.open(folder, verify=True)
+        return True
+    return not any(name.endswith(".safetensors") for name in verify_checkpoint(folder).unknown)

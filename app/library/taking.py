@@ -7,7 +7,7 @@ from PySide6.QtCore import QObject, Signal
 
 from app.host.worker import Worker
 from app.library.folders import Found, look_into
-from app.library.known import add_folder, is_elsewhere
+from app.library.known import add_folder, list_model
 from app.settings.registry import Preferences
 
 
@@ -40,7 +40,8 @@ class Taker(QObject):
         elif found.checkpoint:
             self.checkpoint.emit(found.checkpoint)
         else:
+            if found.root:
+                add_folder(self._settings, str(found.root))
             for folder in found.prepared:
-                if is_elsewhere(folder):
-                    add_folder(self._settings, str(folder))
+                list_model(self._settings, folder)
             self.prepared.emit(found.prepared)

@@ -284,8 +284,10 @@ class LibraryWindow(DropWindow):
             self.say(self.tr("Checking the files of {0}…").format(row.title))
             self._worker.submit(partial(verify, row.folder), partial(self._on_verified, row), self._on_failed)
 
-    def _on_verified(self, row: Row, _none: None) -> None:
-        self.say(self.tr("{0} is intact. All checksums match.").format(row.title))
+    def _on_verified(self, row: Row, known: bool) -> None:
+        whole = self.tr("{0} is intact. All checksums match.")
+        told = whole if known else self.tr("{0} is readable. Of its files no checksums are known.")
+        self.say(told.format(row.title))
 
     def _on_failed(self, error: Exception) -> None:
         self.say(in_words(error))

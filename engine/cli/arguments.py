@@ -20,8 +20,9 @@ MAX_COUNT = 10**9
 MAX_PATH_CHARACTERS = 4096  # characters
 DTYPES = ("float32", "float16", "bfloat16")
 MODEL_HELP = (
-    "`smollm2` or `starter`, which are built in; a model that was downloaded (owner/name, or its name alone); or the "
-    "folder of a prepared model or of a checkpoint in MLX's form, which runs as it is"
+    "`smollm2` or `starter`, which are built in; a model that was downloaded, also into the Hub's cache or by LM "
+    "Studio (owner/name, or its name alone); or the folder of a prepared model or of a checkpoint in MLX's form, which "
+    "runs as it is"
 )
 
 

@@ -1,11 +1,12 @@
 """`flashbulb info`: what a model is, what it needs, and how fast it is expected to be with which memory budget."""
 
 from argparse import Namespace
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.cli.arguments import MODEL_HELP, Commands, add_json, model
-from engine.cli.output import print_json, say
+from engine.cli.output import Progress, counted, print_json, say
 from engine.cli.prepare import print_quality
 from engine.settings import SELECTIONS, Settings
 from engine.text import readable
@@ -34,7 +35,8 @@ def add_to(commands: Commands) -> None:
     info.add_argument("model", type=model, metavar="MODEL", help=MODEL_HELP)
     info.add_argument("--selection", choices=SELECTIONS, default="predictor",
                       help="of neurons, for which the memory is told (default %(default)s)")  # fmt: skip
-    info.add_argument("--verify", action="store_true", help="check every byte of a prepared model against its manifest")
+    info.add_argument("--verify", action="store_true",
+                      help="check every byte against its checksum; a checkpoint's, where it is known")  # fmt: skip
     add_json(info)
     info.set_defaults(run=run)
 
@@ -54,10 +56,14 @@ def run(args: Namespace) -> None:
     else:
         described, print_described = _checkpoint(stored, outlook), _print_checkpoint
     report = described | _memory(outlook, settings) | {"by_budget": _by_budget(outlook, settings)}
+    if args.verify and not isinstance(stored, PreparedModel):
+        report["verified"] = _verified(stored.folder, args.json)
     if args.json:
         print_json(report)
         return
     print_described(report)
+    if "verified" in report:
+        _print_verified(report["verified"])
     _print_memory(report)
     if isinstance(stored, PreparedModel):
         print_quality(stored.manifest.calibration, stored.layer_reports)
@@ -114,6 +120,18 @@ def _print_checkpoint(report: Report) -> None:
     say(f"{report['layers']} layers of {report['experts']} experts, {report['experts_a_token']} for each token, "
         f"{readable(report['bundle_bytes'])} each")  # fmt: skip
     say(f"{readable(report['model_bytes'])} of weights, of which {readable(report['flash_bytes'])} stay on flash")
+
+
+def _verified(folder: Path, silent: bool) -> Report:
+    from engine.store.verifying import verify_checkpoint
+
+    with Progress("verifying", not silent) as progress:
+        return asdict(verify_checkpoint(folder, progress))
+
+
+def _print_verified(found: Report) -> None:
+    files = counted(len(found["matching"]), "file has", "files have")
+    say(f"{files} the Hub's checksum; of {len(found['unknown'])} none is known here")
 
 
 # ------------------------------------------------------------------------------------------------- memory

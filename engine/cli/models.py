@@ -19,7 +19,7 @@ from engine.text import readable, text_of
 if TYPE_CHECKING:
     from engine.library.catalogue import CatalogueModel
     from engine.library.hub import Found, Plan
-    from engine.library.others import OtherCheckpoint, Verdict
+    from engine.store.others import OtherCheckpoint, Verdict
 
 REPO_HELP = "a repository on the Hugging Face Hub, such as facebook/opt-125m; of the catalogue's, its name alone does"
 
@@ -81,9 +81,9 @@ def _add_progress(parser: ArgumentParser) -> None:
 def _list(args: Namespace) -> None:
     from engine.library.begun import unfinished
     from engine.library.catalogue import catalogue
-    from engine.library.others import other_checkpoints, use_of
     from engine.library.removing import finish_removals, leftovers
     from engine.store.installed import installed
+    from engine.store.others import other_checkpoints, use_of
     from engine.system.folders import models_folder
 
     finish_removals()
@@ -118,7 +118,7 @@ def _print_others(others: "list[tuple[OtherCheckpoint, Verdict]]") -> None:
     """List what other tools have put on this disk."""
     if not others:
         return
-    say("\nOf other tools, used where they lie (MODEL is the folder):")
+    say("\nOf other tools, used where they lie (MODEL is the name or the folder):")
     for other, verdict in others:
         reason = f" {verdict.reason}" if verdict.reason else ""
         say(f"  {other.name:<42} {readable(other.bytes):>8}  {verdict.use.value}.{reason}")

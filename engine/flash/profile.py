@@ -167,6 +167,14 @@ class DriveProfile:
         return try_read(path, cls)
 
 
+def scratch_place(folder: Path) -> Path:
+    """A folder for files of ours on the drive of `folder`: the outermost that may be written to, never one of a model's
+    own tool."""
+    device = folder.resolve().stat().st_dev
+    above = [path for path in folder.resolve().parents if path.stat().st_dev == device and os.access(path, os.W_OK)]
+    return next((path for path in reversed(above) if path != Path("/")), folder.parent)
+
+
 def drive_of(folder: Path) -> str:
     """The name of the drive that holds a folder, or its nearest parent that exists: what its profile is saved under."""
     device = existing(folder).stat().st_dev

@@ -14,6 +14,7 @@ from engine.prepare.assistant import assistant
 from engine.settings import Settings
 from engine.store.installed import folder_of, folders_named, open_stored
 from engine.store.manifest import PreparedModel
+from engine.store.others import others_named
 from engine.system.built_in import ASSISTANT, STARTER, STARTER_FOLDER
 from engine.system.folders import given_path
 from engine.system.footprint import footprint
@@ -36,8 +37,9 @@ def _untold(share: float, stage: str = "", /) -> None:
 def find(model: str | Path, progress: Progress = _untold) -> Path:
     """The folder of a model.
 
-    `starter` and `smollm2` are built in, `owner/name` is one that was downloaded, `name` the one of this name, anything
-    else a path. Raises PreparedModelError where a name could mean several, and what converting raises.
+    `starter` and `smollm2` are built in, `owner/name` is one that was downloaded, here or by another tool, `name` the
+    one of this name, anything else a path. Raises PreparedModelError where a name could mean several, and what
+    converting raises.
     """
     name = str(model)
     if name == STARTER:
@@ -47,7 +49,7 @@ def find(model: str | Path, progress: Progress = _untold) -> Path:
     path = given_path(model)
     if installed := folder_of(name):
         return installed
-    named = [] if os.path.lexists(path) else folders_named(name)
+    named = [] if os.path.lexists(path) else folders_named(name) or others_named(name)[:1]
     if len(named) > 1:
         folders = ", ".join(folder.name for folder in named)
         raise PreparedModelError("{name} could mean several models: {folders}. Say which.", name=name, folders=folders)

@@ -11,7 +11,7 @@ import mlx.core as mx
 from mlx.nn.layers.base import Module
 
 from engine.errors import BudgetError, PromptError
-from engine.flash.profile import DEFAULT_THREADS, DriveProfile, drive_of, profile_path
+from engine.flash.profile import DEFAULT_THREADS, DriveProfile, drive_of, profile_path, scratch_place
 from engine.flash.reader import open_reader
 from engine.inference.execution import Context, Execution
 from engine.inference.generate import Generation
@@ -133,7 +133,7 @@ class LoadedModel:
     def drive_folder(self) -> Path:
         """A folder for files on the drive that is read from: the models folder, unless the model is elsewhere."""
         usual, folder = models_folder(), self.stored.folder
-        return usual if drive_of(usual) == drive_of(folder) else folder.parent
+        return usual if drive_of(usual) == drive_of(folder) else scratch_place(folder)
 
     @property
     def direct_io(self) -> bool:

@@ -44,8 +44,8 @@ def add(checkpoint: Path, preparing: Callable[[str, float], None] = lambda *_: N
     Call it again to go on with what was interrupted. Checkpoints of one name become models `mine`, `mine 2`.
     Raises HubError, CheckpointError, FlashbulbError.
     """
-    from engine.library.others import Use, use_of
     from engine.prepare.making import Making, make
+    from engine.store.others import Use, use_of
 
     checkpoint = checkpoint.resolve()
     if checkpoint.suffix.lower() != GGUF and use_of(checkpoint).use is Use.AS_IT_IS:

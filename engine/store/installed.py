@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.errors import FlashbulbError
 from engine.store.manifest import MANIFEST, Contents, PreparedModel
 from engine.store.mlx_folder import MlxFolder, is_mlx_folder
 from engine.system.documents import try_read
@@ -39,15 +38,10 @@ class Download:
 
 
 def open_stored(folder: Path, verify: bool = False) -> PreparedModel | MlxFolder:
-    """A model in a folder, of whichever kind. verify: whether every byte is checked against the manifest.
-
-    Raises PreparedModelError, CheckpointError, and FlashbulbError where there is nothing to check against.
+    """A model in a folder, of whichever kind. verify: whether every byte of a prepared model is checked against its
+    manifest; checkpoints have `verify_checkpoint`. Raises PreparedModelError, CheckpointError.
     """
-    if not is_mlx_folder(folder):
-        return PreparedModel.open(folder, verify=verify)
-    if verify:
-        raise FlashbulbError("{folder} has no manifest that it could be verified against.", folder=folder)
-    return MlxFolder.open(folder)
+    return MlxFolder.open(folder) if is_mlx_folder(folder) else PreparedModel.open(folder, verify=verify)
 
 
 def installed() -> list[Installed]:

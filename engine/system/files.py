@@ -3,12 +3,14 @@
 import fcntl
 import os
 import stat
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
 from engine.errors import FlashbulbError
 
+BLOCK_BYTES = 1 << 22
 PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700  # nothing for other users
 
 
@@ -47,6 +49,13 @@ def write_whole(path: Path, text: str, *, private: bool = False) -> None:
         fresh.replace(path)
     finally:
         fresh.unlink(missing_ok=True)
+
+
+def file_blocks(path: Path) -> Iterator[bytes]:
+    """A file's content, block by block. Raises OSError."""
+    with path.open("rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            yield block
 
 
 def hold(path: Path, doing: str) -> TextIO:

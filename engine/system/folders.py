@@ -34,6 +34,20 @@ def _usual_folder() -> Path:
     return (Path(data) if data else Path.home() / ".local" / "share") / APPLICATION.lower()
 
 
+def hub_cache() -> Path:
+    """The folder of huggingface-hub's cache, as its environment variables say."""
+    if chosen := os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE"):
+        return given_path(chosen)
+    home = os.environ.get("HF_HOME")
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return (Path(home) if home else Path(cache) / "huggingface").expanduser() / "hub"
+
+
+def lm_studio_folders() -> tuple[Path, ...]:
+    """The folders in which LM Studio keeps models, of its present and its earlier versions."""
+    return tuple(Path(folder).expanduser() for folder in ("~/.lmstudio/models", "~/.cache/lm-studio/models"))
+
+
 def given_path(text: str | Path) -> Path:
     """A path as a person gives it: with `~` for a home folder, and perhaps between quotes.
 

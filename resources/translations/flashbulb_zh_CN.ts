@@ -1477,6 +1477,10 @@
             <numerusform>已添加 %Ln 个模型</numerusform>
         </translation>
     </message>
+    <message>
+        <source>{0} is readable. Of its files no checksums are known.</source>
+        <translation>{0} 可以读取。其文件没有已知的校验和。</translation>
+    </message>
 </context>
 <context>
     <name>LinkQuestion</name>
@@ -2221,6 +2225,10 @@
     <message>
         <source>Built in. Answers questions in English, and is often wrong. Works offline.</source>
         <translation>内置。用英文回答问题，经常出错。可离线使用。</translation>
+    </message>
+    <message>
+        <source>Remove {0} from List</source>
+        <translation>从列表中移除 {0}</translation>
     </message>
 </context>
 <context>
@@ -3345,10 +3353,6 @@
         <translation>无法写入 {folder}（{reason}）。</translation>
     </message>
     <message>
-        <source>{folder} has no manifest that it could be verified against.</source>
-        <translation>{folder} 没有可用于校验的清单。</translation>
-    </message>
-    <message>
         <source>{folder} is in the way ({reason}). Move it elsewhere.</source>
         <translation>{folder} 已占用此位置（{reason}）。请将它移到别处。</translation>
     </message>
@@ -4047,6 +4051,10 @@
     <message>
         <source>{path} was changed while its model was in use: what is read now may belong to another. Load the model again.</source>
         <translation>{path} 在其模型使用期间被更改：现在读取的内容可能属于另一个模型。请重新加载模型。</translation>
+    </message>
+    <message>
+        <source>{path} is damaged: its checksum is not the Hub&apos;s. {cure}</source>
+        <translation>{path} 已损坏：其校验和与 Hub 的不一致。{cure}</translation>
     </message>
 </context>
 </TS>

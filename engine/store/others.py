@@ -1,7 +1,8 @@
 """Checkpoints that other tools have put on this disk: used where they lie, never changed, never deleted by us.
 
 The Hub's cache (HF_HOME): models--owner--name/snapshots/COMMIT/, whose files are links. LM Studio: models/owner/name/.
-Folders that the user names: a checkpoint, or folders of checkpoints, at most two levels down.
+Folders that the user names (in the window, or FLASHBULB_FOLDERS): a checkpoint, or folders of checkpoints, at most two
+levels down.
 """
 
 import os
@@ -15,13 +16,16 @@ from typing import Any
 
 from engine.errors import FlashbulbError
 from engine.models import streams_neurons
+from engine.store.manifest import MANIFEST
 from engine.store.mlx_folder import runs_as_it_is
-from engine.system.documents import read_json
-from engine.system.folders import given_path
+from engine.system.documents import read_json, try_read
+from engine.system.folders import application_folder, given_path, hub_cache, lm_studio_folders
 from engine.text import Text, text_of
 
 INDEX = "model.safetensors.index.json"
 MAX_CONFIG_BYTES = 4_000_000
+SETTINGS, FOLDERS_KEY = "settings.json", "models.folders"  # of the window
+FOLDERS_VARIABLE = "FLASHBULB_FOLDERS"
 MAX_LEVELS = 2  # below a folder that the user names
 
 
@@ -58,11 +62,43 @@ class OtherCheckpoint:
     missing: tuple[str, ...]
 
 
-def other_checkpoints(named: Iterable[Path] = ()) -> list[OtherCheckpoint]:
-    """The checkpoints on this disk, by name. named: folders that the user named. A folder that cannot be read, or holds
-    anything else, is none."""
+@dataclass(frozen=True)
+class _Settings:
+    """The window's settings, of which one is of interest here."""
+
+    values: dict[str, object]
+
+
+def other_checkpoints(named: Iterable[Path] | None = None) -> list[OtherCheckpoint]:
+    """The checkpoints on this disk, by name. named: folders that the user named, None for those of `named_folders`. A
+    folder that cannot be read, or holds anything else, is none."""
+    named = named_folders() if named is None else named
+    return _found(chain(_in_hub_cache(), _in_lm_studio(), _in_folders(named)))
+
+
+def checkpoints_in(folder: Path) -> list[OtherCheckpoint]:
+    """The checkpoints in a folder, or what is below it, by name."""
+    return _found(_in_folders([folder]))
+
+
+def others_named(name: str) -> list[Path]:
+    """The folders of the checkpoints that other tools call so (owner/name, or the name alone), in whatever case."""
+    said, whole = name.lower(), "/" in name
+    found = [other for other in other_checkpoints() if not other.missing]
+    return [o.folder for o in found if said == (o.name if whole else o.name.rpartition("/")[2]).lower()]
+
+
+def named_folders() -> list[Path]:
+    """The folders that the user has named: in FLASHBULB_FOLDERS, and in the window, whose settings are looked into."""
+    said = [given_path(text) for text in os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep) if text]
+    settings = try_read(application_folder() / SETTINGS, _Settings)
+    listed = settings.values.get(FOLDERS_KEY) if settings else None
+    return said + [Path(text) for text in (listed if isinstance(listed, list) else ()) if isinstance(text, str)]
+
+
+def _found(places: Iterable[tuple[str, Path, str]]) -> list[OtherCheckpoint]:
     found: dict[Path, OtherCheckpoint] = {}
-    for name, folder, source in chain(_in_hub_cache(), _in_lm_studio(), _in_folders(named)):
+    for name, folder, source in places:
         checkpoint = _checkpoint(name, folder, source)
         if checkpoint is not None:
             found.setdefault(folder.resolve(), checkpoint)
@@ -96,20 +132,6 @@ def _use_of(config: dict[str, Any]) -> Verdict:
     if "quantization_config" in config or any(containers(model)):
         return Verdict(Use.CONVERTED, Text("It is converted to MLX's form first, with 4 bits."))
     return Verdict(Use.AS_IT_IS)
-
-
-def hub_cache() -> Path:
-    """The folder of huggingface-hub's cache, as its environment variables say."""
-    if chosen := os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE"):
-        return given_path(chosen)
-    home = os.environ.get("HF_HOME")
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return (Path(home) if home else Path(cache) / "huggingface").expanduser() / "hub"
-
-
-def lm_studio_folders() -> tuple[Path, ...]:
-    """The folders in which LM Studio keeps models, of its present and its earlier versions."""
-    return tuple(Path(folder).expanduser() for folder in ("~/.lmstudio/models", "~/.cache/lm-studio/models"))
 
 
 def _in_hub_cache() -> Iterator[tuple[str, Path, str]]:
@@ -160,7 +182,7 @@ def _checkpoint(name: str, folder: Path, source: str) -> OtherCheckpoint | None:
         config = _table(folder / "config.json")
         weights, missing = _weights(folder)
         model_type = config.get("model_type")
-        if not isinstance(model_type, str) or not (weights or missing):
+        if not isinstance(model_type, str) or not (weights or missing) or (folder / MANIFEST).is_file():
             return None
         size = sum(path.stat().st_size for path in weights)
     except (OSError, ValueError, RecursionError):

@@ -2,11 +2,14 @@
 
 import json
 import os
+import shutil
 
 import pytest
 
 from engine.cli.main import main
-from engine.library.others import Use, Verdict, other_checkpoints, use_of
+from engine.inference.load import find
+from engine.store.others import Use, Verdict, other_checkpoints, use_of
+from engine.system.folders import application_folder, given_path
 from engine.text import Text
 from tests.helpers.checkpoints import write_opt
 from tests.helpers.mlx_models import write_moe, write_original
@@ -88,6 +91,31 @@ def test_named_folders_and_what_is_below_them(home, tmp_path):
     assert [found.folder for found in other_checkpoints([root])] == folders
     assert [found.folder for found in other_checkpoints([folders[0], root])] == folders  # each once
     assert other_checkpoints([tmp_path / "gone"]) == []
+
+
+def test_folders_are_named_in_the_window_and_in_the_environment(home, tmp_path, monkeypatch):
+    one, two = checkpoint(tmp_path / "kept" / "one"), checkpoint(tmp_path / "more" / "two")
+    settings = application_folder() / "settings.json"
+    settings.parent.mkdir(parents=True)
+    settings.write_text(json.dumps({"version": 1, "values": {"models.folders": [str(one.parent), 7]}}))
+    monkeypatch.setenv("FLASHBULB_FOLDERS", os.pathsep.join([str(two.parent), ""]))
+    assert [found.folder for found in other_checkpoints()] == [one, two]
+    settings.write_text("no settings")
+    assert [found.folder for found in other_checkpoints()] == [two]
+
+
+def test_a_model_s_name_is_enough(home, tmp_path, monkeypatch):
+    snapshot = in_hub_cache(home)
+    folder = checkpoint(home / ".lmstudio/models/lmstudio-community/Other-4bit")
+    monkeypatch.chdir(tmp_path)
+    assert find("mlx-community/tiny") == find("tiny") == snapshot
+    assert find("lmstudio-community/other-4bit") == find("Other-4bit") == folder
+    assert find("nobody/other-4bit") == given_path("nobody/other-4bit")
+
+
+def test_a_prepared_model_is_no_checkpoint(tmp_path, tiny_model):
+    shutil.copytree(tiny_model, tmp_path / "models" / "prepared")
+    assert other_checkpoints([tmp_path / "models"]) == []
 
 
 def test_a_download_that_was_broken_off_names_what_is_missing(home):

@@ -304,7 +304,7 @@ class ModelRow(QFrame):
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.row.folder)))
 
     def _on_page(self) -> None:
-        from engine.library.hub import page_of
+        from engine.library.addresses import page_of
 
         page = self.job.page if self.job and self.job.page else page_of(self.row.repo)
         QDesktopServices.openUrl(QUrl(page))

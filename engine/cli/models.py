@@ -153,8 +153,8 @@ def _line(model: "CatalogueModel") -> str:
 # ------------------------------------------------------------------------------------------ asking the Hub
 def _name(said: str) -> str:
     """The repository that a name means. Raises HubError for what is none, without asking the Hub."""
+    from engine.library.addresses import is_repository
     from engine.library.catalogue import full_name
-    from engine.library.hub import is_repository
 
     name = full_name(said)
     if "/" not in name or not is_repository(name):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import HubError
-from engine.library import hub
+from engine.library import addresses, hub
 from engine.system.documents import try_read
 from engine.system.files import hold, write_whole
 from engine.system.folders import models_folder
@@ -83,7 +83,7 @@ def alone(repo: str) -> Iterator[None]:
 def read_plan(work: Path) -> hub.Plan | None:
     """The plan of a download that was begun in a folder; None where there is none that can be used."""
     plan = try_read(work / PLAN_FILE, hub.Plan)
-    if plan is None or not hub.is_repository(plan.repo) or folder_name(plan.repo) != work.name:
+    if plan is None or not addresses.is_repository(plan.repo) or folder_name(plan.repo) != work.name:
         return None
     return plan if all(file.bytes >= 0 and re.fullmatch(r"\w[\w.-]*", file.name) for file in plan.files) else None
 

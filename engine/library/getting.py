@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from engine.errors import AccessError, CancelledError, FlawError, HubError
-from engine.library import hub
+from engine.library import addresses, explanations, hub
 from engine.library.begun import (
     PLAN_FILE,
     alone,
@@ -35,7 +35,7 @@ def plan_for(repo: str, revision: str | None = None) -> hub.Plan:
 
     What was begun goes on with its commit; what is whole needs no Hub. Raises HubError.
     """
-    begun = read_plan(work_folder(repo)) if hub.is_repository(repo) else None
+    begun = read_plan(work_folder(repo)) if addresses.is_repository(repo) else None
     if begun is None or revision not in (None, begun.commit):
         return hub.look_up(repo, revision)
     return begun if (checkpoint_folder(repo) / DOWNLOAD_FILE).is_file() else hub.look_up(repo, begun.commit)
@@ -100,7 +100,7 @@ def _fetch(
     try:
         download(plan.files, checkpoint, known_token, progress, stop, transfer, arrived)
     except AccessError as error:
-        raise hub.gated(plan.repo, known_token) from error
+        raise explanations.gated(plan.repo, known_token) from error
     write_json(
         checkpoint / DOWNLOAD_FILE, {"repository": plan.repo, "revision": plan.commit, "files": asdict(plan)["files"]}
     )

@@ -12,8 +12,8 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from engine.errors import HubError
+from engine.library.addresses import is_repository
 from engine.library.begun import DOWNLOADS_FOLDER, alone, read_plan, unfinished, work_folder
-from engine.library.hub import is_repository
 from engine.library.local import note
 from engine.store.installed import Installed, installed, repository_name
 from engine.store.manifest import BUNDLES, MANIFEST, ORDER, PREDICTOR, RESIDENT

@@ -1,7 +1,7 @@
 """The catalogue: what it says of each model."""
 
+from engine.library.addresses import is_repository
 from engine.library.catalogue import DESCRIPTIONS, catalogue
-from engine.library.hub import is_repository
 from engine.models import is_supported
 
 

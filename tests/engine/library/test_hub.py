@@ -19,9 +19,10 @@ import pytest
 from engine.cli.main import main
 from engine.errors import FlashbulbError, GatedError, HubError
 from engine.inference.load import load
+from engine.library.addresses import is_repository
 from engine.library.begun import unfinished, work_folder
 from engine.library.getting import get, plan_for
-from engine.library.hub import Found, is_repository, look_up, needed_files, search
+from engine.library.hub import Found, look_up, needed_files, search
 from engine.store.installed import folder_of, installed
 from engine.store.manifest import BUNDLES, PreparedModel, Source
 from engine.system.folders import models_folder

@@ -3,13 +3,34 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from engine.errors import OptionError
 from engine.text import shown
 
-SELECTIONS = ("predictor", "exact", "dense")
 MIN_SHARE = 1e-6  # of probability: what is below leaves the likeliest token alone, as this does
+
+
+class Selection(StrEnum):
+    """The way in which a token's neurons are chosen."""
+
+    PREDICTOR = "predictor"
+    EXACT = "exact"  # by their true activations
+    DENSE = "dense"  # all of them
+
+    @property
+    def streams_all(self) -> bool:
+        """True where every token needs every neuron."""
+        return self is Selection.DENSE
+
+    @property
+    def predicts(self) -> bool:
+        """True where what is chosen is a guess: an answer may then differ from the model's own."""
+        return self is Selection.PREDICTOR
+
+
+SELECTIONS = tuple(Selection)
 
 
 @dataclass(frozen=True)
@@ -39,7 +60,7 @@ class Settings:
 
     window: int = 5
     memory_budget: int | None = None
-    selection: str = "predictor"
+    selection: Selection = Selection.PREDICTOR
     threshold_shift: float = 0.0
     context: int | None = None
     compute_dtype: str | None = None
@@ -54,6 +75,7 @@ class Settings:
     def __post_init__(self) -> None:
         if self.selection not in SELECTIONS:
             raise ValueError(f"selection is one of {', '.join(SELECTIONS)}, not {self.selection!r}")
+        object.__setattr__(self, "selection", Selection(self.selection))  # by its name, as files and commands have it
         if not math.isfinite(self.threshold_shift):
             raise ValueError(f"a threshold is shifted by a number, not by {self.threshold_shift!r}")
         if self.window < 0:

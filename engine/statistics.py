@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-BundleKind = Literal["neuron", "expert"]
+BundleKind = Literal["neuron", "expert", "block"]
 
 
 @dataclass(frozen=True)
@@ -13,8 +13,8 @@ class TokenStatistics:
     io_ms, memory_ms, compute_ms: waiting for flash; bookkeeping of pool and window; all else. They sum to total_ms.
     bytes_read, reads: what was asked of the drive for this token.
     active, loaded, resident: bundles by layer: in the active set; of these, read from flash; in the pool afterwards.
-    neurons: all bundles of a layer. kind: what a bundle is. experts: of a model of experts, the ids of those that the
-    token used, by layer, in order.
+    bundles: all of a layer. kind: what a bundle is. experts: of a model of experts, the ids of those that the token
+    used, by layer, in order.
     """
 
     io_ms: float
@@ -25,7 +25,7 @@ class TokenStatistics:
     active: tuple[int, ...]
     loaded: tuple[int, ...]
     resident: tuple[int, ...]
-    neurons: int
+    bundles: int
     footprint_bytes: int
     kind: BundleKind = "neuron"
     experts: tuple[tuple[int, ...], ...] = ()
@@ -86,5 +86,5 @@ def means(statistics: list[TokenStatistics]) -> dict[str, float]:
     for name in ("active", "loaded", "resident"):
         result[f"{name}_{kind}s"] = sum(sum(getattr(s, name)) for s in statistics) / count
     if kind == "expert":
-        result["all_experts"] = sum(s.neurons * len(s.active) for s in statistics) / count
+        result["all_experts"] = sum(s.bundles * len(s.active) for s in statistics) / count
     return result

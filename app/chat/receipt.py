@@ -73,7 +73,7 @@ class Receipt:
             window=model.window,
             memory_budget=model.memory_budget,
             model_bytes=int(model.model_bytes),
-            pool_bytes=int(model.planned.get("neuron_pool", 0)),
+            pool_bytes=int(model.planned.get("pool", 0)),
             flash_bytes=int(model.flash_bytes),
             context=model.context,
             prompt_tokens=summary.prompt_tokens,
@@ -121,6 +121,10 @@ class Receipt:
         return "all_experts" in self.per_token
 
     @property
+    def _of_blocks(self) -> bool:
+        return "active_blocks" in self.per_token
+
+    @property
     def _streamed(self) -> bool:
         """True if some of the weights came from flash, or could have."""
         cost = self.per_token
@@ -131,6 +135,7 @@ class Receipt:
         """True if the neuron pool was too small for the window, by so much that it shows."""
         return (
             not self._of_experts
+            and not self._of_blocks
             and self.left_early > MAX_LEFT_EARLY_SHARE * self.per_token.get("loaded_neurons", 0) * self.tokens
         )
 
@@ -166,7 +171,7 @@ class Receipt:
             if self._streamed or self.prefill_bytes_read:
                 rows.append((tr("Read for the prompt"), units.size(self.prefill_bytes_read)))
         rows += self._rows_of_a_token() if self.per_token else []
-        if self.selection and not self._of_experts:
+        if self.selection and not self._of_experts and not self._of_blocks:
             window = tr("{0}, window of %Ln token(s)", None, self.window)
             rows.append((tr("Selection"), window.format(self._selection())))
         if self.footprint_bytes:
@@ -178,6 +183,9 @@ class Receipt:
         if not self._streamed:
             return [(tr("Time per token"), units.milliseconds(cost.get("total_ms", 0)))]
         read = (units.size(cost.get("bytes_read", 0)), units.count(cost.get("reads", 0)))
+        flash = (tr("Flash"), tr("{0} in {1} reads per token").format(*read))
+        if self._of_blocks:
+            return [(tr("Time per token"), self._shares()), flash]
         kind = "expert" if self._of_experts else "neuron"
         counts = [units.count(cost.get(f"{name}_{kind}s", 0)) for name in ("active", "loaded", "resident")]
         experts = tr("{0} active, {1} read, {2} of {3} in memory").format(
@@ -186,7 +194,7 @@ class Receipt:
         neurons = tr("{0} active, {1} read, {2} in the pool").format(*counts)
         return [
             (tr("Time per token"), self._shares()),
-            (tr("Flash"), tr("{0} in {1} reads per token").format(*read)),
+            flash,
             (tr("Experts"), experts) if self._of_experts else (tr("Neurons"), neurons),
             (tr("Hit rate"), units.percent(cost.get("hit_rate", 0))),
         ]
@@ -217,6 +225,10 @@ class Receipt:
         waiting = tr("Waiting for flash {0} of the time.").format(units.percent(io))
         if self._of_experts:
             return self._hint_about_experts(waiting)
+        if self._of_blocks:
+            return f"{waiting} " + tr(
+                "What has no room in memory is read for every token; with {0} more, nothing would be read any more."
+            ).format(units.size(self.on_flash_bytes))
         if self.selection == "dense":
             return f"{waiting} " + tr("All neurons are read for every token: predicted selection reads far less.")
         if self.longer_window and self.longer_needs:

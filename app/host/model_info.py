@@ -73,7 +73,7 @@ class ModelInfo:
     @property
     def on_flash_bytes(self) -> float:
         """Weights that have no room in memory and stay on flash, of the model's files; 0 if all have room."""
-        return max(0, self.flash_bytes - self.planned.get("neuron_pool", 0))
+        return max(0, self.flash_bytes - self.planned.get("pool", 0))
 
     @property
     def advice_changed(self) -> bool:

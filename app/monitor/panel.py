@@ -27,7 +27,7 @@ IDLE_REFRESH_MS = 1000  # the minute of flash traffic still runs out after an an
 class MemorySection(Section):
     ITEMS = (
         (QT_TR_NOOP("Resident"), "resident", QT_TR_NOOP("Weights that every token needs, such as attention")),
-        (QT_TR_NOOP("Neuron pool"), "neuron_pool", QT_TR_NOOP("Neurons that were read from flash and are kept")),
+        (QT_TR_NOOP("Neuron pool"), "pool", QT_TR_NOOP("Neurons that were read from flash and are kept")),
         (QT_TR_NOOP("Predictors"), "predictors", QT_TR_NOOP("Small networks that guess which neurons a token needs")),
         (QT_TR_NOOP("KV cache"), "kv_cache", QT_TR_NOOP("What the model remembers of the chat")),
         (QT_TR_NOOP("Workspace"), "workspace", QT_TR_NOOP("Room for intermediate results and for reading")),
@@ -67,7 +67,8 @@ class MemorySection(Section):
         self.number.setText(units.size(used))
         self.words.setText(tr("used by Flashbulb"))
         self.bar.set_parts(list(parts.items()), used)
-        self.legend.rename(1, tr("Expert pool") if model.streams == "expert" else tr("Neuron pool"))
+        pools = {"expert": tr("Expert pool"), "block": tr("Weights that stay")}
+        self.legend.rename(1, pools.get(model.streams, tr("Neuron pool")))
         there = {name for name in parts if parts[name] or model.planned.get(name)}
         self.legend.set_values(*(units.size(value) if name in there else None for name, value in parts.items()))
         self.caption.setText(self._share(model, used - parts["app"]))
@@ -186,7 +187,7 @@ class NeuronsSection(Section):
 
     def refresh(self, history: RecentTokens) -> None:
         tokens = [token for token in history.tokens if token.kind == "neuron"]
-        columns = [[active / token.neurons for active in token.active] for token in tokens]
+        columns = [[active / token.bundles for active in token.active] for token in tokens]
         self.map.set_columns(columns)
         if not tokens:
             self.aside.clear()
@@ -194,7 +195,7 @@ class NeuronsSection(Section):
             self.legend.set_values("–", "–", "–", "–")
             return
         layers, means = len(tokens[-1].active), history.means()
-        neurons = layers * tokens[-1].neurons
+        neurons = layers * tokens[-1].bundles
         shares = [means[f"{name}_neurons"] / neurons for name in ("active", "loaded", "resident")]
         self.aside.setText(tr("%Ln layer(s)", None, layers))
         highest = max(max(column) for column in columns)
@@ -246,7 +247,7 @@ class ExpertsSection(Section):
         highest = max((max(column) for column in columns), default=0.0)
         self.scale.setText(tr("fullest colour: used by {0} of the tokens").format(units.percent(highest)))
         self.legend.set_values(
-            tr("{0} of {1}").format(units.count(active), units.count(tokens[-1].neurons)),
+            tr("{0} of {1}").format(units.count(active), units.count(tokens[-1].bundles)),
             units.count(resident),
             units.decimal(loaded, 1),
             units.percent(means["hit_rate"]),
@@ -262,8 +263,8 @@ def _use_of_experts(tokens: list[TokenStatistics]) -> list[list[float]]:
     known = [token for token in tokens if token.experts]
     if not known:
         return []
-    width = -(-known[-1].neurons // MOST_COLUMNS)
-    columns = [[0.0] * len(known[-1].experts) for _ in range(-(-known[-1].neurons // width))]
+    width = -(-known[-1].bundles // MOST_COLUMNS)
+    columns = [[0.0] * len(known[-1].experts) for _ in range(-(-known[-1].bundles // width))]
     for token in known:
         for layer, ids in enumerate(token.experts):
             for column in {expert // width for expert in ids}:
@@ -396,7 +397,7 @@ def parts_of(used: float, model: ModelInfo, latest: TokenStatistics | None) -> d
     fixed = {name: planned.get(name, 0) for name in ("resident", "predictors", "exact_selection")}
     application = max(0.0, model.footprint_bytes - sum(fixed.values()))  # before anything was asked
     pool = _held_bytes(model, latest)
-    parts = {"resident": fixed["resident"], "neuron_pool": pool, "predictors": sum(fixed.values()) - fixed["resident"]}
+    parts = {"resident": fixed["resident"], "pool": pool, "predictors": sum(fixed.values()) - fixed["resident"]}
     left = max(0.0, used - application - sum(parts.values()))
     for name in ("kv_cache", "workspace"):
         parts[name] = min(planned.get(name, 0), left)
@@ -408,21 +409,31 @@ def parts_of(used: float, model: ModelInfo, latest: TokenStatistics | None) -> d
 
 
 def _held_bytes(model: ModelInfo, latest: TokenStatistics | None) -> float:
-    """Bytes of the neurons that the pool holds at present."""
+    """Bytes of the bundles that the pool holds at present."""
+    if model.streams == "block":  # which stay, once the first token has passed
+        return model.planned.get("pool", 0)
     if latest is None or not latest.resident:
         return 0.0
-    share = sum(latest.resident) / max(1, len(latest.resident) * latest.neurons)
-    return min(share * model.flash_bytes, model.planned.get("neuron_pool", 0))
+    share = sum(latest.resident) / max(1, len(latest.resident) * latest.bundles)
+    return min(share * model.flash_bytes, model.planned.get("pool", 0))
 
 
 def _of_experts(token: TokenStatistics, means: dict[str, float]) -> str:
     active = units.count(means["active_experts"] / max(1, len(token.active)))
     if means["hit_rate"] > FULL_HIT_RATE:
         return tr("Each word uses {0} of {1} experts a layer; all of those were already in memory.").format(
-            active, units.count(token.neurons)
+            active, units.count(token.bundles)
         )
     return tr("Each word uses {0} of {1} experts a layer; {2} of those were already in memory.").format(
-        active, units.count(token.neurons), units.percent(means["hit_rate"])
+        active, units.count(token.bundles), units.percent(means["hit_rate"])
+    )
+
+
+def _of_blocks(means: dict[str, float]) -> str:
+    if not means["bytes_read"]:
+        return tr("Each word uses the whole model; all of it is in memory.")
+    return tr("Each word uses the whole model; {0} of it are read from flash each time.").format(
+        units.size(means["bytes_read"])
     )
 
 
@@ -437,11 +448,13 @@ def in_a_sentence(model: ModelInfo | None, history: RecentTokens) -> str:
         return tr("Each word uses the whole model; all of it is in memory.")
     if model.streams == "expert":
         return _of_experts(tokens[-1], means)
+    if model.streams == "block":
+        return _of_blocks(means)
     if model.selection == "dense":
         return tr("Each word uses the whole model; {0} of it was already in memory.").format(
             units.percent(means["hit_rate"])
         )
-    active = means["active_neurons"] / (len(tokens[-1].active) * tokens[-1].neurons)
+    active = means["active_neurons"] / (len(tokens[-1].active) * tokens[-1].bundles)
     if means["hit_rate"] > FULL_HIT_RATE:
         return tr("Each word uses {0} of the model's neurons; all of those were already in memory.").format(
             units.percent(active)

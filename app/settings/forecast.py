@@ -37,7 +37,7 @@ class Forecast:
         """True if the neuron pool has room for every neuron. False for a budget that is too small."""
         if self.settings.memory_budget is not None and self.settings.memory_budget < self.limits[0]:
             return False
-        return self.planned.get("neuron_pool", 0) >= self.model.flash_bytes
+        return self.planned.get("pool", 0) >= self.model.flash_bytes
 
     @property
     def budget(self) -> int:

@@ -209,6 +209,7 @@ class MemoryPane(Pane):
         words = {
             "neuron": self.tr("Automatic (all in memory where it fits, else half of the FFN weights)"),
             "expert": self.tr("Automatic (all in memory where it fits, else half of the experts)"),
+            "block": self.tr("Automatic (all in memory where it fits, else half of the weights)"),
             "": self.tr("Automatic (all in memory)"),
         }
         self.automatic.setText(words[self._kind])
@@ -334,16 +335,19 @@ class MemoryPane(Pane):
         return self._words_of_pool(forecast)
 
     def _words_of_pool(self, forecast: Forecast) -> str:
-        pool, of_experts = forecast.planned.get("neuron_pool", 0), self._kind == "expert"
+        pool, flash = forecast.planned.get("pool", 0), forecast.model.flash_bytes
         if forecast.holds_everything:
-            whole = self.tr("Every neuron has room in memory, in {0} of it.")
-            return (self.tr("Every expert has room in memory, in {0} of it.") if of_experts else whole).format(
-                units.size(pool)
-            )
-        some = self.tr("{0} of the neurons have room in memory, in {1} of it; the rest stays on flash.")
-        if of_experts:
-            some = self.tr("{0} of the experts have room in memory, in {1} of it; the rest stays on flash.")
-        flash = forecast.model.flash_bytes
+            whole = {
+                "neuron": self.tr("Every neuron has room in memory, in {0} of it."),
+                "expert": self.tr("Every expert has room in memory, in {0} of it."),
+                "block": self.tr("All weights have room in memory, in {0} of it."),
+            }
+            return whole[self._kind].format(units.size(pool))
+        some = {
+            "neuron": self.tr("{0} of the neurons have room in memory, in {1} of it; the rest stays on flash."),
+            "expert": self.tr("{0} of the experts have room in memory, in {1} of it; the rest stays on flash."),
+            "block": self.tr("{0} of the weights have room in memory, in {1} of it; the rest is read for every token."),
+        }[self._kind]
         return some.format(units.percent(pool / flash if flash else 1.0), units.size(pool)) + self._hits(forecast)
 
     def _hits(self, forecast: Forecast) -> str:

@@ -22,7 +22,7 @@ class Colours:
     error: QColor
     resident: QColor
     predictors: QColor
-    neuron_pool: QColor
+    pool: QColor
     kv_cache: QColor
     workspace: QColor
     app: QColor
@@ -85,7 +85,7 @@ def _derived(palette: QPalette) -> Colours:
         error=QColor("#ff8a80" if dark else "#b3261e"),
         resident=QColor(slate),
         predictors=QColor(mist),
-        neuron_pool=accent,
+        pool=accent,
         kv_cache=QColor("#3fbf87" if dark else "#2fa873"),
         workspace=QColor(haze),
         app=mix(text, window, 0.72),

@@ -79,7 +79,7 @@ class _Normed:
             y *= floats_of(self.weight)
         if "bias" in self:
             y += floats_of(self.bias)
-        return mx.array(y).astype(x.dtype)
+        return mx.array(y).astype(mx.result_type(x, *(self[name] for name in ("weight", "bias") if name in self)))
 
 
 class _LayerNorm(_Normed, nn.LayerNorm):

@@ -19,8 +19,8 @@ from engine.bench.random_model import model_bytes, write_random_model
 from engine.bench.results import Result, Row
 from engine.bench.shapes import FALCON_7B, LLAMA_2_7B, opt_config
 from engine.errors import FlashbulbError
+from engine.settings import SELECTIONS, Selection, Settings
 
-SELECTIONS = ("predictor", "exact", "dense")
 BUDGET_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the way from the smallest budget to the one that holds every neuron
 SELECTED_SHARE = 0.06  # share of neurons that a token needs
 DECODED_TOKENS = 12  # tokens, the last of a context that the prompt fills but for these
@@ -64,7 +64,7 @@ class Held:
     baseline, None where the system ended it. capped: whether a control group held it to the budget."""
 
     case: str
-    selection: str
+    selection: Selection
     budget: int
     planned: int
     grown: int | None
@@ -95,7 +95,7 @@ def run(folder: Path, progress: Callable[[float, str], None] = lambda *_: None) 
 
 
 def measure_all(
-    folder: Path, cases: Iterable[str], selections: Iterable[str], shares: Iterable[float]
+    folder: Path, cases: Iterable[str], selections: Iterable[Selection], shares: Iterable[float]
 ) -> Iterator[Held]:
     """Runs of cases, one after the other. folder: for their models, each removed before the next is written."""
     for case in cases:
@@ -109,10 +109,9 @@ def measure_all(
             file.unlink()
 
 
-def budgets(model: Path, selection: str, shares: Iterable[float]) -> list[int]:
+def budgets(model: Path, selection: Selection, shares: Iterable[float]) -> list[int]:
     """Budgets of a prepared model, at those shares of the way from the smallest to the full one."""
     from engine.planning.outlook import Outlook
-    from engine.settings import Settings
     from engine.store.manifest import PreparedModel
 
     outlook, settings = Outlook.of(PreparedModel.open(model), None), Settings(selection=selection)
@@ -120,7 +119,7 @@ def budgets(model: Path, selection: str, shares: Iterable[float]) -> list[int]:
     return [int(low + share * (high - low)) for share in shares]
 
 
-def measure(model: Path, case: str, selection: str, budget: int) -> Held:
+def measure(model: Path, case: str, selection: Selection, budget: int) -> Held:
     """One run in a process of its own. Raises FlashbulbError if that breaks for another reason than memory."""
     with memory_cap(START_ROOM_BYTES) as group:
         command = [sys.executable, "-m", "engine.bench.budget", str(model), selection, str(budget)]
@@ -139,14 +138,14 @@ def main(model: str, selection: str, budget: str, group: str | None = None) -> N
     import numpy as np
 
     from engine.inference.load import load, release
-    from engine.settings import GenerationOptions, Settings
+    from engine.settings import GenerationOptions
     from engine.system.footprint import footprint, peak_footprint
 
     before = footprint()
     if group is not None:
         lower_cap(Path(group), int(budget))
     loaded, rng = (
-        load(model, Settings(selection=selection, memory_budget=int(budget), read_at_once=True)),
+        load(model, Settings(selection=Selection(selection), memory_budget=int(budget), read_at_once=True)),
         random.Random(0),
     )
     if loaded.tokenizer:  # an answer takes what a prompt of numbers does not: its template, its text, what is sampled
@@ -157,7 +156,7 @@ def main(model: str, selection: str, budget: str, group: str | None = None) -> N
         [rng.randrange(5, loaded.vocabulary) for _ in range(loaded.context - DECODED_TOKENS)]
     )
     for _ in range(DECODED_TOKENS):
-        loaded.keep_within_budget(current.statistics(loaded.neurons).footprint_bytes)
+        loaded.keep_within_budget(current.statistics(loaded.bundles).footprint_bytes)
         logits, current = loaded.decode(int(np.argmax(np.array(logits[0, -1]))))
     print(json.dumps({"planned": loaded.budget.total, "grown": peak_footprint() - before}))
     loaded.close()

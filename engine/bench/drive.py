@@ -219,7 +219,7 @@ def _compute_seconds(folder: Path, layers: int) -> float:
     model = load(folder, Settings(window=4, context=64))
     try:
         model.prefill(list(range(8)))
-        costs = [model.decode(t)[1].statistics(model.neurons).compute_ms for t in range(TOKENS)]
+        costs = [model.decode(t)[1].statistics(model.bundles).compute_ms for t in range(TOKENS)]
     finally:
         model.close()
     return statistics.median(costs[TOKENS // 4 :]) / 1e3

@@ -142,7 +142,7 @@ def _run(specification: Specification) -> Measured:
                 naive.read_resident(current)
             token = _likeliest(logits)
             if count >= specification.warm:
-                costs.append(_cost(current.statistics(model.neurons)))
+                costs.append(_cost(current.statistics(model.bundles)))
         after = device_bytes()
         items, peak, cut = model.budget.items, peak_footprint(), model.left_early
         return Measured(
@@ -205,7 +205,7 @@ def _replay(model: "LoadedModel", specification: Specification, reuse: list[floa
     from engine.planning.reuse import Reuse
 
     agreement = Agreement(*specification.agreement) if specification.agreement else None
-    trace = draw(Reuse(*reuse), model.layers, model.neurons, specification.warm + specification.tokens)
+    trace = draw(Reuse(*reuse), model.layers, model.bundles, specification.warm + specification.tokens)
 
     def replayed(layer: int, selector: "Selector") -> "ReplayedSelection":
         tokens = [layers[layer] for layers in trace.tokens]

@@ -16,7 +16,7 @@ from engine.flash.profile import DriveProfile
 from engine.inference.load import find, load
 from engine.planning.reuse import Reuse
 from engine.planning.shape import ModelShape
-from engine.settings import Settings
+from engine.settings import Selection, Settings
 from engine.statistics import TokenStatistics
 
 TOKENS, NAIVE_TOKENS = 32, 3
@@ -30,10 +30,10 @@ AGREEMENT = (  # `traces.Agreement` of the starter's layers but the first, on he
 )
 PROMPT_TOKENS = 32  # tokens; the weights are random, so are these
 
-DENSE_SETTINGS = {"selection": "dense"}
-PAPER_SETTINGS = {"selection": "predictor", "read_gap": -1, "hot_neurons": False, "early_reads": False}
-GAPS_SETTINGS = {"selection": "predictor", "hot_neurons": False, "early_reads": False}
-OUR_SETTINGS = {"selection": "predictor", "early_reads": False}
+DENSE_SETTINGS = {"selection": Selection.DENSE}
+PAPER_SETTINGS = {"selection": Selection.PREDICTOR, "read_gap": -1, "hot_neurons": False, "early_reads": False}
+GAPS_SETTINGS = {"selection": Selection.PREDICTOR, "hot_neurons": False, "early_reads": False}
+OUR_SETTINGS = {"selection": Selection.PREDICTOR, "early_reads": False}
 EARLY_ROW = "+ reads during attention"  # of models that have attention and FFN side by side
 WATCHED_ROW = "ours: + hot neurons"  # the row that it is reported of where its time goes
 ROWS = (  # name, settings, whether the resident weights are read again, and whether with the model's window
@@ -113,7 +113,7 @@ def _rows_of(parallel: bool) -> list[tuple[str, dict[str, Any], bool]]:
 
 def _half(model: str) -> int:
     """The budget with which half of a model's FFN stays in memory, and the other half is read for every token."""
-    loaded = load(model, Settings(selection="dense"))
+    loaded = load(model, Settings(selection=Selection.DENSE))
     try:
         return loaded.budget.smallest + loaded.flash_bytes // 2
     finally:
@@ -135,7 +135,7 @@ def _rows(
     runs: dict[str, dict[str, Any]] = {}
     for i, (name, settings, reread) in enumerate(wanted):
         progress(0.1 + 0.9 * i / len(wanted), name)
-        dense = settings["selection"] == "dense"
+        dense = settings["selection"].streams_all
         specification = replace(
             base,
             settings=base.settings | settings | ({"memory_budget": half} if half and name == "hybrid" else {}),

@@ -24,7 +24,7 @@ BUDGET_SHARES = (
     0.75,
     1.0,
 )  # of the way from the smallest budget to that for everything
-POOL_ITEM = "neuron_pool"
+POOL_ITEM = "pool"
 
 Report = dict[str, Any]
 
@@ -33,7 +33,7 @@ def add_to(commands: Commands) -> None:
     """Add `info` to the command line."""
     info = commands.add_parser("info", help="what a model is and needs, and how fast it will be")
     info.add_argument("model", type=model, metavar="MODEL", help=MODEL_HELP)
-    info.add_argument("--selection", choices=SELECTIONS, default="predictor",
+    info.add_argument("--selection", choices=SELECTIONS, default=Settings.selection,
                       help="of neurons, for which the memory is told (default %(default)s)")  # fmt: skip
     info.add_argument("--verify", action="store_true",
                       help="check every byte against its checksum; a checkpoint's, where it is known")  # fmt: skip
@@ -94,16 +94,17 @@ def _print_prepared(report: Report) -> None:
     say(f"{readable(report['model_bytes'])} of {report['dtype']} weights, of which {on_flash} stay on flash")
 
 
-# -------------------------------------------------------------------------------------- a model of experts
+# -------------------------------------------------------------------------------------- a checkpoint as it is
 def _checkpoint(checkpoint: "MlxFolder", outlook: "Outlook") -> Report:
     bundles = [layer.bundles for layer in outlook.sizes.layers(Settings())]
+    experts = [each for each in bundles if each.kind == "expert"]
     return {
         "name": checkpoint.name,
         "architecture": checkpoint.config.get("model_type"),
         "quantization": checkpoint.config.get("quantization"),
-        "layers": len(bundles),
-        "experts": max((each.count for each in bundles), default=0),
-        "experts_a_token": max((each.chosen or 0 for each in bundles), default=0),
+        "layers": len(experts),
+        "experts": max((each.count for each in experts), default=0),
+        "experts_a_token": max((each.chosen or 0 for each in experts), default=0),
         "bundle_bytes": max((each.stored_bytes for each in bundles), default=0),
         "model_bytes": checkpoint.bytes,
         "flash_bytes": sum(each.count * each.stored_bytes for each in bundles),
@@ -115,7 +116,8 @@ def _print_checkpoint(report: Report) -> None:
     bits = f", {form['bits']} bits" if isinstance(form, dict) and "bits" in form else ""
     say(f"{report['name']}: {report['architecture']}{bits}")
     if not report["layers"]:
-        say(f"{readable(report['model_bytes'])} of weights, all of them in memory: it has no experts.")
+        say(f"{readable(report['model_bytes'])} of weights; {readable(report['flash_bytes'])} of them are read from "
+            "flash for every token, as far as the memory budget has no room for them")  # fmt: skip
         return
     say(f"{report['layers']} layers of {report['experts']} experts, {report['experts_a_token']} for each token, "
         f"{readable(report['bundle_bytes'])} each")  # fmt: skip

@@ -1,4 +1,4 @@
-"""The execution of a checkpoint in MLX's format, run where it lies: its experts on flash, the rest in memory."""
+"""The execution of a checkpoint in MLX's format, run where it lies: its experts on flash, or blocks of its linears."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,33 +17,38 @@ from engine.planning.memory import MemoryPlan
 from engine.settings import Settings
 from engine.store.mlx_folder import MlxFolder
 from engine.streaming.experts import StreamedExperts
-from engine.streaming.install import ExpertInstallation, Streaming, find_experts
+from engine.streaming.install import ExpertInstallation, LinearInstallation, Streaming, find_streamed
 from engine.system.allocator import long_lived
 from engine.text import Text
 
 
 class CheckpointExecution:
-    """A model of mlx-lm's own architecture. Where it has no experts, all of it is in memory."""
+    """A model of mlx-lm's own architecture. Where it has no experts, its linears are streamed if there is no room for
+    them."""
 
     context: SnapshotContext
 
     def __init__(self, checkpoint: MlxFolder):
         self.stored = checkpoint
         lazy = load_lazily(checkpoint.folder)
-        self._experts = find_experts(lazy, checkpoint.tensors)
+        self._experts, self._linears = find_streamed(lazy, checkpoint.tensors)
         self.network = lazy.network
         compute_as_here(self.network)
-        self.sizes = CheckpointSizes.of_built(lazy, self._experts, checkpoint)
+        self.sizes = CheckpointSizes.of_built(lazy, self._experts, self._linears, checkpoint)
 
     def measured_loss(self, settings: Settings) -> float:  # noqa: ARG002
-        """Nothing is lost: the router says exactly which experts a token needs."""
+        """Nothing is lost: the router says exactly which experts a token needs, and of linears all is computed."""
         return 0.0
 
     def install(self, settings: Settings, plan: MemoryPlan, reader: Reader) -> Streaming:
-        """Streamed experts, and all else as it is stored."""
+        """Streamed experts or linears, and all else as it is stored."""
         self.context = SnapshotContext(self.network)
-        installation = ExpertInstallation(settings, plan.budget.capacities, plan.workspace.buffer_bytes, reader)
-        streaming = installation.install(self.network, self._experts)
+        how = settings, plan.budget.capacities, plan.workspace.buffer_bytes, reader
+        if self._linears:
+            streaming = LinearInstallation(*how).install(self.network, self._linears)
+        else:
+            streaming = ExpertInstallation(*how).install(self.network, self._experts)
+        self._experts, self._linears = [], []  # what was replaced is let go
         self._evaluate_resident()
         use_native_layers(self.network)
         return streaming

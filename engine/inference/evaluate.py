@@ -27,7 +27,7 @@ class Model(Protocol):
         """Layers whose bundles are streamed."""
 
     @property
-    def neurons(self) -> int:
+    def bundles(self) -> int:
         """Bundles of a layer."""
 
     def selector(self, layer: int, /) -> Selector | None:
@@ -103,7 +103,7 @@ class Activity:
         self._model = model
         self._active, self._missed, self._extra = (np.zeros(model.layers) for _ in range(3))
         self._pending: list[tuple[int, mx.array]] = []
-        self._predicted = model.settings.selection == "predictor"
+        self._predicted = model.settings.selection.predicts
         self.measured_predictor = False
 
     def computed(self, layer: int, hidden: mx.array) -> None:
@@ -130,7 +130,7 @@ class Activity:
         """Write down the shares by layer."""
         if not self._active.any():  # nothing said which neurons were active, as where bundles are experts
             return
-        everyone = self.tokens * self._model.neurons
+        everyone = self.tokens * self._model.bundles
         evaluation.sparsity = (1 - self._active / everyone).tolist()
         if self.measured_predictor:
             evaluation.false_negatives = (self._missed / np.maximum(self._active, 1)).tolist()
@@ -164,7 +164,7 @@ def evaluate(
                 evaluation.nats += _nats(logits[new : new + len(wanted)], wanted)
                 evaluation.predicted += len(wanted)
                 evaluation.tokens += len(logits) - new
-                _account(evaluation, current, model.neurons, len(logits) - new)
+                _account(evaluation, current, model.bundles, len(logits) - new)
                 progress(evaluation.tokens, total)
                 if keep_logits:
                     kept.append(np.array(logits[new:]))

@@ -62,7 +62,7 @@ class Model(Prompted, Protocol):
     def vocabulary(self) -> int: ...
 
     @property
-    def neurons(self) -> int: ...
+    def bundles(self) -> int: ...
 
     @property
     def left_early(self) -> int: ...
@@ -151,7 +151,7 @@ class Generation:
             events = [] if token in ends else channels.add(token)
             stopped = token in ends or channels.stopped
             self.summary.finish_reason = "stop" if stopped else self._limit_reached(count)
-            statistics = current.statistics(model.neurons)
+            statistics = current.statistics(model.bundles)
             model.keep_within_budget(statistics.footprint_bytes)
             ended = bool(self.summary.finish_reason)
             events += channels.finish() if ended else []

@@ -90,7 +90,7 @@ class LoadedModel:
         return len(self.streaming.layers)
 
     @property
-    def neurons(self) -> int:
+    def bundles(self) -> int:
         """Bundles of a layer."""
         return max((layer.source.bundles for layer in self.streaming.layers), default=0)
 
@@ -119,9 +119,9 @@ class LoadedModel:
 
     @property
     def streams(self) -> str:
-        """The kind of bundle that comes from flash, neuron or expert; empty where all weights are resident."""
-        kind = "neuron" if self._execution.sizes.shape(self.settings).streams_neurons else "expert"
-        return kind if self.flash_bytes else ""
+        """The kind of bundle that comes from flash: neuron, expert or block; empty where all weights are resident."""
+        kinds = {layer.bundles.kind for layer in self._execution.sizes.layers(self.settings)}
+        return kinds.pop() if kinds else ""
 
     @property
     def reasoning_controls(self) -> frozenset[str]:

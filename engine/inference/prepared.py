@@ -29,7 +29,7 @@ class PreparedExecution:
 
     def measured_loss(self, settings: Settings) -> float | None:
         """As measured while preparing; only where a predictor selects, nothing is exact."""
-        if settings.selection != "predictor":
+        if not settings.selection.predicts:
             return 0.0
         measured = self.stored.manifest.calibration
         return None if settings.threshold_shift or measured is None else measured.loss

@@ -12,7 +12,7 @@ from engine.inference.evaluate import Evaluation, evaluate
 from engine.inference.load import find, load
 from engine.inference.model import LoadedModel
 from engine.planning.outlook import Outlook
-from engine.settings import GenerationOptions, Settings
+from engine.settings import GenerationOptions, Selection, Settings
 from engine.statistics import TokenStatistics, means
 from engine.store.mlx_folder import MlxFolder, is_mlx_folder
 from engine.system.machine import memory_available
@@ -24,7 +24,7 @@ ANSWER_TOKENS = 12
 ELLIPSIS = "…"
 MAX_ROUNDING = 1e-3  # of the logits' range: sums in another order differ by less
 FREE_SHARE = 0.8  # of the memory that is free, for everything resident
-SELECTIONS = ("exact", "predictor")
+SELECTIVE = (Selection.EXACT, Selection.PREDICTOR)
 
 
 @dataclass(frozen=True)
@@ -81,21 +81,28 @@ def prove(
     if is_mlx_folder(find(model)):
         return _prove_experts(model, settings, _Progress(progress, cancelled, ("whole", "streamed")), cancelled)
     reported = _Progress(progress, cancelled)
-    dense = _loaded(model, settings, "dense")
+    dense = _loaded(model, settings, Selection.DENSE)
     try:
         answers, sequences, cost = _answer(dense, reported, cancelled)
         logits, evaluation = _evaluate(dense, sequences, reported, "dense", prefill=True)
     finally:
         dense.close()
     compared = {}
-    for selection in SELECTIONS:
+    for selection in SELECTIVE:
         loaded = _loaded(model, settings, selection)
         try:
             found, evaluation_of_it = _evaluate(loaded, sequences, reported, selection)
             compared[selection] = _compare(logits, found, evaluation_of_it, loaded.budget.total)
         finally:
             loaded.close()
-    return Proof(tuple(answers), len(logits), evaluation.perplexity, cost, compared["exact"], compared["predictor"])
+    return Proof(
+        tuple(answers),
+        len(logits),
+        evaluation.perplexity,
+        cost,
+        compared[Selection.EXACT],
+        compared[Selection.PREDICTOR],
+    )
 
 
 def _prove_experts(model: str, settings: Settings, reported: "_Progress", cancelled: threading.Event) -> Proof:
@@ -127,7 +134,7 @@ class _Progress:
         self,
         told: Callable[[float, str], None],
         cancelled: threading.Event,
-        runs: tuple[str, ...] = ("dense", *SELECTIONS),
+        runs: tuple[str, ...] = ("dense", *SELECTIVE),
     ):
         self._told, self._cancelled, self._runs = told, cancelled, runs
 
@@ -137,12 +144,12 @@ class _Progress:
         self._told((self._runs.index(run) + min(1.0, share)) / len(self._runs), run)
 
 
-def _loaded(model: str, settings: Settings, selection: str) -> LoadedModel:
+def _loaded(model: str, settings: Settings, selection: Selection) -> LoadedModel:
     wanted = Settings(
         memory_budget=settings.memory_budget,
         window=settings.window,
         selection=selection,
-        threshold_shift=settings.threshold_shift if selection == "predictor" else 0.0,
+        threshold_shift=settings.threshold_shift if selection.predicts else 0.0,
         reader_threads=settings.reader_threads,
     )
     try:

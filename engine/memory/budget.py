@@ -22,16 +22,28 @@ ITEMS = {  # what has a fixed size, in words
 
 @dataclass(frozen=True)
 class PoolDemand:
-    """One layer's neuron pool: bytes of a row, all neurons, and the rows without which a token does not fit."""
+    """One layer's pool: bytes of a row, all bundles, and the rows without which a token does not fit.
+
+    weight: share of the layer that is active: busier layers get more of the pool. rank: layers of a lower one get rows
+    first, as many as they have bundles. whole_stays: what has a row for every bundle is never given back.
+    """
 
     row_bytes: int
-    neurons: int
+    bundles: int
     minimum: int
-    weight: float  # share of the layer that is active: busier layers get more of the pool
+    weight: float
+    rank: int = 0
+    whole_stays: bool = False
 
     def bytes(self, rows: int) -> int:
         """Bytes of a pool of so many rows, its bookkeeping included."""
-        return rows * (self.row_bytes + ROW_BOOKKEEPING) + self.neurons * BUNDLE_BOOKKEEPING
+        return rows * (self.row_bytes + ROW_BOOKKEEPING) + self.bundles * BUNDLE_BOOKKEEPING
+
+    def halved(self, rows: int) -> int:
+        """Half of so many rows, though never fewer than a usual token needs."""
+        if self.whole_stays and rows == self.bundles:
+            return rows
+        return max(min(self.minimum, rows), rows // 2)
 
 
 @dataclass(frozen=True)
@@ -51,26 +63,23 @@ class MemoryBudget:
 
     def halved(self) -> "MemoryBudget":
         """The same with pools of half the rows, though never fewer than a usual token needs."""
-        rows = [max(min(d.minimum, had), had // 2) for d, had in zip(self.demands, self.capacities, strict=True)]
-        return replace(
-            self, items=self.items | {"neuron_pool": _pool_bytes(self.demands, rows)}, capacities=tuple(rows)
-        )
+        rows = [d.halved(had) for d, had in zip(self.demands, self.capacities, strict=True)]
+        return replace(self, items=self.items | {"pool": _pool_bytes(self.demands, rows)}, capacities=tuple(rows))
 
 
 def plan(ceiling: int | None, fixed: dict[str, int], demands: list[PoolDemand], default_share: float) -> MemoryBudget:
-    """Share a ceiling (bytes) between what has a fixed size and the neuron pools.
+    """Share a ceiling (bytes) between what has a fixed size and the pools.
 
-    Without a ceiling, the pools get `default_share` of all neurons. Raises BudgetError with the smallest that works.
+    Without a ceiling, the pools get `default_share` of all bundles. Raises BudgetError with the smallest that works.
     """
     smallest = sum(fixed.values()) + sum(d.bytes(d.minimum) for d in demands)
     if ceiling is None:
-        rows = [max(d.minimum, round(default_share * d.neurons)) for d in demands]
+        rows = [max(d.minimum, round(default_share * d.bundles)) for d in demands]
         ceiling = sum(fixed.values()) + sum(d.bytes(r) for d, r in zip(demands, rows, strict=True))
     if ceiling < smallest:
         parts = (Text("{item} {size}", item=ITEMS[name], size=readable(size)) for name, size in fixed.items())
         raise BudgetError(
-            "A memory budget of {ceiling} is too small. The smallest that works is {smallest}: {parts}, neuron pool "
-            "{pool}.",
+            "A memory budget of {ceiling} is too small. The smallest that works is {smallest}: {parts}, pool {pool}.",
             smallest,
             ceiling=readable(ceiling),
             smallest=readable(smallest),
@@ -78,7 +87,7 @@ def plan(ceiling: int | None, fixed: dict[str, int], demands: list[PoolDemand], 
             pool=readable(smallest - sum(fixed.values())),
         )
     capacities = _share(ceiling - sum(fixed.values()), demands)
-    items = {**fixed, "neuron_pool": _pool_bytes(demands, capacities)}
+    items = {**fixed, "pool": _pool_bytes(demands, capacities)}
     return MemoryBudget(ceiling, items, tuple(capacities), smallest, tuple(demands))
 
 
@@ -87,18 +96,26 @@ def _pool_bytes(demands: Sequence[PoolDemand], capacities: Sequence[int]) -> int
 
 
 def _share(room: int, demands: list[PoolDemand]) -> list[int]:
-    """Rows by layer that fit `room` bytes: the minimum for each, the rest by weight, no layer more than its neurons."""
+    """Rows by layer that fit `room` bytes: the minimum for each, the rest by weight, no layer more than its bundles."""
     rows = [d.minimum for d in demands]
     room -= sum(d.bytes(d.minimum) for d in demands)
-    open_layers = [i for i, d in enumerate(demands) if rows[i] < d.neurons]
+    for rank in sorted({d.rank for d in demands}):
+        room = _fill(rows, room, demands, [i for i, d in enumerate(demands) if d.rank == rank and rows[i] < d.bundles])
+    return rows
+
+
+def _fill(rows: list[int], room: int, demands: list[PoolDemand], open_layers: list[int]) -> int:
+    """Give rows to some layers; returns the room that is left once all of them are full, else none."""
     while open_layers:
         weight = sum(demands[i].weight * (demands[i].row_bytes + ROW_BOOKKEEPING) for i in open_layers)
         extra = {i: int(room * demands[i].weight / weight) for i in open_layers}
-        full = [i for i in open_layers if rows[i] + extra[i] >= demands[i].neurons]
+        full = [i for i in open_layers if rows[i] + extra[i] >= demands[i].bundles]
         if not full:
-            return [rows[i] + extra.get(i, 0) for i in range(len(rows))]
+            for i in open_layers:
+                rows[i] += extra[i]
+            return 0
         for i in full:
-            room -= (demands[i].neurons - rows[i]) * (demands[i].row_bytes + ROW_BOOKKEEPING)
-            rows[i] = demands[i].neurons
+            room -= (demands[i].bundles - rows[i]) * (demands[i].row_bytes + ROW_BOOKKEEPING)
+            rows[i] = demands[i].bundles
             open_layers.remove(i)
-    return rows
+    return room

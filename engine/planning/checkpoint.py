@@ -7,13 +7,13 @@ import mlx.core as mx
 from mlx.nn.layers.base import Module
 
 from engine.models.checkpoint import LazyModel, load_lazily
-from engine.planning.layers import ExpertLayer, StreamedLayer
+from engine.planning.layers import ExpertLayer, StreamedLayer, layers_of
 from engine.planning.memory import ROOMY_DIVISOR, Workspace
 from engine.planning.overhead import overhead_bytes
 from engine.planning.shape import ModelShape
 from engine.settings import Settings
 from engine.store.mlx_folder import MlxFolder
-from engine.streaming.install import ExpertContainer, find_experts
+from engine.streaming.install import ExpertContainer, LinearBlocks, find_streamed
 from engine.streaming.ring import BUFFERS
 from engine.system.machine import memory_available
 
@@ -38,27 +38,25 @@ class CheckpointSizes:
     def of(cls, checkpoint: MlxFolder) -> "CheckpointSizes":
         """Of a checkpoint that is not loaded. Raises CheckpointError."""
         lazy = load_lazily(checkpoint.folder)
-        experts = find_experts(lazy, checkpoint.tensors)
+        experts, linears = find_streamed(lazy, checkpoint.tensors)
         compute_as_here(lazy.network)
-        return cls.of_built(lazy, experts, checkpoint)
+        return cls.of_built(lazy, experts, linears, checkpoint)
 
     @classmethod
-    def of_built(cls, lazy: LazyModel, experts: Sequence[ExpertContainer], checkpoint: MlxFolder) -> "CheckpointSizes":
-        """experts: of the model, taken out of it."""
-        return cls(
-            ModelShape.of_checkpoint(lazy, experts),
-            checkpoint.bytes,
-            overhead_bytes(checkpoint.folder),
-            memory_available(),
-        )
+    def of_built(
+        cls, lazy: LazyModel, experts: Sequence[ExpertContainer], linears: Sequence[LinearBlocks], checkpoint: MlxFolder
+    ) -> "CheckpointSizes":
+        """experts, linears: of the model; experts are taken out of it."""
+        shape = ModelShape.of_checkpoint(lazy, experts, linears)
+        return cls(shape, checkpoint.bytes, overhead_bytes(checkpoint.folder), memory_available())
 
     def shape(self, settings: Settings) -> ModelShape:  # noqa: ARG002
         """The shape of the model: it is computed as it is stored."""
         return self.network
 
     def layers(self, settings: Settings) -> Sequence[StreamedLayer]:  # noqa: ARG002
-        """The layers' experts."""
-        return [ExpertLayer(bundles) for bundles in self.network.bundles]
+        """The layers' experts, or the linears, of which the FFNs' are the first to be streamed."""
+        return layers_of(self.network)
 
     def selector_bytes(self, settings: Settings) -> dict[str, int]:  # noqa: ARG002
         """Nothing: the router is a part of the model."""
@@ -74,7 +72,7 @@ class CheckpointSizes:
 
     def _chunk(self, roomy: int) -> tuple[int, int]:
         """Tokens of a prompt at once, and the bytes that one of them takes in the layer that takes most."""
-        layers = [ExpertLayer(bundles) for bundles in self.network.bundles]
+        layers = [ExpertLayer(bundles) for bundles in self.network.bundles if bundles.kind == "expert"]
         token = max((FLOAT_BYTES * layer.chosen * layer.bundles.numbers for layer in layers), default=TOKEN_BYTES)
         most = min(MAX_CHUNK, MAX_PAIRS // max((layer.chosen for layer in layers), default=1))
         return max(min(MIN_CHUNK, most), min(most, roomy // ROOMY_DIVISOR // token)), token

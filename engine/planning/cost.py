@@ -77,6 +77,10 @@ def predict(
     of_layers = list(zip(model.layers, used, strict=True))
     reads = sum(use.missed * layer.reads for layer, use in of_layers)
     read = sum(use.missed * layer.bundles.stored_bytes for layer, use in of_layers)
+    computed = measured.compute * _compute_s(model, profile, used)
+    io = measured.io * _io_s(model.shape, profile, reads, read, settings)
+    if model.shape.sweeps:
+        io = max(0.0, io - computed)
     held = int(sum(use.held * (layer.bundles.bytes + ROW_BOOKKEEPING) for layer, use in of_layers))
     return Prediction(
         fits=all(room >= use.needed for room, use in zip(slots, used, strict=True)),
@@ -87,9 +91,9 @@ def predict(
         bytes_read=read,
         reads=reads,
         hit_rate=expected_hits(used),
-        io_ms=1e3 * measured.io * _io_s(model.shape, profile, reads, read, settings),
+        io_ms=1e3 * io,
         memory_ms=1e3 * measured.memory * _memory_s(profile, used),
-        compute_ms=1e3 * measured.compute * _compute_s(model, profile, used),
+        compute_ms=1e3 * computed,
     )
 
 
@@ -98,7 +102,7 @@ def _as_measured(use: TokenUse, measured: Measured) -> TokenUse:
 
 
 def _io_s(shape: ModelShape, profile: DriveProfile, reads: float, read: float, settings: Settings) -> float:
-    seconds = profile.seconds(reads, read / max(reads, 1), shape.layers)
+    seconds = profile.seconds(reads, read / max(reads, 1), 1 if shape.sweeps else shape.layers)
     if shape.parallel and settings.early_reads:  # what attention hides is no wait
         resident, _ = _rates(shape, profile)
         return max(0.0, seconds - shape.attention_bytes / resident)

@@ -12,7 +12,7 @@ from engine.flash.profile import DriveProfile
 from engine.memory.budget import MAX_FLOAT32_BYTES, SHARE_WITHOUT_BUDGET
 from engine.memory.pool import ROW_BOOKKEEPING
 from engine.planning.cost import ModelCost, Prediction, predict
-from engine.planning.layers import ExpertLayer, NeuronLayer, StreamedLayer
+from engine.planning.layers import ExpertLayer, NeuronLayer, StreamedLayer, layers_of
 from engine.planning.measured import UNMEASURED, Measured
 from engine.planning.memory import default_share
 from engine.planning.reuse import OPT, Reuse, like_opt
@@ -145,7 +145,7 @@ def _estimate(
     """fixed: bytes of all but the pools."""
     demands = [layer.demand() for layer in model.layers]
     smallest = fixed + sum(demand.bytes(demand.minimum) for demand in demands)
-    whole = fixed + sum(demand.bytes(demand.neurons) for demand in demands)
+    whole = fixed + sum(demand.bytes(demand.bundles) for demand in demands)
     budget = settings.memory_budget
     if budget is None:
         budget = max(smallest, fixed + int(default_share(fixed, demands, available) * (whole - fixed)))
@@ -159,7 +159,7 @@ def _estimate(
 def _layers(shape: ModelShape, reuse: Reuse) -> list[StreamedLayer]:
     if shape.streams_neurons:
         return [NeuronLayer(bundles, reuse.selected, reuse) for bundles in shape.bundles]
-    return [ExpertLayer(bundles) for bundles in shape.bundles]
+    return layers_of(shape)
 
 
 def _predictor_bytes(shape: ModelShape) -> int:

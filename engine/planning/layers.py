@@ -11,14 +11,16 @@ from typing import Protocol
 import numpy as np
 
 from engine.memory.budget import SPARE_ROWS, PoolDemand
+from engine.models.linears import is_ffn
 from engine.planning.reuse import SEEN_TOKENS, Reuse
-from engine.planning.shape import BundleShape
+from engine.planning.shape import BundleShape, ModelShape
 from engine.settings import Settings
 
 # Hits by the share of a layer's experts that is in memory, as nine projects published them for 8 of 128 to 512 experts
 # (lower where they differ).
 SHARES = (0.0, 0.06, 0.25, 0.35, 0.47, 0.71, 1.0)
 HIT_RATES = (0.0, 0.56, 0.74, 0.84, 0.92, 0.95, 1.0)
+HEAD_RANK, LAYER_RANK, FFN_RANK = range(3)
 FINEST_SHARE = SHARES[1]  # a token's share of its experts, of those models
 
 
@@ -82,9 +84,10 @@ class NeuronLayer:
 
 @dataclass(frozen=True)
 class EveryLayer:
-    """Bundles that every token needs, all of them: what is not in memory is read."""
+    """Bundles that every token needs, all of them: what is not in memory is read. rank: as a `PoolDemand` has it."""
 
     bundles: BundleShape
+    rank: int = 0
 
     @property
     def reads(self) -> float:
@@ -93,7 +96,7 @@ class EveryLayer:
 
     def demand(self) -> PoolDemand:
         """No pool is needed: they pass through the ring."""
-        return PoolDemand(self.bundles.bytes, self.bundles.count, 0, 1.0)
+        return PoolDemand(self.bundles.bytes, self.bundles.count, 0, 1.0, self.rank, self.bundles.kind == "block")
 
     def use(self, slots: float, settings: Settings) -> TokenUse:
         """Of all bundles, those without a slot are read."""
@@ -127,6 +130,20 @@ class ExpertLayer:
         count = self.bundles.count
         missed = self.chosen * (1 - hit_rate(slots / count, self.chosen / count))
         return TokenUse(self.chosen, missed, self.chosen, min(slots, count), settings.window)
+
+
+def layers_of(shape: ModelShape) -> list[StreamedLayer]:
+    """The layers of a model of mlx-lm's: its experts, or its linears, of which the FFNs' are the first to be
+    streamed."""
+    return [
+        ExpertLayer(bundles) if bundles.kind == "expert" else EveryLayer(bundles, _rank(bundles.path))
+        for bundles in shape.bundles
+    ]
+
+
+def _rank(path: str) -> int:
+    """The order in which linears get room: the head, what else is in the layers, the FFNs."""
+    return FFN_RANK if is_ffn(path) else HEAD_RANK if path.endswith("lm_head") else LAYER_RANK
 
 
 def hit_rate(share: float, chosen_share: float = FINEST_SHARE) -> float:

@@ -87,16 +87,15 @@ def _plan(sizes: Sizes, settings: Settings, roomy: int) -> MemoryPlan:
         "workspace": workspace.bytes + cache_limit + sizes.overhead,
     }
     demands = [layer.demand() for layer in sizes.layers(settings)]
-    share = default_share(sum(fixed.values()), demands, sizes.available)
+    every = settings.selection.streams_all and shape.streams_neurons  # as naive loading does
+    share = 0.0 if every else default_share(sum(fixed.values()), demands, sizes.available)
     return MemoryPlan(plan(settings.memory_budget, fixed, demands, share), context, cache_limit, workspace)
 
 
 def default_share(fixed: int, demands: Sequence[PoolDemand], available: int) -> float:
-    """The share of all bundles that gets a slot where nobody chose a budget: all where free memory allows, else half;
-    none of those that every token needs, and which pass through the ring."""
-    if not any(demand.minimum for demand in demands):
-        return 0.0
-    everything = fixed + sum(demand.bytes(demand.neurons) for demand in demands)
+    """The share of all bundles that gets a slot where nobody chose a budget: all where free memory allows, else
+    half."""
+    everything = fixed + sum(demand.bytes(demand.bundles) for demand in demands)
     return 1.0 if everything <= FREE_MEMORY_SHARE * available else SHARE_WITHOUT_BUDGET
 
 

@@ -89,12 +89,12 @@ class Outlook:
 
     def predict(self, settings: Settings) -> Prediction | None:
         """The cost of a decoded token; None without a profile, or where all neurons are read. Raises BudgetError."""
-        if self.profile is None or (settings.selection == "dense" and self.sizes.shape(settings).streams_neurons):
+        if self.profile is None or (settings.selection.streams_all and self.sizes.shape(settings).streams_neurons):
             return None
         plan, sizes = self.plan(settings), self.sizes
         selectors = sum(sizes.selector_bytes(settings).values())
         model = ModelCost(sizes.shape(settings), sizes.layers(settings), selectors)
-        fixed = plan.total - plan.items["neuron_pool"]
+        fixed = plan.total - plan.items["pool"]
         measured = self.measured if self.measured.profile == self.profile.measured else UNMEASURED
         return predict(model, self.profile, plan.capacities, settings, plan.ceiling, fixed, measured)
 

@@ -16,7 +16,7 @@ from engine.planning.memory import ROOMY_DIVISOR, Workspace
 from engine.planning.overhead import overhead_bytes
 from engine.planning.reuse import Reuse, curve, like_opt
 from engine.planning.shape import BundleShape, ModelShape
-from engine.settings import Settings
+from engine.settings import Selection, Settings
 from engine.store.fitting import build_prepared
 from engine.store.manifest import PreparedModel
 from engine.store.reports import LayerReport
@@ -86,7 +86,7 @@ class PreparedSizes:
             BundleShape("neuron", f"layers.{i}", place.neurons, place.row_bytes, place.row_bytes)
             for i, place in enumerate(places)
         ]
-        if settings.selection == "dense":
+        if settings.selection.streams_all:
             return [EveryLayer(each) for each in bundles]
         reads = 1.0 if settings.bundling else len(self.prepared.bundles.parts)
         curves = self.reuse if isinstance(self.reuse, list) else [self.reuse] * len(reports)
@@ -103,9 +103,9 @@ class PreparedSizes:
     def selector_bytes(self, settings: Settings) -> dict[str, int]:
         """Predictors, or the rows of every neuron that decide whether it fires."""
         item = compute_dtype(self.prepared, settings).size
-        if settings.selection == "predictor":
+        if settings.selection.predicts:
             return {"predictors": self.predictors * item}
-        if settings.selection == "exact":
+        if not settings.selection.streams_all:
             bundles = self.prepared.bundles
             rows = sum(layer.neurons for layer in bundles.layers)
             return {"exact_selection": rows * self.decisive * bundles.width * item}
@@ -130,13 +130,13 @@ def compute_dtype(prepared: PreparedModel, settings: Settings) -> mx.Dtype:
     return stored_dtype(prepared.bundles.dtype)
 
 
-def selected_share(report: LayerReport, selection: str) -> float:
+def selected_share(report: LayerReport, selection: Selection) -> float:
     """Share of a layer's neurons that one token needs, by what was measured while preparing."""
     density = max(0.01, 1 - report.sparsity)
-    return min(1.0, density + (report.false_positives if selection == "predictor" else 0.0))
+    return min(1.0, density + (report.false_positives if selection.predicts else 0.0))
 
 
-def _reuse(report: LayerReport, selection: str) -> Reuse:
+def _reuse(report: LayerReport, selection: Selection) -> Reuse:
     """The reuse of a layer's neurons, as measured while preparing; false positives like the others."""
     selected, use = selected_share(report, selection), report.use
     if use is None:

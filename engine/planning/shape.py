@@ -5,11 +5,11 @@ memory for any size, and no architecture has to be known here.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import mlx.core as mx
 from mlx.nn.layers.base import Module
@@ -26,10 +26,13 @@ from engine.models.caches import shaped_caches
 from engine.models.checkpoint import LazyModel
 from engine.models.config import ModelArgs
 from engine.models.ffn import DenseFFN
+from engine.models.linears import block_rows, linears, matrix_of
 from engine.models.mlx_lm import build_mlx_lm, containers, quantisation_of, stored_name
 from engine.models.probe import probed
+from engine.statistics import BundleKind
 from engine.store.bundle_file import padded_row_bytes
-from engine.streaming.install import ExpertContainer
+from engine.store.layout import SLOT_ALIGNMENT
+from engine.streaming.install import ExpertContainer, LinearBlocks
 from engine.system.documents import DOWNLOAD_AGAIN, parsing
 from engine.text import Text
 
@@ -53,7 +56,7 @@ class BundleShape:
     token needs, None where that differs from token to token, as of neurons. item_bytes: of the smallest numbers in it.
     """
 
-    kind: Literal["neuron", "expert"]
+    kind: BundleKind
     path: str
     count: int
     bytes: int
@@ -116,9 +119,13 @@ class ModelShape:
     packed: bool = False
 
     @classmethod
-    def of_checkpoint(cls, lazy: LazyModel, experts: Sequence[ExpertContainer]) -> "ModelShape":
-        """The shape of a checkpoint's model whose experts were taken out, and of which nothing is evaluated."""
-        return _of_mlx_lm(lazy.network, lazy.config, map(_laid_out, experts), stored_name(lazy.config))
+    def of_checkpoint(
+        cls, lazy: LazyModel, experts: Sequence[ExpertContainer], blocks: Sequence[LinearBlocks] = ()
+    ) -> "ModelShape":
+        """The shape of a checkpoint's model whose experts were taken out, and of which nothing is evaluated. blocks: of
+        the linears that may be."""
+        shape = _of_mlx_lm(lazy.network, lazy.config, map(_laid_out, experts), stored_name(lazy.config))
+        return _with_blocks(shape, {_laid_out_blocks(each): _bytes_in(matrix_of(each.module)) for each in blocks})
 
     @classmethod
     def from_config(cls, config: Config, dtype: str | None = None, compute_dtype: str | None = None) -> "ModelShape":
@@ -137,6 +144,11 @@ class ModelShape:
     def streams_neurons(self) -> bool:
         """True if neurons are the bundles."""
         return any(bundle.kind == "neuron" for bundle in self.bundles)
+
+    @property
+    def sweeps(self) -> bool:
+        """True if every token needs every bundle: one after the other is read, all the time beside computing."""
+        return any(bundle.kind == "block" for bundle in self.bundles)
 
     @property
     def layers(self) -> int:
@@ -183,7 +195,10 @@ def _shape(text: str, dtype: str | None, compute_dtype: str | None) -> ModelShap
             return _of_neurons(*build(config), stored, compute_dtype or stored)
         network = build_mlx_lm(config)
         found = [_built(path, module) for path, module in containers(network)]
-        return _of_mlx_lm(network, config, found, stored)
+        shape = _of_mlx_lm(network, config, found, stored)
+        if found:
+            return shape
+        return _with_blocks(shape, {_built_blocks(*each): _bytes_in(matrix_of(each[1])) for each in linears(network)})
 
 
 def _streams_neurons(config: Config) -> bool:
@@ -275,6 +290,31 @@ def _built(path: str, container: Module) -> _Experts:
     bundles = BundleShape("expert", path, count, padded_row_bytes(size // count), size // count, len(arrays), sum(rows),
                           item_bytes=min(array.itemsize for array in arrays))  # fmt: skip
     return _Experts(bundles, rows[-1], size)
+
+
+def _with_blocks(shape: ModelShape, blocks: Mapping[BundleShape, int]) -> ModelShape:
+    """The same with linears that are no longer resident. blocks: with the bytes of each linear as it was."""
+    head = sum(size for bundles, size in blocks.items() if bundles.path.endswith("lm_head"))
+    return replace(
+        shape,
+        bundles=(*shape.bundles, *blocks),
+        resident_bytes=shape.resident_bytes - sum(blocks.values()),
+        head_bytes=shape.head_bytes - head,
+    )
+
+
+def _laid_out_blocks(linear: LinearBlocks) -> BundleShape:
+    """The blocks of a linear. With a slot for each of them it stays as it is, perhaps in another dtype."""
+    layout = linear.layout
+    size = max(layout.slot_bytes, -(-_bytes_in(matrix_of(linear.module)) // layout.bundles))
+    return BundleShape("block", linear.path, layout.bundles, size, layout.bundle_bytes)
+
+
+def _built_blocks(path: str, linear: Module) -> BundleShape:
+    matrix = matrix_of(linear)
+    count = -(-matrix["weight"].shape[0] // block_rows(matrix))
+    size = -(-_bytes_in(matrix) // count)
+    return BundleShape("block", path, count, -(-size // SLOT_ALIGNMENT) * SLOT_ALIGNMENT, size)
 
 
 def _laid_out(expert: ExpertContainer) -> _Experts:

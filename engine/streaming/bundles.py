@@ -372,7 +372,7 @@ class LayerBundles:
 
     def _following(self) -> Iterator[Order]:
         layer = self.after
-        while layer is not None:
+        while layer is not None and layer is not self:
             yield layer._remaining()
             layer = layer.after
 

@@ -15,8 +15,9 @@ from engine.flash.reader import Reader, ReadFile
 from engine.memory.pool import BundlePool
 from engine.models.activations import Activation
 from engine.models.checkpoint import LazyModel, module_at, replace_module
+from engine.models.linears import block_rows, linears, matrix_of
 from engine.models.mlx_lm import containers
-from engine.settings import Settings
+from engine.settings import Selection, Settings
 from engine.sparsity.predictor import Predictor, load_predictors
 from engine.sparsity.selectors import ExactSelection, PredictedSelection, Selector
 from engine.store.layout import SLOT_ALIGNMENT, Layout
@@ -25,6 +26,7 @@ from engine.store.stored_tensor import StoredTensor
 from engine.streaming.bundles import LayerBundles
 from engine.streaming.early import RouterGuess, router_of, take_early
 from engine.streaming.experts import StreamedExperts
+from engine.streaming.linears import StreamedLinear
 from engine.streaming.lookahead import ExpertLookAhead, LookAhead
 from engine.streaming.neurons import AllNeurons, NeuronProduct, StreamedNeurons
 from engine.streaming.overlap import Overlap
@@ -40,13 +42,15 @@ EXPERT_WINDOW = 1  # tokens
 
 @dataclass(frozen=True)
 class Streaming:
-    """All that is streamed of a loaded model. layers: in the order in which they are computed."""
+    """All that is streamed of a loaded model. layers: in the order in which they are computed. places: of each in the
+    memory plan."""
 
     passes: Passes
     overlap: Overlap
     ring: Ring
     layers: Sequence[LayerBundles]
     ffns: Sequence[AllNeurons]
+    places: Sequence[int]
 
     @property
     def left_early(self) -> int:
@@ -96,9 +100,9 @@ class Streaming:
             layer.forget()
 
     def shrink(self, capacities: Sequence[int]) -> None:
-        """Give memory back, layer by layer: there is no room for two of all."""
-        for layer, capacity in zip(self.layers, capacities, strict=True):
-            layer.shrink(capacity)
+        """Give memory back, layer by layer: there is no room for two of all. capacities: as planned."""
+        for layer, place in zip(self.layers, self.places, strict=True):
+            layer.shrink(capacities[place])
             mx.clear_cache()
 
     def close(self) -> None:
@@ -132,7 +136,7 @@ class Installation:
             product = NeuronProduct(activations[i], _bias(biases[i], layer.source.bundles))
             ffns.append(self._ffn(layer, product, down_bias, selectors[i]))
             model.layers[i].ffn = ffns[-1]
-        return Streaming(layers[0].passes, layers[0].overlap, layers[0].ring, layers, ffns)
+        return Streaming(layers[0].passes, layers[0].overlap, layers[0].ring, layers, ffns, range(len(layers)))
 
     def _layers(self) -> list[LayerBundles]:
         bundles, settings = self.prepared.bundles, self.settings
@@ -149,21 +153,21 @@ class Installation:
 
     @property
     def _pinned(self) -> bool:
-        return self.settings.selection == "dense"
+        return self.settings.selection.streams_all
 
     def _look_ahead(self) -> LookAhead | None:
-        wanted = self.settings.overlap and self.settings.selection == "predictor" and self.settings.window
+        wanted = self.settings.overlap and self.settings.selection.predicts and self.settings.window
         return LookAhead() if wanted else None
 
     def _selectors(
         self, layers: list[LayerBundles], activations: list[Activation], biases: list[mx.array | None]
     ) -> Sequence[Selector | None]:
         match self.settings.selection:
-            case "dense":
+            case Selection.DENSE:
                 return [None] * len(layers)
-            case "predictor":
+            case Selection.PREDICTOR:
                 return [PredictedSelection(predictor) for predictor in self._predictors()]
-            case _:
+            case Selection.EXACT:
                 return [self._exact(*each) for each in zip(layers, activations, biases, strict=True)]
 
     def _predictors(self) -> list[Predictor]:
@@ -246,6 +250,64 @@ def _is_in_last_layer(network: Module, path: str) -> bool:
 
 
 @dataclass(frozen=True)
+class LinearBlocks:
+    """A linear whose matrix lies in files as it is used, in blocks of rows. path: in the model."""
+
+    path: str
+    module: Module
+    layout: Layout
+
+
+def find_linears(model: LazyModel, stored: Mapping[str, StoredTensor]) -> list[LinearBlocks]:
+    """The linears of a model that can be streamed, in the order in which they are computed."""
+    found = []
+    for path, module in linears(model.network):
+        tensors = {name: stored.get(model.name_of(array) or "") for name, array in matrix_of(module).items()}
+        whole = {name: tensor for name, tensor in tensors.items() if tensor is not None}
+        if len(whole) == len(tensors) and "global_scale" not in module:
+            found.append(LinearBlocks(path, module, Layout.of(whole, block_rows(matrix_of(module)))))
+    return found
+
+
+def find_streamed(
+    model: LazyModel, stored: Mapping[str, StoredTensor]
+) -> tuple[list[ExpertContainer], list[LinearBlocks]]:
+    """What may stay on flash of a model: its experts, or, where it has none, its linears. Raises CheckpointError."""
+    experts = find_experts(model, stored)
+    return experts, [] if experts else find_linears(model, stored)
+
+
+@dataclass(frozen=True)
+class LinearInstallation:
+    """Streamed linears for a model of mlx-lm. capacities: slots by linear; one that has a slot for each of its blocks
+    stays what it is. ring_bytes: of one of the ring's buffers."""
+
+    settings: Settings
+    capacities: Sequence[int]
+    ring_bytes: int
+    reader: Reader
+
+    def install(self, network: Module, found: Sequence[LinearBlocks]) -> Streaming:
+        """Put them in the place of the model's linears."""
+        places = [i for i, each in enumerate(found) if self.capacities[i] < each.layout.bundles]
+        streamed = [(found[i], self.capacities[i]) for i in places]
+        passes, overlap = Passes(len(streamed), self.settings.window, "block"), Overlap(False)
+        slot_bytes = max((each.layout.slot_bytes for each, _ in streamed), default=SLOT_ALIGNMENT)
+        ring = Ring(self.reader, slot_bytes, SLOT_DTYPE, self.ring_bytes if streamed else slot_bytes)
+        paths = {path for each, _ in streamed for path in each.layout.paths}
+        files = {path: CheckpointFile.open(self.reader, path) for path in paths}
+        layers: list[LayerBundles] = []
+        for i, (each, slots) in enumerate(streamed):
+            source = SlotSource(self.reader, files, each.layout)
+            pool = BundlePool(slots, source.row_bytes, SLOT_DTYPE, source.bundles)
+            layers.append(LayerBundles(i, source, pool, passes, overlap, ring, pinned=True))
+            replace_module(network, each.path, StreamedLinear(each.module, each.layout, layers[-1]))
+        for before, after in pairwise([*layers, *layers[:1]]):
+            before.after = after  # after the last, the first of the next token
+        return Streaming(passes, overlap, ring, layers, (), places)
+
+
+@dataclass(frozen=True)
 class ExpertInstallation:
     """Streamed experts for a model of mlx-lm. capacities: slots by container. ring_bytes: of one of its buffers."""
 
@@ -273,7 +335,7 @@ class ExpertInstallation:
         for before, after, expert in zip(modules, modules[1:], experts[1:], strict=False):
             ask = router_of(network, expert.path, after)
             before.guess = RouterGuess(ask, after) if ask else None
-        return Streaming(passes, overlap, ring, layers, ())
+        return Streaming(passes, overlap, ring, layers, (), range(len(layers)))
 
     @staticmethod
     def _streamed(network: Module, expert: ExpertContainer, layer: LayerBundles) -> StreamedExperts:

@@ -76,8 +76,8 @@ class Pass:
         self.bytes_read += bytes_read
         self.reads += reads
 
-    def statistics(self, neurons: int) -> TokenStatistics:
-        """The cost from the start of this pass until now. neurons: bundles of a layer."""
+    def statistics(self, bundles: int) -> TokenStatistics:
+        """The cost from the start of this pass until now. bundles: of a layer."""
         compute = perf_counter() - self.began - self.io_s - self.memory_s
         return TokenStatistics(
             io_ms=1e3 * self.io_s,
@@ -88,7 +88,7 @@ class Pass:
             active=tuple(self.active),
             loaded=tuple(self.loaded),
             resident=tuple(self.resident),
-            neurons=neurons,
+            bundles=bundles,
             footprint_bytes=footprint(),
             kind=self.kind,
             experts=() if self.is_prompt else self._experts_used(),

@@ -111,8 +111,9 @@ def _native_linears(container: Module, layout: Layout) -> dict[str, SlotLinear]:
 
 
 def _native(linear: Any, tensors: dict[str, SlotTensor]) -> SlotLinear:
-    return linear if isinstance(linear, SlotLinear) else SlotLinear(_form(linear), tensors)
+    return linear if isinstance(linear, SlotLinear) else SlotLinear(form_of(linear), tensors)
 
 
-def _form(linear: Any) -> Form | None:
+def form_of(linear: Any) -> Form | None:
+    """The form of a linear's weights; None where they are not quantised."""
     return Form(linear.bits, linear.group_size, linear.mode) if hasattr(linear, "bits") else None

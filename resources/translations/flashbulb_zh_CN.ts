@@ -867,6 +867,18 @@
         <source>Answer by {0}</source>
         <translation>{0} 的回答</translation>
     </message>
+    <message>
+        <source>What has no room in memory is read for every token; with {0} more, nothing would be read any more.</source>
+        <translation>内存放不下的部分，每个词元都要重新读取；再增加 {0}，就不用再读取了。</translation>
+    </message>
+    <message>
+        <source>Weights that stay</source>
+        <translation>常驻的权重</translation>
+    </message>
+    <message>
+        <source>Each word uses the whole model; {0} of it are read from flash each time.</source>
+        <translation>每个词都用到整个模型；每次从闪存读取其中的 {0}。</translation>
+    </message>
 </context>
 <context>
     <name>Answer</name>
@@ -1940,6 +1952,18 @@
             <numerusform>%Ln 个词元</numerusform>
         </translation>
     </message>
+    <message>
+        <source>Automatic (all in memory where it fits, else half of the weights)</source>
+        <translation>自动（放得下就全部放进内存，否则放一半权重）</translation>
+    </message>
+    <message>
+        <source>All weights have room in memory, in {0} of it.</source>
+        <translation>所有权重都能放进内存，占用 {0}。</translation>
+    </message>
+    <message>
+        <source>{0} of the weights have room in memory, in {1} of it; the rest is read for every token.</source>
+        <translation>{0} 的权重能放进内存，占用 {1}；其余的每个词元都要读取。</translation>
+    </message>
 </context>
 <context>
     <name>MessageWidget</name>
@@ -2823,10 +2847,6 @@
     <message>
         <source>A measurement broke: {reason}</source>
         <translation>一次测量中断：{reason}</translation>
-    </message>
-    <message>
-        <source>A memory budget of {ceiling} is too small. The smallest that works is {smallest}: {parts}, neuron pool {pool}.</source>
-        <translation>内存预算 {ceiling} 过小。至少需要 {smallest}：{parts}、神经元池 {pool}。</translation>
     </message>
     <message>
         <source>A model of experts that was made for computers with little memory. English.</source>
@@ -4055,6 +4075,10 @@
     <message>
         <source>{path} is damaged: its checksum is not the Hub&apos;s. {cure}</source>
         <translation>{path} 已损坏：其校验和与 Hub 的不一致。{cure}</translation>
+    </message>
+    <message>
+        <source>A memory budget of {ceiling} is too small. The smallest that works is {smallest}: {parts}, pool {pool}.</source>
+        <translation>内存预算 {ceiling} 过小。至少需要 {smallest}：{parts}、缓存池 {pool}。</translation>
     </message>
 </context>
 </TS>

@@ -83,7 +83,7 @@ def token_statistics(index: int = 1, *, prefill: bool = False) -> TokenStatistic
         active=active,
         loaded=loaded,
         resident=tuple(min(NEURONS, 2 * n) for n in active),
-        neurons=NEURONS,
+        bundles=NEURONS,
         footprint_bytes=312 * MB,
     )
 
@@ -101,7 +101,7 @@ def expert_statistics(index: int = 1, layers: int = 48, experts: int = 128) -> T
         active=(8,) * layers,
         loaded=loaded,
         resident=(45,) * layers,
-        neurons=experts,
+        bundles=experts,
         footprint_bytes=7400 * MB,
         kind="expert",
         experts=tuple(_chosen(index, layer, experts) for layer in range(layers)),
@@ -181,12 +181,12 @@ class FakeOutlook:
     def plan(self, settings: Settings) -> SimpleNamespace:
         items = {"resident": 5.2 * MB, "predictors": 0.6 * MB, "kv_cache": 1.0 * MB, "workspace": 0.5 * MB}
         ceiling = settings.memory_budget or 12.2 * MB
-        return SimpleNamespace(items=items | {"neuron_pool": min(19 * MB, ceiling - sum(items.values()))})
+        return SimpleNamespace(items=items | {"pool": min(19 * MB, ceiling - sum(items.values()))})
 
     def predict(self, settings: Settings) -> Prediction | None:
         if self.profile is None or settings.selection == "dense":
             return None
-        pool = self.plan(settings).items["neuron_pool"]
+        pool = self.plan(settings).items["pool"]
         window = min(settings.window, pool / MB)
         io = 20 / (1 + window)
         return Prediction(
@@ -206,11 +206,11 @@ class FakeModel:
         self.model_bytes, self.flash_bytes = 24 * MB, 19 * MB if engine.streams else 0
         self.context = engine.context
         self.streams = engine.streams
-        items = {"resident": 5.2 * MB, "predictors": 0.6 * MB, "neuron_pool": 4.9 * MB, "kv_cache": 1.0 * MB}
+        items = {"resident": 5.2 * MB, "predictors": 0.6 * MB, "pool": 4.9 * MB, "kv_cache": 1.0 * MB}
         if engine.streams != "neuron":
             items["predictors"] = 0.0
         if not engine.streams:
-            items |= {"resident": 24 * MB, "neuron_pool": 0.0}
+            items |= {"resident": 24 * MB, "pool": 0.0}
         items["workspace"] = 0.5 * MB
         self.budget = SimpleNamespace(items=items, total=sum(items.values()), smallest=9 * MB)
 
@@ -223,7 +223,7 @@ class FakeModel:
 
     def give_back(self) -> None:
         """Do what the engine does between two tokens when the system is critically short of memory."""
-        items = {**self.budget.items, "neuron_pool": 2.5 * MB}
+        items = {**self.budget.items, "pool": 2.5 * MB}
         self.budget = SimpleNamespace(items=items, total=sum(items.values()), smallest=9 * MB)
 
     def close(self) -> None:

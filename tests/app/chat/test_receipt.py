@@ -25,7 +25,7 @@ MODEL = ModelInfo(
     model_bytes=13_300_000_000,
     context=2048,
     settings=Settings(memory_budget=6_500_000_000),
-    planned={"neuron_pool": 2_700_000_000},
+    planned={"pool": 2_700_000_000},
     footprint_bytes=0,
     outlook=FakeOutlook(),
     flash_bytes=8_600_000_000,
@@ -149,7 +149,7 @@ def test_the_hint_names_a_window_that_is_worth_it(longer, words):
 
 def test_a_pool_that_has_room_for_all_will_be_filled():
     cost = COST | {"io_ms": 213.0, "compute_ms": 84.0, "hit_rate": 0.79}
-    found = Receipt.of(Summary(tokens=[1], per_token=cost), replace(MODEL, planned={"neuron_pool": 8_600_000_000}))
+    found = Receipt.of(Summary(tokens=[1], per_token=cost), replace(MODEL, planned={"pool": 8_600_000_000}))
     assert "the next answers will be faster" in found.hint()
 
 
@@ -177,8 +177,22 @@ def test_of_a_model_of_experts_the_receipt_speaks_of_experts():
     assert "neuron" not in receipt.hint()
 
 
+def test_of_a_dense_model_the_receipt_speaks_of_weights():
+    token = replace(
+        token_statistics(), kind="block", active=(8, 8), loaded=(6, 8), resident=(2, 0), bundles=8, io_ms=900.0
+    )
+    receipt = Receipt(
+        selection="predictor", window=5, tokens=9, per_token=means([token]), flash_bytes=3 * 10**9, pool_bytes=10**9
+    )
+    rows = dict(receipt.rows())
+    assert "Flash" in rows
+    assert not {"Neurons", "Experts", "Selection"} & set(rows)
+    assert "with 2.0\u00a0GB more, nothing would be read any more" in receipt.hint()
+    assert "neuron" not in receipt.hint()
+
+
 def test_of_a_model_that_is_all_in_memory_nothing_is_told_that_streams():
-    token = replace(expert_statistics(), active=(), loaded=(), resident=(), neurons=0, io_ms=0.0, bytes_read=0, reads=0)
+    token = replace(expert_statistics(), active=(), loaded=(), resident=(), bundles=0, io_ms=0.0, bytes_read=0, reads=0)
     receipt = Receipt(selection="predictor", window=5, tokens=9, model_bytes=10**9, per_token=means([token]))
     rows = dict(receipt.rows())
     assert not {"Flash", "Experts", "Neurons", "Hit rate", "Read for the prompt", "Selection"} & set(rows)

@@ -59,20 +59,21 @@ def test_without_a_budget_it_says_so(open_panel):
     used=st.floats(1, 1e11),
     at_load=st.floats(1, 1e11),
     planned=st.dictionaries(
-        st.sampled_from(["resident", "predictors", "exact_selection", "neuron_pool", "kv_cache", "workspace"]),
+        st.sampled_from(["resident", "predictors", "exact_selection", "pool", "kv_cache", "workspace"]),
         st.floats(0, 1e11),
     ),
     held=st.floats(0, 1),
+    streams=st.sampled_from(["neuron", "expert", "block", ""]),
 )
-def test_the_parts_of_memory_sum_to_what_is_used(used, at_load, planned, held):
-    model = SimpleNamespace(planned=planned, footprint_bytes=at_load, flash_bytes=10**10)
-    latest = replace(token_statistics(), resident=(round(1000 * held),), neurons=1000)
+def test_the_parts_of_memory_sum_to_what_is_used(used, at_load, planned, held, streams):
+    model = SimpleNamespace(planned=planned, footprint_bytes=at_load, flash_bytes=10**10, streams=streams)
+    latest = replace(token_statistics(), resident=(round(1000 * held),), bundles=1000)
     for token in (None, latest):
         parts = parts_of(used, model, token)
-        assert list(parts) == ["resident", "neuron_pool", "predictors", "kv_cache", "workspace", "app"]
+        assert list(parts) == ["resident", "pool", "predictors", "kv_cache", "workspace", "app"]
         assert sum(parts.values()) == pytest.approx(used)
         assert all(value >= -1e-3 for value in parts.values())
-        assert parts["neuron_pool"] <= planned.get("neuron_pool", 0) + 1e-3
+        assert parts["pool"] <= planned.get("pool", 0) + 1e-3
 
 
 def test_a_sentence_says_what_the_figures_mean(qtbot, open_panel):
@@ -242,7 +243,7 @@ def test_of_a_model_of_experts_the_panel_speaks_of_experts(open_panel):
 
 def test_of_a_model_that_is_all_in_memory_nothing_is_told_that_streams(open_panel):
     host, panel = open_panel(FakeEngine(streams=""))
-    token = replace(expert_statistics(), active=(), loaded=(), resident=(), neurons=0)
+    token = replace(expert_statistics(), active=(), loaded=(), resident=(), bundles=0)
     for _ in range(2):  # before the first token, and after
         assert all(section.isHidden() for section in (panel.neurons, panel.experts, panel.flash))
         assert panel.time.legend.isHidden()
@@ -252,6 +253,27 @@ def test_of_a_model_that_is_all_in_memory_nothing_is_told_that_streams(open_pane
         host.recent_tokens.add(time.monotonic(), token)
         panel.refresh()
     assert panel.sentence.text() == "Each word uses the whole model; all of it is in memory."
+
+
+def test_of_a_dense_model_the_panel_says_what_is_read_for_each_word(open_panel):
+    host, panel = open_panel(FakeEngine(streams="block"))
+    token = replace(
+        token_statistics(),
+        kind="block",
+        active=(8, 8),
+        loaded=(6, 8),
+        resident=(2, 0),
+        bundles=8,
+        bytes_read=14 * 10**6,
+    )
+    host.recent_tokens.add(time.monotonic(), token)
+    panel.refresh()
+    assert panel.sentence.text() == "Each word uses the whole model; 14.0\u00a0MB of it are read from flash each time."
+    assert panel.neurons.isHidden()
+    assert panel.experts.isHidden()
+    assert not panel.flash.isHidden()
+    assert "Weights that stay" in words(panel.memory)
+    assert "neuron" not in panel.as_text().casefold()
 
 
 def test_the_map_of_experts_shows_which_are_used(open_panel):

@@ -106,7 +106,7 @@ class Watcher:
 
 def test_what_comes_from_flash_is_named(qwen, tmp_path):
     dense = write_moe(tmp_path / "dense", mlp_only_layers=list(range(64)))
-    for folder, kind in ((qwen[0], "expert"), (dense, "")):
+    for folder, kind in ((qwen[0], "expert"), (dense, "block")):
         model = load(folder)
         assert model.streams == kind
         assert bool(model.flash_bytes) is bool(kind)

@@ -268,7 +268,7 @@ def test_statistics_add_up(tiny_model):
     try:
         model.prefill(TOKENS[:10])
         _, current = model.decode(TOKENS[10])
-        statistics = current.statistics(model.neurons)
+        statistics = current.statistics(model.bundles)
         row = model.stored.bundles.layers[0].row_bytes
         assert statistics.bytes_read == sum(statistics.loaded) * row
         assert all(loaded <= active <= resident for loaded, active, resident in zip(

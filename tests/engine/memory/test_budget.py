@@ -10,7 +10,7 @@ demands = st.lists(
     st.builds(
         PoolDemand,
         row_bytes=st.integers(16, 4096),
-        neurons=st.integers(10, 500),
+        bundles=st.integers(10, 500),
         minimum=st.integers(1, 10),
         weight=st.floats(0.01, 1.0),
     ),
@@ -29,7 +29,7 @@ def test_a_plan_stays_below_its_ceiling_or_names_the_smallest_that_works(demands
         assert plan(error.smallest, fixed, demands, 0.5).smallest == error.smallest
         return
     assert budget.total <= ceiling
-    assert all(d.minimum <= rows <= d.neurons for d, rows in zip(demands, budget.capacities, strict=True))
+    assert all(d.minimum <= rows <= d.bundles for d, rows in zip(demands, budget.capacities, strict=True))
 
 
 def test_room_is_used_until_every_neuron_fits():
@@ -47,7 +47,7 @@ def test_without_a_ceiling_a_share_of_the_neurons_fits():
 
 
 def test_the_refusal_lists_what_needs_memory():
-    with pytest.raises(BudgetError, match=r"smallest that works is .*resident 5 MB.*neuron pool"):
+    with pytest.raises(BudgetError, match=r"smallest that works is .*resident 5 MB.*pool"):
         plan(1000, {"resident": 5_000_000}, [PoolDemand(64, 100, 10, 0.1)], 0.5)
 
 

@@ -99,6 +99,6 @@ def test_a_slab_has_no_more_numbers_than_mlx_counts(item_bytes):
     """Kimi K2: 384 experts of 24 MB a layer are more than one array of 16-bit numbers has room for."""
     bundles = BundleShape("expert", "", 384, 24_000_000, 24_000_000, chosen=8, item_bytes=item_bytes)
     demand = ExpertLayer(bundles).demand()
-    assert demand.neurons * bundles.bytes <= item_bytes * (2**31 - 1)
-    assert demand.neurons == min(384, item_bytes * (2**31 - 1) // 24_000_000)
+    assert demand.bundles * bundles.bytes <= item_bytes * (2**31 - 1)
+    assert demand.bundles == min(384, item_bytes * (2**31 - 1) // 24_000_000)
     assert demand.minimum == 8

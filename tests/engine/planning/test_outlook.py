@@ -79,7 +79,7 @@ def test_the_full_budget_holds_every_neuron_and_hardly_more(outlook):
 def test_more_memory_is_never_worse(outlook):
     settings = Settings(window=32)
     budgets = between(outlook, settings, 25)
-    pools = [outlook.plan(replace(settings, memory_budget=b)).items["neuron_pool"] for b in budgets]
+    pools = [outlook.plan(replace(settings, memory_budget=b)).items["pool"] for b in budgets]
     reads = [outlook.predict(replace(settings, memory_budget=b)).bytes_read for b in budgets]
     assert pools == sorted(pools)
     assert reads == sorted(reads, reverse=True)
@@ -99,7 +99,7 @@ def test_it_is_the_cost_model_with_the_model_s_own_sizes(outlook):
     plan = outlook.plan(settings)
     shape = ModelShape.from_config(sizes.prepared.config, sizes.prepared.manifest.dtype, "float32")
     model = ModelCost(shape, [replace(layer, reuse=OPT) for layer in sizes.layers(settings)], plan.items["predictors"])
-    fixed = plan.total - plan.items["neuron_pool"]
+    fixed = plan.total - plan.items["pool"]
     expected = predict(model, outlook.profile, plan.capacities, settings, plan.ceiling, fixed)
     assert replace(outlook, sizes=sizes).predict(settings) == expected
     assert expected.window <= 4

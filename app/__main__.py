@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
 
         return command_line(arguments)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # there is no window yet to close in good order
-    options = _parser(arguments).parse_args(arguments)
+    options = parser(arguments).parse_args(arguments)
     if options.smoke_test:
         import os
         from pathlib import Path
@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     return _run_window(options.model, options.data_dir)
 
 
-def _parser(arguments: list[str]) -> "ArgumentParser":
+def parser(arguments: list[str]) -> "ArgumentParser":
     from argparse import RawDescriptionHelpFormatter
     from importlib.metadata import version
     from pathlib import Path

@@ -17,7 +17,7 @@ SECRETS = (  # what looks like one, wherever it stands, and what is left of it
      rf"\1{HIDDEN_MARK}"),
 )  # fmt: skip
 MIN_SECRET_CHARACTERS = 4  # characters: what is shorter would be found everywhere
-_known_secrets: set[str] = set()
+known_secrets: set[str] = set()  # of this process
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 120
 
@@ -25,12 +25,12 @@ _short.maxstring = _short.maxother = 120
 def keep_secret(secret: str) -> None:
     """From now on, nothing that is said holds it."""
     if len(secret.strip()) >= MIN_SECRET_CHARACTERS:
-        _known_secrets.add(secret.strip())
+        known_secrets.add(secret.strip())
 
 
 def without_secrets(text: str) -> str:
     """A text with tokens, passwords and signatures left out: those that are known, and what looks like one."""
-    for secret in _known_secrets:
+    for secret in known_secrets:
         text = text.replace(secret, HIDDEN_MARK)
     for pattern, rest in SECRETS:
         text = pattern.sub(rest, text)

@@ -102,7 +102,7 @@ class Composer(QWidget):
             self.entry.put_text(text)
 
     def set_too_long(self, reason: str) -> None:
-        """What is written is longer than what the model can look back on, and cannot be sent; "" where it is not."""
+        """Say that the text is longer than what the model can look back on, and cannot be sent; "" where it is not."""
         self._too_long = reason
         self._refresh()
 

@@ -365,7 +365,7 @@ class Question(MessageWidget):
             button.setVisible(shown)
 
     def set_too_long(self, reason: str) -> None:
-        """Why what is being written cannot be sent; "" where it can."""
+        """Say why what is being written cannot be sent; "" where it can."""
         if self.editor:
             self.editor.set_too_long(reason)
 
@@ -429,7 +429,7 @@ class Editor(QWidget):
         self._refresh()
 
     def set_too_long(self, reason: str) -> None:
-        """Why it cannot be sent, of a question that is too long; "" for none."""
+        """Say why a question that is too long cannot be sent; "" for none."""
         self.reason.setText(reason)
         self.reason.setVisible(bool(reason))
         self._refresh()

@@ -351,7 +351,7 @@ class MemoryPane(Pane):
         return some.format(units.percent(pool / flash if flash else 1.0), units.size(pool)) + self._hits(forecast)
 
     def _hits(self, forecast: Forecast) -> str:
-        """What that means for a token of a model of experts; neurons have the window's words for it."""
+        """Words on what that means for a token of experts; neurons have the window's words for it."""
         prediction = forecast.prediction
         if self._kind != "expert" or prediction is None:
             return ""

@@ -104,14 +104,15 @@ def main(argv: list[str]) -> None:
     from engine.inference.load import release  # only now: what that imports belongs to the capped memory
 
     try:
-        result = _run(specification)
+        result = measure_here(specification)
     except BudgetError as error:
         result = Measured(failed=str(error))
     print(json.dumps(asdict(result) | {"capped": len(argv) > 1}))
     release()
 
 
-def _run(specification: Specification) -> Measured:
+def measure_here(specification: Specification) -> Measured:
+    """A run in this process. Raises BudgetError."""
     from engine.bench.machine import bytes_each, device_bytes
     from engine.inference.load import load
     from engine.settings import Settings

@@ -134,7 +134,7 @@ def run(
         write_random(place / "resident", resident)
         model, _ = build(shape.config)
         bundles = BundleFile.open(place / "bundles.safetensors")
-        trace, ordered = _traces(shape, bundles, tokens * runs)
+        trace, ordered = traces_of(shape, bundles, tokens * runs)
         checked = check(trace, shape) | {"ordered_run": float(statistics(ordered, (shape.window,)).run)}
         bench = Bench(
             shape, bundles, model.layers[0].ffn.activation, profile, trace, ordered, resident + predictors,
@@ -180,7 +180,8 @@ def times_less(rows: list[Row]) -> dict[str, float]:
     return {row.name: naive / row.io_ms for row in rows if row.io_ms}
 
 
-def _traces(shape: Shape, bundles: BundleFile, tokens: int) -> tuple[Trace, Trace]:
+def traces_of(shape: Shape, bundles: BundleFile, tokens: int) -> tuple[Trace, Trace]:
+    """A trace of a shape, and one whose neurons lie in runs as long as published."""
     layers, neurons, length = len(bundles.layers), bundles.layers[0].neurons, tokens + 2 * shape.window + 1
     # Runs also grow where two groups meet, about as often as a neuron is loaded.
     group = RIPPLE_RUN * (1 - shape.reuse.loaded(shape.window))
@@ -347,7 +348,7 @@ def _duplication(bench: Bench) -> Row:
     they are the most active neurons, which are in memory anyway.
     """
     window, neurons = bench.shape.window, bench.bundles.layers[0].neurons
-    friends = [_closest_friends(bench.trace, layer) for layer in range(bench.trace.layers)]
+    friends = [closest_friends(bench.trace, layer) for layer in range(bench.trace.layers)]
     pools = [BundlePool(neurons, 512, "F32", neurons) for _ in friends]
     clock, costs, before = Window(window), [], device_bytes()
     length = 2 * bench.row_bytes
@@ -362,7 +363,7 @@ def _duplication(bench: Bench) -> Row:
                 before = device_bytes()
             for i, (pool, active) in enumerate(zip(pools, layers, strict=True)):
                 missing = pool.admit(active.astype(np.int64), clock).bundles
-                read = _without_friends(missing, friends[i])
+                read = without_friends(missing, friends[i])
                 place = bench.bundles.layers[i]
                 at = np.minimum(place.offsets(read), place.offset + place.bytes - length)
                 began = perf_counter()
@@ -384,7 +385,7 @@ def _duplication(bench: Bench) -> Row:
     )
 
 
-def _closest_friends(trace: Trace, layer: int) -> NDArray[np.int64]:
+def closest_friends(trace: Trace, layer: int) -> NDArray[np.int64]:
     """int64 [neurons]: the neuron that each was most often active with, which is itself never."""
     fired = np.zeros((len(trace.tokens), trace.neurons), np.float32)
     for t, layers in enumerate(trace.tokens):
@@ -396,7 +397,7 @@ def _closest_friends(trace: Trace, layer: int) -> NDArray[np.int64]:
     return friends
 
 
-def _without_friends(missing: NDArray[np.int64], friends: NDArray[np.int64]) -> NDArray[np.int64]:
+def without_friends(missing: NDArray[np.int64], friends: NDArray[np.int64]) -> NDArray[np.int64]:
     """Of the missing neurons, those that have to be read: not those that came as the friend of one read before."""
     brought: set[int] = set()
     read = []

@@ -78,7 +78,7 @@ def run_shape(
         )
         if not cap:
             base = replace(base, settings=common | {"memory_budget": limit})
-        wanted = [row for row in _rows_of(ModelShape.from_config(shape.config).parallel) if row[0] in rows]
+        wanted = [row for row in rows_of(ModelShape.from_config(shape.config).parallel) if row[0] in rows]
         found, runs = _rows(wanted, base, place, shape.table3, profile, shape.reuse, progress)
     settings = {"shape": name, "dtype": dtype, "window": shape.window, "tokens": tokens, "context": context}
     return _result(folder, found, runs, settings | {"limit_bytes": limit})
@@ -102,12 +102,13 @@ def run_model(
     settings = {"window": window, "memory_budget": budget}
     with scratch(folder, 1_000_000) as place:
         base = Specification(str(find(model)), settings, prompt, tokens, WARM_TOKENS)
-        rows, runs = _rows(_rows_of(False), base, place, {}, profile, None, progress, _half(model))
+        rows, runs = _rows(rows_of(False), base, place, {}, profile, None, progress, _half(model))
     shown = {"model": model, "window": window, "tokens": tokens, "prompt_tokens": len(prompt), "budget_bytes": budget}
     return _result(folder, rows, runs, shown)
 
 
-def _rows_of(parallel: bool) -> list[tuple[str, dict[str, Any], bool]]:
+def rows_of(parallel: bool) -> list[tuple[str, dict[str, Any], bool]]:
+    """The rows that are measured: reads during attention only of layers with attention beside the FFN."""
     return [row for row in ROWS if parallel or row[0] != EARLY_ROW]
 
 

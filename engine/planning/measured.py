@@ -45,7 +45,7 @@ class Measured:
 
     @classmethod
     def load(cls, folder: Path, profile: DriveProfile | None) -> "Measured":
-        """What is known of a model, by its folder; nothing where its drive was measured anew since."""
+        """The measurements known of a model, by its folder; nothing where its drive was measured anew since."""
         try:
             found = try_read(_path(folder), cls)
         except OSError:  # a folder that is not there, or may not be entered

@@ -1,4 +1,4 @@
-"""What is done for experts before it is their turn: the next layer's router is asked, and what stands beside them is
+"""Work for experts before it is their turn: the next layer's router is asked, and what stands beside them is
 computed while they are read. Exact whatever comes of it."""
 
 import re

@@ -41,7 +41,7 @@ class Pauses:
 
     def __init__(self, monkeypatch):
         self.reached, self.go_on = threading.Event(), threading.Event()
-        pieces = Generation._pieces
+        pieces = Generation.__iter__
 
         def paused(generation):
             for number, piece in enumerate(pieces(generation)):
@@ -50,7 +50,7 @@ class Pauses:
                     self.reached.set()
                     self.go_on.wait(60)
 
-        monkeypatch.setattr(Generation, "_pieces", paused)
+        monkeypatch.setattr(Generation, "__iter__", paused)
 
 
 def test_the_drive_with_the_model_goes_in_the_middle_of_an_answer(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.__main__ import _parser as window_parser
+from app.__main__ import parser as window_parser
 from engine.cli.main import asking_for_help, main, parser
 from tests.helpers.checkpoints import write_tokenizer
 from tests.helpers.mlx_models import VOCABULARY, write_moe

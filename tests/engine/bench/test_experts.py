@@ -29,9 +29,9 @@ TINY = {
 @pytest.fixture(autouse=True)
 def in_this_process(monkeypatch):
     """Without a process for each row, and without a cap."""
-    from engine.bench.measure import _run
+    from engine.bench.measure import measure_here
 
-    monkeypatch.setattr(experts, "measure", lambda specification, place: _run(specification))
+    monkeypatch.setattr(experts, "measure", lambda specification, place: measure_here(specification))
     tiny = ExpertShape(EXPERT_SHAPES["qwen3-30b-a3b"].config | TINY, experts=32, top_k=4)
     monkeypatch.setitem(EXPERT_SHAPES, "tiny", tiny)
     monkeypatch.setattr(experts, "WARM_TOKENS", 24)

@@ -68,9 +68,9 @@ def test_a_trace_that_is_not_as_the_paper_says_is_refused(shape):
 
 def test_a_friend_saves_the_read_of_a_missing_neuron():
     trace = Trace(4, [[np.array(a)] for a in ([0, 1], [0, 1], [2, 3], [1, 2, 3])])
-    friends = table2._closest_friends(trace, 0)
+    friends = table2.closest_friends(trace, 0)
     assert friends.tolist() == [1, 0, 3, 2]
-    assert table2._without_friends(np.array([0, 1, 2]), friends).tolist() == [0, 2]
+    assert table2.without_friends(np.array([0, 1, 2]), friends).tolist() == [0, 2]
 
 
 def test_a_file_is_read_whole_in_sequence(tmp_path):
@@ -86,6 +86,6 @@ def test_the_ordered_trace_runs_as_long_as_published(shape):
     class Bundles:
         layers = (type("Layer", (), {"neurons": 16384})(),) * 2
 
-    trace, ordered = table2._traces(shape, Bundles, 30)
+    trace, ordered = table2.traces_of(shape, Bundles, 30)
     assert statistics(ordered, (4,)).run == pytest.approx(3.12, rel=0.06)
     assert statistics(trace, (4,)).run < 1.1

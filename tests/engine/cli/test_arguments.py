@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.__main__ import _parser as window_parser
+from app.__main__ import parser as window_parser
 from engine.bench.shapes import SHAPES
 from engine.cli import bench
 from engine.cli.arguments import size

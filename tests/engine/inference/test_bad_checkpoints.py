@@ -171,7 +171,7 @@ def test_a_folder_that_changes_while_it_is_used_ends_the_answer_and_no_more(tmp_
 
 
 def test_a_folder_that_is_replaced_or_removed_is_read_to_the_end(tmp_path):
-    """What is open stays what it was."""
+    """An open file stays what it was."""
     folder = write_moe(tmp_path / "model")
     expected = np.array(InMemory(folder).logits(TOKENS))[PROMPT - 1 :]
     model = load(folder, Settings(memory_budget=smallest(folder)))

@@ -1,4 +1,4 @@
-"""Where every bundle has room, all are read while the model is loaded: no answer then reads."""
+"""All bundles are read while the model is loaded where every one has room: no answer then reads."""
 
 import numpy as np
 import pytest

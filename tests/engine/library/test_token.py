@@ -148,13 +148,13 @@ def test_what_is_no_secret_stays(text):
 
 @given(st.text(st.characters(codec="utf-8"), min_size=8).filter(lambda s: len(s.strip()) >= 4))
 def test_a_token_of_any_form_that_is_in_use_is_left_out(secret):
-    from engine.text import _known_secrets, keep_secret
+    from engine.text import keep_secret, known_secrets
 
     keep_secret(secret)
     try:
         assert secret.strip() not in Text("Before {words} after", words=f"x{secret}y")
     finally:
-        _known_secrets.clear()
+        known_secrets.clear()
 
 
 def test_a_log_and_diagnostics_hold_no_token(tmp_path, home, monkeypatch):

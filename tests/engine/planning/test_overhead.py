@@ -1,4 +1,4 @@
-"""What a model takes whatever its size, by the files that it came with."""
+"""The memory that a model takes whatever its size, by the files that it came with."""
 
 import json
 

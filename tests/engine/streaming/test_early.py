@@ -1,4 +1,4 @@
-"""What is done early is done once, and nothing that comes of it is ever wrong."""
+"""Early work is done once, and nothing that comes of it is ever wrong."""
 
 import mlx.core as mx
 import numpy as np

@@ -32,7 +32,7 @@ def tokens_of(family, messages, **options):
 
 
 def told(family, messages, **options):
-    """What a model is told, as text with its marks."""
+    """The text that a model is told, with its marks."""
     return family.tokenizer.decode(tokens_of(family, messages, **options))
 
 

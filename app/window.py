@@ -93,6 +93,7 @@ class MainWindow(DropWindow):
         )
         self.model_commands = ModelCommands(host, self.settings, self.message, self, model)
         self.model_commands.loaded.connect(self.chat.welcome.describe)
+        self.model_commands.gone.connect(self.chat.welcome.describe_nothing)
         self.chat.put_above_composer(self.model_commands.starter_line)
         self.notifier = Notifier(self, self.settings)
         self.notifier.clicked.connect(self.bring_up)

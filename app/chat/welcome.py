@@ -56,6 +56,14 @@ class Welcome(QWidget):
         examples = {STARTER: STARTER_EXAMPLES, ASSISTANT: ASSISTANT_EXAMPLES}.get(model) or self._questions()
         for button, text in zip(self.examples, examples, strict=True):
             button.setText(text)
+            button.show()
+
+    def describe_nothing(self) -> None:
+        """No model is loaded, so there is nothing to ask."""
+        self.title.setText(self.tr("No model is loaded"))
+        self.about.setText(self.tr("Choose one at the top of the window."))
+        for button in self.examples:
+            button.hide()
 
     def _about(self, model: str) -> str:
         """Words on what can be expected of a model that is built in."""

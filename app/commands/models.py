@@ -23,6 +23,7 @@ from engine.system.built_in import STARTER
 class ModelCommands(QObject):
     """Between the menus and the host. `window`: the main window; `message`: its place for what is to be said."""
 
+    gone = Signal()  # no model is loaded any more
     loaded = Signal(str, str)  # a model's name, and what it is loaded by
     job_changed = Signal(object)  # Job: a download or preparation
 
@@ -43,6 +44,7 @@ class ModelCommands(QObject):
         self._taker.checkpoint.connect(self._on_checkpoint)
         self._taker.refused.connect(self._on_refused)
         host.loaded.connect(self._on_loaded)
+        host.load_failed.connect(self._on_load_failed)
 
     # ------------------------------------------------------------------ loading
     def load(self, model: str) -> None:
@@ -62,6 +64,10 @@ class ModelCommands(QObject):
         remember_used(self._settings, self.model)
         if self.library:
             self.library.set_in_use(self.model)
+
+    def _on_load_failed(self) -> None:
+        self.starter_line.hide()
+        self.gone.emit()
 
     # ------------------------------------------------------------------ folders
     def take(self, path: Path) -> None:

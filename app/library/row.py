@@ -168,6 +168,8 @@ class ModelRow(QFrame):
             return job.error
         if row.trouble:
             return row.trouble
+        if self.unknown and row.family:
+            return self.tr("Models of its family, {0}, run here. Looks up its size and licence").format(row.family)
         if self.unknown:
             return self.tr("Looks up its size and licence, and whether it runs here")
         if not row.size:

@@ -26,7 +26,8 @@ class Row:
     was dropped or added, and stays there. recommended: of all that could be downloaded, the one for this computer.
     found: the tool that has put it on this disk, where it is used, and never changed or deleted. research: whether it
     is there to try neurons from flash, rather than to be talked to. as_it_is: whether it is a checkpoint that runs from
-    its folder, which has no checksums of ours."""
+    its folder, which has no checksums of ours. family: the type of models that its name says it is of, of those that
+    run here; told where nothing else is known."""
 
     repo: str
     title: str
@@ -50,6 +51,7 @@ class Row:
     found: str = ""
     research: bool = False
     as_it_is: bool = False
+    family: str = ""
 
     @property
     def model(self) -> str:

@@ -338,7 +338,9 @@ def as_it_is(folder: Path, repo: str, entry: dict[str, Any] | None, judged: Judg
 
 def for_repository(repo: str) -> Row:
     """A row for a repository that the catalogue does not know: nothing is known of its size yet."""
-    return row(repo, None, 0, Verdict(Kind.STREAMS, 0))
+    from engine.models import family_of
+
+    return replace(row(repo, None, 0, Verdict(Kind.STREAMS, 0)), family=family_of(repo.rpartition("/")[2]))
 
 
 def for_checkpoint(folder: Path, budget: int | None = None, window: int = 5) -> Row:

@@ -9,7 +9,7 @@ import importlib
 import importlib.util
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -50,11 +50,23 @@ ARCHITECTURES = {  # by a config's model_type
 def is_supported(model_type: str | None) -> bool:
     """True if a type of models is one of ours or of mlx-lm's, which is not imported for it. A config may still be
     refused."""
-    if model_type in ARCHITECTURES:
-        return True
-    found = importlib.util.find_spec("mlx_lm") if model_type and re.fullmatch(r"\w{1,64}", model_type) else None
+    return model_type in ARCHITECTURES or model_type in _types_of_mlx_lm()
+
+
+def family_of(name: str) -> str:
+    """The supported type of models that a model's name begins with, such as qwen3 of Qwen3-30B-A3B; "" for none."""
+    plain = re.sub(r"[^a-z0-9]", "", name.lower())
+    known = {re.sub(r"[^a-z0-9]", "", each): each for each in {*ARCHITECTURES, *_types_of_mlx_lm()}}
+    return max((known[each] for each in known if each and plain.startswith(each)), key=len, default="")
+
+
+@cache
+def _types_of_mlx_lm() -> frozenset[str]:
+    """The types of models that mlx-lm has a file for, beside those of what they share; without importing it."""
+    found = importlib.util.find_spec("mlx_lm")
     places = found.submodule_search_locations if found else None
-    return any((Path(place) / "models" / f"{model_type}.py").is_file() for place in places or ())
+    files = (path for place in places or () for path in (Path(place) / "models").glob("*.py"))
+    return frozenset(path.stem for path in files if "\nclass Model(" in path.read_text(encoding="utf-8"))
 
 
 def architecture(config: dict[str, Any]) -> ModuleType:

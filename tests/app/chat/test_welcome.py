@@ -2,7 +2,10 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QTextDocument
 
 from app.chat.welcome import STARTER_EXAMPLES, Welcome
+from app.host.engine_host import State
 from app.widgets.colours import colours
+from engine.errors import PreparedModelError
+from tests.helpers.fake_engine import FakeEngine
 
 
 def test_it_names_the_model_that_is_loaded_now(open_window):
@@ -35,3 +38,19 @@ def test_what_the_starter_is_is_said_with_a_link_in_the_accent_s_colour(open_win
         page = QTextDocument()
         page.setHtml(line.text())
         assert page.toPlainText() == line.accessibleName()
+
+
+def test_without_a_model_there_is_nothing_to_ask(qtbot, open_window):
+    window = open_window(FakeEngine(loads=[None, PreparedModelError("It is gone."), None]), model="starter")
+    welcome, line = window.chat.welcome, window.model_commands.starter_line
+    assert line.isVisible()
+    window.load("starter")
+    qtbot.waitUntil(lambda: window.host.state is State.FAILED)
+    assert welcome.title.text() == "No model is loaded"
+    assert not line.isVisible()
+    assert not any(button.isVisible() for button in welcome.examples)
+    window.load("starter")
+    qtbot.waitUntil(lambda: window.host.state is State.READY)
+    assert welcome.title.text() == "Starter"
+    assert line.isVisible()
+    assert all(button.isVisible() for button in welcome.examples)

@@ -377,3 +377,13 @@ def test_a_search_that_finds_nothing_says_so(qtbot, library, words, said):
     search_for(qtbot, library, words)
     qtbot.waitUntil(lambda: library.message.text == said, timeout=PATIENCE)
     assert library.findChild(QMessageBox) is None
+
+
+@pytest.mark.parametrize(
+    ("repo", "family"),
+    [("Qwen/Qwen3-30B-A3B", "qwen3"), ("openai/gpt-oss-120b", "gpt_oss"), ("facebook/opt-9000", "opt"), ("a/zzz", "")],
+)
+def test_a_family_that_runs_here_is_named_without_a_network(qtbot, library, repo, family):
+    row = find(qtbot, library, repo, repo)
+    assert row.button.text() == "Look Up"
+    assert row.reason.text().startswith(f"Models of its family, {family}, run here." if family else "Looks up")

@@ -9,6 +9,7 @@ from engine.cli.arguments import MODEL_HELP, Commands, add_json, add_settings, m
 from engine.cli.loading import loaded_model
 from engine.cli.output import Progress, print_json, say
 from engine.errors import FlashbulbError
+from engine.system.documents import reason
 from engine.text import readable
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def _token_file(path: Path, loaded: "LoadedModel") -> "Sequence":
         tokens = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise FlashbulbError(
-            "{path} cannot be read as a JSON list of token ids: {error}", path=path, error=error
+            "{path} cannot be read as a JSON list of token ids: {error}", path=path, error=reason(error)
         ) from error
     if not isinstance(tokens, list) or not tokens or not all(type(t) is int and 0 <= t < vocabulary for t in tokens):
         raise FlashbulbError(

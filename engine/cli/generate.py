@@ -133,7 +133,7 @@ def figures(report: dict[str, object]) -> str:
     """A line on what an answer took."""
     per = report["per_token"]
     read = ""
-    if isinstance(per, dict) and per:
+    if isinstance(per, dict) and per and report["flash_bytes"]:
         read = f", {readable(per['bytes_read'])} read per token, {100 * per['hit_rate']:.0f} % hits"
         if experts := per.get("experts"):
             read += (

@@ -29,9 +29,21 @@ def api_of(known_token: str | None) -> HfApi:
     return HfApi(endpoint=endpoint(), token=known_token or False, library_name="flashbulb")
 
 
+class _HubTransport(Transport):
+    """With failures that huggingface-hub does not know: it would try some of them five times more, for half a minute
+    and with a line on the screen for each. `asked` tries again what is worth it."""
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        """As httpx calls it."""
+        try:
+            return super().handle_request(request)
+        except (httpx2.TimeoutException, httpx2.NetworkError) as error:
+            raise httpx2.TransportError(str(error), request=request) from error
+
+
 def _client() -> httpx2.Client:
     hooks: dict[str, list[Callable[..., Any]]] = {"request": [_refuse_unasked], "response": [_refuse_no_answer]}
-    return httpx2.Client(transport=Transport(), event_hooks=hooks, follow_redirects=True, timeout=ANSWER_S)
+    return httpx2.Client(transport=_HubTransport(), event_hooks=hooks, follow_redirects=True, timeout=ANSWER_S)
 
 
 def _refuse_unasked(request: httpx2.Request) -> None:

@@ -145,6 +145,8 @@ def _read_manifest(folder: Path) -> Manifest:
 
 def _check_prepared(folder: Path) -> None:
     if not folder.is_dir():
+        if folder.is_file():
+            raise PreparedModelError("{file} is a file. Give the folder of a model.", file=folder)
         if folder.is_absolute():
             raise PreparedModelError(
                 "There is no folder {folder}. It was moved or deleted, or its drive is not connected.", folder=folder

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from engine.errors import FlashbulbError
 from engine.settings import GenerationOptions
+from engine.system.documents import reason
 from engine.tokens.prompt import Conversation
 from engine.tokens.tokenizer import Tokenizer
 
@@ -33,7 +34,7 @@ def read_sequences(path: Path, tokenizer: Tokenizer, options: GenerationOptions 
         else:
             texts = [tokenizer.encode(path.read_text(encoding="utf-8"))]
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, RecursionError, zlib.error) as error:
-        raise FlashbulbError("{path} cannot be read as a text: {error}", path=path, error=error) from error
+        raise FlashbulbError("{path} cannot be read as a text: {error}", path=path, error=reason(error)) from error
     sequences = [Sequence(tokens, text_bytes(tokens, tokenizer)) for tokens in texts if len(tokens) > 1]
     if not sequences:
         raise FlashbulbError("{path} holds no text.", path=path)

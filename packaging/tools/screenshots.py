@@ -36,6 +36,7 @@ from app.settings.registry import FILE as SETTINGS
 from app.settings.registry import Preferences
 from app.widgets.language import CHINESE, ENGLISH
 from app.window import MainWindow
+from engine.system.built_in import ASSISTANT, STARTER
 
 PICTURES = Path(__file__).parents[2] / "resources" / "screenshots"
 LANGUAGES = (ENGLISH, CHINESE)
@@ -43,7 +44,7 @@ SCHEMES = {"light": Qt.ColorScheme.Light, "dark": Qt.ColorScheme.Dark}
 FONTS = ["Inter", "Noto Sans CJK SC"]  # those of a Mac, as nearly as Linux has them
 FONT_POINTS = 9.75  # 13 pixels
 COLOURS = 256  # of a picture: enough for windows, and a third of the bytes
-PATIENCE_S = 120
+PATIENCE_S = 400
 BUDGET, SEED = 73_000_000, 3
 DAY_S = 86_400
 
@@ -86,14 +87,14 @@ window = (window | active) - stale
 class Studio:
     """One main window in one language, and what is taken of it."""
 
-    def __init__(self, data: Path, language: str, wanted: list[str]):
+    def __init__(self, data: Path, language: str, wanted: list[str], model: str = STARTER):
         self._language, self._wanted = language, wanted
         settings = Preferences(data / SETTINGS)
         settings["general.language"] = language
-        settings["memory.budget"] = BUDGET
+        settings["memory.budget"] = BUDGET if model == STARTER else None  # so that the starter streams
         settings["chat.seed"] = SEED
         settings.write()
-        self.window = MainWindow(EngineHost(engine), data_dir=data, stays=False)
+        self.window = MainWindow(EngineHost(engine), model, data_dir=data, stays=False)
         self.window.menuBar().hide()  # on a Mac it is no part of the window
         self.window.show()
         self.window.start()
@@ -142,7 +143,7 @@ def main() -> None:
     os.environ["FLASHBULB_MODELS"] = str(home / "models")
     chat(home / "chats")
     for language in LANGUAGES:
-        first_start(Studio(home / f"new-{language}", language, wanted))
+        first_start(Studio(home / f"new-{language}", language, wanted, ASSISTANT))
         data = home / language
         shutil.copytree(home / "chats", data)
         studio = Studio(data, language, wanted)

@@ -173,6 +173,18 @@ def test_a_hub_that_is_not_there(monkeypatch):
         look_up("tiny/opt", pauses=(0,))
 
 
+def test_a_search_of_a_hub_that_is_not_there_ends_soon_and_in_one_line(monkeypatch, caplog):
+    """huggingface-hub's own five attempts take half a minute, and say so on the screen."""
+    slept = []
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", slept.append)
+    with Storage() as gone:
+        monkeypatch.setenv("HF_ENDPOINT", gone.url)
+    with pytest.raises(HubError, match="cannot be reached"):
+        search("qwen", pauses=())
+    assert not slept
+    assert not caplog.records
+
+
 def test_an_endpoint_that_nobody_set_is_not_spoken_of(monkeypatch):
     monkeypatch.delenv("HF_ENDPOINT", raising=False)
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # where nobody listens

@@ -86,6 +86,8 @@ def test_a_checkpoint_is_told_from_a_prepared_model(tiny_checkpoint, tmp_path):
         PreparedModel.open(tiny_checkpoint)
     with pytest.raises(PreparedModelError, match="There is no folder"):
         PreparedModel.open(tmp_path / "nowhere")
+    with pytest.raises(PreparedModelError, match=r"is a file\. Give the folder"):
+        PreparedModel.open(tiny_checkpoint / "config.json")
     with pytest.raises(
         PreparedModelError, match=r"There is no model 'opt-125m' on this disk\. `flashbulb models` lists"
     ):

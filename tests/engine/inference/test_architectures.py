@@ -66,7 +66,7 @@ def test_an_architecture_says_what_mlx_lm_says(model_type, tmp_path):
 
 @pytest.mark.parametrize("model_type", FAILURES)
 def test_mlx_lm_itself_fails(model_type, tmp_path):
-    """Whoever finds that it works now takes it off the table."""
+    """Found to work now, one is taken off the table."""
     folder = write_moe(tmp_path / "model", model_type)
     with pytest.raises(Exception, match=FAILURES[model_type]):
         InMemory(folder).logits(PROMPT)

@@ -13,6 +13,7 @@ def test_the_catalogue_names_the_source_of_each_figure():
         assert model["supported"] == is_supported(model["model_type"])
         for figure in ("parameters", "bytes", "sparsity", "licence"):
             assert (model[figure] is None) or model["sources"][figure]
+        assert "repo" in model["sources"] or not model["as_it_is"]
     assert next(model for model in models if model["repo"] == "facebook/opt-6.7b")["supported"]
 
 

@@ -189,11 +189,13 @@ class BundlePool:
         self.remove(admission.rows)
 
     def smaller(self, capacity: int) -> "BundlePool":
-        """A pool of fewer rows with the bundles that were active last. This one must not be used any more."""
+        """A pool of fewer rows with the bundles that were active last, or, where nothing moves and uses are counted,
+        with the most used. This one must not be used any more."""
         pool = BundlePool(capacity, self.view.shape[1], self._dtype, self.bundles, self.keep_hot, self.dense)
         pool.left_early, pool._uses, pool._weight = self.left_early, self._uses, self._weight
         last = self._last()
-        kept = np.argsort(-last, kind="stable")[: min(capacity, self.num_held)]
+        worth = last if self.dense or not self.keep_hot else self._uses[self.pointer[: self.num_used]]
+        kept = np.argsort(-worth, kind="stable")[: min(capacity, self.num_held)]
         rows = pool._place(self.pointer[kept], pool._append(NO_ROWS, len(kept)), last[kept]).rows
         pool.view[rows] = self.view[kept]
         return pool

@@ -361,3 +361,13 @@ def test_an_experts_pool_is_least_frequently_used_with_ageing(tokens, capacity):
         assert held == set(pool.held.tolist())
         uses *= USE_DECAY * (1 - MISS_DECAY * (len(missed) / 4) ** 2)
         uses[list(active)] += 1
+
+
+def test_a_smaller_pool_keeps_the_experts_that_are_used_most():
+    pool, window = BundlePool(8, ROW_BYTES, "F32", BUNDLES, True, dense=False), Window(1)
+    for active in ([1, 2], [1, 2], [1, 3], [4, 5], [6, 7]):
+        window.advance()
+        fill(pool, pool.admit(np.array(active, np.int64), window))
+    smaller = pool.smaller(3)
+    assert check_structure(smaller).keys() >= {1, 2}
+    assert smaller.num_held == 3

@@ -1,25 +1,45 @@
 """A model's layers where there is no GPU: MLX's own take 30 to 50 microseconds a call there, however small, and
 multiply with a reference BLAS."""
 
-from typing import Any
+import functools
+from types import FunctionType
+from typing import Any, cast
 
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
+from engine.arrays.attention import attended
 from engine.arrays.packed import Floats, Form, Resident, available
 from engine.arrays.products import floats_of
 
+ATTENTION = "scaled_dot_product_attention"  # the name of mlx-lm's
 MAX_NATIVE_TOKENS = 4  # that are normed here, and no more: MLX's calls then cost little
 
 
 def use_native_layers(model: nn.Module) -> None:
-    """Let a model's linears, head and norms compute natively. Of no effect where there is a GPU."""
+    """Let a model's linears, head, norms and attention compute natively. Of no effect where there is a GPU."""
     if not available():
         return
     for module in model.modules():
-        if type(module) in NATIVE and "global_scale" not in module:
-            module.__class__ = NATIVE[type(module)]
+        kind: Any = type(module)
+        if kind in NATIVE and "global_scale" not in module:
+            module.__class__ = NATIVE[kind]
+        else:
+            module.__class__ = _attending(kind)
+
+
+@functools.cache
+def _attending(kind: Any) -> type:
+    """The same module; one of mlx-lm's that attends with our attention in the place of the one that its file names:
+    whatever other model there is of this kind, perhaps one that must not be evaluated, keeps its own."""
+    call = kind.__call__
+    if not isinstance(call, FunctionType) or ATTENTION not in call.__code__.co_names:
+        return cast("type", kind)
+    names = call.__globals__ | {ATTENTION: attended}
+    ours = FunctionType(call.__code__, names, call.__name__, call.__defaults__, call.__closure__)
+    ours.__kwdefaults__ = call.__kwdefaults__
+    return type(kind.__name__, (kind,), {"__call__": ours})
 
 
 class _Multiplied:

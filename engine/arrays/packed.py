@@ -65,6 +65,12 @@ def threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def held_dtype(stored: mx.Dtype, computed: mx.Dtype) -> mx.Dtype:
+    """The dtype in which a matrix is held that is computed in `computed`: as it is stored where that is smaller and
+    native products take it as it is."""
+    return stored if available() and stored in KINDS and stored.size < computed.size else computed
+
+
 def packed_matrix(form: Form | None, weight: Tensor, scales: Tensor | None, biases: Tensor | None) -> Matrix:
     """A matrix for `multiply`. form: None for weights that are not quantised, [rows, columns]."""
     rows, words = weight.shape

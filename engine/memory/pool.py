@@ -95,8 +95,9 @@ class BundlePool:
 
     def rows_of(self, bundles: Integers) -> Integers:
         """The row of each of these bundles, all of which are here."""
-        order = np.argsort(self.pointer[: self.num_used])
-        return order[np.searchsorted(self.pointer[: self.num_used], bundles, sorter=order)]
+        rows = np.empty(self.bundles + 1, np.int64)
+        rows[self.pointer[: self.num_used]] = np.arange(self.num_used)  # holes point to the last
+        return rows[bundles]
 
     @property
     def held(self) -> Integers:

@@ -4,12 +4,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 import mlx.core as mx
-import numpy as np
-from mlx_lm.models.base import scaled_dot_product_attention
 
-from engine.arrays.products import as_float32, as_numpy
-
-Mask = mx.array | str | None  # bool [length, tokens], or "causal"
+from engine.arrays.attention import Mask, attended
 
 
 class Cache(Protocol):
@@ -44,38 +40,5 @@ def attend(
     if cache is not None:
         keys, values = cache.update_and_fetch(keys, values)
     batch, _, length, _ = queries.shape
-    if length > 1 and not mx.metal.is_available():
-        out = _attend_numpy(queries, keys, values, mask, scale)
-    else:
-        out = scaled_dot_product_attention(
-            queries,
-            keys,
-            values,
-            cache=cache,
-            scale=scale,
-            mask=mask,  # type: ignore[arg-type] # which takes "causal" as well
-        )
+    out = attended(queries, keys, values, cache, scale, mask)
     return out.transpose(0, 2, 1, 3).reshape(batch, length, -1)
-
-
-def _attend_numpy(queries: mx.array, keys: mx.array, values: mx.array, mask: Mask, scale: float) -> mx.array:
-    """Many tokens on the CPU, where MLX's attention takes some twenty times as long; one head at a time, so that no
-    more than that is ever there in float32."""
-    q, k, v = (as_numpy(a) for a in (queries, keys, values))
-    (batch, heads, length, _), tokens, group = q.shape, k.shape[2], q.shape[1] // k.shape[1]
-    hidden = None
-    if isinstance(mask, str):
-        hidden = np.triu(np.ones((length, tokens), bool), tokens - length + 1)
-    elif mask is not None:
-        hidden = ~np.array(mask).reshape(length, tokens)
-    out = np.empty((batch, heads, length, v.shape[-1]), np.float32)
-    for b, head in np.ndindex(batch, heads):
-        one_query, one_key, one_value = (as_float32(a) for a in (q[b, head], k[b, head // group], v[b, head // group]))
-        scores = (one_query * np.float32(scale)) @ one_key.T
-        if hidden is not None:
-            scores[hidden] = -np.inf
-        scores -= scores.max(axis=1, keepdims=True)
-        np.exp(scores, out=scores)
-        scores /= scores.sum(axis=1, keepdims=True)
-        np.matmul(scores, one_value, out=out[b, head])
-    return mx.array(out).astype(queries.dtype)

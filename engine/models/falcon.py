@@ -9,9 +9,10 @@ from typing import ClassVar
 import mlx.core as mx
 import mlx.nn as nn
 
+from engine.arrays.attention import Mask
 from engine.errors import CheckpointError
 from engine.models.activations import Activation
-from engine.models.attention import Cache, Mask, attend
+from engine.models.attention import Cache, attend
 from engine.models.base import CausalModel, Decoder
 from engine.models.config import Epsilon, Heads, Name, Neurons, RotaryArgs
 from engine.models.ffn import DenseFFN, in_parallel
@@ -94,7 +95,7 @@ class DecoderLayer(nn.Module):
         if self.parallel:
             ffn_input = self.ln_mlp(x) if self.two_norms else normed
             return in_parallel(x, lambda: self.self_attention(normed, mask, cache), self.ffn, ffn_input)
-        self.ffn.anticipate(self.post_attention_layernorm(x))
+        self.ffn.anticipate(self.post_attention_layernorm, x)
         x = x + self.self_attention(normed, mask, cache)
         return x + self.ffn(self.post_attention_layernorm(x))
 

@@ -12,8 +12,9 @@ from engine.models.activations import Activation
 class Resident:
     """An FFN that has nothing to read before it can compute."""
 
-    def anticipate(self, x: mx.array) -> None:
-        """Before attention, of a layer that has it before its FFN: what x would be if attention added nothing."""
+    def anticipate(self, norm: Callable[[mx.array], mx.array], x: mx.array) -> None:
+        """Before attention, of a layer that has it before its FFN: norm(x) is what the FFN's input would be if
+        attention added nothing."""
 
     def begin(self, x: mx.array) -> bool:  # noqa: ARG002
         """Before attention, of a layer that has it beside its FFN: their input. True if flash is at work for it."""

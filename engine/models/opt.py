@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import mlx.core as mx
 import mlx.nn as nn
 
+from engine.arrays.attention import Mask
 from engine.models import config
 from engine.models.activations import Activation
-from engine.models.attention import Cache, Mask, attend
+from engine.models.attention import Cache, attend
 from engine.models.base import CausalModel
 from engine.models.ffn import DenseFFN
 
@@ -70,10 +71,10 @@ class DecoderLayer(nn.Module):
     def __call__(self, x: mx.array, mask: Mask = None, cache: Cache | None = None) -> mx.array:
         """The input of the next layer, [batch, length, hidden_size], as x is."""
         if self.norm_before:
-            self.ffn.anticipate(self.final_layer_norm(x))
+            self.ffn.anticipate(self.final_layer_norm, x)
             x = x + self.self_attn(self.self_attn_layer_norm(x), mask, cache)
             return x + self.ffn(self.final_layer_norm(x))
-        self.ffn.anticipate(self.self_attn_layer_norm(x))
+        self.ffn.anticipate(self.self_attn_layer_norm, x)
         x = self.self_attn_layer_norm(x + self.self_attn(x, mask, cache))
         return self.final_layer_norm(x + self.ffn(x))
 

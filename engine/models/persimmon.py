@@ -6,8 +6,9 @@ from typing import ClassVar
 import mlx.core as mx
 import mlx.nn as nn
 
+from engine.arrays.attention import Mask
 from engine.models.activations import Activation
-from engine.models.attention import Cache, Mask, attend
+from engine.models.attention import Cache, attend
 from engine.models.base import CausalModel, Decoder
 from engine.models.config import Base, Epsilon, Name, Neurons, Positions, RotaryArgs, Share
 from engine.models.ffn import DenseFFN
@@ -65,7 +66,7 @@ class DecoderLayer(nn.Module):
 
     def __call__(self, x: mx.array, mask: Mask = None, cache: Cache | None = None) -> mx.array:
         """The input of the next layer, [batch, length, hidden_size], as x is."""
-        self.ffn.anticipate(self.post_attention_layernorm(x))
+        self.ffn.anticipate(self.post_attention_layernorm, x)
         x = x + self.self_attn(self.input_layernorm(x), mask, cache)
         return x + self.ffn(self.post_attention_layernorm(x))
 

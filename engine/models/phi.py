@@ -6,8 +6,9 @@ from typing import ClassVar
 import mlx.core as mx
 import mlx.nn as nn
 
+from engine.arrays.attention import Mask
 from engine.models.activations import Activation
-from engine.models.attention import Cache, Mask, attend
+from engine.models.attention import Cache, attend
 from engine.models.base import CausalModel, Decoder
 from engine.models.config import Epsilon, Heads, Name, Neurons, RotaryArgs, Share
 from engine.models.ffn import DenseFFN, in_parallel

@@ -1,12 +1,12 @@
 """The sizes of a prepared model: neurons on flash, and what our own architectures compute with."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import mlx.core as mx
 
-from engine.arrays.dtypes import NAMES, name_of, stored_dtype
+from engine.arrays.dtypes import NAMES, mlx_dtype, name_of, stored_dtype
+from engine.arrays.packed import held_dtype
 from engine.arrays.products import BLOCK_ELEMENTS
 from engine.memory.budget import MAX_FLOAT32_BYTES
 from engine.models.activations import Activation
@@ -34,12 +34,11 @@ OPEN_STATES = 8  # hidden states of a block that are there at once: input, norme
 class PreparedSizes:
     """Sizes of a prepared model.
 
-    predictors: weights, in elements. width: of the hidden state. heads: of keys. decisive: rows of a bundle that exact
-    selection keeps. reuse: of all layers or of each, where it was measured; else it follows from the measured sparsity.
+    width: of the hidden state. heads: of keys. decisive: rows of a bundle that exact selection keeps. reuse: of all
+    layers or of each, where it was measured; else it follows from the measured sparsity.
     """
 
     prepared: PreparedModel
-    predictors: int
     width: int
     heads: int
     decisive: int
@@ -60,7 +59,6 @@ class PreparedSizes:
         """args: the architecture's."""
         return cls(
             prepared,
-            sum(math.prod(tensor.shape) for tensor in prepared.predictors.values()),
             args.hidden_size,
             args.num_key_value_heads,
             activation.decisive,
@@ -102,12 +100,13 @@ class PreparedSizes:
 
     def selector_bytes(self, settings: Settings) -> dict[str, int]:
         """Predictors, or the rows of every neuron that decide whether it fires."""
-        item = compute_dtype(self.prepared, settings).size
+        dtype, bundles = compute_dtype(self.prepared, settings), self.prepared.bundles
         if settings.selection.predicts:
-            return {"predictors": self.predictors * item}
+            tensors = self.prepared.predictors.values()
+            return {"predictors": sum(each.size * held_dtype(mlx_dtype(each.dtype), dtype).size for each in tensors)}
         if not settings.selection.streams_all:
-            bundles = self.prepared.bundles
             rows = sum(layer.neurons for layer in bundles.layers)
+            item = held_dtype(mlx_dtype(bundles.dtype), dtype).size
             return {"exact_selection": rows * self.decisive * bundles.width * item}
         return {}
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import mlx.core as mx
 import numpy as np
 
-from engine.arrays.packed import Resident
+from engine.arrays.packed import Resident, held_dtype
 from engine.arrays.products import floats_of
 
 PARTS = ("down", "up", "bias")
@@ -90,7 +90,8 @@ def load_predictors(path: Path, reports: Sequence[Report], dtype: mx.Dtype, shif
     weights: Any = mx.load(str(path))
     predictors = []
     for i, report in enumerate(reports):
-        down, up, bias = (weights[name].astype(dtype) for name in weight_names(i))
+        stored = (weights[name] for name in weight_names(i))
+        down, up, bias = (weight.astype(held_dtype(weight.dtype, dtype)) for weight in stored)
         predictors.append(Predictor(down, up, bias, report.threshold, is_relu(report), shift))
     return predictors
 

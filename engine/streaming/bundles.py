@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.arrays.aligned import Slab
+from engine.arrays.packed import available
 from engine.flash.reader import Ticket
 from engine.memory.pool import NO_ROWS, Admission, BundlePool, Integers
 from engine.streaming.lookahead import LookAhead
@@ -258,11 +259,11 @@ class LayerBundles:
     def _around_reads(self, ids: Integers, loading: _Loading) -> Iterator[Part]:
         """The part that is in memory already, while the rest is read; then the rest. Or all of it at once."""
         missing, rows = loading.admission
-        here = self.pool.num_used if self.pool.dense else len(ids)
+        here = len(ids) if self._gathered else self.pool.num_used
         beside = self.overlap.beside and loading.tickets and len(missing) < here
         if beside:
             self._reading = loading
-            present = ids if self.pool.dense else np.setdiff1d(ids, missing, assume_unique=True)
+            present = np.setdiff1d(ids, missing, assume_unique=True) if self._gathered else ids
             yield self._pooled(present, rows)
             self._evaluate_readers()  # while flash works
             self._reading = None
@@ -281,13 +282,18 @@ class LayerBundles:
             yield self._pooled(ids[start : start + self.pool.capacity])
 
     def _pooled(self, ids: Integers = NO_ROWS, arriving: Integers = NO_ROWS) -> Part:
-        """Bundles in the pool: all of them where rows are dense, as one slice is multiplied soonest; else `ids`."""
+        """Bundles in the pool: `ids`, or all of them where one slice is multiplied soonest."""
         pool = self.pool
         if self.filled:  # nothing but what is needed is multiplied
             return Part(ids, pool.slab, ids, NO_ROWS)
-        if not pool.dense:
+        if self._gathered:
             return Part(ids, pool.slab, pool.rows_of(ids), NO_ROWS)
         return Part(pool.pointer[: pool.num_used], pool.slab, slice(0, pool.num_used), arriving)
+
+    @property
+    def _gathered(self) -> bool:
+        """True where a product takes rows of the pool wherever they are."""
+        return available() or not self.pool.dense
 
     def _load(self, ids: Integers) -> _Loading:
         """Make room for an active set and start reading what is missing."""

@@ -10,6 +10,7 @@ from mlx.nn.layers.base import Module
 from mlx_lm.models.switch_layers import QuantizedSwitchLinear, SwitchLinear
 from numpy.typing import NDArray
 
+from engine.arrays.packed import held_dtype
 from engine.errors import CheckpointError
 from engine.flash.reader import Reader, ReadFile
 from engine.memory.pool import BundlePool
@@ -178,9 +179,9 @@ class Installation:
         return predictors
 
     def _exact(self, layer: LayerBundles, activation: Activation, bias: mx.array | None) -> ExactSelection:
-        width, parts = self.prepared.bundles.width, []
+        width, parts, dtype = self.prepared.bundles.width, [], held_dtype(layer.pool.matrix.dtype, self.dtype)
         for part in layer.stream():
-            parts.append(part.matrix[:, : activation.decisive * width].astype(self.dtype) + 0)  # a copy, by + 0
+            parts.append(part.matrix[:, : activation.decisive * width].astype(dtype) + 0)  # a copy, by + 0
             layer.read_by(parts[-1])
         together = mx.concatenate(parts)
         inputs = [mx.contiguous(together[:, i * width : (i + 1) * width]) for i in range(activation.decisive)]

@@ -1,6 +1,6 @@
 """The FFN whose neurons stay on flash: select, bring, multiply (paper, section 3)."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 import mlx.core as mx
@@ -159,16 +159,16 @@ class StreamedNeurons(AllNeurons):
         self.bundles.passes.current.check()
         return self.over(x, self.bundles.bring(self._select(x)))
 
-    def anticipate(self, x: mx.array) -> None:
+    def anticipate(self, norm: Callable[[mx.array], mx.array], x: mx.array) -> None:
         """Start reading what will probably be needed, while attention is computed.
 
-        x: what the input would be if attention added nothing. Reads that the real misses have to wait for are few: the
-        guesses learn to be right.
+        norm(x): what the input would be if attention added nothing. Reads that the real misses have to wait for are
+        few: the guesses learn to be right.
         """
         bundles = self.bundles
         wanted = bundles.overlap.ahead and not bundles.filled and not bundles.passes.current.is_prompt
         if bundles.look_ahead is not None and wanted:
-            bundles.expect(self.selector.guess(x, bundles.look_ahead.shift))
+            bundles.expect(self.selector.guess(norm(x), bundles.look_ahead.shift))
 
     def begin(self, x: mx.array) -> bool:
         """Select, and start reading what is missing; `ffn(x)` must follow. Returns whether something is being read.

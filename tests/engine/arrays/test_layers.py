@@ -4,6 +4,8 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 import pytest
+from mlx_lm.models import llama
+from mlx_lm.models.cache import make_prompt_cache
 
 from engine.arrays import packed
 from engine.arrays.layers import NATIVE, use_native_layers
@@ -55,3 +57,20 @@ def test_weights_that_are_replaced_are_the_ones_that_count():
     first = np.array(model.plain(x))
     model.plain.weight = 2 * model.plain.weight
     np.testing.assert_allclose(np.array(model.plain(x)), 2 * first, rtol=1e-6)
+
+
+def test_a_model_that_attends_keeps_its_answer_and_others_their_attention():
+    mx.random.seed(0)
+    args = llama.ModelArgs(
+        model_type="llama", hidden_size=64, num_hidden_layers=2, intermediate_size=64, num_attention_heads=4,
+        num_key_value_heads=2, rms_norm_eps=1e-5, vocab_size=50,
+    )  # fmt: skip
+    model, tokens = llama.Model(args), mx.array([[3, 1, 4, 1, 5]])
+    kind = type(model.layers[0].self_attn)
+    wanted = np.array(model(tokens))
+    use_native_layers(model)
+    caches = make_prompt_cache(model)
+    found = [np.array(model(tokens[:, i : i + 1], cache=caches))[0, 0] for i in range(5)]
+    np.testing.assert_allclose(found, wanted[0], atol=1e-5 * np.abs(wanted).max())
+    assert type(model.layers[0].self_attn) is not kind
+    assert type(llama.Model(args).layers[0].self_attn) is kind

@@ -1,0 +1,47 @@
+"""Attention equals MLX's, whatever the shapes, the mask and the dtype."""
+
+import mlx.core as mx
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mlx_lm.models.base import scaled_dot_product_attention
+from mlx_lm.models.cache import KVCache
+
+from engine.arrays import packed
+from engine.arrays.attention import attended
+
+pytestmark = pytest.mark.skipif(not packed.available(), reason="MLX computes on the GPU here")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    dtype=st.sampled_from([mx.float32, mx.bfloat16, mx.float16]),
+    heads=st.integers(1, 3),
+    group=st.integers(1, 4),
+    dim=st.sampled_from([8, 20, 64]),
+    before=st.integers(0, 300),
+    length=st.sampled_from([1, 1, 1, 5]),
+    masked=st.sampled_from([None, "causal", "window"]),
+    with_sinks=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_attention_is_that_of_mlx(dtype, heads, group, dim, before, length, masked, with_sinks, seed):
+    random, cache = np.random.default_rng(seed), KVCache()
+
+    def normal(*shape):
+        return mx.array(random.standard_normal(shape).astype(np.float32)).astype(dtype)
+
+    cache.update_and_fetch(normal(1, heads, before + 1, dim), normal(1, heads, before + 1, dim))
+    cache.trim(1)  # what is behind the end counts for nothing
+    queries = normal(1, heads * group, length, dim)
+    keys, values = cache.update_and_fetch(normal(1, heads, length, dim), normal(1, heads, length, dim))
+    mask = mx.array(np.tri(length, before + length, before, bool)) if masked == "window" else masked
+    sinks = normal(heads * group) if with_sinks else None
+    found = attended(queries, keys, values, cache, dim**-0.5, mask, sinks)
+    exact = (array.astype(mx.float32) for array in (queries, keys, values))
+    sinks = None if sinks is None else sinks.astype(mx.float32)
+    wanted = scaled_dot_product_attention(*exact, cache=cache, scale=dim**-0.5, mask=mask, sinks=sinks)
+    assert found.dtype == dtype
+    tolerance = {mx.float32: 1e-5, mx.bfloat16: 2e-2, mx.float16: 3e-3}[dtype]
+    np.testing.assert_allclose(np.array(found.astype(mx.float32)), np.array(wanted), atol=tolerance, rtol=tolerance)

@@ -17,8 +17,8 @@ class Row:
 
     dram_bytes: weights held in memory. bytes_read, reads: asked of the drive; device_bytes: what the operating system
     counted. floor_ms: what the drive's profile gives for those reads. spread: by figure, its 10th and 90th percentile.
-    footprint_bytes: the process's peak. hit_rate, bundles_read, first_token_s: of experts. lfu_hit_rate: of a plain
-    policy, in as many slots and after the same prompt. paper: the paper's figures.
+    memory_bytes_per_s: of a plain sum. footprint_bytes: the process's peak. hit_rate, bundles_read, first_token_s: of
+    experts. lfu_hit_rate: of a plain policy, in as many slots and after the same prompt. paper: the paper's figures.
     """
 
     name: str
@@ -27,6 +27,7 @@ class Row:
     device_bytes: float | None = None
     reads: float | None = None
     bytes_per_s: float | None = None
+    memory_bytes_per_s: float | None = None
     io_ms: float | None = None
     floor_ms: float | None = None
     predicted_ms: float | None = None
@@ -112,6 +113,8 @@ COLUMNS: dict[str, tuple[Figure, float, str]] = {  # title: how it is taken from
     "of LFU %": (lambda r: r.get("lfu_hit_rate"), 100, "{:.1f}"),
     "reads": (lambda r: r.get("reads"), 1, "{:.0f}"),
     "GB/s": (lambda r: r.get("bytes_per_s"), 1e-9, "{:.2f}"),
+    "memory GB/s": (lambda r: r.get("memory_bytes_per_s"), 1e-9, "{:.2f}"),
+    "of memory's %": (lambda r: _of_memory(r), 100, "{:.0f}"),
     "kIOPS": (lambda r: _iops(r), 1e-3, "{:.1f}"),
     "I/O ms": (lambda r: r.get("io_ms"), 1, "{:.1f}"),
     "floor ms": (lambda r: r.get("floor_ms"), 1, "{:.1f}"),
@@ -129,6 +132,10 @@ COLUMNS: dict[str, tuple[Figure, float, str]] = {  # title: how it is taken from
     "paper: I/O ms": (lambda r: r.get("paper", {}).get("io_ms"), 1, "{:.0f}"),
     "paper: total ms": (lambda r: r.get("paper", {}).get("total_ms"), 1, "{:.0f}"),
 }
+
+
+def _of_memory(row: dict[str, Any]) -> float | None:
+    return row["bytes_per_s"] / row["memory_bytes_per_s"] if "memory_bytes_per_s" in row else None
 
 
 def _iops(row: dict[str, Any]) -> float | None:

@@ -1,4 +1,4 @@
-"""`flashbulb bench`: drive, table2, table3, window, report."""
+"""`flashbulb bench`: drive, compute, table2, table3, window, report."""
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
@@ -49,6 +49,7 @@ def add_to(commands: Commands) -> None:
     actions = bench.add_subparsers(required=True, metavar="BENCHMARK")
     for add in (
         _add_drive,
+        _add_compute,
         _add_table2,
         _add_table3,
         _add_experts,
@@ -76,6 +77,12 @@ def _add_table2(actions: Commands) -> None:
     _add_dtype(table2, "bfloat16")
     _add_place(table2)
     table2.set_defaults(run=partial(_show, "table2", _table2))
+
+
+def _add_compute(actions: Commands) -> None:
+    compute = actions.add_parser("compute", help="products with weights of every kind, against the rate of memory")
+    add_json(compute)
+    compute.set_defaults(run=partial(_show, "compute", _compute))
 
 
 def _add_table3(actions: Commands) -> None:
@@ -258,6 +265,12 @@ def _table3(args: Namespace, progress: Report) -> "Result":
                          rows=rows, progress=progress)  # fmt: skip
     return run_model(args.model, place, profile, text(args.model, args.text, 64), args.tokens, args.window,
                      args.memory_budget, progress)  # fmt: skip
+
+
+def _compute(_args: Namespace, progress: Report) -> "Result":
+    from engine.bench.compute import run
+
+    return run(progress=progress)
 
 
 def _experts(args: Namespace, progress: Report) -> "Result":

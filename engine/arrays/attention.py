@@ -1,6 +1,9 @@
 """Attention to keys and values where there is no GPU: MLX's own takes two to six times as long for one token, and some
 twenty times for a prompt."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import mlx.core as mx
@@ -11,7 +14,18 @@ from engine.arrays.packed import Floats, Tensor, add_rows, available, multiply, 
 from engine.arrays.products import as_float32, as_numpy, floats_of
 from engine.system.native_library import Matrix
 
+_evaluating = ContextVar("evaluating", default=True)
 Mask = mx.array | str | None  # bool [length, tokens], or "causal"
+
+
+@contextmanager
+def unevaluated() -> Iterator[None]:
+    """For shapes alone: what attends meanwhile evaluates nothing."""
+    token = _evaluating.set(False)
+    try:
+        yield
+    finally:
+        _evaluating.reset(token)
 
 
 def attended(
@@ -28,7 +42,8 @@ def attended(
     queries: in the result's shape; keys and values: of perhaps fewer heads, each shared by a group. cache: the one that
     they are of, which may keep them quantised. sinks: a score by head that nothing is to be read at.
     """
-    if mx.metal.is_available() or hasattr(cache, "bits") or (isinstance(mask, mx.array) and mask.dtype != mx.bool_):
+    other_kind = hasattr(cache, "bits") or (isinstance(mask, mx.array) and mask.dtype != mx.bool_)
+    if mx.metal.is_available() or other_kind or not _evaluating.get():
         out: mx.array = scaled_dot_product_attention(
             queries,
             keys,

@@ -42,6 +42,13 @@ def _attending(kind: Any) -> type:
     return type(kind.__name__, (kind,), {"__call__": ours})
 
 
+def added(x: mx.array, y: mx.array) -> mx.array:
+    """x + y; of one token's float32 numbers without a GPU at once, as handing them to MLX's own thread takes longer."""
+    if x.size > x.shape[-1] or x.dtype != mx.float32 or y.dtype != mx.float32 or not available():
+        return x + y
+    return mx.array(floats_of(x) + floats_of(y))
+
+
 class _Multiplied:
     """The part that linears and embeddings share: their weights as a matrix, made when it is first wanted."""
 
@@ -54,7 +61,12 @@ class _Multiplied:
         y = self._matrix.times(floats_of(x).reshape(-1, x.shape[-1]))
         if self._bias is not None:
             y += self._bias
-        return mx.array(y.reshape(*x.shape[:-1], -1)).astype(x.dtype)
+        return mx.array(y.reshape(*x.shape[:-1], -1)).astype(self._result_dtype(x))
+
+    def _result_dtype(self: Any, x: mx.array) -> mx.Dtype:
+        """As MLX's: scales that are no floats do not count."""
+        weight = self.get("scales", self.weight)
+        return x.dtype if x.dtype == mx.float32 or weight.dtype == mx.uint8 else mx.result_type(x, weight)
 
     def _prepare(self: Any) -> None:
         form = Form(self.bits, self.group_size, self.mode) if "scales" in self else None

@@ -10,6 +10,7 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from engine.arrays.attention import Mask
+from engine.arrays.layers import added
 from engine.errors import CheckpointError
 from engine.models.activations import Activation
 from engine.models.attention import Cache, attend
@@ -96,8 +97,8 @@ class DecoderLayer(nn.Module):
             ffn_input = self.ln_mlp(x) if self.two_norms else normed
             return in_parallel(x, lambda: self.self_attention(normed, mask, cache), self.ffn, ffn_input)
         self.ffn.anticipate(self.post_attention_layernorm, x)
-        x = x + self.self_attention(normed, mask, cache)
-        return x + self.ffn(self.post_attention_layernorm(x))
+        x = added(x, self.self_attention(normed, mask, cache))
+        return added(x, self.ffn(self.post_attention_layernorm(x)))
 
 
 class Model(CausalModel):

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import mlx.core as mx
 import mlx.nn as nn
 
+from engine.arrays.layers import added
 from engine.errors import CheckpointError
 from engine.models.activations import Activation
 
@@ -62,4 +63,4 @@ def in_parallel(x: mx.array, attend: Callable[[], mx.array], ffn: DenseFFN, norm
     attended = attend()
     if reading:
         mx.async_eval(attended)
-    return x + attended + ffn(normed)
+    return added(added(x, attended), ffn(normed))

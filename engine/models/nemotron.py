@@ -7,6 +7,7 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from engine.arrays.attention import Mask
+from engine.arrays.layers import added
 from engine.models.activations import Activation
 from engine.models.attention import Cache
 from engine.models.base import CausalModel, Decoder
@@ -48,8 +49,8 @@ class DecoderLayer(nn.Module):
     def __call__(self, x: mx.array, mask: Mask = None, cache: Cache | None = None) -> mx.array:
         """The input of the next layer, [batch, length, hidden_size], as x is."""
         self.ffn.anticipate(self.post_attention_layernorm, x)
-        x = x + self.self_attn(self.input_layernorm(x), mask, cache)
-        return x + self.ffn(self.post_attention_layernorm(x))
+        x = added(x, self.self_attn(self.input_layernorm(x), mask, cache))
+        return added(x, self.ffn(self.post_attention_layernorm(x)))
 
 
 class Model(CausalModel):

@@ -6,6 +6,7 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from engine.arrays.attention import Mask
+from engine.arrays.layers import added
 from engine.models import config
 from engine.models.activations import Activation
 from engine.models.attention import Cache, attend
@@ -72,11 +73,11 @@ class DecoderLayer(nn.Module):
         """The input of the next layer, [batch, length, hidden_size], as x is."""
         if self.norm_before:
             self.ffn.anticipate(self.final_layer_norm, x)
-            x = x + self.self_attn(self.self_attn_layer_norm(x), mask, cache)
-            return x + self.ffn(self.final_layer_norm(x))
+            x = added(x, self.self_attn(self.self_attn_layer_norm(x), mask, cache))
+            return added(x, self.ffn(self.final_layer_norm(x)))
         self.ffn.anticipate(self.self_attn_layer_norm, x)
-        x = self.self_attn_layer_norm(x + self.self_attn(x, mask, cache))
-        return self.final_layer_norm(x + self.ffn(x))
+        x = self.self_attn_layer_norm(added(x, self.self_attn(x, mask, cache)))
+        return self.final_layer_norm(added(x, self.ffn(x)))
 
 
 class Decoder(nn.Module):

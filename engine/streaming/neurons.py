@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.arrays.aligned import Slab
+from engine.arrays.layers import added
 from engine.arrays.packed import Tensor, add_rows, available, multiply, packed_matrix
 from engine.arrays.products import float32_blocks, floats_of
 from engine.memory.pool import Integers
@@ -124,7 +125,7 @@ class AllNeurons(Resident):
             self.bundles.read_by(y)
             self._see(x, part, hidden)
         y = mx.zeros_like(x) if y is None else y
-        return (y if self.down_bias is None else y + self.down_bias).astype(x.dtype)
+        return (y if self.down_bias is None else added(y, self.down_bias)).astype(x.dtype)
 
     def _see(self, x: mx.array, part: Part, hidden: mx.array) -> None:
         """Tell whoever measures."""

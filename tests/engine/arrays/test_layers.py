@@ -49,6 +49,14 @@ def test_layers_are_those_of_mlx(tokens, dtype):
         assert other.dtype == dtype
 
 
+def test_dtypes_are_those_of_mlx():
+    model, x = Model(), mx.random.normal((1, 1, 128)).astype(mx.bfloat16)
+    model.packed_small = nn.QuantizedLinear(128, 64, bias=False, group_size=32, bits=4, mode="mxfp4")
+    before = [y.dtype for y in (*model(x), model.packed_small(x))]
+    use_native_layers(model)
+    assert [y.dtype for y in (*model(x), model.packed_small(x))] == before
+
+
 def test_weights_that_are_replaced_are_the_ones_that_count():
     model = Model()
     use_native_layers(model)

@@ -14,18 +14,18 @@ from engine.arrays.packed import Floats, Tensor, add_rows, available, multiply, 
 from engine.arrays.products import as_float32, as_numpy, floats_of
 from engine.system.native_library import Matrix
 
-_evaluating = ContextVar("evaluating", default=True)
+evaluating = ContextVar("evaluating", default=True)  # false where shapes alone are wanted
 Mask = mx.array | str | None  # bool [length, tokens], or "causal"
 
 
 @contextmanager
 def unevaluated() -> Iterator[None]:
-    """For shapes alone: what attends meanwhile evaluates nothing."""
-    token = _evaluating.set(False)
+    """For shapes alone: what attends or adds meanwhile evaluates nothing."""
+    token = evaluating.set(False)
     try:
         yield
     finally:
-        _evaluating.reset(token)
+        evaluating.reset(token)
 
 
 def attended(
@@ -43,7 +43,7 @@ def attended(
     they are of, which may keep them quantised. sinks: a score by head that nothing is to be read at.
     """
     other_kind = hasattr(cache, "bits") or (isinstance(mask, mx.array) and mask.dtype != mx.bool_)
-    if mx.metal.is_available() or other_kind or not _evaluating.get():
+    if mx.metal.is_available() or other_kind or not evaluating.get():
         out: mx.array = scaled_dot_product_attention(
             queries,
             keys,

@@ -68,7 +68,7 @@ def threads() -> int:
 def held_dtype(stored: mx.Dtype, computed: mx.Dtype) -> mx.Dtype:
     """The dtype in which a matrix is held that is computed in `computed`: as it is stored where that is smaller and
     native products take it as it is."""
-    return stored if available() and stored in KINDS and stored.size < computed.size else computed
+    return stored if available() and stored in DTYPE_KINDS and stored.size < computed.size else computed
 
 
 def packed_matrix(form: Form | None, weight: Tensor, scales: Tensor | None, biases: Tensor | None) -> Matrix:

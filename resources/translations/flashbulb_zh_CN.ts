@@ -2989,6 +2989,10 @@
         <translation>准备已停止。已下载的内容和已完成的层会保留。</translation>
     </message>
     <message>
+        <source>Products are made by the GPU here: there is nothing to measure.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Reading {path} was cancelled.</source>
         <translation>已取消读取 {path}。</translation>
     </message>

@@ -41,8 +41,9 @@ def aligned_rows(rows: int, row_bytes: int, dtype: str) -> Slab:
     """Zeroed rows that start on a 16 KiB boundary. dtype: safetensors' name."""
     kind = mlx_dtype(dtype)
     width = row_bytes // kind.size
-    slack = -(-ALIGNMENT // row_bytes)  # whole rows, so that the array stays two-dimensional
-    raw = mx.zeros((max(rows, 1) + slack, width), kind)
+    # In pages, or, where rows are no pages, in rows: the array stays two-dimensional, and little is there for nothing.
+    unit = ALIGNMENT if row_bytes % ALIGNMENT == 0 else row_bytes
+    raw = mx.zeros((rows * row_bytes // unit + -(-ALIGNMENT // unit), unit // kind.size), kind)
     mx.eval(raw)
     everything = np.asarray(memoryview(raw).cast("B"))  # type: ignore[arg-type] # MLX's arrays are buffers
     skip = -everything.ctypes.data % ALIGNMENT

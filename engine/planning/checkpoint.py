@@ -21,7 +21,8 @@ MIN_CHUNK, MAX_CHUNK = 128, 4096  # tokens of a prompt that are computed at once
 MAX_PAIRS = 32_767  # of tokens and their experts in one product: beyond it some versions of MLX are wrong on Metal
 MAX_BUFFER_BYTES = 8 << 20
 FLOAT_BYTES = 4  # of what is computed, at most
-TOKEN_BYTES = 1 << 16  # that a prompt's token is computed with, of a model without experts
+TOKEN_BYTES = 1 << 16  # that a prompt's token is computed with, of a model without experts, at least
+OPEN_OUTPUTS = 12  # of a linear that are there at once: blocks, joined, gated, and their copies for products
 LOGITS_COPIES = 4
 
 
@@ -73,9 +74,17 @@ class CheckpointSizes:
     def _chunk(self, roomy: int) -> tuple[int, int]:
         """Tokens of a prompt at once, and the bytes that one of them takes in the layer that takes most."""
         layers = [ExpertLayer(bundles) for bundles in self.network.bundles if bundles.kind == "expert"]
-        token = max((FLOAT_BYTES * layer.chosen * layer.bundles.numbers for layer in layers), default=TOKEN_BYTES)
+        token = max((FLOAT_BYTES * layer.chosen * layer.bundles.numbers for layer in layers), default=self._dense_token)
         most = min(MAX_CHUNK, MAX_PAIRS // max((layer.chosen for layer in layers), default=1))
         return max(min(MIN_CHUNK, most), min(most, roomy // ROOMY_DIVISOR // token)), token
+
+    @property
+    def _dense_token(self) -> int:
+        """Bytes that a prompt's token is computed with, of a model without experts: several outputs of the widest of
+        its linears, which the head is not, as it makes the logits of one token alone."""
+        bundles = [each for each in self.network.bundles if not each.path.endswith("lm_head")]
+        widest = max((each.count * each.numbers for each in bundles), default=0)
+        return max(TOKEN_BYTES, OPEN_OUTPUTS * FLOAT_BYTES * widest)
 
 
 def compute_as_here(network: Module) -> None:

@@ -307,14 +307,16 @@ def _laid_out_blocks(linear: LinearBlocks) -> BundleShape:
     """The blocks of a linear. With a slot for each of them it stays as it is, perhaps in another dtype."""
     layout = linear.layout
     size = max(layout.slot_bytes, -(-_bytes_in(matrix_of(linear.module)) // layout.bundles))
-    return BundleShape("block", linear.path, layout.bundles, size, layout.bundle_bytes)
+    rows = layout.tensors["weight"].shape[0]
+    return BundleShape("block", linear.path, layout.bundles, size, layout.bundle_bytes, numbers=rows)
 
 
 def _built_blocks(path: str, linear: Module) -> BundleShape:
     matrix = matrix_of(linear)
-    count = -(-matrix["weight"].shape[0] // block_rows(matrix))
+    rows = block_rows(matrix)
+    count = -(-matrix["weight"].shape[0] // rows)
     size = -(-_bytes_in(matrix) // count)
-    return BundleShape("block", path, count, -(-size // SLOT_ALIGNMENT) * SLOT_ALIGNMENT, size)
+    return BundleShape("block", path, count, -(-size // SLOT_ALIGNMENT) * SLOT_ALIGNMENT, size, numbers=rows)
 
 
 def _laid_out(expert: ExpertContainer) -> _Experts:

@@ -41,11 +41,16 @@ class ContextMeter(QWidget):
         self.label.setText(text)
         self.setToolTip("")
 
-    def set_used(self, used: int, context: int, more: int = 0) -> None:
-        """All in tokens. more: about as many as are typed, or written since `used` was counted."""
+    def set_used(self, used: int, context: int, more: int = 0, reasoning: int = 0) -> None:
+        """All in tokens. more: about as many as are typed, or written since `used` was counted.
+
+        reasoning: as many of all these as the model reasoned before its latest answer.
+        """
         share = (used + more) / context if context else 0.0
         count = self.tr("about {0}").format(units.whole(used + more)) if more else units.whole(used)
         text = self.tr("{0} of {1} tokens").format(count, units.whole(context))
+        if reasoning:
+            text += self.tr(" ({0} reasoning)").format(units.whole(reasoning))
         if share > 1:
             text += self.tr(": older messages will be left out")
         elif share >= NEARLY_FULL_SHARE:

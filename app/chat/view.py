@@ -517,7 +517,7 @@ class ChatView(QWidget):
         if reason:
             self.composer.meter.say(reason)
             return
-        used, more = 0, typed
+        used, more, reasoning = 0, typed, 0
         for message in reversed(self.conversation.path()):
             if (
                 message.role == ASSISTANT
@@ -525,9 +525,13 @@ class ChatView(QWidget):
                 and not self._is_written(message)
             ):
                 used = receipt.context_tokens
+                reasoning = reasoning or receipt.reasoning_tokens
                 break
-            more += estimate(message.whole_text) + (estimate(message.reasoning) if self._is_written(message) else 0)
-        self.composer.meter.set_used(used, context, more)
+            if self._is_written(message):
+                reasoning = estimate(message.reasoning)
+                more += reasoning
+            more += estimate(message.whole_text)
+        self.composer.meter.set_used(used, context, more, reasoning)
 
     def _typed_tokens(self) -> int:
         """About as many tokens as the message will have, with its files."""

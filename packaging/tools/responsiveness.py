@@ -46,6 +46,8 @@ TABLE = "| layer | active | loaded |\n| --- | --- | --- |\n" + "| 3 | 212 | 17 |
 LONG_CELL = "a neuron's **up row** and its down column, side by side in one `bundle`"
 LENGTHS = (100, 1_000, 5_000)  # words
 UPDATES = 200  # at each length
+REASONING_TOKENS, FRAME_TOKENS, REASONING_ROUNDS = 4000, 5, 2
+FRAMES = ("an answer", "folded reasoning", "unfolded reasoning")
 
 
 def rows_of(*cells: str) -> tuple[str, str]:
@@ -134,11 +136,11 @@ def settle() -> float:
 def opened(folder: Path, *, loaded: bool = True) -> Iterator:
     """The window as the application makes it, shown, its model loaded."""
     import engine
-    from app.__main__ import SWITCH_INTERVAL
+    from app.__main__ import SWITCH_INTERVAL_S
     from app.host.engine_host import EngineHost, State
     from app.window import MainWindow
 
-    sys.setswitchinterval(SWITCH_INTERVAL)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     window = MainWindow(EngineHost(engine), "starter", folder)
     window.show()
     window.start()
@@ -284,6 +286,42 @@ def update(folder: Path) -> list[Figure]:
                 found.append(Figure(f"update of {kind} at {words:,} words, worst", max(times), "ms", 8))
             conversation.messages.clear()
     return found
+
+
+def reasoning(folder: Path) -> list[Figure]:
+    """One frame of a long block of reasoning, folded and unfolded, against one of an answer of the same words."""
+    with opened(folder) as window:
+        took: dict[str, list[float]] = {}
+        for round_ in range(2 * REASONING_ROUNDS):
+            for way in FRAMES if round_ % 2 else FRAMES[::-1]:
+                took.setdefault(way, []).extend(_frames(window, way))
+    of_answer = statistics.median(took["an answer"])
+    found = [Figure(f"frame of {way}, median", statistics.median(times), "ms", 8) for way, times in took.items()]
+    ratios = [(way, statistics.median(times) / of_answer) for way, times in took.items() if way != "an answer"]
+    return found + [Figure(f"frame of {way}, against an answer's", ratio, "times", 1.1) for way, ratio in ratios]
+
+
+def _frames(window, way: str) -> list[float]:
+    """Milliseconds of each frame while so many tokens come."""
+    window.new_chat.trigger()
+    conversation = window.chat.conversation
+    _, answer = conversation.ask("Go on", None)
+    window.chat.show_conversation(conversation)
+    window.chat._show_path()
+    widget = window.chat.transcript.widget_of(answer)
+    append = widget.append if way == "an answer" else widget.append_reasoning
+    append("So, ")
+    if way == "unfolded reasoning":
+        widget.reasoning.unfold()
+    settle()
+    times = []
+    for number in range(REASONING_TOKENS // FRAME_TOKENS):
+        began = time.perf_counter()
+        append(PROSE if number % 20 == 19 else " and what the user asks")
+        settle()
+        times.append(1e3 * (time.perf_counter() - began))
+    conversation.messages.clear()
+    return times
 
 
 def _pieces(text: str) -> list[str]:
@@ -463,7 +501,7 @@ class Painting(QObject):
         self._window.chat.transcript.messages()[-1].append("and then some more ")
 
 
-MEASUREMENTS = {m.__name__: m for m in (start, idle, stream, update, many, memory, reader)}
+MEASUREMENTS = {m.__name__: m for m in (start, idle, stream, update, reasoning, many, memory, reader)}
 
 
 # ---------------------------------------------------------------------------- the command

@@ -3,11 +3,12 @@
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication, QTextDocument
-from PySide6.QtWidgets import QPushButton
+from PySide6.QtWidgets import QLabel, QPushButton
 
 from app.chat.markdown import MAX_TAIL_CHARACTERS
 from app.chat.message import Answer
 from app.chat.reasoning import Reasoning
+from app.chat.receipt import Receipt
 from app.conversations.conversation import Conversation
 from app.host.engine_host import State
 from engine.errors import TemplateError
@@ -95,10 +96,27 @@ def test_the_receipt_and_the_meter_count_it(qtbot, open_window):
     window = open_window(FakeEngine(scripts=[[thought("a"), thought("b"), "c"]]))
     answer = answered(qtbot, window)
     qtbot.mouseClick(answer.detail_button, LEFT)
-    rows = answer.message.receipt
-    assert (rows["reasoning_tokens"], rows["tokens"]) == (2, 3)
-    assert rows["time_to_first_answer_s"] > rows["time_to_first_token_s"]
-    assert window.chat.composer.meter.label.text().startswith("7 of")  # 4 of the prompt, and 3
+    figures = answer.message.receipt
+    assert (figures["reasoning_tokens"], figures["tokens"]) == (2, 3)
+    assert figures["time_to_first_answer_s"] > figures["time_to_first_token_s"]
+    rows = dict(Receipt.from_json(figures).rows())
+    assert rows["Reasoning"] == "2 tokens of these"
+    assert {"First token", "First answer token"} <= rows.keys()
+    shown = {label.text() for label in answer.detail.findChildren(QLabel)}
+    assert {"2 tokens of these", "First answer token"} <= shown
+    meter = window.chat.composer.meter
+    assert meter.label.text() == "7 of 512 tokens (2 reasoning)"  # 4 of the prompt, and 3
+    qtbot.keyClicks(window.chat.composer.entry, "four words of text")
+    assert meter.label.text() == "about 11 of 512 tokens (2 reasoning)"
+
+
+def test_the_meter_counts_reasoning_while_it_is_written(qtbot, open_window):
+    gate = Gate()
+    window = open_window(FakeEngine(scripts=[[thought("a thought of some words"), gate, "c"]]))
+    ask(qtbot, window)
+    qtbot.waitUntil(lambda: window.chat.composer.meter.label.text() == "about 7 of 512 tokens (6 reasoning)")
+    gate.opened.set()
+    qtbot.waitUntil(lambda: window.chat.conversation.path()[-1].finish == "stop")
 
 
 def test_the_next_question_hands_the_reasoning_to_the_engine(qtbot, open_window):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QAction, QFont, QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QAbstractButton, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
@@ -89,6 +89,11 @@ class Header(ToolBar):
         self.title.setAccessibleName(self.tr("{0}, {1}. Switch model").format(title, subtitle))
         self.title.updateGeometry()
         self.subtitle.setText(subtitle)
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange and hasattr(self, "panel_button"):  # also while this is built
+            self.colour_icons()
 
     def colour_icons(self) -> None:
         """Paint the icons in the present colours; what is shown has the accent's."""

@@ -176,11 +176,6 @@ class MainWindow(DropWindow):
         self.close()
         QApplication.quit()
 
-    def changeEvent(self, event: QEvent) -> None:
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.PaletteChange and hasattr(self, "header"):  # also comes while this is built
-            self.header.colour_icons()
-
     def resizeEvent(self, event: QResizeEvent) -> None:
         self.side_panes.fit(event.size().width())
         super().resizeEvent(event)

@@ -69,6 +69,7 @@ class Reasoning(QWidget):
 
     def __init__(self, parent: QWidget | None = None):
         super().__init__(parent)
+        self.setAttribute(Qt.WidgetAttribute.WA_StaticContents)  # more of it is all that is painted
         self.text = ""
         self.body: AnswerBody | None = None
         self._under_way = True

@@ -84,7 +84,8 @@ def seconds(value: float) -> str:
 def duration(value: float) -> str:
     """A longer time: `40 s`, `12 min`, `3 h 5 min`."""
     if value < 90:
-        return f"{value:.0f}{NO_BREAK_SPACE}s"
-    minutes = round(value / 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}{NO_BREAK_SPACE}h {minutes}{NO_BREAK_SPACE}min" if hours else f"{minutes}{NO_BREAK_SPACE}min"
+        return tr("{0}\u00a0s").format(whole(value))
+    hours, minutes = divmod(round(value / 60), 60)
+    if hours:
+        return tr("{0}\u00a0h {1}\u00a0min").format(whole(hours), minutes)
+    return tr("{0}\u00a0min").format(minutes)

@@ -8,6 +8,7 @@ is written by hand, since the starter model makes small talk only; and a downloa
 the pictures that are wanted, all by default. On Linux, appearances need QT_QPA_PLATFORMTHEME=gnome, which this sets.
 """
 
+import json
 import os
 import shutil
 import sys
@@ -25,7 +26,7 @@ from PySide6.QtGui import QCursor, QFont, QFontDatabase
 from PySide6.QtWidgets import QApplication, QDialog, QWidget
 
 import engine
-from app.conversations.conversation import Conversation
+from app.conversations.conversation import Attachment, Conversation, ToolCall
 from app.conversations.store import FILE as HISTORY
 from app.conversations.store import ConversationStore
 from app.desktop.application import Application
@@ -82,6 +83,30 @@ window = (window | active) - stale
 3. The **pool** takes them in the rows that became free.
 """,
 )
+
+CALL = json.dumps({"city": "Zürich", "hours": [9, 12]}, indent=2, ensure_ascii=False)
+READINGS = "hour,hit_rate,read_mb\n09,0.81,212\n10,0.86,158\n11,0.90,111\n12,0.92,94\n"
+ASKED = "How much less is read at noon than in the morning, and when does it fall most?"
+REASONED = """The file has four rows. At 09 it is 212 MB, at 12 it is 94 MB, so 118 MB less, which is 56 %.
+
+The steps are 54, 47 and 17 MB: the largest is from 09 to 10.
+"""
+ANSWERED = """At noon **118 MB** less is read than at nine, or 56 %. Most of that comes in the first hour:
+
+| Hour | Hit rate | Read | Change |
+| --- | ---: | ---: | ---: |
+| 09 | 81 % | 212 MB | |
+| 10 | 86 % | 158 MB | −54 MB |
+| 11 | 90 % | 111 MB | −47 MB |
+| 12 | 92 % | 94 MB | −17 MB |
+
+```python
+read = [212, 158, 111, 94]
+print(max(zip(read, read[1:]), key=lambda pair: pair[0] - pair[1]))
+```
+"""
+REASONED_TITLE = "Readings of a day"
+CALLED = ("And what is the weather there?", "I would have to look that up.", ToolCall("get_weather", CALL))
 
 
 class Studio:
@@ -175,13 +200,27 @@ def chat(data: Path) -> None:
         conversation = store.conversation(id_)
         conversation.updated -= days * DAY_S
         store.save(conversation, [])
+    pose(store)
+    store.close()
+
+
+def pose(store: ConversationStore) -> None:
+    """Keep what is written by hand."""
+    reasoned = Conversation()
+    _, answer = reasoned.ask(ASKED, attachments=(Attachment("readings.csv", READINGS),))
+    answer.text, answer.finish, answer.reasoning = ANSWERED, "stop", REASONED
+    answer.reasoning_seconds, answer.reasoning_tokens = 12.0, 74
+    _, call = reasoned.ask(CALLED[0], answer.id)
+    call.text, call.tool_calls, call.finish = CALLED[1], (CALLED[2],), "stop"
+    reasoned.updated -= DAY_S
+    reasoned.title = REASONED_TITLE
+    store.save(reasoned, reasoned.messages.values())
     formatted = Conversation()
     _, answer = formatted.ask(FORMATTED[0])
     answer.text, answer.finish = FORMATTED[1], "stop"
     formatted.updated -= DAY_S
     formatted.pinned = True
     store.save(formatted, formatted.messages.values())
-    store.close()
 
 
 def first_start(studio: Studio) -> None:
@@ -224,11 +263,29 @@ def main_window(studio: Studio) -> None:
     window.sidebar.delete(window.sidebar.model.heads()[-1].id)
     spin(300)
     studio.take("formatting", window)
+    reasoning(studio)
     window.load("/Volumes/Models/opt-6.7b")
     until(lambda: window.host.state is State.FAILED)
     studio.take("no-model", window)
     window.load("starter")
     studio.wait()
+
+
+def reasoning(studio: Studio) -> None:
+    """What a model reasoned, a file, a table and code; then a call of a tool."""
+    window = studio.window
+    head = next(head for head in window.sidebar.model.heads() if head.title == REASONED_TITLE)
+    window.sidebar.opened.emit(head.id, None, "")
+    until(lambda: window.chat.conversation.id == head.id)
+    _, answer, *_ = window.chat.transcript.messages()
+    answer.reasoning.unfold()
+    spin(200)
+    window.chat.transcript.verticalScrollBar().setValue(0)
+    studio.take("reasoning", window)
+    answer.reasoning.button.setChecked(False)
+    window.chat.transcript.go_to_end()
+    spin(200)
+    studio.take("tool-call", window)
 
 
 def settings(studio: Studio) -> None:

@@ -10,6 +10,8 @@ from PySide6.QtWidgets import QApplication, QLineEdit, QMessageBox, QPlainTextEd
 from app.chat.notice import Notice
 from app.chat.welcome import STARTER_EXAMPLES
 from app.host.engine_host import State
+from app.widgets.colours import colours
+from app.widgets.icons import icon
 from engine.errors import PreparedModelError, ReadError
 from tests.helpers.chatting import last_answer, shown_notice, type_and_send, wait_until_ready
 from tests.helpers.dropping import checkpoint_in, drop, drop_data
@@ -508,3 +510,13 @@ def test_nothing_can_be_chosen_that_would_do_nothing(qtbot, open_window, tmp_pat
     window.chat.composer.entry.setPlainText("a draft")
     qtbot.waitUntil(window.delete.isEnabled)
     assert not window.copy_answer.isEnabled()
+
+
+def test_the_icons_of_the_header_have_the_colours_of_the_present_appearance(qtbot, open_window, set_scheme):
+    """Whenever it changes: not those of the one before."""
+    window = open_window()
+    for scheme in (Qt.ColorScheme.Dark, Qt.ColorScheme.Light, Qt.ColorScheme.Dark):
+        set_scheme(scheme)
+        quiet = colours(window.header.palette()).quiet
+        for name, button in (("models", window.header.models_button), ("new chat", window.header.new_chat_button)):
+            assert button.icon().cacheKey() == icon(name, quiet).cacheKey()

@@ -98,7 +98,7 @@ def test_a_folder_that_is_damaged_is_refused_in_a_line(tmp_path, spoil, said):
 
 def test_a_budget_below_the_smallest_is_refused_with_the_smallest(tmp_path):
     folder = write_moe(tmp_path / "model")
-    with pytest.raises(BudgetError, match=r"too small\. The smallest that works is .*resident .*neuron pool") as raised:
+    with pytest.raises(BudgetError, match=r"too small\. The smallest that works is .*resident .*pool ") as raised:
         load(folder, Settings(memory_budget=smallest(folder) - 1))
     assert "\n" not in str(raised.value)
     load(folder, Settings(memory_budget=raised.value.smallest)).close()

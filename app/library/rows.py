@@ -131,14 +131,20 @@ def _rank(row: Row) -> tuple[bool, bool, bool, bool]:
 
 
 def recommended(offered: list[Row]) -> Row | None:
-    """The largest chat model that fits in memory or streams faster than one reads; else the fastest that streams as
-    fast as one reads. Those for research only where there are no others."""
+    """The largest chat model that is faster than one reads, or fits in memory where no speed is known; else the fastest
+    that is as fast as one reads. Those for research only where there are no others."""
     chat = [row for row in offered if row.chat and row.can_get and not row.verdict.crowded]
     chat = [row for row in chat if not row.research] or chat
-    good = [row for row in chat if row.verdict.kind is Kind.IN_MEMORY or _speed(row) >= COMFORTABLE_RATE]
+    good = [row for row in chat if _is_good(row.verdict)]
     if good:
         return max(good, key=lambda row: row.size)
     return max((row for row in chat if _speed(row) >= FAST_RATE), key=_speed, default=None)
+
+
+def _is_good(verdict: Verdict) -> bool:
+    if verdict.tokens_per_second is None:
+        return verdict.kind is Kind.IN_MEMORY
+    return verdict.tokens_per_second >= COMFORTABLE_RATE
 
 
 def _speed(row: Row) -> float:

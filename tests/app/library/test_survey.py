@@ -7,9 +7,9 @@ import pytest
 
 from app.library import survey as module
 from app.library.picker import words_for
-from app.library.rows import COMFORTABLE_RATE
+from app.library.rows import COMFORTABLE_RATE, Row, recommended
 from app.library.survey import repository_in, survey
-from app.library.verdict import Kind
+from app.library.verdict import Kind, Verdict
 from engine.flash.profile import profile_path
 from engine.system.built_in import STARTER
 from tests.engine.planning.test_cost import FAST, profile
@@ -78,6 +78,13 @@ def test_a_fast_machine_makes_a_larger_model_the_best(machine, monkeypatch):
     profile(processor=FAST).save(profile_path(machine))
     assert best().size > before.size
     assert best().verdict.tokens_per_second >= COMFORTABLE_RATE
+
+
+def test_a_model_that_fits_and_is_slow_is_not_the_best():
+    slow = Row("owner/slow", "slow", size=9 * GB, chat=True, verdict=Verdict(Kind.IN_MEMORY, GB, GB, 0.5))
+    quick = Row("owner/quick", "quick", size=2 * GB, chat=True, verdict=Verdict(Kind.STREAMS, GB, GB, 9.0))
+    assert recommended([slow, quick]) is quick
+    assert recommended([slow]) is None
 
 
 def streaming(found):

@@ -26,6 +26,7 @@ from PySide6.QtGui import QCursor, QFont, QFontDatabase
 from PySide6.QtWidgets import QApplication, QDialog, QWidget
 
 import engine
+from app.chat.highlight import Highlighter
 from app.conversations.conversation import Attachment, Conversation, ToolCall
 from app.conversations.store import FILE as HISTORY
 from app.conversations.store import ConversationStore
@@ -139,6 +140,7 @@ class Studio:
         for scheme in SCHEMES:
             QApplication.styleHints().setColorScheme(SCHEMES[scheme])
             spin(150)
+            until(lambda: not any(highlighter.busy for highlighter in widget.findChildren(Highlighter)))
             picture = (
                 ImageQt.fromqpixmap(widget.grab()).convert("RGB").quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE)
             )

@@ -324,10 +324,17 @@ def of_found(found: Any) -> Row:
     return row(found.repo, entry, size, Verdict(Kind.UNSUPPORTED, 0), refused=refused)
 
 
+def _tensor_bytes(file: Path) -> int:
+    """The bytes of a safetensors file without its header, which is how the engine counts a model's size."""
+    with file.open("rb") as stream:
+        header = int.from_bytes(stream.read(8), "little")
+    return max(0, file.stat().st_size - 8 - header)
+
+
 def as_it_is(folder: Path, repo: str, entry: dict[str, Any] | None, judged: Judged, size: int = 0, **parts: Any) -> Row:
     """A row for a checkpoint that runs where it lies; one that is damaged says so."""
     try:
-        size = size or sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+        size = size or sum(map(_tensor_bytes, folder.glob("*.safetensors")))
         verdict = judged(size, _config(folder), None, folder=folder)
     except Exception as error:  # whatever its files hold
         return row(repo, entry, size, Verdict(Kind.STREAMS, 0), folder=folder, trouble=in_words(error), **parts)

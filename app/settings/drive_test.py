@@ -75,7 +75,13 @@ class DriveTest(QWidget):
         from engine.system.folders import models_folder
 
         self._failed = self._interrupted = ""
-        folder = self._host.model.drive_folder if self._host.model else models_folder()
+        folder = (self._host.model and self._host.model.drive_folder) or models_folder()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)  # before the first download there is none
+        except OSError as error:
+            self._failed = self.tr("{0} cannot be written to ({1}).").format(folder, error.strerror)
+            self.refresh()
+            return
         self._run = Command((*self._command, "--folder", str(folder)), self)
         self._run.said.connect(self._on_line)
         self._run.ended.connect(self._on_ended)

@@ -8,4 +8,4 @@ def weights_in_words(model_bytes: float, on_flash_bytes: float) -> str:
     """A model's size, and how much of its weights stays on flash. Both in bytes of its files."""
     if not on_flash_bytes:
         return tr("{0} model, all in memory").format(units.size(model_bytes))
-    return tr("{0} model, {1} of it stay on flash").format(units.size(model_bytes), units.size(on_flash_bytes))
+    return tr("{0} model, {1} of it on flash").format(units.size(model_bytes), units.size(on_flash_bytes))

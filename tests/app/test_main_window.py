@@ -191,7 +191,7 @@ def test_closing_after_loading_failed(open_window):
 def test_the_title_says_what_is_loaded(open_window):
     window = open_window()
     assert window.title.text() == "Starter"
-    assert window.subtitle.text() == "24.0\u00a0MB model, 14.1\u00a0MB of it stay on flash"
+    assert window.subtitle.text() == "24.0\u00a0MB model, 14.1\u00a0MB of it on flash"
     assert window.windowTitle() == "Starter – Flashbulb"
 
 
@@ -204,10 +204,10 @@ def test_the_title_follows_what_a_system_short_of_memory_took(qtbot, open_window
     engine.model.give_back()
     gate.opened.set()
     wait_until_ready(qtbot, window)
-    assert window.subtitle.text() == "24.0\u00a0MB model, 16.5\u00a0MB of it stay on flash"
+    assert window.subtitle.text() == "24.0\u00a0MB model, 16.5\u00a0MB of it on flash"
     window.reload.trigger()
     wait_until_ready(qtbot, window)
-    assert window.subtitle.text() == "24.0\u00a0MB model, 14.1\u00a0MB of it stay on flash"
+    assert window.subtitle.text() == "24.0\u00a0MB model, 14.1\u00a0MB of it on flash"
 
 
 def places(window):

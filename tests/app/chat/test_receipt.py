@@ -112,7 +112,7 @@ def test_it_takes_the_engine_s_own_means():
 def test_in_detail():
     rows = {name: value.replace("\u00a0", " ") for name, value in receipt().rows()}
     assert rows["Model"] == "OPT 6.7B"
-    assert rows["Weights"] == "13.3 GB model, 5.9 GB of it stay on flash"  # as the title bar says
+    assert rows["Weights"] == "13.3 GB model, 5.9 GB of it on flash"  # as the title bar says
     assert rows["Tokens"] == "30 prompt tokens (0 from cache), 12 generated"
     assert rows["Time per token"] == ("300 ms: flash 60 ms (20 %), bookkeeping 3.0 ms (1.0 %), computing 237 ms (79 %)")
     assert rows["Neurons"] == "3,000 active, 120 read, 8,000 in the pool"

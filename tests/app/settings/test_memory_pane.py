@@ -89,7 +89,8 @@ def test_nothing_is_promised_of_all_neurons_or_of_an_unknown_drive(open_pane):
 
 
 def test_the_drive_is_measured_and_the_curve_appears(qtbot, monkeypatch, tmp_path, open_pane):
-    monkeypatch.setenv("FLASHBULB_MODELS", str(tmp_path))
+    models = tmp_path / "models"  # which is not there before the first download
+    monkeypatch.setenv("FLASHBULB_MODELS", str(models))
     main, pane = open_pane(FakeEngine())
     from engine.flash.profile import profile_path
 
@@ -98,6 +99,7 @@ def test_the_drive_is_measured_and_the_curve_appears(qtbot, monkeypatch, tmp_pat
     with qtbot.waitSignal(pane.drive.measured, timeout=PATIENCE):
         qtbot.mouseClick(pane.drive.button, LEFT)
         assert pane.drive.button.text() == "Cancel"
+        assert models.is_dir()
     assert pane.budget.outcome.text() == "about 75 tokens a second"
     assert "32 threads read best" in pane.drive.words.text()
     assert pane.threads.text() == "Automatic (32)"

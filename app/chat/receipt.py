@@ -8,6 +8,7 @@ from app.host.engine_host import ModelInfo
 from app.widgets import units
 from app.widgets.language import tr
 from app.widgets.memory_words import weights_in_words
+from engine.settings import Selection
 from engine.statistics import Summary
 
 LARGE_SHARE = 0.5  # a share of a token's time that is worth a word
@@ -229,7 +230,7 @@ class Receipt:
             return f"{waiting} " + tr(
                 "What has no room in memory is read for every token; with {0} more, nothing would be read any more."
             ).format(units.size(self.on_flash_bytes))
-        if self.selection == "dense":
+        if self.selection == Selection.DENSE:
             return f"{waiting} " + tr("All neurons are read for every token: predicted selection reads far less.")
         if self.longer_window and self.longer_needs:
             return f"{waiting} " + tr("A window of {0} would need {1} more memory and read less.").format(
@@ -257,7 +258,7 @@ class Receipt:
     def _selection(self) -> str:
         names = {"predictor": tr("approximate"), "exact": tr("exact"), "dense": tr("all neurons")}
         name = names.get(self.selection, self.selection)
-        if self.selection != "predictor" or self.loss is None:
+        if self.selection != Selection.PREDICTOR or self.loss is None:
             return name
         loss = round(100 * self.loss, 1)
         if not loss:  # nor a minus before nothing

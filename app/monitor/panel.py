@@ -450,7 +450,7 @@ def in_a_sentence(model: ModelInfo | None, history: RecentTokens) -> str:
         return _of_experts(tokens[-1], means)
     if model.streams == "block":
         return _of_blocks(means)
-    if model.selection == "dense":
+    if model.settings.selection.streams_all:
         return tr("Each word uses the whole model; {0} of it was already in memory.").format(
             units.percent(means["hit_rate"])
         )

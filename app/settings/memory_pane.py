@@ -16,6 +16,7 @@ from app.settings.panes import Pane
 from app.settings.registry import BY_KEY, Preferences
 from app.widgets import units
 from app.widgets.labels import Label, at_both_ends, quiet, set_tip
+from engine.settings import Selection
 from engine.system.machine import memory_total
 
 BUDGET_STEPS = 1000  # of the budget's slider
@@ -199,7 +200,7 @@ class MemoryPane(Pane):
     @property
     def _reads_all(self) -> bool:
         """True if every neuron is read for every token."""
-        return self._kind == "neuron" and self._settings["memory.selection"] == "dense"
+        return self._kind == "neuron" and Selection(self._settings["memory.selection"]).streams_all
 
     # ------------------------------------------------------------------ showing
     def _show_kind(self) -> None:
@@ -360,7 +361,7 @@ class MemoryPane(Pane):
         )
 
     def _show_threshold(self, shift: float, selection: str) -> None:
-        self.threshold.setEnabled(selection == "predictor")
+        self.threshold.setEnabled(Selection(selection).predicts)
         self.threshold.slider.setValue(round(SHIFT_STEPS * shift))
         usual = shift == 0
         self.threshold.value.setText(self.tr("Default") if usual else self.tr("Threshold {0}").format(f"{shift:+.1f}"))
@@ -370,7 +371,7 @@ class MemoryPane(Pane):
                 self.tr("In logits. What predicting costs was measured at the default threshold only, and predictions "
                         "of speed are made for it.")
             )  # fmt: skip
-        elif model and model.selection == "predictor" and model.loss is not None:
+        elif model and model.settings.selection.predicts and model.loss is not None:
             self.threshold.words.setText(
                 self.tr("As set while the model was prepared: {0} perplexity against exact selection, measured then.")
                 .format(units.signed_percent(model.loss))

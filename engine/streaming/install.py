@@ -273,7 +273,7 @@ def find_linears(model: LazyModel, stored: Mapping[str, StoredTensor]) -> list[L
 def find_streamed(
     model: LazyModel, stored: Mapping[str, StoredTensor]
 ) -> tuple[list[ExpertContainer], list[LinearBlocks]]:
-    """What may stay on flash of a model: its experts, or, where it has none, its linears. Raises CheckpointError."""
+    """The part that may stay on flash: experts, or, where there are none, linears. Raises CheckpointError."""
     experts = find_experts(model, stored)
     return experts, [] if experts else find_linears(model, stored)
 

@@ -274,7 +274,7 @@ def main_window(studio: Studio) -> None:
 
 
 def reasoning(studio: Studio) -> None:
-    """What a model reasoned, a file, a table and code; then a call of a tool."""
+    """A model's reasoning, a file, a table and code; then a call of a tool."""
     window = studio.window
     head = next(head for head in window.sidebar.model.heads() if head.title == REASONED_TITLE)
     window.sidebar.opened.emit(head.id, None, "")

@@ -513,7 +513,7 @@ def test_nothing_can_be_chosen_that_would_do_nothing(qtbot, open_window, tmp_pat
 
 
 def test_the_icons_of_the_header_have_the_colours_of_the_present_appearance(qtbot, open_window, set_scheme):
-    """Whenever it changes: not those of the one before."""
+    """Not those of the one before, whenever it changes."""
     window = open_window()
     for scheme in (Qt.ColorScheme.Dark, Qt.ColorScheme.Light, Qt.ColorScheme.Dark):
         set_scheme(scheme)

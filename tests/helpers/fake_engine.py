@@ -184,7 +184,7 @@ class FakeOutlook:
         return SimpleNamespace(items=items | {"pool": min(19 * MB, ceiling - sum(items.values()))})
 
     def predict(self, settings: Settings) -> Prediction | None:
-        if self.profile is None or settings.selection == "dense":
+        if self.profile is None or settings.selection.streams_all:
             return None
         pool = self.plan(settings).items["pool"]
         window = min(settings.window, pool / MB)

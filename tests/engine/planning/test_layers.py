@@ -1,7 +1,7 @@
 """A token's use of a layer whose bundles stay on flash, and what it costs."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.planning.cost import ModelCost, predict
@@ -83,11 +83,12 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@settings(deadline=None)
 @given(slots=st.lists(shares, min_size=2, max_size=2).map(sorted), hot=st.booleans(), window=st.integers(0, 32))
 def test_of_any_kind_more_slots_hold_more_and_miss_no_more(kind, slots, hot, window):
     layer = KINDS[kind]
-    settings, count = Settings(window=window, hot_neurons=hot), layer.bundles.count
-    few, many = (layer.use(share * count, settings) for share in slots)
+    wanted, count = Settings(window=window, hot_neurons=hot), layer.bundles.count
+    few, many = (layer.use(share * count, wanted) for share in slots)
     assert many.missed <= few.missed + 1e-6
     assert many.held >= few.held - 1e-6
     assert 0 <= many.missed <= many.needed + 1e-6 <= count + 2e-6

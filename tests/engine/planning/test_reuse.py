@@ -36,6 +36,7 @@ def test_a_curve_is_fitted_back_where_all_neurons_are_live(mean, spread, window)
         assert fitted.aggregated(k) == pytest.approx(curve.aggregated(k), rel=0.02)
 
 
+@settings(deadline=None)
 @given(mean=st.floats(0.02, 0.9), spread=st.floats(0.5, 50), share=st.floats(0, 1))
 def test_what_is_loaded_is_what_the_next_token_adds(mean, spread, share):
     curve = Reuse(0.5, mean, spread)

@@ -119,7 +119,7 @@ def _built_in(judged: Judged) -> Iterator[Row]:
 def _assistant(judged: Judged) -> Row:
     """The small assistant, whose file is converted when it is first wanted."""
     folder, file = assistant_folder(), assistant_file()
-    size = sum(path.stat().st_size for path in ([file] if file else folder.glob("*.safetensors")))
+    size = sum(map(_tensor_bytes, folder.glob("*.safetensors"))) or (file.stat().st_size if file else 0)
     verdict = replace(judged(size, None, None, folder=folder), kind=Kind.IN_MEMORY, crowded=False)
     title = TITLES[ASSISTANT]
     return Row(ASSISTANT, title, size=size, verdict=verdict, folder=folder, estimated=False, chat=True, as_it_is=True)

@@ -110,11 +110,12 @@ def measure_all(
 
 
 def budgets(model: Path, selection: Selection, shares: Iterable[float]) -> list[int]:
-    """Budgets of a prepared model, at those shares of the way from the smallest to the full one."""
+    """Budgets of a model, at those shares of the way from the smallest to the full one."""
     from engine.planning.outlook import Outlook
-    from engine.store.manifest import PreparedModel
+    from engine.settings import Settings
+    from engine.store.installed import open_stored
 
-    outlook, settings = Outlook.of(PreparedModel.open(model), None), Settings(selection=selection)
+    outlook, settings = Outlook.of(open_stored(model), None), Settings(selection=selection)
     low, high = outlook.smallest_budget(settings), outlook.full_budget(settings)
     return [int(low + share * (high - low)) for share in shares]
 

@@ -8,6 +8,8 @@ import mlx.core as mx
 from mlx.nn.layers.base import Module
 from mlx_lm.models.cache import KVCache, QuantizedKVCache, make_prompt_cache
 
+from engine.inference.context import lengthen
+
 MAX_SNAPSHOTS = 4  # prompts whose ends can be gone back to
 
 Caches = list[Any]
@@ -27,10 +29,16 @@ class SnapshotContext:
         self._snapshots: list[tuple[int, Caches]] = []  # tokens, and copies of the caches that cannot be trimmed
 
     def make_room(self, tokens: int) -> None:
-        """Nothing: mlx-lm's caches grow by themselves."""
+        """Let so many more tokens fit, where all are kept: by themselves, mlx-lm's caches grow all in one graph, and
+        leave holes between what stays."""
+        rows = -(-(self.tokens + tokens) // KVCache.step) * KVCache.step
+        for cache in self.caches:
+            if type(cache) is KVCache and cache.keys is not None:
+                lengthen(cache, rows)
 
-    def begin(self) -> None:
-        """A pass begins."""
+    def begin(self, tokens: int) -> None:
+        """A pass of so many tokens begins."""
+        self.make_room(tokens)  # of a first prompt, the first block says what keys and values are like
         self._under_way = True
 
     def advance(self, tokens: int) -> None:

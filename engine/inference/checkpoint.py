@@ -1,6 +1,7 @@
 """The execution of a checkpoint in MLX's format, run where it lies: its experts on flash, or blocks of its linears."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import mlx.core as mx
@@ -11,7 +12,7 @@ from engine.arrays.layers import use_native_layers
 from engine.errors import CheckpointError
 from engine.flash.reader import Reader
 from engine.inference.caches import SnapshotContext
-from engine.models.checkpoint import load_lazily
+from engine.models.checkpoint import load_lazily, replace_module
 from engine.planning.checkpoint import CheckpointSizes, compute_as_here
 from engine.planning.memory import MemoryPlan
 from engine.settings import Settings
@@ -64,11 +65,13 @@ class CheckpointExecution:
 
     def compute(self, tokens: list[int], last_only: bool) -> mx.array:
         """Logits of a token, or of all that are wanted; of several otherwise none, only what the caches hold."""
-        self.context.begin()
-        logits: mx.array = self.network(mx.array([tokens]), cache=self.context.caches).astype(mx.float32)
+        self.context.begin(len(tokens))
         if last_only and len(tokens) > 1:
+            with without_head(self.network):
+                logits: mx.array = self.network(mx.array([tokens]), cache=self.context.caches)
             self.context.evaluate()
         else:
+            logits = self.network(mx.array([tokens]), cache=self.context.caches).astype(mx.float32)
             self._check_numbers(logits)
         self.context.advance(len(tokens))
         return logits
@@ -94,6 +97,31 @@ class CheckpointExecution:
 def _cut(tokens: list[int], size: int) -> Iterator[list[int]]:
     for start in range(0, len(tokens), size):
         yield tokens[start : start + size]
+
+
+@contextmanager
+def without_head(network: Module) -> Iterator[None]:
+    """Let a model's head answer zeros that nobody evaluates: where products are native they are made at once, and those
+    of a block of a prompt take more time and memory than a layer."""
+    named = dict(network.named_modules())
+    head = next((path for path in named if path.split(".")[-1] == "lm_head"), None)
+    table = next((module for path, module in named.items() if path.split(".")[-1] == "embed_tokens"), None)
+    if head is not None:
+        replace_module(network, head, _NoHead())
+    elif table is not None:
+        vars(table)["as_linear"] = _NoHead()
+    try:
+        yield
+    finally:
+        if head is not None:
+            replace_module(network, head, named[head])
+        elif table is not None:
+            del vars(table)["as_linear"]
+
+
+class _NoHead(Module):
+    def __call__(self, x: mx.array) -> mx.array:
+        return mx.zeros((*x.shape[:-1], 1), x.dtype)
 
 
 def damaged_tensor(network: Module) -> str | None:

@@ -27,11 +27,8 @@ class KeyValueContext:
     def make_room(self, tokens: int) -> None:
         """Let so many more tokens fit, in whole steps. What is in memory already stays as it is."""
         rows = -(-(self.tokens + tokens) // KVCache.step) * KVCache.step
-        with long_lived():
-            for cache in self.caches:
-                if cache.keys.shape[2] < rows:
-                    cache.keys = _longer(cache.keys, cache.offset, rows)
-                    cache.values = _longer(cache.values, cache.offset, rows)
+        for cache in self.caches:
+            lengthen(cache, rows)
 
     def trim(self, tokens: int) -> int:
         """Keep the first `tokens` tokens. Returns how many."""
@@ -45,6 +42,14 @@ def _empty(keys: tuple[int, ...], values: tuple[int, ...], dtype: mx.Dtype) -> K
     cache = KVCache()
     cache.keys, cache.values = (mx.zeros((*shape[:2], 0, shape[3]), dtype) for shape in (keys, values))
     return cache
+
+
+def lengthen(cache: KVCache, rows: int) -> None:
+    """Let a cache that has keys and values already hold `rows` tokens, one array after the other."""
+    if cache.keys.shape[2] < rows:
+        with long_lived():
+            cache.keys = _longer(cache.keys, cache.offset, rows)
+            cache.values = _longer(cache.values, cache.offset, rows)
 
 
 def _longer(array: mx.array, used: int, rows: int) -> mx.array:

@@ -58,6 +58,7 @@ def load_lazily(folder: Path) -> LazyModel:
             folder=folder,
             error=shown(str(error) or type(error).__name__),
         ) from error
+    vars(network).pop("sanitize", None)  # it holds every tensor as it was stored
     _check_dtypes(network, folder)
     return LazyModel(network, config, arrays)
 

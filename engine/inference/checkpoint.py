@@ -19,7 +19,7 @@ from engine.settings import Settings
 from engine.store.mlx_folder import MlxFolder
 from engine.streaming.experts import StreamedExperts
 from engine.streaming.install import ExpertInstallation, LinearInstallation, Streaming, find_streamed
-from engine.system.allocator import long_lived
+from engine.system.allocator import give_back_free_memory, long_lived
 from engine.text import Text
 
 
@@ -70,6 +70,7 @@ class CheckpointExecution:
             with without_head(self.network):
                 logits: mx.array = self.network(mx.array([tokens]), cache=self.context.caches)
             self.context.evaluate()
+            give_back_free_memory()  # a block leaves more behind than the next can use
         else:
             logits = self.network(mx.array([tokens]), cache=self.context.caches).astype(mx.float32)
             self._check_numbers(logits)

@@ -44,8 +44,8 @@ def _empty(keys: tuple[int, ...], values: tuple[int, ...], dtype: mx.Dtype) -> K
     return cache
 
 
-def lengthen(cache: KVCache, rows: int) -> None:
-    """Let a cache that has keys and values already hold `rows` tokens, one array after the other."""
+def lengthen(cache: Any, rows: int) -> None:
+    """Let a KVCache that has keys and values already hold `rows` tokens, one array after the other."""
     if cache.keys.shape[2] < rows:
         with long_lived():
             cache.keys = _longer(cache.keys, cache.offset, rows)

@@ -10,7 +10,7 @@ from engine.models.checkpoint import LazyModel, load_lazily
 from engine.planning.layers import ExpertLayer, StreamedLayer, layers_of
 from engine.planning.memory import ROOMY_DIVISOR, Workspace
 from engine.planning.overhead import overhead_bytes
-from engine.planning.shape import ModelShape
+from engine.planning.shape import ModelShape, first_number
 from engine.settings import Settings
 from engine.store.mlx_folder import MlxFolder
 from engine.streaming.install import ExpertContainer, LinearBlocks, find_streamed
@@ -21,18 +21,21 @@ MIN_CHUNK, MAX_CHUNK = 128, 4096  # tokens of a prompt that are computed at once
 MAX_PAIRS = 32_767  # of tokens and their experts in one product: beyond it some versions of MLX are wrong on Metal
 MAX_BUFFER_BYTES = 8 << 20
 FLOAT_BYTES = 4  # of what is computed, at most
+HEAD_KEYS = ("num_attention_heads", "n_head", "n_heads", "num_heads")
 TOKEN_BYTES = 1 << 16  # that a prompt's token is computed with, of a model without experts, at least
 OPEN_OUTPUTS = 12  # of a linear that are there at once: blocks, joined, gated, and their copies for products
-LOGITS_COPIES = 4
+LOGITS_COPIES, SCORES_COPIES = 4, 2  # scores: of attention, where no GPU fuses them
+EXPERT_HEAP_BYTES = 16_000_000  # that sorting tokens by expert leaves in pieces, as measured
 
 
 @dataclass(frozen=True)
 class CheckpointSizes:
-    """Sizes of a model whose experts are taken out, and which is not evaluated."""
+    """Sizes of a model whose experts are taken out, and which is not evaluated. heads: of a layer's attention."""
 
     network: ModelShape
     stored_bytes: int
     overhead: int
+    heads: int
     available: int = 0
 
     @classmethod
@@ -49,7 +52,8 @@ class CheckpointSizes:
     ) -> "CheckpointSizes":
         """experts, linears: of the model; experts are taken out of it."""
         shape = ModelShape.of_checkpoint(lazy, experts, linears)
-        return cls(shape, checkpoint.bytes, overhead_bytes(checkpoint.folder), memory_available())
+        heads = first_number(lazy.config, HEAD_KEYS) or 0
+        return cls(shape, checkpoint.bytes, overhead_bytes(checkpoint.folder), heads, memory_available())
 
     def shape(self, settings: Settings) -> ModelShape:  # noqa: ARG002
         """The shape of the model: it is computed as it is stored."""
@@ -69,7 +73,9 @@ class CheckpointSizes:
         buffer = max(slot, min(roomy // ROOMY_DIVISOR // BUFFERS, MAX_BUFFER_BYTES))
         chunk, token = self._chunk(roomy)
         logits = LOGITS_COPIES * FLOAT_BYTES * self.network.vocabulary
-        return Workspace(BUFFERS * buffer + chunk * token + logits, chunk, buffer)
+        scores = 0 if mx.metal.is_available() else SCORES_COPIES * FLOAT_BYTES * self.heads * chunk * context
+        heap = EXPERT_HEAP_BYTES if any(bundles.kind == "expert" for bundles in self.network.bundles) else 0
+        return Workspace(BUFFERS * buffer + chunk * token + logits + scores + heap, chunk, buffer)
 
     def _chunk(self, roomy: int) -> tuple[int, int]:
         """Tokens of a prompt at once, and the bytes that one of them takes in the layer that takes most."""

@@ -268,8 +268,8 @@ def _of_mlx_lm(network: Module, config: Config, experts: Iterable[_Experts], sto
         resident_bytes=_bytes(network) - sum(each.resident for each in experts),
         looked_up_bytes=sum(size for path, size in tables.items() if path not in tied),
         head_bytes=sum((head or tied).values()),
-        vocabulary=_first(config, ("vocab_size",)) or 0,
-        context=_first(config, CONTEXT_KEYS) or MAX_CONTEXT,
+        vocabulary=first_number(config, ("vocab_size",)) or 0,
+        context=first_number(config, CONTEXT_KEYS) or MAX_CONTEXT,
         dtype=stored,
         compute_dtype=stored,
         packed=quantisation_of(config) is not None,
@@ -356,7 +356,7 @@ def _bytes_in(tree: Any) -> int:
     return sum(array.nbytes for _, array in arrays if isinstance(array, mx.array))
 
 
-def _first(config: Config, keys: tuple[str, ...]) -> int | None:
+def first_number(config: Config, keys: tuple[str, ...]) -> int | None:
     """The first of some numbers that a config, or its part about text, gives; of a list by layer, its largest."""
     for part in (config.get("text_config"), config):
         for value in (part.get(key) for key in keys) if isinstance(part, dict) else ():

@@ -8,6 +8,7 @@ import pytest
 from mlx.nn.layers.base import Module
 
 from engine.errors import BudgetError, CancelledError, CheckpointError
+from engine.inference.checkpoint import without_head
 from engine.inference.load import load
 from engine.settings import Settings
 from engine.streaming.early import EarlyModule
@@ -299,3 +300,27 @@ class Counted(Module):
     def __call__(self, x):
         self.times += 1
         return self.module(x)
+
+
+def test_a_loaded_checkpoint_holds_no_tensor_as_it_was_stored_beside_what_it_computes_with(tmp_path):
+    """Where it computes in another dtype than is stored, twice the memory would be there."""
+    folder = write_moe(tmp_path / "model", form=None, hidden_size=256, vocab_size=4096)
+    before = mx.get_active_memory()
+    model = load(folder, Settings(context=256))
+    try:
+        assert not hasattr(model.network, "sanitize") or "sanitize" not in vars(model.network)
+        assert mx.get_active_memory() - before <= model.budget.total
+    finally:
+        model.close()
+
+
+def test_a_block_whose_logits_nobody_wants_computes_none(qwen):
+    folder, _ = qwen
+    model = load(folder, Settings())
+    try:
+        head = model.network.lm_head
+        with without_head(model.network):
+            assert model.network.lm_head(mx.zeros((1, 3, 64))).shape == (1, 3, 1)
+        assert model.network.lm_head is head
+    finally:
+        model.close()

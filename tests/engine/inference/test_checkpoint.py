@@ -303,7 +303,7 @@ class Counted(Module):
 
 
 def test_a_loaded_checkpoint_holds_no_tensor_as_it_was_stored_beside_what_it_computes_with(tmp_path):
-    """Where it computes in another dtype than is stored, twice the memory would be there."""
+    """Twice the memory would be there, as it computes in another dtype."""
     folder = write_moe(tmp_path / "model", form=None, hidden_size=256, vocab_size=4096)
     before = mx.get_active_memory()
     model = load(folder, Settings(context=256))

@@ -115,7 +115,6 @@ def chat_with_the_starter(p: Person) -> Iterator[Condition]:
     yield answered
     p.seen["growth"] = sorted(set(growth))
     p.seen["first"] = {"answer": p.answer().text, "error": p.answer().error, "finish": p.answer().finish}
-    p.seen["bytes_read"] = p.answer().receipt["per_token"].get("bytes_read", 0)
     p.seen["receipt"] = p.last().receipt.text()
 
 
@@ -191,12 +190,31 @@ def change_settings(p: Person) -> Iterator[Condition]:
     p.click(panes["memory"])
     yield window.memory.isVisible
     p.press(Qt.Key.Key_Right, widget=window.memory.window_size.slider)
-    yield window.memory.reload.isVisible
-    p.click(window.memory.reload)
-    yield lambda: p.ready() and p.window.host.model.window == p.window.settings["memory.window"]
+    yield from stream_from_flash(p)
     p.seen["window"] = p.window.host.model.window
     p.press(Qt.Key.Key_W, COMMAND, window)
     yield lambda: not window.isVisible() and p.back()
+
+
+def stream_from_flash(p: Person) -> Iterator[Condition]:
+    """The smallest budget, an answer with it, and the automatic budget again."""
+    memory = p.window.settings_window.memory
+    p.press(Qt.Key.Key_Space, widget=memory.automatic)
+    p.press(Qt.Key.Key_Home, widget=memory.budget.slider)
+    yield from load_again(p)
+    p.ask("Do you have any pets?")
+    yield p.writing
+    yield p.ready
+    p.seen["bytes_read"] = p.answer().receipt["per_token"].get("bytes_read", 0)
+    p.press(Qt.Key.Key_Space, widget=memory.automatic)
+    yield from load_again(p)
+
+
+def load_again(p: Person) -> Iterator[Condition]:
+    memory, loaded = p.window.settings_window.memory, p.window.host.model
+    yield memory.reload.isVisible
+    p.click(memory.reload)
+    yield lambda: p.ready() and p.window.host.model not in (None, loaded)
 
 
 def get_a_model(p: Person) -> Iterator[Condition]:

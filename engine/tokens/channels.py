@@ -23,6 +23,8 @@ SURROGATES = re.compile("[\ud800-\udfff]")
 LOOKED_BACK_TOKENS = 4096  # tokens of the prompt in which it is looked for reasoning that the template began
 RECIPIENT = re.compile(r"to=(?:functions\.)?([^\s<\ud800-\udfff]+)")  # of a harmony message: the tool that it calls
 
+OTHERS_TURN = re.compile(r"(?:user|system|developer|tool)\b|\S* to=assistant\b")  # in a harmony message's header
+
 
 class Channel(StrEnum):
     """The kind of a piece of an answer."""
@@ -81,12 +83,13 @@ class ChannelText:
         self._header, self._call, self._tools = "", "", list(tools) or None
         self._held = "" if markers.bare and tools and not plain else None  # while it may be a call without marks
         self._begun = set(Channel) if plain else set()
+        self._says, self._others_turn = self._state[0] in STATES, False
         self.channel = STATES.get(self._state[0], Channel.REASONING)
 
     @property
     def stopped(self) -> bool:
-        """True once a stop text was complete."""
-        return self._state[0] is None
+        """True once a stop text was complete, or somebody else's turn began."""
+        return self._state[0] is None or self._others_turn
 
     def add(self, text: str) -> list[ChannelEvent]:
         """The events that a text completes. What may be a part of a marker or a stop text is held back."""
@@ -109,7 +112,7 @@ class ChannelText:
         if not self.stopped:
             self._state, rest, state = self._machine.flush(self._state)
             held += list(self._events([(state, SURROGATES.split(rest)[0])]))
-        return held + list(self._called())
+        return held + list(self._called()) + list(self._without_channels())
 
     def _bare_call(self) -> list[ChannelEvent]:
         """Events of an answer that begins as a call without marks does: it is one, or an answer."""
@@ -126,15 +129,19 @@ class ChannelText:
             if position:
                 yield from self._called()
                 self._enter(state)
+            if self._others_turn:
+                return
             if state in STATES:
                 yield from self._said(text)
             else:
                 self._header += text
 
     def _enter(self, state: str | None) -> None:
-        if state == "header":
+        if state == "header" or self._says:
             self._header = ""
+        self._says = state in STATES
         if state in STATES:
+            self._others_turn = self._harmony and bool(OTHERS_TURN.match(self._header))
             calls = self._harmony and RECIPIENT.search(self._header)
             self.channel = Channel.TOOL_CALL if calls else STATES[state]
 
@@ -147,6 +154,13 @@ class ChannelText:
         if text:
             self._begun.add(self.channel)
             yield ChannelEvent(self.channel, text)
+
+    def _without_channels(self) -> Iterator[ChannelEvent]:
+        """The words of a harmony answer that is none: words alone, where its header would be."""
+        words, self._header = self._header, ""
+        if self._harmony and not (self._begun or self.stopped or self._says or SURROGATES.search(words)):
+            self.channel = Channel.ANSWER
+            yield from self._said(words if not RECIPIENT.search(words) else "")
 
     def _called(self) -> Iterator[ChannelEvent]:
         """The calls of a block that is complete."""
@@ -220,7 +234,8 @@ class Channels:
         """The events that a token completes."""
         if token in self._special and token not in self._standins:
             self._name(token)
-        return self._text.add(self._standins.get(token) or self._words.add(token))
+        standin = self._standins.get(token)
+        return self._text.add(self._words.flush() + standin if standin else self._words.add(token))
 
     def finish(self) -> list[ChannelEvent]:
         """The events of what was held back, at the end of the answer."""

@@ -33,5 +33,10 @@ class Detokenizer:
         self._tokens, self._shown = self._tokens[self._shown :], len(self._tokens) - self._shown
         return text[len(before) :]
 
+    def flush(self) -> str:
+        """The text of what waits to be a whole character, and will not be: something else follows."""
+        waiting, self._tokens = self._tokens[self._shown :], self._tokens[: self._shown]
+        return self._decode([*self._tokens, *waiting])[len(self._decode(self._tokens)) :] if waiting else ""
+
     def _decode(self, tokens: Sequence[int]) -> str:
         return self._tokenizer.decode(tokens) if tokens else ""

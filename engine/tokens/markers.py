@@ -47,15 +47,16 @@ class Markers:
         return self.tool_call_start is not None
 
 
-_ENDS: Edges = [(name, "header") for name in ("<|end|>", "<|return|>", "<|call|>", "<|start|>")]
+_CHANNELS: Edges = [("<|channel|>analysis", "analysis header"), ("<|channel|>commentary", "commentary header")]
+_ENDS: Edges = [
+    *((name, "header") for name in ("<|end|>", "<|return|>", "<|call|>")),
+    *_CHANNELS,  # without an end before, as a model may forget it
+    ("<|channel|>final", "commentary header"),
+    ("<|start|>", "header"),
+]
 HARMONY = Markers(
     response_transitions={
-        "header": [
-            ("<|channel|>analysis", "analysis header"),
-            ("<|channel|>commentary", "commentary header"),
-            ("<|message|>", "normal"),
-            ("<|start|>", "header"),
-        ],
+        "header": [*_CHANNELS, ("<|message|>", "normal"), ("<|start|>", "header")],
         "analysis header": [("<|message|>", "reasoning")],
         "commentary header": [("<|message|>", "normal")],
         "reasoning": _ENDS,

@@ -205,6 +205,68 @@ def test_calls_before_the_channel_is_named_are_calls_too():
     assert calls_of(events) == [{"name": "add", "arguments": {"a": 1}}]
 
 
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [
+        ("qwen3.5", "a", "</think>\n\nHello"),
+        ("magistral", "[THINK]a", "[/THINK] Hello"),
+        (
+            "gpt-oss",
+            "<|channel|>analysis<|message|>a",
+            "<|end|><|start|>assistant<|channel|>final<|message|>Hello",
+        ),
+    ],
+)
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_half_a_character_before_a_marker_does_not_come_behind_it(tmp_path, name, before, after, count):
+    family = Family(name, "bytes", tmp_path / name)
+    start, half, end = (
+        family.tokenizer.library.encode(text, add_special_tokens=False) for text in (before, "🦙", after)
+    )
+    events = said(Channels(family.tokenizer, family.prompt("answer"), ()), [*start, *half[:count], *end])
+    assert joined(events) == [["reasoning", "a\ufffd"], ["answer", "Hello"]]
+
+
+# ------------------------------------------------------------------------------- harmony that is not as it should be
+@pytest.mark.parametrize(
+    "turn",
+    [
+        "<|start|>user<|message|>And 3?",
+        "<|start|>user<|channel|>final<|message|>And 3?",
+        "<|start|>system<|message|>You are",
+        '<|start|>functions.add to=assistant<|channel|>commentary<|message|>{"a": 1}',
+    ],
+)
+def test_an_answer_ends_where_somebody_elses_turn_begins(turn):
+    text = f"<|channel|>final<|message|>Hello<|end|>{turn}<|end|><|start|>assistant<|channel|>final<|message|>More"
+    for size in range(1, len(text)):
+        channels = ChannelText(HARMONY)
+        events = [event for at in range(0, len(text), size) for event in channels.add(text[at : at + size])]
+        assert channels.stopped
+        assert joined(events + channels.finish()) == [["answer", "Hello"]]
+        assert calls_of(events) == []
+
+
+def test_a_channel_begins_without_the_end_of_the_one_before():
+    channels = ChannelText(HARMONY)
+    text = '<|channel|>analysis<|message|>Hm.<|channel|>commentary to=functions.add<|message|>{"a": 1}'
+    events = channels.add(f"{text}<|channel|>final<|message|>So <|channel|> it is.<|return|>") + channels.finish()
+    assert joined(events) == [["reasoning", "Hm."], ["tool call", '{"a": 1}'], ["answer", "So <|channel|> it is."]]
+    assert calls_of(events) == [{"name": "add", "arguments": {"a": 1}}]
+
+
+def test_words_where_a_header_would_be_are_an_answer(tmp_path):
+    family = Family("gpt-oss", "words", tmp_path / "gpt-oss")
+
+    def events_of(text):
+        tokens = family.tokenizer.library.encode(text, add_special_tokens=False)
+        return joined(said(Channels(family.tokenizer, family.prompt("answer"), ()), tokens))
+
+    assert events_of("Hello, user to be.") == [["answer", "Hello, user to be."]]
+    for header in ("<|channel|>anal", " to=functions.add", "<|channel|>commentary to=functions.add <|constrain|>js"):
+        assert events_of(header) == []  # cut off: nothing was said
+
+
 # --------------------------------------------------------------------------------------------- what it begins with
 @pytest.fixture(scope="module")
 def qwen(tmp_path_factory):

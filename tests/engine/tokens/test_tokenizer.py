@@ -98,18 +98,18 @@ def test_a_vocabulary_that_spells_control_tokens_does_not_make_them_of_what_is_t
 @pytest.mark.parametrize(
     ("generation", "config", "ends"),
     [
-        ({"eos_token_id": 1}, {"eos_token_id": [1, 4]}, {1, 4}),
-        ({"eos_token_id": None}, {"eos_token_id": [4]}, {1, 4}),
-        ({"eos_token_id": [7, 8]}, {}, {1, 4, 7, 8}),
-        ({}, {"text_config": {"eos_token_id": 9}}, {1, 4, 9}),
-        ({}, {"eos_token_id": "4", "text_config": 3}, {1, 4}),
+        ({"eos_token_id": 1}, {"eos_token_id": [1, 4]}, {1, 3, 4}),
+        ({"eos_token_id": None}, {"eos_token_id": [4]}, {1, 3, 4}),
+        ({"eos_token_id": [7, 8]}, {}, {1, 3, 4, 7, 8}),
+        ({}, {"text_config": {"eos_token_id": 9}}, {1, 3, 4, 9}),
+        ({}, {"eos_token_id": "4", "text_config": 3}, {1, 3, 4}),
     ],
 )
 def test_answers_end_with_whatever_the_files_say_and_the_template_writes(tmp_path, generation, config, ends):
     folder = write_tokenizer_files(tmp_path / "model", tokenizer_of_kind("byte-level"))
     (folder / "generation_config.json").write_text(json.dumps(generation))
     tokenizer = read_tokenizer(folder, CONFIG | config)
-    assert tokenizer.eos_token_ids == ends  # 1 is the tokenizer's own </s>, 4 the template's <|im_end|>
+    assert tokenizer.eos_token_ids == ends  # 1: the tokenizer's own </s>, 3 and 4: the template's turns
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Text files that go with a message: read, shown above the field, and once they are sent folded above the question."""
 
+import stat
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
@@ -35,6 +36,8 @@ def read_attachment(path: Path) -> Attachment:
     if path.suffix.casefold() in PICTURE_SUFFIXES:
         raise RefusedError(picture_refused(path.name))
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # reading what is none may never end
+            raise RefusedError(tr("{0} is no file, and only text files can go with a message.").format(path.name))
         if path.stat().st_size > MAX_FILE_BYTES:
             words = tr("{0} is too large to be sent: it has {1}, and at most {2} can go with a message.")
             raise RefusedError(words.format(path.name, units.size(path.stat().st_size), units.size(MAX_FILE_BYTES)))

@@ -62,9 +62,10 @@ class ModelPicker(QFrame):
         self._worker: Worker | None = None
         self._choices: list[Choice] = []
         self._in_use = ""
+        self._return_waits = False  # it was pressed before the models were known
         self.field = SearchField(self.tr("Find a model"))
         self.field.installEventFilter(self)
-        self.field.textChanged.connect(self._show_choices)
+        self.field.textChanged.connect(self._on_typed)
         self.list = QListWidget()
         self.list.setAccessibleName(self.tr("Models on this computer"))
         self.list.setFrameShape(QFrame.Shape.NoFrame)
@@ -84,8 +85,9 @@ class ModelPicker(QFrame):
 
     def pop_up(self, below: QWidget, in_use: str) -> None:
         """Show it below a widget. in_use: the model that is loaded."""
-        self._in_use = in_use
+        self._in_use, self._return_waits = in_use, False
         self.field.clear()
+        self.list.clear()
         self._show_choices()
         self.adjustSize()
         self.move(below.mapToGlobal(QPoint((below.width() - WIDTH) // 2, below.height() + 4)))
@@ -112,17 +114,26 @@ class ModelPicker(QFrame):
         ready.sort(key=lambda row: recent.get(row.model, len(recent)))
         self._choices = [Choice(row.model, heading(row), words_for(row)) for row in ready]
         self._show_choices()
+        if self._return_waits and self.isVisible():
+            self._on_item(self.list.currentItem())
 
     def _on_failed(self, _error: Exception) -> None:
         self._show_choices()  # of the last time; the library says what is wrong
 
+    def _on_typed(self) -> None:
+        self._return_waits = False
+        self.list.clear()  # what was found first by other words is not what is looked for
+        self._show_choices()
+
     def _show_choices(self) -> None:
         words = self.field.text().casefold().split()
+        current = self.list.currentItem()
+        chosen = current.data(MODEL_ROLE) if current else ""
+        found = [c for c in self._choices if all(word in f"{c.title} {c.model}".casefold() for word in words)]
         self.list.clear()
-        for choice in self._choices:
-            if all(word in f"{choice.title} {choice.model}".casefold() for word in words):
-                self.list.addItem(self._item(choice))
-        self.list.setCurrentRow(0)
+        for choice in found:
+            self.list.addItem(self._item(choice))
+        self.list.setCurrentRow(next((row for row, choice in enumerate(found) if choice.model == chosen), 0))
         rows = sum(self.list.sizeHintForRow(row) for row in range(self.list.count()))
         self.list.setFixedHeight(max(MIN_HEIGHT, min(LIST_HEIGHT, rows + 2)))
         self.adjustSize()
@@ -146,6 +157,7 @@ class ModelPicker(QFrame):
                 self.list.setCurrentRow(max(0, min(self.list.currentRow() + step, self.list.count() - 1)))
                 return True
             if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+                self._return_waits = not self._choices
                 self._on_item(self.list.currentItem())
                 return True
         return super().eventFilter(watched, event)

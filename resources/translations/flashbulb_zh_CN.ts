@@ -704,6 +704,10 @@
         <translation>词元出现得越多，概率越低；0 表示不惩罚。</translation>
     </message>
     <message>
+        <source>{0} is no file, and only text files can go with a message.</source>
+        <translation>{0} 不是文件；只有文本文件才能随消息发送。</translation>
+    </message>
+    <message>
         <source>{0} is too large to be sent: it has {1}, and at most {2} can go with a message.</source>
         <translation>{0} 太大，无法发送：它有 {1}，一条消息最多可附带 {2}。</translation>
     </message>

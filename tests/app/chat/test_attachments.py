@@ -1,5 +1,7 @@
 """Text files that go with a message: dropped or pasted, shown, sent, and refused with words."""
 
+import os
+
 import pytest
 from PySide6.QtCore import QMimeData, Qt, QUrl
 from PySide6.QtGui import QGuiApplication, QImage
@@ -154,6 +156,38 @@ def test_what_cannot_be_sent_is_refused_with_words(open_window, tmp_path, name, 
     drop(window, tmp_path / name)
     assert window.message.text.startswith(words)
     assert window.chat.composer.attachments.lines == []
+
+
+def paste(window, *paths):
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
+    QGuiApplication.clipboard().setMimeData(data)
+    window.chat.composer.entry.paste()
+
+
+def test_what_is_no_file_is_refused_when_it_is_pasted(open_window, tmp_path):
+    """Nothing waits for a pipe that nobody writes into."""
+    window = open_window()
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+    for name, words in (("folder", "is no file"), ("pipe", "is no file"), ("gone", "cannot be read")):
+        paste(window, tmp_path / name)
+        assert words in window.message.text
+    assert window.chat.composer.attachments.lines == []
+
+
+def test_files_of_one_name_are_two(qtbot, open_window, tmp_path):
+    engine = FakeEngine()
+    window = open_window(engine)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "notes.txt").write_text(f"of {name}")
+    paste(window, tmp_path / "a" / "notes.txt", tmp_path / "b" / "notes.txt")
+    assert len(window.chat.composer.attachments.lines) == 2
+    send(qtbot, window)
+    assert "of a" in engine.asked[0][0]["content"]
+    assert "of b" in engine.asked[0][0]["content"]
 
 
 def test_a_pasted_picture_is_refused_with_what_would_read_it(open_window):

@@ -84,11 +84,11 @@ class MemoryPane(Pane):
         self.selection = QComboBox()
         self.selection.setMaximumWidth(180)
         for key, name in (
-            ("predictor", self.tr("Predicted")),
-            ("exact", self.tr("Exact")),
-            ("dense", self.tr("All neurons")),
+            (Selection.PREDICTOR, self.tr("Predicted")),
+            (Selection.EXACT, self.tr("Exact")),
+            (Selection.DENSE, self.tr("All neurons")),
         ):
-            self.selection.addItem(name, key)
+            self.selection.addItem(name, key.value)
         self.threshold = self._threshold_slider()
         self.threads = QSpinBox(minimum=0, maximum=BY_KEY["memory.reader_threads"].whole_bounds[1])
         self.threads.setMaximumWidth(180)

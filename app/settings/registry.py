@@ -11,6 +11,7 @@ from typing import Any
 from PySide6.QtCore import QT_TR_NOOP, QObject, QTimer, Signal
 
 from app.widgets import language
+from engine.settings import Selection
 from engine.settings import Settings as EngineSettings
 from engine.system.files import make_private, make_private_folder, write_whole
 
@@ -94,9 +95,9 @@ TABLE = (
     Setting(
         "memory.selection",
         str,
-        "predictor",
+        Selection.PREDICTOR.value,
         "How a token's neurons are chosen: by predictors, exactly, or all of them.",
-        choices=("predictor", "exact", "dense"),
+        choices=tuple(each.value for each in Selection),
         reload=True,
     ),
     Setting(

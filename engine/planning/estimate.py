@@ -5,12 +5,14 @@ Where even the config is not known, that of a usual transformer with as many par
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from engine.errors import CheckpointError
 from engine.flash.profile import DriveProfile
 from engine.memory.budget import MAX_FLOAT32_BYTES, SHARE_WITHOUT_BUDGET
 from engine.memory.pool import ROW_BOOKKEEPING
+from engine.models import ARCHITECTURES, build
 from engine.planning.cost import ModelCost, Prediction, predict
 from engine.planning.layers import ExpertLayer, NeuronLayer, StreamedLayer, layers_of
 from engine.planning.measured import UNMEASURED, Measured
@@ -25,7 +27,6 @@ WORKSPACE_BYTES = 96_000_000  # bytes: stream buffers, activations, what MLX kee
 READS_AN_EXPERT = 9  # weights, scales and biases of three matrices
 CONTEXT_BYTES = 500_000_000  # of a conversation, where no config says more
 USUAL_SPARSITY = 0.9  # where nobody has measured it
-GATED_FAMILIES = ("bamboo", "llama", "mistral", "sparsellama")
 VOCABULARY = {True: 32_000, False: 50_272}  # of gated models, and of others: what is usual
 FFN_RATIO = {True: 2.6875, False: 4.0}  # neurons for each element of the width
 ASPECT_RATIO = 128  # width for each layer
@@ -116,20 +117,35 @@ def predict_config(
 
 def usual_config(parameters: int, model_type: str) -> dict[str, Any]:
     """A config like those of most transformers of that size: Llama's where its kind has gated FFNs, else OPT's."""
-    gated = model_type in GATED_FAMILIES
+    gated = _is_gated(model_type)
     width = max(64, round(ASPECT_RATIO * (parameters / (12 * ASPECT_RATIO**2)) ** (1 / 3) / 64) * 64)
     embeddings = VOCABULARY[gated] * width * (2 if gated else 1)
     layers = min(MAX_LAYERS, max(1, round((parameters - embeddings) / (12 * width**2))))
-    kind = {"model_type": "llama", "hidden_act": "relu"} if gated else {"model_type": "opt"}
-    return kind | {
-        "activation_function": "relu",
+    neurons = round(FFN_RATIO[gated] * width)
+    return _config_of("llama" if gated else "opt", width, neurons, layers, VOCABULARY[gated])
+
+
+@cache
+def _is_gated(model_type: str) -> bool:
+    """True if the FFNs of such models are gated, as the smallest of them says."""
+    if model_type not in ARCHITECTURES:
+        return False
+    model, _ = build(_config_of(model_type, width=64, neurons=64, layers=1, vocabulary=64))
+    return bool(model.layers[0].ffn.activation.gated)
+
+
+def _config_of(model_type: str, width: int, neurons: int, layers: int, vocabulary: int) -> dict[str, Any]:
+    family = ARCHITECTURES[model_type]
+    return {
+        "model_type": model_type,
+        family.key: family.activations[0],
         "hidden_size": width,
         "num_attention_heads": width // 64,
         "num_hidden_layers": layers,
-        "intermediate_size": round(FFN_RATIO[gated] * width),
-        "ffn_dim": round(FFN_RATIO[gated] * width),
+        "intermediate_size": neurons,
+        "ffn_dim": neurons,
         "max_position_embeddings": CONTEXT_TOKENS,
-        "vocab_size": VOCABULARY[gated],
+        "vocab_size": vocabulary,
         "torch_dtype": "bfloat16",
     }
 

@@ -3,8 +3,9 @@
 The memory plan and the cost model, fed with the model's own sizes, its drive's profile, and how its bundles are used.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from engine.errors import BudgetError
 from engine.flash.profile import DriveProfile
@@ -61,10 +62,7 @@ class Outlook:
         low = high = self.smallest_budget(settings)
         while not holds_all(high):
             low, high = high, 2 * high
-        while high - low > high // FULL_PRECISION:
-            middle = (low + high) // 2
-            low, high = (low, middle) if holds_all(middle) else (middle, high)
-        return high
+        return _smallest(holds_all, low, high, FULL_PRECISION)
 
     def longer_window(self, settings: Settings) -> tuple[int, int] | None:
         """A window with which a token would take at least a fifth less, and the bytes that the budget lacks for it.
@@ -119,13 +117,9 @@ class Outlook:
 
     def _budget_for(self, roomy: Settings, ceiling: int) -> int:
         """The smallest budget from `ceiling` on that has room for a window."""
-        low, high = ceiling, roomy.memory_budget or ceiling
-        if self._holds(roomy, low):
-            return low
-        while high - low > high // WINDOW_PRECISION:
-            middle = (low + high) // 2
-            low, high = (low, middle) if self._holds(roomy, middle) else (middle, high)
-        return high
+        if self._holds(roomy, ceiling):
+            return ceiling
+        return _smallest(partial(self._holds, roomy), ceiling, roomy.memory_budget or ceiling, WINDOW_PRECISION)
 
     def _holds(self, settings: Settings, budget: int) -> bool:
         prediction = self.predict(replace(settings, memory_budget=budget))
@@ -133,3 +127,11 @@ class Outlook:
 
     def _with_budget(self, settings: Settings, budget: int) -> MemoryBudget:
         return self.plan(replace(settings, memory_budget=budget))
+
+
+def _smallest(holds: Callable[[int], bool], low: int, high: int, precision: int) -> int:
+    """The smallest budget that holds, to one part in `precision`. low: one that does not; high: one that does."""
+    while high - low > high // precision:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle, high)
+    return high

@@ -3,9 +3,7 @@
 Nothing is quantised anew but Q6_K, to 8 bits; the report says how far that is off.
 """
 
-import errno
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -21,10 +19,9 @@ from engine.arrays.ggml_blocks import GROUP, Quantised, q6_k_weights, quantised
 from engine.errors import CheckpointError, FlawError
 from engine.prepare.room import check_room, pausing, written_bytes
 from engine.store.gguf import GGUFFile, GGUFTensor, Value, open_gguf
-from engine.store.safetensors_writer import write_index
+from engine.store.safetensors_writer import SafetensorsWriter, write_index
 from engine.system.documents import DOWNLOAD_AGAIN, parsing, try_read
 from engine.system.files import hold, write_whole
-from engine.system.folders import free_bytes
 from engine.text import Text, shown
 
 SHARD_BYTES, LEAST_SHARD_BYTES = 1_000_000_000, 10_000_000
@@ -366,16 +363,10 @@ def _shard_name(number: int) -> str:
 
 
 def _save(path: Path, arrays: dict[str, mx.array]) -> None:
-    """Raises OSError, which MLX does not. What is computed is computed before."""
-    mx.eval(arrays)
-    try:
-        mx.save_safetensors(str(path), arrays, {"format": "mlx"})
-    except RuntimeError as error:
-        full = free_bytes(path.parent) < sum(array.nbytes for array in arrays.values())
-        number = errno.ENOSPC if full else errno.EIO
-        raise OSError(number, os.strerror(number), str(path)) from error
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    """Raises OSError."""
+    with SafetensorsWriter(path, arrays, {"format": "mlx"}) as file:
+        for array in arrays.values():
+            file.write(array)
 
 
 def _module(tensor: GGUFTensor, file: GGUFFile) -> str | None:

@@ -151,7 +151,7 @@ def test_a_disk_that_is_full_is_said_before_anything_is_written(tmp_path, monkey
 
 
 def test_a_disk_that_fills_up_pauses_it(tmp_path):
-    """As the system says it of a file that grows beyond a limit; MLX tells only that it could not write."""
+    """As the system says it of a file that grows beyond a limit."""
     write_gguf(tmp_path / "model.gguf", kind="Q8_0")
     code = (
         "import resource, signal, sys; from pathlib import Path; from engine.prepare.from_gguf import convert_gguf;"
@@ -160,7 +160,7 @@ def test_a_disk_that_fills_up_pauses_it(tmp_path):
     )
     command = [sys.executable, "-c", code, str(tmp_path / "model.gguf"), str(tmp_path / "model")]
     result = subprocess.run(command, capture_output=True, text=True)
-    assert re.search(r"FlashbulbError: \S*model could not be written: ", result.stderr.splitlines()[-1])
+    assert re.search(r"DiskFullError: \S*model could not be written: ", result.stderr.splitlines()[-1])
     convert_gguf(tmp_path / "model.gguf", tmp_path / "model")
     assert (tmp_path / "model" / "config.json").is_file()
 

@@ -105,7 +105,14 @@ def write_random_checkpoint(folder: Path, config: dict[str, Any], dtype: str, to
         if (tokenizer / name).is_file():
             shutil.copyfile(tokenizer / name, folder / name)
     (folder / "config.json").write_text(json.dumps(config))
-    rng, first = np.random.default_rng(0), f".ffn.{_ffn(model)[0].parts[0]}"
+    _write(folder / "model.safetensors", dtype, parameter_shapes(model), _seldom_active(model, dtype))
+
+
+def _seldom_active(model: CausalModel, dtype: str) -> Callable[[str, tuple[int, ...]], mx.array]:
+    """The values of a weight, by its name and shape, with which neurons are active for a twentieth of the tokens."""
+    rng, (activation, _, width) = np.random.default_rng(0), _ffn(model)
+    first = f".ffn.{activation.parts[0]}"
+    bias = -SILENCE * np.sqrt(sum(1 / (1 + i) for i in range(width)))
 
     def values(name: str, shape: tuple[int, ...]) -> mx.array:
         directions = 1 / np.sqrt(1 + np.arange(shape[-1], dtype=np.float32))
@@ -114,16 +121,13 @@ def write_random_checkpoint(folder: Path, config: dict[str, Any], dtype: str, to
             array = np.ones(shape, np.float32)
         elif name.endswith(f"{first}.weight"):
             array = rng.standard_normal(shape, np.float32) * directions
-        elif name.endswith(f"{first}.bias"):
-            variance = sum(1 / (1 + i) for i in range(config["hidden_size"]))
-            array = np.full(shape, -SILENCE * np.sqrt(variance), np.float32)
         elif name.endswith("bias"):
-            array = np.zeros(shape, np.float32)
+            array = np.full(shape, bias if name.endswith(f"{first}.bias") else 0, np.float32)
         else:
             array = rng.standard_normal(shape, np.float32) / np.float32(math.sqrt(shape[-1]))
         return mx.array(array).astype(DTYPES[dtype])
 
-    _write(folder / "model.safetensors", dtype, parameter_shapes(model), values)
+    return values
 
 
 def _ffn(model: CausalModel) -> tuple[Activation, int, int]:

@@ -1,7 +1,7 @@
 """`bench report`: every benchmark's result in one Markdown page, with plots."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,24 +95,31 @@ def _grid(result: dict[str, Any]) -> dict[tuple[int, int], dict[str, Any]]:
 
 def _findings(result: dict[str, Any]) -> list[str]:
     """The findings that the tables do not say: ratios, agreement, what a trace was like."""
-    lines = []
+    return [line for part in (_of_trace, _of_ratios, _of_runs, _of_predictions, _of_drive) for line in part(result)]
+
+
+def _of_trace(result: dict[str, Any]) -> Iterator[str]:
     if shares := result.get("trace"):
         pairs = (
             f"{n} {100 * s['trace']:.2f} % ({100 * s['paper']:.2f} %)" for n, s in shares.items() if type(s) is dict
         )
-        lines.append(
+        yield (
             f"The trace's shares of a layer's neurons, and those it was to have: {', '.join(pairs)}; neurons in "
             f"runs: {shares['ordered_run']:.2f} bundles a read on average."
         )
+
+
+def _of_ratios(result: dict[str, Any]) -> Iterator[str]:
     if less := result.get("times_less_than_naive"):
-        lines.append(
-            "I/O per token, times less than naive: " + ", ".join(f"{n} {v:.1f}" for n, v in less.items()) + "."
-        )
+        yield "I/O per token, times less than naive: " + ", ".join(f"{n} {v:.1f}" for n, v in less.items()) + "."
     if speedups := result.get("speedup_over_naive"):
-        lines.append("Tokens a second over naive: " + ", ".join(f"{n} {v:.2f}" for n, v in speedups.items()) + ".")
+        yield "Tokens a second over naive: " + ", ".join(f"{n} {v:.2f}" for n, v in speedups.items()) + "."
+
+
+def _of_runs(result: dict[str, Any]) -> Iterator[str]:
     for name, run in result.get("runs", {}).items():
         if run["prefill_bytes_per_s"]:
-            lines.append(
+            yield (
                 f"- {name}: prefill {run['prefill_s']:.2f} s at {run['prefill_bytes_per_s'] / 1e9:.2f} GB/s, first "
                 f"token after {run['time_to_first_token_s']:.2f} s; memory "
                 f"{'capped by a control group' if run['capped_by_the_system'] else 'within its plan'}; first and last "
@@ -122,14 +129,19 @@ def _findings(result: dict[str, Any]) -> list[str]:
         if stages := run.get("stages_ms"):
             total = sum(stages.values())
             shares = ", ".join(f"{stage} {ms:.1f} ms ({100 * ms / total:.0f} %)" for stage, ms in stages.items())
-            lines.append(f"  Where a token's {total:.0f} ms go, each stage evaluated by itself: {shares}.")
+            yield f"  Where a token's {total:.0f} ms go, each stage evaluated by itself: {shares}."
+
+
+def _of_predictions(result: dict[str, Any]) -> Iterator[str]:
     errors = [abs(b["predicted_ms"] / b["measured_ms"] - 1) for b in result.get("budgets", []) if "predicted_ms" in b]
     if errors:
-        lines.append(f"Predicted against measured: within {100 * max(errors):.0f} % at every budget.")
+        yield f"Predicted against measured: within {100 * max(errors):.0f} % at every budget."
+
+
+def _of_drive(result: dict[str, Any]) -> Iterator[str]:
     if "sequential_bytes_per_s" in result:
         gaps = ", ".join(f"{readable(g)} between rows of {readable(int(r))}" for r, g in result["gap_bytes"].items())
-        lines.append(f"The reader uses {result['threads']} threads, and reads through gaps of up to {gaps}.")
-    return lines
+        yield f"The reader uses {result['threads']} threads, and reads through gaps of up to {gaps}."
 
 
 # ------------------------------------------------------------------------------------------------------ plots

@@ -22,7 +22,7 @@ class Order(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Piece:
+class Filled:
     """Bundles in the first rows of a buffer, in the order of `ids`."""
 
     ids: Sequence[int]
@@ -56,7 +56,7 @@ class Ring:
         self._ahead: deque[_Ahead] = deque()  # in the order in which they will be asked for
         self._next = 0  # the buffer whose turn it is
 
-    def pieces(self, wanted: Order, then: Iterable[Order] = ()) -> Iterator[Piece]:
+    def pieces(self, wanted: Order, then: Iterable[Order] = ()) -> Iterator[Filled]:
         """The bundles of an order, piece by piece. A piece is valid until the next is asked for: evaluate before.
 
         then: what will probably be asked for next, read ahead while buffers are free.
@@ -75,7 +75,7 @@ class Ring:
             waited = perf_counter() - began
             self._ahead.popleft()
             read, reads = sum(t.bytes for t in head.tickets), sum(t.reads for t in head.tickets)
-            yield Piece(head.order.ids, head.slab, waited, read, reads)
+            yield Filled(head.order.ids, head.slab, waited, read, reads)
 
     def rows_of(self, row_bytes: int) -> int:
         """The number of rows of that size that a piece has at most."""

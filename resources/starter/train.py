@@ -360,6 +360,16 @@ def load_prepared(model, folder):
 
 
 # -------------------------------------------------------------------------------------------------- train
+def begin(args, device):
+    """The model as it is before the first step."""
+    if device == "cpu":
+        keep_freed_memory()
+    model = Model(args.dropout, build_kernels(args.out) if device == "cpu" else None)
+    if args.start:
+        load_prepared(model, args.start)
+    return model.to(device)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus", type=Path)
@@ -380,13 +390,8 @@ def main():
     train, watched = train[40:], train[:40]
     tokenizer = Tokenizer.from_file(str(args.start / "tokenizer.json")) if args.start else train_tokenizer(train)
     data = batches([np.array(encode(tokenizer, turns), np.uint16) for turns in train], args.sequences, seed=0)
-    if device == "cpu":
-        keep_freed_memory()
     args.out.mkdir(parents=True, exist_ok=True)
-    model = Model(args.dropout, build_kernels(args.out) if device == "cpu" else None)
-    if args.start:
-        load_prepared(model, args.start)
-    model = model.to(device)
+    model = begin(args, device)
     opts = optimisers(model, args.lr)
     peaks = [group["lr"] for opt in opts for group in opt.param_groups]
     log_l1 = torch.full((LAYERS,), math.log(1e-3), device=device)

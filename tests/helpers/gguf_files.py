@@ -23,13 +23,7 @@ def vocabulary() -> tuple[list[str], list[str]]:
     return tokens, [" ".join(pair) for pair in merges]
 
 
-def write_gguf(
-    path: Path, architecture: str = "llama", kind: str = "Q4_1", seed: int = 0, tied: bool = True, **metadata
-) -> dict[str, np.ndarray]:
-    """Write a model; returns its weights, dequantised, by GGUF's names. metadata: more of it, or another."""
-    random, weights = np.random.default_rng(seed), {}
-    writer = GGUFWriter(path, architecture)
-    tokens, merges = vocabulary()
+def _describe(writer: GGUFWriter, architecture: str, tokens: list[str], merges: list[str]) -> None:
     writer.add_context_length(256)
     writer.add_embedding_length(WIDTH)
     writer.add_block_count(LAYERS)
@@ -52,6 +46,16 @@ def write_gguf(
     writer.add_bos_token_id(0)
     writer.add_eos_token_id(2)
     writer.add_chat_template(CHAT)
+
+
+def write_gguf(
+    path: Path, architecture: str = "llama", kind: str = "Q4_1", seed: int = 0, tied: bool = True, **metadata
+) -> dict[str, np.ndarray]:
+    """Write a model; returns its weights, dequantised, by GGUF's names. metadata: more of it, or another."""
+    random, weights = np.random.default_rng(seed), {}
+    writer = GGUFWriter(path, architecture)
+    tokens, merges = vocabulary()
+    _describe(writer, architecture, tokens, merges)
     for name, value in metadata.items():
         writer.add_key_value(name, *value)
 

@@ -84,3 +84,62 @@ def test_nobody_reaches_for_private_parts_of_the_engine(room):
 def test_private_parts_are_found():
     source = "from engine.text import _a\nx._b\nself._c\nsetattr(x, '_d', 1)\nmonkeypatch.setattr('engine._e', 1)"
     assert reached(source) == {"_a", "_b", "_d", "_e"}
+
+
+# What no one file is the counterpart of. A `test_hostile_*.py` holds the mutations of files that others write.
+CUT_ACROSS = {
+    "app/chat/test_conversations.py": "conversations as a person meets them, from the field to the disk",
+    "app/chat/test_linear_time.py": "the work for a letter, in every file that has a part in showing it",
+    "app/host/test_any_order.py": "the host, its thread and its jobs, under random actions",
+    "app/library/test_found_here.py": "models of other tools, from the folder to a chat",
+    "app/library/test_real_jobs.py": "the application's own processes",
+    "app/test_accessibility.py": "every window, as a screen reader sees it",
+    "app/test_bad_moments.py": "mishaps around a chat",
+    "app/test_first_start.py": "what opens where nothing is kept yet",
+    "app/test_keys.py": "keys in every window",
+    "app/test_older_files.py": "all that an early version wrote",
+    "app/test_plain_text.py": "every widget that shows what others wrote",
+    "app/test_qt_names.py": "the source of all of the application",
+    "app/test_with_engine.py": "the window around the real engine",
+    "engine/cli/test_checkpoints.py": "one kind of model in all commands",
+    "engine/inference/test_architectures.py": "every architecture of mlx-lm's",
+    "engine/inference/test_read_at_once.py": "a setting, from loading to the answer",
+    "engine/inference/test_starter.py": "the built-in model",
+    "engine/models/test_architectures.py": "the table of all of them",
+    "engine/models/test_parity.py": "every architecture of ours",
+    "packaging/test_documented_commands.py": "every page that names a command",
+    "end_to_end/test_person.py": "the whole application",
+    "test_habits.py": "the whole source",
+}
+
+
+def has_counterpart(test: Path) -> bool:
+    """True for the test of a file or of a folder in the same place: `test_main.py` also of `__main__.py`."""
+    name, room = test.stem.removeprefix("test_"), ROOT / test.parent
+    return any((room / each).exists() for each in (name, f"{name}.py", f"__{name}__.py"))
+
+
+def test_tests_mirror_the_source():
+    tests = {path.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")}
+    alone = {str(test) for test in tests if not (test.stem.startswith("test_hostile_") or has_counterpart(test))}
+    assert alone == CUT_ACROSS.keys()
+
+
+def test_what_tests_share_lies_in_helpers():
+    lines = {f"{path}: {line}" for path in sources("tests") for line in path.read_text().splitlines()}
+    assert {line for line in lines if re.search(r": (from|import) tests\S*\.test_", line)} == set()
+
+
+def test_a_commit_is_held_to_what_ci_is():
+    """All that takes CI seconds: what lints, lays out and checks types."""
+    ran, hooked = ((ROOT / path).read_text().splitlines() for path in (".ci/run", ".github/hooks/pre-commit"))
+    checks = {line for line in ran if re.match(r"uv run (ruff|lint-imports|mypy)", line)}
+    assert len(checks) == 4
+    assert {line for line in hooked if line.startswith("uv run")} == checks
+
+
+def test_the_map_in_readme_has_every_room():
+    of_map = (ROOT / "README.md").read_text().split("## How the code is laid out")[1].split("    resources/")[0]
+    for room, lines in zip(("app", "engine"), re.split(r"    engine/ ", of_map), strict=True):
+        named = {name for line in lines.splitlines() for name in re.findall(r"(?:^ {6}| )(\w+)/(?= )", line)} - {room}
+        assert named == {path.parent.name for path in (ROOT / room).glob("*/__init__.py")}

@@ -25,12 +25,12 @@ from app.library.jobs import GET_COMMAND, JobState
 from app.settings.registry import FILE as SETTINGS_FILE
 from engine.inference.generate import Generation
 from engine.system.built_in import STARTER
-from tests.app.chat.test_conversations import stored
 from tests.helpers.chatting import last_answer, shown_notice, type_and_send, wait_until_ready
 from tests.helpers.checkpoints import write_text
 from tests.helpers.dropping import drop
 from tests.helpers.fake_engine import FakeEngine, Gate, token_statistics
 from tests.helpers.hub_server import Hub, Storage
+from tests.helpers.talks import stored
 
 LEFT = Qt.MouseButton.LeftButton
 LONG_MS = 120_000  # MLX alone takes a while to import on a busy machine

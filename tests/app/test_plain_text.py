@@ -24,9 +24,9 @@ from app.library.window import LibraryWindow
 from app.settings.registry import Preferences
 from app.widgets.dialogs import tell
 from engine.errors import PreparedModelError, ReadError
-from tests.app.library.test_proof import FOUND
-from tests.app.test_main_window import type_and_send, wait_until_ready
+from tests.helpers.chatting import type_and_send, wait_until_ready
 from tests.helpers.fake_engine import FakeEngine
+from tests.helpers.proofs import FOUND
 
 EVIL = '<img src="/nowhere.png"><b>bold</b>'
 

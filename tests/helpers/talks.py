@@ -1,6 +1,9 @@
 """Conversations for tests."""
 
+from pathlib import Path
+
 from app.conversations.conversation import Conversation
+from app.conversations.store import FILE, ConversationStore
 
 
 def talk(*texts, title="") -> Conversation:
@@ -15,3 +18,12 @@ def talk(*texts, title="") -> Conversation:
 def save(store, conversation) -> Conversation:
     store.save(conversation, conversation.messages.values())
     return conversation
+
+
+def stored(folder: Path) -> list[Conversation]:
+    """All conversations on disk, the latest first."""
+    store = ConversationStore(folder / FILE)
+    try:
+        return [store.conversation(head.id) for head in store.heads()]
+    finally:
+        store.close()

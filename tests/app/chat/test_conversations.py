@@ -14,7 +14,7 @@ from app.host.engine_host import State
 from engine.errors import PromptError, ReadError
 from tests.helpers.chatting import last_answer, type_and_send, wait_until_ready
 from tests.helpers.fake_engine import FakeEngine, Gate
-from tests.helpers.talks import save, talk
+from tests.helpers.talks import save, stored, talk
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -32,15 +32,6 @@ def shown(window):
 
 def titles(window):
     return [head.title for head in window.sidebar.model.heads()]
-
-
-def stored(folder):
-    """All conversations on disk, the latest first."""
-    store = ConversationStore(folder / FILE)
-    try:
-        return [store.conversation(head.id) for head in store.heads()]
-    finally:
-        store.close()
 
 
 def test_what_is_sent_while_the_model_loads_waits_in_the_field(qtbot, open_window):

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QFileDialog, QMessageBox
 
 from app.chat.transfer import file_name
 from app.conversations.exchange import read
-from tests.app.test_main_window import type_and_send, wait_until_ready
+from tests.helpers.chatting import type_and_send, wait_until_ready
 
 
 @pytest.fixture

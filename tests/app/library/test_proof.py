@@ -9,15 +9,12 @@ from PySide6.QtWidgets import QDialogButtonBox, QLabel
 from app.host.engine_host import State
 from app.library.proof import ProofWindow
 from engine.errors import BudgetError
-from engine.inference.proof import Comparison, Cost, Proof
 from engine.system.built_in import STARTER
 from tests.helpers.fake_engine import FakeEngine, Gate
+from tests.helpers.proofs import FOUND, PREDICTED
 
 LEFT = Qt.MouseButton.LeftButton
 PATIENCE = 60_000
-EXACT = Comparison(1.0, 2e-6, 12.5, Cost(200_000, 0.012, 21_000_000))
-PREDICTED = Comparison(0.96, 0.04, 12.75, Cost(150_000, 0.011, 22_000_000))
-FOUND = Proof((("Hi!", "Hello."),), 120, 12.5, Cost(9_000_000, 0.35, 14_000_000), EXACT, PREDICTED)
 
 
 @pytest.fixture

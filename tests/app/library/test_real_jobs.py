@@ -13,7 +13,7 @@ from app.settings.registry import Preferences
 from app.widgets import language
 from engine.store.manifest import PreparedModel
 from engine.system.built_in import STARTER
-from tests.engine.library.test_local import add_half
+from tests.helpers.adding import add_half
 from tests.helpers.checkpoints import write_text
 from tests.helpers.gguf_files import write_gguf
 from tests.helpers.hub_server import Hub, Storage

@@ -12,7 +12,7 @@ from app.library.survey import repository_in, survey
 from app.library.verdict import Kind, Verdict
 from engine.flash.profile import profile_path
 from engine.system.built_in import STARTER
-from tests.engine.planning.test_cost import FAST, profile
+from tests.helpers.drives import FAST, profile
 from tests.helpers.mlx_models import write_moe, write_original
 
 GB = 1_000_000_000

@@ -2,7 +2,7 @@ import pytest
 
 from app.library.verdict import Kind, judge, weight_bytes
 from engine.planning.estimate import estimate, usual_config
-from tests.engine.planning.test_cost import FAST, profile
+from tests.helpers.drives import FAST, profile
 
 GB = 1_000_000_000
 

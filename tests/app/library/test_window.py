@@ -17,8 +17,8 @@ from app.settings.registry import Preferences
 from engine.errors import HubError
 from engine.library.hub import Found
 from engine.system.built_in import STARTER, STARTER_FOLDER
-from tests.app.library.test_jobs import PROGRAM
 from tests.helpers.dropping import checkpoint_in, drop
+from tests.helpers.job_program import PROGRAM
 
 LEFT = Qt.MouseButton.LeftButton
 LOOKS_UP = """

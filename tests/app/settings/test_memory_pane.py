@@ -1,14 +1,18 @@
-"""Memory & Speed with a drive that was measured, and measuring it, by a small program in the place of the real one."""
+"""Memory & Speed with a drive that was measured, and measuring it, by a small program in the place of the real one.
+
+It speaks of experts where there are experts, and of neither where all of a model is in memory.
+"""
 
 import sys
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QLabel
 
 from app.host.engine_host import State
 from engine.flash.profile import profile_path
-from tests.engine.planning.test_cost import profile
-from tests.helpers.fake_engine import MB, FakeEngine, Gate
+from tests.helpers.drives import profile
+from tests.helpers.fake_engine import MB, FakeEngine, FakeOutlook, Gate
 
 LEFT = Qt.MouseButton.LeftButton
 PATIENCE = 30_000
@@ -181,3 +185,53 @@ def test_another_number_of_threads_that_reads_best_asks_for_a_reload(open_pane, 
     assert pane.needs_reload()
     pane.reload.click()
     assert not pane.needs_reload() or main.host.state is State.LOADING
+
+
+def texts(pane):
+    """All that is to be read in it."""
+    shown = [widget.text() for widget in pane.findChildren(QLabel) if widget.isVisible()]
+    return " ".join([*shown, pane.automatic.text(), pane.budget.curve.toolTip()])
+
+
+@pytest.mark.parametrize("kind", ["expert", ""])
+def test_controls_that_mean_nothing_are_not_there(open_pane, kind):
+    _, pane = open_pane(FakeEngine(streams=kind))
+    for control in (pane.window_size, pane.selection, pane.threshold):
+        assert not control.isVisible()
+    for control in (pane.budget, pane.threads, pane.drive):
+        assert control.isVisible()
+    assert "euron" not in texts(pane)
+    assert "redictor" not in texts(pane)
+
+
+def test_it_tells_what_share_of_the_experts_has_room(open_pane):
+    window, pane = open_pane(FakeEngine(streams="expert"))
+    assert pane.automatic.text().endswith("else half of the experts)")
+    window.settings["memory.budget"] = 15 * MB
+    assert "of the experts have room in memory" in pane.budget.words.text()
+    window.settings["memory.budget"] = FakeOutlook.full
+    assert pane.budget.words.text().startswith("Every expert has room in memory")
+
+
+def test_what_was_chosen_for_neurons_says_nothing_of_experts(open_pane):
+    window, pane = open_pane(FakeEngine(streams="expert"))
+    window.settings["memory.selection"] = "dense"
+    assert "All neurons" not in texts(pane)
+    assert "measure the drive" in pane.budget.curve.toolTip().casefold()
+
+
+def test_a_model_that_is_in_memory_as_a_whole_says_so(open_pane):
+    _, pane = open_pane(FakeEngine(streams=""))
+    assert not pane.budget.slider.isVisible()  # there is nothing to choose between
+    assert pane.automatic.text() == "Automatic (all in memory)"
+    assert pane.budget.words.text() == "All of the model is in memory: a larger budget makes no difference."
+
+
+def test_the_controls_of_neurons_come_back_with_them(qtbot, open_pane):
+    engine = FakeEngine(streams="expert")
+    window, pane = open_pane(engine)
+    engine.streams = "neuron"
+    with qtbot.waitSignal(window.host.loaded):
+        window.model_commands.reload()
+    assert pane.window_size.isVisible()
+    assert pane.selection.isVisible()

@@ -11,19 +11,7 @@ from engine.bench.random_checkpoint import write_random_checkpoint
 from engine.errors import BudgetError
 from engine.inference.load import load
 from engine.settings import Settings
-
-TINY = {
-    "hidden_size": 128,
-    "intermediate_size": 128,
-    "moe_intermediate_size": 64,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 1,
-    "head_dim": 64,
-    "vocab_size": 320,
-    "num_experts": 32,
-    "num_experts_per_tok": 4,
-}
+from tests.helpers.moe_sizes import TINY_EXPERTS
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +20,7 @@ def in_this_process(monkeypatch):
     from engine.bench.measure import measure_here
 
     monkeypatch.setattr(experts, "measure", lambda specification, place: measure_here(specification))
-    tiny = ExpertShape(EXPERT_SHAPES["qwen3-30b-a3b"].config | TINY, experts=32, top_k=4)
+    tiny = ExpertShape(EXPERT_SHAPES["qwen3-30b-a3b"].config | TINY_EXPERTS, experts=32, top_k=4)
     monkeypatch.setitem(EXPERT_SHAPES, "tiny", tiny)
     monkeypatch.setattr(experts, "WARM_TOKENS", 24)
 

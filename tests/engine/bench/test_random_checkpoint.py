@@ -6,18 +6,8 @@ from mlx_lm.utils import load_model
 
 from engine.bench.expert_shapes import AFFINE, EXPERT_SHAPES, MXFP4
 from engine.bench.random_checkpoint import checkpoint_bytes, write_random_checkpoint
+from tests.helpers.moe_sizes import TINY_EXPERTS
 
-SMALL = {
-    "hidden_size": 128,
-    "intermediate_size": 128,
-    "moe_intermediate_size": 64,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 1,
-    "head_dim": 64,
-    "vocab_size": 320,
-    "num_experts": 16,
-}
 QUANTISED = [
     None,
     AFFINE,
@@ -31,7 +21,7 @@ QUANTISED = [
 @pytest.mark.parametrize("quantization", QUANTISED, ids=lambda q: str(q and f"{q['mode']}-{q['bits']}"))
 def test_mlx_lm_loads_what_is_written(tmp_path, quantization, monkeypatch):
     monkeypatch.setattr("engine.bench.random_checkpoint.SHARD_BYTES", 200_000)
-    config = EXPERT_SHAPES["qwen3-30b-a3b"].config | SMALL
+    config = EXPERT_SHAPES["qwen3-30b-a3b"].config | TINY_EXPERTS
     size = write_random_checkpoint(tmp_path / "model", config, quantization)
     files = list((tmp_path / "model").glob("*.safetensors"))
     assert len(files) > 1

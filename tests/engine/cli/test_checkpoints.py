@@ -7,8 +7,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from engine.store.safetensors_file import read_safetensors
-from tests.engine.cli.test_main import run
 from tests.helpers.checkpoints import write_opt, write_tokenizer
+from tests.helpers.command_line import run
 from tests.helpers.gguf_files import write_gguf
 from tests.helpers.mlx_models import VOCABULARY, InMemory, write_moe, write_original
 

@@ -12,17 +12,9 @@ import pytest
 from safetensors.numpy import load_file
 
 from engine.cli.arguments import size as _size
-from engine.cli.main import main
 from engine.store.manifest import BUNDLES
 from tests.helpers.checkpoints import write_opt, write_text
-
-
-def run(capsys, *arguments) -> tuple[int, str, str]:
-    try:
-        status = main([str(a) for a in arguments])
-    except SystemExit as error:
-        status = error.code
-    return (status, *capsys.readouterr())
+from tests.helpers.command_line import run
 
 
 def test_generate_prints_one_json_object(capsys, tiny_model):

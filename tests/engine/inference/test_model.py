@@ -3,6 +3,7 @@
 import shutil
 import threading
 
+import mlx.core as mx
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -14,7 +15,7 @@ from engine.inference.evaluate import evaluate
 from engine.inference.load import load
 from engine.memory.budget import PoolDemand
 from engine.settings import GenerationOptions, Settings
-from engine.store.manifest import BUNDLES
+from engine.store.manifest import BUNDLES, PreparedModel
 from engine.system import pressure
 from engine.tokens.corpus import Sequence
 
@@ -258,8 +259,14 @@ def test_a_model_removed_while_in_use_goes_on(tiny_model, tmp_path, dense):
 
 
 def test_closing_twice_is_harmless_and_memory_is_given_back(tiny_model):
+    before = mx.get_active_memory()
     model = load(tiny_model)
+    model.prefill(TOKENS[:10])
+    model.decode(TOKENS[10])
+    held = mx.get_active_memory() - before
+    assert held > PreparedModel.open(tiny_model).bytes / 2
     model.close()
+    assert mx.get_active_memory() - before < held / 100
     model.close()
 
 

@@ -26,10 +26,10 @@ from engine.library.hub import Found, look_up, needed_files, search
 from engine.store.installed import folder_of, installed
 from engine.store.manifest import BUNDLES, PreparedModel, Source
 from engine.system.folders import models_folder
-from tests.engine.prepare.test_checkpoint import as_bin
 from tests.helpers.checkpoints import write_text
 from tests.helpers.hub_server import COMMIT, Hub, Storage, lfs_sha256
 from tests.helpers.mlx_models import write_moe, write_original
+from tests.helpers.torch_files import as_bin
 
 ROOT = Path(__file__).parents[3]
 CONFIG = b'{"model_type": "opt", "activation_function": "relu"}'

@@ -12,6 +12,7 @@ from engine.library.removing import remove
 from engine.store.installed import installed
 from engine.store.manifest import PreparedModel
 from engine.store.mlx_folder import is_mlx_folder
+from tests.helpers.adding import add_half
 from tests.helpers.checkpoints import write_text
 from tests.helpers.gguf_files import write_gguf
 from tests.helpers.mlx_models import write_moe, write_original
@@ -21,19 +22,6 @@ from tests.helpers.mlx_models import write_moe, write_original
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("FLASHBULB_MODELS", str(tmp_path / "models"))
     return tmp_path / "models"
-
-
-def add_half(checkpoint, tmp_path):
-    """Interrupt adding it; returns the text that it is calibrated on."""
-
-    def interrupted(stage, share):
-        if share > 0.5:
-            raise KeyboardInterrupt
-
-    text = write_text(tmp_path / "text.txt")
-    with pytest.raises(KeyboardInterrupt):
-        add(checkpoint, interrupted, calibration=text)
-    return text
 
 
 def test_a_checkpoint_is_told_from_other_folders(tiny_checkpoint, tiny_model, tmp_path):

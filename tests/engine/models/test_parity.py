@@ -13,7 +13,7 @@ from engine.inference.load import load
 from engine.prepare.prepare import prepare
 from engine.settings import Settings
 from engine.tokens.corpus import Sequence
-from tests.engine.prepare.test_checkpoint import as_bin
+from tests.helpers.torch_files import as_bin
 
 CASES = sorted(folder for folder in (Path(__file__).parent / "parity").iterdir() if folder.is_dir())
 

@@ -10,7 +10,7 @@ from engine.inference.load import load
 from engine.planning.outlook import Outlook
 from engine.settings import Settings
 from engine.store.mlx_folder import MlxFolder
-from tests.engine.planning.test_cost import profile
+from tests.helpers.drives import profile
 from tests.helpers.mlx_models import write_moe
 
 

@@ -11,7 +11,7 @@ from engine.planning.outlook import Outlook
 from engine.settings import Settings
 from engine.store.manifest import PreparedModel
 from engine.system.built_in import STARTER_FOLDER
-from tests.engine.planning.test_cost import profile
+from tests.helpers.drives import profile
 
 GB = 1_000_000_000
 

@@ -9,7 +9,7 @@ from engine.planning.layers import FINEST_SHARE, EveryLayer, ExpertLayer, Neuron
 from engine.planning.reuse import OPT
 from engine.planning.shape import BundleShape, ModelShape
 from engine.settings import Settings
-from tests.engine.planning.test_cost import profile
+from tests.helpers.drives import profile
 
 BYTES = 1_769_472  # of an expert of Qwen3.5-35B-A3B in 4 bits
 QWEN = [ExpertLayer(BundleShape("expert", "", 256, BYTES, BYTES, reads=9, chosen=8))] * 40

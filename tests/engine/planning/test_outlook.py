@@ -13,7 +13,7 @@ from engine.planning.reuse import OPT
 from engine.planning.shape import ModelShape
 from engine.settings import Settings
 from engine.store.manifest import PreparedModel
-from tests.engine.planning.test_cost import FAST, profile
+from tests.helpers.drives import FAST, profile
 
 STARTER = "starter"
 

@@ -24,8 +24,8 @@ from engine.store.bundle_file import BundleFile
 from engine.store.manifest import BUNDLES, ORDER, PREDICTOR, RESIDENT, PreparedModel
 from engine.tokens.corpus import Sequence, read_sequences
 from engine.tokens.tokenizer import read_tokenizer
-from tests.engine.prepare.test_checkpoint import write_bin
 from tests.helpers.checkpoints import OPT, SENTENCES, write_opt, write_text
+from tests.helpers.torch_files import write_bin
 
 
 def nothing_left(out) -> bool:

@@ -15,8 +15,8 @@ from engine.planning.outlook import Outlook
 from engine.settings import Settings
 from engine.store.mlx_folder import MlxFolder
 from engine.streaming.linears import StreamedLinear
-from tests.engine.planning.test_cost import FAST, profile
 from tests.helpers.dense_models import CONFIGS, write_dense
+from tests.helpers.drives import FAST, profile
 from tests.helpers.mlx_models import AFFINE4, FORMS, InMemory
 
 TOKENS = [int(t) for t in np.random.default_rng(0).integers(0, 320, 20)]

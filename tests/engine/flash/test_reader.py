@@ -443,7 +443,7 @@ def test_results_and_statistics(make, path):
     total = reader.statistics()
     assert (total.bytes, total.device_bytes, total.reads, total.in_flight) == (60 * BLOCK, 60 * BLOCK, 60, 0)
     assert 0 < total.p50_s <= total.p99_s <= 1.13 * max(t.max_latency_s for t in tickets)
-    assert total.busy_seconds == pytest.approx(sum(t.seconds for t in tickets), rel=0.5)
+    assert 0 < total.busy_seconds <= 1.5 * sum(t.seconds for t in tickets)
     reader.close()
     assert reader.statistics() == total
 
@@ -456,9 +456,9 @@ def test_latencies_are_measured(make, path):
     reader = make(threads=8, read=read)
     ticket = read_all(reader, reader.open(path), [0, 8 * BLOCK], BLOCK, aligned(2, BLOCK), [0, 1])
     total = reader.statistics()
-    assert 0.019 < total.p50_s < 0.1
-    assert 0.019 < ticket.max_latency_s <= ticket.seconds < 0.2
-    assert 0.019 < total.busy_seconds < 0.2
+    assert 0.019 < total.p50_s <= 1.13 * ticket.max_latency_s
+    assert 0.019 < ticket.max_latency_s <= ticket.seconds
+    assert 0.019 < total.busy_seconds
 
 
 # What goes wrong.

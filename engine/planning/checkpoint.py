@@ -71,16 +71,18 @@ class CheckpointSizes:
         """Stream buffers, what a chunk of a prompt is computed with, and the logits."""
         slot = max((bundles.bytes for bundles in self.network.bundles), default=0)
         buffer = max(slot, min(roomy // ROOMY_DIVISOR // BUFFERS, MAX_BUFFER_BYTES))
-        chunk, token = self._chunk(roomy)
+        chunk, token = self._chunk(context, roomy)
         logits = LOGITS_COPIES * FLOAT_BYTES * self.network.vocabulary
-        scores = 0 if mx.metal.is_available() else SCORES_COPIES * FLOAT_BYTES * self.heads * chunk * context
         heap = EXPERT_HEAP_BYTES if any(bundles.kind == "expert" for bundles in self.network.bundles) else 0
-        return Workspace(BUFFERS * buffer + chunk * token + logits + scores + heap, chunk, buffer)
+        return Workspace(BUFFERS * buffer + chunk * token + logits + heap, chunk, buffer)
 
-    def _chunk(self, roomy: int) -> tuple[int, int]:
-        """Tokens of a prompt at once, and the bytes that one of them takes in the layer that takes most."""
+    def _chunk(self, context: int, roomy: int) -> tuple[int, int]:
+        """Tokens of a prompt at once, and the bytes that one of them takes: in the layer that takes most, and for
+        attention's scores."""
         layers = [ExpertLayer(bundles) for bundles in self.network.bundles if bundles.kind == "expert"]
         token = max((FLOAT_BYTES * layer.chosen * layer.bundles.numbers for layer in layers), default=self._dense_token)
+        if not mx.metal.is_available():
+            token += SCORES_COPIES * FLOAT_BYTES * self.heads * context
         most = min(MAX_CHUNK, MAX_PAIRS // max((layer.chosen for layer in layers), default=1))
         return max(min(MIN_CHUNK, most), min(most, roomy // ROOMY_DIVISOR // token)), token
 

@@ -71,7 +71,7 @@ def plan_memory(sizes: Sizes, settings: Settings) -> MemoryPlan:
     if settings.memory_budget is None:
         return _plan(sizes, settings, sizes.stored_bytes)
     frugal = _plan(sizes, settings, 0)
-    return _plan(sizes, settings, settings.memory_budget - frugal.budget.smallest)
+    return _plan(sizes, settings, max(0, settings.memory_budget - frugal.budget.smallest))
 
 
 def _plan(sizes: Sizes, settings: Settings, roomy: int) -> MemoryPlan:

@@ -4124,5 +4124,9 @@
         <source>{file} is a file. Give the folder of a model.</source>
         <translation>{file} 是一个文件。请给出模型所在的文件夹。</translation>
     </message>
+    <message>
+        <source>{out} could not be written: {reason}. {free} are free. Make room and prepare again: it resumes where it stopped. To give it up, delete {partial}.</source>
+        <translation>无法写入 {out}：{reason}。可用空间为 {free}。请腾出空间后再次准备：会从中断处继续。要放弃，请删除 {partial}。</translation>
+    </message>
 </context>
 </TS>

@@ -104,7 +104,7 @@ def test_the_disk_is_full_while_a_chat_is_exported(qtbot, open_window, tmp_path,
 
 def test_the_disk_is_full_while_conversations_are_saved(qtbot, open_window, tmp_path, monkeypatch):
     """SQLite's own limit on a file's size stands for the disk's."""
-    window = open_window(data_dir=tmp_path)
+    window = open_window(FakeEngine(context=1_000_000), data_dir=tmp_path)
     type_and_send(qtbot, window, "Hi")
     wait_until_ready(qtbot, window)
     qtbot.waitUntil(lambda: bool(window.sidebar.model.heads()))
@@ -266,7 +266,7 @@ def test_the_disk_is_full_while_a_model_is_prepared(qtbot, disk, open_library, t
     repo = str(checkpoint)
     wait_for_state(qtbot, library, repo, JobState.FAILED)
     row = library.row(repo)
-    assert "Make room and prepare again: it goes on where it was" in row.reason.text()
+    assert "Make room and prepare again: it resumes where it stopped" in row.reason.text()
     assert row.button.text() == "Try Again"
     disk.make_room()
     with qtbot.waitSignal(library.jobs.finished, timeout=LONG_MS):

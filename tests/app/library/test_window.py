@@ -329,9 +329,12 @@ def test_a_model_from_a_folder_is_listed_until_it_is_removed_from_the_list(qtbot
 
 def test_chat_models_come_first_and_one_is_recommended(library):
     offered = [row.row for row in library.rows if not row.row.on_disk]
-    runs = [row for row in offered if row.can_get]
-    assert [row.chat is not True for row in runs] == sorted(row.chat is not True for row in runs)
-    assert offered[: len(runs)] == runs
+    for research in (False, True):
+        part = [row for row in offered if row.research is research]
+        runs = [row for row in part if row.can_get]
+        assert [row.chat is not True for row in runs] == sorted(row.chat is not True for row in runs)
+        assert part[: len(runs)] == runs
+    assert [row.research for row in offered] == sorted(row.research for row in offered)
     assert sum(row.recommended for row in offered) <= 1
     assert all(row.chat and row.can_get for row in offered if row.recommended)
 

@@ -458,7 +458,7 @@ def test_latencies_are_measured(make, path):
     total = reader.statistics()
     assert 0.019 < total.p50_s <= 1.13 * ticket.max_latency_s
     assert 0.019 < ticket.max_latency_s <= ticket.seconds
-    assert 0.019 < total.busy_seconds
+    assert total.busy_seconds > 0.019
 
 
 # What goes wrong.

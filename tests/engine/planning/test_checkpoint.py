@@ -40,6 +40,15 @@ def test_the_smallest_budget_is_just_enough(outlook):
         outlook.plan(Settings(memory_budget=smallest - 1))
 
 
+@pytest.mark.parametrize("model_type", ["qwen3_moe", "llama4", "gpt_oss"])
+def test_every_budget_above_the_smallest_can_be_planned(model_type, tmp_path):
+    """The memory that a prompt is computed with grows only with the memory that is left."""
+    outlook = Outlook.of(MlxFolder.open(write_moe(tmp_path / "model", model_type)), profile())
+    smallest = outlook.smallest_budget(Settings())
+    for more in range(0, 400_000_000, 7_000_000):
+        assert outlook.plan(Settings(memory_budget=smallest + more)).total <= smallest + more
+
+
 def test_the_full_budget_holds_every_expert_and_reads_nothing(outlook):
     full = Settings(memory_budget=outlook.full_budget(Settings()))
     assert outlook.plan(full).capacities == (16, 16, 16)

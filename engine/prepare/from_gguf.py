@@ -16,11 +16,13 @@ import numpy as np
 from msgspec import to_builtins
 
 from engine.arrays.ggml_blocks import GROUP, Quantised, q6_k_weights, quantised
-from engine.errors import CheckpointError, FlawError
+from engine.errors import CheckpointError
+from engine.prepare.gguf_config import MODEL_TYPES, config_of, sampling_of
+from engine.prepare.gguf_tokenizer import write_tokenizer
 from engine.prepare.room import check_room, pausing, written_bytes
-from engine.store.gguf import GGUFFile, GGUFTensor, Value, open_gguf
+from engine.store.gguf import GGUFFile, GGUFTensor, open_gguf
 from engine.store.safetensors_writer import SafetensorsWriter, write_index
-from engine.system.documents import DOWNLOAD_AGAIN, parsing, try_read
+from engine.system.documents import DOWNLOAD_AGAIN, try_read
 from engine.system.files import hold, write_whole
 from engine.text import Text, shown
 
@@ -31,20 +33,8 @@ JOURNAL, LOCK = "conversion.json", "conversion.lock"
 METHOD_VERSION = 1  # to be raised when shards would come out otherwise: what was begun before is then begun anew
 PLAIN_DTYPES = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16}
 PAIRED_ROPE_FAMILIES = ("llama",)  # whose rotary pairs llama.cpp keeps side by side, of queries and keys
-DIGIT_SPLITTERS = ("smollm", "starcoder", "refact", "command-r", "exaone")  # by `tokenizer.ggml.pre`
-SAMPLING = {  # of generation_config.json: the metadata's name
-    "temperature": "temp",
-    "top_k": "top_k",
-    "top_p": "top_p",
-    "min_p": "min_p",
-    "repetition_penalty": "penalty_repeat",
-}
-# By `tokenizer.ggml.pre`, where a file says nothing. So small a model talks nonsense wherever something else than the
-# likeliest token is taken (its makers advise a temperature of 0.2), and then repeats itself without a penalty.
-USUAL_SAMPLING: dict[object, dict[str, float]] = {"smollm": {"temperature": 0.0, "repetition_penalty": 1.1}}
-LLAMA_3_CONTEXT = 8192  # tokens, of the models whose rotary frequencies are scaled
 
-NAMES = {
+NAMES = {  # of the modules in MLX's models
     "token_embd": "model.embed_tokens",
     "output": "lm_head",
     "output_norm": "model.norm",
@@ -64,22 +54,6 @@ NAMES = {
     "ffn_up_exps": "mlp.switch_mlp.up_proj",
     "ffn_down_exps": "mlp.switch_mlp.down_proj",
 }
-MODEL_TYPES = {"llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "qwen3moe": "qwen3_moe", "olmoe": "olmoe"}
-FIELDS = {  # of a config: the metadata's name below the architecture's
-    "hidden_size": "embedding_length",
-    "num_hidden_layers": "block_count",
-    "intermediate_size": "feed_forward_length",
-    "num_attention_heads": "attention.head_count",
-    "num_key_value_heads": "attention.head_count_kv",
-    "head_dim": "attention.key_length",
-    "rms_norm_eps": "attention.layer_norm_rms_epsilon",
-    "rope_theta": "rope.freq_base",
-    "max_position_embeddings": "context_length",
-    "num_experts": "expert_count",
-    "num_experts_per_tok": "expert_used_count",
-    "moe_intermediate_size": "expert_feed_forward_length",
-}
-REQUIRED_KEYS = ("hidden_size", "num_hidden_layers", "num_attention_heads", "rms_norm_eps")
 
 
 @dataclass
@@ -120,14 +94,14 @@ def convert_gguf(path: Path, out: Path, progress: Callable[[float], None] = lamb
 
 def _write(file: GGUFFile, architecture: str, folder: Path, progress: Callable[[float], None]) -> GGUFReport:
     """Write all files of the checkpoint, and delete those of the conversion."""
-    config = _config(file, architecture)
+    config = config_of(file, architecture)
     writer = _Writer(folder, file, architecture, progress)
     report = writer.write()
     form = {"quantization": writer.quantization} if writer.quantization else {}
     write_whole(folder / "config.json", json.dumps(config | form, indent=2))
-    if sampling := _sampling(file.metadata):
+    if sampling := sampling_of(file.metadata):
         write_whole(folder / "generation_config.json", json.dumps({"do_sample": True, **sampling}))
-    _write_tokenizer(file, architecture, folder)
+    write_tokenizer(file, architecture, folder)
     for name in (JOURNAL, LOCK):
         (folder / name).unlink(missing_ok=True)
     return report
@@ -145,64 +119,6 @@ def _architecture(file: GGUFFile) -> str:
     return str(name)
 
 
-# ------------------------------------------------------------------------------------------------- the config
-def _config(file: GGUFFile, architecture: str) -> dict[str, Any]:
-    with parsing(file.path, CheckpointError, DOWNLOAD_AGAIN):
-        found = {name: file.metadata.get(f"{architecture}.{key}") for name, key in FIELDS.items()}
-        config: dict[str, Any] = {name: value for name, value in found.items() if value is not None}
-        for name in REQUIRED_KEYS:
-            if name not in config:
-                raise FlawError("it does not say {name}", name=FIELDS[name])
-        for name, value in config.items():
-            if type(value) not in (int, float):
-                raise FlawError("its {name} is no number", name=FIELDS[name])
-        config.setdefault("num_key_value_heads", config["num_attention_heads"])
-        config |= {
-            "model_type": MODEL_TYPES[architecture],
-            "vocab_size": file.tensors["token_embd.weight"].shape[0],
-            "tie_word_embeddings": "output.weight" not in file.tensors,
-            **_ending(file.metadata),
-        }
-        if architecture == "llama":
-            config["attention_bias"] = "blk.0.attn_q.bias" in file.tensors
-        if "num_experts" in config:
-            config |= {"norm_topk_prob": architecture == "qwen3moe", "decoder_sparse_step": 1, "mlp_only_layers": []}
-            config.setdefault("intermediate_size", config.get("moe_intermediate_size"))
-        if "rope_freqs.weight" in file.tensors:
-            config["rope_scaling"] = _rope_scaling(file.tensors["rope_freqs.weight"])
-        return config
-
-
-def _ending(metadata: dict[str, Value]) -> dict[str, Any]:
-    names = {"bos_token_id": "bos_token_id", "eos_token_id": "eos_token_id", "pad_token_id": "padding_token_id"}
-    found = {name: metadata.get(f"tokenizer.ggml.{key}") for name, key in names.items()}
-    ids = {name: value for name, value in found.items() if type(value) is int}
-    turn = metadata.get("tokenizer.ggml.eot_token_id")
-    if type(turn) is int and turn != ids.get("eos_token_id"):
-        return ids | {"eos_token_id": [*([ids["eos_token_id"]] if "eos_token_id" in ids else []), turn]}
-    return ids
-
-
-def _sampling(metadata: dict[str, Value]) -> dict[str, float]:
-    """The sampling that suits a model, by the names of generation_config.json."""
-    said = {name: metadata.get(f"general.sampling.{key}") for name, key in SAMPLING.items()}
-    found = {name: value for name, value in said.items() if type(value) in (int, float)}
-    return found or USUAL_SAMPLING.get(metadata.get("tokenizer.ggml.pre"), {})  # type: ignore[return-value]
-
-
-def _rope_scaling(tensor: GGUFTensor) -> dict[str, Any]:
-    """Llama 3's scaling, whose factors the file holds instead of the numbers that they come from."""
-    factors = np.frombuffer(tensor.read(), np.float32)
-    return {
-        "rope_type": "llama3",
-        "factor": float(factors.max()),
-        "low_freq_factor": 1.0,
-        "high_freq_factor": 4.0,
-        "original_max_position_embeddings": LLAMA_3_CONTEXT,
-    }
-
-
-# ------------------------------------------------------------------------------------------------ the weights
 @dataclass(frozen=True)
 class _Shard:
     """A shard that is whole on disk. weights: their names. forms: of the modules that are quantised. change, size: of
@@ -392,42 +308,3 @@ def _plain(tensor: GGUFTensor, content: bytes) -> mx.array:
 
 def _shaped(array: mx.array, tensor: GGUFTensor) -> mx.array:
     return array.reshape(*tensor.shape[:-1], array.shape[-1])
-
-
-# ---------------------------------------------------------------------------------------------- the tokenizer
-def _write_tokenizer(file: GGUFFile, architecture: str, folder: Path) -> None:
-    """tokenizer.json and tokenizer_config.json, as transformers makes them of such metadata."""
-    from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_TOKENIZER_MAPPING, convert_gguf_tokenizer
-
-    with parsing(file.path, CheckpointError, Text("Get the same model in MLX's form (safetensors).")):
-        renames = GGUF_TOKENIZER_MAPPING["tokenizer"]
-        found = {name: file.metadata.get(f"tokenizer.{key}") for key, name in renames.items()}
-        known = {name: value for name, value in found.items() if value is not None}
-        tokenizer, _ = convert_gguf_tokenizer(architecture, known)
-        if known.get("pre_tokenizer_type") in DIGIT_SPLITTERS:
-            tokenizer.pre_tokenizer = _digits_apart()
-        tokenizer.save(str(folder / "tokenizer.json"))
-        (folder / "tokenizer_config.json").write_text(json.dumps(_tokenizer_config(file.metadata)), encoding="utf-8")
-
-
-def _digits_apart() -> Any:
-    from tokenizers import pre_tokenizers
-
-    return pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
-    )
-
-
-def _tokenizer_config(metadata: dict[str, Value]) -> dict[str, Any]:
-    tokens = metadata.get("tokenizer.ggml.tokens")
-    config: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
-    for part, key in {"bos": "bos", "eos": "eos", "unk": "unknown", "pad": "padding"}.items():
-        number = metadata.get(f"tokenizer.ggml.{key}_token_id")
-        if isinstance(tokens, list) and type(number) is int and 0 <= number < len(tokens):
-            config[f"{part}_token"] = tokens[number]
-    for name in ("add_bos_token", "add_eos_token"):
-        if isinstance(metadata.get(f"tokenizer.ggml.{name}"), bool):
-            config[name] = metadata[f"tokenizer.ggml.{name}"]
-    if isinstance(metadata.get("tokenizer.chat_template"), str):
-        config["chat_template"] = metadata["tokenizer.chat_template"]
-    return config

@@ -16,6 +16,7 @@ from mlx_lm.generate import TextStateMachine, make_text_state_machine
 
 from engine.tokens.detokenizer import Detokenizer
 from engine.tokens.markers import Edges, Markers, markers_of
+from engine.tokens.prompt import whole
 from engine.tokens.tokenizer import Tokenizer
 
 FIRST_STANDIN = 0xD800
@@ -172,7 +173,7 @@ class ChannelText:
         try:
             if self._harmony:
                 recipient = RECIPIENT.search(self._header)
-                return (ToolCall(recipient[1], dict(json.loads(text))),) if recipient else ()
+                return (ToolCall(recipient[1], _json_only(json.loads(text))),) if recipient else ()
             found = self._parser(text, self._tools)
             return tuple(_call(call) for call in (found if isinstance(found, list) else [found]))
         except Exception:  # whatever a parser makes of what a model wrote: it is shown as it is
@@ -189,7 +190,13 @@ def _call(found: Mapping[str, Any]) -> ToolCall:
     """A call, under any of the names that models have for its parts."""
     named = {key.removeprefix("tool_"): value for key, value in found.items()}
     arguments = named.get("arguments", named.get("parameters")) or {}
-    return ToolCall(str(named["name"]), dict(json.loads(arguments) if isinstance(arguments, str) else arguments))
+    given = json.loads(arguments) if isinstance(arguments, str) else arguments
+    return ToolCall(whole(str(named["name"])), _json_only(given))
+
+
+def _json_only(arguments: Any) -> dict[str, Any]:
+    """Arguments that can be written as JSON, of whole characters. Raises what `json` does for others."""
+    return dict(json.loads(whole(json.dumps(dict(arguments), ensure_ascii=False, indent=1))))
 
 
 # ------------------------------------------------------------------------------------------------ from tokens

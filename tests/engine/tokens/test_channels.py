@@ -1,5 +1,7 @@
 """Channels of the families that people use: their markers, and everything that only looks like one."""
 
+import json
+from functools import reduce
 from itertools import pairwise, product
 
 import pytest
@@ -190,6 +192,31 @@ def test_a_call_that_nothing_understands_is_shown_as_it_was_written():
     events = channels.add("<tool_call>what?</tool_call>") + channels.finish()
     assert joined(events) == [["tool call", "what?"]]
     assert calls_of(events) == []
+
+
+ODD_ARGUMENTS = (
+    {"of": {1, 2}},
+    {"of": b"bytes"},
+    {"of": 1 + 2j},
+    {"of": "half \ud83d of it"},
+    {"half \ud83d of it": 1},
+    {("a", "b"): 1},
+    ["no", "names"],
+    3,
+    reduce(lambda inner, _: [inner], range(3000), []),
+)
+
+
+@pytest.mark.parametrize("given", ODD_ARGUMENTS, ids=[str(place) for place in range(len(ODD_ARGUMENTS))])
+def test_arguments_are_what_json_has_or_the_call_is_shown_as_it_was_written(given):
+    """Whatever a parser makes of it: calls are kept, searched and handed on as JSON."""
+    channels = ChannelText(THINKING, (), lambda text, tools: {"name": "f \ud83d", "arguments": given})
+    events = channels.add("<tool_call>what?</tool_call>") + channels.finish()
+    assert joined(events) == [["tool call", "what?"]]
+    for call in calls_of(events):
+        written = json.dumps(call, ensure_ascii=False, indent=2)
+        assert json.loads(written.encode("utf-8")) == call
+        assert call["name"] == "f \ufffd"
 
 
 def test_a_harmony_answer_without_channels_is_an_answer():

@@ -209,7 +209,7 @@ ODD_ARGUMENTS = (
 
 @pytest.mark.parametrize("given", ODD_ARGUMENTS, ids=[str(place) for place in range(len(ODD_ARGUMENTS))])
 def test_arguments_are_what_json_has_or_the_call_is_shown_as_it_was_written(given):
-    """Whatever a parser makes of it: calls are kept, searched and handed on as JSON."""
+    """Calls are kept, searched and handed on as JSON."""
     channels = ChannelText(THINKING, (), lambda text, tools: {"name": "f \ud83d", "arguments": given})
     events = channels.add("<tool_call>what?</tool_call>") + channels.finish()
     assert joined(events) == [["tool call", "what?"]]

@@ -28,6 +28,24 @@ INLINE float NAME(total)(floats lanes) {
     return half[0];
 }
 
+#if LANES > 4
+/* Adds to `to` the totals of TALL vectors, LANES / 2 of them, each summed as `total` does: two vectors of halves become
+ * one, until lanes 2r and 2r + 1 are what is left of vector r. */
+INLINE void NAME(add_totals)(floats *sums, float *to) {
+    const integers lane = *(const integers *)LANE_NUMBERS;
+    UNROLL(3)
+    for (int n = LANES / 2; n > 1; n /= 2) { /* n: lanes that are left of a vector */
+        integers low = lane / n * 2 * n + lane % n;
+        UNROLL(4)
+        for (int i = 0; i < n / 2; i++)
+            sums[i] = __builtin_shuffle(sums[2 * i], sums[2 * i + 1], low) +
+                      __builtin_shuffle(sums[2 * i], sums[2 * i + 1], low + n);
+    }
+    UNROLL(8)
+    for (int r = 0; r < TALL; r++) to[r] += sums[0][2 * r] + sums[0][2 * r + 1];
+}
+#endif
+
 /* Compilers make half a dozen instructions of each of these two. */
 INLINE integers NAME(widened)(const uint8_t *at) {
 #if LANES > 4
@@ -278,8 +296,17 @@ INLINE void NAME(product_of)(const float *rows, int64_t padded, const float *con
             for (int v = 0; v < vectors; v++) sums[r][v] += row * at[v];
         }
     }
-    for (int v = 0; v < vectors; v++)
+    UNROLL(3)
+    for (int v = 0; v < vectors; v++) {
+#if LANES > 4
+        floats column[TALL];
+        UNROLL(8)
+        for (int r = 0; r < TALL; r++) column[r] = sums[r][v];
+        NAME(add_totals)(column, y[v]);
+#else
         for (int r = 0; r < TALL; r++) y[v][r] += NAME(total)(sums[r][v]);
+#endif
+    }
 }
 
 static void NAME(product)(const float *rows, int64_t padded, const float *const *x, float *const *y, int64_t first,

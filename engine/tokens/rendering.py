@@ -4,7 +4,7 @@ A template is a program by a stranger, so it runs here, with little memory and t
 It reads requests from standard input and writes replies to standard output, each as 8 bytes of length and then JSON:
 `{"template", "variables", "most"}`, where `most` is the largest text in characters, is answered with `{"text"}` or with
 `{"fault", "reason", "line"}`: one of FAULTS, what was said of it, and the line of the template, 0 where that is not
-known. It ends when its input does.
+known. `{"template"}` alone is answered with `{"names"}`, those that it is to be given. It ends when its input does.
 
 What a template may use is what transformers gives it.
 """
@@ -23,6 +23,7 @@ from typing import Any, BinaryIO, cast
 import jinja2
 import jinja2.debug
 import jinja2.ext
+import jinja2.meta
 import jinja2.nodes
 import jinja2.parser
 import jinja2.sandbox
@@ -128,10 +129,17 @@ def render(template: str, variables: dict[str, Any], most: int) -> str:
     return "".join(parts)
 
 
+def names(template: str) -> list[str]:
+    """The variables that a template reads and does not make itself. Raises whatever a template can."""
+    return sorted(jinja2.meta.find_undeclared_variables(ENVIRONMENT.parse(template)))
+
+
 def answer(request: dict[str, Any]) -> dict[str, Any]:
     """The reply to a request."""
     try:
         with _limited_time():
+            if "variables" not in request:
+                return {"names": names(request["template"])}
             return {"text": render(request["template"], request["variables"], request["most"])}
     except Exception as error:  # whatever it is: the template's author is a stranger
         line = getattr(error, "lineno", None) or _template_line(error.__traceback__)

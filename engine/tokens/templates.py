@@ -8,13 +8,13 @@ import atexit
 import contextlib
 import json
 import os
-import re
 import select
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from threading import Event, Lock
 from time import monotonic
 from typing import Any
@@ -35,8 +35,6 @@ FAULTS: Mapping[str, str] = {
 }
 
 
-CODE = re.compile(r"\{[{%](.*?)[%}]\}", re.DOTALL)  # of a template
-STRINGS = re.compile(r"\"[^\"]*\"|'[^']*'")
 CONTROLS: Mapping[str, str] = {  # a name that a template reads, and the option that it is told by
     "enable_thinking": "enable_thinking",
     "thinking": "enable_thinking",
@@ -64,11 +62,13 @@ class ChatTemplate:
         """Everything in which marks may stand that it writes."""
         return self.source + self.with_tools
 
-    @property
+    @cached_property
     def controls(self) -> frozenset[str]:
         """The options of how to reason that it knows: `enable_thinking`, `reasoning_effort`, or neither."""
-        code = STRINGS.sub("", " ".join(CODE.findall(self.source)))
-        return frozenset(option for name, option in CONTROLS.items() if re.search(rf"(?<![.\w]){name}\b", code))
+        if not any(name in self.source for name in CONTROLS):
+            return frozenset()  # without waiting for the helper
+        read = renderer.ask({"template": self.source}).get("names", [])
+        return frozenset(option for name, option in CONTROLS.items() if name in read)
 
     def render(
         self,

@@ -171,6 +171,11 @@ def alive(process: int) -> bool:
         ("{{ 'Reasoning: ' + reasoning_effort }}", {"reasoning_effort"}),
         ("{{ message.thinking }} enable_thinking {{ 'reasoning_effort' }} {{ message['thinking'] }}", set()),
         ("{{ rethinking }}", set()),
+        ("{% set ns = namespace(enable_thinking=true) %}{{ ns.enable_thinking }}", set()),
+        ("{% set thinking = true %}{{ thinking }}", set()),
+        ("{% macro said(thinking) %}{{ thinking }}{% endmacro %}{{ said(1) }}", set()),
+        ("{% for thinking in messages %}{{ thinking }}{% endfor %}", set()),
+        ("{% if thinking %}", set()),  # one that is none cannot be asked
     ],
 )
 def test_the_options_of_reasoning_that_a_template_knows(source, controls):

@@ -1,6 +1,7 @@
 """A checkpoint in MLX's form, of random weights: a model of a shape, measured before anything is downloaded."""
 
 import json
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -69,19 +70,26 @@ class _Random:
         if tensor.dtype == mx.uint8:
             return bytes([self._scale]) * count
         if part == "scales":
-            values = np.full(count, 2 * SPREAD / self._levels(name, tensors), np.float32)
+            values = np.full(count, self._step(name, tensors), np.float32)
         elif part == "biases":
-            values = np.full(count, -SPREAD, np.float32)
+            step, levels = self._step(name, tensors), self._levels(name, tensors)
+            values = np.full(count, -step * (levels - 1) / 2, np.float32)
         elif "norm" in name:
             values = np.ones(count, np.float32)
         else:
             values = self._random.standard_normal(count, np.float32) * np.float32(SPREAD)
         return _stored(values, tensor.dtype)
 
-    def _levels(self, scales: str, tensors: dict[str, mx.array]) -> int:
-        """The values that a quantised weight can have: a tensor's bits may differ from the others'."""
-        weight = tensors[scales.removesuffix("scales") + "weight"]
-        return int(2 ** (32 * weight.shape[-1] // (tensors[scales].shape[-1] * self._group)))
+    def _step(self, name: str, tensors: dict[str, mx.array]) -> float:
+        """From one value of a quantised weight to the next: a power of two, so that 16 bits round nothing and the mean
+        of all values is 0. With any other, all tokens come to look alike, and choose the same experts."""
+        return float(2 ** round(math.log2(2 * SPREAD / self._levels(name, tensors))))
+
+    def _levels(self, name: str, tensors: dict[str, mx.array]) -> int:
+        """The number of values that a quantised weight can have: a tensor's bits may differ from the others'."""
+        linear = name.rpartition(".")[0]
+        weight, scales = tensors[f"{linear}.weight"], tensors[f"{linear}.scales"]
+        return int(2 ** (32 * weight.shape[-1] // (scales.shape[-1] * self._group)))
 
 
 def _stored(values: np.ndarray[Any, np.dtype[np.float32]], dtype: mx.Dtype) -> bytes:

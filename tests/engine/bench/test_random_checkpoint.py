@@ -50,3 +50,16 @@ def test_a_shape_may_have_fewer_layers(name):
     shape = EXPERT_SHAPES[name]
     fewer = checkpoint_bytes(shape.of_layers(2).config, shape.quantization)
     assert 0 < fewer < checkpoint_bytes(shape.config, shape.quantization) / 2
+
+
+def test_tokens_look_different_and_choose_different_experts(tmp_path):
+    config = EXPERT_SHAPES["qwen3-30b-a3b"].config | TINY_EXPERTS | {"hidden_size": 1024, "num_experts": 64}
+    write_random_checkpoint(tmp_path / "model", config, AFFINE)
+    model, _ = load_model(tmp_path / "model")
+    model.set_dtype(mx.float32)
+    x, last = model.model.embed_tokens(mx.arange(100)), model.model.layers[-1]
+    assert abs(mx.mean(x).item()) < 0.02 * mx.std(x).item()
+    for layer in model.model.layers:
+        x = layer(x[:, None])[:, 0]
+    chosen = mx.argpartition(-last.mlp.gate(last.post_attention_layernorm(x)), 8, axis=-1)[:, :8]
+    assert len(set(chosen.flatten().tolist())) > 48

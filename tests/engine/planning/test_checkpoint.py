@@ -5,9 +5,13 @@ from itertools import pairwise
 
 import pytest
 
+from engine.bench.expert_shapes import EXPERT_SHAPES
 from engine.errors import BudgetError
 from engine.inference.load import load
+from engine.planning.checkpoint import HEAD_KEYS, CheckpointSizes
+from engine.planning.memory import plan_memory
 from engine.planning.outlook import Outlook
+from engine.planning.shape import ModelShape, first_number
 from engine.settings import Settings
 from engine.store.mlx_folder import MlxFolder
 from tests.helpers.drives import profile
@@ -47,6 +51,23 @@ def test_every_budget_above_the_smallest_can_be_planned(model_type, tmp_path):
     smallest = outlook.smallest_budget(Settings())
     for more in range(0, 400_000_000, 7_000_000):
         assert outlook.plan(Settings(memory_budget=smallest + more)).total <= smallest + more
+
+
+@pytest.mark.parametrize("name", EXPERT_SHAPES)
+def test_every_budget_beyond_the_smallest_has_a_plan(name):
+    """Of real sizes: what computing wants grows more slowly than the budget, also where scores are not fused."""
+    config = EXPERT_SHAPES[name].config | {"quantization": EXPERT_SHAPES[name].quantization}
+    network = ModelShape.from_config(config)
+    heads = first_number(config, HEAD_KEYS)
+    sizes = CheckpointSizes(network, network.model_bytes, 50_000_000, heads)
+    assert plan_memory(sizes, Settings()).workspace.bytes < network.model_bytes / 8
+    with pytest.raises(BudgetError) as refused:
+        plan_memory(sizes, Settings(memory_budget=1))
+    smallest, least = refused.value.smallest, (0,) * network.layers
+    for budget in (smallest + step * network.model_bytes // 32 for step in range(48)):
+        capacities = plan_memory(sizes, Settings(memory_budget=budget)).budget.capacities
+        assert all(more >= fewer for more, fewer in zip(capacities, least, strict=True))
+        least = capacities
 
 
 def test_the_full_budget_holds_every_expert_and_reads_nothing(outlook):

@@ -29,13 +29,23 @@ def use_native_layers(model: nn.Module) -> None:
             module.__class__ = _attending(kind)
 
 
+def attends_by_head(model: nn.Module) -> bool:
+    """True for a model whose attention `use_native_layers` replaces: one head's scores are then there at once."""
+    return available() and any(_calls_attention(type(module)) for module in model.modules())
+
+
+def _calls_attention(kind: Any) -> bool:
+    call = kind.__call__
+    return isinstance(call, FunctionType) and ATTENTION in call.__code__.co_names
+
+
 @functools.cache
 def _attending(kind: Any) -> type:
     """The same module; one of mlx-lm's that attends with our attention in the place of the one that its file names:
     whatever other model there is of this kind, perhaps one that must not be evaluated, keeps its own."""
-    call = kind.__call__
-    if not isinstance(call, FunctionType) or ATTENTION not in call.__code__.co_names:
+    if not _calls_attention(kind):
         return cast("type", kind)
+    call = kind.__call__
     names = call.__globals__ | {ATTENTION: attended}
     ours = FunctionType(call.__code__, names, call.__name__, call.__defaults__, call.__closure__)
     ours.__kwdefaults__ = call.__kwdefaults__

@@ -244,6 +244,8 @@ class LoadedModel:
         self.streaming.passes.advance(len(tokens))
         try:
             logits = self._execution.compute(tokens, last_only)
+            if len(tokens) > 1:
+                self.streaming.forget_readers()
         except BaseException:
             self.streaming.drop()
             self.trim(len(self.cached_tokens))

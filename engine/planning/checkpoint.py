@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import mlx.core as mx
 from mlx.nn.layers.base import Module
 
+from engine.arrays.layers import attends_by_head
 from engine.models.checkpoint import LazyModel, load_lazily
 from engine.planning.layers import ExpertLayer, StreamedLayer, layers_of
 from engine.planning.memory import ROOMY_DIVISOR, Workspace
@@ -24,13 +25,15 @@ FLOAT_BYTES = 4  # of what is computed, at most
 HEAD_KEYS = ("num_attention_heads", "n_head", "n_heads", "num_heads")
 TOKEN_BYTES = 1 << 16  # that a prompt's token is computed with, of a model without experts, at least
 OPEN_OUTPUTS = 12  # of a linear that are there at once: blocks, joined, gated, and their copies for products
+OPEN_EXPERT_OUTPUTS = 5  # of a token's experts: copies for products, part by part, joined, in the tokens' own order
 LOGITS_COPIES, SCORES_COPIES = 4, 2  # scores: of attention, where no GPU fuses them
 EXPERT_HEAP_BYTES = 16_000_000  # that sorting tokens by expert leaves in pieces, as measured
 
 
 @dataclass(frozen=True)
 class CheckpointSizes:
-    """Sizes of a model whose experts are taken out, and which is not evaluated. heads: of a layer's attention."""
+    """Sizes of a model whose experts are taken out, and which is not evaluated. heads: of a layer's attention
+    whose scores are there at once."""
 
     network: ModelShape
     stored_bytes: int
@@ -52,7 +55,7 @@ class CheckpointSizes:
     ) -> "CheckpointSizes":
         """experts, linears: of the model; experts are taken out of it."""
         shape = ModelShape.of_checkpoint(lazy, experts, linears)
-        heads = first_number(lazy.config, HEAD_KEYS) or 0
+        heads = 1 if attends_by_head(lazy.network) else first_number(lazy.config, HEAD_KEYS) or 0
         return cls(shape, checkpoint.bytes, overhead_bytes(checkpoint.folder), heads, memory_available())
 
     def shape(self, settings: Settings) -> ModelShape:  # noqa: ARG002
@@ -74,17 +77,27 @@ class CheckpointSizes:
         chunk, token = self._chunk(context, roomy)
         logits = LOGITS_COPIES * FLOAT_BYTES * self.network.vocabulary
         heap = EXPERT_HEAP_BYTES if any(bundles.kind == "expert" for bundles in self.network.bundles) else 0
-        return Workspace(BUFFERS * buffer + chunk * token + logits + heap, chunk, buffer)
+        # What is converted while loading makes way before there is a context.
+        converted = self._converted_bytes - self.network.context_bytes(context, chunk)
+        return Workspace(BUFFERS * buffer + max(chunk * token + logits + heap, converted), chunk, buffer)
 
     def _chunk(self, context: int, roomy: int) -> tuple[int, int]:
         """Tokens of a prompt at once, and the bytes that one of them takes: in the layer that takes most, and for
         attention's scores."""
         layers = [ExpertLayer(bundles) for bundles in self.network.bundles if bundles.kind == "expert"]
-        token = max((FLOAT_BYTES * layer.chosen * layer.bundles.numbers for layer in layers), default=self._dense_token)
+        outputs = (OPEN_EXPERT_OUTPUTS * FLOAT_BYTES * layer.chosen * layer.bundles.numbers for layer in layers)
+        token = max(outputs, default=self._dense_token)
         if not mx.metal.is_available():
             token += SCORES_COPIES * FLOAT_BYTES * self.heads * context
         most = min(MAX_CHUNK, MAX_PAIRS // max((layer.chosen for layer in layers), default=1))
         return max(min(MIN_CHUNK, most), min(most, roomy // ROOMY_DIVISOR // token)), token
+
+    @property
+    def _converted_bytes(self) -> int:
+        """Bytes of the largest weights as they are stored, which are there beside what they are converted to."""
+        if self.network.packed or mx.metal.is_available() or self.network.dtype == "float32":
+            return 0
+        return max(self.network.head_bytes, self.network.looked_up_bytes) // 2
 
     @property
     def _dense_token(self) -> int:

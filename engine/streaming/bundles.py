@@ -229,6 +229,10 @@ class LayerBundles:
             mx.eval(self._readers[:-1])
             del self._readers[:-1]
 
+    def forget_readers(self) -> None:
+        """Let go of the outputs that were remembered: those of a prompt's block are as large as all its tokens."""
+        self._evaluate_readers()
+
     @property
     def reads_ahead(self) -> bool:
         """True while something is expected or begun that has to be read."""

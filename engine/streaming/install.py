@@ -95,6 +95,11 @@ class Streaming:
         """Give up what is read ahead, after a pass that failed."""
         self.ring.drop()
 
+    def forget_readers(self) -> None:
+        """Let go of what a prompt's block has computed from bundles."""
+        for layer in self.layers:
+            layer.forget_readers()
+
     def forget(self) -> None:
         """Empty all pools: what comes is the same whatever came before."""
         for layer in self.layers:

@@ -3,9 +3,11 @@
 from dataclasses import replace
 from itertools import pairwise
 
+import mlx.core as mx
 import pytest
 
 from engine.bench.expert_shapes import EXPERT_SHAPES
+from engine.bench.random_checkpoint import write_random_checkpoint
 from engine.errors import BudgetError
 from engine.inference.load import load
 from engine.planning.checkpoint import HEAD_KEYS, CheckpointSizes
@@ -89,3 +91,25 @@ def test_hits_are_known_where_the_drive_is_not_measured(outlook):
     unmeasured = replace(outlook, profile=None)
     assert unmeasured.predict(Settings()) is None
     assert 0 < unmeasured.hit_rate(Settings()) <= 1
+
+
+@pytest.mark.skipif(mx.metal.is_available(), reason="nothing is converted")
+def test_weights_that_are_converted_while_loading_have_room_twice(tmp_path):
+    width, vocabulary = 64, 400_000
+    config = {
+        "model_type": "llama",
+        "hidden_size": width,
+        "intermediate_size": 128,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+        "rms_norm_eps": 1e-5,
+        "vocab_size": vocabulary,
+        "max_position_embeddings": 64,
+        "tie_word_embeddings": True,
+    }
+    write_random_checkpoint(tmp_path / "dense", config, None)
+    outlook = Outlook.of(MlxFolder.open(tmp_path / "dense"), None)
+    plan = outlook.plan(Settings(memory_budget=outlook.smallest_budget(Settings())))
+    assert plan.items["resident"] >= 4 * width * vocabulary
+    assert plan.items["kv_cache"] + plan.items["workspace"] >= 2 * width * vocabulary

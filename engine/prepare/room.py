@@ -44,16 +44,22 @@ def pausing(out: Path, partial: Path, lacking: Callable[[], int]) -> Iterator[No
 def _paused(error: OSError, out: Path, partial: Path, lacking: int) -> FlashbulbError:
     if error.errno not in FULL:
         return FlashbulbError("{out} could not be written: {reason}.", out=out, reason=error.strerror or error)
-    parts = {"out": out, "reason": error.strerror, "free": readable(free_bytes(partial)), "partial": partial}
+    reason, free = error.strerror, readable(free_bytes(partial))
     if not lacking:  # what is needed meanwhile is not known
         return DiskFullError(
             "{out} could not be written: {reason}. {free} are free. Make room and prepare again: it resumes where it "
             "stopped. To give it up, delete {partial}.",
-            **parts,
+            out=out,
+            reason=reason,
+            free=free,
+            partial=partial,
         )
     return DiskFullError(
         "{out} could not be written: {reason}. About {needed} more are needed and {free} are free. Make room and "
         "prepare again: it resumes where it stopped. To give it up, delete {partial}.",
+        out=out,
+        reason=reason,
         needed=readable(lacking),
-        **parts,
+        free=free,
+        partial=partial,
     )

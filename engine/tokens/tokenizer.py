@@ -135,12 +135,12 @@ class Tokenizer:
         return frozenset(self._added[name] for name in first | self._turn_starts(following))
 
     def _turn_starts(self, following: str) -> set[str]:
-        """The special tokens that stand before a user's words: a model that writes one has begun the user's turn."""
+        """The tokens to steer that stand before a user's words: a model that writes one has begun the user's turn."""
         known = self.wrapper
         marks = (known.think_start, known.think_end, known.tool_call_start, known.tool_call_end)
         within = " ".join(filter(None, (*marks, *known.structural_markers)))
-        special = [name for name, i in self._added.items() if i in self.special and name not in within]
-        return {name for name in special if name and not name.isspace() and name in following}
+        steering = [name for name in self._added if name and name not in within and self._controls(name)]
+        return {name for name in steering if not name.isspace() and name in following}
 
     def _without_marks(self, following: str) -> str:
         """The text that follows an answer, behind marks that end the answer's part of a message and not the message."""

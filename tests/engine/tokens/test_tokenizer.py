@@ -128,6 +128,14 @@ def test_the_templates_end_of_a_turn_is_found_by_rendering_one(tmp_path, templat
     assert tokenizer.turn_ends == ({tokenizer.added[end]} if end else set())
 
 
+def test_a_mark_of_the_users_turn_ends_an_answer_special_or_not(tmp_path):
+    template = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>\n{% endfor %}"
+    added = ("<|end|>", "<|user|>", "<|assistant|>")
+    folder = write_tokenizer_files(tmp_path / "model", tokenizer_of_kind("byte-level"), template, added=added)
+    tokenizer = read_tokenizer(folder, CONFIG)
+    assert tokenizer.turn_ends == {tokenizer.added["<|end|>"], tokenizer.added["<|user|>"]}
+
+
 def test_harmony_answers_do_not_end_with_a_channel(tmp_path):
     names = ("<|start|>", "<|channel|>", "<|message|>", "<|end|>", "<|return|>", "<|call|>")
     template = (

@@ -116,16 +116,19 @@ def multiply(matrix: Matrix, x: Floats, vectors: Integers, slots: Integers) -> F
 def add_rows(matrix: Matrix, slots: Integers, rows: Integers | None, weights: Floats, y: Floats) -> None:
     """Add to each y[p], float32 [pairs, columns], the rows of slot `slots[p]` times weights[p], float32 [pairs, count].
 
-    rows: the same for all pairs, int64 [count]; None for the first. They are added one after the other: to the bit the
-    same however they are cut into several calls, and whatever rows of weight 0 are among them. matrix: not quantised.
+    rows: the same for all pairs, int64 [count], counted on through the slots that follow; None for the first. They are
+    added one after the other: to the bit the same however they are cut into several calls, and whatever rows of weight
+    0 are among them.
     """
     weights, slots = np.ascontiguousarray(weights, np.float32), np.ascontiguousarray(slots, np.int64)
     library = native_library.load_library()
     assert library is not None
-    library.fb_add_rows(
+    failed = library.fb_add_rows(
         ctypes.byref(matrix), slots.ctypes.data, len(slots), None if rows is None else rows.ctypes.data,
         weights.ctypes.data, weights.shape[1], y.ctypes.data, threads(),
     )  # fmt: skip
+    if failed:
+        raise MemoryError
 
 
 class Resident:

@@ -57,6 +57,11 @@ static struct row row_of(const struct fb_matrix *m, int64_t slot, int64_t r) {
                         m->biases ? m->biases + slot * m->biases_slot + r * m->scales_row : NULL};
 }
 
+/* Row n of a slot, or, where a slot has no more than n, of those that follow it. */
+static struct row row_from(const struct fb_matrix *m, int64_t slot, int64_t n) {
+    return row_of(m, slot + n / m->rows, n % m->rows);
+}
+
 /* What is made once for every width of vectors; row_products.h says what each does. */
 struct kernels {
     int lanes, tall;            /* tall: rows of a `product` */
@@ -64,6 +69,7 @@ struct kernels {
     void (*unpack)(const struct fb_matrix *, struct row, int64_t, float *, float *);
     void (*product)(const float *, int64_t, const float *const *, float *const *, int64_t, int64_t, int);
     void (*add)(const struct fb_matrix *, int64_t, const int64_t *, const float *, int64_t, int64_t, int64_t, float *);
+    void (*add_laid_out)(const struct fb_matrix *, struct row, float, float *, float *);
     float (*sum)(const float *, int64_t);
 };
 
@@ -312,6 +318,32 @@ static void multiply_task(const struct job *j, int64_t index, float *room) {
     }
 }
 
+/* Values that a lane's word has; 1 of a plain matrix. */
+static int values_a_word(const struct fb_matrix *m) {
+    if (m->mode == PLAIN) return 1;
+    return m->bits == 5 || m->bits == 6 ? 4 : m->bits == 3 ? 8 : 32 / m->bits;
+}
+
+/* A vector's elements as the kernels want them, with zeros behind. */
+static void lay_out(const float *x, int64_t columns, int64_t padded, int64_t per, float *to) {
+    int64_t lanes = kernels->lanes;
+    for (int64_t block = 0; block < padded; block += lanes * per)
+        for (int64_t l = 0; l < lanes; l++)
+            for (int64_t k = 0; k < per; k++) {
+                int64_t from = block + l * per + k;
+                to[block + k * lanes + l] = from < columns ? x[from] : 0;
+            }
+}
+
+/* A vector's elements in their own order again. */
+static void take_back(const float *from, int64_t columns, int64_t per, float *to) {
+    int64_t lanes = kernels->lanes;
+    for (int64_t at = 0; at < columns; at++) {
+        int64_t in_block = at % (lanes * per);
+        to[at] = from[at - in_block + in_block % per * lanes + in_block / per];
+    }
+}
+
 static void add_task(const struct job *j, int64_t index, float *room) {
     (void)room;
     int64_t pair = index / j->slices, first = index % j->slices * j->step;
@@ -320,33 +352,48 @@ static void add_task(const struct job *j, int64_t index, float *room) {
                  j->y + pair * j->m->columns);
 }
 
+/* The columns from `first` on of a packed matrix: whole groups. */
+static struct fb_matrix columns_of(const struct fb_matrix *m, int64_t first, int64_t last) {
+    struct fb_matrix part = *m;
+    int64_t scale_bytes = m->mode != AFFINE ? 1 : m->kind == F32 ? 4 : 2, groups = first / m->group;
+    part.columns = (int32_t)(last - first);
+    part.weight += first * m->bits / 8;
+    part.scales += groups * scale_bytes;
+    if (part.biases) part.biases += groups * scale_bytes;
+    return part;
+}
+
+static void add_packed_task(const struct job *j, int64_t index, float *room) {
+    int64_t pair = index / j->slices, first = index % j->slices * j->step;
+    int64_t last = first + j->step < j->m->columns ? first + j->step : j->m->columns;
+    struct fb_matrix m = columns_of(j->m, first, last);
+    int64_t per = values_a_word(&m), padded = up_to(m.columns, kernels->lanes * per);
+    float *y = j->y + pair * j->m->columns + first, *laid_out = room, *scales = room + padded;
+    lay_out(y, m.columns, padded, per, laid_out);
+    for (int64_t i = 0; i < j->row_count; i++) {
+        float weight = j->weights[pair * j->row_count + i];
+        if (weight == 0) continue;
+        kernels->add_laid_out(&m, row_from(&m, j->slots[pair], j->rows ? j->rows[i] : i), weight, laid_out, scales);
+    }
+    take_back(laid_out, m.columns, per, y);
+}
+
 static void sum_task(const struct job *j, int64_t index, float *room) {
     (void)room;
     int64_t first = index * j->step, count = j->total - first < j->step ? j->total - first : j->step;
     j->totals[index] = kernels->sum(j->numbers + first, count);
 }
 
-/* Values that a lane's word has; 1 of a plain matrix. */
-static int values_a_word(const struct fb_matrix *m) {
-    if (m->mode == PLAIN) return 1;
-    return m->bits == 5 || m->bits == 6 ? 4 : m->bits == 3 ? 8 : 32 / m->bits;
-}
-
-/* Of every vector its sums by group, and its elements as the kernels want them, with zeros behind. */
-static void lay_out(const struct job *j, const float *x, int64_t count, float *to, float *sums) {
-    int64_t columns = j->m->columns, per = values_a_word(j->m), lanes = kernels->lanes;
+/* Of every vector its sums by group, and its elements laid out. */
+static void lay_out_all(const struct job *j, const float *x, int64_t count, float *to, float *sums) {
+    int64_t columns = j->m->columns, per = values_a_word(j->m);
     for (int64_t v = 0; v < count; v++, x += columns, to += j->padded) {
         for (int64_t g = 0; g < j->groups; g++) {
             float sum = 0;
             for (int64_t i = 0; i < j->m->group; i++) sum += x[g * j->m->group + i];
             *sums++ = sum;
         }
-        for (int64_t block = 0; block < j->padded; block += lanes * per)
-            for (int64_t l = 0; l < lanes; l++)
-                for (int64_t k = 0; k < per; k++) {
-                    int64_t from = block + l * per + k;
-                    to[block + k * lanes + l] = from < columns ? x[from] : 0;
-                }
+        lay_out(x, columns, j->padded, per, to);
     }
 }
 
@@ -375,7 +422,7 @@ API int fb_multiply(const struct fb_matrix *m, const float *x, int64_t count, co
         j.runs = runs, j.sums = room + laid_out;
         if (!as_it_is) {
             j.x = room;
-            lay_out(&j, x, count, room, room + laid_out);
+            lay_out_all(&j, x, count, room, room + laid_out);
         }
         int64_t rows = m->rows * j.run_count, many = 1 + pairs / j.run_count / FEW;
         j.step = TASK_BYTES / many / row_bytes(m);
@@ -390,20 +437,27 @@ API int fb_multiply(const struct fb_matrix *m, const float *x, int64_t count, co
 }
 
 /* y[p] += for every pair the rows of its slot times weights[p], row after row, so that a sum may be made in several
- * calls and rows of weight 0 left out without a change. m: plain. rows: int64 [count], the same for all pairs; NULL for
- * the first `count`. weights: float32 [pairs, count]; y: float32 [pairs, columns]. */
-API void fb_add_rows(const struct fb_matrix *m, const int64_t *slots, int64_t pairs, const int64_t *rows,
-                     const float *weights, int64_t count, float *y, int threads) {
+ * calls and rows of weight 0 left out without a change. rows: int64 [count], the same for all pairs, and counted on
+ * through the slots that follow; NULL for the first `count`. weights: float32 [pairs, count]; y: float32 [pairs,
+ * columns]. Returns 0, or 1 where there is no memory. */
+API int fb_add_rows(const struct fb_matrix *m, const int64_t *slots, int64_t pairs, const int64_t *rows,
+                    const float *weights, int64_t count, float *y, int threads) {
     pthread_mutex_lock(&one_caller);
     if (!kernels) kernels = widest();
-    struct job j = {.task = add_task, .m = m, .slots = slots, .pairs = pairs, .rows = rows, .weights = weights, .y = y};
+    bool plain = m->mode == PLAIN;
+    struct job j = {.m = m, .slots = slots, .pairs = pairs, .rows = rows, .weights = weights, .y = y};
+    j.task = plain ? add_task : add_packed_task;
     j.row_count = count;
     if (pairs * count * row_bytes(m) < ALONE_BYTES) threads = 1;
-    j.step = up_to((m->columns + threads - 1) / threads, SLICE);
+    j.step = up_to((m->columns + threads - 1) / threads, plain || m->group < SLICE ? SLICE : m->group);
     j.slices = (m->columns + j.step - 1) / j.step;
     j.count = pairs * j.slices;
-    run(&j, NULL, threads);
+    if (!plain) j.room = up_to(j.step, kernels->lanes * values_a_word(m)) + 2 * (j.step / m->group + kernels->lanes);
+    float *room = room_of((size_t)(j.room + 1) * sizeof *room);
+    if (room) run(&j, room, threads);
+    leave_room();
     pthread_mutex_unlock(&one_caller);
+    return !room;
 }
 
 /* The sum of float32 numbers, with as many threads as a product would use: what memory gives at most. */

@@ -336,13 +336,41 @@ INLINE void NAME(add_kind)(const struct fb_matrix *m, int64_t slot, const int64_
     const uint8_t *four[4];
     int64_t i = 0;
     for (; i + 4 <= count; i += 4) {
-        for (int k = 0; k < 4; k++) four[k] = row_of(m, slot, rows ? rows[i + k] : i + k).weight;
+        for (int k = 0; k < 4; k++) four[k] = row_from(m, slot, rows ? rows[i + k] : i + k).weight;
         NAME(add_some)(four, weights + i, first, last, y, kind, 4);
     }
     for (; i < count; i++) {
-        four[0] = row_of(m, slot, rows ? rows[i] : i).weight;
+        four[0] = row_from(m, slot, rows ? rows[i] : i).weight;
         NAME(add_some)(four, weights + i, first, last, y, kind, 1);
     }
+}
+
+/* Adds a row of packed values times its weight to y, laid out as vectors are. */
+INLINE void NAME(add_packed)(const struct fb_matrix *m, struct row row, float weight, float *y, float *room, int bits,
+                             int per, int mode) {
+    struct NAME(packed) p;
+    int64_t groups = m->columns / m->group;
+    float *biases = room + groups + LANES;
+    NAME(begin)(&p, m, row.weight, bits, per);
+    NAME(scales)(m, row.scales, groups, room);
+    if (mode == AFFINE) NAME(convert)(row.biases, m->kind, groups, biases);
+    *(floats *)(biases + groups) = (floats){0};
+    for (int64_t b = 0; b < p.blocks; b++) {
+        integers words = NAME(block_words)(&p, b, bits, per);
+        int64_t group = b * p.block >> p.group_shift;
+        floats scale = NAME(spread)(room + group, p.index) * weight, bias = {0};
+        if (mode == AFFINE) bias = NAME(spread)(biases + group, p.index) * weight;
+        UNROLL(16)
+        for (int k = 0; k < per; k++) {
+            floats *at = (floats *)(y + (b * per + k) * LANES);
+            *at += NAME(values)(words, k, bits, mode) * scale + bias;
+        }
+    }
+}
+
+/* The same, of any form. room: for floats, as many as `scale_room` says. */
+static void NAME(add_laid_out)(const struct fb_matrix *m, struct row row, float weight, float *y, float *room) {
+    BY_FORM(NAME(add_packed), m, row, weight, y, room)
 }
 
 /* Adds rows of a plain matrix times their weights to columns [first, last) of y, row after row. rows: NULL for all. */
@@ -370,7 +398,7 @@ static float NAME(sum)(const float *numbers, int64_t count) {
 }
 
 static const struct kernels NAME(kernels) = {
-    LANES, TALL, NAME(dot), NAME(unpack), NAME(product), NAME(add), NAME(sum),
+    LANES, TALL, NAME(dot), NAME(unpack), NAME(product), NAME(add), NAME(add_laid_out), NAME(sum),
 };
 
 #undef floats

@@ -149,6 +149,50 @@ def test_rows_add_up_to_the_same_bits_however_they_are_cut(lanes, dtype, rows, c
 
 
 @SLOW_FIXTURES
+@given(
+    form=st.sampled_from(FORMS), dtype=st.sampled_from(DTYPES), width=st.sampled_from([128, 384, 640]),
+    count=st.integers(0, 27), pairs=st.integers(1, 3), seed=st.integers(0, 99), cut=st.integers(0, 27),
+)  # fmt: skip
+def test_packed_rows_add_up_through_the_slots_to_the_same_bits(lanes, form, dtype, width, count, pairs, seed, cut):
+    random, rows = np.random.default_rng(seed), 3
+    weight = mx.array(random.standard_normal((10 * rows, width)).astype(np.float32)).astype(dtype)
+    parts = mx.quantize(weight, form.group_size, form.bits, form.mode)
+    mx.eval(*parts)
+    tensors = [Tensor.of(part) for part in parts]
+    slots = [Tensor(t.address, rows * t.shape[1] * t.dtype.size, (rows, t.shape[1]), t.dtype) for t in tensors]
+    matrix = packed_matrix(form, *(*slots, None)[:3])
+    order, first = random.permutation(9 * rows)[:count], random.integers(0, 2, pairs)
+    weights = np.where(random.random((pairs, count)) < 0.5, random.standard_normal((pairs, count)), 0)
+    weights, before = weights.astype(np.float32), random.standard_normal((pairs, width)).astype(np.float32)
+    together, piecewise = before.copy(), before.copy()
+    add_rows(matrix, first, order, weights, together)
+    for here in np.split(np.arange(count), [min(cut, count)]):
+        used = here[(weights[:, here] != 0).any(axis=0)]
+        add_rows(matrix, first, order[used], weights[:, used], piecewise)
+    assert np.array_equal(together, piecewise)
+    floats = [parts[0], *(part if part.dtype == mx.uint8 else part.astype(mx.float32) for part in parts[1:])]
+    plain = mx.dequantize(*floats, group_size=form.group_size, bits=form.bits, mode=form.mode).astype(mx.float32)
+    plain = np.array(plain).astype(np.float64)
+    wanted = before + np.stack([weights[p] @ plain[first[p] * rows + order] for p in range(pairs)])
+    largest = np.abs(plain).max(axis=1)  # what is added is a number of steps and an offset, which may cancel out
+    scale = np.abs(before) + np.stack([[np.abs(weights[p]) @ largest[first[p] * rows + order]] for p in range(pairs)])
+    assert (np.abs(together - wanted) <= 1e-5 * scale + 1e-30).all()
+
+
+def test_packed_rows_add_up_the_same_whatever_the_number_of_threads(monkeypatch):
+    weight, scales, biases = mx.quantize(mx.random.normal((700, 1024)), 64, 4)
+    mx.eval(weight, scales, biases)
+    matrix = packed_matrix(Form(4, 64, "affine"), *map(Tensor.of, (weight, scales, biases)))
+    weights, sums = np.random.default_rng(0).standard_normal((1, 700)).astype(np.float32), []
+    for threads in (1, 2, 5):
+        monkeypatch.setattr("engine.arrays.packed.threads", lambda count=threads: count)
+        sums.append(np.zeros((1, 1024), np.float32))
+        add_rows(matrix, np.zeros(1, np.int64), None, weights, sums[-1])
+    assert np.array_equal(sums[0], sums[1])
+    assert np.array_equal(sums[0], sums[2])
+
+
+@SLOW_FIXTURES
 @given(count=st.integers(0, 300_000))
 def test_the_sum_of_numbers(lanes, count):
     numbers = np.ones(count, np.float32)

@@ -3073,6 +3073,10 @@
         <translation>报告中的图表需要 matplotlib：`pip install flashbulb[bench]`。</translation>
     </message>
     <message>
+        <source>The request was cancelled.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>The tokenizer in {folder} makes token {token}, but the model has only {size}: it is another model&apos;s. Download the checkpoint again.</source>
         <translation>{folder} 中的分词器会产生词元 {token}，而模型只有 {size} 个词元：它属于另一个模型。请重新下载检查点。</translation>
     </message>
@@ -3395,6 +3399,10 @@
     <message>
         <source>{before}; {next}</source>
         <translation>{before}；{next}</translation>
+    </message>
+    <message>
+        <source>{count} requests wait already. Try again later.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>{file} is missing.</source>

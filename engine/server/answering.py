@@ -1,0 +1,159 @@
+"""The interface between the protocols and an engine, and how a request is answered on the engine's thread.
+
+Three kinds of threads meet here. The server's one thread calls `Answering.submit`, which never waits. The engine's one
+thread loads, answers and frees, and calls `AnswerRequest.told` with each event, which never waits either: it hands the
+event over to the server's thread. Any thread sets `AnswerRequest.cancelled`, and looks into `Turns`.
+
+`flashbulb serve` has an engine thread of its own (`engine.server.engine_thread`). The window's host does what is
+submitted on the thread that it has already, after what the window itself wants.
+"""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from engine.errors import CancelledError, FlashbulbError
+from engine.settings import GenerationOptions
+from engine.statistics import Summary
+from engine.tokens.forms import Message
+
+if TYPE_CHECKING:  # which takes MLX to import
+    from engine.inference.generate import Generation, Piece
+
+Prompt = str | Sequence[int] | Sequence[Message]
+
+
+class BusyError(FlashbulbError):
+    """So many requests wait that no more is taken. retry_after: seconds."""
+
+    def __init__(self, template: str, retry_after: int, /, **values: object):
+        super().__init__(template, **values)
+        self.retry_after = retry_after
+
+
+# ------------------------------------------------------------------------------- what a request is told, in this order
+@dataclass(frozen=True)
+class Loading:
+    """The share, from 0 to 1, that is done of a stage of loading the model that was asked for."""
+
+    share: float
+    stage: Literal["preparing", "reading"]
+
+
+@dataclass(frozen=True)
+class Began:
+    """The model is in memory, and takes the prompt: from here on nothing is wrong with what was asked."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A token of the answer."""
+
+    piece: "Piece"
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The end of an answer. receipt: what it took, as JSON has it."""
+
+    summary: Summary
+    receipt: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The end of a request without an answer. error: a FlashbulbError speaks for itself, CancelledError too; any other
+    is a mistake of ours."""
+
+    error: BaseException
+
+
+Event = Loading | Began | Written | Answered | Failed
+
+
+@dataclass(eq=False)
+class AnswerRequest:
+    """A request of a program. folder: of the model that it wants (`engine.server.models`). program: as it calls itself.
+
+    told: called on the engine's thread with each event; Answered or Failed is the last one, and there always is one.
+    cancelled: ends it within one layer, also while it waits.
+    """
+
+    folder: Path
+    prompt: Prompt
+    options: GenerationOptions
+    program: str
+    told: Callable[[Event], None]
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+
+class Answering(Protocol):
+    """An engine that takes requests."""
+
+    def submit(self, request: AnswerRequest, /) -> None:
+        """Answer it when its turn comes. Raises BusyError where too many wait already."""
+
+
+# --------------------------------------------------------------------------------------------- on the engine's thread
+class Model(Protocol):
+    """A loaded model, as far as an answer needs it."""
+
+    @property
+    def name(self) -> str: ...
+
+    def generate(
+        self, prompt: Prompt, options: GenerationOptions | None, cancelled: threading.Event | None, /
+    ) -> "Generation": ...
+
+
+class Load(Protocol):
+    """Brings a model into memory, in the place of another, unless it is there already. Raises what loading does."""
+
+    def __call__(self, folder: Path, progress: Callable[..., None], /) -> Model: ...
+
+
+def attend(request: AnswerRequest, load: Load) -> None:
+    """Answer a request, and tell it all. Nothing is raised: whatever goes wrong, it is told."""
+    try:
+        request.told(_answer(request, load))
+    except BaseException as error:  # also a panic of a library, which is no Exception
+        request.told(Failed(error))
+
+
+def _answer(request: AnswerRequest, load: Load) -> Answered:
+    def progress(share: float, stage: Literal["preparing", "reading"] = "preparing") -> None:
+        _check(request)
+        request.told(Loading(share, stage))
+
+    _check(request)
+    model = load(request.folder, progress)
+    generation = model.generate(request.prompt, request.options, request.cancelled)
+    request.told(Began())
+    for piece in generation:
+        request.told(Written(piece))
+    _check(request)
+    return Answered(generation.summary, receipt(model.name, generation.summary))
+
+
+def _check(request: AnswerRequest) -> None:
+    if request.cancelled.is_set():
+        raise CancelledError("The request was cancelled.")
+
+
+def receipt(model: str, summary: Summary) -> dict[str, Any]:
+    """The receipt of an answer: what it took, without a word of it. Times in seconds, sizes in bytes."""
+    return {
+        "model": model,
+        "prompt_tokens": summary.prompt_tokens,
+        "cached_tokens": summary.cached_tokens,
+        "tokens": len(summary.tokens),
+        "reasoning_tokens": summary.reasoning_tokens,
+        "time_to_first_token_s": summary.time_to_first_token_s,
+        "time_to_first_answer_s": summary.time_to_first_answer_s,
+        "tokens_per_second": summary.tokens_per_second,
+        "prefill": {"seconds": summary.prefill_seconds, "bytes_read": summary.prefill_bytes_read},
+        "footprint_bytes": summary.footprint_bytes,
+        "per_token": summary.per_token,
+    }

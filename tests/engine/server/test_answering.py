@@ -1,0 +1,73 @@
+"""What a request is told on the engine's thread, whatever happens there."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from engine.errors import CancelledError, PreparedModelError
+from engine.server.answering import Answered, AnswerRequest, Began, Failed, Loading, Written, attend
+from engine.settings import GenerationOptions
+from engine.statistics import Summary
+
+
+class Answer:
+    """An answer of two pieces, after which something may happen."""
+
+    def __init__(self, after=lambda: None):
+        self.summary, self._after = Summary(tokens=[1, 2], text="Hello"), after
+
+    def __iter__(self):
+        yield "Hel"
+        self._after()
+        yield "lo"
+
+
+def loaded(answer):
+    return lambda folder, progress: SimpleNamespace(name=folder.name, generate=lambda *_: answer)
+
+
+@pytest.fixture
+def told():
+    return []
+
+
+@pytest.fixture
+def request_(told):
+    return AnswerRequest(Path("/models/tiny"), "Hi", GenerationOptions(), "editor", told.append)
+
+
+def test_an_answer_is_told_piece_by_piece_with_its_receipt(request_, told):
+    attend(request_, loaded(Answer()))
+    assert told[:-1] == [Began(), Written("Hel"), Written("lo")]
+    assert isinstance(told[-1], Answered)
+    assert told[-1].receipt["model"] == "tiny"
+    assert told[-1].receipt["tokens"] == 2
+    assert "Hello" not in str(told[-1].receipt)
+
+
+def test_loading_is_told_and_cancelled_at_its_next_step(request_, told):
+    def load(_, progress):
+        progress(0.5, "reading")
+        request_.cancelled.set()
+        progress(0.6, "reading")
+
+    attend(request_, load)
+    assert told[0] == Loading(0.5, "reading")
+    assert isinstance(told[1].error, CancelledError)
+    assert len(told) == 2
+
+
+def test_a_request_that_was_cancelled_while_it_waited_loads_nothing(request_, told):
+    request_.cancelled.set()
+    attend(request_, lambda *_: pytest.fail("loaded"))
+    assert [type(event) for event in told] == [Failed]
+
+
+@pytest.mark.parametrize("error", [PreparedModelError("It is damaged."), KeyError("a bug"), SystemExit()])
+def test_whatever_goes_wrong_is_told(request_, told, error):
+    def fails():
+        raise error
+
+    attend(request_, loaded(Answer(fails)))
+    assert told[-1] == Failed(error)

@@ -1,0 +1,71 @@
+"""Turns: the window first, then programs one after another."""
+
+import itertools
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.server.answering import BusyError
+from engine.server.turns import MAX_WAITING, Turns
+
+
+def taken(turns: Turns) -> list:
+    found = []
+    while (item := turns.take(0)) is not None:
+        found.append(item)
+    return found
+
+
+def test_the_window_goes_before_programs():
+    turns = Turns()
+    turns.put("asked", "editor")
+    assert not turns.window_waits
+    turns.put("typed")
+    assert turns.window_waits
+    assert taken(turns) == ["typed", "asked"]
+
+
+def test_programs_take_turns_however_much_one_asks():
+    turns = Turns()
+    for number in range(3):
+        turns.put(f"agent {number}", "agent")
+    turns.put("editor 0", "editor")
+    assert taken(turns) == ["agent 0", "editor 0", "agent 1", "agent 2"]
+
+
+@given(st.lists(st.sampled_from(["a", "b", "c"]), max_size=30))
+def test_nobody_waits_for_two_of_another_program(programs):
+    turns: Turns = Turns()
+    for number, program in enumerate(programs):
+        turns.put((program, number), program)
+    found = taken(turns)
+    assert sorted(found) == sorted((program, number) for number, program in enumerate(programs))
+    for program in set(programs):
+        assert [n for p, n in found if p == program] == sorted(n for p, n in found if p == program)
+        own = [place for place, (p, _) in enumerate(found) if p == program]
+        for first, second in itertools.pairwise(own):
+            between = [p for p, _ in found[first + 1 : second]]
+            assert len(between) == len(set(between))
+
+
+def test_too_many_are_sent_away_and_the_window_never():
+    turns = Turns()
+    for number in range(MAX_WAITING):
+        turns.put(number, f"program {number % 3}")
+    with pytest.raises(BusyError, match=f"{MAX_WAITING} requests wait already") as busy:
+        turns.put("more", "editor")
+    assert busy.value.retry_after > 0
+    turns.put("typed")
+    assert turns.take(0) == "typed"
+
+
+def test_who_waits_is_woken():
+    turns: Turns = Turns()
+    found = []
+    thread = threading.Thread(target=lambda: found.append(turns.take(30)))
+    thread.start()
+    turns.put("asked", "editor")
+    thread.join(30)
+    assert found == ["asked"]

@@ -13,7 +13,7 @@ Item = TypeVar("Item")
 
 
 class Turns(Generic[Item]):
-    """What the window wants comes first; then programs take turns, however much each of them asks."""
+    """Items that wait: the window's own come first; then programs take turns, however much each of them asks."""
 
     def __init__(self) -> None:
         self._window: deque[Item] = deque()

@@ -1,4 +1,4 @@
-"""What a request is told on the engine's thread, whatever happens there."""
+"""The events that a request is told on the engine's thread, whatever happens there."""
 
 from pathlib import Path
 from types import SimpleNamespace

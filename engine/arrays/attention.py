@@ -10,7 +10,7 @@ import mlx.core as mx
 import numpy as np
 from mlx_lm.models.base import scaled_dot_product_attention
 
-from engine.arrays.packed import Floats, Tensor, add_rows, available, multiply, packed_matrix
+from engine.arrays.packed import FEW_VECTORS, Floats, Tensor, add_rows, available, multiply, packed_matrix
 from engine.arrays.products import as_float32, as_numpy, floats_of
 from engine.system.native_library import Matrix
 
@@ -56,29 +56,41 @@ def attended(
         return out
     mx.eval(queries, keys, values)
     batch, _, length, _ = queries.shape
-    if batch == length == 1 and mask is None and available():
-        return _of_one_token(queries, keys, values, scale, sinks)
+    in_order = mask is None if length == 1 else mask == "causal"
+    if batch == 1 and length <= FEW_VECTORS and in_order and available():
+        return _of_few_tokens(queries, keys, values, scale, sinks)
     return _of_many_tokens(queries, keys, values, scale, mask, sinks)
 
 
-def _of_one_token(
+def _of_few_tokens(
     queries: mx.array, keys: mx.array, values: mx.array, scale: float, sinks: mx.array | None
 ) -> mx.array:
-    """Each head's keys and values are a slot."""
-    _, heads, _, dim = queries.shape
-    q, slots = floats_of(queries).reshape(heads, dim) * np.float32(scale), np.arange(heads) * keys.shape[1] // heads
-    scores = multiply(_heads(keys), q, np.arange(heads), slots)
+    """Each token attends to itself and those before it, to the bit as if it were alone."""
+    q = floats_of(queries)[0] * np.float32(scale)
+    length, out = q.shape[1], np.zeros((*q.shape[:2], values.shape[-1]), np.float32)
+    for i in range(length):
+        seen = keys.shape[2] - length + i + 1
+        out[:, i] = _of_one_token(q[:, i], _heads(keys, seen), _heads(values, seen), keys.shape[1], sinks)
+    return mx.array(out[None]).astype(queries.dtype)
+
+
+def _of_one_token(q: Floats, keys: Matrix, values: Matrix, groups: int, sinks: mx.array | None) -> Floats:
+    """[heads, dim] of q [heads, dim]. Each of the `groups` heads of keys and values is a slot."""
+    heads = len(q)
+    slots = np.arange(heads) * groups // heads
+    scores = multiply(keys, q, np.arange(heads), slots)
     _softmax(scores, None if sinks is None else floats_of(sinks)[:, None])
-    out = np.zeros((heads, values.shape[-1]), np.float32)
-    add_rows(_heads(values), slots, None, scores, out)
-    return mx.array(out[None, :, None]).astype(queries.dtype)
+    out = np.zeros((heads, values.columns), np.float32)
+    add_rows(values, slots, None, scores, out)
+    return out
 
 
-def _heads(array: mx.array) -> Matrix:
-    """Keys or values [1, heads, tokens, dim], evaluated, as a matrix for each head, where they lie."""
+def _heads(array: mx.array, tokens: int) -> Matrix:
+    """The first tokens of keys or values [1, heads, tokens, dim], evaluated, as a matrix for each head, where they
+    lie."""
     held = as_numpy(array)
     _, head_bytes, token_bytes, _ = held.strides
-    tensor = Tensor(held.ctypes.data, head_bytes, array.shape[2:], array.dtype, token_bytes)
+    tensor = Tensor(held.ctypes.data, head_bytes, (tokens, array.shape[3]), array.dtype, token_bytes)
     return packed_matrix(None, tensor, None, None)
 
 

@@ -10,11 +10,10 @@ import mlx.nn as nn
 import numpy as np
 
 from engine.arrays.attention import attended, evaluating
-from engine.arrays.packed import Floats, Form, Resident, available
+from engine.arrays.packed import FEW_VECTORS, Floats, Form, Resident, available
 from engine.arrays.products import floats_of
 
 ATTENTION = "scaled_dot_product_attention"  # the name of mlx-lm's
-MAX_NATIVE_TOKENS = 4  # that are normed here, and no more: MLX's calls then cost little
 
 
 def use_native_layers(model: nn.Module) -> None:
@@ -127,12 +126,12 @@ class _Normed:
 
 class _LayerNorm(_Normed, nn.LayerNorm):
     def __call__(self, x: mx.array) -> mx.array:
-        return self._normed(x, True) if x.size <= MAX_NATIVE_TOKENS * x.shape[-1] else super().__call__(x)
+        return self._normed(x, True) if x.size <= FEW_VECTORS * x.shape[-1] else super().__call__(x)
 
 
 class _RMSNorm(_Normed, nn.RMSNorm):
     def __call__(self, x: mx.array) -> mx.array:
-        return self._normed(x, False) if x.size <= MAX_NATIVE_TOKENS * x.shape[-1] else super().__call__(x)
+        return self._normed(x, False) if x.size <= FEW_VECTORS * x.shape[-1] else super().__call__(x)
 
 
 NATIVE: dict[type, type] = {

@@ -18,7 +18,7 @@ from engine.system.native_library import Matrix
 
 MODES = {"affine": 0, "mxfp4": 1, "mxfp8": 2, "nvfp4": 3}
 PLAIN_MODE = 4  # weights that are not quantised
-MAX_NATIVE_VECTORS = 4  # with plain weights; of more, numpy's BLAS makes a product
+FEW_VECTORS = 12  # as the native library has it: each product of so many is to the bit what it is alone
 DTYPE_KINDS = {mx.float32: 0, mx.float16: 1, mx.bfloat16: 2}
 
 Integers = NDArray[np.int64]
@@ -98,7 +98,7 @@ def packed_matrix(form: Form | None, weight: Tensor, scales: Tensor | None, bias
 def multiply(matrix: Matrix, x: Floats, vectors: Integers, slots: Integers) -> Floats:
     """Row p: the matrix of slot `slots[p]` times `x[vectors[p]]`, float32 [pairs, rows]; x float32 [count, columns].
 
-    Pairs of one slot that follow each other are multiplied together.
+    Pairs of one slot that follow each other are multiplied together, up to FEW_VECTORS to the bit as each alone.
     """
     x, y = np.ascontiguousarray(x, np.float32), np.empty((len(slots), matrix.rows), np.float32)
     vectors, slots = np.ascontiguousarray(vectors, np.int64), np.ascontiguousarray(slots, np.int64)
@@ -143,7 +143,7 @@ class Resident:
 
     def times(self, x: Floats) -> Floats:
         """x @ weight.T, float32 [count, rows], of x [count, columns]."""
-        if self._matrix is None or (len(x) > MAX_NATIVE_VECTORS and self._matrix.mode == PLAIN_MODE):
+        if self._matrix is None or (len(x) > FEW_VECTORS and self._matrix.mode == PLAIN_MODE):
             return numpy_product(x, self.weight)
         return multiply(self._matrix, x, _counting(len(x)), _zeros(len(x)))
 

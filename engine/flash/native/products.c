@@ -4,7 +4,8 @@
  *
  * A packed matrix is rows of packed values, in groups that share a scale (and, affine, a bias). A product of one row
  * with one vector is summed in float32, by the same lanes in the same order whatever the number of threads and whatever
- * other rows there are: each result is one thread's. Of many vectors with the same rows, these are unpacked once.
+ * other rows there are: each result is one thread's. With few vectors it is the same to the bit whatever others there
+ * are; of many with the same rows, these are unpacked once.
  *
  * Threads sleep when there is nothing to do; the caller is one of them, and waits for none that has not begun.
  */
@@ -27,7 +28,8 @@
 #endif
 
 enum {
-    FEW = 2,                    /* vectors for which a row is not unpacked */
+    FEW = 12,                   /* vectors for which a row is not unpacked: each product is what it is alone */
+    DOTS = 4,                   /* vectors of a `dots` */
     DEEP = 1024,                /* columns of rows and vectors that are multiplied while they are in the nearest cache */
     TASK_BYTES = 32 << 10,      /* of weights that a thread takes at once */
     ALONE_BYTES = 256 << 10,    /* of weights below which no other thread is woken */
@@ -65,7 +67,7 @@ static struct row row_from(const struct fb_matrix *m, int64_t slot, int64_t n) {
 /* What is made once for every width of vectors; row_products.h says what each does. */
 struct kernels {
     int lanes, tall;            /* tall: rows of a `product` */
-    float (*dot)(const struct fb_matrix *, struct row, const float *, const float *, float *);
+    void (*dots)(const struct fb_matrix *, struct row, const float *const *, const float *const *, float *, float *, int);
     void (*unpack)(const struct fb_matrix *, struct row, int64_t, float *, float *);
     void (*product)(const float *, int64_t, const float *const *, float *const *, int64_t, int64_t, int);
     void (*add)(const struct fb_matrix *, int64_t, const int64_t *, const float *, int64_t, int64_t, int64_t, float *);
@@ -300,12 +302,19 @@ static void multiply_rows(const struct job *j, int64_t run, int64_t first, int64
             }
         }
     }
-    for (; r < last; r++)
-        for (int64_t p = begin; p < end; p++) {
-            int64_t v = j->vectors[p];
-            j->y[p * m->rows + r] =
-                kernels->dot(m, row_of(m, slot, r), j->x + v * j->padded, j->sums + v * j->groups, room);
+    for (int64_t p = begin; p < end; p += DOTS) {
+        const float *x[DOTS], *sums[DOTS];
+        float products[DOTS];
+        int vectors = end - p < DOTS ? (int)(end - p) : DOTS;
+        for (int v = 0; v < vectors; v++) {
+            x[v] = j->x + j->vectors[p + v] * j->padded;
+            sums[v] = j->sums + j->vectors[p + v] * j->groups;
         }
+        for (int64_t i = r; i < last; i++) {
+            kernels->dots(m, row_of(m, slot, i), x, sums, products, room, vectors);
+            for (int v = 0; v < vectors; v++) j->y[(p + v) * m->rows + i] = products[v];
+        }
+    }
 }
 
 static void multiply_task(const struct job *j, int64_t index, float *room) {

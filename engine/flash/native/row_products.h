@@ -90,28 +90,54 @@ INLINE floats NAME(spread)(const float *at, integers index) {
 #endif
 }
 
-INLINE float NAME(dot_numbers)(const uint8_t *row, const float *x, int64_t count, int kind) {
+/* Some products of one row, each summed as if it were alone: of vector v, whose elements are x[v]. */
+INLINE void NAME(dots_numbers)(const uint8_t *row, const float *const *x, float *to, int64_t count, int kind,
+                               int vectors) {
     const int size = kind == F32 ? 4 : 2;
-    floats sums[4] = {{0}, {0}, {0}, {0}};
+    floats sums[DOTS][4];
+    UNROLL(4)
+    for (int v = 0; v < vectors; v++)
+        UNROLL(4)
+        for (int k = 0; k < 4; k++) sums[v][k] = (floats){0};
     int64_t i = 0;
     for (; i + 4 * LANES <= count; i += 4 * LANES) {
         UNROLL(4)
         for (int k = 0; k < 4; k++) {
             int64_t at = i + k * LANES;
-            sums[k] += NAME(load)(row + size * at, kind) * *(const floats *)(x + at);
+            floats values = NAME(load)(row + size * at, kind);
+            UNROLL(4)
+            for (int v = 0; v < vectors; v++) sums[v][k] += values * *(const floats *)(x[v] + at);
         }
     }
-    for (; i + LANES <= count; i += LANES) sums[0] += NAME(load)(row + size * i, kind) * *(const floats *)(x + i);
-    float sum = NAME(total)((sums[0] + sums[1]) + (sums[2] + sums[3]));
-    for (; i < count; i++) sum += number(row, kind, i) * x[i];
-    return sum;
+    for (; i + LANES <= count; i += LANES) {
+        floats values = NAME(load)(row + size * i, kind);
+        UNROLL(4)
+        for (int v = 0; v < vectors; v++) sums[v][0] += values * *(const floats *)(x[v] + i);
+    }
+    UNROLL(4)
+    for (int v = 0; v < vectors; v++) {
+        float sum = NAME(total)((sums[v][0] + sums[v][1]) + (sums[v][2] + sums[v][3]));
+        for (int64_t j = i; j < count; j++) sum += number(row, kind, j) * x[v][j];
+        to[v] = sum;
+    }
 }
 
-static float NAME(dot_plain)(const uint8_t *row, const float *x, int64_t count, int kind) {
+INLINE void NAME(dots_kind)(const uint8_t *row, const float *const *x, float *to, int64_t count, int kind,
+                            int vectors) {
     switch (kind) {
-    case F32: return NAME(dot_numbers)(row, x, count, F32);
-    case F16: return NAME(dot_numbers)(row, x, count, F16);
-    default: return NAME(dot_numbers)(row, x, count, BF16);
+    case F32: NAME(dots_numbers)(row, x, to, count, F32, vectors); break;
+    case F16: NAME(dots_numbers)(row, x, to, count, F16, vectors); break;
+    default: NAME(dots_numbers)(row, x, to, count, BF16, vectors);
+    }
+}
+
+static void NAME(dots_plain)(const uint8_t *row, const float *const *x, float *to, int64_t count, int kind,
+                             int vectors) {
+    switch (vectors) {
+    case 1: NAME(dots_kind)(row, x, to, count, kind, 1); break;
+    case 2: NAME(dots_kind)(row, x, to, count, kind, 2); break;
+    case 3: NAME(dots_kind)(row, x, to, count, kind, 3); break;
+    default: NAME(dots_kind)(row, x, to, count, kind, 4);
     }
 }
 
@@ -206,25 +232,45 @@ INLINE integers NAME(block_words)(const struct NAME(packed) *p, int64_t b, int b
     return NAME(words)(b + 1 < p->blocks ? p->weight + b * p->block_bytes : p->last, bits, per);
 }
 
-INLINE float NAME(dot_packed)(const struct fb_matrix *m, struct row row, const float *x, const float *sums, float *room,
-                              int bits, int per, int mode) {
+INLINE void NAME(dots_packed)(const struct fb_matrix *m, struct row row, const float *const *x, const float *const *sums,
+                              float *to, float *room, int vectors, int bits, int per, int mode) {
     struct NAME(packed) p;
     int64_t groups = m->columns / m->group;
     NAME(begin)(&p, m, row.weight, bits, per);
     NAME(scales)(m, row.scales, groups, room);
-    floats sum = {0};
+    floats sum[DOTS];
+    UNROLL(4)
+    for (int v = 0; v < vectors; v++) sum[v] = (floats){0};
     for (int64_t b = 0; b < p.blocks; b++) {
         integers words = NAME(block_words)(&p, b, bits, per);
-        floats even = {0}, odd = {0};
+        floats parts[DOTS][2]; /* of even and odd elements */
+        UNROLL(4)
+        for (int v = 0; v < vectors; v++) parts[v][0] = parts[v][1] = (floats){0};
         UNROLL(16)
         for (int k = 0; k < per; k++) {
-            floats part = NAME(values)(words, k, bits, mode) * *(const floats *)(x + (b * per + k) * LANES);
-            if (k & 1) odd += part; else even += part;
+            floats values = NAME(values)(words, k, bits, mode);
+            UNROLL(4)
+            for (int v = 0; v < vectors; v++) parts[v][k & 1] += values * *(const floats *)(x[v] + (b * per + k) * LANES);
         }
-        sum += (even + odd) * NAME(spread)(room + (b * p.block >> p.group_shift), p.index);
+        floats scale = NAME(spread)(room + (b * p.block >> p.group_shift), p.index);
+        UNROLL(4)
+        for (int v = 0; v < vectors; v++) sum[v] += (parts[v][0] + parts[v][1]) * scale;
     }
-    float offset = mode == AFFINE ? NAME(dot_plain)(row.biases, sums, groups, m->kind) : 0;
-    return NAME(total)(sum) + offset;
+    float offsets[DOTS] = {0};
+    if (mode == AFFINE) NAME(dots_plain)(row.biases, sums, offsets, groups, m->kind, vectors);
+    UNROLL(4)
+    for (int v = 0; v < vectors; v++) to[v] = NAME(total)(sum[v]) + offsets[v];
+}
+
+INLINE void NAME(dots_by_count)(const struct fb_matrix *m, struct row row, const float *const *x,
+                                const float *const *sums, float *to, float *room, int vectors, int bits, int per,
+                                int mode) {
+    switch (vectors) {
+    case 1: NAME(dots_packed)(m, row, x, sums, to, room, 1, bits, per, mode); break;
+    case 2: NAME(dots_packed)(m, row, x, sums, to, room, 2, bits, per, mode); break;
+    case 3: NAME(dots_packed)(m, row, x, sums, to, room, 3, bits, per, mode); break;
+    default: NAME(dots_packed)(m, row, x, sums, to, room, 4, bits, per, mode);
+    }
 }
 
 INLINE void NAME(unpack_packed)(const struct fb_matrix *m, struct row row, float *to, float *room, int bits, int per,
@@ -261,10 +307,12 @@ INLINE void NAME(unpack_packed)(const struct fb_matrix *m, struct row row, float
     default: return f(__VA_ARGS__, 4, 8, NVFP4);                  \
     }
 
-/* A row times one vector. room: for floats, as many as `scale_room` says. */
-static float NAME(dot)(const struct fb_matrix *m, struct row row, const float *x, const float *sums, float *room) {
-    if (m->mode == PLAIN) return NAME(dot_plain)(row.weight, x, m->columns, m->kind);
-    BY_FORM(NAME(dot_packed), m, row, x, sums, room)
+/* A row times `vectors` vectors, at most DOTS: each product to the bit what it is alone. x, sums: by vector. room: for
+ * scales. */
+static void NAME(dots)(const struct fb_matrix *m, struct row row, const float *const *x, const float *const *sums,
+                       float *to, float *room, int vectors) {
+    if (m->mode == PLAIN) NAME(dots_plain)(row.weight, x, to, m->columns, m->kind, vectors);
+    else BY_FORM(NAME(dots_by_count), m, row, x, sums, to, room, vectors)
 }
 
 /* A row as floats, laid out as the vectors are, `padded` of them. */
@@ -398,7 +446,7 @@ static float NAME(sum)(const float *numbers, int64_t count) {
 }
 
 static const struct kernels NAME(kernels) = {
-    LANES, TALL, NAME(dot), NAME(unpack), NAME(product), NAME(add), NAME(add_laid_out), NAME(sum),
+    LANES, TALL, NAME(dots), NAME(unpack), NAME(product), NAME(add), NAME(add_laid_out), NAME(sum),
 };
 
 #undef floats

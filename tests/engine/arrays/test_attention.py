@@ -10,6 +10,7 @@ from mlx_lm.models.cache import KVCache
 
 from engine.arrays import packed
 from engine.arrays.attention import attended
+from engine.arrays.packed import FEW_VECTORS
 
 pytestmark = pytest.mark.skipif(not packed.available(), reason="MLX computes on the GPU here")
 
@@ -45,3 +46,18 @@ def test_attention_is_that_of_mlx(dtype, heads, group, dim, before, length, mask
     assert found.dtype == dtype
     tolerance = {mx.float32: 1e-5, mx.bfloat16: 2e-2, mx.float16: 3e-3}[dtype]
     np.testing.assert_allclose(np.array(found.astype(mx.float32)), np.array(wanted), atol=tolerance, rtol=tolerance)
+
+
+@pytest.mark.parametrize("length", [2, FEW_VECTORS])
+@pytest.mark.parametrize("dtype", [mx.float32, mx.float16])
+def test_a_few_tokens_attend_to_the_bit_as_each_alone(dtype, length):
+    random = np.random.default_rng(0)
+    queries, keys, values = (
+        mx.array(random.standard_normal((1, heads, tokens, 20)).astype(np.float32)).astype(dtype)
+        for heads, tokens in ((6, length), (2, 130), (2, 130))
+    )
+    together = attended(queries, keys, values, None, 0.2, "causal")
+    for i in range(length):
+        seen = 130 - length + i + 1
+        alone = attended(queries[:, :, i : i + 1], keys[:, :, :seen], values[:, :, :seen], None, 0.2)
+        assert mx.array_equal(together[:, :, i : i + 1], alone)

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.arrays import packed
-from engine.arrays.packed import Form, Resident, Tensor, add_rows, multiply, packed_matrix
+from engine.arrays.packed import FEW_VECTORS, Form, Resident, Tensor, add_rows, multiply, packed_matrix
 from engine.system.native_library import load_library
 
 pytestmark = pytest.mark.skipif(not packed.available(), reason="MLX computes on the GPU here")
@@ -190,6 +190,27 @@ def test_packed_rows_add_up_the_same_whatever_the_number_of_threads(monkeypatch)
         add_rows(matrix, np.zeros(1, np.int64), None, weights, sums[-1])
     assert np.array_equal(sums[0], sums[1])
     assert np.array_equal(sums[0], sums[2])
+
+
+@SLOW_FIXTURES
+@given(
+    form=st.sampled_from([None, *FORMS]),
+    dtype=st.sampled_from(DTYPES),
+    rows=st.integers(1, 80),
+    groups=st.integers(1, 9),
+    vectors=st.integers(2, FEW_VECTORS),
+    seed=st.integers(0, 99),
+)
+def test_a_few_vectors_are_multiplied_to_the_bit_as_each_alone(lanes, form, dtype, rows, groups, vectors, seed):
+    random = np.random.default_rng(seed)
+    columns = groups * max(form.group_size, 32) if form else groups * 37
+    weight = mx.array(random.standard_normal((rows, columns)).astype(np.float32)).astype(dtype)
+    parts = mx.quantize(weight, group_size=form.group_size, bits=form.bits, mode=form.mode) if form else [weight]
+    mx.eval(*parts)
+    matrix = Resident(parts[0], form, *parts[1:])
+    x = random.standard_normal((vectors, columns)).astype(np.float32)
+    alone = np.concatenate([matrix.times(x[i : i + 1]) for i in range(vectors)])
+    np.testing.assert_array_equal(matrix.times(x), alone)
 
 
 @SLOW_FIXTURES

@@ -5,8 +5,7 @@ from pathlib import Path
 
 from engine.tokens.files import CONFIG, LEGACY_TEMPLATE, TABLES, TEMPLATE, TOKENIZER_COMPANIONS
 
-# Reader threads, pages of libraries, the interpreter's growth, the allocator's slack: installations differ by MB.
-PROCESS_BYTES = 11_500_000
+PROCESS_BYTES = 8_000_000  # reader threads, pages of libraries, the interpreter's growth, the allocator's slack
 HELPER_BYTES = 12_000_000  # of the process that renders chat templates
 TOKENIZER_BYTES, TOKENIZER_SHARE = 3_000_000, 4.5  # of any tokenizer, and for each byte of its files
 

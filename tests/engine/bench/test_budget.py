@@ -42,7 +42,7 @@ def test_a_small_model_with_its_tokenizer_and_chat_template_keeps_its_smallest_b
     held = budget.measure(STARTER_FOLDER, "starter", selection, smallest)
     assert held.grown is not None, "the system ended it for the memory it used"
     assert held.grown <= held.budget
-    assert held.planned <= held.grown + 8_000_000  # installations differ by some MB, which is more than a tenth here
+    assert held.planned <= 1.1 * held.grown
 
 
 def test_what_needs_more_than_its_control_group_has_is_ended(tmp_path, monkeypatch):

@@ -19,6 +19,7 @@ import numpy as np
 from engine.errors import FlashbulbError
 from engine.flash.profile import drive_of
 from engine.flash.reader import Reader, ReadFile
+from engine.system.control_group import FIRST, SECOND, ControlGroup, own_group
 from engine.text import readable
 
 FOLDER_PREFIX = "flashbulb-bench-"
@@ -163,54 +164,31 @@ def memory_cap(limit: int | None) -> Iterator[Path | None]:
 
     Linux only, and only where this process may make one. A process joins by writing its id to `cgroup.procs` there.
     """
-    group = _own_group() if limit is not None and sys.platform == "linux" else None
+    group = own_group() if limit is not None and sys.platform == "linux" else None
     if group is None or limit is None:
         yield None
         return
-    parent, names = group
-    child = parent / f"{FOLDER_PREFIX}{os.getpid()}"
+    child = ControlGroup(group.folder / f"{FOLDER_PREFIX}{os.getpid()}", group.files)
     try:
-        child.mkdir()
-        for name in names:  # the second, swap, is missing where the kernel does not count it
+        child.folder.mkdir()
+        for name in group.files.limits:  # the second, swap, is missing where the kernel does not count it
             with suppress(OSError):
-                (child / name).write_text(str(limit if name != "memory.swap.max" else 0))
-        if limit - 4096 <= int((child / names[0]).read_text()) <= limit:
-            yield child
-        else:
-            yield None
+                (child.folder / name).write_text(str(limit if name != "memory.swap.max" else 0))
+        yield child.folder if limit - 4096 <= (child.limit or 0) <= limit else None
     except OSError:
         yield None
     finally:
         with suppress(OSError):
-            child.rmdir()
+            child.folder.rmdir()
 
 
-def lower_cap(group: Path, more: int) -> None:
-    """Let a control group's processes take `more` bytes beside those that they use, but for files that are cached and
-    could be read again: less than `memory_cap` let them."""
-    first = (group / "memory.limit_in_bytes").exists()
-    usage, cached, mapped = (
-        ("memory.usage_in_bytes", "cache", "mapped_file") if first else ("memory.current", "file", "file_mapped")
-    )
-    counts = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-    limit = int((group / usage).read_text()) - int(counts[cached]) + int(counts[mapped]) + more
-    for name in ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes") if first else ("memory.max",):
-        if (group / name).exists():
-            (group / name).write_text(str(limit))
-
-
-def _own_group() -> tuple[Path, tuple[str, str]] | None:
-    """The folder of this process's memory control group, and what its limits are called in version 1 or 2."""
-    for line in Path("/proc/self/cgroup").read_text().splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controllers == "memory":
-            folder = Path("/sys/fs/cgroup/memory") / path.lstrip("/")
-            names = ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes")
-        elif controllers == "":
-            folder = Path("/sys/fs/cgroup") / path.lstrip("/")
-            names = ("memory.max", "memory.swap.max")
-        else:
-            continue
-        if (folder / names[0]).exists() or (controllers == "memory" and folder.is_dir()):
-            return folder, names
-    return None
+def lower_cap(folder: Path, more: int) -> None:
+    """Let the processes of a control group, by its folder, take `more` bytes beside those that they use, but for files
+    that are cached and could be read again: less than `memory_cap` let them."""
+    files = FIRST if (folder / FIRST.limits[0]).exists() else SECOND
+    group = ControlGroup(folder, files)
+    counts = group.counts()
+    limit = group.used() - counts[files.cached] + counts[files.mapped] + more
+    for name in files.limits if files is FIRST else files.limits[:1]:
+        if (folder / name).exists():
+            (folder / name).write_text(str(limit))

@@ -31,6 +31,7 @@ from engine.errors import (
     PreparedModelError,
     PromptError,
     ReadError,
+    SchemaError,
     TemplateError,
     TokenizerError,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "PreparedModelError",
     "PromptError",
     "ReadError",
+    "SchemaError",
     "Settings",
     "TemplateError",
     "TokenizerError",

@@ -67,6 +67,10 @@ class OptionError(FlashbulbError, ValueError):
     """An option that is out of range."""
 
 
+class SchemaError(OptionError):
+    """A schema that an answer cannot be held to: it is no schema, asks for what is not supported, or is too complex."""
+
+
 class ReadError(FlashbulbError):
     """Flash could not be read: which file, at which offset, and why."""
 

@@ -82,6 +82,29 @@ class Settings:
             raise ValueError("a window holds 0 tokens or more")
 
 
+class ToolChoice(StrEnum):
+    """The model's choice of calling tools."""
+
+    AUTO = "auto"  # it calls or answers
+    NONE = "none"
+    REQUIRED = "required"
+
+
+TOOL_CHOICES = tuple(ToolChoice)
+ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
+
+
+def function_of(tool: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The description of a tool's function, which may stand below its kind."""
+    found = tool.get("function")
+    return found if isinstance(found, Mapping) else tool
+
+
+def name_of(tool: Mapping[str, Any]) -> str:
+    """The name by which a tool is called."""
+    return str(function_of(tool).get("name", ""))
+
+
 @dataclass(frozen=True)
 class GenerationOptions:
     """The way in which an answer is sampled, and the model is asked. Raises OptionError for what is out of range.
@@ -96,7 +119,13 @@ class GenerationOptions:
 
     enable_thinking, reasoning_effort: what the chat template is told of them; None leaves it to the template.
     plain_format: a line a message instead of the chat template, for one that fails.
-    tools: functions that the model may ask to be called, described as OpenAI's API describes them.
+    tools: functions that the model may ask to be called, described as OpenAI's API describes them. tool_choice: whether
+    it may call none, must call none, or must call one. allowed_tools: names of those that it may call, empty for all.
+    parallel_calls: where it must call, it may call several.
+    schema: a JSON schema that the answer satisfies, in one line of JSON, unless it is cut off; ANY_OBJECT for any
+    object. Where tools may be called as well, an answer satisfies it or calls. The reasoning before is free.
+    logprobs: the likeliest tokens whose probabilities are told beside each token's own, 0 for that alone; None for
+    nothing of the kind.
     """
 
     max_tokens: int = 256
@@ -113,6 +142,11 @@ class GenerationOptions:
     reasoning_effort: str | None = None
     plain_format: bool = False
     tools: tuple[Mapping[str, Any], ...] = ()
+    tool_choice: ToolChoice = ToolChoice.AUTO
+    allowed_tools: tuple[str, ...] = ()
+    parallel_calls: bool = True
+    schema: Mapping[str, Any] | bool | None = None
+    logprobs: int | None = None
 
     def __post_init__(self) -> None:
         for name, (kind, least, most) in OPTION_RANGES.items():
@@ -121,6 +155,17 @@ class GenerationOptions:
         if isinstance(self.stop, str) or not all(isinstance(text, str) for text in self.stop):
             raise OptionError("stop is a list of texts, not {value}.", value=_shown(self.stop))
         object.__setattr__(self, "stop", tuple(self.stop))
+        self._check_tools()
+
+    def _check_tools(self) -> None:
+        if self.tool_choice not in TOOL_CHOICES:
+            raise OptionError("tool_choice is auto, none or required, not {value}.", value=_shown(self.tool_choice))
+        object.__setattr__(self, "tool_choice", ToolChoice(self.tool_choice))
+        names = {name_of(tool) for tool in self.tools}
+        if unknown := [name for name in self.allowed_tools if name not in names]:
+            raise OptionError("There is no tool {name} among those that were described.", name=_shown(unknown[0]))
+        if self.tool_choice is ToolChoice.REQUIRED and not self.tools:
+            raise OptionError("A tool is to be called, and none was described.")
 
     @property
     def template_variables(self) -> dict[str, Any]:
@@ -158,6 +203,7 @@ OPTION_RANGES: Mapping[str, tuple[type, float, float]] = {
     "min_p": (float, 0, 1),
     "presence_penalty": (float, -100, 100),
     "frequency_penalty": (float, -100, 100),
+    "logprobs": (int, 0, 20),
 }
 
 

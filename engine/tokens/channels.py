@@ -14,6 +14,7 @@ from typing import Any
 
 from mlx_lm.generate import TextStateMachine, make_text_state_machine
 
+from engine.settings import name_of
 from engine.tokens.detokenizer import Detokenizer
 from engine.tokens.markers import Edges, Markers, markers_of
 from engine.tokens.prompt import whole
@@ -119,9 +120,7 @@ class ChannelText:
         """Events of an answer that begins as a call without marks does: it is one, or an answer."""
         text, self._held = self._held or "", None
         calls = self._parsed(text) if text.strip() else ()
-        known = calls and {call.name for call in calls} <= {
-            str(_function(tool).get("name")) for tool in self._tools or ()
-        }
+        known = calls and {call.name for call in calls} <= {name_of(tool) for tool in self._tools or ()}
         return [ChannelEvent(Channel.TOOL_CALL, text, calls)] if known else self._split(text)
 
     def _events(self, segments: Sequence[tuple[str | None, str]]) -> Iterator[ChannelEvent]:
@@ -178,12 +177,6 @@ class ChannelText:
             return tuple(_call(call) for call in (found if isinstance(found, list) else [found]))
         except Exception:  # whatever a parser makes of what a model wrote: it is shown as it is
             return ()
-
-
-def _function(tool: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The description of a function, which may stand below its kind."""
-    found = tool.get("function")
-    return found if isinstance(found, Mapping) else tool
 
 
 def _call(found: Mapping[str, Any]) -> ToolCall:

@@ -2929,6 +2929,10 @@
         <translation>只用少量神经元的研究模型。用于续写文本。英语。</translation>
     </message>
     <message>
+        <source>A tool is to be called, and none was described.</source>
+        <translation>要求调用工具，但没有描述任何工具。</translation>
+    </message>
+    <message>
         <source>Ai2&apos;s small model of experts, with everything about its making published. English.</source>
         <translation>Ai2 的小型专家模型，制作过程全部公开。英语。</translation>
     </message>
@@ -3074,7 +3078,7 @@
     </message>
     <message>
         <source>The request was cancelled.</source>
-        <translation type="unfinished"></translation>
+        <translation>请求已取消。</translation>
     </message>
     <message>
         <source>The tokenizer in {folder} makes token {token}, but the model has only {size}: it is another model&apos;s. Download the checkpoint again.</source>
@@ -3095,6 +3099,10 @@
     <message>
         <source>There is no model {repo} on {hub}, or it is private and your token does not open it.</source>
         <translation>{hub} 上没有模型 {repo}，或者它是私有的，你的令牌无权访问。</translation>
+    </message>
+    <message>
+        <source>There is no tool {name} among those that were described.</source>
+        <translation>所描述的工具中没有 {name}。</translation>
     </message>
     <message>
         <source>This Falcon has ALiBi positions (alibi), which are not supported; rotary ones are.</source>
@@ -3377,6 +3385,10 @@
         <translation>重复：新旧两种名称同时存在</translation>
     </message>
     <message>
+        <source>tool_choice is auto, none or required, not {value}.</source>
+        <translation>tool_choice 应为 auto、none 或 required，而不是 {value}。</translation>
+    </message>
+    <message>
         <source>unknown: {names}</source>
         <translation>未知：{names}</translation>
     </message>
@@ -3402,7 +3414,7 @@
     </message>
     <message>
         <source>{count} requests wait already. Try again later.</source>
-        <translation type="unfinished"></translation>
+        <translation>已有 {count} 个请求在等待。请稍后再试。</translation>
     </message>
     <message>
         <source>{file} is missing.</source>

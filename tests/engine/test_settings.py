@@ -3,7 +3,7 @@
 import pytest
 
 from engine.errors import OptionError
-from engine.settings import GenerationOptions
+from engine.settings import GenerationOptions, ToolChoice
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,8 @@ from engine.settings import GenerationOptions
         ("presence_penalty", [float("nan"), float("-inf"), 1e9]),
         ("frequency_penalty", [float("nan"), float("inf"), -1e9]),
         ("stop", ["text", [3], [None]]),
+        ("tool_choice", ["any", "get_weather", None, 3]),
+        ("logprobs", [-1, 21, 1.5, True]),
     ],
 )
 def test_an_option_out_of_range_is_refused_by_its_name(name, values):
@@ -40,3 +42,15 @@ def test_a_template_is_told_of_thinking_only_where_it_was_chosen():
     off = {"enable_thinking": False, "thinking": False, "thinking_budget": 0}
     assert told == off | {"reasoning_effort": "low", "thinking_effort": "low"}
     assert GenerationOptions(enable_thinking=True).template_variables == {"enable_thinking": True, "thinking": True}
+
+
+WEATHER = {"type": "function", "function": {"name": "get_weather", "parameters": {}}}
+
+
+def test_only_a_tool_that_is_described_can_be_asked_for():
+    options = GenerationOptions(tools=(WEATHER,), tool_choice="required", allowed_tools=("get_weather",))
+    assert options.tool_choice is ToolChoice.REQUIRED
+    with pytest.raises(OptionError, match="no tool 'get_time' among"):
+        GenerationOptions(tools=(WEATHER,), allowed_tools=("get_time",))
+    with pytest.raises(OptionError, match="none was described"):
+        GenerationOptions(tool_choice="required")

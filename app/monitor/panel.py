@@ -29,7 +29,7 @@ class MemorySection(Section):
         (QT_TR_NOOP("Resident"), "resident", QT_TR_NOOP("Weights that every token needs, such as attention")),
         (QT_TR_NOOP("Neuron pool"), "pool", QT_TR_NOOP("Neurons that were read from flash and are kept")),
         (QT_TR_NOOP("Predictors"), "predictors", QT_TR_NOOP("Small networks that guess which neurons a token needs")),
-        (QT_TR_NOOP("KV cache"), "kv_cache", QT_TR_NOOP("What the model remembers of the chat")),
+        (QT_TR_NOOP("KV cache"), "kv_cache", QT_TR_NOOP("What the model remembers of the chats")),
         (QT_TR_NOOP("Workspace"), "workspace", QT_TR_NOOP("Room for intermediate results and for reading")),
         (QT_TR_NOOP("App and libraries"), "app", QT_TR_NOOP("Flashbulb itself: its window, Python and MLX")),
     )
@@ -393,7 +393,8 @@ def parts_of(used: float, model: ModelInfo, latest: TokenStatistics | None) -> d
     Weights that are always there are there. Of the pool, as much as it holds. What else has come since the model was
     loaded is the conversation's and the workspace, up to what is planned for them; the rest is the application's.
     """
-    planned = model.planned
+    planned = dict(model.planned)
+    planned["kv_cache"] = planned.get("kv_cache", 0) + planned.get("kept_contexts", 0)
     fixed = {name: planned.get(name, 0) for name in ("resident", "predictors", "exact_selection")}
     application = max(0.0, model.footprint_bytes - sum(fixed.values()))  # before anything was asked
     pool = _held_bytes(model, latest)

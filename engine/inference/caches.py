@@ -1,18 +1,13 @@
 """The context of an mlx-lm model: caches of any kind, and how they go back to an earlier token."""
 
-from collections.abc import Iterator
-from copy import copy
-from typing import Any
-
 import mlx.core as mx
 from mlx.nn.layers.base import Module
-from mlx_lm.models.cache import KVCache, QuantizedKVCache, make_prompt_cache
+from mlx_lm.models.cache import KVCache, make_prompt_cache
 
 from engine.inference.context import lengthen
+from engine.inference.states import Caches, ContextState, Snapshot, always_trims, arrays_of, copied
 
-MAX_SNAPSHOTS = 4  # prompts whose ends can be gone back to
-
-Caches = list[Any]
+MAX_SNAPSHOTS = 4  # points of a context that can be gone back to
 
 
 class SnapshotContext:
@@ -26,7 +21,7 @@ class SnapshotContext:
         self.caches: Caches = make_prompt_cache(network)
         self.tokens = 0
         self._under_way = False
-        self._snapshots: list[tuple[int, Caches]] = []  # tokens, and copies of the caches that cannot be trimmed
+        self._snapshots: list[Snapshot] = []
 
     def make_room(self, tokens: int) -> None:
         """Let so many more tokens fit, where all are kept: by themselves, mlx-lm's caches grow all in one graph, and
@@ -46,65 +41,57 @@ class SnapshotContext:
         self._under_way = False
         self.tokens += tokens
 
-    def snapshot(self) -> None:
-        """Remember this point, to which `trim` can go back."""
-        if any(not _always_trims(cache) for cache in self.caches):
-            self._snapshots.append((self.tokens, self._copies(self.caches)))
-            del self._snapshots[:-MAX_SNAPSHOTS]
+    def snapshot(self, lasting: bool = False) -> None:
+        """Remember this point, to which `trim` can go back. lasting: other conversations may branch off here."""
+        if all(map(always_trims, self.caches)) or any(each.tokens == self.tokens for each in self._snapshots):
+            return
+        self._snapshots.append(Snapshot(self.tokens, self._copies(self.caches), lasting))
+        if len(self._snapshots) > MAX_SNAPSHOTS:
+            self._snapshots.pop(_dispensable(self._snapshots))
 
     def evaluate(self) -> None:
         """Compute what the caches hold."""
-        mx.eval(list(_arrays(self.caches)))
+        mx.eval(list(arrays_of(self.caches)))
+
+    @property
+    def state(self) -> ContextState:
+        """All that it holds, which goes on changing with it until another state is taken up."""
+        return ContextState(self.tokens, self.caches, tuple(self._snapshots))
+
+    def take(self, state: ContextState | None) -> None:
+        """Go on from a state, which is the context's from now on; from nothing without one."""
+        self._under_way = False
+        fresh = state or ContextState(0, make_prompt_cache(self._network))
+        self.tokens, self.caches, self._snapshots = fresh.tokens, list(fresh.caches), list(fresh.snapshots)
 
     def trim(self, tokens: int) -> int:
         """Keep the first `tokens` tokens, or, where there is no way back to just these, fewer. Returns how many."""
         if tokens == self.tokens and not self._under_way:
             return tokens
         self._under_way = False
-        if all(map(_always_trims, self.caches)):
-            self._set(tokens, [None] * len(self.caches))
+        if all(map(always_trims, self.caches)):
+            self._set(Snapshot(tokens, [None] * len(self.caches)))
         else:
-            self._snapshots = [point for point in self._snapshots if point[0] <= tokens]
-            self._set(*(self._snapshots[-1] if self._snapshots else (0, make_prompt_cache(self._network))))
+            self._snapshots = [each for each in self._snapshots if each.tokens <= tokens]
+            self._set(self._snapshots[-1] if self._snapshots else Snapshot(0, make_prompt_cache(self._network)))
         return self.tokens
 
-    def _set(self, tokens: int, saved: Caches) -> None:
-        for i, (cache, other) in enumerate(zip(self.caches, self._copies(saved), strict=True)):
+    def _set(self, point: Snapshot) -> None:
+        for i, (cache, other) in enumerate(zip(self.caches, self._copies(point.caches), strict=True)):
             if other is None:
-                cache.trim(cache.offset - tokens)
+                cache.trim(cache.offset - point.tokens)
             else:
                 self.caches[i] = other
-        self.tokens = tokens
+        self.tokens = point.tokens
 
     def _copies(self, caches: Caches) -> Caches:
         """Copies that nothing changes in place; None for what can be trimmed."""
-        return [None if cache is None or _always_trims(cache) else _copied(cache) for cache in caches]
+        return [None if cache is None or always_trims(cache) else copied(cache) for cache in caches]
 
 
-def _always_trims(cache: Any) -> bool:
-    return type(cache) in (KVCache, QuantizedKVCache)
-
-
-def _arrays(value: Any) -> Iterator[mx.array]:
-    """All arrays of caches, whatever else they hold."""
-    if isinstance(value, mx.array):
-        yield value
-    elif isinstance(value, list | tuple):
-        for each in value:
-            yield from _arrays(each)
-    elif hasattr(value, "state"):
-        yield from _arrays(list(vars(value).values()))
-
-
-def _copied(value: Any) -> Any:
-    """A copy of a cache whose arrays are objects of their own: mlx-lm writes into its arrays in place."""
-    if isinstance(value, mx.array):
-        return mx.stop_gradient(value)
-    if isinstance(value, list | tuple):
-        return type(value)(map(_copied, value))
-    if not hasattr(value, "state"):
-        return value
-    other = copy(value)
-    for name, attribute in vars(value).items():
-        setattr(other, name, _copied(attribute))
-    return other
+def _dispensable(snapshots: list[Snapshot]) -> int:
+    """The number of the snapshot whose neighbours are the nearest to each other; neither the last, nor a lasting one
+    while there are others."""
+    points = [0, *(each.tokens for each in snapshots)]
+    gaps = {i: points[i + 2] - points[i] for i in range(len(snapshots) - 1)}
+    return min(gaps, key=lambda i: (snapshots[i].lasting, gaps[i]))

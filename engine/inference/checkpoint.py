@@ -28,6 +28,7 @@ class CheckpointExecution:
     them."""
 
     context: SnapshotContext
+    feels_pools = False  # a bundle is the same wherever it is
 
     def __init__(self, checkpoint: MlxFolder):
         self.stored = checkpoint

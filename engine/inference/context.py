@@ -6,6 +6,7 @@ import mlx.core as mx
 from mlx.nn.layers.base import Module
 from mlx_lm.models.cache import KVCache
 
+from engine.inference.states import ContextState
 from engine.models.caches import shaped_caches
 from engine.system.allocator import long_lived
 
@@ -16,8 +17,9 @@ class KeyValueContext:
 
     def __init__(self, network: Module, dtype: mx.Dtype):
         """network: not yet evaluated, nor streamed. dtype: of keys and values."""
-        shapes = [(cache.keys.shape, cache.values.shape) for cache in shaped_caches(network)]
-        self.caches: list[Any] = [_empty(keys, values, dtype) for keys, values in shapes]
+        self._shapes = [(cache.keys.shape, cache.values.shape) for cache in shaped_caches(network)]
+        self._dtype = dtype
+        self.take(None)
 
     @property
     def tokens(self) -> int:
@@ -29,6 +31,16 @@ class KeyValueContext:
         rows = -(-(self.tokens + tokens) // KVCache.step) * KVCache.step
         for cache in self.caches:
             lengthen(cache, rows)
+
+    @property
+    def state(self) -> ContextState:
+        """All that it holds, which goes on changing with it until another state is taken up."""
+        return ContextState(self.tokens, self.caches)
+
+    def take(self, state: ContextState | None) -> None:
+        """Go on from a state, which is the context's from now on; from nothing without one."""
+        empty = (_empty(keys, values, self._dtype) for keys, values in self._shapes)
+        self.caches: list[Any] = list(state.caches if state else empty)
 
     def trim(self, tokens: int) -> int:
         """Keep the first `tokens` tokens. Returns how many."""

@@ -7,6 +7,7 @@ import mlx.core as mx
 from mlx.nn.layers.base import Module
 
 from engine.flash.reader import Reader
+from engine.inference.states import ContextState
 from engine.planning.memory import MemoryPlan, Sizes
 from engine.settings import Settings
 from engine.store.manifest import PreparedModel
@@ -18,6 +19,13 @@ class Context(Protocol):
     """A model's memory of the tokens so far."""
 
     caches: list[Any]
+
+    @property
+    def state(self) -> ContextState:
+        """All that it holds, which goes on changing with it until another state is taken up."""
+
+    def take(self, state: ContextState | None) -> None:
+        """Go on from a state, which is the context's from now on; from nothing without one."""
 
     def make_room(self, tokens: int) -> None:
         """Let so many more tokens fit."""
@@ -32,6 +40,10 @@ class Execution(Protocol):
     @property
     def context(self) -> Context:
         """The memory of the tokens so far, once it is installed."""
+
+    @property
+    def feels_pools(self) -> bool:
+        """True where what is computed depends on what happens to be in the pools."""
 
     @property
     def stored(self) -> PreparedModel | MlxFolder:

@@ -10,6 +10,7 @@ from typing import Protocol
 import mlx.core as mx
 
 from engine.errors import CancelledError
+from engine.inference.contexts import Contexts
 from engine.inference.sampling import Sampling, chosen, sampler
 from engine.settings import GenerationOptions
 from engine.statistics import Summary, TokenStatistics, means
@@ -17,7 +18,7 @@ from engine.streaming.passes import Pass
 from engine.tokens.channels import Channel, ChannelEvent, Channels
 from engine.tokens.forms import Message
 from engine.tokens.prompt import Model as Prompted
-from engine.tokens.prompt import common_prefix, continues, encode_counting, tokenizer_of
+from engine.tokens.prompt import continues, encode_counting, tokenizer_of
 
 SEEN_TOKENS = 8  # tokens of a continued answer that the detokenizer sees, to know whether a space belongs before a word
 
@@ -53,7 +54,11 @@ class Piece:
 class Model(Prompted, Protocol):
     """A loaded model, as far as an answer needs it."""
 
-    cached_tokens: list[int]
+    @property
+    def contexts(self) -> Contexts: ...
+
+    @property
+    def cached_tokens(self) -> list[int]: ...
 
     @property
     def advised_sampling(self) -> Sampling: ...
@@ -71,9 +76,7 @@ class Model(Prompted, Protocol):
 
     def decode(self, token: int, cancelled: Event | None = None) -> tuple[mx.array, Pass]: ...
 
-    def trim(self, tokens: int) -> int: ...
-
-    def forget(self) -> None: ...
+    def recall(self, prompt: list[int], seeded: bool = False) -> int: ...
 
     def learn(self, summary: Summary) -> None: ...
 
@@ -132,6 +135,7 @@ class Generation:
         seconds = sum(c.total_ms for c in costs) / 1e3
         self.summary.tokens_per_second = len(costs) / seconds if seconds else 0.0
         self.summary.per_token = means(costs)
+        self._model.contexts.end(seeded=self._options.seed is not None)
         self._model.learn(self.summary)
 
     def _pieces(self) -> Iterator[Piece]:
@@ -140,7 +144,6 @@ class Generation:
             raise CancelledError("The answer was cancelled before it began.")
         if options.seed is not None:
             mx.random.seed(options.seed)
-            model.forget()
         sample = sampler(chosen(options, model.advised_sampling), model.vocabulary, tokenizer.ids)
         seen = SEEN_TOKENS if self._continued else 0
         channels = Channels(tokenizer, self._prompt, options.stop, seen, self._plain, options.tools)
@@ -163,7 +166,7 @@ class Generation:
     def _prefill(self, prompt: list[int]) -> tuple[mx.array, Pass]:
         """Process what the KV cache does not hold yet; the last token always, its logits are needed."""
         model = self._model
-        kept = model.trim(common_prefix(model.cached_tokens, prompt[:-1]))
+        kept = model.recall(prompt, seeded=self._options.seed is not None)
         began = perf_counter()
         logits, current = model.prefill(prompt[kept:], self._cancelled)
         self.summary.prompt_tokens, self.summary.cached_tokens = len(prompt), kept

@@ -13,6 +13,7 @@ from mlx.nn.layers.base import Module
 from engine.errors import BudgetError, PromptError
 from engine.flash.profile import DEFAULT_THREADS, DriveProfile, drive_of, profile_path, scratch_place
 from engine.flash.reader import open_reader
+from engine.inference.contexts import Contexts
 from engine.inference.execution import Context, Execution
 from engine.inference.generate import Generation
 from engine.inference.sampling import advised_sampling
@@ -38,8 +39,8 @@ class LoadedModel:
     """A model in memory, its FFN weights on flash. One thread loads, runs and closes it.
 
     settings: what was asked for. budget: what is held, by item. context: tokens. baseline_bytes: the process before
-    loading. cached_tokens: what the KV cache holds. outlook: what other settings would bring. advised_sampling: as the
-    model's makers advise, by the names of GenerationOptions.
+    loading. contexts: of this conversation and others. outlook: what other settings would bring. advised_sampling: as
+    the model's makers advise, by the names of GenerationOptions.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class LoadedModel:
         except BaseException:
             self.reader.close()
             raise
-        self.cached_tokens: list[int] = []
+        self.contexts = Contexts(self._context, plan.kept_room, marks_prompts=not execution.feels_pools)
         self._next_look = 0.0  # at how short of memory the system is
 
     @property
@@ -83,6 +84,11 @@ class LoadedModel:
     @property
     def _context(self) -> Context:
         return self._execution.context
+
+    @property
+    def cached_tokens(self) -> list[int]:
+        """Tokens of the context."""
+        return self.contexts.tokens
 
     @property
     def layers(self) -> int:
@@ -190,16 +196,22 @@ class LoadedModel:
     def trim(self, tokens: int) -> int:
         """Keep the first `tokens` tokens of the context, or fewer where there is no way back to just these. Returns how
         many."""
-        kept = self._context.trim(tokens)
-        del self.cached_tokens[kept:]
-        return kept
+        return self.contexts.trim(tokens)
+
+    def recall(self, prompt: list[int], seeded: bool = False) -> int:
+        """Go on from the context, of this conversation or another, that has most of a prompt's beginning. Returns the
+        tokens of it that need no prefill.
+
+        seeded: the answer is the same whatever came before. Where a predictor selects, what happens to be in memory
+        beside the selected neurons counts as well.
+        """
+        if seeded and self._execution.feels_pools:
+            self.streaming.forget()
+        return self.contexts.find(prompt, seeded)
 
     def forget(self) -> None:
-        """Give up the context and what is in the neuron pools: the next answer is the same whatever came before.
-
-        Where a predictor selects, what happens to be in memory beside the selected neurons counts as well.
-        """
-        self.trim(0)
+        """Give up all contexts and what is in the pools: what comes is the same whatever came before."""
+        self.contexts.forget()
         self.streaming.forget()
 
     def keep_within_budget(self, footprint_bytes: int) -> None:
@@ -225,7 +237,7 @@ class LoadedModel:
         self._closed = True
         self.streaming.close()
         self.reader.close()
-        del self._execution, self.streaming
+        del self._execution, self.streaming, self.contexts
         mx.clear_cache()
 
     def _forward(self, tokens: list[int], last_only: bool = True) -> mx.array:
@@ -250,7 +262,7 @@ class LoadedModel:
             self.streaming.drop()
             self.trim(len(self.cached_tokens))
             raise
-        self.cached_tokens += tokens
+        self.cached_tokens.extend(tokens)
         return logits
 
 

@@ -21,6 +21,7 @@ class PreparedExecution:
     """A prepared model. Whole layers are streamed for a prompt, exactly."""
 
     context: KeyValueContext
+    feels_pools = True  # neurons that are not selected count as well where they are in memory
 
     def __init__(self, prepared: PreparedModel):
         self.stored = prepared

@@ -1,7 +1,7 @@
 """The memory plan of a model under given settings, before anything is loaded."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from engine.memory.budget import FREE_MEMORY_SHARE, SHARE_WITHOUT_BUDGET, MemoryBudget, PoolDemand, plan
@@ -55,12 +55,14 @@ class Sizes(Protocol):
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """budget: items, and slots by layer. context: tokens. cache_limit: bytes that MLX may keep for reuse."""
+    """budget: items, and slots by layer. context: tokens. cache_limit: bytes that MLX may keep for reuse. kept_room:
+    bytes that the contexts of other conversations may have."""
 
     budget: MemoryBudget
     context: int
     cache_limit: int
     workspace: Workspace
+    kept_room: int
 
 
 def plan_memory(sizes: Sizes, settings: Settings) -> MemoryPlan:
@@ -89,7 +91,12 @@ def _plan(sizes: Sizes, settings: Settings, roomy: int) -> MemoryPlan:
     demands = [layer.demand() for layer in sizes.layers(settings)]
     every = settings.selection.streams_all and shape.streams_neurons  # as naive loading does
     share = 0.0 if every else default_share(sum(fixed.values()), demands, sizes.available)
-    return MemoryPlan(plan(settings.memory_budget, fixed, demands, share), context, cache_limit, workspace)
+    kept_room = _kept_room(shape.context_bytes(context), settings, roomy, sizes.available)
+    ceiling = None if settings.memory_budget is None else settings.memory_budget - kept_room
+    budget = plan(ceiling, fixed, demands, share)
+    items = budget.items | {"kept_contexts": kept_room}
+    budget = replace(budget, ceiling=budget.ceiling + kept_room, items=items)
+    return MemoryPlan(budget, context, cache_limit, workspace, kept_room)
 
 
 def default_share(fixed: int, demands: Sequence[PoolDemand], available: int) -> float:
@@ -103,3 +110,9 @@ def _kv_cache_bytes(shape: ModelShape, context: int, chunk: int) -> int:
     """Keys and values of a full context, and one layer's keys or values again: while they grow they are there twice."""
     largest = max((cache.bytes(context, chunk) for cache in shape.caches), default=0)
     return shape.context_bytes(context, chunk) + largest // 2
+
+
+def _kept_room(context_bytes: int, settings: Settings, roomy: int, available: int) -> int:
+    """Bytes for the contexts of other conversations: at most as much as for the present one."""
+    room = max(roomy, available) if settings.memory_budget is None else roomy
+    return min(context_bytes, room // ROOMY_DIVISOR)

@@ -512,10 +512,6 @@
         <translation>猜测词元需要哪些神经元的小网络</translation>
     </message>
     <message>
-        <source>What the model remembers of the chat</source>
-        <translation>模型记住的对话内容</translation>
-    </message>
-    <message>
         <source>Room for intermediate results and for reading</source>
         <translation>存放中间结果和读取数据的空间</translation>
     </message>
@@ -894,6 +890,10 @@
     <message>
         <source>{0} model, {1} of it on flash</source>
         <translation>模型 {0}，其中 {1} 留在闪存上</translation>
+    </message>
+    <message>
+        <source>What the model remembers of the chats</source>
+        <translation>模型对各聊天的记忆</translation>
     </message>
 </context>
 <context>

@@ -59,7 +59,9 @@ def test_without_a_budget_it_says_so(open_panel):
     used=st.floats(1, 1e11),
     at_load=st.floats(1, 1e11),
     planned=st.dictionaries(
-        st.sampled_from(["resident", "predictors", "exact_selection", "pool", "kv_cache", "workspace"]),
+        st.sampled_from(
+            ["resident", "predictors", "exact_selection", "pool", "kv_cache", "kept_contexts", "workspace"]
+        ),
         st.floats(0, 1e11),
     ),
     held=st.floats(0, 1),

@@ -137,15 +137,26 @@ class Resident:
     def __init__(
         self, weight: mx.array, form: Form | None = None, scales: mx.array | None = None, biases: mx.array | None = None
     ):
-        self.weight, self._kept = weight, (scales, biases)
+        self.weight, self._form, self._parts = weight, form, (scales, biases)
         parts = (None if part is None else Tensor.of(part) for part in (scales, biases))
         self._matrix = packed_matrix(form, Tensor.of(weight), *parts) if available() else None
 
     def times(self, x: Floats) -> Floats:
         """x @ weight.T, float32 [count, rows], of x [count, columns]."""
-        if self._matrix is None or (len(x) > FEW_VECTORS and self._matrix.mode == PLAIN_MODE):
+        if self._form is None and (self._matrix is None or len(x) > FEW_VECTORS):
             return numpy_product(x, self.weight)
+        if self._matrix is None:
+            return np.array(self.times_mlx(mx.array(x)).astype(mx.float32))
         return multiply(self._matrix, x, _counting(len(x)), _zeros(len(x)))
+
+    def times_mlx(self, x: mx.array) -> mx.array:
+        """x @ weight.T of x [..., columns], by MLX."""
+        if self._form is None:
+            return x @ self.weight.T
+        form, (scales, biases) = self._form, self._parts
+        assert scales is not None  # as of all quantised weights
+        return mx.quantized_matmul(x, self.weight, scales, biases, transpose=True, group_size=form.group_size,
+                                   bits=form.bits, mode=form.mode)  # fmt: skip
 
 
 @functools.cache

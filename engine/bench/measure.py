@@ -206,7 +206,7 @@ def _replay(model: "LoadedModel", specification: Specification, reuse: list[floa
     from engine.planning.reuse import Reuse
 
     agreement = Agreement(*specification.agreement) if specification.agreement else None
-    trace = draw(Reuse(*reuse), model.layers, model.bundles, specification.warm + specification.tokens)
+    trace = draw(Reuse(*reuse), model.layers, model.neurons, specification.warm + specification.tokens)
 
     def replayed(layer: int, selector: "Selector") -> "ReplayedSelection":
         tokens = [layers[layer] for layers in trace.tokens]

@@ -182,7 +182,7 @@ def times_less(rows: list[Row]) -> dict[str, float]:
 
 def traces_of(shape: Shape, bundles: BundleFile, tokens: int) -> tuple[Trace, Trace]:
     """A trace of a shape, and one whose neurons lie in runs as long as published."""
-    layers, neurons, length = len(bundles.layers), bundles.layers[0].neurons, tokens + 2 * shape.window + 1
+    layers, neurons, length = len(bundles.layers), bundles.layers[0].bundles, tokens + 2 * shape.window + 1
     # Runs also grow where two groups meet, about as often as a neuron is loaded.
     group = RIPPLE_RUN * (1 - shape.reuse.loaded(shape.window))
     return draw(shape.reuse, layers, neurons, length), draw(shape.reuse, layers, neurons, length, run=group)
@@ -224,7 +224,7 @@ def _stream(bench: Bench, resident: Path, wanted: int) -> tuple[int, int, float]
         file = open_direct(reader, bench.bundles.path, bench.cached)
         ring = Ring(reader, bench.row_bytes, bench.bundles.dtype, PIECE_BYTES)
         rest = open_direct(reader, resident, bench.cached)
-        layers = [Order(RowSource(reader, file, place), range(place.neurons)) for place in bench.bundles.layers]
+        layers = [Order(RowSource(reader, file, place), range(place.bundles)) for place in bench.bundles.layers]
         began = perf_counter()
         for i, layer in enumerate(layers):
             for piece in ring.pieces(layer, layers[i + 1 :]) if read < wanted else ():
@@ -319,11 +319,11 @@ def _ffns(bench: Bench, technique: Technique, passes: Passes, reader: Reader, fi
     expected = max(reuse.selected, reuse.aggregated(technique.window + 1))
     ffns = []
     for i, place in enumerate(bench.bundles.layers):
-        capacity = min(place.neurons, int(SPARE_RATIO * expected * place.neurons) + 64)
-        pool = BundlePool(capacity, place.row_bytes, bench.bundles.dtype, place.neurons, technique.hot)
+        capacity = min(place.bundles, int(SPARE_RATIO * expected * place.bundles) + 64)
+        pool = BundlePool(capacity, place.row_bytes, bench.bundles.dtype, place.bundles, technique.hot)
         source = RowSource(reader, file, place, 1 if technique.bundling else len(bench.activation.parts))
         layer = LayerBundles(i, source, pool, passes, overlap, ring)
-        ffns.append(AllNeurons(layer, NeuronProduct(bench.activation, np.zeros(place.neurons, np.float32)), None))
+        ffns.append(AllNeurons(layer, NeuronProduct(bench.activation, np.zeros(place.bundles, np.float32)), None))
     return ffns
 
 
@@ -347,7 +347,7 @@ def _duplication(bench: Bench) -> Row:
     The copy of a friend that is missing too saves its read. The friends are those of the trace: as the paper found,
     they are the most active neurons, which are in memory anyway.
     """
-    window, neurons = bench.shape.window, bench.bundles.layers[0].neurons
+    window, neurons = bench.shape.window, bench.bundles.layers[0].bundles
     friends = [closest_friends(bench.trace, layer) for layer in range(bench.trace.layers)]
     pools = [BundlePool(neurons, 512, "F32", neurons) for _ in friends]
     clock, costs, before = Window(window), [], device_bytes()

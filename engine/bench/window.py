@@ -82,7 +82,7 @@ def record(name: str, tokens: list[int]) -> Trace:
         model.replace_selectors(lambda layer, selector: RecordedSelection(selector, recorded[layer]))
         for token in tokens[: model.context]:
             model.decode(token)
-        return Trace(model.bundles, [list(layers) for layers in zip(*recorded, strict=True)])
+        return Trace(model.neurons, [list(layers) for layers in zip(*recorded, strict=True)])
     finally:
         model.close()
 
@@ -99,7 +99,7 @@ def _plan(name: str) -> dict[str, Any]:
     model = load(name, Settings())
     try:
         ffn = PreparedModel.open(find(name)).bundles
-        rows = sum(layer.neurons for layer in ffn.layers)
+        rows = sum(layer.bundles for layer in ffn.layers)
         fixed = sum(size for item, size in model.budget.items.items() if item != "pool")
         return {"smallest": model.budget.smallest, "largest": fixed + int(1.02 * ffn.bytes) + 40 * rows}
     finally:

@@ -2,6 +2,7 @@
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from statistics import mean
 from typing import TYPE_CHECKING
 
 from engine.cli.arguments import DTYPES, Commands, add_json, path, text
@@ -11,7 +12,7 @@ from engine.errors import OptionError
 if TYPE_CHECKING:
     from engine.prepare.conversion import Quantisation
     from engine.prepare.making import Making
-    from engine.store.reports import CalibrationReport, LayerReport
+    from engine.store.reports import CalibrationReport, GroupReport, LayerReport
 
 PLAIN_BITS = 16
 BITS = (PLAIN_BITS, 8, 6, 5, 4, 3, 2)
@@ -48,7 +49,8 @@ def add_preparing(parser: ArgumentParser) -> None:
 def _add_conversion(parser: ArgumentParser) -> None:
     """Add the form that weights get in a conversion."""
     parser.add_argument("--bits", type=int, choices=BITS,
-                        help="convert to MLX's form, with so many bits a weight (by default 4)")  # fmt: skip
+                        help="of a weight. Where neurons are streamed, they are quantised with 8 or 4 (by default they "
+                        "are not), and any other number converts to MLX's form (by default 4)")  # fmt: skip
     parser.add_argument("--group", type=int, choices=GROUP_SIZES,
                         help="convert, with so many weights to a scale (by default as --mode has it)")  # fmt: skip
     parser.add_argument("--mode", choices=MODES, help="convert, to this form of quantised weights (by default affine)")
@@ -71,9 +73,11 @@ def run(args: Namespace) -> None:
 def _making(args: Namespace) -> "Making":
     """The way in which a model is made, as the arguments say. Raises OptionError for a form that there is not."""
     from engine.prepare.making import Making
+    from engine.store.packing import PACKED_BITS
 
-    converted = any(value is not None for value in (args.bits, args.group, args.mode))
-    rest = {"calibration": args.calibration, "dtype": args.dtype, "predictors": args.predictors}
+    of_neurons = args.bits if args.bits in PACKED_BITS else None
+    converted = args.bits != of_neurons or args.group is not None or args.mode is not None
+    rest = {"calibration": args.calibration, "dtype": args.dtype, "predictors": args.predictors, "bits": of_neurons}
     return Making(converted, _quantisation(args), **rest)
 
 
@@ -115,6 +119,7 @@ def _tell_prepared(args: Namespace) -> None:
 
 def print_quality(measured: "CalibrationReport | None", layers: "list[LayerReport]") -> None:
     """Print the figures that were measured while preparing."""
+    _print_packed(measured, [layer.groups for layer in layers if layer.groups])
     if measured is not None and measured.loss is not None:
         kinds = " and ".join(sorted({layer.predictor for layer in layers}))
         loss = signed(100 * measured.loss, 2)
@@ -128,4 +133,20 @@ def print_quality(measured: "CalibrationReport | None", layers: "list[LayerRepor
         say(
             f"{i:5d} {r.sparsity:9.4f} {r.rank:6d} {r.threshold:10.4f} {r.recall:7.4f} "
             f"{r.false_positives:16.4f} {error:13.4f}"
+        )
+
+
+def _print_packed(measured: "CalibrationReport | None", groups: "list[GroupReport]") -> None:
+    """Print what quantising neurons costs, and how well their order puts together what is read together."""
+    if measured is not None and measured.quantisation_loss is not None:
+        loss = signed(100 * measured.quantisation_loss, 2)
+        say(f"Quantised neurons cost {loss} % perplexity against {measured.original_perplexity:.4g} of the original.")
+    if groups:
+        exact, predicted, unordered = (
+            100 * mean(shares)
+            for shares in zip(*((each.exact, each.predicted, each.unordered) for each in groups), strict=True)
+        )
+        say(
+            f"{groups[0].neurons} neurons are read together. A token needs {exact:.1f} % of such groups "
+            f"({unordered:.1f} % in the checkpoint's own order), {predicted:.1f} % as predicted."
         )

@@ -30,6 +30,10 @@ class Model(Protocol):
     def bundles(self) -> int:
         """Bundles of a layer."""
 
+    @property
+    def neurons(self) -> int:
+        """Neurons of a layer; 0 where bundles are something else."""
+
     def selector(self, layer: int, /) -> Selector | None:
         """The selector of a layer's neurons; None where all are computed."""
 
@@ -130,7 +134,7 @@ class Activity:
         """Write down the shares by layer."""
         if not self._active.any():  # nothing said which neurons were active, as where bundles are experts
             return
-        everyone = self.tokens * self._model.bundles
+        everyone = self.tokens * self._model.neurons
         evaluation.sparsity = (1 - self._active / everyone).tolist()
         if self.measured_predictor:
             evaluation.false_negatives = (self._missed / np.maximum(self._active, 1)).tolist()

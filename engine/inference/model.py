@@ -101,6 +101,11 @@ class LoadedModel:
         return max((layer.source.bundles for layer in self.streaming.layers), default=0)
 
     @property
+    def neurons(self) -> int:
+        """Neurons of a layer, several of which may be one bundle; 0 where bundles are something else."""
+        return self.streaming.neurons
+
+    @property
     def left_early(self) -> int:
         """Neurons that had to leave the pool while still in the window, since loading."""
         return self.streaming.left_early

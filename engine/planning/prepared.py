@@ -1,7 +1,7 @@
 """The sizes of a prepared model: neurons on flash, and what our own architectures compute with."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import mlx.core as mx
 
@@ -17,6 +17,7 @@ from engine.planning.overhead import overhead_bytes
 from engine.planning.reuse import Reuse, curve, like_opt
 from engine.planning.shape import BundleShape, ModelShape
 from engine.settings import Selection, Settings
+from engine.store.bundle_file import BundleFile
 from engine.store.fitting import build_prepared
 from engine.store.manifest import PreparedModel
 from engine.store.reports import LayerReport
@@ -74,19 +75,24 @@ class PreparedSizes:
 
     def shape(self, settings: Settings) -> ModelShape:
         """The shape of the model, in the dtype that it is computed in."""
-        stored = NAMES[self.prepared.bundles.dtype]
-        return ModelShape.from_config(self.prepared.config, stored, name_of(compute_dtype(self.prepared, settings)))
+        stored = NAMES[self.prepared.bundles.numbers]
+        shape = ModelShape.from_config(self.prepared.config, stored, name_of(compute_dtype(self.prepared, settings)))
+        return replace(shape, bundles=self._bundles) if self.prepared.bundles.packing else shape
+
+    @property
+    def _bundles(self) -> tuple[BundleShape, ...]:
+        places = self.prepared.bundles.layers
+        return tuple(
+            BundleShape("neuron", f"layers.{i}", place.bundles, place.row_bytes, place.row_bytes)
+            for i, place in enumerate(places)
+        )
 
     def layers(self, settings: Settings) -> Sequence[StreamedLayer]:
         """The layers' neurons: those that are selected, or all of them."""
-        places, reports = self.prepared.bundles.layers, self.prepared.layer_reports
-        bundles = [
-            BundleShape("neuron", f"layers.{i}", place.neurons, place.row_bytes, place.row_bytes)
-            for i, place in enumerate(places)
-        ]
+        bundles, reports = self._bundles, self.prepared.layer_reports
         if settings.selection.streams_all:
             return [EveryLayer(each) for each in bundles]
-        reads = 1.0 if settings.bundling else len(self.prepared.bundles.parts)
+        reads = 1.0 if settings.bundling else self.prepared.bundles.pieces
         curves = self.reuse if isinstance(self.reuse, list) else [self.reuse] * len(reports)
         return [
             NeuronLayer(
@@ -105,9 +111,10 @@ class PreparedSizes:
             tensors = self.prepared.predictors.values()
             return {"predictors": sum(each.size * held_dtype(mlx_dtype(each.dtype), dtype).size for each in tensors)}
         if not settings.selection.streams_all:
-            rows = sum(layer.neurons for layer in bundles.layers)
-            item = held_dtype(mlx_dtype(bundles.dtype), dtype).size
-            return {"exact_selection": rows * self.decisive * bundles.width * item}
+            rows = sum(report.neurons for report in self.prepared.layer_reports)
+            item = held_dtype(stored_dtype(bundles.numbers), dtype).size
+            item_bytes = bundles.packing.item_bytes if bundles.packing else item
+            return {"exact_selection": int(rows * self.decisive * bundles.width * item_bytes)}
         return {}
 
     def workspace(self, settings: Settings, context: int, roomy: int) -> Workspace:
@@ -116,7 +123,7 @@ class PreparedSizes:
         piece = min(whole, max(MIN_RING_BYTES, roomy // ROOMY_DIVISOR) // BUFFERS, MAX_BUFFER_BYTES)
         logits = LOGITS_COPIES * FLOAT32_BYTES * shape.vocabulary
         block = OPEN_STATES * PREFILL_TOKENS * self.width * FLOAT32_BYTES
-        halves = _ffn_workspace(shape, piece), _attention_workspace(self, shape, context)
+        halves = _ffn_workspace(shape, piece, self.prepared.bundles), _attention_workspace(self, shape, context)
         size = BUFFERS * piece + max(block + max(halves), logits)
         return Workspace(size, PREFILL_TOKENS, piece)
 
@@ -126,30 +133,39 @@ def compute_dtype(prepared: PreparedModel, settings: Settings) -> mx.Dtype:
     small = prepared.bytes < MAX_FLOAT32_BYTES
     if settings.compute_dtype == "float32" or (small and settings.compute_dtype is None):
         return mx.float32
-    return stored_dtype(prepared.bundles.dtype)
+    return stored_dtype(prepared.bundles.numbers)
 
 
 def selected_share(report: LayerReport, selection: Selection) -> float:
-    """Share of a layer's neurons that one token needs, by what was measured while preparing."""
+    """Share of a layer's bundles that one token needs, by what was measured while preparing."""
+    if report.groups:
+        return max(0.01, report.groups.predicted if selection.predicts else report.groups.exact)
     density = max(0.01, 1 - report.sparsity)
     return min(1.0, density + (report.false_positives if selection.predicts else 0.0))
 
 
 def _reuse(report: LayerReport, selection: Selection) -> Reuse:
-    """The reuse of a layer's neurons, as measured while preparing; false positives like the others."""
-    selected, use = selected_share(report, selection), report.use
+    """The reuse of a layer's bundles, as measured while preparing; false positives like the others."""
+    selected, use, active = selected_share(report, selection), report.use, 1 - report.sparsity
+    if report.groups:
+        use, active = report.groups.use, report.groups.exact
     if use is None:
         return like_opt(selected)
-    return curve(1 - report.sparsity, use.resident, use.loaded, use.window).scaled(selected)
+    return curve(active, use.resident, use.loaded, use.window).scaled(selected)
 
 
-def _ffn_workspace(shape: ModelShape, piece: int) -> int:
+def _ffn_workspace(shape: ModelShape, piece: int, stored: BundleFile) -> int:
     """Of one piece of a layer: each part's product, what the activation makes of them, the hidden values as numpy's and
     as MLX's. Where weights are not computed in their own dtype, they are converted, at most a piece of them."""
-    hidden = PREFILL_TOKENS * (piece // shape.row_bytes + 1) * FLOAT32_BYTES
+    rows = (piece // shape.row_bytes + 1) * stored.neurons
+    hidden = PREFILL_TOKENS * rows * FLOAT32_BYTES
     converted = min(2 * piece, 2 * FLOAT32_BYTES * BLOCK_ELEMENTS) if shape.dtype != "float32" else 0
     if mx.metal.is_available():
         converted = 2 * piece if shape.dtype != shape.compute_dtype else 0
+    if stored.packing:  # unpacked: by MLX all of the piece, else block by block, as bytes and as numbers, of each part
+        item = stored_dtype(stored.numbers).size
+        unpacked = rows * stored.width * item if mx.metal.is_available() else 2 * FLOAT32_BYTES * BLOCK_ELEMENTS
+        converted = shape.parts * unpacked
     return (shape.parts + 3) * hidden + converted
 
 

@@ -8,8 +8,9 @@ text goes through a second time with predicted selection: what that costs is mea
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -68,10 +69,11 @@ class Stream:
 class Calibration:
     """A calibration text on its way through a model. `folder` holds its hidden states.
 
-    runs: token ids, each run with a context of its own.
+    runs: token ids, each run with a context of its own. quantised: the held-out part goes a third time through it, with
+    neurons as they were before.
     """
 
-    def __init__(self, folder: Path, runs: list[list[int]], width: int):
+    def __init__(self, folder: Path, runs: list[list[int]], width: int, quantised: bool = False):
         self._held = [i % HELD_OUT_INTERVAL == HELD_OUT_INTERVAL // 2 for i in range(len(runs))]
         if len(runs) <= HELD_OUT_INTERVAL // 2:
             self._held = [True] * len(runs)  # a text this short is all there is to measure on
@@ -82,6 +84,7 @@ class Calibration:
             Stream(folder, "exact", runs, width),
             Stream(folder, "predicted", held_out, width),
         )
+        self._original = Stream(folder, "original", held_out, width) if quantised else None
         self._inputs, self._width = folder / "inputs", width
 
     @property
@@ -94,9 +97,13 @@ class Calibration:
         """Tokens that nothing is trained on."""
         return self._predicted.tokens
 
+    @property
+    def _streams(self) -> list[Stream]:
+        return [self._exact, self._predicted, *([self._original] if self._original else [])]
+
     def embed(self, embed: Callable[[mx.array], mx.array]) -> None:
         """Write the first layer's input: [1, tokens, width] of token ids [1, tokens]."""
-        for stream in (self._exact, self._predicted):
+        for stream in self._streams:
             stream.write(0, (np.array(embed(mx.array([run])).astype(mx.float32)[0]) for run in stream.runs))
 
     def record(self, layer: int, module: nn.Module, ffn: "BundledFFN") -> LayerActivity:
@@ -116,20 +123,25 @@ class Calibration:
         self._predicted.write(layer + 1, run_through(module, masked, self._predicted.read(layer)))
         return masked.error
 
+    def compare(self, layer: int, module: nn.Module, original: "BundledFFN") -> None:
+        """Move the held-out runs through a layer whose neurons are as they were before they were quantised."""
+        if self._original:
+            self._original.write(layer + 1, run_through(module, WholeFFN(original), self._original.read(layer)))
+
     def forget(self, layer: int) -> None:
         """Delete a layer's input: it is not needed any more."""
-        for path in (self._exact.path(layer), self._predicted.path(layer), self._inputs):
+        for path in (*(stream.path(layer) for stream in self._streams), self._inputs):
             path.unlink(missing_ok=True)
 
     def finished(self, layers: int, finish: Callable[[mx.array], mx.array]) -> list[tuple[np.ndarray, np.ndarray]]:
         """The vectors that the head multiplies, [tokens, width], and the token that follows each, of the held-out runs.
 
-        With exact selection first, then with predicted.
+        With exact selection first, then with predicted, then, of quantised neurons, as they were before.
         """
         exact = (states for states, held in zip(self._exact.read(layers), self._held, strict=True) if held)
         targets = np.concatenate([run[1:] for run in self._predicted.runs])
         streams = []
-        for runs in (exact, self._predicted.read(layers)):
+        for runs in (exact, *(stream.read(layers) for stream in self._streams[1:])):
             finished = [np.array(finish(mx.array(states[:-1])[None]).astype(mx.float32)[0]) for states in runs]
             streams.append((np.concatenate(finished), targets))
         return streams
@@ -187,25 +199,44 @@ def batches(runs: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
     yield batch
 
 
-class BundledFFN:
-    """An FFN computed in float32 from the rows of its bundle file, a piece of the neurons at a time.
+class Rows(Protocol):
+    """A part of all neurons, whose rows are there in float32, [neurons, width], once they are sliced."""
 
-    In numpy, whose BLAS is fast everywhere; MLX's on the CPU is not. rows: [neurons, parts * width], bfloat16 as
-    uint16.
+    def __len__(self) -> int: ...
+    def __getitem__(self, neurons: slice, /) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class StoredRows:
+    """A part as it is stored: rows [neurons, width] of a bundle's items, bfloat16 as uint16."""
+
+    rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, neurons: slice) -> np.ndarray:
+        return as_float32(self.rows[neurons])
+
+
+class BundledFFN:
+    """An FFN computed in float32 from the parts of its bundles, a piece of the neurons at a time.
+
+    In numpy, whose BLAS is fast everywhere; MLX's on the CPU is not. parts: as the activation names them.
     """
 
-    def __init__(self, rows: np.ndarray, width: int, activation: Activation, biases: tuple[mx.array | None, ...]):
-        self._rows, self._width, self._activation = rows, width, activation
+    def __init__(self, parts: list[Rows], activation: Activation, biases: tuple[mx.array | None, ...]):
+        self._parts, self._activation = parts, activation
         self._bias, self._down_bias = (None if b is None else np.array(b.astype(mx.float32)) for b in biases)
-        self.neurons = len(rows)
+        self.neurons = len(parts[0])
 
-    def __call__(self, x: np.ndarray, see: Callable[[slice, np.ndarray], np.ndarray]) -> np.ndarray:
+    def __call__(self, x: np.ndarray, see: Callable[[slice, np.ndarray], np.ndarray] = lambda _, h: h) -> np.ndarray:
         """[n, width] of x [tokens, width], where see(neurons, hidden [tokens, neurons]) gives the hidden values
         [n, neurons] to go on with."""
-        y = np.zeros((0, self._width), np.float32)
+        y = np.zeros((0, x.shape[1]), np.float32)
         for start in range(0, self.neurons, PIECE_NEURONS):
             piece = slice(start, min(start + PIECE_NEURONS, self.neurons))
-            *inputs, down = (self.part(i, piece) for i in range(len(self._activation.parts)))
+            *inputs, down = (part[piece] for part in self._parts)
             products = [x @ part.T for part in inputs]
             if self._bias is not None:
                 products[0] += self._bias[piece]
@@ -213,10 +244,6 @@ class BundledFFN:
             added = see(piece, hidden) @ down
             y = np.add(y, added, out=y) if start else added
         return y if self._down_bias is None else y + self._down_bias
-
-    def part(self, index: int, neurons: slice) -> np.ndarray:
-        """float32 [neurons, width]: one of the parts of some bundles."""
-        return as_float32(self._rows[neurons, index * self._width : (index + 1) * self._width])
 
     @property
     def threshold_bias(self) -> np.ndarray:
@@ -229,7 +256,7 @@ class BundledFFN:
 
     def __getitem__(self, neurons: slice) -> np.ndarray:
         """Rows of the first part, which decides, all but alone, whether a neuron is active."""
-        return self.part(0, neurons)
+        return self._parts[0][neurons]
 
 
 class PaddedFFN(Resident):
@@ -246,6 +273,16 @@ class PaddedFFN(Resident):
     def _compute(self, x: np.ndarray) -> np.ndarray:
         """[tokens, width] of x [tokens, width]."""
         raise NotImplementedError
+
+
+class WholeFFN(PaddedFFN):
+    """Computes all neurons."""
+
+    def __init__(self, ffn: BundledFFN):
+        self._ffn = ffn
+
+    def _compute(self, x: np.ndarray) -> np.ndarray:
+        return self._ffn(x)
 
 
 class RecordingFFN(PaddedFFN):

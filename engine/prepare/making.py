@@ -27,13 +27,14 @@ class Way(Enum):
 @dataclass(frozen=True)
 class Making:
     """The way in which a model is made. converted: to MLX's form also where its neurons could be streamed.
-    quantisation: then, None for 16 bits. calibration, dtype, predictors: of neurons, see `prepare`."""
+    quantisation: then, None for 16 bits. calibration, dtype, predictors, bits: of neurons, see `prepare`."""
 
     converted: bool = False
     quantisation: Quantisation | None = field(default_factory=Quantisation)
     calibration: Path | None = None
     dtype: str | None = None
     predictors: str | Path = "trained"
+    bits: int | None = None
 
 
 def way_of(source: Path, converted: bool = False) -> Way:
@@ -77,6 +78,7 @@ def make(
             dtype=making.dtype,
             name=name,
             predictors=making.predictors,
+            bits=making.bits,
             progress=progress,
         )
     return way

@@ -18,8 +18,9 @@ from engine.arrays.layers import use_native_layers
 from engine.errors import CheckpointError, FlashbulbError, TemplateError
 from engine.models import build
 from engine.models.ffn import DenseFFN
-from engine.prepare.calibration import BATCH_TOKENS, BundledFFN, Calibration, cut, perplexity
+from engine.prepare.calibration import BATCH_TOKENS, BundledFFN, Calibration, StoredRows, cut, perplexity
 from engine.prepare.checkpoint import COMPANIONS, Checkpoint, read_companion
+from engine.prepare.groups import report_groups
 from engine.prepare.journal import Journal
 from engine.prepare.order import neuron_order
 from engine.prepare.predictors import FACTORISED, IMPORTED, TRAINED, find_predictors, import_predictor
@@ -30,7 +31,8 @@ from engine.sparsity.training import LayerActivity, TrainedPredictor, ranks_for,
 from engine.store.bundle_file import BundleWriter
 from engine.store.fitting import parameter_shapes
 from engine.store.manifest import BUNDLES, ORDER, PREDICTOR, RESIDENT, write_manifest
-from engine.store.reports import LayerReport, Use
+from engine.store.packing import PackedPart, Packing
+from engine.store.reports import GroupReport, LayerReport, Use
 from engine.store.safetensors_writer import SafetensorsWriter, forms
 from engine.store.stored_tensor import StoredTensor
 from engine.system.documents import parsing
@@ -41,6 +43,7 @@ from engine.tokens.tokenizer import read_tokenizer
 CALIBRATION = Path(__file__).parents[2] / "resources" / "calibration" / "dialogues.jsonl.gz"
 CALIBRATION_TOKENS = 24_000
 LAYERS_PREFIX = "model.layers."  # what the names of every model's layers begin with
+PERPLEXITIES = ("exact_perplexity", "predicted_perplexity", "original_perplexity")  # the last of quantised neurons
 USED_WINDOW = 4  # tokens, for which it is measured how neurons are used again: the paper's
 PIECE_BYTES = 64_000_000  # of a tensor that is only copied
 HEAD_BYTES = 16_000_000  # of the head, beside which lie float32 copies of it and a block of logits
@@ -55,12 +58,14 @@ def prepare(
     dtype: str | None = None,
     name: str | None = None,
     predictors: str | Path = TRAINED,
+    bits: int | None = None,
     progress: Callable[[str, float], None] = lambda *_: None,
 ) -> dict[str, Any]:
     """Make a prepared model of a checkpoint; returns its manifest's content.
 
     dtype: of bundles and resident weights, the checkpoint's by default. predictors: TRAINED, FACTORISED (no training)
-    or a folder of published ones. progress(stage, share) may raise CancelledError.
+    or a folder of published ones. bits: of neurons that are quantised, 8 or 4; their scales have the dtype.
+    progress(stage, share) may raise CancelledError.
 
     Everything is written to `out`.partial and moved when it is whole. What is interrupted, by whatever, goes on from
     its last whole layer when it is called again. Raises CheckpointError, DiskFullError, FlashbulbError.
@@ -71,9 +76,9 @@ def prepare(
     calibration, dtype = calibration or CALIBRATION, dtype or source.dtype
     with pausing(out, partial, lambda: _needed(source) - written_bytes(partial)):
         check_room(_needed(source) - written_bytes(partial), out)
-        journal = Journal(partial / WORK_FOLDER, _purpose(source, calibration, dtype, predictors))
+        journal = Journal(partial / WORK_FOLDER, _purpose(source, calibration, dtype, predictors, bits))
         try:
-            content = _Preparation(source, partial, journal, calibration, dtype, predictors, progress).run()
+            content = _Preparation(source, partial, journal, calibration, dtype, predictors, bits, progress).run()
             write_manifest(partial, {"name": name or checkpoint.resolve().name, **content})
         except CheckpointError:  # which no second try mends
             shutil.rmtree(partial, ignore_errors=True)
@@ -101,7 +106,9 @@ def _format(flaw: TemplateError | None) -> str:
     return f" in the plain format, a line a turn, as the chat template fails ({flaw})" if flaw else ""
 
 
-def _purpose(source: Checkpoint, calibration: Path, dtype: str, predictors: str | Path) -> dict[str, Any]:
+def _purpose(
+    source: Checkpoint, calibration: Path, dtype: str, predictors: str | Path, bits: int | None
+) -> dict[str, Any]:
     """All that decides how the layers come out."""
     files = {tensor.path for tensor in source.weights.values()}
     content = calibration.read_bytes() if calibration.is_file() else b""
@@ -113,6 +120,7 @@ def _purpose(source: Checkpoint, calibration: Path, dtype: str, predictors: str 
         "calibration": hashlib.sha256(content).hexdigest(),
         "dtype": dtype,
         "predictors": str(predictors),
+        "bits": bits,
     }
 
 
@@ -138,6 +146,7 @@ class _Preparation:
         calibration: Path,
         dtype: str,
         predictors: str | Path,
+        bits: int | None,
         progress: Callable[[str, float], None],
     ):
         self._source, self._folder, self._journal, self._text = source, folder, journal, calibration
@@ -149,6 +158,7 @@ class _Preparation:
         parts = [layer.ffn.bundle_parts() for layer in self._model.layers]
         self._neurons, self._width = [first.shape[0] for first, *_ in parts], parts[0][0].shape[1]
         self._activation = self._model.layers[0].ffn.activation
+        self._packing = Packing.of(bits, self._activation.parts, self._width, dtype) if bits else None
         self._predictors = predictors
         if predictors not in (TRAINED, FACTORISED):
             find_predictors(Path(predictors), self._layers)
@@ -160,14 +170,14 @@ class _Preparation:
                 (self._folder / name).write_bytes(content)
         sequences, text = self._sequences()
         runs = cut(sequences, self._args.max_position_embeddings, CALIBRATION_TOKENS)
-        calibration = Calibration(self._journal.folder, runs, self._width)
+        calibration = Calibration(self._journal.folder, runs, self._width, self._packing is not None)
         self._bundle_layers(calibration)
         self._progress(Text("writing what stays in memory"), 0.96)
         self._save_resident()
         self._save_predictors()
         self._save_order()
         self._progress(Text("measuring the predictors"), 0.98)
-        exact, predicted = perplexity(calibration.finished(self._layers, self._finish()), self._head_pieces)
+        measured = perplexity(calibration.finished(self._layers, self._finish()), self._head_pieces)
         self._progress(Text("checksums"), 0.99)
         return {
             "source": {"checkpoint": self._source.folder.resolve().name},
@@ -178,11 +188,17 @@ class _Preparation:
                 "text": text,
                 "tokens": calibration.tokens,
                 "held_out_tokens": calibration.held_out_tokens,
-                "exact_perplexity": round(exact, 5),
-                "predicted_perplexity": round(predicted, 5),
+                **{name: round(value, 5) for name, value in zip(PERPLEXITIES, measured, strict=False)},
             },
+            **self._quantization(),
             "layers": to_builtins(self._journal.layers),
         }
+
+    def _quantization(self) -> dict[str, Any]:
+        if self._packing is None:
+            return {}
+        form = self._packing.form
+        return {"quantization": {"bits": form.bits, "group_size": form.group_size}}
 
     def _sequences(self) -> tuple[list[Sequence], str]:
         """Sequences to calibrate on, and what they are."""
@@ -213,7 +229,8 @@ class _Preparation:
             calibration.embed(self._model.embed)
             self._unload()
         dtype, names = self._dtype_name, self._activation.parts
-        with BundleWriter(self._folder / BUNDLES, dtype, self._width, names, self._neurons, done) as bundles:
+        path, packing = self._folder / BUNDLES, self._packing
+        with BundleWriter(path, dtype, self._width, names, self._neurons, done, packing) as bundles:
             for i in range(done, self._layers):
                 self._progress(
                     Text("layer {layer} of {layers}", layer=i + 1, layers=self._layers), 0.95 * i / self._layers
@@ -227,18 +244,27 @@ class _Preparation:
         """Bundle a layer; returns what is said of it in the manifest."""
         layer = self._model.layers[i]
         layer.load_weights(self._read(f"{LAYERS_PREFIX}{i}."), strict=True)
-        rows = self._rows(i, layer.ffn)
-        ffn = BundledFFN(rows, self._width, self._activation, layer.ffn.biases())
+        biases = layer.ffn.biases()
+        rows, packed = self._rows(i, layer.ffn), self._packed(i, layer.ffn)
+        parts = [rows[:, start : start + self._width] for start in range(0, rows.shape[1], self._width)]
+        original = BundledFFN([*map(StoredRows, parts)], self._activation, biases)
+        ffn = BundledFFN([*packed], self._activation, biases) if packed else original
         # Norms are computed in float32; matrices stay as they are stored, and are converted one at a time when used.
         layer.update(tree_map(lambda w: w.astype(mx.float32) if w.ndim == 1 else w, layer.parameters()))
         activity = calibration.record(i, layer, ffn)
         trained, kind = self._learn(i, ffn, activity)
         predictor = self._as_stored(trained)
-        order = neuron_order(_named(predictor, activity.inputs), ffn.neurons)
+        named = _named(predictor, activity.inputs)
+        order = neuron_order(named, ffn.neurons)
         sparsity, use = 1 - activity.density, activity.use(USED_WINDOW)
-        del activity  # what it maps and holds is as large as the layer
+        groups = self._groups(activity, named, order)
+        del activity, named  # what it maps and holds is as large as the layer
         error = calibration.predict(i, layer, ffn, predictor)
-        bundles.write(rows, order)
+        calibration.compare(i, layer, original)
+        if packed:
+            bundles.write_packed(packed, order)
+        else:
+            bundles.write(rows, order)
         learned = {"down": trained.down, "up": trained.up[order], "bias": trained.bias[order], "order": order}
         with self._learned_file(i).open("wb") as file:
             np.savez(file, **learned)
@@ -253,7 +279,13 @@ class _Preparation:
             recall=round(quality.recall, 5),
             false_positives=round(quality.false_positives, 5),
             output_error=round(error, 5),
+            groups=groups,
         )
+
+    def _groups(self, activity: LayerActivity, named: np.ndarray, order: np.ndarray) -> GroupReport | None:
+        if self._packing is None:
+            return None
+        return report_groups(activity.active, named, order, self._packing.neurons, USED_WINDOW)
 
     def _as_stored(self, trained: TrainedPredictor) -> Predictor:
         """A predictor as it will be read again: its weights rounded to the stored dtype."""
@@ -272,6 +304,12 @@ class _Preparation:
         """[neurons, parts * width]: each neuron's parts side by side, items of the stored dtype's size."""
         rows = mx.concatenate([self._cast(f"layer {i}", part) for part in ffn.bundle_parts()], axis=1)
         return np.array(rows.view(mx.uint16) if self._dtype == mx.bfloat16 else rows)
+
+    def _packed(self, i: int, ffn: DenseFFN) -> list[PackedPart]:
+        """The same quantised, part by part; none where they are not to be."""
+        if self._packing is None:
+            return []
+        return [PackedPart.of(self._cast(f"layer {i}", part), self._packing.form) for part in ffn.bundle_parts()]
 
     # ------------------------------------------------------------------------------------------- what is read
     def _read(self, prefix: str) -> list[tuple[str, mx.array]]:

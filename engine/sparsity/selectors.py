@@ -1,7 +1,6 @@
 """Selectors say which neurons a token needs."""
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Protocol
 
 import mlx.core as mx
@@ -41,15 +40,15 @@ class ExactSelection:
     """
 
     activation: Activation
-    inputs: list[mx.array]
+    inputs: list[Resident]
     bias: mx.array
 
     def active(self, x: mx.array) -> NDArray[np.bool_]:
         if mx.metal.is_available():
-            first, *others = (x @ part.T for part in self.inputs)
+            first, *others = (part.times_mlx(x) for part in self.inputs)
             return np.array(self.activation.active(first + self.bias, *others))
         vectors = floats_of(x).reshape(-1, x.shape[-1])
-        products = [matrix.times(vectors) for matrix in self._matrices]
+        products = [part.times(vectors) for part in self.inputs]
         products[0] += floats_of(self.bias)
         active: NDArray[np.bool_] = self.activation.active(*products)
         return active.reshape(*x.shape[:-1], -1)
@@ -59,10 +58,6 @@ class ExactSelection:
 
     def guess(self, x: mx.array, shift: float) -> NDArray[np.int64]:  # noqa: ARG002 (there is no threshold to shift)
         return self.select(x)
-
-    @cached_property
-    def _matrices(self) -> list[Resident]:
-        return [Resident(part) for part in self.inputs]
 
 
 @dataclass

@@ -63,18 +63,24 @@ class LayerActivity:
         return active / (len(self.active) * self.neurons)
 
     def use(self, window: int) -> tuple[float, float]:
-        """Shares of the neurons: those that `window` consecutive tokens need together, and those that a token needs and
-        none of the `window` tokens before it did (paper, section 3.1)."""
-        together = newly = 0
-        for start in range(window, len(self.active), BATCH_TOKENS):
-            block = self.active[start - window : start + BATCH_TOKENS]
-            now, before = block[window:], block[: len(block) - window].copy()
-            for age in range(1, window):
-                before |= block[age : age + len(before)]
-            together += int(np.bitwise_count(before).sum())
-            newly += int(np.bitwise_count(now & ~before).sum())
-        scale = max(1, len(self.active) - window) * self.neurons
-        return together / scale, newly / scale
+        """The use of neurons, see `use_of`."""
+        return use_of(self.active, self.neurons, window)
+
+
+def use_of(active: NDArray[np.uint8], count: int, window: int) -> tuple[float, float]:
+    """Shares of `count` neurons, or groups of them: those that `window` consecutive tokens need together, and those
+    that a token needs and none of the `window` tokens before it did (paper, section 3.1). active: bits
+    [tokens, count / 8]."""
+    together = newly = 0
+    for start in range(window, len(active), BATCH_TOKENS):
+        block = active[start - window : start + BATCH_TOKENS]
+        now, before = block[window:], block[: len(block) - window].copy()
+        for age in range(1, window):
+            before |= block[age : age + len(before)]
+        together += int(np.bitwise_count(before).sum())
+        newly += int(np.bitwise_count(now & ~before).sum())
+    scale = max(1, len(active) - window) * count
+    return together / scale, newly / scale
 
 
 @dataclass(frozen=True)

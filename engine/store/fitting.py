@@ -66,8 +66,8 @@ def _check_bundles(prepared: PreparedModel, model: CausalModel) -> None:
         raise _other(prepared, BUNDLES, "layers")
     for i, (place, layer, report) in enumerate(zip(bundles.layers, layers, prepared.layer_reports, strict=True)):
         first, *_ = layer.ffn.bundle_parts()
-        wanted = (layer.ffn.activation.parts, first.shape, report.neurons)
-        if wanted != (bundles.parts, (place.neurons, bundles.width), place.neurons):
+        wanted = (layer.ffn.activation.parts, first.shape, -(-report.neurons // bundles.neurons))
+        if wanted != (bundles.parts, (report.neurons, bundles.width), place.bundles):
             raise _other(prepared, BUNDLES, f"layers.{i}")
 
 

@@ -77,11 +77,16 @@ class SlotTensor:
 
     def view(self, slab: mx.array) -> mx.array:
         """The tensor in all slots, [slots, *shape]. slab: uint32 [slots, slot_bytes / 4]."""
-        slots, slot_bytes = slab.shape[0], slab.shape[1] * slab.itemsize
-        typed = slab if self.dtype == slab.dtype else slab.view(self.dtype)
-        inner = [int(np.prod(self.shape[axis + 1 :])) for axis in range(len(self.shape))]
-        strides = (slot_bytes // self.dtype.size, *inner)
-        return mx.as_strided(typed, (slots, *self.shape), strides, self.place // self.dtype.size)
+        return slot_view(slab, self.dtype, self.shape, self.place)
+
+
+def slot_view(slab: mx.array, dtype: mx.Dtype, shape: tuple[int, ...], place: int) -> mx.array:
+    """A tensor of that dtype and shape at byte `place` of every slot, [slots, *shape], nothing copied. slab: uint32
+    [slots, slot_bytes / 4]."""
+    slots, slot_bytes = slab.shape[0], slab.shape[1] * slab.itemsize
+    typed = slab if dtype == slab.dtype else slab.view(dtype)
+    inner = [int(np.prod(shape[axis + 1 :])) for axis in range(len(shape))]
+    return mx.as_strided(typed, (slots, *shape), (slot_bytes // dtype.size, *inner), place // dtype.size)
 
 
 @dataclass(frozen=True)

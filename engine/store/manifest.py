@@ -24,6 +24,8 @@ from engine.text import Text, shown
 
 FORMAT = "flashbulb"
 VERSION = 1
+PACKED_VERSION = 2  # of models whose neurons are quantised: what reads only version 1 cannot read them
+VERSIONS = (VERSION, PACKED_VERSION)
 MANIFEST, BUNDLES, RESIDENT, PREDICTOR, ORDER = (
     "manifest.json",
     "bundles.safetensors",
@@ -41,6 +43,14 @@ class FileEntry:
 
     bytes: Annotated[int, Meta(ge=0, le=1 << 50)]
     sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """The form of quantised neurons. group_size: weights with one scale."""
+
+    bits: Literal[8, 4]
+    group_size: Literal[64, 32]
 
 
 @dataclass(frozen=True)
@@ -68,7 +78,8 @@ class Contents:
 
 @dataclass(frozen=True)
 class Manifest(Contents):
-    """A whole manifest of this version. dtype: of bundles and resident weights."""
+    """A whole manifest of this version. dtype: of bundles and resident weights. quantization: of bundles; their scales
+    then have the dtype."""
 
     name: Line = field(kw_only=True)
     architecture: Line = field(kw_only=True)
@@ -76,6 +87,7 @@ class Manifest(Contents):
     calibration: CalibrationReport | None = field(default=None, kw_only=True)
     layers: Annotated[list[LayerReport], Meta(min_length=1, max_length=1000)] = field(kw_only=True)
     neuron_order: Line | None = field(default=None, kw_only=True)
+    quantization: Quantization | None = field(default=None, kw_only=True)
 
     @property
     def weight_bytes(self) -> int:
@@ -166,13 +178,13 @@ def _check_prepared(folder: Path) -> None:
 
 
 def _check_version(path: Path, version: object) -> None:
-    if type(version) is int and version != VERSION:
+    if type(version) is int and version not in VERSIONS:
         raise PreparedModelError(
             "{path} has format version {found}, this Flashbulb reads version {known}. Update Flashbulb, or prepare "
             "the model again with this one.",
             path=path,
             found=shown(version),
-            known=VERSION,
+            known=VERSIONS[-1],
         )
 
 
@@ -216,5 +228,6 @@ def write_manifest(folder: Path, content: dict[str, Any]) -> None:
         for path in sorted(folder.iterdir())
         if path.name != MANIFEST and not _of_the_system(path.name) and path.is_file()
     }
-    manifest = {"format": FORMAT, "version": VERSION, **content, "files": files}
+    version = PACKED_VERSION if content.get("quantization") else VERSION
+    manifest = {"format": FORMAT, "version": version, **content, "files": files}
     write_whole(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")

@@ -23,8 +23,22 @@ class Use:
 
 
 @dataclass(frozen=True)
+class GroupReport:
+    """Groups of neurons, each of which is one bundle. neurons: of a group. exact, predicted: shares of the groups that
+    a token needs, in the mean, by its active neurons and by those that the predictor names. unordered: the first of
+    these, had neurons the checkpoint's order. use: of groups, by active neurons."""
+
+    neurons: Annotated[int, Meta(ge=1, le=100)]
+    exact: Share
+    predicted: Share
+    unordered: Share
+    use: Use
+
+
+@dataclass(frozen=True)
 class LayerReport:
-    """One layer: its sparsity, and its predictor's rank, threshold and errors. use: None where it was not measured."""
+    """One layer: its sparsity, and its predictor's rank, threshold and errors. use: None where it was not measured.
+    groups: of quantised neurons."""
 
     neurons: Annotated[int, Meta(ge=1, le=10_000_000)]
     sparsity: Share
@@ -35,13 +49,15 @@ class LayerReport:
     predictor: Line = "trained"
     output_error: Annotated[float, Meta(ge=0, le=1e30)] | None = None
     use: Use | None = None
+    groups: GroupReport | None = None
 
 
 @dataclass(frozen=True)
 class CalibrationReport:
     """The text that a model was calibrated on, and what predicted selection costs on its held-out part.
 
-    Perplexities are None where they were not measured.
+    Perplexities are None where they were not measured. original_perplexity: of a model whose neurons were quantised,
+    before they were.
     """
 
     text: Line
@@ -49,6 +65,7 @@ class CalibrationReport:
     held_out_tokens: Count = 0
     exact_perplexity: Perplexity | None = None
     predicted_perplexity: Perplexity | None = None
+    original_perplexity: Perplexity | None = None
 
     @property
     def loss(self) -> float | None:
@@ -56,3 +73,10 @@ class CalibrationReport:
         if self.exact_perplexity is None or self.predicted_perplexity is None:
             return None
         return self.predicted_perplexity / self.exact_perplexity - 1
+
+    @property
+    def quantisation_loss(self) -> float | None:
+        """The perplexity that quantising the neurons costs, as a share; None where they were not."""
+        if self.exact_perplexity is None or self.original_perplexity is None:
+            return None
+        return self.exact_perplexity / self.original_perplexity - 1

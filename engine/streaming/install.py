@@ -10,7 +10,8 @@ from mlx.nn.layers.base import Module
 from mlx_lm.models.switch_layers import QuantizedSwitchLinear, SwitchLinear
 from numpy.typing import NDArray
 
-from engine.arrays.packed import held_dtype
+from engine.arrays.dtypes import DTYPES
+from engine.arrays.packed import Resident, held_dtype
 from engine.errors import CheckpointError
 from engine.flash.reader import Reader, ReadFile
 from engine.memory.pool import BundlePool
@@ -23,14 +24,16 @@ from engine.sparsity.predictor import Predictor, load_predictors
 from engine.sparsity.selectors import ExactSelection, PredictedSelection, Selector
 from engine.store.layout import SLOT_ALIGNMENT, Layout
 from engine.store.manifest import PREDICTOR, PreparedModel
+from engine.store.packing import Packing
 from engine.store.stored_tensor import StoredTensor
 from engine.streaming.bundles import LayerBundles
 from engine.streaming.early import RouterGuess, router_of, take_early
 from engine.streaming.experts import StreamedExperts
 from engine.streaming.linears import StreamedLinear
 from engine.streaming.lookahead import ExpertLookAhead, LookAhead
-from engine.streaming.neurons import AllNeurons, NeuronProduct, StreamedNeurons
+from engine.streaming.neurons import AllNeurons, NeuronProduct, Product, StreamedNeurons
 from engine.streaming.overlap import Overlap
+from engine.streaming.packed_neurons import PackedProduct
 from engine.streaming.passes import Passes
 from engine.streaming.ring import Ring
 from engine.streaming.slots import SlotExperts
@@ -62,6 +65,11 @@ class Streaming:
     def capacities(self) -> tuple[int, ...]:
         """Rows by layer."""
         return tuple(layer.pool.capacity for layer in self.layers)
+
+    @property
+    def neurons(self) -> int:
+        """Neurons of a layer, several of which may be one bundle; 0 where bundles are something else."""
+        return max((ffn.product.neurons for ffn in self.ffns), default=0)
 
     def selector(self, layer: int) -> Selector | None:
         """The selector of a layer; None where all neurons are computed."""
@@ -139,7 +147,7 @@ class Installation:
         for i, layer in enumerate(layers):
             down_bias = weights.pop(f"ffn.{i}.down_bias", None)
             mx.eval([down_bias] if down_bias is not None else [])
-            product = NeuronProduct(activations[i], _bias(biases[i], layer.source.bundles))
+            product = self._product(activations[i], _bias(biases[i], self.prepared.layer_reports[i].neurons))
             ffns.append(self._ffn(layer, product, down_bias, selectors[i]))
             model.layers[i].ffn = ffns[-1]
         return Streaming(layers[0].passes, layers[0].overlap, layers[0].ring, layers, ffns, range(len(layers)))
@@ -150,8 +158,9 @@ class Installation:
         ring = Ring(self.reader, max(layer.row_bytes for layer in bundles.layers), bundles.dtype, self.piece_bytes)
         layers: list[LayerBundles] = []
         for i, place in enumerate(bundles.layers):
-            source = RowSource(self.reader, self.file, place, 1 if settings.bundling else len(bundles.parts))
-            pool = BundlePool(self.capacities[i], place.row_bytes, bundles.dtype, place.neurons, settings.hot_neurons)
+            parts = 1 if settings.bundling else bundles.pieces
+            source = RowSource(self.reader, self.file, place, parts)
+            pool = BundlePool(self.capacities[i], place.row_bytes, bundles.dtype, place.bundles, settings.hot_neurons)
             layers.append(LayerBundles(i, source, pool, passes, overlap, ring, self._pinned, self._look_ahead()))
         for before, after in pairwise(layers):
             before.after = after
@@ -183,19 +192,44 @@ class Installation:
             mx.eval(predictor.down, predictor.up, predictor.bias)
         return predictors
 
+    def _product(self, activation: Activation, bias: NDArray[np.float32]) -> Product:
+        packing = self.prepared.bundles.packing
+        return PackedProduct(activation, bias, packing) if packing else NeuronProduct(activation, bias)
+
     def _exact(self, layer: LayerBundles, activation: Activation, bias: mx.array | None) -> ExactSelection:
+        packing, neurons = self.prepared.bundles.packing, self.prepared.layer_reports[layer.layer].neurons
+        inputs = self._packed(layer, activation, packing, neurons) if packing else self._plain(layer, activation)
+        bias = mx.zeros(neurons, self.dtype) if bias is None else bias
+        mx.eval(bias)
+        return ExactSelection(activation, inputs, bias)
+
+    def _plain(self, layer: LayerBundles, activation: Activation) -> list[Resident]:
+        """The decisive parts of a layer's neurons."""
         width, parts, dtype = self.prepared.bundles.width, [], held_dtype(layer.pool.matrix.dtype, self.dtype)
         for part in layer.stream():
             parts.append(part.matrix[:, : activation.decisive * width].astype(dtype) + 0)  # a copy, by + 0
             layer.read_by(parts[-1])
         together = mx.concatenate(parts)
         inputs = [mx.contiguous(together[:, i * width : (i + 1) * width]) for i in range(activation.decisive)]
-        bias = mx.zeros(layer.source.bundles, self.dtype) if bias is None else bias
-        mx.eval(inputs, bias)
-        return ExactSelection(activation, inputs, bias)
+        mx.eval(inputs)
+        return [Resident(rows) for rows in inputs]
+
+    def _packed(self, layer: LayerBundles, activation: Activation, packing: Packing, neurons: int) -> list[Resident]:
+        """The same, quantised as they are."""
+        names, dtype, pieces = packing.parts[: activation.decisive], DTYPES[packing.dtype], []
+        for part in layer.stream():
+            arrays = [packing.part(part.view, name).arrays(dtype) for name in names]
+            mx.eval(arrays)  # copies
+            pieces.append(arrays)
+        inputs = []
+        for of_part in zip(*pieces, strict=True):
+            tensors = [mx.contiguous(mx.concatenate(list(each))[:neurons]) for each in zip(*of_part, strict=True)]
+            mx.eval(tensors)
+            inputs.append(Resident(tensors[0], packing.form, *tensors[1:]))
+        return inputs
 
     def _ffn(
-        self, layer: LayerBundles, product: NeuronProduct, down_bias: mx.array | None, selector: Selector | None
+        self, layer: LayerBundles, product: Product, down_bias: mx.array | None, selector: Selector | None
     ) -> AllNeurons:
         if selector is None:
             return AllNeurons(layer, product, down_bias)

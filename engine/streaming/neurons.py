@@ -1,7 +1,7 @@
 """The FFN whose neurons stay on flash: select, bring, multiply (paper, section 3)."""
 
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import mlx.core as mx
 import numpy as np
@@ -22,14 +22,32 @@ Floats = NDArray[np.float32]
 Rows = TypeVar("Rows", mx.array, Floats)
 
 
+class Product(Protocol):
+    """The product of an FFN's input with some of its neurons."""
+
+    @property
+    def neurons(self) -> int:
+        """Neurons of the layer."""
+
+    @property
+    def bundle_neurons(self) -> int:
+        """Neurons of a bundle."""
+
+    def after(self, y: mx.array | None, x: mx.array, part: Part) -> tuple[mx.array, mx.array]:
+        """Hidden values [1, tokens, neurons] and float32 output [1, tokens, width] of x [1, tokens, width], the output
+        added to y, of the parts before."""
+
+
 class NeuronProduct:
-    """The product of an FFN's input with some of its neurons, whose bundles are [up | down] or [gate | up | down].
+    """The product with neurons whose bundles are [up | down] or [gate | up | down], one neuron each.
 
     bias: float32 [neurons], of the bundles' first part; zeros where the model has none, as gated ones do.
     """
 
+    bundle_neurons = 1
+
     def __init__(self, activation: Activation, bias: NDArray[np.float32]):
-        self.activation, self._bias = activation, bias
+        self.activation, self.neurons, self._bias = activation, len(bias), bias
 
     def __call__(self, x: mx.array, part: Part) -> tuple[mx.array, mx.array]:
         """Hidden values [1, tokens, neurons] and float32 output [1, tokens, width] of x [1, tokens, width]."""
@@ -109,7 +127,7 @@ class AllNeurons(Resident):
     down_bias: [width] or None.
     """
 
-    def __init__(self, bundles: LayerBundles, product: NeuronProduct, down_bias: mx.array | None):
+    def __init__(self, bundles: LayerBundles, product: Product, down_bias: mx.array | None):
         self.bundles, self.product, self.down_bias = bundles, product, down_bias
 
     def __call__(self, x: mx.array) -> mx.array:
@@ -130,7 +148,14 @@ class AllNeurons(Resident):
     def _see(self, x: mx.array, part: Part, hidden: mx.array) -> None:
         """Tell whoever measures."""
         if observer := self.bundles.passes.current.observer:
-            observer.streamed(self.bundles.layer, x, part.ids, hidden)
+            neurons = self._neurons_of(part.ids)
+            observer.streamed(self.bundles.layer, x, neurons, hidden[..., : len(neurons)])
+
+    def _neurons_of(self, bundles: Integers) -> Integers:
+        """The neurons of some bundles, in their order; the layer's last bundle may be filled up."""
+        each = self.product.bundle_neurons
+        neurons = (bundles[:, None] * each + np.arange(each)).reshape(-1)
+        return neurons[neurons < self.product.neurons]
 
 
 class StreamedNeurons(AllNeurons):
@@ -143,7 +168,7 @@ class StreamedNeurons(AllNeurons):
     def __init__(
         self,
         bundles: LayerBundles,
-        product: NeuronProduct,
+        product: Product,
         down_bias: mx.array | None,
         selector: Selector,
         early_reads: bool = True,
@@ -169,7 +194,7 @@ class StreamedNeurons(AllNeurons):
         bundles = self.bundles
         wanted = bundles.overlap.ahead and not bundles.filled and not bundles.passes.current.is_prompt
         if bundles.look_ahead is not None and wanted:
-            bundles.expect(self.selector.guess(norm(x), bundles.look_ahead.shift))
+            bundles.expect(self._bundles_of(self.selector.guess(norm(x), bundles.look_ahead.shift)))
 
     def begin(self, x: mx.array) -> bool:
         """Select, and start reading what is missing; `ffn(x)` must follow. Returns whether something is being read.
@@ -182,7 +207,12 @@ class StreamedNeurons(AllNeurons):
 
     def _select(self, x: mx.array) -> Integers:
         begun = self.bundles.begun
-        return self.selector.select(x) if begun is None else begun
+        return self._bundles_of(self.selector.select(x)) if begun is None else begun
+
+    def _bundles_of(self, neurons: Integers) -> Integers:
+        """The bundles, sorted, that hold some neurons, sorted ids."""
+        each = self.product.bundle_neurons
+        return neurons if each == 1 else np.unique(neurons // each)
 
     def _see(self, x: mx.array, part: Part, hidden: mx.array) -> None:
         current = self.bundles.passes.current
@@ -196,7 +226,8 @@ class StreamedNeurons(AllNeurons):
     def _seed(self, part: Part, hidden: mx.array) -> None:
         """Keep the neurons that the window's tokens at the end of a prompt used. hidden: [1, tokens, neurons]."""
         window = self.bundles.passes.window
-        recent = np.array(hidden[0, -window.size :] != 0)
+        active = np.array(hidden[0, -window.size :] != 0)
+        recent = np.any(active.reshape(len(active), -1, self.product.bundle_neurons), axis=2)
         age = np.argmax(recent[::-1], axis=0)  # tokens since each neuron was last active
         used = np.flatnonzero(recent.any(axis=0))
         self.bundles.keep(part, part.ids[used], window.token - age[used])

@@ -60,7 +60,7 @@ class RowSource:
 
     @property
     def bundles(self) -> int:
-        return self.place.neurons
+        return self.place.bundles
 
     @property
     def row_bytes(self) -> int:

@@ -2929,6 +2929,10 @@
         <translation>只用少量神经元的研究模型。用于续写文本。英语。</translation>
     </message>
     <message>
+        <source>A hidden size of {width} is no multiple of {group}, so that this model&apos;s neurons cannot be quantised. Prepare it without --bits.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>A tool is to be called, and none was described.</source>
         <translation>要求调用工具，但没有描述任何工具。</translation>
     </message>
@@ -3287,6 +3291,10 @@
     <message>
         <source>its pickle uses {opcode}, which tables of tensors do not need</source>
         <translation>它的 pickle 使用了 {opcode}，张量表并不需要它</translation>
+    </message>
+    <message>
+        <source>its rows are too short for the bundles that it describes</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>its {name} is absurdly large</source>

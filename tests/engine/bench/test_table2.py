@@ -84,7 +84,7 @@ def test_a_file_is_read_whole_in_sequence(tmp_path):
 
 def test_the_ordered_trace_runs_as_long_as_published(shape):
     class Bundles:
-        layers = (type("Layer", (), {"neurons": 16384})(),) * 2
+        layers = (type("Layer", (), {"bundles": 16384})(),) * 2
 
     trace, ordered = table2.traces_of(shape, Bundles, 30)
     assert statistics(ordered, (4,)).run == pytest.approx(3.12, rel=0.06)

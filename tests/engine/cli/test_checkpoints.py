@@ -122,9 +122,24 @@ def test_neurons_are_converted_only_where_that_is_asked_for(capsys, tmp_path):
     status, out, _ = run(capsys, "prepare", opt, tmp_path / "neurons", "--predictors", "factorised", "--json")
     assert status == 0
     assert "layers" in json.loads(out)
-    status, _, err = run(capsys, "prepare", opt, tmp_path / "converted", "--bits", 4)
+    status, _, err = run(capsys, "prepare", opt, tmp_path / "converted", "--bits", 6)
     assert status == 1  # mlx-lm has no OPT
     assert "not supported" in err
+
+
+def test_neurons_are_quantised_where_that_is_asked_for(capsys, tmp_path):
+    opt = write_opt(tmp_path / "opt", hidden_size=64, word_embed_proj_dim=64)
+    out = tmp_path / "neurons"
+    status, said, _ = run(capsys, "prepare", opt, out, "--predictors", "factorised", "--bits", 4)
+    assert status == 0
+    assert "Quantised neurons cost" in said
+    assert "neurons are read together" in said
+    report = answered(capsys, "info", out)
+    assert report["quantization"] == {"bits": 4, "group_size": 64}
+    assert report["calibration"]["original_perplexity"] > 0
+    assert (report["neurons"], report["by_layer"][0]["neurons"]) == (96, 96)
+    assert "Quantised neurons cost" in run(capsys, "info", out)[1]
+    assert len(answered(capsys, "generate", out, "--prompt", "Hello", "--max-tokens", 3)["tokens"]) <= 3
 
 
 def test_a_gguf_file_becomes_a_model(capsys, tmp_path):

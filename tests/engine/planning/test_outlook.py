@@ -42,7 +42,7 @@ def test_it_plans_what_loading_holds(outlook):
 @pytest.mark.parametrize("selection", ["predictor", "exact"])
 def test_without_a_budget_everything_is_held_where_it_fits_and_else_half(outlook, selection):
     settings, neurons = Settings(selection=selection), outlook.sizes.prepared.bundles.layers
-    whole = sum(layer.neurons for layer in neurons)
+    whole = sum(layer.bundles for layer in neurons)
 
     def held(available):
         return sum(replace(outlook, sizes=replace(outlook.sizes, available=available)).plan(settings).capacities)
@@ -72,7 +72,7 @@ def test_the_smallest_budget_is_just_enough(outlook, selection):
 
 def test_the_full_budget_holds_every_neuron_and_hardly_more(outlook):
     full, layers = outlook.full_budget(Settings()), outlook.sizes.prepared.bundles.layers
-    neurons = tuple(layer.neurons for layer in layers)
+    neurons = tuple(layer.bundles for layer in layers)
     assert outlook.plan(Settings(memory_budget=full)).capacities == neurons
     assert outlook.plan(Settings(memory_budget=full - full // 500)).capacities != neurons
 

@@ -5,16 +5,20 @@ import numpy as np
 import pytest
 
 from engine.models.activations import Activation
-from engine.prepare.calibration import BATCH_TOKENS, BundledFFN, MaskedFFN, batches, run_through
+from engine.prepare.calibration import BATCH_TOKENS, BundledFFN, MaskedFFN, StoredRows, batches, run_through
 from engine.sparsity.predictor import Predictor
 
 WIDTH, NEURONS = 8, 40
 
 
 @pytest.fixture
-def ffn():
-    rows = np.random.default_rng(0).standard_normal((NEURONS, 2 * WIDTH)).astype(np.float32)
-    return BundledFFN(rows, WIDTH, Activation(), (None, None))
+def rows():
+    return np.random.default_rng(0).standard_normal((NEURONS, 2 * WIDTH)).astype(np.float32)
+
+
+@pytest.fixture
+def ffn(rows):
+    return BundledFFN([StoredRows(rows[:, :WIDTH]), StoredRows(rows[:, WIDTH:])], Activation(), (None, None))
 
 
 def masked(ffn, bias) -> MaskedFFN:
@@ -29,11 +33,11 @@ class Layer:
         return mx.cumsum(x, axis=1) + self.ffn(x)
 
 
-def test_the_error_is_that_of_the_outputs(ffn):
+def test_the_error_is_that_of_the_outputs(ffn, rows):
     rng = np.random.default_rng(1)
     x = rng.standard_normal((30, WIDTH)).astype(np.float32)
     half = np.where(np.arange(NEURONS) % 2, 1.0, -1.0).astype(np.float32)
-    up, down = ffn.part(0, slice(None)), ffn.part(1, slice(None))
+    up, down = rows[:, :WIDTH], rows[:, WIDTH:]
     hidden = np.maximum(x @ up.T, 0)
     wanted = np.linalg.norm(hidden[:, ::2] @ down[::2]) / np.linalg.norm(hidden @ down)
     for bias, error in ((np.ones(NEURONS), 0), (-np.ones(NEURONS), 1), (half, wanted)):

@@ -122,6 +122,35 @@ def test_what_was_stopped_goes_on_from_its_last_whole_layer(tiny_checkpoint, tin
     assert not list(tmp_path.glob("*.partial"))
 
 
+@pytest.mark.parametrize("share", [0.4, 0.98])
+def test_quantising_that_was_stopped_goes_on(tmp_path, share):
+    checkpoint = write_opt(tmp_path / "checkpoint", hidden_size=64, word_embed_proj_dim=64)
+    text, stages = write_text(tmp_path / "text.txt"), []
+    whole = prepare(checkpoint, tmp_path / "whole", text, bits=4)
+    with pytest.raises(CancelledError):
+        prepare(checkpoint, tmp_path / "out", text, bits=4, progress=stop_at(share))
+    prepare(checkpoint, tmp_path / "out", text, bits=4, progress=lambda stage, _: stages.append(stage))
+    assert "layer 1 of 2" not in stages
+    assert same_files(tmp_path / "whole", tmp_path / "out")
+    measured = PreparedModel.open(tmp_path / "out", verify=True).manifest.calibration
+    assert measured.original_perplexity == whole["calibration"]["original_perplexity"]
+    plain = prepare(checkpoint, tmp_path / "plain", text)["calibration"]
+    assert measured.original_perplexity == plain["exact_perplexity"]
+    assert 0 < abs(measured.quantisation_loss) < 0.2
+
+
+def test_the_fewer_the_bits_the_larger_the_loss(tmp_path):
+    checkpoint = write_opt(tmp_path / "checkpoint", hidden_size=64, word_embed_proj_dim=64, tokenizer=False)
+    sizes, changes = [], []
+    for bits in (8, 4):
+        content = prepare(checkpoint, tmp_path / str(bits), bits=bits, predictors="factorised")
+        sizes.append((tmp_path / str(bits) / BUNDLES).stat().st_size)
+        calibration = content["calibration"]
+        changes.append(abs(calibration["exact_perplexity"] - calibration["original_perplexity"]))
+    assert sizes[1] < sizes[0]
+    assert changes[0] < changes[1]
+
+
 def same_files(one, other) -> bool:
     files = [sorted(path.name for path in folder.iterdir()) for folder in (one, other)]
     return files[0] == files[1] and all((one / n).read_bytes() == (other / n).read_bytes() for n in files[0])

@@ -26,7 +26,7 @@ def test_bundles_lie_where_the_header_says(written):
     bundles, raw = BundleFile.open(path), path.read_bytes()
     assert (bundles.dtype, bundles.width) == ("F32", 10)
     for place, layer in zip(bundles.layers, layers, strict=True):
-        for neuron, offset in enumerate(place.offsets(np.arange(place.neurons))):
+        for neuron, offset in enumerate(place.offsets(np.arange(place.bundles))):
             assert np.array_equal(np.frombuffer(raw, np.float32, 20, offset), layer[neuron])
 
 
@@ -110,6 +110,44 @@ def test_metadata_that_describes_no_rows_is_refused(tmp_path, metadata):
     path = tmp_path / "bundles.safetensors"
     path.write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * 32)
     with pytest.raises(PreparedModelError, match="does not hold what it should"):
+        BundleFile.open(path)
+
+
+PACKED = {"bundle": "up|down", "width": "64", "bits": "4", "group_size": "64", "neurons": "3", "scales": "bfloat16"}
+
+
+def packed_file(path, metadata, dtype="U32", shape=(2, 128), size=1024):
+    entry = {"dtype": dtype, "shape": list(shape), "data_offsets": [0, size]}
+    header = json.dumps({"__metadata__": metadata, "layers.0": entry}).encode()
+    path.write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * size)
+    return path
+
+
+def test_a_file_of_quantised_neurons_says_what_its_rows_are(tmp_path):
+    opened = BundleFile.open(packed_file(tmp_path / "bundles.safetensors", PACKED))
+    assert (opened.neurons, opened.numbers, opened.packing.form.bits) == (3, "BF16", 4)
+    assert (opened.layers[0].bundles, opened.layers[0].row_bytes) == (2, 512)
+
+
+@pytest.mark.parametrize(
+    ("changes", "tensor"),
+    [
+        ({"bits": "5"}, {}),
+        ({"bits": [4]}, {}),
+        ({"group_size": "0"}, {}),
+        ({"neurons": "0"}, {}),
+        ({"neurons": "9"}, {}),  # more than a row has room for
+        ({"scales": "int8"}, {}),
+        ({"width": "96"}, {}),  # no whole groups
+        ({"width": "9999936"}, {}),
+        ({}, {"dtype": "F32"}),
+        ({"bits": None}, {}),
+    ],
+)
+def test_quantised_neurons_that_do_not_fit_are_refused(tmp_path, changes, tensor):
+    metadata = {name: value for name, value in (PACKED | changes).items() if value is not None}
+    path = packed_file(tmp_path / "bundles.safetensors", metadata, **tensor)
+    with pytest.raises(PreparedModelError, match=r"bundles\.safetensors"):
         BundleFile.open(path)
 
 

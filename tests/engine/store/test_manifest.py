@@ -60,7 +60,7 @@ def test_large_files_are_hashed_on_demand(model, monkeypatch):
 def test_another_format_version_is_refused(model):
     manifest = json.loads((model / MANIFEST).read_text())
     (model / MANIFEST).write_text(json.dumps(manifest | {"version": 99}))
-    with pytest.raises(PreparedModelError, match=r"format version 99, this Flashbulb reads version 1\. Update"):
+    with pytest.raises(PreparedModelError, match=r"format version 99, this Flashbulb reads version 2\. Update"):
         PreparedModel.open(model)
 
 

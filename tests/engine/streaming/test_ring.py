@@ -32,7 +32,7 @@ def orders(path):
     """All bundles of each layer."""
     with open_reader(4, gap=-1) as reader:
         places, file = BundleFile.open(path).layers, reader.open(path)
-        yield [Order(RowSource(reader, file, place), range(place.neurons)) for place in places]
+        yield [Order(RowSource(reader, file, place), range(place.bundles)) for place in places]
 
 
 @pytest.fixture

@@ -1,0 +1,129 @@
+"""The product with quantised neurons, several of which are one bundle."""
+
+from collections.abc import Iterator
+
+import mlx.core as mx
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.arrays.aligned import Slab
+from engine.arrays.packed import add_rows, available, multiply
+from engine.arrays.products import BLOCK_ELEMENTS, floats_of
+from engine.memory.pool import Integers
+from engine.models.activations import Activation
+from engine.store.packing import Packing
+from engine.streaming.bundles import Part
+from engine.system.native_library import Matrix
+
+Floats = NDArray[np.float32]
+MAX_GATHERED_TOKENS = 4  # whose products are made from packed values; for more, these are unpacked once
+
+
+class PackedProduct:
+    """The product of an FFN's input with some of its neurons, in groups, whose parts are quantised along the width.
+
+    bias: float32 [neurons], of the bundles' first part; zeros where the model has none, as gated ones do.
+    """
+
+    def __init__(self, activation: Activation, bias: NDArray[np.float32], packing: Packing):
+        self.activation, self.neurons, self._packing = activation, len(bias), packing
+        self.bundle_neurons = packing.neurons
+        padded = np.zeros(packing.bundles(len(bias)) * packing.neurons, np.float32)
+        padded[: len(bias)] = bias
+        self._bias = padded.reshape(-1, packing.neurons)
+
+    def after(self, y: mx.array | None, x: mx.array, part: Part) -> tuple[mx.array, mx.array]:
+        """Hidden values [1, tokens, neurons] and float32 output [1, tokens, width] of x [1, tokens, width], the output
+        added to y, of the parts before. Without a GPU one token's sum is made neuron by neuron in the order of ids: it
+        is the same to the bit whatever else is in memory."""
+        bias = self._bias[part.ids]
+        bias[part.arriving] = -np.inf  # every activation here makes nothing of it
+        if mx.metal.is_available():
+            hidden, added = self._in_mlx(x, part, bias)
+            return hidden, added if y is None else y + added
+        tokens = floats_of(x).reshape(-1, x.shape[-1])
+        total = np.zeros_like(tokens) if y is None else np.array(y[0])
+        native = len(tokens) == 1 and available()
+        hidden_values = (self._token if native else self._tokens)(tokens, part, bias, total)
+        return mx.array(hidden_values[None]), mx.array(total[None])
+
+    # ------------------------------------------------------------------------------------------------ with a GPU
+    def _in_mlx(self, x: mx.array, part: Part, bias: Floats) -> tuple[mx.array, mx.array]:
+        """By MLX, in the dtype of the scales."""
+        *_, down = self._packing.parts
+        scales = self._packing.views(part.slab.matrix, down)[1]
+        slots, tokens = mx.array(part.row_numbers), x.astype(scales.dtype)
+        if x.shape[1] > MAX_GATHERED_TOKENS:
+            return self._unpacked(tokens, part, slots, bias)
+        inputs = tokens[:, :, None, None, :]  # [1, tokens, 1, 1, width], multiplied with each slot's neurons
+        products = [self._gathered(inputs, part, name, slots, True)[..., 0, :] for name in self._packing.parts[:-1]]
+        hidden = self.activation.hidden(products[0] + mx.array(bias).astype(tokens.dtype), *products[1:])
+        added = self._gathered(hidden[..., None, :], part, down, slots, False)
+        return hidden.reshape(1, x.shape[1], -1), added.astype(mx.float32).sum(axis=(2, 3))
+
+    def _gathered(self, x: mx.array, part: Part, name: str, slots: mx.array, transpose: bool) -> mx.array:
+        """Products [1, tokens, slots, 1, rows or width] of x [1, tokens, 1 or slots, 1, width or rows]."""
+        form, (weight, scales, biases) = self._packing.form, self._packing.views(part.slab.matrix, name)
+        return mx.gather_qmm(x, weight, scales, biases, rhs_indices=slots, transpose=transpose,
+                             group_size=form.group_size, bits=form.bits)  # fmt: skip
+
+    def _unpacked(self, x: mx.array, part: Part, slots: mx.array, bias: Floats) -> tuple[mx.array, mx.array]:
+        """The same for many tokens."""
+        *inputs, down = (self._rows(part, name, slots) for name in self._packing.parts)
+        products = [x @ rows.T for rows in inputs]
+        hidden = self.activation.hidden(products[0] + mx.array(bias.reshape(-1)).astype(x.dtype), *products[1:])
+        return hidden, (hidden @ down).astype(mx.float32)
+
+    def _rows(self, part: Part, name: str, slots: mx.array) -> mx.array:
+        """One part of the neurons in some slots, [slots * neurons, width]."""
+        form, views = self._packing.form, self._packing.views(part.slab.matrix, name)
+        weight, scales, biases = (view[slots] for view in views)
+        rows = mx.dequantize(weight, scales, biases, group_size=form.group_size, bits=form.bits)
+        return rows.reshape(-1, self._packing.width)
+
+    # --------------------------------------------------------------------------------------------- without a GPU
+    def _token(self, x: Floats, part: Part, bias: Floats, y: Floats) -> Floats:
+        """Hidden values [1, neurons]; their output is added to y. What is not decisive is multiplied for the bundles
+        alone that have an active neuron."""
+        *inputs, down = (self._matrix(part.slab, name) for name in self._packing.parts)
+        rows, decisive = part.row_numbers, self.activation.decisive
+        products = [_times(matrix, x, rows) for matrix in inputs[:decisive]]
+        products[0] += bias
+        active = self.activation.active(*products)
+        used = np.flatnonzero(active.any(axis=1))
+        used = used[np.argsort(part.ids[used])]
+        products = [product[used] for product in products]
+        products += [_times(matrix, x, rows[used]) for matrix in inputs[decisive:]]
+        hidden = np.zeros(active.shape, np.float32)
+        hidden[used] = values = np.where(active[used], self.activation.hidden(*products), np.float32(0))
+        of_slots = rows[used, None] * self.bundle_neurons + np.arange(self.bundle_neurons)
+        here = active[used]
+        add_rows(down, np.zeros(1, np.int64), of_slots[here], values[here][None], y)
+        return hidden.reshape(1, -1)
+
+    def _tokens(self, tokens: Floats, part: Part, bias: Floats, y: Floats) -> Floats:
+        """The same for many tokens, block by block."""
+        hidden = np.empty((len(tokens), bias.size), np.float32)
+        for bundles, rows in self._blocks(part):
+            here = slice(bundles.start * self.bundle_neurons, bundles.stop * self.bundle_neurons)
+            *inputs, down = self._packing.parts
+            products = [tokens @ self._packing.part(rows, name)[:].T for name in inputs]
+            products[0] += bias[bundles].reshape(-1)
+            hidden[:, here] = self.activation.hidden(*products)
+            y += hidden[:, here] @ self._packing.part(rows, down)[:]
+        return hidden
+
+    def _blocks(self, part: Part) -> Iterator[tuple[slice, NDArray[np.uint8]]]:
+        """Bundles of a part, as many as stay in the processor's cache once they are unpacked, and their bytes."""
+        rows, step = part.row_numbers, max(1, BLOCK_ELEMENTS // (self.bundle_neurons * self._packing.width))
+        for start in range(0, len(rows), step):
+            here = slice(start, min(start + step, len(rows)))
+            yield here, part.slab.view[rows[here]]
+
+    def _matrix(self, slab: Slab, name: str) -> Matrix:
+        return self._packing.matrix(slab.view.ctypes.data, name)
+
+
+def _times(matrix: Matrix, x: Floats, slots: Integers) -> Floats:
+    """float32 [slots, neurons]: one vector, [1, width], times the rows of some slots."""
+    return multiply(matrix, x, np.zeros(len(slots), np.int64), slots)

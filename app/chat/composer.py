@@ -99,7 +99,7 @@ class Composer(QWidget):
     def set_draft(self, text: str) -> None:
         """Put text into the field."""
         if text != self.entry.toPlainText():
-            self.entry.put_text(text)
+            self.entry.setPlainText(text)
 
     def set_too_long(self, reason: str) -> None:
         """Say that the text is longer than what the model can look back on, and cannot be sent; "" where it is not."""

@@ -56,9 +56,9 @@ class Entry(TakesText, QTextEdit):
         super().inputMethodEvent(event)
         self.composed.emit()
 
-    def put_text(self, text: str) -> None:
+    def setPlainText(self, text: str) -> None:
         """Put text into the field, and the cursor behind it."""
-        self.setPlainText(text)
+        super().setPlainText(text)
         self.moveCursor(QTextCursor.MoveOperation.End)
 
     def canInsertFromMimeData(self, source: QMimeData) -> bool:

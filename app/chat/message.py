@@ -401,7 +401,7 @@ class Editor(QWidget):
         self.reason.hide()
         self.entry = Entry()
         self.entry.setAccessibleName(self.tr("Message to send again"))
-        self.entry.put_text(text)
+        self.entry.setPlainText(text)
         self.entry.sent.connect(self._send)
         self.entry.left.connect(self.given_up)
         self.entry.textChanged.connect(self._refresh)

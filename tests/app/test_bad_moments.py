@@ -110,7 +110,7 @@ def test_the_disk_is_full_while_conversations_are_saved(qtbot, open_window, tmp_
     qtbot.waitUntil(lambda: bool(window.sidebar.model.heads()))
     limit(window, "PRAGMA max_page_count = 1")  # which SQLite raises to what is used
     text = "much too long for what is left " * 20_000
-    window.chat.composer.entry.put_text(text)
+    window.chat.composer.entry.setPlainText(text)
     qtbot.mouseClick(window.chat.composer.button, LEFT)
     qtbot.waitUntil(lambda: window.sidebar.notice is not None, timeout=30_000)
     assert "full" in window.sidebar.notice.message.text()

@@ -69,7 +69,7 @@ def test_a_changed_question_keeps_its_files(qtbot, open_window, notes):
     send(qtbot, window)
     question = window.chat.transcript.messages()[0]
     qtbot.mouseClick(question.edit_button, LEFT)
-    question.editor.entry.put_text("Again?")
+    question.editor.entry.setPlainText("Again?")
     with qtbot.waitSignal(window.chat.answered):
         qtbot.mouseClick(question.editor.send, LEFT)
     assert engine.asked[1][0]["content"].endswith("````\n\nAgain?")
@@ -134,7 +134,7 @@ def test_a_file_can_be_sent_without_words(qtbot, open_window, notes):
     qtbot.mouseClick(question.edit_button, LEFT)
     assert question.editor.isVisible()
     assert question.editor.send.isEnabled()
-    question.editor.entry.put_text("And?")
+    question.editor.entry.setPlainText("And?")
     with qtbot.waitSignal(window.chat.answered):
         qtbot.mouseClick(question.editor.send, LEFT)
     assert engine.asked[1][0]["content"].endswith("````\n\nAnd?")

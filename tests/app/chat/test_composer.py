@@ -37,9 +37,9 @@ def test_blank_text_is_not_sent(qtbot, composer):
 
 def test_it_grows_with_the_text_up_to_a_limit(composer):
     one = composer.entry.height()
-    composer.entry.put_text("a\nb\nc")
+    composer.entry.setPlainText("a\nb\nc")
     three = composer.entry.height()
-    composer.entry.put_text("\n".join("x" * 100))
+    composer.entry.setPlainText("\n".join("x" * 100))
     most = composer.entry.height()
     assert one < three < most <= MAX_LINES * composer.entry.fontMetrics().lineSpacing()
     composer.entry.clear()
@@ -56,7 +56,7 @@ def test_pasted_text_is_plain(composer):
 
 
 def test_the_button_stops_while_an_answer_comes(qtbot, composer):
-    composer.entry.put_text("next question")
+    composer.entry.setPlainText("next question")
     composer.set_answering()
     with qtbot.assertNotEmitted(composer.submitted), qtbot.waitSignal(composer.stop_asked):
         qtbot.mouseClick(composer.button, Qt.MouseButton.LeftButton)
@@ -65,7 +65,7 @@ def test_the_button_stops_while_an_answer_comes(qtbot, composer):
 
 
 def test_tab_leaves_the_field_for_the_button(qtbot, composer):
-    composer.entry.put_text("text")
+    composer.entry.setPlainText("text")
     composer.entry.setFocus()
     qtbot.keyClick(composer.entry, Qt.Key.Key_Tab)
     assert composer.focusWidget() is composer.button

@@ -284,7 +284,7 @@ def test_the_partial_answer_is_on_disk_while_it_comes(qtbot, open_window, tmp_pa
 def test_a_long_message_with_all_kinds_of_letters(qtbot, open_window, tmp_path):
     text = "مرحبا 你好 👩‍🚀 שלום e\u0301 " * 5000
     window = open_window(FakeEngine(scripts=[["👍🏽 ", "好的"]], context=1_000_000), data_dir=tmp_path)
-    window.chat.composer.entry.put_text(text)
+    window.chat.composer.entry.setPlainText(text)
     qtbot.mouseClick(window.chat.composer.button, LEFT)
     qtbot.waitUntil(lambda: window.host.state is State.READY, timeout=60_000)  # laying it out takes a while
     window.quit()
@@ -532,7 +532,7 @@ def test_an_edit_that_was_not_sent_is_there_again_also_after_a_restart(qtbot, op
     ask(qtbot, window, "Hi")
     first = window.chat.conversation
     window.chat.last_question().edit()
-    window.chat.last_question().editor.entry.put_text("A careful new wording")
+    window.chat.last_question().editor.entry.setPlainText("A careful new wording")
     window.chat.new_chat()
     assert window.chat.transcript.messages() == []
     window.sidebar.opened.emit(first.id, None, "")
@@ -550,7 +550,7 @@ def test_an_edit_that_was_sent_is_no_draft_any_more(qtbot, open_window):
     ask(qtbot, window, "Hi")
     conversation = window.chat.conversation
     window.chat.last_question().edit()
-    window.chat.last_question().editor.entry.put_text("Hello")
+    window.chat.last_question().editor.entry.setPlainText("Hello")
     assert list(conversation.edits.values()) == ["Hello"]
     window.chat.last_question().editor.send.click()
     wait_until_ready(qtbot, window)
@@ -615,7 +615,7 @@ def test_what_is_typed_and_written_counts_at_once(qtbot, open_window):
 
 def test_too_long_is_said_before_it_is_sent(qtbot, open_window):
     window = open_window()
-    window.chat.composer.entry.put_text("word " * 2000)
+    window.chat.composer.entry.setPlainText("word " * 2000)
     text = window.chat.composer.meter.label.text()
     assert text == "Too long by about 1,988: about 2,500 tokens, and the model has room for 512."
     assert not window.chat.composer.button.isEnabled()
@@ -633,13 +633,13 @@ def test_a_changed_question_that_is_too_long_cannot_be_sent_either(qtbot, open_w
     question = window.chat.transcript.messages()[0]
     question.edit()
     qtbot.waitUntil(question.editor.isVisible)
-    question.editor.entry.put_text("word " * 2000)
+    question.editor.entry.setPlainText("word " * 2000)
     assert question.editor.reason.text().startswith("Too long by about 1,988")
     assert question.editor.reason.isVisible()
     assert not question.editor.send.isEnabled()
     qtbot.keyClick(question.editor.entry, Qt.Key.Key_Return)
     assert len(window.chat.conversation.messages) == 2
-    question.editor.entry.put_text("Two")
+    question.editor.entry.setPlainText("Two")
     assert question.editor.send.isEnabled()
     assert not question.editor.reason.isVisible()
 

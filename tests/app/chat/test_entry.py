@@ -39,7 +39,7 @@ def test_enter_takes_what_is_composed_and_the_next_one_sends(qtbot, window):
 def test_the_button_sends_what_is_composed_along(qtbot, window):
     entry, sent = window.chat.composer.entry, []
     window.chat.composer.submitted.connect(sent.append)
-    entry.put_text("说")
+    entry.setPlainText("说")
     compose(entry, "你好")
     qtbot.mouseClick(window.chat.composer.button, Qt.MouseButton.LeftButton)
     assert sent == ["说你好"]

@@ -2,12 +2,27 @@
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QAbstractButton, QAbstractSlider, QAbstractSpinBox, QComboBox, QFileDialog
+from PySide6.QtGui import QInputMethodEvent
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractSlider,
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QFileDialog,
+    QLineEdit,
+)
 
 from app.host.engine_host import State
+from app.settings.parameters import ParametersForm
+from app.settings.registry import TABLE
+from tests.helpers.chatting import last_answer, type_and_send, wait_until_ready
 from tests.helpers.fake_engine import MB, FakeEngine, FakeOutlook
 
 LEFT = Qt.MouseButton.LeftButton
+ODD_TEXTS = ("-1", "0", "9" * 21, "1e9", "nan", "inf", "0,7", ".", "--", "abc", "<b>7</b>", "", " ")
+COMPOSED = ("٣", "７", "七", "😀")  # by an input method
 
 
 @pytest.fixture
@@ -122,7 +137,7 @@ def test_the_models_folder(main, settings, tmp_path):
 
 
 def test_every_control_has_a_name(settings):
-    kinds = (QAbstractButton, QAbstractSlider, QAbstractSpinBox, QComboBox)
+    kinds = (QAbstractButton, QAbstractSlider, QAbstractSpinBox, QApplication, QComboBox)
     for _, _, pane in settings.panes:
         controls = [c for kind in kinds for c in pane.findChildren(kind) if c.objectName() != "qt_spinbox_lineedit"]
         ours = [c for c in controls if not type(c).__module__.startswith("PySide6") or c.parent() is not None]
@@ -130,3 +145,25 @@ def test_every_control_has_a_name(settings):
             text = control.text() if hasattr(control, "text") else ""
             inner = "ScrollBar" in type(control).__name__
             assert inner or control.accessibleName() or text, control
+
+
+def test_whatever_is_typed_into_a_field_is_a_value_or_nothing(qtbot, main, settings):
+    boxes = settings.findChildren(QAbstractSpinBox)
+    assert len(boxes) >= 10
+    for box in boxes:
+        for text in ODD_TEXTS:
+            box.selectAll()
+            QTest.keyClicks(box, text)
+            QTest.keyClick(box, Qt.Key.Key_Return)
+        for text in COMPOSED:
+            composed = QInputMethodEvent()
+            composed.setCommitString(text)
+            QApplication.sendEvent(box.findChild(QLineEdit), composed)
+            QTest.keyClick(box, Qt.Key.Key_Return)
+    QTest.keyClicks(settings.findChild(ParametersForm).prompt, "".join(ODD_TEXTS))
+    assert all(setting.accepts(main.settings[setting.key]) for setting in TABLE)
+    main.activateWindow()
+    type_and_send(qtbot, main, "Hello")
+    wait_until_ready(qtbot, main)
+    assert last_answer(main).message.text
+    assert not last_answer(main).message.error

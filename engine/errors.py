@@ -48,6 +48,14 @@ class PromptError(FlashbulbError):
     """A prompt that is empty or does not fit the context."""
 
 
+class NoRoomError(PromptError):
+    """A prompt that has no room in the context. excess: tokens that are too many, 0 where they were not counted."""
+
+    def __init__(self, template: str, excess: int = 0, /, **values: object) -> None:
+        super().__init__(template, **values)
+        self.excess = excess
+
+
 class TemplateError(PromptError):
     """A chat template that fails, or does not end. The plain format needs none: `GenerationOptions.plain_format`.
 

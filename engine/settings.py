@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -126,6 +126,8 @@ class GenerationOptions:
     object. Where tools may be called as well, an answer satisfies it or calls. The reasoning before is free.
     logprobs: the likeliest tokens whose probabilities are told beside each token's own, 0 for that alone; None for
     nothing of the kind.
+    chat_template_kwargs: what else the chat template is told, by name.
+    shorten: leave out the oldest messages of a conversation for which the context has no room, instead of an error.
     """
 
     max_tokens: int = 256
@@ -147,6 +149,8 @@ class GenerationOptions:
     parallel_calls: bool = True
     schema: Mapping[str, Any] | bool | None = None
     logprobs: int | None = None
+    chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    shorten: bool = True
 
     def __post_init__(self) -> None:
         for name, (kind, least, most) in OPTION_RANGES.items():
@@ -154,6 +158,8 @@ class GenerationOptions:
                 _check_range(name, value, kind, least, most)
         if isinstance(self.stop, str) or not all(isinstance(text, str) for text in self.stop):
             raise OptionError("stop is a list of texts, not {value}.", value=_shown(self.stop))
+        if taken := TEMPLATE_NAMES & self.chat_template_kwargs.keys():
+            raise OptionError("chat_template_kwargs cannot have {name}: it is said otherwise.", name=min(taken))
         object.__setattr__(self, "stop", tuple(self.stop))
         self._check_tools()
 
@@ -176,9 +182,10 @@ class GenerationOptions:
             told |= {} if self.enable_thinking else {"thinking_budget": 0}
         if self.reasoning_effort is not None:
             told |= {"reasoning_effort": self.reasoning_effort, "thinking_effort": self.reasoning_effort}
-        return told
+        return {**told, **self.chat_template_kwargs}
 
 
+TEMPLATE_NAMES = {"messages", "tools", "documents", "add_generation_prompt", "most", "cancelled", "self"}
 NEUTRAL_SAMPLING: Mapping[str, float] = {  # what changes nothing
     "temperature": 1.0,
     "top_p": 1.0,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from threading import Event
 from typing import Protocol
 
-from engine.errors import PromptError, TemplateError
+from engine.errors import PromptError, TemplateError, NoRoomError
 from engine.settings import GenerationOptions
 from engine.text import Text
 from engine.tokens.forms import TURN_SEPARATOR, Message, calls_forms, forms, text_of
@@ -95,9 +95,13 @@ class Conversation:
         self.left_out = 0  # messages, once it is fitted
 
     def fitted(self, context: int) -> list[int]:
-        """Tokens that leave room for an answer: the fewest of the oldest turns are left out. Raises PromptError."""
-        if not self._messages[-1]["content"].strip():
+        """Tokens that leave room for an answer: the fewest of the oldest turns are left out, if any may be. Raises
+        PromptError."""
+        if _says_nothing(self._messages[-1]):
             raise PromptError("The message is empty: write something to answer.")
+        if not self._options.shorten:
+            _check_length(_characters(self._messages), context)
+            return _fitting(self.tokens(self._messages), context)
         room = context - min(self._options.max_tokens, context // RESERVED_DIVISOR)
         cuts = self._cuts()
         first, last = 0, len(cuts) - 1
@@ -197,6 +201,11 @@ def _whole_message(message: Message) -> Message:
     return said if told is None else {"thinking": told, **said, "reasoning_content": told}  # as transformers has it
 
 
+def _says_nothing(message: Message) -> bool:
+    """True for an empty message that is no tool's: a tool may have nothing to say."""
+    return message["role"] != "tool" and not message["content"].strip()
+
+
 def _calls(given: object) -> list[Message]:
     """Calls of tools that name what they call, of what may be anything; arguments as text, all of which is marked."""
     entries = [call for call in given if isinstance(call, dict)] if isinstance(given, list) else []
@@ -224,7 +233,7 @@ def _most_characters(context: int) -> int:
 
 def _check_length(characters: int, context: int) -> None:
     if characters > _most_characters(context):
-        raise PromptError(
+        raise NoRoomError(
             "The prompt has {characters} characters, and this model's context holds {context} tokens together with the "
             "answer. Shorten it.",
             characters=characters,
@@ -236,9 +245,10 @@ def _fitting(tokens: list[int], context: int) -> list[int]:
     if not tokens:
         raise PromptError(EMPTY_PROMPT)
     if len(tokens) >= context:
-        raise PromptError(
+        raise NoRoomError(
             "The prompt has {tokens} tokens, and this model's context holds {context} together with the answer. "
             "Shorten it.",
+            len(tokens) + 1 - context,
             tokens=len(tokens),
             context=context,
         )

@@ -54,3 +54,11 @@ def test_only_a_tool_that_is_described_can_be_asked_for():
         GenerationOptions(tools=(WEATHER,), allowed_tools=("get_time",))
     with pytest.raises(OptionError, match="none was described"):
         GenerationOptions(tool_choice="required")
+
+
+def test_a_template_is_told_what_it_is_to_be_told_and_no_more():
+    told = GenerationOptions(enable_thinking=True, chat_template_kwargs={"enable_thinking": False, "day": "Monday"})
+    assert told.template_variables == {"enable_thinking": False, "thinking": True, "day": "Monday"}
+    for name in ("messages", "tools", "add_generation_prompt", "most", "cancelled", "self"):
+        with pytest.raises(OptionError, match=f"chat_template_kwargs cannot have {name}"):
+            GenerationOptions(chat_template_kwargs={name: []})

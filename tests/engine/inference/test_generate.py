@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from engine.errors import PromptError, TemplateError
+from engine.errors import NoRoomError, PromptError, TemplateError
 from engine.inference.load import load
 from engine.prepare.prepare import prepare
 from engine.settings import GenerationOptions, Settings
@@ -111,6 +111,20 @@ def test_a_prompt_longer_than_the_context_is_refused(model):
         model.generate("music " * 80)
     with pytest.raises(PromptError, match="Shorten it"):
         model.generate([{"role": "user", "content": "music " * 80}])
+
+
+def test_a_conversation_that_may_not_be_shortened_is_refused_by_how_much_it_is_too_long(model):
+    messages = [{"role": ("user", "assistant")[i % 2], "content": "I play the guitar."} for i in range(21)]
+    assert model.generate(messages).summary.left_out > 0
+    with pytest.raises(NoRoomError) as caught:
+        model.generate(messages, options(shorten=False))
+    assert f"has {caught.value.excess - 1 + model.context} tokens" in str(caught.value)
+
+
+def test_a_tool_may_have_nothing_to_say(model):
+    call = {"type": "function", "function": {"name": "save", "arguments": "{}"}}
+    asked = [{"role": "user", "content": "Save it."}, {"role": "assistant", "content": "", "tool_calls": [call]}]
+    model.generate([*asked, {"role": "tool", "content": ""}])
 
 
 @pytest.mark.parametrize("token", [320, -1])

@@ -1,4 +1,4 @@
-"""The command line: chat, generate, eval, prepare, info, models, bench.
+"""The command line: chat, generate, serve, eval, prepare, info, models, bench.
 
 With --json, one JSON object on standard output and nothing else. Errors are one line on standard error; exit status 2
 for bad use, 1 for a failure.
@@ -7,16 +7,17 @@ for bad use, 1 for a failure.
 import argparse
 import os
 import sys
+from contextlib import nullcontext
 from typing import Any
 
-from engine.cli import bench, chat, evaluate, generate, info, models, prepare
+from engine.cli import bench, chat, evaluate, generate, info, models, prepare, serve
 from engine.cli.arguments import Parser
 from engine.cli.output import fail, never_stumble
 from engine.errors import FlashbulbError, OptionError
 from engine.system.awake import awake
 from engine.text import shown
 
-COMMANDS = (chat, generate, models, prepare, info, evaluate, bench)  # in the order of the help
+COMMANDS = (chat, generate, serve, models, prepare, info, evaluate, bench)  # in the order of the help
 HELP = "help"
 BAD_USE_STATUS = 2  # exit status
 
@@ -26,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     never_stumble()
     args = parser().parse_args(asking_for_help(sys.argv[1:] if argv is None else argv))
     try:
-        with awake("Working"):
+        with nullcontext() if "waits" in args else awake("Working"):  # which keeps the system awake while it works
             args.run(args)
     except OptionError as error:
         return _failed(f"--{str(error).replace('_', '-')}", BAD_USE_STATUS)

@@ -75,14 +75,15 @@ Event = Loading | Began | Written | Answered | Failed
 
 @dataclass(eq=False)
 class AnswerRequest:
-    """A request of a program. folder: of the model that it wants (`engine.server.models`). program: as it calls itself.
+    """A request of a program. folder: of the model that it wants, as `engine.load` takes it. prompt: None for the model
+    to be loaded, and nothing else. program: as it calls itself.
 
     told: called on the engine's thread with each event; Answered or Failed is the last one, and there always is one.
     cancelled: ends it within one layer, also while it waits.
     """
 
     folder: Path
-    prompt: Prompt
+    prompt: Prompt | None
     options: GenerationOptions
     program: str
     told: Callable[[Event], None]
@@ -129,6 +130,8 @@ def _answer(request: AnswerRequest, load: Load) -> Answered:
 
     _check(request)
     model = load(request.folder, progress)
+    if request.prompt is None:
+        return Answered(Summary(finish_reason="load"), receipt(model.name, Summary()))
     generation = model.generate(request.prompt, request.options, request.cancelled)
     request.told(Began())
     for piece in generation:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from threading import Event
 from typing import Protocol
 
-from engine.errors import PromptError, TemplateError, NoRoomError
+from engine.errors import NoRoomError, PromptError, TemplateError
 from engine.settings import GenerationOptions
 from engine.text import Text
 from engine.tokens.forms import TURN_SEPARATOR, Message, calls_forms, forms, text_of

@@ -1,0 +1,102 @@
+"""OpenAI's completions of plain text: POST /v1/completions."""
+
+import time
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from engine.server.answering import Prompt
+from engine.server.chat_completions import StreamOptions
+from engine.server.deltas import Delta, new_id
+from engine.server.desk import Desk, route
+from engine.server.exchange import Asked, Ended
+from engine.server.framing import EVENTS, Payload
+from engine.server.models import ServedModel
+from engine.server.openai import Json, Sampled, finish_reason, options_of, refusal, sampling_of, usage_of, vendor
+from engine.server.refusals import BAD, RefusedError
+
+USUAL_TOKENS = 16  # of an answer, as the API has it
+
+
+class CompletionRequest(Sampled, kw_only=True):
+    """The body of a request. prompt: text, token ids, or one of either in a list."""
+
+    prompt: str | list[Any]
+    max_tokens: int | None = None
+    stream_options: StreamOptions | None = None
+    suffix: str | None = None
+    echo: bool | None = None
+    best_of: int | None = None
+
+
+def asked(given: CompletionRequest, model: ServedModel) -> Asked:
+    """The request as the engine takes it. Raises RefusedError, OptionError."""
+    for name, unusual in (("suffix", given.suffix), ("echo", given.echo), ("best_of", (given.best_of or 1) > 1)):
+        if unusual:
+            raise RefusedError(BAD, f"{name} is not supported.", param=name)
+    options = options_of(max_tokens=given.max_tokens or USUAL_TOKENS, **sampling_of(given))
+    return Asked(model, _prompt(given.prompt), options, bool(given.stream))
+
+
+def _prompt(given: str | list[Any]) -> Prompt:
+    if isinstance(given, list) and len(given) == 1 and isinstance(given[0], str | list):
+        given = given[0]
+    if isinstance(given, str):
+        return given
+    if not all(isinstance(token, int) and not isinstance(token, bool) for token in given):
+        raise RefusedError(BAD, "One prompt at a time is answered: text, or a list of token ids.", param="prompt")
+    return given
+
+
+class CompletionReply:
+    """The answer as OpenAI's completions tell it."""
+
+    framing = EVENTS
+
+    def __init__(self, given: CompletionRequest, model: ServedModel):
+        self._wants_usage = bool(given.stream_options and given.stream_options.include_usage)
+        created = int(time.time())
+        self._head = {"id": new_id("cmpl-"), "object": "text_completion", "created": created, "model": model.name}
+
+    def begin(self) -> Iterable[Payload]:
+        """Nothing."""
+        return ()
+
+    def add(self, delta: Delta) -> Iterable[Payload]:
+        """A text, of whatever kind: in plain text there is only one."""
+        text = delta.call.arguments if delta.call else delta.text
+        yield self._object(text)
+
+    def end(self, ended: Ended) -> Iterable[Payload]:
+        """The reason of the end, and the usage where it is wanted."""
+        last = self._object("", finish_reason(ended.summary, called=False))
+        if self._wants_usage:
+            yield last
+            last = self._object("") | {"choices": [], "usage": usage_of(ended.summary)}
+        yield last | vendor(ended.receipt)
+
+    def whole(self, ended: Ended) -> Payload:
+        """The whole answer."""
+        text = ended.said.reasoning + ended.said.text + "".join(call.arguments for call in ended.said.calls)
+        answer = self._object(text, finish_reason(ended.summary, called=False))
+        return answer | {"usage": usage_of(ended.summary)} | vendor(ended.receipt)
+
+    def refusal(self, refused: RefusedError) -> Payload:
+        """An error."""
+        return refusal(refused)
+
+    def _object(self, text: str, reason: str | None = None) -> Json:
+        return {**self._head, "choices": [{"index": 0, "text": text, "logprobs": None, "finish_reason": reason}]}
+
+
+async def _complete(desk: Desk, http: Request) -> Response:
+    return await desk.answer(http, CompletionRequest, asked, CompletionReply)
+
+
+def routes(desk: Desk) -> list[Route]:
+    """The protocol's routes."""
+    return [route("/v1/completions", "POST", partial(_complete, desk), refusal)]

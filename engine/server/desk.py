@@ -1,0 +1,116 @@
+"""The desk: where requests of every protocol are read, checked, and handed on."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from engine.errors import OptionError
+from engine.server.answering import Answering
+from engine.server.counting import Tokenizers
+from engine.server.exchange import Answer, Asked, Exchange, Reply
+from engine.server.framing import JSON_TYPE, Payload
+from engine.server.models import ServedModel, find
+from engine.server.programs import program_of
+from engine.server.refusals import BAD, GONE, TIMEOUT, TOO_LARGE, RefusedError, refusal_of
+
+MAX_BODY_BYTES = 32_000_000
+MAX_BODY_S = 30.0  # for a body to arrive
+Struct = TypeVar("Struct", bound=msgspec.Struct)
+
+
+@dataclass(frozen=True)
+class Desk:
+    """The requests of all protocols pass here."""
+
+    answering: Answering
+    tokenizers: Tokenizers = field(default_factory=Tokenizers)
+
+    async def answer(
+        self,
+        http: Request,
+        body: type[Struct],
+        asked: Callable[[Struct, ServedModel], Asked],
+        reply: Callable[[Struct, ServedModel], Reply],
+    ) -> Response:
+        """The response to a request of an answer. body: its type. Raises RefusedError, BusyError, FlashbulbError."""
+        given = await read(http, body)
+        model = await found(getattr(given, "model", ""))
+        question = asked(given, model)
+        exchange = Exchange(self.answering, question, program_of(http.headers))
+        return Answer(exchange, reply(given, model), question.streamed)
+
+
+async def found(name: str) -> ServedModel:
+    """The model of a name. Raises RefusedError."""
+    if not name:
+        raise RefusedError(BAD, "Name a model.", param="model")
+    return await asyncio.to_thread(find, name)
+
+
+async def read(http: Request, body: type[Struct]) -> Struct:
+    """The body of a request. Raises RefusedError for one that is too large, too slow, or something else."""
+    try:
+        async with asyncio.timeout(MAX_BODY_S):
+            content = await _content(http)
+    except TimeoutError:
+        raise RefusedError(TIMEOUT, f"The body did not arrive within {MAX_BODY_S:.0f} seconds.") from None
+    except ClientDisconnect:
+        raise RefusedError(GONE, "The client left.") from None
+    return decoded(content, body)
+
+
+def decoded(content: bytes, body: type[Struct]) -> Struct:
+    """A body of JSON. Raises RefusedError, with the place of what is wrong."""
+    try:
+        return msgspec.json.decode(content, type=body)
+    except msgspec.ValidationError as error:
+        said, _, place = str(error).partition(" - at ")
+        param = place.strip("`").removeprefix("$").removeprefix(".") or None
+        raise RefusedError(BAD, f"{said} in {param or 'the body'}.", param=param) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise RefusedError(BAD, "The body is no JSON.") from None
+
+
+async def _content(http: Request) -> bytes:
+    content = bytearray()
+    async for part in http.stream():
+        content += part
+        if len(content) > MAX_BODY_BYTES:
+            raise RefusedError(TOO_LARGE, f"The body has more than {MAX_BODY_BYTES:,} bytes.")
+    return bytes(content)
+
+
+# ----------------------------------------------------------------------------------------------------- routes
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def json_response(payload: Payload, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A response of one object."""
+    return Response(msgspec.json.encode(payload), status, dict(headers or {}), JSON_TYPE)
+
+
+def route(path: str, method: str, handler: Handler, form: Callable[[RefusedError], Payload]) -> Route:
+    """A route whose errors are said in its protocol's form."""
+
+    async def endpoint(http: Request) -> Response:
+        try:
+            return await handler(http)
+        except Exception as error:  # a mistake of ours as well: whoever asked is told
+            refused = _named(error)
+            return json_response(form(refused), refused.status, refused.headers)
+
+    return Route(path, endpoint, methods=[method])
+
+
+def _named(error: Exception) -> RefusedError:
+    """The refusal that an error is; of an option with the option's name."""
+    refused = refusal_of(error)
+    if isinstance(error, OptionError):
+        refused.param = str(error).partition(" ")[0]
+    return refused

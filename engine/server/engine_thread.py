@@ -1,0 +1,91 @@
+"""The engine thread of `flashbulb serve`: one model at a time in memory, on the one thread that uses MLX."""
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.server.answering import AnswerRequest, attend
+from engine.server.turns import Turns
+from engine.settings import Settings
+from engine.system.awake import awake
+
+if TYPE_CHECKING:  # which takes MLX to import
+    from engine.inference.model import LoadedModel
+
+REST_S = 600.0  # after the last answer, until the model is unloaded
+STOPPING_S = 5.0
+log = logging.getLogger(__name__)
+
+
+class EngineThread:
+    """Answers requests in turn: an `Answering`. settings: of every model, so that there is one budget for all.
+
+    first: the folder of a model to load at once. rest_s: seconds without a request after which the model is unloaded.
+    """
+
+    def __init__(self, settings: Settings, first: Path | None = None, rest_s: float = REST_S):
+        self._settings, self._first, self._rest_s = settings, first, rest_s
+        self._model: LoadedModel | None = None
+        self._folder: Path | None = None
+        self._turns: Turns[AnswerRequest | None] = Turns()
+        self._present: AnswerRequest | None = None
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="flashbulb: engine", daemon=True)
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread.start()
+
+    def submit(self, request: AnswerRequest) -> None:
+        """As `Answering` has it."""
+        self._turns.put(request, request.program)
+
+    def stop(self, seconds: float = STOPPING_S) -> bool:
+        """Cancel what is under way, free everything, and end. Returns whether it has ended in so many seconds."""
+        self._ending.set()
+        if self._present is not None:
+            self._present.cancelled.set()
+        self._turns.put(None)
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        from engine.inference.load import release
+
+        try:
+            self._load_first()
+            while not self._ending.is_set():
+                self._attend_next()
+        finally:
+            self._unload()
+            release()
+
+    def _attend_next(self) -> None:
+        request = self._present = self._turns.take(self._rest_s if self._model else None)
+        if request is None:
+            self._unload()
+        else:
+            with awake("Answering a program"):
+                attend(request, self._loaded)
+        self._present = None
+
+    def _load_first(self) -> None:
+        if self._first is not None:
+            with suppress(Exception):  # whoever asks for it is told
+                self._loaded(self._first, lambda *_: None)
+
+    def _loaded(self, folder: Path, progress: Callable[..., None]) -> "LoadedModel":
+        from engine.inference.load import load
+
+        if self._model is None or self._folder != folder:
+            self._unload()
+            self._model, self._folder = load(folder, self._settings, progress), folder
+        return self._model
+
+    def _unload(self) -> None:
+        model, self._model, self._folder = self._model, None, None
+        if model is not None:
+            model.close()

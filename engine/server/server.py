@@ -1,0 +1,136 @@
+"""The server: it listens on this computer's own addresses, on a thread of its own."""
+
+import asyncio
+import logging
+import socket
+import threading
+from contextlib import suppress
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from engine.errors import FlashbulbError
+from engine.server.access import Access
+from engine.server.answering import Answering
+from engine.server.application import application
+from engine.server.programs import Program, Programs
+
+USUAL_PORT = 8081
+IPV4, IPV6 = "127.0.0.1", "::1"
+MAX_HEADER_BYTES = 32_000
+MAX_CONNECTIONS = 200
+IDLE_S = 30  # until a connection that nothing is asked on is closed
+STARTING_S, STOPPING_S = 10.0, 1.0
+LOOK_S = 0.02  # between two looks at whether it has started
+log = logging.getLogger(__name__)
+
+
+class ServerError(FlashbulbError):
+    """The server cannot listen."""
+
+
+class Server:
+    """Serves an engine to other programs until it is stopped. Any thread may use it."""
+
+    def __init__(self, answering: Answering, access: Access, port: int = USUAL_PORT):
+        """port: 0 for any that is free."""
+        self._programs = Programs()
+        self._app = application(answering, access, self._programs)
+        self._wanted_port = port
+        self._thread: threading.Thread | None = None
+        self._server: uvicorn.Server | None = None
+        self.port = 0
+
+    @property
+    def address(self) -> str:
+        """The address that programs are given. OpenAI's clients want it with `/v1`."""
+        return f"http://{IPV4}:{self.port}"
+
+    @property
+    def connected(self) -> list[Program]:
+        """The programs that are connected now."""
+        return self._programs.connected()
+
+    def start(self) -> None:
+        """Listen from now on. Raises ServerError where another program has the port."""
+        sockets = _sockets(self._wanted_port)
+        self.port = sockets[0].getsockname()[1]
+        self._server = server = uvicorn.Server(_config(self._app))
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(_serve(server, sockets)), name="flashbulb: server", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self, seconds: float = STOPPING_S) -> bool:
+        """Stop listening, and cancel what is under way. Returns whether it has ended in so many seconds. Harmless when
+        repeated."""
+        if self._server is None or self._thread is None:
+            return True
+        self._server.should_exit = self._server.force_exit = True
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+
+def _config(app: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=_Protocol,
+        ws="none",
+        lifespan="off",
+        loop="asyncio",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_keep_alive=IDLE_S,
+        timeout_graceful_shutdown=1,
+        h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+    )
+
+
+async def _serve(server: uvicorn.Server, sockets: list[socket.socket]) -> None:
+    try:
+        await server.serve(sockets=sockets)
+    finally:
+        for each in sockets:
+            each.close()
+
+
+class _Protocol(H11Protocol):
+    """A connection that is closed where the headers of its first request do not come in time either."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """As asyncio calls it."""
+        super().connection_made(transport)
+        self.loop.call_later(IDLE_S, self._close_unless_asked)
+
+    def _close_unless_asked(self) -> None:
+        if self.cycle is None and not self.transport.is_closing():
+            self.transport.close()
+
+
+def _sockets(port: int) -> list[socket.socket]:
+    """Sockets that listen on both of this computer's own addresses, where it has both. Raises ServerError."""
+    found = [_socket(socket.AF_INET, IPV4, port)]
+    with suppress(ServerError, OSError):
+        found.append(_socket(socket.AF_INET6, IPV6, found[0].getsockname()[1]))
+    return found
+
+
+def _socket(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
+    listening = socket.socket(family)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listening.bind((address, port))
+        listening.listen()
+    except OSError as error:
+        listening.close()
+        raise ServerError(
+            "Nothing can listen on port {port} ({reason}). Another program may have it: choose another port.",
+            port=port,
+            reason=error.strerror or type(error).__name__,
+        ) from None
+    return listening

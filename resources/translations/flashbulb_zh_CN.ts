@@ -2,7 +2,7 @@
 <!DOCTYPE TS>
 <TS version="2.1" language="zh_CN">
 <context>
-    <name />
+    <name></name>
     <message>
         <source>tok/s</source>
         <translation>词元/秒</translation>
@@ -136,11 +136,11 @@
         <translation>关于 Flashbulb</translation>
     </message>
     <message>
-        <source>Flashbulb's icon</source>
+        <source>Flashbulb&apos;s icon</source>
         <translation>Flashbulb 的图标</translation>
     </message>
     <message>
-        <source>Chat with language models larger than memory, on this computer. The model's weights stay on flash; each token reads only the neurons that it needs, as described in “LLM in a flash” (arXiv 2312.11514). Nothing leaves this computer.</source>
+        <source>Chat with language models larger than memory, on this computer. The model&apos;s weights stay on flash; each token reads only the neurons that it needs, as described in “LLM in a flash” (arXiv 2312.11514). Nothing leaves this computer.</source>
         <translation>在这台电脑上与比内存更大的语言模型对话。模型权重留在闪存中，每个词元只读取它需要的神经元，方法见论文“LLM in a flash”（arXiv 2312.11514）。任何内容都不会离开这台电脑。</translation>
     </message>
     <message>
@@ -304,7 +304,7 @@
         <translation>池中</translation>
     </message>
     <message>
-        <source>The share of each layer's neurons that was active, layer by layer from top to bottom, for the last 60 tokens. Below, as shares of all neurons: active for a token, read from flash for it, held in the neuron pool. Hit rate: the share of active neurons that was in the pool already. Means over these tokens.</source>
+        <source>The share of each layer&apos;s neurons that was active, layer by layer from top to bottom, for the last 60 tokens. Below, as shares of all neurons: active for a token, read from flash for it, held in the neuron pool. Hit rate: the share of active neurons that was in the pool already. Means over these tokens.</source>
         <translation>最近 60 个词元中，各层被激活的神经元占比，自上而下逐层排列。下方为占全部神经元的比例：每个词元激活的、为它从闪存读取的、神经元池中保有的。命中率：激活的神经元中已在池内的比例。均为这些词元的平均值。</translation>
     </message>
     <message>
@@ -420,7 +420,7 @@
         <translation>{0} 中的模型是 {1} 格式，Flashbulb 无法读取。它需要 config.json 和 .safetensors 文件。</translation>
     </message>
     <message>
-        <source>{0} is not a model's folder. It needs config.json and .safetensors or .bin files.</source>
+        <source>{0} is not a model&apos;s folder. It needs config.json and .safetensors or .bin files.</source>
         <translation>{0} 不是模型文件夹。其中需要有 config.json 和 .safetensors 或 .bin 文件。</translation>
     </message>
     <message>
@@ -524,7 +524,7 @@
         <translation>Flashbulb 自身：窗口、Python 和 MLX</translation>
     </message>
     <message>
-        <source>Memory that this application uses now, measured by the operating system, and the parts that it is made of. The model's parts are at most as large as planned for its memory budget.</source>
+        <source>Memory that this application uses now, measured by the operating system, and the parts that it is made of. The model&apos;s parts are at most as large as planned for its memory budget.</source>
         <translation>本应用目前使用的内存（由操作系统测得）及其各部分。模型各部分不会超过为其内存预算计划的大小。</translation>
     </message>
     <message>
@@ -560,11 +560,11 @@
         <translation>每个词都用到整个模型；其中 {0} 已在内存中。</translation>
     </message>
     <message>
-        <source>Each word uses {0} of the model's neurons; all of those were already in memory.</source>
+        <source>Each word uses {0} of the model&apos;s neurons; all of those were already in memory.</source>
         <translation>每个词用到模型 {0} 的神经元；它们全部已在内存中。</translation>
     </message>
     <message>
-        <source>Each word uses {0} of the model's neurons; {1} of those were already in memory.</source>
+        <source>Each word uses {0} of the model&apos;s neurons; {1} of those were already in memory.</source>
         <translation>每个词用到模型 {0} 的神经元；其中 {1} 已在内存中。</translation>
     </message>
     <message>
@@ -596,7 +596,7 @@
         <translation>词元用到的神经元中，已在内存里的</translation>
     </message>
     <message>
-        <source>fullest colour: {0} of a layer's neurons</source>
+        <source>fullest colour: {0} of a layer&apos;s neurons</source>
         <translation>最深的颜色：一层神经元的 {0}</translation>
     </message>
     <message>
@@ -688,7 +688,7 @@
         <translation>工具调用（未执行）</translation>
     </message>
     <message>
-        <source>Leaves out tokens below this share of the likeliest one's probability.</source>
+        <source>Leaves out tokens below this share of the likeliest one&apos;s probability.</source>
         <translation>排除概率低于最可能词元这一比例的词元。</translation>
     </message>
     <message>
@@ -720,11 +720,11 @@
         <translation>{0} 不是 UTF-8 文本文件。请复制其中的文字，或另存为纯文本后再添加。</translation>
     </message>
     <message>
-        <source>Drop a model's folder or a text file here</source>
+        <source>Drop a model&apos;s folder or a text file here</source>
         <translation>将模型文件夹或文本文件拖放到这里</translation>
     </message>
     <message>
-        <source>What's New</source>
+        <source>What&apos;s New</source>
         <translation>新功能</translation>
     </message>
     <message>
@@ -876,16 +876,16 @@
         <translation>每个词都用到整个模型；每次从闪存读取其中的 {0}。</translation>
     </message>
     <message>
-        <source>{0} s</source>
-        <translation>{0} 秒</translation>
+        <source>{0}&#xa0;s</source>
+        <translation>{0}&#xa0;秒</translation>
     </message>
     <message>
-        <source>{0} h {1} min</source>
-        <translation>{0} 小时 {1} 分钟</translation>
+        <source>{0}&#xa0;h {1}&#xa0;min</source>
+        <translation>{0}&#xa0;小时 {1}&#xa0;分钟</translation>
     </message>
     <message>
-        <source>{0} min</source>
-        <translation>{0} 分钟</translation>
+        <source>{0}&#xa0;min</source>
+        <translation>{0}&#xa0;分钟</translation>
     </message>
     <message>
         <source>{0} model, {1} of it on flash</source>
@@ -895,11 +895,7 @@
         <source>What the model remembers of the chats</source>
         <translation>模型对各聊天的记忆</translation>
     </message>
-<message>
-        <source>What the model remembers of the chat</source>
-        <translation>模型记住的对话内容</translation>
-    </message>
-    </context>
+</context>
 <context>
     <name>Answer</name>
     <message>
@@ -1072,7 +1068,7 @@
         <translation>，即将用满</translation>
     </message>
     <message>
-        <source>How much of the model's context this chat takes. When it is full, the oldest messages are no longer given to the model; they stay in the chat.</source>
+        <source>How much of the model&apos;s context this chat takes. When it is full, the oldest messages are no longer given to the model; they stay in the chat.</source>
         <translation>此对话占用模型上下文的多少。用满后，最早的消息不再提供给模型，但仍保留在对话中。</translation>
     </message>
     <message>
@@ -1492,7 +1488,7 @@
         <translation>{0} 完好无损，所有校验和均一致。</translation>
     </message>
     <message>
-        <source>Add a Model's Folder</source>
+        <source>Add a Model&apos;s Folder</source>
         <translation>添加模型文件夹</translation>
     </message>
     <message>
@@ -1748,7 +1744,7 @@
         <translation>实际大小(&amp;A)</translation>
     </message>
     <message>
-        <source>What's &amp;New</source>
+        <source>What&apos;s &amp;New</source>
         <translation>新功能(&amp;N)</translation>
     </message>
     <message>
@@ -2030,7 +2026,7 @@
 <context>
     <name>ModelCommands</name>
     <message>
-        <source>Add a Model's Folder</source>
+        <source>Add a Model&apos;s Folder</source>
         <translation>添加模型文件夹</translation>
     </message>
     <message>
@@ -2351,15 +2347,15 @@
 <context>
     <name>NumberField</name>
     <message>
-        <source>model's default</source>
+        <source>model&apos;s default</source>
         <translation>模型默认值</translation>
     </message>
     <message>
-        <source>model's default {0}</source>
+        <source>model&apos;s default {0}</source>
         <translation>模型默认值 {0}</translation>
     </message>
     <message>
-        <source>Flashbulb's default {0}</source>
+        <source>Flashbulb&apos;s default {0}</source>
         <translation>Flashbulb 默认值 {0}</translation>
     </message>
 </context>
@@ -2495,7 +2491,7 @@
         <translation>在全部 {0} 个位置上，精确选择与全部神经元选出的词元都相同；分数只有舍入误差。</translation>
     </message>
     <message>
-        <source>Exact selection chooses the same token as all neurons at {0} of {1} places. That should not be: verify the model's files.</source>
+        <source>Exact selection chooses the same token as all neurons at {0} of {1} places. That should not be: verify the model&apos;s files.</source>
         <translation>在 {1} 个位置中，精确选择只有 {0} 与全部神经元选出相同的词元。这不应发生：请校验模型文件。</translation>
     </message>
     <message>
@@ -2644,7 +2640,7 @@
         <translation>高</translation>
     </message>
     <message>
-        <source>Plain format, without the model's chat template</source>
+        <source>Plain format, without the model&apos;s chat template</source>
         <translation>纯文本格式，不使用模型的聊天模板</translation>
     </message>
     <message>
@@ -2782,7 +2778,7 @@
         <translation>正在使用来自 {0} 的令牌。</translation>
     </message>
     <message>
-        <source>Only for gated and private models. It is kept in the system's keychain and sent to nobody but the Hub.</source>
+        <source>Only for gated and private models. It is kept in the system&apos;s keychain and sent to nobody but the Hub.</source>
         <translation>仅用于受限和私有模型。它保存在系统钥匙串中，只会发送给 Hub。</translation>
     </message>
 </context>
@@ -2897,7 +2893,7 @@
         <translation>面向手机的小模型。英语和中文。</translation>
     </message>
     <message>
-        <source>Adept's model of 2023, which reads long texts. English.</source>
+        <source>Adept&apos;s model of 2023, which reads long texts. English.</source>
         <translation>Adept 于 2023 年发布的模型，能读较长的文本。英语。</translation>
     </message>
     <message>
@@ -2905,7 +2901,7 @@
         <translation>另一个 Flashbulb {doing}。请等它完成，或将其停止。</translation>
     </message>
     <message>
-        <source>Arcee's chat model of 2025, for everyday questions and tasks.</source>
+        <source>Arcee&apos;s chat model of 2025, for everyday questions and tasks.</source>
         <translation>Arcee 于 2025 年发布的聊天模型，适合日常问题和任务。</translation>
     </message>
     <message>
@@ -2933,19 +2929,19 @@
         <translation>只用少量神经元的研究模型。用于续写文本。英语。</translation>
     </message>
     <message>
-        <source>A hidden size of {width} is no multiple of {group}, so that this model's neurons cannot be quantised. Prepare it without --bits.</source>
-        <translation type="unfinished" />
+        <source>A hidden size of {width} is no multiple of {group}, so that this model&apos;s neurons cannot be quantised. Prepare it without --bits.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>A tool is to be called, and none was described.</source>
         <translation>要求调用工具，但没有描述任何工具。</translation>
     </message>
     <message>
-        <source>Ai2's small model of experts, with everything about its making published. English.</source>
+        <source>Ai2&apos;s small model of experts, with everything about its making published. English.</source>
         <translation>Ai2 的小型专家模型，制作过程全部公开。英语。</translation>
     </message>
     <message>
-        <source>Alibaba's chat models, for everyday questions, code and long texts. Over a hundred languages.</source>
+        <source>Alibaba&apos;s chat models, for everyday questions, code and long texts. Over a hundred languages.</source>
         <translation>阿里巴巴的对话模型，适合日常问题、代码和长文本。支持一百多种语言。</translation>
     </message>
     <message>
@@ -2953,11 +2949,11 @@
         <translation>用 ReLU 继续训练的 Falcon 40B。用于续写文本。英语和欧洲语言。</translation>
     </message>
     <message>
-        <source>Get the same model in MLX's form (safetensors).</source>
+        <source>Get the same model in MLX&apos;s form (safetensors).</source>
         <translation>请获取同一模型的 MLX 格式（safetensors）。</translation>
     </message>
     <message>
-        <source>Google's chat models, for everyday questions. Over a hundred languages.</source>
+        <source>Google&apos;s chat models, for everyday questions. Over a hundred languages.</source>
         <translation>谷歌的对话模型，适合日常问题。支持一百多种语言。</translation>
     </message>
     <message>
@@ -2965,7 +2961,7 @@
         <translation>无法得知此模型会有多快：它不按神经元读取。</translation>
     </message>
     <message>
-        <source>It is converted to MLX's form first, with 4 bits.</source>
+        <source>It is converted to MLX&apos;s form first, with 4 bits.</source>
         <translation>会先转换为 4 位的 MLX 格式。</translation>
     </message>
     <message>
@@ -2977,7 +2973,7 @@
         <translation>会先准备其神经元，以便按需读取。</translation>
     </message>
     <message>
-        <source>Liquid's model of experts for computers with little memory. Fast.</source>
+        <source>Liquid&apos;s model of experts for computers with little memory. Fast.</source>
         <translation>Liquid 的专家模型，适合内存小的电脑。速度快。</translation>
     </message>
     <message>
@@ -2989,7 +2985,7 @@
         <translation>经过训练、十分之九的神经元都用不到的 Llama 2。用于续写文本。英语。</translation>
     </message>
     <message>
-        <source>Meta's models of 2022, in eight sizes. They continue a text and do not answer questions. English.</source>
+        <source>Meta&apos;s models of 2022, in eight sizes. They continue a text and do not answer questions. English.</source>
         <translation>Meta 于 2022 年发布的模型，共八种大小。用于续写文本，不回答问题。英语。</translation>
     </message>
     <message>
@@ -2997,11 +2993,11 @@
         <translation>不支持 {model_type} 类型的模型。</translation>
     </message>
     <message>
-        <source>NVIDIA's model, cut down from a larger one. It continues a text. English.</source>
+        <source>NVIDIA&apos;s model, cut down from a larger one. It continues a text. English.</source>
         <translation>NVIDIA 从更大的模型精简而来的模型。用于续写文本。英语。</translation>
     </message>
     <message>
-        <source>NVIDIA's small chat model, for role play and questions about a text. English.</source>
+        <source>NVIDIA&apos;s small chat model, for role play and questions about a text. English.</source>
         <translation>NVIDIA 的小型聊天模型，适合角色扮演和针对文本的提问。英语。</translation>
     </message>
     <message>
@@ -3013,7 +3009,7 @@
         <translation>无法启动用于读取的线程。请关闭其他应用后重试。</translation>
     </message>
     <message>
-        <source>OpenAI's open chat models, which reason before they answer. They call tools.</source>
+        <source>OpenAI&apos;s open chat models, which reason before they answer. They call tools.</source>
         <translation>OpenAI 的开放对话模型，回答前会先推理，能调用工具。</translation>
     </message>
     <message>
@@ -3073,7 +3069,7 @@
         <translation>缺少本机闪存读取器。请重新安装 Flashbulb。</translation>
     </message>
     <message>
-        <source>The prompt has {tokens} tokens, and this model's context holds {context} together with the answer. Shorten it.</source>
+        <source>The prompt has {tokens} tokens, and this model&apos;s context holds {context} together with the answer. Shorten it.</source>
         <translation>提示词有 {tokens} 个词元，而此模型的上下文连同回答只能容纳 {context} 个。请缩短提示词。</translation>
     </message>
     <message>
@@ -3081,7 +3077,7 @@
         <translation>提示词为空：请先写些内容。</translation>
     </message>
     <message>
-        <source>The report's plots need matplotlib: `pip install flashbulb[bench]`.</source>
+        <source>The report&apos;s plots need matplotlib: `pip install flashbulb[bench]`.</source>
         <translation>报告中的图表需要 matplotlib：`pip install flashbulb[bench]`。</translation>
     </message>
     <message>
@@ -3089,11 +3085,11 @@
         <translation>请求已取消。</translation>
     </message>
     <message>
-        <source>The tokenizer in {folder} makes token {token}, but the model has only {size}: it is another model's. Download the checkpoint again.</source>
+        <source>The tokenizer in {folder} makes token {token}, but the model has only {size}: it is another model&apos;s. Download the checkpoint again.</source>
         <translation>{folder} 中的分词器会产生词元 {token}，而模型只有 {size} 个词元：它属于另一个模型。请重新下载检查点。</translation>
     </message>
     <message>
-        <source>The trace's {name} share is {share}, the paper's {paper}.</source>
+        <source>The trace&apos;s {name} share is {share}, the paper&apos;s {paper}.</source>
         <translation>记录中 {name} 的占比为 {share}，论文中为 {paper}。</translation>
     </message>
     <message>
@@ -3125,11 +3121,11 @@
         <translation>此模型缩放旋转位置编码的方式不受支持：{scaling}。支持：{scalings}，且不含 attention_factor。</translation>
     </message>
     <message>
-        <source>This model's FFN uses {activation}, which leaves no neuron exactly zero, so nothing could stay on flash. A model with ReLU activations is needed: a {model_type} one with {key} {activations}, as relufied models such as ReluLLaMA and ProSparse have.</source>
+        <source>This model&apos;s FFN uses {activation}, which leaves no neuron exactly zero, so nothing could stay on flash. A model with ReLU activations is needed: a {model_type} one with {key} {activations}, as relufied models such as ReluLLaMA and ProSparse have.</source>
         <translation>此模型的 FFN 使用 {activation}，它不会让任何神经元恰好为零，因此没有权重可以留在闪存中。需要使用 ReLU 激活的模型：即 {key} 为 {activations} 的 {model_type} 模型，例如经 ReLU 化的 ReluLLaMA 和 ProSparse。</translation>
     </message>
     <message>
-        <source>This model's gated FFN has biases (mlp_bias), and bundles of gate, up and down are streamed without. A model with mlp_bias false is needed.</source>
+        <source>This model&apos;s gated FFN has biases (mlp_bias), and bundles of gate, up and down are streamed without. A model with mlp_bias false is needed.</source>
         <translation>此模型的门控 FFN 带有偏置（mlp_bias），而 gate、up、down 的捆绑数据在流式读取时不含偏置。需要 mlp_bias 为 false 的模型。</translation>
     </message>
     <message>
@@ -3137,7 +3133,7 @@
         <translation>{name} 的权重超出 float16 的范围。请用 --dtype bfloat16 准备。</translation>
     </message>
     <message>
-        <source>Z.ai's chat models, for code, tools and longer tasks. English and Chinese.</source>
+        <source>Z.ai&apos;s chat models, for code, tools and longer tasks. English and Chinese.</source>
         <translation>Z.ai 的对话模型，适合代码、工具和较长的任务。英语和中文。</translation>
     </message>
     <message>
@@ -3298,7 +3294,7 @@
     </message>
     <message>
         <source>its rows are too short for the bundles that it describes</source>
-        <translation type="unfinished" />
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>its {name} is absurdly large</source>
@@ -3541,7 +3537,7 @@
         <translation>{name} 有 {count} 份捆绑数据，而其他的有 {bundles} 份</translation>
     </message>
     <message>
-        <source>{name} has {size} tokens and was given token {token}: its tokenizer is another model's. Download and prepare the model again.</source>
+        <source>{name} has {size} tokens and was given token {token}: its tokenizer is another model&apos;s. Download and prepare the model again.</source>
         <translation>{name} 有 {size} 个词元，却收到了词元 {token}：它的分词器属于另一个模型。请重新下载并准备该模型。</translation>
     </message>
     <message>
@@ -3645,7 +3641,7 @@
         <translation>{path} 有 {size} 字节，而其文件头标明 {end} 字节：它被截断或更改过。请重新准备或下载此模型。</translation>
     </message>
     <message>
-        <source>{path} holds a model of the architecture {name}, which cannot be taken from GGUF yet. Get the same model in MLX's form (safetensors).</source>
+        <source>{path} holds a model of the architecture {name}, which cannot be taken from GGUF yet. Get the same model in MLX&apos;s form (safetensors).</source>
         <translation>{path} 含有架构为 {name} 的模型，目前还不能从 GGUF 读取。请获取同一模型的 MLX 格式（safetensors）。</translation>
     </message>
     <message>
@@ -3657,7 +3653,7 @@
         <translation>{path} 中有另一分片也有的内容：{twice}。</translation>
     </message>
     <message>
-        <source>{path} holds {name}, which models of its architecture do not have here. Get the same model in MLX's form (safetensors).</source>
+        <source>{path} holds {name}, which models of its architecture do not have here. Get the same model in MLX&apos;s form (safetensors).</source>
         <translation>{path} 含有 {name}，此处该架构的模型没有它。请获取同一模型的 MLX 格式（safetensors）。</translation>
     </message>
     <message>
@@ -3677,7 +3673,7 @@
         <translation>{path} 不是适用于此模型的预测器：需要 fc1.weight [rank, {width}] 和 fc2.weight [{neurons}, rank]。</translation>
     </message>
     <message>
-        <source>{path} was changed or damaged: its checksum is not the manifest's. {again}</source>
+        <source>{path} was changed or damaged: its checksum is not the manifest&apos;s. {again}</source>
         <translation>{path} 被更改或已损坏：校验和与清单不符。{again}</translation>
     </message>
     <message>
@@ -3705,7 +3701,7 @@
         <translation>{repo} 需获授权：作者要求你接受其条款。请用所用令牌的账户在 {page} 上接受；如果由作者人工审批，请等待答复。</translation>
     </message>
     <message>
-        <source>{repo} is no repository's name. Names look like facebook/opt-125m.</source>
+        <source>{repo} is no repository&apos;s name. Names look like facebook/opt-125m.</source>
         <translation>{repo} 不是仓库名称。名称形如 facebook/opt-125m。</translation>
     </message>
     <message>
@@ -3713,7 +3709,7 @@
         <translation>磁盘上没有 {repo}。`flashbulb models` 会列出已有的模型。</translation>
     </message>
     <message>
-        <source>{repo} needs {needed} of disk to be downloaded and prepared, and {folder} has {free} free. Make room for {lacking}, or name another disk's folder in FLASHBULB_MODELS.</source>
+        <source>{repo} needs {needed} of disk to be downloaded and prepared, and {folder} has {free} free. Make room for {lacking}, or name another disk&apos;s folder in FLASHBULB_MODELS.</source>
         <translation>下载并准备 {repo} 需要 {needed} 磁盘空间，而 {folder} 可用 {free}。请腾出 {lacking}，或在 FLASHBULB_MODELS 中指定其他磁盘上的文件夹。</translation>
     </message>
     <message>
@@ -3849,7 +3845,7 @@
         <translation>压缩的权重</translation>
     </message>
     <message>
-        <source>the shape or the dtype of {name} is no layer's</source>
+        <source>the shape or the dtype of {name} is no layer&apos;s</source>
         <translation>{name} 的形状或数据类型不是一层的</translation>
     </message>
     <message>
@@ -3869,7 +3865,7 @@
         <translation>缺少 {path}。{cure}</translation>
     </message>
     <message>
-        <source>The system's keychain cannot be used ({kind}). Give the token in HF_TOKEN instead.</source>
+        <source>The system&apos;s keychain cannot be used ({kind}). Give the token in HF_TOKEN instead.</source>
         <translation>无法使用系统钥匙串（{kind}）。请改用 HF_TOKEN 提供令牌。</translation>
     </message>
     <message>
@@ -3889,7 +3885,7 @@
         <translation>代理以无法还原的方式压缩了文件（{packing}）</translation>
     </message>
     <message>
-        <source>huggingface-hub's login</source>
+        <source>huggingface-hub&apos;s login</source>
         <translation>huggingface-hub 的登录</translation>
     </message>
     <message>
@@ -3905,7 +3901,7 @@
         <translation>它不是 HTTP，或没有指向任何地方</translation>
     </message>
     <message>
-        <source>it is not what the Hub's interface promises</source>
+        <source>it is not what the Hub&apos;s interface promises</source>
         <translation>它不符合 Hub 接口的约定</translation>
     </message>
     <message>
@@ -3945,7 +3941,7 @@
         <translation>{variable} 不是网址。请写成 https://host。</translation>
     </message>
     <message>
-        <source>the system's keychain</source>
+        <source>the system&apos;s keychain</source>
         <translation>系统钥匙串</translation>
     </message>
     <message>
@@ -4009,7 +4005,7 @@
         <translation>{place} 中的聊天模板出错：{reason}。</translation>
     </message>
     <message>
-        <source>The prompt has {characters} characters, and this model's context holds {context} tokens together with the answer. Shorten it.</source>
+        <source>The prompt has {characters} characters, and this model&apos;s context holds {context} tokens together with the answer. Shorten it.</source>
         <translation>提示有 {characters} 个字符，而此模型的上下文连同回答一共可容纳 {context} 个词元。请缩短提示。</translation>
     </message>
     <message>
@@ -4069,7 +4065,7 @@
         <translation>{path} 中的分词器属于无法转换的类型。请使用该模型带有 tokenizer.json 的转换版本。</translation>
     </message>
     <message>
-        <source>The experts of this model are not stored as they are used ({name}), so they cannot be read one by one. Prepare the model, or get it in MLX's format.</source>
+        <source>The experts of this model are not stored as they are used ({name}), so they cannot be read one by one. Prepare the model, or get it in MLX&apos;s format.</source>
         <translation>此模型的专家并非按使用时的形式存储（{name}），因此无法逐个读取。请先准备该模型，或获取 MLX 格式的版本。</translation>
     </message>
     <message>
@@ -4085,7 +4081,7 @@
         <translation>{folder} 缺少 {file}，它是权重的一部分。{cure}</translation>
     </message>
     <message>
-        <source>{folder} cannot be converted: {name} is laid out in a way that is not known. Get it in MLX's form.</source>
+        <source>{folder} cannot be converted: {name} is laid out in a way that is not known. Get it in MLX&apos;s form.</source>
         <translation>无法转换 {folder}：{name} 的排列方式未知。请获取其 MLX 格式。</translation>
     </message>
     <message>
@@ -4093,11 +4089,11 @@
         <translation>{folder} 中没有 safetensors 格式的权重。请下载该格式的模型。</translation>
     </message>
     <message>
-        <source>{folder} is in MLX's form already: it runs as it is.</source>
+        <source>{folder} is in MLX&apos;s form already: it runs as it is.</source>
         <translation>{folder} 已经是 MLX 格式：可以直接运行。</translation>
     </message>
     <message>
-        <source>{folder} lacks {count} of the model's tensors, among them {name}. Download the model again.</source>
+        <source>{folder} lacks {count} of the model&apos;s tensors, among them {name}. Download the model again.</source>
         <translation>{folder} 缺少模型的 {count} 个张量，其中包括 {name}。请重新下载模型。</translation>
     </message>
     <message>
@@ -4117,7 +4113,7 @@
         <translation>{folder} 中的分词器没有词表。请重新获取该模型，或获取带有 tokenizer.json 的转换版本。</translation>
     </message>
     <message>
-        <source>This model's chat template is a program ({name}) that Flashbulb does not have.</source>
+        <source>This model&apos;s chat template is a program ({name}) that Flashbulb does not have.</source>
         <translation>此模型的聊天模板是一个程序（{name}），Flashbulb 没有它。</translation>
     </message>
     <message>
@@ -4145,7 +4141,7 @@
         <translation>{path} 在其模型使用期间被更改：现在读取的内容可能属于另一个模型。请重新加载模型。</translation>
     </message>
     <message>
-        <source>{path} is damaged: its checksum is not the Hub's. {cure}</source>
+        <source>{path} is damaged: its checksum is not the Hub&apos;s. {cure}</source>
         <translation>{path} 已损坏：其校验和与 Hub 的不一致。{cure}</translation>
     </message>
     <message>
@@ -4160,9 +4156,21 @@
         <source>{out} could not be written: {reason}. {free} are free. Make room and prepare again: it resumes where it stopped. To give it up, delete {partial}.</source>
         <translation>无法写入 {out}：{reason}。可用空间为 {free}。请腾出空间后再次准备：会从中断处继续。要放弃，请删除 {partial}。</translation>
     </message>
-<message>
+    <message>
         <source>chat_template_kwargs cannot have {name}: it is said otherwise.</source>
         <translation>chat_template_kwargs 中不能有 {name}：它另有指定方式。</translation>
+    </message>
+    <message>
+        <source>Nothing can listen on port {port} ({reason}). Another program may have it: choose another port.</source>
+        <translation>无法在端口 {port} 上监听（{reason}）。可能已被其他程序占用：请换一个端口。</translation>
+    </message>
+    <message>
+        <source>The system&apos;s keychain cannot be used ({kind}). Give the key in {variable} instead.</source>
+        <translation>无法使用系统的钥匙串（{kind}）。请改用 {variable} 提供密钥。</translation>
+    </message>
+    <message>
+        <source>{reason}</source>
+        <translation>{reason}</translation>
     </message>
 </context>
 </TS>

@@ -1,0 +1,51 @@
+"""An engine that says what it is told to: for tests of what protocols make of it."""
+
+import threading
+from types import SimpleNamespace
+
+from engine.server.answering import Answered, AnswerRequest, Began, Failed, Written, receipt
+from engine.statistics import Summary
+from engine.tokens.channels import Channel, ChannelEvent, ToolCall
+
+REASONING, ANSWER, TOOL = Channel.REASONING, Channel.ANSWER, Channel.TOOL_CALL
+WEATHER = ToolCall("get_weather", {"city": "Zürich", "days": 2})
+TIME = ToolCall("get_time", {})
+SAID = (  # a piece each
+    (ChannelEvent(REASONING, "Let me "),),
+    (ChannelEvent(REASONING, "see."),),
+    (ChannelEvent(ANSWER, "It is"), ChannelEvent(ANSWER, " cold.")),
+    (ChannelEvent(TOOL, '{"name": "get_weather"'),),
+    (ChannelEvent(TOOL, ', "arguments": {}}'), ChannelEvent(TOOL, "", (WEATHER,)), ChannelEvent(ANSWER, "\n")),
+    (ChannelEvent(TOOL, "get_time"), ChannelEvent(TOOL, "", (TIME,)), ChannelEvent(ANSWER, "\n")),
+)
+REASONED, TEXT = "Let me see.", "It is cold."
+
+
+class ScriptedAnswering:
+    """Answers each request with the same pieces. waits: after the first of them, until the request is cancelled."""
+
+    def __init__(self, said=SAID, error=None, waits=False, finish_reason="stop", refusal=None):
+        self.said, self.error, self.waits, self.refusal = said, error, waits, refusal
+        self.summary = Summary(prompt_tokens=10, cached_tokens=4, tokens=[7] * len(said), reasoning_tokens=2)
+        self.summary.finish_reason = finish_reason
+        self.requests: list[AnswerRequest] = []
+        self.cancelled = threading.Event()
+
+    def submit(self, request):
+        if self.refusal:
+            raise self.refusal
+        self.requests.append(request)
+        threading.Thread(target=self._answer, args=(request,), daemon=True).start()
+
+    def _answer(self, request):
+        if self.error:
+            request.told(Failed(self.error))
+            return
+        request.told(Began())
+        for events in self.said:
+            request.told(Written(SimpleNamespace(events=events)))
+            if self.waits:
+                request.cancelled.wait(30)
+                self.cancelled.set()
+                return
+        request.told(Answered(self.summary, receipt("starter", self.summary)))

@@ -136,7 +136,16 @@ class ModelRow(QFrame):
         disk = self.tr("needs {0} of disk").format(needed) if row.disk and row.verdict.kind in RUNNING_KINDS else ""
         if row.lacking and disk:
             disk = self.tr("needs {0} of disk, {1} more than is free").format(needed, lacking)
-        return " · ".join(part for part in (size, sparse, disk) if part)
+        return " · ".join(part for part in (size, sparse, self._quantised(), disk) if part)
+
+    def _quantised(self) -> str:
+        """Words on neurons that were quantised, and what that costs."""
+        if self.row.bits is None:
+            return ""
+        if self.row.loss is None:
+            return self.tr("{0}-bit neurons").format(self.row.bits)
+        loss = units.signed_percent(self.row.loss)
+        return self.tr("{0}-bit neurons, perplexity {1}").format(self.row.bits, loss)
 
     def _show_verdict(self, job: Job | None) -> None:
         self.verdict.setText(self._verdict(job))

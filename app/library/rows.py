@@ -27,7 +27,8 @@ class Row:
     found: the tool that has put it on this disk, where it is used, and never changed or deleted. research: whether it
     is there to try neurons from flash, rather than to be talked to. as_it_is: whether it is a checkpoint that runs from
     its folder, which has no checksums of ours. family: the type of models that its name says it is of, of those that
-    run here; told where nothing else is known."""
+    run here; told where nothing else is known. bits: of neurons that are quantised. loss: the share by which perplexity
+    is then higher."""
 
     repo: str
     title: str
@@ -52,6 +53,8 @@ class Row:
     research: bool = False
     as_it_is: bool = False
     family: str = ""
+    bits: int | None = None
+    loss: float | None = None
 
     @property
     def model(self) -> str:

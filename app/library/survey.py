@@ -127,10 +127,9 @@ def _assistant(judged: Judged) -> Row:
 
 def _starter(judged: Judged) -> Row:
     try:
-        size, config, sparsity, dtype = _prepared_facts(STARTER_FOLDER)
-        verdict = replace(
-            judged(size, config, sparsity, dtype=dtype, folder=STARTER_FOLDER), kind=Kind.IN_MEMORY, crowded=False
-        )
+        facts = _prepared_facts(STARTER_FOLDER)
+        size, verdict = facts.size, facts.verdict(judged, STARTER_FOLDER)
+        verdict = replace(verdict, kind=Kind.IN_MEMORY, crowded=False)
     except Exception as error:  # it is there all the same
         log.warning("the starter: %r", error)
         size = sum(path.stat().st_size for path in STARTER_FOLDER.glob("*.safetensors"))
@@ -297,8 +296,9 @@ def prepared(
     about: dict[str, Any] = {"about": ""} if added else {}
     try:
         size = size or sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
-        size, config, sparsity, dtype = _prepared_facts(folder)
-        verdict = judged(size, config, sparsity, dtype=dtype, folder=folder)
+        facts = _prepared_facts(folder)
+        size, verdict = facts.size, facts.verdict(judged, folder)
+        about |= {"bits": facts.bits, "loss": facts.loss}
     except Exception as error:  # whatever its files hold
         verdict = Verdict(Kind.STREAMS, 0)
         return row(repo, entry, size, verdict, folder=folder, added=added, trouble=in_words(error), **about)
@@ -378,11 +378,25 @@ def _unfinished_checkpoint(folder: Path, judged: Judged) -> Row:
         return row(str(folder), None, 0, Verdict(Kind.STREAMS, 0), about="", checkpoint=folder)
 
 
-def _prepared_facts(folder: Path) -> tuple[int, dict[str, Any], float | None, str]:
-    """Bytes of weights, config, sparsity and dtype of a prepared model.
+@dataclass(frozen=True)
+class _PreparedFacts:
+    """The facts that a prepared model's manifest tells. size: bytes of its weights. sparsity: of bundles. bits: of its
+    neurons, if they are quantised. loss: the share by which that makes perplexity higher, if it was measured."""
 
-    Raises PreparedModelError, which names the file and the cure.
-    """
+    size: int
+    config: dict[str, Any]
+    sparsity: float | None
+    dtype: str
+    bits: int | None = None
+    loss: float | None = None
+
+    def verdict(self, judged: Judged, folder: Path) -> Verdict:
+        """The verdict on it."""
+        return judged(self.size, self.config, self.sparsity, dtype=self.dtype, folder=folder, bits=self.bits)
+
+
+def _prepared_facts(folder: Path) -> _PreparedFacts:
+    """The facts of a prepared model. Raises PreparedModelError, which names the file and the cure."""
     from engine.errors import PreparedModelError
     from engine.store.manifest import Manifest
     from engine.system.documents import PREPARE_AGAIN, parsing, read_json, read_typed
@@ -391,8 +405,17 @@ def _prepared_facts(folder: Path) -> tuple[int, dict[str, Any], float | None, st
         config = read_json(folder / "config.json")
     with parsing(folder / MANIFEST, PreparedModelError, PREPARE_AGAIN):
         manifest = read_typed(folder / MANIFEST, Manifest)
-    layers = [layer.sparsity - layer.false_positives for layer in manifest.layers]
-    return manifest.weight_bytes, config, sum(layers) / len(layers) if layers else None, manifest.dtype
+    layers = [1 - layer.groups.predicted if layer.groups else layer.sparsity - layer.false_positives
+              for layer in manifest.layers]  # fmt: skip
+    form, measured = manifest.quantization, manifest.calibration
+    return _PreparedFacts(
+        manifest.weight_bytes,
+        config,
+        sum(layers) / len(layers) if layers else None,
+        manifest.dtype,
+        form.bits if form else None,
+        measured.quantisation_loss if measured else None,
+    )
 
 
 def _has_template(folder: Path) -> bool:
@@ -463,16 +486,17 @@ def _judged(
     dtype: str | None = None,
     experts: dict[str, int] | None = None,
     folder: Path | None = None,
+    bits: int | None = None,
 ) -> Verdict:
     """config: None for a model that runs as it is, of which the catalogue knows the experts. folder: of one that is on
-    this disk, of whose answers something may be known."""
+    this disk, of whose answers something may be known. bits: of neurons that are quantised."""
     from engine.planning.estimate import estimate, estimate_experts
     from engine.planning.measured import UNMEASURED, Measured
 
     measured = Measured.load(folder, machine.profile) if folder else UNMEASURED
     within = partial(
         estimate, config or {}, sparsity, machine.profile, window=machine.window, dtype=dtype,
-        available=machine.available, measured=measured,
+        available=machine.available, measured=measured, bits=bits,
     )  # fmt: skip
     if config is None:
         within = partial(estimate_experts, experts, size, machine.profile, measured=measured)

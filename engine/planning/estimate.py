@@ -54,15 +54,17 @@ def estimate(
     dtype: str | None = None,
     available: int = 0,
     measured: Measured = UNMEASURED,
+    bits: int | None = None,
 ) -> Estimate:
     """config: a Hugging Face config.json, parsed, or a `usual_config`. sparsity: share of neurons that are zero for a
     token. budget: bytes, None for what the engine takes by itself where `available` bytes of memory are free.
-    measured: of the model's answers on this machine.
+    measured: of the model's answers on this machine. bits: of neurons that are quantised, several of which are one
+    bundle; sparsity is then of bundles.
 
     Raises CheckpointError if the config does not say how large the model is.
     """
-    small = ModelShape.from_config(config, dtype).model_bytes < MAX_FLOAT32_BYTES
-    shape = ModelShape.from_config(config, dtype, "float32" if small else None)
+    small = ModelShape.from_config(config, dtype, bits=bits).model_bytes < MAX_FLOAT32_BYTES
+    shape = ModelShape.from_config(config, dtype, "float32" if small else None, bits)
     selected = max(0.001, 1 - (USUAL_SPARSITY if sparsity is None else sparsity))
     model = ModelCost(shape, _layers(shape, like_opt(selected)), _predictor_bytes(shape))
     return _estimate(model, _fixed_bytes(model), profile, Settings(window, budget), available, measured)

@@ -32,6 +32,7 @@ from engine.models.probe import probed
 from engine.statistics import BundleKind
 from engine.store.bundle_file import padded_row_bytes
 from engine.store.layout import SLOT_ALIGNMENT
+from engine.store.packing import Packing
 from engine.streaming.install import ExpertContainer, LinearBlocks
 from engine.system.documents import DOWNLOAD_AGAIN, parsing
 from engine.text import Text
@@ -128,9 +129,12 @@ class ModelShape:
         return _with_blocks(shape, {_laid_out_blocks(each): _bytes_in(matrix_of(each.module)) for each in blocks})
 
     @classmethod
-    def from_config(cls, config: Config, dtype: str | None = None, compute_dtype: str | None = None) -> "ModelShape":
+    def from_config(
+        cls, config: Config, dtype: str | None = None, compute_dtype: str | None = None, bits: int | None = None
+    ) -> "ModelShape":
         """The shape of a Hugging Face config.json, parsed. dtype: as stored, None takes the config's; compute_dtype: as
-        computed and resident, None for the same. Quantised weights stay as they are stored.
+        computed and resident, None for the same. Quantised weights stay as they are stored. bits: of neurons that
+        `prepare` quantises.
 
         Raises CheckpointError for a config that no architecture makes a model of.
         """
@@ -138,7 +142,7 @@ class ModelShape:
             text = json.dumps(config, sort_keys=True)
         except (TypeError, ValueError, RecursionError) as error:
             raise CheckpointError("config.json is no table of plain values: {error}", error=error) from error
-        return _shape(text, dtype, compute_dtype)
+        return _shape(text, dtype, compute_dtype, bits)
 
     @property
     def streams_neurons(self) -> bool:
@@ -186,13 +190,13 @@ class ModelShape:
 
 
 @lru_cache(KEPT_SHAPES)
-def _shape(text: str, dtype: str | None, compute_dtype: str | None) -> ModelShape:
+def _shape(text: str, dtype: str | None, compute_dtype: str | None, bits: int | None) -> ModelShape:
     config = json.loads(text)
     stored = dtype or stored_name(config)
     stored = stored if stored in DTYPES else "float16"
     with parsing(Path("config.json"), CheckpointError, Text("Download the model again.")):
         if _streams_neurons(config):
-            return _of_neurons(*build(config), stored, compute_dtype or stored)
+            return _of_neurons(*build(config), stored, compute_dtype or stored, bits)
         network = build_mlx_lm(config)
         found = [_built(path, module) for path, module in containers(network)]
         shape = _of_mlx_lm(network, config, found, stored)
@@ -211,7 +215,7 @@ def _streams_neurons(config: Config) -> bool:
     return not quantised and (family.key not in config or config[family.key] in family.activations)
 
 
-def _of_neurons(model: CausalModel, args: ModelArgs, stored: str, computed: str) -> ModelShape:
+def _of_neurons(model: CausalModel, args: ModelArgs, stored: str, computed: str, bits: int | None) -> ModelShape:
     weights = dict(tree_flatten(model.parameters()))
     item = DTYPES[computed].size
     resident = sum(w.size for name, w in weights.items() if ".ffn." not in name)
@@ -219,8 +223,9 @@ def _of_neurons(model: CausalModel, args: ModelArgs, stored: str, computed: str)
     head = weights[f"{model.head}.weight"].size
     tables = {f"{path}.weight" for path, module in model.named_modules() if isinstance(module, Embedding)}
     looked_up = sum(weights[name].size for name in tables - {f"{model.head}.weight"})
+    ffns = {f"model.layers.{i}.ffn": layer.ffn for i, layer in enumerate(model.layers)}
     return ModelShape(
-        bundles=tuple(_neurons(f"model.layers.{i}.ffn", layer.ffn, stored) for i, layer in enumerate(model.layers)),
+        bundles=tuple(_neurons(path, ffn, stored, bits) for path, ffn in ffns.items()),
         caches=tuple(_cache(cache, item) for cache in shaped_caches(model)),
         resident_bytes=(resident + sum(biases)) * item,
         looked_up_bytes=looked_up * item,
@@ -234,9 +239,12 @@ def _of_neurons(model: CausalModel, args: ModelArgs, stored: str, computed: str)
     )
 
 
-def _neurons(path: str, ffn: DenseFFN, stored: str) -> BundleShape:
+def _neurons(path: str, ffn: DenseFFN, stored: str, bits: int | None) -> BundleShape:
     parts = ffn.bundle_parts()
     neurons, width = parts[0].shape
+    if bits is not None:
+        packing = Packing.of(bits, ffn.activation.parts, width, stored)
+        return BundleShape("neuron", path, packing.bundles(neurons), packing.row_bytes, packing.row_bytes)
     row_bytes = padded_row_bytes(len(parts) * width * DTYPES[stored].size)
     return BundleShape("neuron", path, neurons, row_bytes, row_bytes)
 

@@ -2282,6 +2282,14 @@
         <source>Models of its family, {0}, run here. Looks up its size and licence</source>
         <translation>这里能运行它所属的 {0} 系列模型。点击可查询它的大小和许可证</translation>
     </message>
+    <message>
+        <source>{0}-bit neurons</source>
+        <translation>{0} 位神经元</translation>
+    </message>
+    <message>
+        <source>{0}-bit neurons, perplexity {1}</source>
+        <translation>{0} 位神经元，困惑度 {1}</translation>
+    </message>
 </context>
 <context>
     <name>ModelsPane</name>
@@ -2930,7 +2938,7 @@
     </message>
     <message>
         <source>A hidden size of {width} is no multiple of {group}, so that this model&apos;s neurons cannot be quantised. Prepare it without --bits.</source>
-        <translation type="unfinished"></translation>
+        <translation>隐藏层大小 {width} 不是 {group} 的倍数，因此无法量化此模型的神经元。请不加 --bits 进行准备。</translation>
     </message>
     <message>
         <source>A tool is to be called, and none was described.</source>
@@ -3294,7 +3302,7 @@
     </message>
     <message>
         <source>its rows are too short for the bundles that it describes</source>
-        <translation type="unfinished"></translation>
+        <translation>其中的行太短，放不下它所描述的束</translation>
     </message>
     <message>
         <source>its {name} is absurdly large</source>

@@ -11,7 +11,9 @@ from app.library.rows import COMFORTABLE_RATE, Row, recommended
 from app.library.survey import repository_in, survey
 from app.library.verdict import Kind, Verdict
 from engine.flash.profile import profile_path
+from engine.prepare.prepare import prepare
 from engine.system.built_in import STARTER
+from tests.helpers.checkpoints import write_opt
 from tests.helpers.drives import FAST, profile
 from tests.helpers.mlx_models import write_moe, write_original
 
@@ -56,6 +58,15 @@ def test_what_another_tool_has_that_cannot_run_says_why(machine, monkeypatch, tm
     [row] = [row for row in survey().rows if row.found]
     assert row.folder is None
     assert "no_such" in row.trouble
+
+
+def test_a_model_of_quantised_neurons_says_what_that_costs(machine, tmp_path):
+    checkpoint = write_opt(tmp_path / "checkpoint", False, hidden_size=64, word_embed_proj_dim=64)
+    measured = prepare(checkpoint, machine / "quantised", bits=4, predictors="factorised")["calibration"]
+    [row] = [row for row in survey().rows if row.folder == machine / "quantised"]
+    assert row.bits == 4
+    assert row.loss == pytest.approx(measured["exact_perplexity"] / measured["original_perplexity"] - 1)
+    assert row.verdict.kind is Kind.IN_MEMORY
 
 
 def test_what_people_ask_for_comes_before_what_is_for_research(machine):

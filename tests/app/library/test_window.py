@@ -4,12 +4,14 @@ import json
 import os
 import shutil
 import sys
+from dataclasses import replace
 
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel, QMessageBox
 
 from app.library.jobs import Jobs, JobState
+from app.library.row import ModelRow
 from app.library.survey import of_found
 from app.library.verdict import Kind
 from app.library.window import LibraryWindow
@@ -98,6 +100,20 @@ def test_the_catalogue_says_what_would_become_of_each_model(library):
     assert verdicts <= {"Fits in memory", "Streams from flash", "Too large", "Not supported", "Not enough disk space"}
     assert len(library.rows) > 10
     assert all(row.facts.text() and row.button.accessibleName() for row in library.rows)
+
+
+def test_quantised_neurons_and_their_loss_are_told_beside_the_size(qtbot, library):
+    plain = library.rows[0].row
+    for bits, loss, words in (
+        (8, 0.0123, "8-bit neurons, perplexity +1.2 %"),
+        (4, None, "4-bit neurons"),
+        (None, None, ""),
+    ):
+        widget = ModelRow(replace(plain, bits=bits, loss=loss), False)
+        qtbot.addWidget(widget)
+        told = widget.facts.text().replace("\u00a0", " ")
+        assert words in told
+        assert ("neurons" in told) == bool(bits)
 
 
 def look_up(qtbot, library, repo):

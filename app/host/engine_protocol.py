@@ -95,9 +95,10 @@ class Model(Protocol):
     name: str
     model_bytes: int
     flash_bytes: int
-    context: int
     settings: Settings
 
+    @property
+    def context(self) -> int: ...
     @property
     def streams(self) -> str: ...
     @property

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.arrays.dtypes import mlx_dtype
+from engine.system.allocator import long_lived
 
 ALIGNMENT = 16384  # direct reads want aligned memory; on macOS they merge only at whole pages
 
@@ -43,8 +44,9 @@ def aligned_rows(rows: int, row_bytes: int, dtype: str) -> Slab:
     width = row_bytes // kind.size
     # In pages, or, where rows are no pages, in rows: the array stays two-dimensional, and little is there for nothing.
     unit = ALIGNMENT if row_bytes % ALIGNMENT == 0 else row_bytes
-    raw = mx.zeros((rows * row_bytes // unit + -(-ALIGNMENT // unit), unit // kind.size), kind)
-    mx.eval(raw)
+    with long_lived():
+        raw = mx.zeros((rows * row_bytes // unit + -(-ALIGNMENT // unit), unit // kind.size), kind)
+        mx.eval(raw)
     everything = np.asarray(memoryview(raw).cast("B"))  # type: ignore[arg-type] # MLX's arrays are buffers
     skip = -everything.ctypes.data % ALIGNMENT
     # An address that is no multiple of the item size (malloc's own header) cannot be reached by whole elements.

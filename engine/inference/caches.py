@@ -2,9 +2,9 @@
 
 import mlx.core as mx
 from mlx.nn.layers.base import Module
-from mlx_lm.models.cache import KVCache, make_prompt_cache
+from mlx_lm.models.cache import make_prompt_cache
 
-from engine.inference.context import lengthen
+from engine.inference.context import rows_of, set_rows
 from engine.inference.states import Caches, ContextState, Snapshot, always_trims, arrays_of, copied
 
 MAX_SNAPSHOTS = 4  # points of a context that can be gone back to
@@ -20,20 +20,26 @@ class SnapshotContext:
         self._network = network
         self.caches: Caches = make_prompt_cache(network)
         self.tokens = 0
+        self._rows = 0
         self._under_way = False
         self._snapshots: list[Snapshot] = []
 
-    def make_room(self, tokens: int) -> None:
-        """Let so many more tokens fit, where all are kept: by themselves, mlx-lm's caches grow all in one graph, and
-        leave holes between what stays."""
-        rows = -(-(self.tokens + tokens) // KVCache.step) * KVCache.step
-        for cache in self.caches:
-            if type(cache) is KVCache and cache.keys is not None:
-                lengthen(cache, rows)
+    @property
+    def rows(self) -> int:
+        """Tokens that there is room for."""
+        return self._rows
 
-    def begin(self, tokens: int) -> None:
-        """A pass of so many tokens begins."""
-        self.make_room(tokens)  # of a first prompt, the first block says what keys and values are like
+    def resize(self, rows: int) -> None:
+        """Have room for so many tokens, no fewer than there are, where all are kept: by themselves, mlx-lm's caches
+        grow all in one graph, and leave holes between what stays."""
+        self._rows = rows
+        for cache in self.caches:
+            if always_trims(cache) and cache.keys is not None:
+                set_rows(cache, rows)
+
+    def begin(self) -> None:
+        """A pass begins."""
+        self.resize(self._rows)  # of a first prompt, the first block says what keys and values are like
         self._under_way = True
 
     def advance(self, tokens: int) -> None:
@@ -63,6 +69,7 @@ class SnapshotContext:
         self._under_way = False
         fresh = state or ContextState(0, make_prompt_cache(self._network))
         self.tokens, self.caches, self._snapshots = fresh.tokens, list(fresh.caches), list(fresh.snapshots)
+        self._rows = max((rows_of(cache) for cache in self.caches if always_trims(cache)), default=0)
 
     def trim(self, tokens: int) -> int:
         """Keep the first `tokens` tokens, or, where there is no way back to just these, fewer. Returns how many."""

@@ -45,11 +45,13 @@ class CheckpointExecution:
     def install(self, settings: Settings, plan: MemoryPlan, reader: Reader) -> Streaming:
         """Streamed experts or linears, and all else as it is stored."""
         self.context = SnapshotContext(self.network)
-        how = settings, plan.budget.capacities, plan.workspace.buffer_bytes, reader
+        budget, buffer_bytes = plan.budget, plan.workspace.buffer_bytes
         if self._linears:
-            streaming = LinearInstallation(*how).install(self.network, self._linears)
+            linears = LinearInstallation(settings, budget, buffer_bytes, reader)
+            streaming = linears.install(self.network, self._linears)
         else:
-            streaming = ExpertInstallation(*how).install(self.network, self._experts)
+            experts = ExpertInstallation(settings, budget.capacities, buffer_bytes, reader)
+            streaming = experts.install(self.network, self._experts)
         self._experts, self._linears = [], []  # what was replaced is let go
         self._evaluate_resident()
         use_native_layers(self.network)
@@ -66,7 +68,7 @@ class CheckpointExecution:
 
     def compute(self, tokens: list[int], last_only: bool) -> mx.array:
         """Logits of a token, or of all that are wanted; of several otherwise none, only what the caches hold."""
-        self.context.begin(len(tokens))
+        self.context.begin()
         if last_only and len(tokens) > 1:
             with without_head(self.network):
                 logits: mx.array = self.network(mx.array([tokens]), cache=self.context.caches)

@@ -26,11 +26,15 @@ class KeyValueContext:
         """Tokens in the context."""
         return int(self.caches[0].offset)
 
-    def make_room(self, tokens: int) -> None:
-        """Let so many more tokens fit, in whole steps. What is in memory already stays as it is."""
-        rows = -(-(self.tokens + tokens) // KVCache.step) * KVCache.step
+    @property
+    def rows(self) -> int:
+        """Tokens that there is room for."""
+        return rows_of(self.caches[0])
+
+    def resize(self, rows: int) -> None:
+        """Have room for so many tokens, no fewer than there are."""
         for cache in self.caches:
-            lengthen(cache, rows)
+            set_rows(cache, rows)
 
     @property
     def state(self) -> ContextState:
@@ -56,18 +60,35 @@ def _empty(keys: tuple[int, ...], values: tuple[int, ...], dtype: mx.Dtype) -> K
     return cache
 
 
-def lengthen(cache: Any, rows: int) -> None:
-    """Let a KVCache that has keys and values already hold `rows` tokens, one array after the other."""
-    if cache.keys.shape[2] < rows:
-        with long_lived():
-            cache.keys = _longer(cache.keys, cache.offset, rows)
-            cache.values = _longer(cache.values, cache.offset, rows)
+def rows_of(cache: Any) -> int:
+    """Tokens that a KVCache, quantised or not, has room for."""
+    keys = cache.keys if cache.keys is None or isinstance(cache.keys, mx.array) else cache.keys[0]
+    return 0 if keys is None else int(keys.shape[2])
 
 
-def _longer(array: mx.array, used: int, rows: int) -> mx.array:
-    """An array [batch, heads, rows, width] that begins with the `used` rows of a shorter one, evaluated."""
-    batch, heads, _, width = array.shape
-    room = mx.zeros((batch, heads, rows - used, width), array.dtype)
-    longer = mx.concatenate([array[..., :used, :], room], axis=2)
-    mx.eval(longer)
-    return longer
+def set_rows(cache: Any, rows: int) -> None:
+    """Let a KVCache that has keys and values already, quantised or not, hold `rows` tokens, one array after the
+    other."""
+    for name in ("keys", "values"):
+        arrays = getattr(cache, name)
+        if isinstance(arrays, mx.array):
+            setattr(cache, name, _of_rows(arrays, cache.offset, rows))
+        else:  # numbers, scales and biases
+            parts = list(arrays)
+            setattr(cache, name, parts)
+            del arrays
+            for i in range(len(parts)):
+                parts[i] = _of_rows(parts[i], cache.offset, rows)
+
+
+def _of_rows(array: mx.array, used: int, rows: int) -> mx.array:
+    """An array [batch, heads, rows, width] that begins with the `used` rows of another one, evaluated; the same, where
+    it has as many."""
+    batch, heads, before, width = array.shape
+    if before == rows:
+        return array
+    with long_lived():
+        room = mx.zeros((batch, heads, rows - used, width), array.dtype)
+        other = mx.concatenate([array[..., :used, :], room], axis=2)
+        mx.eval(other)
+    return other

@@ -17,10 +17,13 @@ from engine.tokens.corpus import Sequence, windows
 
 
 class Model(Protocol):
-    """A loaded model, as far as it is evaluated. context: tokens."""
+    """A loaded model, as far as it is evaluated."""
 
-    context: int
     settings: Settings
+
+    @property
+    def context(self) -> int:
+        """Tokens of the longest context."""
 
     @property
     def layers(self) -> int:

@@ -27,8 +27,16 @@ class Context(Protocol):
     def take(self, state: ContextState | None) -> None:
         """Go on from a state, which is the context's from now on; from nothing without one."""
 
-    def make_room(self, tokens: int) -> None:
-        """Let so many more tokens fit."""
+    @property
+    def tokens(self) -> int:
+        """Tokens in it."""
+
+    @property
+    def rows(self) -> int:
+        """Tokens that there is room for."""
+
+    def resize(self, rows: int) -> None:
+        """Have room for so many tokens, no fewer than there are."""
 
     def trim(self, tokens: int) -> int:
         """Keep the first `tokens` tokens, or, where there is no way back to just these, fewer. Returns how many."""

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from time import monotonic, perf_counter
@@ -16,9 +17,10 @@ from engine.flash.reader import open_reader
 from engine.inference.contexts import Contexts
 from engine.inference.execution import Context, Execution
 from engine.inference.generate import Generation
+from engine.inference.memory import HeldMemory
 from engine.inference.sampling import advised_sampling
+from engine.memory.budget import MemoryBudget
 from engine.planning.measured import Measured
-from engine.planning.memory import plan_memory
 from engine.planning.outlook import Outlook
 from engine.settings import GenerationOptions, Settings
 from engine.sparsity.selectors import Selector
@@ -38,9 +40,9 @@ LOOK_S = 2.0  # between two looks at how short of memory the system is
 class LoadedModel:
     """A model in memory, its FFN weights on flash. One thread loads, runs and closes it.
 
-    settings: what was asked for. budget: what is held, by item. context: tokens. baseline_bytes: the process before
-    loading. contexts: of this conversation and others. outlook: what other settings would bring. advised_sampling: as
-    the model's makers advise, by the names of GenerationOptions.
+    settings: what was asked for. baseline_bytes: the process before loading. contexts: of this conversation and others.
+    outlook: what other settings would bring. advised_sampling: as the model's makers advise, by the names of
+    GenerationOptions.
     """
 
     def __init__(
@@ -50,25 +52,26 @@ class LoadedModel:
         self.baseline_bytes, self.settings, self._closed = baseline_bytes, settings, False
         self._execution, self.stored = execution, execution.stored
         self.name, self.model_bytes = self.stored.name, self.stored.bytes
-        sizes, plan = execution.sizes, plan_memory(execution.sizes, settings)
+        sizes, self._memory = execution.sizes, HeldMemory(execution.sizes, settings)
         bundles = [layer.bundles for layer in sizes.layers(settings)]
         self.flash_bytes = sum(each.count * each.stored_bytes for each in bundles)
         self.vocabulary = sizes.shape(settings).vocabulary or MAX_VOCABULARY
-        self.context, self.budget, self._block = plan.context, plan.budget, plan.workspace.chunk
-        mx.set_cache_limit(plan.cache_limit)
+        mx.set_cache_limit(self._memory.plan.cache_limit)
         profile = DriveProfile.load(profile_path(self.stored.folder))
         self.outlook = Outlook(sizes, profile, Measured.load(self.stored.folder, profile))
         self.reader = open_reader(*reading(settings, profile, max((each.bytes for each in bundles), default=1)))
         try:
             self.tokenizer = read_tokenizer(self.stored.folder, self.stored.config)  # first: to be built takes most
             self.advised_sampling = advised_sampling(self.stored.folder)
-            self.streaming = execution.install(settings, plan, self.reader)
+            self.streaming = execution.install(settings, self._memory.plan, self.reader)
+            kept_room = self._memory.plan.kept_room
+            self.contexts = Contexts(self._context, kept_room, marks_prompts=not execution.feels_pools)
+            self._memory.attach(execution.context, self.streaming, self.contexts)
             if settings.read_at_once and self.streaming.can_fill:
                 self.streaming.fill(progress)
         except BaseException:
             self.reader.close()
             raise
-        self.contexts = Contexts(self._context, plan.kept_room, marks_prompts=not execution.feels_pools)
         self._next_look = 0.0  # at how short of memory the system is
 
     @property
@@ -89,6 +92,16 @@ class LoadedModel:
     def cached_tokens(self) -> list[int]:
         """Tokens of the context."""
         return self.contexts.tokens
+
+    @property
+    def budget(self) -> MemoryBudget:
+        """The bytes that are held, item by item: another object whenever that changes."""
+        return self._memory.budget
+
+    @property
+    def context(self) -> int:
+        """Tokens of the longest context that the budget has room for."""
+        return self._memory.longest
 
     @property
     def layers(self) -> int:
@@ -178,9 +191,9 @@ class LoadedModel:
 
         Returns logits [1, tokens, vocabulary], of the last token only unless observed, and the pass that was made.
         """
+        self._memory.hold(len(self.cached_tokens) + len(tokens))
         current = self.streaming.passes.begin(len(tokens), cancelled, observer)
-        self._context.make_room(len(tokens))
-        blocks = self._execution.blocks(tokens, self._block, observer is not None)
+        blocks = self._execution.blocks(tokens, self._memory.plan.workspace.chunk, observer is not None)
         if observer is not None:
             return mx.concatenate([self._forward(block, last_only=False) for block in blocks], axis=1), current
         for block in blocks:
@@ -191,8 +204,8 @@ class LoadedModel:
         self, token: int, cancelled: Event | None = None, observer: Observer | None = None
     ) -> tuple[mx.array, Pass]:
         """Append one token to the context. Logits [1, 1, vocabulary] and the pass that was made."""
+        self._memory.hold(len(self.cached_tokens) + 1)
         current, overlap = self.streaming.passes.begin(0, cancelled, observer), self.streaming.overlap
-        self._context.make_room(1)
         overlap.begin()
         logits = self._forward([token])
         overlap.end(perf_counter() - current.began)
@@ -220,20 +233,38 @@ class LoadedModel:
         self.streaming.forget()
 
     def keep_within_budget(self, footprint_bytes: int) -> None:
-        """Give back what is kept for reuse when the process has grown beyond the budget all the same, and part of the
-        neuron pools when the system is critically short of memory. Between two tokens."""
+        """Give back what is kept for reuse when the process has grown beyond the budget all the same, and parts of the
+        pools when the system is short of memory; they come back later. Between two tokens."""
         if footprint_bytes - self.baseline_bytes > self.budget.ceiling:
             mx.clear_cache()
             give_back_free_memory()
         if monotonic() >= self._next_look:
             self._next_look = monotonic() + LOOK_S
-            if pressure.memory_pressure() >= pressure.Pressure.CRITICAL:
-                self.give_back()
+            self.relieve(pressure.memory_pressure())
+
+    def relieve(self, level: pressure.Pressure) -> None:
+        """Give the system a part of the pools where it is short of memory, or take some of it again where it is not any
+        more. Between two tokens."""
+        relief, before = self._memory.relief, self._memory.relief.share
+        if level is pressure.Pressure.NORMAL:
+            relief.take(monotonic())
+        elif level is pressure.Pressure.WARNING:
+            relief.give()
+        else:
+            relief.give_half()
+        if relief.share != before:
+            self._memory.follow_relief()
 
     def give_back(self) -> None:
-        """Halve the neuron pools, for a system that is critically short of memory. Loading again restores them."""
-        self.budget = self.budget.halved()
-        self.streaming.shrink(self.budget.capacities)
+        """Give the system more than half of the pools for a while."""
+        self.relieve(pressure.Pressure.CRITICAL)
+
+    def set_budget(self, memory_budget: int | None) -> None:
+        """Hold what another budget, in bytes, has room for, from the next token on. Raises BudgetError where it has too
+        little for the present context; nothing has changed then."""
+        settings = replace(self.settings, memory_budget=memory_budget)
+        self._memory.set_budget(settings)
+        self.settings = settings
 
     def close(self) -> None:
         """Free memory and stop the reader. Harmless when repeated."""
@@ -242,6 +273,7 @@ class LoadedModel:
         self._closed = True
         self.streaming.close()
         self.reader.close()
+        self._memory.detach()
         del self._execution, self.streaming, self.contexts
         mx.clear_cache()
 

@@ -1,7 +1,8 @@
 """The memory budget: what is held, item by item, against a ceiling that is kept (paper, section 3.3)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from heapq import heappop, heappush
 
 from engine.errors import BudgetError
 from engine.memory.pool import BUNDLE_BOOKKEEPING, ROW_BOOKKEEPING
@@ -11,11 +12,13 @@ MAX_FLOAT32_BYTES = 256_000_000  # of weights: below, computing in float32 costs
 FREE_MEMORY_SHARE = 0.75  # of free memory: where no budget is given, every neuron gets a row if it fits in there
 SHARE_WITHOUT_BUDGET = 0.5  # of all neurons get a row where it does not: the paper's half
 SPARE_ROWS = 1.5  # the smallest pool holds this many times a usual token's active set
+STEPS = 16  # in which a pool's rows are given and taken: a little more or less room then moves few pools
 ITEMS = {  # what has a fixed size, in words
     "resident": Text("resident"),
     "predictors": Text("predictors"),
     "exact_selection": Text("exact selection"),
     "kv_cache": Text("kv cache"),
+    "kept_contexts": Text("kept contexts"),
     "workspace": Text("workspace"),
 }
 
@@ -25,7 +28,8 @@ class PoolDemand:
     """One layer's pool: bytes of a row, all bundles, and the rows without which a token does not fit.
 
     weight: share of the layer that is active: busier layers get more of the pool. rank: layers of a lower one get rows
-    first, as many as they have bundles. whole_stays: what has a row for every bundle is never given back.
+    first, as many as they have bundles. whole_stays: what has a row for every bundle when it is loaded is never given
+    back.
     """
 
     row_bytes: int
@@ -39,11 +43,15 @@ class PoolDemand:
         """Bytes of a pool of so many rows, its bookkeeping included."""
         return rows * (self.row_bytes + ROW_BOOKKEEPING) + self.bundles * BUNDLE_BOOKKEEPING
 
-    def halved(self, rows: int) -> int:
-        """Half of so many rows, though never fewer than a usual token needs."""
-        if self.whole_stays and rows == self.bundles:
-            return rows
-        return max(min(self.minimum, rows), rows // 2)
+    @property
+    def is_whole(self) -> bool:
+        """True where no row is ever given back: it is no pool, but resident."""
+        return self.whole_stays and self.minimum == self.bundles
+
+    @property
+    def step(self) -> int:
+        """Rows that are given and taken at once."""
+        return max(1, self.bundles // STEPS)
 
 
 @dataclass(frozen=True)
@@ -61,21 +69,11 @@ class MemoryBudget:
         """Bytes of all items."""
         return sum(self.items.values())
 
-    def halved(self) -> "MemoryBudget":
-        """The same with pools of half the rows, though never fewer than a usual token needs."""
-        rows = [d.halved(had) for d, had in zip(self.demands, self.capacities, strict=True)]
-        return replace(self, items=self.items | {"pool": _pool_bytes(self.demands, rows)}, capacities=tuple(rows))
 
-
-def plan(ceiling: int | None, fixed: dict[str, int], demands: list[PoolDemand], default_share: float) -> MemoryBudget:
-    """Share a ceiling (bytes) between what has a fixed size and the pools.
-
-    Without a ceiling, the pools get `default_share` of all bundles. Raises BudgetError with the smallest that works.
-    """
+def plan(ceiling: int, fixed: dict[str, int], demands: Sequence[PoolDemand]) -> MemoryBudget:
+    """Share a ceiling (bytes) between what has a fixed size and the pools. Raises BudgetError with the smallest that
+    works."""
     smallest = sum(fixed.values()) + sum(d.bytes(d.minimum) for d in demands)
-    if ceiling is None:
-        rows = [max(d.minimum, round(default_share * d.bundles)) for d in demands]
-        ceiling = sum(fixed.values()) + sum(d.bytes(r) for d, r in zip(demands, rows, strict=True))
     if ceiling < smallest:
         parts = (Text("{item} {size}", item=ITEMS[name], size=readable(size)) for name, size in fixed.items())
         raise BudgetError(
@@ -95,7 +93,13 @@ def _pool_bytes(demands: Sequence[PoolDemand], capacities: Sequence[int]) -> int
     return sum(demand.bytes(rows) for demand, rows in zip(demands, capacities, strict=True))
 
 
-def _share(room: int, demands: list[PoolDemand]) -> list[int]:
+def total_of_share(share: float, fixed: dict[str, int], demands: Sequence[PoolDemand]) -> int:
+    """The bytes of all where pools have that share of their bundles."""
+    rows = (max(d.minimum, round(share * d.bundles)) for d in demands)
+    return sum(fixed.values()) + sum(d.bytes(r) for d, r in zip(demands, rows, strict=True))
+
+
+def _share(room: int, demands: Sequence[PoolDemand]) -> list[int]:
     """Rows by layer that fit `room` bytes: the minimum for each, the rest by weight, no layer more than its bundles."""
     rows = [d.minimum for d in demands]
     room -= sum(d.bytes(d.minimum) for d in demands)
@@ -104,18 +108,43 @@ def _share(room: int, demands: list[PoolDemand]) -> list[int]:
     return rows
 
 
-def _fill(rows: list[int], room: int, demands: list[PoolDemand], open_layers: list[int]) -> int:
+def _fill(rows: list[int], room: int, demands: Sequence[PoolDemand], open_layers: list[int]) -> int:
     """Give rows to some layers; returns the room that is left once all of them are full, else none."""
     while open_layers:
-        weight = sum(demands[i].weight * (demands[i].row_bytes + ROW_BOOKKEEPING) for i in open_layers)
+        weight = sum(demands[i].weight * _bytes_of_row(demands[i]) for i in open_layers)
         extra = {i: int(room * demands[i].weight / weight) for i in open_layers}
         full = [i for i in open_layers if rows[i] + extra[i] >= demands[i].bundles]
         if not full:
-            for i in open_layers:
-                rows[i] += extra[i]
+            _give_in_steps(rows, room, demands, extra)
             return 0
         for i in full:
-            room -= (demands[i].bundles - rows[i]) * (demands[i].row_bytes + ROW_BOOKKEEPING)
+            room -= (demands[i].bundles - rows[i]) * _bytes_of_row(demands[i])
             rows[i] = demands[i].bundles
             open_layers.remove(i)
     return room
+
+
+def _give_in_steps(rows: list[int], room: int, demands: Sequence[PoolDemand], extra: dict[int, int]) -> None:
+    """Give layers whole steps of what they should have more, and what that leaves in steps to whoever has least for its
+    weight. So rows are given in one order, whatever the room: more room takes no row from anyone, and a little less
+    takes few."""
+    waiting: list[tuple[float, int]] = []
+    for i, more in extra.items():
+        given = more - more % demands[i].step
+        rows[i] += given
+        room -= given * _bytes_of_row(demands[i])
+        heappush(waiting, ((given + demands[i].step) / demands[i].weight, i))
+    while waiting:
+        share, i = heappop(waiting)
+        wanted = min(demands[i].step, demands[i].bundles - rows[i])
+        given = min(wanted, room // _bytes_of_row(demands[i]))
+        rows[i] += given
+        room -= given * _bytes_of_row(demands[i])
+        if given < wanted:
+            return
+        if rows[i] < demands[i].bundles:
+            heappush(waiting, (share + demands[i].step / demands[i].weight, i))
+
+
+def _bytes_of_row(demand: PoolDemand) -> int:
+    return demand.row_bytes + ROW_BOOKKEEPING

@@ -189,17 +189,22 @@ class BundlePool:
         """Take back an admission whose bundles could not be read."""
         self.remove(admission.rows)
 
-    def smaller(self, capacity: int) -> "BundlePool":
-        """A pool of fewer rows with the bundles that were active last, or, where nothing moves and uses are counted,
-        with the most used. This one must not be used any more."""
-        pool = BundlePool(capacity, self.view.shape[1], self._dtype, self.bundles, self.keep_hot, self.dense)
-        pool.left_early, pool._uses, pool._weight = self.left_early, self._uses, self._weight
+    def resize(self, capacity: int, movable_bytes: int) -> None:
+        """Have another number of rows. Bundles that were active last stay, or, where nothing moves and uses are
+        counted, the most used; so many as `movable_bytes` hold, which is all that is needed beside the rows."""
         last = self._last()
         worth = last if self.dense or not self.keep_hot else self._uses[self.pointer[: self.num_used]]
-        kept = np.argsort(-worth, kind="stable")[: min(capacity, self.num_held)]
-        rows = pool._place(self.pointer[kept], pool._append(NO_ROWS, len(kept)), last[kept]).rows
-        pool.view[rows] = self.view[kept]
-        return pool
+        count = min(capacity, self.num_held, movable_bytes // self.view.shape[1])
+        kept = np.sort(np.argsort(-worth, kind="stable")[:count])
+        bundles, last, moved = self.pointer[kept], last[kept], self.view[kept]
+        row_bytes = self.view.shape[1]
+        self.clear()
+        del self.slab  # there is no room for two
+        mx.clear_cache()
+        self.capacity, self.slab = capacity, aligned_rows(capacity, row_bytes, self._dtype)
+        self.pointer = np.full(capacity, -1, np.int64)
+        self.view[: len(moved)] = moved
+        self._place(bundles, self._append(NO_ROWS, len(bundles)), last)
 
     def forget(self) -> None:
         """Empty all rows, and know no more which bundles are hot: as if the pool were new."""

@@ -79,7 +79,8 @@ class CheckpointSizes:
         heap = EXPERT_HEAP_BYTES if any(bundles.kind == "expert" for bundles in self.network.bundles) else 0
         # What is converted while loading makes way before there is a context.
         converted = self._converted_bytes - self.network.context_bytes(context, chunk)
-        return Workspace(BUFFERS * buffer + max(chunk * token + logits + heap, converted), chunk, buffer)
+        size = BUFFERS * buffer + max(chunk * token + logits + heap, converted)
+        return Workspace(size, chunk, buffer, chunk * token)
 
     def _chunk(self, context: int, roomy: int) -> tuple[int, int]:
         """Tokens of a prompt at once, and the bytes that one of them takes: in the layer that takes most, and for

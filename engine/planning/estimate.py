@@ -16,12 +16,11 @@ from engine.models import ARCHITECTURES, build
 from engine.planning.cost import ModelCost, Prediction, predict
 from engine.planning.layers import ExpertLayer, NeuronLayer, StreamedLayer, layers_of
 from engine.planning.measured import UNMEASURED, Measured
-from engine.planning.memory import default_share
+from engine.planning.memory import FIRST_TOKENS, FORECAST_TOKENS, default_share
 from engine.planning.reuse import OPT, Reuse, like_opt
 from engine.planning.shape import BundleShape, ModelShape
 from engine.settings import Settings
 
-CONTEXT_TOKENS = 2048  # tokens, at most: what is usual
 PREDICTOR_SHARE = 0.024  # of the weights, where the predictors' size is not known (paper, B.3)
 WORKSPACE_BYTES = 96_000_000  # bytes: stream buffers, activations, what MLX keeps, reader threads
 READS_AN_EXPERT = 9  # weights, scales and biases of three matrices
@@ -85,7 +84,7 @@ def estimate_experts(
         size, resident = experts["bytes"], experts["resident_bytes"]
         layer = BundleShape("expert", "", experts["count"], size, size, READS_AN_EXPERT, chosen=experts["chosen"])
         bundles = (layer,) * experts["layers"]
-    shape = ModelShape(bundles, (), resident, 0, 0, 0, CONTEXT_TOKENS, "bfloat16", "bfloat16", packed=True)
+    shape = ModelShape(bundles, (), resident, 0, 0, 0, FORECAST_TOKENS, "bfloat16", "bfloat16", packed=True)
     model = ModelCost(shape, [ExpertLayer(each) for each in bundles])
     return _estimate(
         model, resident + CONTEXT_BYTES + WORKSPACE_BYTES, profile, Settings(memory_budget=budget), 0, measured
@@ -146,7 +145,7 @@ def _config_of(model_type: str, width: int, neurons: int, layers: int, vocabular
         "num_hidden_layers": layers,
         "intermediate_size": neurons,
         "ffn_dim": neurons,
-        "max_position_embeddings": CONTEXT_TOKENS,
+        "max_position_embeddings": FORECAST_TOKENS,
         "vocab_size": vocabulary,
         "torch_dtype": "bfloat16",
     }
@@ -162,7 +161,8 @@ def _estimate(
 ) -> Estimate:
     """fixed: bytes of all but the pools."""
     demands = [layer.demand() for layer in model.layers]
-    smallest = fixed + sum(demand.bytes(demand.minimum) for demand in demands)
+    longer = model.shape.context_bytes(FORECAST_TOKENS) - model.shape.context_bytes(FIRST_TOKENS)
+    smallest = fixed - longer + sum(demand.bytes(demand.minimum) for demand in demands)
     whole = fixed + sum(demand.bytes(demand.bundles) for demand in demands)
     budget = settings.memory_budget
     if budget is None:
@@ -186,7 +186,7 @@ def _predictor_bytes(shape: ModelShape) -> int:
 
 def _fixed_bytes(model: ModelCost, context: int | None = None) -> int:
     """Bytes of all but the pools."""
-    context_bytes = model.shape.context_bytes(context or min(model.shape.context, CONTEXT_TOKENS))
+    context_bytes = model.shape.context_bytes(context or min(model.shape.context, FORECAST_TOKENS))
     return model.shape.resident_bytes + model.selector_bytes + context_bytes + WORKSPACE_BYTES
 
 

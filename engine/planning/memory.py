@@ -1,15 +1,26 @@
-"""The memory plan of a model under given settings, before anything is loaded."""
+"""The memory plan of a model under given settings, before anything is loaded: what each item has of a ceiling, while
+the context has room for so many tokens. What the context does not need is the pools'."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from engine.memory.budget import FREE_MEMORY_SHARE, SHARE_WITHOUT_BUDGET, MemoryBudget, PoolDemand, plan
+from engine.memory.budget import (
+    FREE_MEMORY_SHARE,
+    SHARE_WITHOUT_BUDGET,
+    MemoryBudget,
+    PoolDemand,
+    plan,
+    total_of_share,
+)
 from engine.planning.layers import StreamedLayer
 from engine.planning.shape import ModelShape
 from engine.settings import Settings
 
-USUAL_CONTEXT = 8192  # tokens, where nobody says how many: caches of the longest would take all memory
+FIRST_TOKENS = 256  # of a context, for which a model is loaded with room
+USUAL_CONTEXT = 8192  # tokens: beside so many, what is resident is, and without a budget pools have their share
+FORECAST_TOKENS = 2048  # of the context of which a forecast of speed is
+KEPT_SHARE = 0.25  # of what is left beyond the smallest budget: for contexts of other conversations, at most
 MIN_CACHE_LIMIT, MAX_CACHE_LIMIT = 4 << 20, 256 << 20  # bytes that MLX may keep for reuse
 ROOMY_DIVISOR = 16  # the part of what is left beyond the smallest budget that each piece of the workspace may take
 
@@ -17,11 +28,12 @@ ROOMY_DIVISOR = 16  # the part of what is left beyond the smallest budget that e
 @dataclass(frozen=True)
 class Workspace:
     """The memory that computing needs. bytes: of all. chunk: tokens of a prompt that are computed at once.
-    buffer_bytes: of one of the ring's buffers."""
+    buffer_bytes: of one of the ring's buffers. block_bytes: of all, what one chunk takes, and nothing between two."""
 
     bytes: int
     chunk: int
     buffer_bytes: int
+    block_bytes: int = 0
 
 
 class Sizes(Protocol):
@@ -50,53 +62,143 @@ class Sizes(Protocol):
         """Bytes by item of what says which bundles are needed, where that is no part of the model."""
 
     def workspace(self, settings: Settings, context: int, roomy: int) -> Workspace:
-        """The memory that computing needs. roomy: bytes that it is in proportion to."""
+        """The memory that computing needs with `context` tokens to look back on. roomy: bytes that it is in proportion
+        to."""
 
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """budget: items, and slots by layer. context: tokens. cache_limit: bytes that MLX may keep for reuse. kept_room:
-    bytes that the contexts of other conversations may have."""
+    """budget: items, and slots by layer. tokens: that the context has room for. cache_limit: bytes that MLX may keep
+    for reuse. kept_room: bytes that the contexts of other conversations may have."""
 
     budget: MemoryBudget
-    context: int
+    tokens: int
     cache_limit: int
     workspace: Workspace
-    kept_room: int
+    kept_room: int = 0
 
 
-def plan_memory(sizes: Sizes, settings: Settings) -> MemoryPlan:
-    """Plan a model's memory. Raises BudgetError.
+def plan_memory(sizes: Sizes, settings: Settings, tokens: int = 0, kept_bytes: int = 0) -> MemoryPlan:
+    """Plan a model's memory while its context has room for `tokens` (of a step at least), and the contexts of other
+    conversations take `kept_bytes`. Pools have what is left. Raises BudgetError.
 
     The workspace grows only with what is left beyond the smallest budget: so more memory is never worse.
     """
-    if settings.memory_budget is None:
-        return _plan(sizes, settings, sizes.stored_bytes)
-    frugal = _plan(sizes, settings, 0)
-    return _plan(sizes, settings, max(0, settings.memory_budget - frugal.budget.smallest))
+    return Planner.of(sizes, settings).plan(tokens, kept_bytes)
 
 
-def _plan(sizes: Sizes, settings: Settings, roomy: int) -> MemoryPlan:
-    """roomy: bytes that the workspace is in proportion to."""
-    shape = sizes.shape(settings)
-    context = min(shape.context, settings.context or USUAL_CONTEXT)
-    cache_limit = min(MAX_CACHE_LIMIT, max(MIN_CACHE_LIMIT, roomy // ROOMY_DIVISOR))
-    workspace = sizes.workspace(settings, context, roomy)
-    fixed = {
-        "resident": shape.resident_bytes,
-        **sizes.selector_bytes(settings),
-        "kv_cache": _kv_cache_bytes(shape, context, workspace.chunk),
-        "workspace": workspace.bytes + cache_limit + sizes.overhead,
-    }
-    demands = [layer.demand() for layer in sizes.layers(settings)]
-    every = settings.selection.streams_all and shape.streams_neurons  # as naive loading does
-    share = 0.0 if every else default_share(sum(fixed.values()), demands, sizes.available)
-    kept_room = _kept_room(shape.context_bytes(context), settings, roomy, sizes.available)
-    ceiling = None if settings.memory_budget is None else settings.memory_budget - kept_room
-    budget = plan(ceiling, fixed, demands, share)
-    items = budget.items | {"kept_contexts": kept_room}
-    budget = replace(budget, ceiling=budget.ceiling + kept_room, items=items)
-    return MemoryPlan(budget, context, cache_limit, workspace, kept_room)
+def longest_context(sizes: Sizes, settings: Settings) -> int:
+    """Tokens of the longest context that the budget holds, at most what the model was made for, or what was asked for.
+    Raises BudgetError."""
+    return Planner.of(sizes, settings).longest
+
+
+@dataclass(frozen=True)
+class Planner:
+    """The arithmetic of one ceiling (bytes). roomy: bytes that the workspace is in proportion to, at most. most: tokens
+    that a context may have. demands: of the pools; of what is resident once it is loaded, all of its rows."""
+
+    sizes: Sizes
+    settings: Settings
+    ceiling: int
+    roomy: int
+    most: int
+    demands: tuple[PoolDemand, ...]
+
+    @classmethod
+    def of(cls, sizes: Sizes, settings: Settings) -> "Planner":
+        """The planner of a model under these settings. Raises BudgetError where not even a step of the context fits."""
+        shape, stored = sizes.shape(settings), sizes.stored_bytes
+        most = min(shape.context, settings.context or shape.context)
+        demands = tuple(layer.demand() for layer in sizes.layers(settings))
+        ceiling = settings.memory_budget
+        if ceiling is None:
+            any_ceiling = cls(sizes, settings, 0, stored, most, demands)
+            ceiling, roomy = any_ceiling._usual_ceiling(settings.context or USUAL_CONTEXT), stored
+        else:
+            roomy = ceiling
+        planner = cls(sizes, settings, ceiling, roomy, most, demands)
+        return planner._with_whole_layers() if any(demand.whole_stays for demand in demands) else planner
+
+    def plan(self, tokens: int, kept_bytes: int = 0) -> MemoryPlan:
+        """The plan for a context with room for `tokens`, beside others of `kept_bytes`. Raises BudgetError."""
+        tokens = max(tokens, min(FIRST_TOKENS, self.most))
+        roomy = self._roomy(tokens, kept_bytes)
+        workspace, fixed = self._fixed(tokens, roomy)
+        if kept_bytes:
+            fixed |= {"kept_contexts": kept_bytes}
+        budget = plan(self.ceiling, fixed, self.demands)
+        return MemoryPlan(budget, tokens, _cache_limit(roomy), workspace, self._kept_room(budget, tokens))
+
+    def smallest(self, tokens: int) -> int:
+        """Bytes of the smallest budget with room for so many tokens."""
+        _, fixed = self._fixed(tokens, 0)
+        return sum(fixed.values()) + sum(demand.bytes(demand.minimum) for demand in self.demands)
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest context that the ceiling holds. Raises BudgetError."""
+        return self.at_most(self.most)
+
+    def at_most(self, tokens: int) -> int:
+        """So many tokens, or as many as the ceiling holds. Raises BudgetError."""
+        high = min(tokens, self.most)
+        low = min(FIRST_TOKENS, high)
+        if self.smallest(high) <= self.ceiling:
+            return high
+        self.plan(low)
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self.smallest(middle) <= self.ceiling else (low, middle)
+        return low
+
+    def _roomy(self, tokens: int, kept_bytes: int) -> int:
+        return min(self.roomy, max(0, self.ceiling - self.smallest(tokens) - kept_bytes))
+
+    def _fixed(self, tokens: int, roomy: int) -> tuple[Workspace, dict[str, int]]:
+        """The workspace, and bytes by item of all that is no pool."""
+        sizes, settings = self.sizes, self.settings
+        shape, workspace = sizes.shape(settings), sizes.workspace(settings, tokens, roomy)
+        return workspace, {
+            "resident": shape.resident_bytes,
+            **sizes.selector_bytes(settings),
+            "kv_cache": _kv_cache_bytes(shape, tokens, workspace.chunk),
+            "workspace": workspace.bytes + _cache_limit(roomy) + sizes.overhead,
+        }
+
+    def _usual_ceiling(self, tokens: int) -> int:
+        """Bytes where nobody chose a budget: beside a usual context, every bundle has a slot where free memory allows,
+        else half of them; and other contexts, up to as many bytes, have a part of free memory."""
+        _, fixed = self._fixed(min(self.most, tokens), self.roomy)
+        every = self.settings.selection.streams_all and self.sizes.shape(self.settings).streams_neurons
+        total = sum(fixed.values())
+        share = 0.0 if every else default_share(total, self.demands, self.sizes.available)  # as naive loading does
+        context = self.sizes.shape(self.settings).context_bytes(min(self.most, tokens))
+        kept = min(context, max(self.roomy, self.sizes.available) // ROOMY_DIVISOR)
+        return total_of_share(share, fixed, self.demands) + kept
+
+    def _with_whole_layers(self) -> "Planner":
+        """The same, where what has a slot for every bundle beside a usual context is resident once it is loaded."""
+        rows = self.plan(self.at_most(self.settings.context or USUAL_CONTEXT)).budget.capacities
+        pairs = list(zip(self.demands, rows, strict=True))
+        demands = tuple(replace(d, minimum=r) if d.whole_stays and r == d.bundles else d for d, r in pairs)
+        # The less can be given back, the less the workspace takes: perhaps more is whole now.
+        return self if demands == self.demands else replace(self, demands=demands)._with_whole_layers()
+
+    def _kept_room(self, budget: MemoryBudget, tokens: int) -> int:
+        """The bytes that are left where all bundles have slots; else a part of those beyond the smallest budget, of
+        which the present context is the first to take."""
+        kept = budget.items.get("kept_contexts", 0)
+        if all(rows == d.bundles for rows, d in zip(budget.capacities, self.demands, strict=True)):
+            return budget.ceiling - budget.total + kept
+        first = min(FIRST_TOKENS, self.most)
+        shape = self.sizes.shape(self.settings)
+        grown = shape.context_bytes(tokens) - shape.context_bytes(first)
+        return max(0, int(KEPT_SHARE * (self.ceiling - self.smallest(first))) - grown)
+
+
+def _cache_limit(roomy: int) -> int:
+    return min(MAX_CACHE_LIMIT, max(MIN_CACHE_LIMIT, roomy // ROOMY_DIVISOR))
 
 
 def default_share(fixed: int, demands: Sequence[PoolDemand], available: int) -> float:
@@ -106,13 +208,7 @@ def default_share(fixed: int, demands: Sequence[PoolDemand], available: int) -> 
     return 1.0 if everything <= FREE_MEMORY_SHARE * available else SHARE_WITHOUT_BUDGET
 
 
-def _kv_cache_bytes(shape: ModelShape, context: int, chunk: int) -> int:
-    """Keys and values of a full context, and one layer's keys or values again: while they grow they are there twice."""
-    largest = max((cache.bytes(context, chunk) for cache in shape.caches), default=0)
-    return shape.context_bytes(context, chunk) + largest // 2
-
-
-def _kept_room(context_bytes: int, settings: Settings, roomy: int, available: int) -> int:
-    """Bytes for the contexts of other conversations: at most as much as for the present one."""
-    room = max(roomy, available) if settings.memory_budget is None else roomy
-    return min(context_bytes, room // ROOMY_DIVISOR)
+def _kv_cache_bytes(shape: ModelShape, tokens: int, chunk: int) -> int:
+    """Keys and values of so many tokens, and one layer's keys or values again: while they grow they are there twice."""
+    largest = max((cache.bytes(tokens, chunk) for cache in shape.caches), default=0)
+    return shape.context_bytes(tokens, chunk) + largest // 2

@@ -14,7 +14,7 @@ from engine.planning.checkpoint import CheckpointSizes
 from engine.planning.cost import ModelCost, Prediction, predict
 from engine.planning.layers import expected_hits, uses
 from engine.planning.measured import MAX_TOKENS, MIN_TOKENS, SETTLED_MISSES, SETTLED_MS, UNMEASURED, Measured, factor
-from engine.planning.memory import Sizes, plan_memory
+from engine.planning.memory import FORECAST_TOKENS, USUAL_CONTEXT, Planner, Sizes, longest_context, plan_memory
 from engine.planning.prepared import PreparedSizes
 from engine.settings import Settings
 from engine.store.manifest import PreparedModel
@@ -41,9 +41,14 @@ class Outlook:
         sizes = PreparedSizes.of(stored) if isinstance(stored, PreparedModel) else CheckpointSizes.of(stored)
         return cls(sizes, profile, Measured.load(stored.folder, profile))
 
-    def plan(self, settings: Settings) -> MemoryBudget:
-        """The plan: bytes held, item by item. Raises BudgetError."""
-        return plan_memory(self.sizes, settings).budget
+    def plan(self, settings: Settings, tokens: int = 0) -> MemoryBudget:
+        """The plan: bytes held, item by item, while the context has room for so many tokens, or for what it is loaded
+        with. Raises BudgetError."""
+        return plan_memory(self.sizes, settings, tokens).budget
+
+    def longest_context(self, settings: Settings) -> int:
+        """Tokens of the longest context that the budget holds. Raises BudgetError."""
+        return longest_context(self.sizes, settings)
 
     def smallest_budget(self, settings: Settings) -> int:
         """Bytes below which the model does not load."""
@@ -53,11 +58,14 @@ class Outlook:
             return error.smallest
 
     def full_budget(self, settings: Settings) -> int:
-        """Bytes with which every bundle has a slot in its pool: decoding then reads each only once."""
+        """Bytes with which every bundle has a slot in its pool beside a usual context: decoding then reads each only
+        once."""
         slots = sum(layer.bundles.count for layer in self.sizes.layers(settings))
 
         def holds_all(budget: int) -> bool:
-            return sum(self._with_budget(settings, budget).capacities) >= slots
+            planner = Planner.of(self.sizes, replace(settings, memory_budget=budget))
+            beside = planner.at_most(settings.context or USUAL_CONTEXT)
+            return sum(planner.plan(beside).budget.capacities) >= slots
 
         low = high = self.smallest_budget(settings)
         while not holds_all(high):
@@ -73,7 +81,7 @@ class Outlook:
         present = self.predict(settings)
         if present is None or not self.sizes.shape(settings).streams_neurons:
             return None
-        full, ceiling = self.full_budget(settings), self.plan(settings).ceiling
+        full, ceiling = self.full_budget(settings), self._ceiling(settings)
         for window in (w for w in WINDOWS if w > settings.window):
             roomy = replace(settings, window=window, memory_budget=max(full, ceiling))
             better = self.predict(roomy)
@@ -83,18 +91,19 @@ class Outlook:
 
     def hit_rate(self, settings: Settings) -> float:
         """The share of a token's bundles that is in memory; no drive is asked. Raises BudgetError."""
-        return expected_hits(uses(self.sizes.layers(settings), self.plan(settings).capacities, settings))
+        return expected_hits(uses(self.sizes.layers(settings), self._forecast(settings).capacities, settings))
 
     def predict(self, settings: Settings) -> Prediction | None:
-        """The cost of a decoded token; None without a profile, or where all neurons are read. Raises BudgetError."""
+        """The cost of a decoded token of a conversation of FORECAST_TOKENS, or of what the budget holds; None without a
+        profile, or where all neurons are read. Raises BudgetError."""
         if self.profile is None or (settings.selection.streams_all and self.sizes.shape(settings).streams_neurons):
             return None
-        plan, sizes = self.plan(settings), self.sizes
+        plan, sizes = self._forecast(settings), self.sizes
         selectors = sum(sizes.selector_bytes(settings).values())
         model = ModelCost(sizes.shape(settings), sizes.layers(settings), selectors)
         fixed = plan.total - plan.items["pool"]
         measured = self.measured if self.measured.profile == self.profile.measured else UNMEASURED
-        return predict(model, self.profile, plan.capacities, settings, plan.ceiling, fixed, measured)
+        return predict(model, self.profile, plan.capacities, settings, self._ceiling(settings), fixed, measured)
 
     def after(self, settings: Settings, per_token: Mapping[str, float], tokens: int) -> "Outlook":
         """The outlook once an answer was measured. settings: that it was written with. per_token: its means, as
@@ -124,6 +133,18 @@ class Outlook:
     def _holds(self, settings: Settings, budget: int) -> bool:
         prediction = self.predict(replace(settings, memory_budget=budget))
         return prediction is not None and prediction.window >= settings.window - 1e-6
+
+    def _forecast(self, settings: Settings) -> MemoryBudget:
+        """The plan while a conversation of usual length is in the context, or one that fills it: then pools have no
+        more than they need."""
+        planner = Planner.of(self.sizes, settings)
+        tokens = planner.at_most(FORECAST_TOKENS)
+        if tokens < min(FORECAST_TOKENS, planner.most):
+            return replace(planner, ceiling=planner.smallest(tokens)).plan(tokens).budget
+        return planner.plan(tokens).budget
+
+    def _ceiling(self, settings: Settings) -> int:
+        return settings.memory_budget or Planner.of(self.sizes, settings).ceiling
 
     def _with_budget(self, settings: Settings, budget: int) -> MemoryBudget:
         return self.plan(replace(settings, memory_budget=budget))

@@ -124,8 +124,8 @@ class PreparedSizes:
         logits = LOGITS_COPIES * FLOAT32_BYTES * shape.vocabulary
         block = OPEN_STATES * PREFILL_TOKENS * self.width * FLOAT32_BYTES
         halves = _ffn_workspace(shape, piece, self.prepared.bundles), _attention_workspace(self, shape, context)
-        size = BUFFERS * piece + max(block + max(halves), logits)
-        return Workspace(size, PREFILL_TOKENS, piece)
+        block += max(halves)
+        return Workspace(BUFFERS * piece + max(block, logits), PREFILL_TOKENS, piece, max(0, block - logits))
 
 
 def compute_dtype(prepared: PreparedModel, settings: Settings) -> mx.Dtype:

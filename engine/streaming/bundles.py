@@ -204,15 +204,15 @@ class LayerBundles:
         self.settle()
         self.pool.clear()
 
-    def shrink(self, capacity: int) -> None:
-        """Give memory back: fewer rows, with the bundles that were active last."""
-        self.settle()
-        self._evaluate_readers()
+    def resize(self, capacity: int, movable_bytes: int) -> None:
+        """Have another number of rows in memory; of the bundles there, those stay that `BundlePool.resize` keeps."""
         if capacity == self.pool.capacity:
             return
+        self.settle()
+        self._evaluate_readers()
         self.filled = False
-        old, self.pool = self.pool, self.pool.smaller(capacity)
-        self.source.reader.unregister(old.view)
+        self.source.reader.unregister(self.pool.view)
+        self.pool.resize(capacity, movable_bytes)
         self.source.reader.register(self.pool.view)
 
     def forget(self) -> None:

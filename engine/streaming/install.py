@@ -14,6 +14,7 @@ from engine.arrays.dtypes import DTYPES
 from engine.arrays.packed import Resident, held_dtype
 from engine.errors import CheckpointError
 from engine.flash.reader import Reader, ReadFile
+from engine.memory.budget import MemoryBudget
 from engine.memory.pool import BundlePool
 from engine.models.activations import Activation
 from engine.models.checkpoint import LazyModel, module_at, replace_module
@@ -113,11 +114,12 @@ class Streaming:
         for layer in self.layers:
             layer.forget()
 
-    def shrink(self, capacities: Sequence[int]) -> None:
-        """Give memory back, layer by layer: there is no room for two of all. capacities: as planned."""
+    def resize(self, capacities: Sequence[int], buffer_bytes: int, movable_bytes: int) -> None:
+        """Have other numbers of rows, layer by layer: there is no room for two of all; and other buffers of the ring.
+        capacities: as planned. movable_bytes: beside all that, for bundles on their way."""
+        self.ring.resize(buffer_bytes)
         for layer, place in zip(self.layers, self.places, strict=True):
-            layer.shrink(capacities[place])
-            mx.clear_cache()
+            layer.resize(capacities[place], movable_bytes)
 
     def close(self) -> None:
         """Let the ring's buffers go."""
@@ -319,18 +321,18 @@ def find_streamed(
 
 @dataclass(frozen=True)
 class LinearInstallation:
-    """Streamed linears for a model of mlx-lm. capacities: slots by linear; one that has a slot for each of its blocks
+    """Streamed linears for a model of mlx-lm. budget: slots by linear; one that keeps a slot for each of its blocks
     stays what it is. ring_bytes: of one of the ring's buffers."""
 
     settings: Settings
-    capacities: Sequence[int]
+    budget: MemoryBudget
     ring_bytes: int
     reader: Reader
 
     def install(self, network: Module, found: Sequence[LinearBlocks]) -> Streaming:
         """Put them in the place of the model's linears."""
-        places = [i for i, each in enumerate(found) if self.capacities[i] < each.layout.bundles]
-        streamed = [(found[i], self.capacities[i]) for i in places]
+        places = [i for i, demand in enumerate(self.budget.demands) if not demand.is_whole]
+        streamed = [(found[i], self.budget.capacities[i]) for i in places]
         passes, overlap = Passes(len(streamed), self.settings.window, "block"), Overlap(False)
         slot_bytes = max((each.layout.slot_bytes for each, _ in streamed), default=SLOT_ALIGNMENT)
         ring = Ring(self.reader, slot_bytes, SLOT_DTYPE, self.ring_bytes if streamed else slot_bytes)

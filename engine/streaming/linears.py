@@ -14,7 +14,7 @@ from engine.arrays.aligned import Slab
 from engine.arrays.packed import available
 from engine.store.layout import Layout
 from engine.streaming.bundles import LayerBundles, Part
-from engine.streaming.slots import SlotLinear, form_of
+from engine.streaming.slots import SlotLinear, form_of, in_slab
 
 
 class StreamedLinear(Module):
@@ -46,9 +46,9 @@ class StreamedLinear(Module):
 
     def _natively(self, x: mx.array, slab: Slab, rows: slice) -> mx.array:
         assert self._native is not None
-        self._native.slab = slab
         slots = mx.array(np.arange(rows.start, rows.stop)[:, None])  # of one slot, all vectors at once
-        products = self._native(x.reshape(1, -1, 1, x.shape[-1]), slots)  # [slots, vectors, 1, rows]
+        with in_slab([self._native], slab):
+            products = self._native(x.reshape(1, -1, 1, x.shape[-1]), slots)  # [slots, vectors, 1, rows]
         return products.squeeze(-2).swapaxes(0, 1).reshape(*x.shape[:-1], -1)
 
     def _by_mlx(self, x: mx.array, slab: Slab, rows: slice) -> mx.array:

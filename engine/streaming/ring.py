@@ -48,11 +48,10 @@ class Ring:
     """
 
     def __init__(self, reader: Reader, row_bytes: int, dtype: str, buffer_bytes: int):
-        self._reader = reader
-        self._buffers = [aligned_rows(max(1, buffer_bytes // row_bytes), row_bytes, dtype) for _ in range(BUFFERS)]
+        self._reader, self._row_bytes, self._dtype = reader, row_bytes, dtype
+        self._buffers: list[Slab] = []
         self._seen: dict[tuple[int, int], Slab] = {}  # by buffer and bytes of a row
-        for buffer in self._buffers:
-            reader.register(buffer.view)
+        self._make(self._rows_in(buffer_bytes))
         self._ahead: deque[_Ahead] = deque()  # in the order in which they will be asked for
         self._next = 0  # the buffer whose turn it is
 
@@ -90,11 +89,27 @@ class Ring:
             ticket.settle()
         self._ahead.clear()
 
+    def resize(self, buffer_bytes: int) -> None:
+        """Have buffers of another size, and give up what is being read."""
+        if self._rows_in(buffer_bytes) != len(self._buffers[0].view):
+            self.close()
+            self._make(self._rows_in(buffer_bytes))
+
     def close(self) -> None:
         """Give up what is being read, and let the buffers go."""
         self.drop()
         for buffer in self._buffers:
             self._reader.unregister(buffer.view)
+        self._buffers.clear()
+        self._seen.clear()
+
+    def _rows_in(self, buffer_bytes: int) -> int:
+        return max(1, buffer_bytes // self._row_bytes)
+
+    def _make(self, rows: int) -> None:
+        self._buffers += (aligned_rows(rows, self._row_bytes, self._dtype) for _ in range(BUFFERS))
+        for buffer in self._buffers:
+            self._reader.register(buffer.view)
 
     def _cut(self, order: Order) -> Iterator[Order]:
         rows = self.rows_of(order.source.row_bytes)

@@ -1,5 +1,7 @@
 """Experts in slots: an unmodified container of mlx-lm that multiplies the matrices which lie there."""
 
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -32,9 +34,8 @@ class SlotExperts:
     def __call__(self, x: mx.array, slots: mx.array, slab: Slab) -> mx.array:
         """One row for each slot: [..., chosen, width] of x [..., width] and slots [..., chosen]."""
         if self._native:
-            for linear in self._native.values():
-                linear.slab = slab
-            found: mx.array = self._container(x, slots)
+            with in_slab(self._native.values(), slab):
+                found: mx.array = self._container(x, slots)
             return found
         if slab not in self._views:
             self._views[slab] = self.layout.views(slab.matrix)
@@ -58,7 +59,7 @@ class SlotExperts:
 class SlotLinear(Module):
     """Takes the place of a container's linear where there is no GPU: its matrices are read from slots as they lie.
 
-    tensors: its own, by name. slab: set before each call.
+    tensors: its own, by name. slab: set for each call, see `in_slab`.
     """
 
     def __init__(self, form: Form | None, tensors: dict[str, SlotTensor]):
@@ -97,6 +98,18 @@ class SlotLinear(Module):
     def _bias(self) -> NDArray[np.float32]:
         view = self._tensors["bias"].view(self.slab.matrix)
         return np.array(view.astype(mx.float32))
+
+
+@contextmanager
+def in_slab(linears: Collection[SlotLinear], slab: Slab) -> Iterator[None]:
+    """Let linears read from a slab meanwhile: one that is given back must not be held here."""
+    for linear in linears:
+        linear.slab = slab
+    try:
+        yield
+    finally:
+        for linear in linears:
+            linear.slab = None
 
 
 def _native_linears(container: Module, layout: Layout) -> dict[str, SlotLinear]:

@@ -298,8 +298,8 @@ def test_importing_the_engine_is_light():
     assert engine.load is load
 
 
-def test_a_system_short_of_memory_gets_half_of_the_pools_and_the_answer_goes_on(tiny_model, monkeypatch):
-    options = GenerationOptions(max_tokens=12, temperature=0.0)
+def test_a_system_short_of_memory_gets_parts_of_the_pools_and_the_answer_goes_on(tiny_model, monkeypatch):
+    options = GenerationOptions(max_tokens=24, temperature=0.0)
     model = load(tiny_model, Settings(selection="exact"))
     try:
         usual = [piece.token for piece in model.generate([5, 6, 7], options)]
@@ -308,16 +308,44 @@ def test_a_system_short_of_memory_gets_half_of_the_pools_and_the_answer_goes_on(
     levels = iter([pressure.Pressure.WARNING, *[pressure.Pressure.CRITICAL] * 3])
     monkeypatch.setattr(pressure, "memory_pressure", lambda: next(levels, pressure.Pressure.NORMAL))
     monkeypatch.setattr("engine.inference.model.LOOK_S", 0.0)
+    monkeypatch.setattr("engine.memory.relief.CALM_S", 0.0)
     model = load(tiny_model, Settings(selection="exact"))
     try:
         before, totals, tokens = model.budget, [], []
         for piece in model.generate([5, 6, 7], options):
             tokens.append(piece.token)
             totals.append(model.budget.total)
+            assert model.streaming.capacities == model.budget.capacities
+            assert all(len(layer.pool.view) == layer.pool.capacity for layer in model.streaming.layers)
         assert tokens == usual
-        assert totals[0] == before.total > totals[1]
-        assert totals[-1] >= before.smallest
-        assert model.budget.capacities == before.halved().halved().halved().capacities
-        assert model.streaming.capacities == model.budget.capacities
+        assert before.total > totals[0] > totals[1] > totals[2] >= totals[3] >= before.smallest, "it shrinks by steps"
+        assert totals[3:] == sorted(totals[3:]), "and grows again"
+        assert model.budget == before
+    finally:
+        model.close()
+
+
+@pytest.mark.parametrize("selection", ["exact", "dense"])
+def test_a_budget_that_is_moved_during_an_answer_changes_what_is_held_and_nothing_that_is_said(tiny_model, selection):
+    options = GenerationOptions(max_tokens=24, temperature=0.0)
+    model = load(tiny_model, Settings(selection=selection))
+    try:
+        usual = [piece.token for piece in model.generate([5, 6, 7], options)]
+        model.trim(0)
+        low, high = model.outlook.smallest_budget(model.settings), model.outlook.full_budget(model.settings)
+        moves = iter([low, high, (low + high) // 2, low, high])
+        tokens = []
+        for count, piece in enumerate(model.generate([5, 6, 7], options)):
+            tokens.append(piece.token)
+            if count % 4 == 1 and (budget := next(moves, None)):
+                model.set_budget(budget)
+                assert model.budget.total <= model.budget.ceiling == budget == model.settings.memory_budget
+                assert model.budget.capacities == model.streaming.capacities
+        assert tokens == usual
+        before = model.budget
+        with pytest.raises(BudgetError):
+            model.set_budget(low - 1)
+        assert model.budget is before
+        assert model.settings.memory_budget == high
     finally:
         model.close()

@@ -125,7 +125,8 @@ def evaluated(folder, selection, give_back) -> np.ndarray:
     model = load(folder, Settings(selection=selection, memory_budget=ROOMY, read_at_once=True))
     try:
         if give_back:
-            model.give_back()
+            for _ in range(8):  # the first parts come from what computing has beyond its needs
+                model.give_back()
             assert not any(layer.filled for layer in model.streaming.layers)
         result, logits = evaluate(model, [Sequence(TOKENS, 0)], keep_logits=True)[:2]
         assert (result.bytes_read > 0) == give_back

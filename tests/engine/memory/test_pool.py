@@ -261,17 +261,22 @@ def test_mlx_sees_what_is_written_through_the_view():
 
 
 @settings(deadline=None, max_examples=100)
-@given(tokens=active_sets, capacity=st.integers(12, BUNDLES), smaller=st.integers(1, BUNDLES))
-def test_a_smaller_pool_has_the_bundles_that_were_active_last(tokens, capacity, smaller):
+@given(
+    tokens=active_sets,
+    capacity=st.integers(12, BUNDLES),
+    other=st.integers(0, BUNDLES),
+    movable=st.integers(0, BUNDLES),
+)
+def test_a_pool_of_another_size_has_the_bundles_that_were_active_last(tokens, capacity, other, movable):
     pool, window = new_pool(capacity), Window(8)
     for token in tokens:
         window.advance(1)
         fill(pool, pool.admit(np.array(sorted(token), np.int64), window))
     held = check_structure(pool)
-    less = pool.smaller(smaller)
-    kept = check_structure(less)
-    assert less.capacity == smaller
-    assert len(kept) == min(smaller, len(held))
+    pool.resize(other, movable * ROW_BYTES)
+    kept = check_structure(pool)
+    assert pool.capacity == len(pool.view) == pool.matrix.shape[0] == other
+    assert len(kept) == min(other, len(held), movable)
     assert all(held[bundle] == last for bundle, last in kept.items())
     gone = [last for bundle, last in held.items() if bundle not in kept]
     assert not gone or not kept or max(gone) <= min(kept.values())
@@ -368,6 +373,9 @@ def test_a_smaller_pool_keeps_the_experts_that_are_used_most():
     for active in ([1, 2], [1, 2], [1, 3], [4, 5], [6, 7]):
         window.advance()
         fill(pool, pool.admit(np.array(active, np.int64), window))
-    smaller = pool.smaller(3)
-    assert check_structure(smaller).keys() >= {1, 2}
-    assert smaller.num_held == 3
+    pool.resize(3, 3 * ROW_BYTES)
+    assert check_structure(pool).keys() >= {1, 2}
+    assert pool.num_held == 3
+    pool.resize(8, 3 * ROW_BYTES)
+    assert check_structure(pool).keys() >= {1, 2}
+    assert pool.num_held == 3

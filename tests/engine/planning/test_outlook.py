@@ -15,7 +15,7 @@ from engine.settings import Settings
 from engine.store.manifest import PreparedModel
 from tests.helpers.drives import FAST, profile
 
-STARTER = "starter"
+STARTER, CONTEXT = "starter", 512  # tokens that it was made for
 
 
 @pytest.fixture(scope="module")
@@ -45,12 +45,13 @@ def test_without_a_budget_everything_is_held_where_it_fits_and_else_half(outlook
     whole = sum(layer.bundles for layer in neurons)
 
     def held(available):
-        return sum(replace(outlook, sizes=replace(outlook.sizes, available=available)).plan(settings).capacities)
+        return sum(
+            replace(outlook, sizes=replace(outlook.sizes, available=available)).plan(settings, CONTEXT).capacities
+        )
 
     assert held(10**12) == whole
     assert held(0) == pytest.approx(whole / 2, rel=0.01)
-    roomy = replace(outlook, sizes=replace(outlook.sizes, available=10**12)).plan(settings)
-    needed = roomy.total - roomy.items["kept_contexts"]  # which have what is left
+    needed = replace(outlook, sizes=replace(outlook.sizes, available=10**12)).plan(settings, CONTEXT).total
     assert held(int(needed / FREE_MEMORY_SHARE) + 2) == whole
     assert held(int(needed / FREE_MEMORY_SHARE) - 10**5) < whole
 
@@ -73,8 +74,8 @@ def test_the_smallest_budget_is_just_enough(outlook, selection):
 def test_the_full_budget_holds_every_neuron_and_hardly_more(outlook):
     full, layers = outlook.full_budget(Settings()), outlook.sizes.prepared.bundles.layers
     neurons = tuple(layer.bundles for layer in layers)
-    assert outlook.plan(Settings(memory_budget=full)).capacities == neurons
-    assert outlook.plan(Settings(memory_budget=full - full // 500)).capacities != neurons
+    assert outlook.plan(Settings(memory_budget=full), CONTEXT).capacities == neurons
+    assert outlook.plan(Settings(memory_budget=full - full // 500), CONTEXT).capacities != neurons
 
 
 def test_more_memory_is_never_worse(outlook):
@@ -97,7 +98,7 @@ def test_a_longer_window_reads_less_and_holds_more(outlook):
 
 def test_it_is_the_cost_model_with_the_model_s_own_sizes(outlook):
     settings, sizes = Settings(window=4), replace(outlook.sizes, reuse=OPT)
-    plan = outlook.plan(settings)
+    plan = outlook.plan(settings, CONTEXT)
     shape = ModelShape.from_config(sizes.prepared.config, sizes.prepared.manifest.dtype, "float32")
     model = ModelCost(shape, [replace(layer, reuse=OPT) for layer in sizes.layers(settings)], plan.items["predictors"])
     fixed = plan.total - plan.items["pool"]

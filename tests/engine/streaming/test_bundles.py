@@ -212,7 +212,7 @@ def test_shrinking_keeps_what_was_active_last_and_forgetting_nothing(path):
             made.token()
             total(layer, layer.bring(active))
         layer.begin(ids(6))
-        layer.shrink(3)
+        layer.resize(3, layer.pool.view.nbytes)
         assert layer.pool.capacity == 3
         current = made.token()
         assert total(layer, layer.bring(ids(6)))[6] == 6

@@ -38,10 +38,10 @@ def outlook_of(folder):
     return Outlook.of(MlxFolder.open(folder), None)
 
 
-def budgets_of(folder):
+def budgets_of(folder, **settings):
     """The smallest budget, one in the middle, and one with room for everything."""
     outlook = outlook_of(folder)
-    low, high = outlook.smallest_budget(Settings()), outlook.full_budget(Settings())
+    low, high = outlook.smallest_budget(Settings(**settings)), outlook.full_budget(Settings(**settings))
     return low, (low + high) // 2, high
 
 
@@ -61,7 +61,7 @@ def run(folder, **settings):
 def test_an_architecture_says_what_mlx_lm_says_at_any_budget_and_the_same_to_the_bit(model_type, tmp_path):
     folder = write_dense(tmp_path / "model", model_type)
     expected = InMemory(folder).logits(TOKENS)[PROMPT - 1 :]
-    found = [run(folder, memory_budget=budget) for budget in budgets_of(folder)]
+    found = [run(folder, memory_budget=budget, context=64) for budget in budgets_of(folder, context=64)]
     for logits, _, _ in found:
         assert close_to(expected, logits)
         assert mx.array_equal(logits, found[0][0])

@@ -1,0 +1,109 @@
+"""The memory that a loaded model holds: its context has what the conversation needs, its pools have the rest."""
+
+from dataclasses import replace
+from typing import Protocol
+
+import mlx.core as mx
+from mlx_lm.models.cache import KVCache
+
+from engine.inference.execution import Context
+from engine.memory.budget import MemoryBudget
+from engine.memory.relief import Relief
+from engine.planning.memory import MemoryPlan, Planner, Sizes
+from engine.settings import Settings
+from engine.streaming.install import Streaming
+from engine.system.allocator import give_back_free_memory
+
+GROWTH_DIVISOR = 8  # a context grows by this part of itself, or by a step: what it holds is copied each time
+ROOMY_RATIO = 2  # a context with room for this many times what it needs gives it back
+
+
+class KeptContexts(Protocol):
+    """The contexts of other conversations in memory. They go before the pools do when the present one grows."""
+
+    @property
+    def bytes_aside(self) -> int:
+        """Bytes that they take."""
+
+    def limit(self, room: int) -> None:
+        """Let them take so many bytes, from now on."""
+
+
+class HeldMemory:
+    """Context, pools and workspace of one model, which share a ceiling.
+
+    plan: of what is held now. longest: tokens of the longest context that the ceiling holds. relief: of the system,
+    when it is short of memory. Everything here happens between two passes: what they compute with is free then.
+    """
+
+    def __init__(self, sizes: Sizes, settings: Settings):
+        """Raises BudgetError."""
+        self._sizes, self._planner = sizes, Planner.of(sizes, settings)
+        self.plan, self.longest = self._planner.plan(0), self._planner.longest
+        self.relief = Relief()
+
+    def attach(self, context: Context, streaming: Streaming, kept: KeptContexts | None = None) -> None:
+        """These are what was planned, once they are in memory."""
+        self._context, self._streaming, self._kept = context, streaming, kept
+        self._context.resize(self.plan.tokens)
+
+    def detach(self) -> None:
+        """They are not in memory any more."""
+        del self._context, self._streaming, self._kept
+
+    @property
+    def budget(self) -> MemoryBudget:
+        """The bytes that are held, item by item."""
+        return self.plan.budget
+
+    def hold(self, tokens: int) -> None:
+        """Let the context have room for so many tokens. Pools give what it takes, and get what it no longer needs.
+        Raises BudgetError where they cannot."""
+        rows, held = self._rows_for(tokens), self._context.rows
+        if tokens <= held < ROOMY_RATIO * rows:
+            rows = held
+        if rows != held or self._kept_bytes != self.budget.items.get("kept_contexts", 0):
+            self._apply(self._planned(self._planner, rows))
+
+    def set_budget(self, settings: Settings) -> None:
+        """Hold what another budget has room for. Raises BudgetError where it has too little for the present context."""
+        planner = replace(Planner.of(self._sizes, settings), demands=self._planner.demands)
+        rows = min(self._context.rows, planner.longest)
+        self._apply(self._planned(planner, max(rows, self._context.tokens)))
+        self._planner, self.longest = planner, planner.longest
+
+    def follow_relief(self) -> None:
+        """Hold what `relief` leaves."""
+        self._apply(self._planned(self._planner, self._context.rows))
+
+    @property
+    def _kept_bytes(self) -> int:
+        return self._kept.bytes_aside if self._kept else 0
+
+    def _planned(self, planner: Planner, tokens: int) -> MemoryPlan:
+        """The plan for so many tokens, beside as many other contexts as there is room for."""
+        if self.relief.share < 1:
+            smallest, usual = planner.smallest(tokens), planner.plan(tokens).budget.total
+            planner = replace(planner, ceiling=smallest + int(self.relief.share * (usual - smallest)))
+        if self._kept:
+            self._kept.limit(planner.plan(tokens).kept_room)
+        return planner.plan(tokens, self._kept_bytes)
+
+    def _rows_for(self, tokens: int) -> int:
+        """So many and some more, in whole steps: of a long context, in larger ones."""
+        step = max(KVCache.step, 1 << (tokens // GROWTH_DIVISOR).bit_length() >> 1)
+        return max(tokens, min(-(-max(1, tokens) // step) * step, self.longest))
+
+    def _apply(self, plan: MemoryPlan) -> None:
+        """First all that becomes smaller, then what becomes larger: there is no room for both."""
+        before, self.plan = self.plan, plan
+        mx.clear_cache()
+        pools = zip(before.budget.capacities, plan.budget.capacities, strict=True)
+        less = [min(pair) for pair in pools], min(before.workspace.buffer_bytes, plan.workspace.buffer_bytes)
+        self._context.resize(min(self._context.rows, plan.tokens))
+        self._streaming.resize(*less, movable_bytes=before.cache_limit + before.workspace.block_bytes)
+        mx.set_cache_limit(plan.cache_limit)
+        more = plan.budget.capacities, plan.workspace.buffer_bytes
+        self._streaming.resize(*more, movable_bytes=plan.cache_limit + plan.workspace.block_bytes)
+        self._context.resize(plan.tokens)
+        give_back_free_memory()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from engine.inference.load import load
+from engine.planning.memory import KEPT_SHARE
 from engine.settings import GenerationOptions, Settings
 from tests.helpers.checkpoints import write_tokenizer
 from tests.helpers.mlx_models import write_moe
@@ -76,23 +77,28 @@ def test_a_branch_leaves_what_it_branched_off_as_it_was(opened, kind):
     np.testing.assert_allclose(found, scores(opened(kind, selection="exact"), [*question, *answer, 7])[1], atol=2e-4)
 
 
+def smallest_budget(model) -> int:
+    return model.outlook.smallest_budget(Settings())
+
+
 def test_the_least_recently_used_is_let_go_when_room_is_short(opened):
     model = opened("qwen3_moe")
     conversations = [tokens_of(number) for number in range(4)]
     for conversation in conversations[:2]:
         scores(model, conversation)
-    model.contexts.limit(2 * model.contexts.bytes_aside)
+    room = 2.5 * model.contexts.bytes_aside
+    model.set_budget(smallest_budget(model) + int(room / KEPT_SHARE))
     for number in (2, 0, 3):
         scores(model, conversations[number])
-    assert model.contexts.bytes_aside > 0
+    assert 0 < model.contexts.bytes_aside == model.budget.items["kept_contexts"] <= room
     assert [model.recall(conversations[number]) for number in (3, 0, 1)] == [LENGTH - 1, LENGTH - 1, 0]
-    model.contexts.limit(0)
+    model.set_budget(smallest_budget(model))
     assert model.contexts.bytes_aside == 0
 
 
 def test_without_room_an_answer_is_computed_in_the_place_of_another(opened):
     model = opened("qwen3_moe")
-    model.contexts.limit(0)
+    model.set_budget(smallest_budget(model))
     question, answer = tokens_of(1), tokens_of(2)
     scores(model, [*question, *answer])
     assert scores(model, [*question, *tokens_of(3)])[0] == LENGTH

@@ -3313,6 +3313,10 @@
         <translation>它的 {name} 不是数字</translation>
     </message>
     <message>
+        <source>kept contexts</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>kv cache</source>
         <translation>KV 缓存</translation>
     </message>

@@ -106,9 +106,7 @@ class ModelRow(QFrame):
 
     # ------------------------------------------------------------------ words
     def _badge(self) -> str:
-        if self.in_use:
-            return self.tr("In use")
-        return self.tr("Recommended for this computer") if self.row.recommended else ""
+        return self.tr("Recommended for this computer") if self.row.recommended and not self.in_use else ""
 
     def _about(self) -> str:
         row = self.row

@@ -411,7 +411,7 @@ def parts_of(used: float, model: ModelInfo, latest: TokenStatistics | None) -> d
 
 def _held_bytes(model: ModelInfo, latest: TokenStatistics | None) -> float:
     """Bytes of the bundles that the pool holds at present."""
-    if model.streams == "block":  # which stay, once the first token has passed
+    if model.streams not in ("neuron", "expert"):  # blocks stay, once the first token has passed
         return model.planned.get("pool", 0)
     if latest is None or not latest.resident:
         return 0.0

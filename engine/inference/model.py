@@ -143,9 +143,9 @@ class LoadedModel:
 
     @property
     def streams(self) -> str:
-        """The kind of bundle that comes from flash: neuron, expert or block; empty where all weights are resident."""
+        """The kind of bundle that comes from flash: neuron, expert or block; empty where nothing is streamed."""
         kinds = {layer.bundles.kind for layer in self._execution.sizes.layers(self.settings)}
-        return kinds.pop() if kinds else ""
+        return kinds.pop() if self.streaming.layers else ""
 
     @property
     def reasoning_controls(self) -> frozenset[str]:

@@ -2191,10 +2191,6 @@
         <translation>删除…</translation>
     </message>
     <message>
-        <source>In use</source>
-        <translation>使用中</translation>
-    </message>
-    <message>
         <source>Recommended for this computer</source>
         <translation>推荐用于这台电脑</translation>
     </message>

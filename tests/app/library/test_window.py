@@ -326,7 +326,7 @@ def test_a_folder_that_cannot_be_looked_at_is_said_once_and_in_its_place(qtbot, 
 def test_the_model_in_use_is_marked(library):
     library.set_in_use(STARTER)
     row = library.row(STARTER)
-    assert (row.badge.text(), row.button.text(), row.button.isEnabled()) == ("In use", "In Use", False)
+    assert (row.badge.text(), row.button.text(), row.button.isEnabled()) == ("", "In Use", False)
     library.set_in_use("")
     assert library.row(STARTER).button.isEnabled()
 

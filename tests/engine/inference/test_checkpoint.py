@@ -107,10 +107,9 @@ class Watcher:
 
 def test_what_comes_from_flash_is_named(qwen, tmp_path):
     dense = write_moe(tmp_path / "dense", mlp_only_layers=list(range(64)))
-    for folder, kind in ((qwen[0], "expert"), (dense, "block")):
-        model = load(folder)
+    for folder, budget, kind in ((qwen[0], None, "expert"), (dense, budgets(dense)[0], "block"), (dense, None, "")):
+        model = load(folder, Settings(memory_budget=budget))
         assert model.streams == kind
-        assert bool(model.flash_bytes) is bool(kind)
         model.close()
 
 

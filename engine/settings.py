@@ -33,6 +33,16 @@ class Selection(StrEnum):
 SELECTIONS = tuple(Selection)
 
 
+class Drafting(StrEnum):
+    """The source of drafts: tokens that probably come next, of which a pass verifies several where that is faster."""
+
+    LOOKUP = "lookup"  # what followed the same words before, in the prompt or the answer
+    NONE = "none"
+
+
+DRAFTS = tuple(Drafting)
+
+
 @dataclass(frozen=True)
 class Settings:
     """The way in which a model is loaded.
@@ -54,6 +64,8 @@ class Settings:
     unless asked for. early_reads: layers that have attention and FFN side by side read while attention is computed:
     there the neurons are known by then, and nothing depends on timing.
     hot_neurons: rows that the window does not need keep the neurons that were used most often.
+    drafts: where several tokens of one pass take less time than passes of one, some are guessed, and verified together;
+    what is said stays what the model says by itself.
     read_at_once: where the budget has room for every bundle, all are read while the model is loaded, in one sweep, as
     who waits for answers wants it; without, each when it is first needed, as who measures does.
     """
@@ -71,11 +83,13 @@ class Settings:
     early_reads: bool = True
     hot_neurons: bool = True
     read_at_once: bool = False
+    drafts: Drafting = Drafting.LOOKUP
 
     def __post_init__(self) -> None:
         if self.selection not in SELECTIONS:
             raise ValueError(f"selection is one of {', '.join(SELECTIONS)}, not {self.selection!r}")
         object.__setattr__(self, "selection", Selection(self.selection))  # by its name, as files and commands have it
+        object.__setattr__(self, "drafts", Drafting(self.drafts))
         if not math.isfinite(self.threshold_shift):
             raise ValueError(f"a threshold is shifted by a number, not by {self.threshold_shift!r}")
         if self.window < 0:

@@ -1,6 +1,7 @@
 """The cost of a token. Every number that the command line or the window shows is defined here, once."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 BundleKind = Literal["neuron", "expert", "block"]
@@ -41,6 +42,24 @@ class TokenStatistics:
         active = sum(self.active)
         return 1.0 - sum(self.loaded) / active if active else 1.0
 
+    def shares(self, tokens: int) -> "Iterator[TokenStatistics]":
+        """The cost of each of the tokens that one pass has decided: equal shares of its time and of what was read.
+        Whole numbers stay whole, and add up."""
+        for i in range(tokens):
+            yield replace(
+                self,
+                io_ms=self.io_ms / tokens,
+                memory_ms=self.memory_ms / tokens,
+                compute_ms=self.compute_ms / tokens,
+                bytes_read=_share(self.bytes_read, i, tokens),
+                reads=_share(self.reads, i, tokens),
+                loaded=tuple(_share(loaded, i, tokens) for loaded in self.loaded),
+            )
+
+
+def _share(whole: int, part: int, parts: int) -> int:
+    return whole * (part + 1) // parts - whole * part // parts
+
 
 @dataclass
 class Summary:
@@ -52,6 +71,8 @@ class Summary:
     text: the answer's; reasoning: what came before it, of which reasoning_tokens of the tokens are. tool_calls: those
     that the model asks for, by name and arguments. time_to_first_answer_s: to the first text of the answer itself, 0.0
     where there is none.
+    passes: of the model, after the prompt's. drafted: tokens that they verified beside those that were known; accepted:
+    of these, those that are in the answer.
     """
 
     prompt_tokens: int = 0
@@ -70,13 +91,21 @@ class Summary:
     footprint_bytes: int = 0
     left_early: int = 0
     left_out: int = 0
+    passes: int = 0
+    drafted: int = 0
+    accepted: int = 0
     per_token: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def tokens_a_pass(self) -> float:
+        """Tokens that a pass has decided in the mean; 0.0 where there was none after the prompt's."""
+        return (len(self.tokens) - 1) / self.passes if self.passes else 0.0
 
 
 PER_TOKEN = ("io_ms", "memory_ms", "compute_ms", "total_ms", "bytes_read", "reads", "hit_rate")
 
 
-def means(statistics: list[TokenStatistics]) -> dict[str, float]:
+def means(statistics: Sequence[TokenStatistics]) -> dict[str, float]:
     """The mean of each figure over `statistics`; bundles are counted over all layers, under the name of their kind.
     Empty for no tokens."""
     if not statistics:

@@ -22,6 +22,9 @@ COUNT_FIELDS = (
     "reasoning_tokens",
     "left_early",
     "left_out",
+    "passes",
+    "drafted",
+    "accepted",
     "longer_window",
 )
 MAX_LEFT_EARLY_SHARE = (
@@ -37,7 +40,8 @@ class Receipt:
     model_bytes: of the model's files; pool_bytes: the neuron pool's; flash_bytes: of all FFN weights on flash.
     longer_window: one in tokens that would be worth it by the cost model, 0 if none is known; longer_needs: bytes that
     the budget lacks for it.
-    reasoning_tokens: of the tokens, those before the answer itself.
+    reasoning_tokens: of the tokens, those before the answer itself. drafted, accepted: tokens that were guessed ahead,
+    and those of them that were right; passes: of the model, after the prompt's.
     """
 
     model: str = ""
@@ -59,6 +63,9 @@ class Receipt:
     footprint_bytes: int = 0
     left_early: int = 0
     left_out: int = 0
+    passes: int = 0
+    drafted: int = 0
+    accepted: int = 0
     finish_reason: str = ""
     loss: float | None = None
     longer_window: int = 0
@@ -88,6 +95,9 @@ class Receipt:
             footprint_bytes=summary.footprint_bytes,
             left_early=summary.left_early,
             left_out=summary.left_out,
+            passes=summary.passes,
+            drafted=summary.drafted,
+            accepted=summary.accepted,
             finish_reason=summary.finish_reason,
             loss=model.loss,
             longer_window=longer_window,
@@ -171,7 +181,7 @@ class Receipt:
                 rows.append((tr("First answer token"), units.seconds(self.time_to_first_answer_s)))
             if self._streamed or self.prefill_bytes_read:
                 rows.append((tr("Read for the prompt"), units.size(self.prefill_bytes_read)))
-        rows += self._rows_of_a_token() if self.per_token else []
+        rows += self._rows_of_drafts() + self._rows_of_a_token()
         if self.selection and not self._of_experts and not self._of_blocks:
             window = tr("{0}, window of %Ln token(s)", None, self.window)
             rows.append((tr("Selection"), window.format(self._selection())))
@@ -179,8 +189,17 @@ class Receipt:
             rows.append((tr("Peak memory"), units.size(self.footprint_bytes)))
         return rows
 
+    def _rows_of_drafts(self) -> list[tuple[str, str]]:
+        if not self.drafted:
+            return []
+        tokens = units.decimal((self.tokens - 1) / max(1, self.passes), 1)
+        words = tr("{0} of %Ln drafted token(s) right, {1} tokens a pass", None, self.drafted)
+        return [(tr("Drafts"), words.format(units.count(self.accepted), tokens))]
+
     def _rows_of_a_token(self) -> list[tuple[str, str]]:
         cost = self.per_token
+        if not cost:
+            return []
         if not self._streamed:
             return [(tr("Time per token"), units.milliseconds(cost.get("total_ms", 0)))]
         read = (units.size(cost.get("bytes_read", 0)), units.count(cost.get("reads", 0)))

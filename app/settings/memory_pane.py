@@ -16,7 +16,7 @@ from app.settings.panes import Pane
 from app.settings.registry import BY_KEY, Preferences
 from app.widgets import units
 from app.widgets.labels import Label, at_both_ends, quiet, set_tip
-from engine.settings import Selection
+from engine.settings import Drafting, Selection
 from engine.system.machine import memory_total
 
 BUDGET_STEPS = 1000  # of the budget's slider
@@ -90,11 +90,19 @@ class MemoryPane(Pane):
         ):
             self.selection.addItem(name, key.value)
         self.threshold = self._threshold_slider()
+        self.drafts = self._drafts_choice()
         self.threads = QSpinBox(minimum=0, maximum=BY_KEY["memory.reader_threads"].whole_bounds[1])
         self.threads.setMaximumWidth(180)
         self.drive = DriveTest(host)
         self.add_row(self.tr("Memory budget"), budget)
         self._of_neurons = self._add_neurons()
+        self.add_row(
+            self.tr("Drafts"),
+            self.drafts,
+            self.tr("Words that may come next are guessed, and the model checks several at once, where that is "
+                    "measured to be faster. Answers stay the same. From the text: as it went on after the same words "
+                    "before.")
+        )  # fmt: skip
         self.add_row(self.tr("Reader threads"), self.threads, self.tr("Reads that are under way at the same time."))
         self.add_row(self.tr("Drive"), self.drive)
         self._add_reload()
@@ -111,6 +119,13 @@ class MemoryPane(Pane):
                     "in memory. All neurons: the reference, which reads everything for every token."),
         )  # fmt: skip
         return (*window, *selection, *self.add_row(self.tr("Predictors"), self.threshold))
+
+    def _drafts_choice(self) -> QComboBox:
+        control = QComboBox()
+        control.setMaximumWidth(180)
+        for key, name in ((Drafting.LOOKUP, self.tr("From the text")), (Drafting.NONE, self.tr("Off"))):
+            control.addItem(name, key.value)
+        return control
 
     def _window_slider(self) -> CurvedSlider:
         (shortest, longest), control = BY_KEY["memory.window"].whole_bounds, CurvedSlider(lines=3)
@@ -164,6 +179,7 @@ class MemoryPane(Pane):
         self.automatic.toggled.connect(self._on_automatic)
         self.window_size.slider.valueChanged.connect(self._on_window)
         self.selection.currentIndexChanged.connect(self._on_selection)
+        self.drafts.currentIndexChanged.connect(self._on_drafts)
         self.threads.valueChanged.connect(self._on_threads)
         self.threshold.slider.valueChanged.connect(self._on_threshold)
         self.drive.measured.connect(self._show_values)
@@ -226,6 +242,7 @@ class MemoryPane(Pane):
         self._show_window(values["window"], forecast)
         self.selection.setCurrentIndex(self.selection.findData(values["selection"]))
         self._show_threshold(values["threshold_shift"], values["selection"])
+        self.drafts.setCurrentIndex(self.drafts.findData(values["drafts"]))
         self._show_threads(values["reader_threads"])
         self.drive.refresh()
         self._row.setVisible(self.needs_reload())
@@ -416,6 +433,9 @@ class MemoryPane(Pane):
 
     def _on_selection(self) -> None:
         self._set("selection", self.selection.currentData())
+
+    def _on_drafts(self) -> None:
+        self._set("drafts", self.drafts.currentData())
 
     def _on_threshold(self, step: int) -> None:
         self._set("threshold_shift", step / SHIFT_STEPS)

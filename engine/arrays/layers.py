@@ -13,6 +13,7 @@ from engine.arrays.attention import attended, evaluating
 from engine.arrays.packed import FEW_VECTORS, Floats, Form, Resident, available
 from engine.arrays.products import floats_of
 
+MAX_NORMED_VALUES = FEW_VECTORS << 14  # of the widest hidden states; of more, MLX's calls cost little
 ATTENTION = "scaled_dot_product_attention"  # the name of mlx-lm's
 
 
@@ -126,12 +127,12 @@ class _Normed:
 
 class _LayerNorm(_Normed, nn.LayerNorm):
     def __call__(self, x: mx.array) -> mx.array:
-        return self._normed(x, True) if x.size <= FEW_VECTORS * x.shape[-1] else super().__call__(x)
+        return self._normed(x, True) if x.size <= MAX_NORMED_VALUES else super().__call__(x)
 
 
 class _RMSNorm(_Normed, nn.RMSNorm):
     def __call__(self, x: mx.array) -> mx.array:
-        return self._normed(x, False) if x.size <= FEW_VECTORS * x.shape[-1] else super().__call__(x)
+        return self._normed(x, False) if x.size <= MAX_NORMED_VALUES else super().__call__(x)
 
 
 NATIVE: dict[type, type] = {

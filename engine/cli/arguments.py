@@ -10,7 +10,7 @@ from typing import Any, NoReturn, Protocol
 
 from engine.cli.output import one_line
 from engine.errors import PromptError
-from engine.settings import OPTION_RANGES, SELECTIONS, Settings
+from engine.settings import DRAFTS, OPTION_RANGES, SELECTIONS, Settings
 from engine.system.folders import given_path
 from engine.text import shown
 
@@ -57,6 +57,11 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         help="how a token's neurons are found: predicted, by their exact activations, or all of them, read anew for "
         "each token (default %(default)s)",
     )  # fmt: skip
+    parser.add_argument(
+        "--drafts", choices=DRAFTS, default=defaults.drafts,
+        help="what is guessed ahead, of which one pass verifies several tokens where that is faster: what followed the "
+        "same words before, or nothing (default %(default)s)",
+    )  # fmt: skip
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -66,7 +71,8 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 def settings_of(args: argparse.Namespace) -> Settings:
     """The settings that a model is loaded with, as the arguments say."""
-    return Settings(window=args.window, memory_budget=args.memory_budget, selection=args.selection)
+    names = ("window", "memory_budget", "selection", "drafts")
+    return Settings(**{name: getattr(args, name) for name in names})
 
 
 # -------------------------------------------------------------------------------------------------- types

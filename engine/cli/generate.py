@@ -139,6 +139,10 @@ def figures(report: dict[str, object]) -> str:
             read += (
                 f" of {experts['active']:,.0f} experts, {experts['resident']:,.0f} of {experts['of']:,.0f} in memory"
             )
+    drafts = report.get("drafts")
+    if isinstance(drafts, dict) and drafts["drafted"]:
+        right = f"{drafts['accepted']} of {drafts['drafted']} drafts right"
+        read += f", {right}, {drafts['tokens_a_pass']:.1f} tokens a pass"
     return (
         f"{report['tokens_per_second']:.1f} tokens/s, first token {report['time_to_first_token_s']:.2f} s"
         f"{read}, {readable(_bytes(report['footprint_bytes']))} peak"
@@ -172,6 +176,12 @@ def generation_report(loaded: "LoadedModel", summary: "Summary") -> dict[str, ob
         "window": loaded.settings.window,
         "left_early": summary.left_early,
         "reader": asdict(loaded.reader.statistics()),
+        "drafts": {
+            "passes": summary.passes,
+            "drafted": summary.drafted,
+            "accepted": summary.accepted,
+            "tokens_a_pass": summary.tokens_a_pass,
+        },
         "prefill": {"seconds": summary.prefill_seconds, "bytes_read": summary.prefill_bytes_read},
         "per_token": per_token(summary.per_token),
     }

@@ -23,6 +23,7 @@ class SnapshotContext:
         self._rows = 0
         self._under_way = False
         self._snapshots: list[Snapshot] = []
+        self._marked: list[Snapshot] = []  # one at most: before a pass of several tokens
 
     @property
     def rows(self) -> int:
@@ -49,11 +50,21 @@ class SnapshotContext:
 
     def snapshot(self, lasting: bool = False) -> None:
         """Remember this point, to which `trim` can go back. lasting: other conversations may branch off here."""
-        if all(map(always_trims, self.caches)) or any(each.tokens == self.tokens for each in self._snapshots):
+        if self.trims or any(each.tokens == self.tokens for each in self._snapshots):
             return
         self._snapshots.append(Snapshot(self.tokens, self._copies(self.caches), lasting))
         if len(self._snapshots) > MAX_SNAPSHOTS:
             self._snapshots.pop(_dispensable(self._snapshots))
+
+    @property
+    def trims(self) -> bool:
+        """True where `trim` can go back to any token."""
+        return all(map(always_trims, self.caches))
+
+    def mark(self, tokens: int) -> None:
+        """A pass of so many decoded tokens is next: of several, some may be taken back, by `trim` to this point."""
+        wanted = tokens > 1 and not self.trims
+        self._marked = [Snapshot(self.tokens, self._copies(self.caches))] if wanted else []
 
     def evaluate(self) -> None:
         """Compute what the caches hold."""
@@ -66,7 +77,7 @@ class SnapshotContext:
 
     def take(self, state: ContextState | None) -> None:
         """Go on from a state, which is the context's from now on; from nothing without one."""
-        self._under_way = False
+        self._under_way, self._marked = False, []
         fresh = state or ContextState(0, make_prompt_cache(self._network))
         self.tokens, self.caches, self._snapshots = fresh.tokens, list(fresh.caches), list(fresh.snapshots)
         self._rows = max((rows_of(cache) for cache in self.caches if always_trims(cache)), default=0)
@@ -76,11 +87,13 @@ class SnapshotContext:
         if tokens == self.tokens and not self._under_way:
             return tokens
         self._under_way = False
-        if all(map(always_trims, self.caches)):
+        if self.trims:
             self._set(Snapshot(tokens, [None] * len(self.caches)))
         else:
             self._snapshots = [each for each in self._snapshots if each.tokens <= tokens]
-            self._set(self._snapshots[-1] if self._snapshots else Snapshot(0, make_prompt_cache(self._network)))
+            self._marked = [each for each in self._marked if each.tokens <= tokens]
+            points = [Snapshot(0, make_prompt_cache(self._network)), *self._snapshots, *self._marked]
+            self._set(max(points, key=lambda each: each.tokens))
         return self.tokens
 
     def _set(self, point: Snapshot) -> None:

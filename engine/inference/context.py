@@ -31,6 +31,14 @@ class KeyValueContext:
         """Tokens that there is room for."""
         return rows_of(self.caches[0])
 
+    @property
+    def trims(self) -> bool:
+        """True: `trim` can go back to any token."""
+        return True
+
+    def mark(self, tokens: int) -> None:
+        """A pass of so many decoded tokens is next: all can be taken back anyway."""
+
     def resize(self, rows: int) -> None:
         """Have room for so many tokens, no fewer than there are."""
         for cache in self.caches:

@@ -21,6 +21,13 @@ class Context(Protocol):
     caches: list[Any]
 
     @property
+    def trims(self) -> bool:
+        """True where `trim` can go back to any token."""
+
+    def mark(self, tokens: int) -> None:
+        """A pass of so many decoded tokens is next: of several, some may be taken back, by `trim` to this point."""
+
+    @property
     def state(self) -> ContextState:
         """All that it holds, which goes on changing with it until another state is taken up."""
 

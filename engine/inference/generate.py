@@ -1,7 +1,7 @@
 """One answer as an iterator of pieces: prefill, decode."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from threading import Event
 from time import perf_counter
@@ -11,6 +11,9 @@ import mlx.core as mx
 
 from engine.errors import CancelledError
 from engine.inference.contexts import Contexts
+from engine.inference.decoding import Decoded, Decoding
+from engine.inference.decoding import Model as Decoder
+from engine.inference.drafts import Drafts
 from engine.inference.sampling import Sampling, chosen, sampler
 from engine.settings import GenerationOptions
 from engine.statistics import Summary, TokenStatistics, means
@@ -51,14 +54,14 @@ class Piece:
         return "".join(event.text for event in self.events if event.channel is channel)
 
 
-class Model(Prompted, Protocol):
+class Model(Prompted, Decoder, Protocol):
     """A loaded model, as far as an answer needs it."""
 
     @property
     def contexts(self) -> Contexts: ...
 
     @property
-    def cached_tokens(self) -> list[int]: ...
+    def drafts(self) -> Drafts: ...
 
     @property
     def advised_sampling(self) -> Sampling: ...
@@ -67,18 +70,13 @@ class Model(Prompted, Protocol):
     def vocabulary(self) -> int: ...
 
     @property
-    def bundles(self) -> int: ...
-
-    @property
     def left_early(self) -> int: ...
 
     def prefill(self, tokens: list[int], cancelled: Event | None = None) -> tuple[mx.array, Pass]: ...
 
-    def decode(self, token: int, cancelled: Event | None = None) -> tuple[mx.array, Pass]: ...
-
     def recall(self, prompt: list[int], seeded: bool = False) -> int: ...
 
-    def learn(self, summary: Summary) -> None: ...
+    def learn(self, alone: Sequence[TokenStatistics]) -> None: ...
 
     def keep_within_budget(self, footprint_bytes: int) -> None: ...
 
@@ -98,6 +96,7 @@ class Generation:
         self._continued = continues(prompt)
         self._plain = self._continued or isinstance(prompt, str)
         self._left_before = model.left_early
+        self._alone: list[TokenStatistics] = []  # of tokens that had a pass of their own, which forecasts learn from
         self._prompt: list[int] | None = None
         with contextlib.suppress(CancelledError):  # then the answer is over before it begins
             self._prompt, self.summary.left_out = encode_counting(model, prompt, options, cancelled)
@@ -106,11 +105,12 @@ class Generation:
         began = perf_counter()
         costs: list[TokenStatistics] = []
         try:
-            for piece in self._pieces():
-                if not piece.prefill:
-                    costs.append(piece.statistics)
-                self._count(piece, perf_counter() - began)
-                yield piece
+            with contextlib.closing(self._pieces()) as pieces:
+                for piece in pieces:
+                    if not piece.prefill:
+                        costs.append(piece.statistics)
+                    self._count(piece, perf_counter() - began)
+                    yield piece
         except CancelledError:
             self.summary.finish_reason = "cancelled"
         finally:
@@ -136,9 +136,9 @@ class Generation:
         self.summary.tokens_per_second = len(costs) / seconds if seconds else 0.0
         self.summary.per_token = means(costs)
         self._model.contexts.end(seeded=self._options.seed is not None)
-        self._model.learn(self.summary)
+        self._model.learn(self._alone)
 
-    def _pieces(self) -> Iterator[Piece]:
+    def _pieces(self) -> Generator[Piece]:
         options, model, tokenizer = self._options, self._model, tokenizer_of(self._model)
         if self._prompt is None:
             raise CancelledError("The answer was cancelled before it began.")
@@ -148,20 +148,27 @@ class Generation:
         seen = SEEN_TOKENS if self._continued else 0
         channels = Channels(tokenizer, self._prompt, options.stop, seen, self._plain, options.tools)
         ends = tokenizer.eos_token_ids
-        logits, current = self._prefill(self._prompt)
-        for count in range(1, options.max_tokens + 1):
-            token = sample(logits[:, -1], model.cached_tokens)
-            events = [] if token in ends else channels.add(token)
-            stopped = token in ends or channels.stopped
-            self.summary.finish_reason = "stop" if stopped else self._limit_reached(count)
-            statistics = current.statistics(model.bundles)
-            model.keep_within_budget(statistics.footprint_bytes)
-            ended = bool(self.summary.finish_reason)
-            events += channels.finish() if ended else []
-            yield Piece(tuple(events), channels.channel, token, statistics, prefill=count == 1)
-            if ended:
-                return
-            logits, current = model.decode(token, self._cancelled)
+        first = self._prefill(self._prompt)
+        decoding = Decoding(model, sample, model.drafts, ends, self._cancelled)
+        room = min(options.max_tokens, model.context - len(self._prompt))
+        with contextlib.closing(decoding.tokens(*first, room)) as tokens:
+            for count, each in enumerate(tokens, 1):
+                events = [] if each.token in ends else channels.add(each.token)
+                stopped = each.token in ends or channels.stopped
+                self.summary.finish_reason = "stop" if stopped else self._limit_reached(count)
+                self._count_pass(decoding, each, count)
+                model.keep_within_budget(each.statistics.footprint_bytes)
+                ended = bool(self.summary.finish_reason)
+                events += channels.finish() if ended else []
+                yield Piece(tuple(events), channels.channel, each.token, each.statistics, prefill=count == 1)
+                if ended:
+                    return
+
+    def _count_pass(self, decoding: Decoding, decoded: Decoded, count: int) -> None:
+        self.summary.passes, self.summary.drafted = decoding.passes, decoding.drafted
+        self.summary.accepted = decoding.accepted
+        if count > 1 and decoded.passed == 1:
+            self._alone.append(decoded.statistics)
 
     def _prefill(self, prompt: list[int]) -> tuple[mx.array, Pass]:
         """Process what the KV cache does not hold yet; the last token always, its logits are needed."""
@@ -178,4 +185,4 @@ class Generation:
         """The limit that an answer of so many tokens has reached: of its length, of the context; empty for none."""
         if count == self._options.max_tokens:
             return "length"
-        return "context" if len(self._model.cached_tokens) + 1 >= self._model.context else ""
+        return "context" if self.summary.prompt_tokens + count >= self._model.context else ""

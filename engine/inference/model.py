@@ -15,6 +15,7 @@ from engine.errors import BudgetError, PromptError
 from engine.flash.profile import DEFAULT_THREADS, DriveProfile, drive_of, profile_path, scratch_place
 from engine.flash.reader import open_reader
 from engine.inference.contexts import Contexts
+from engine.inference.drafts import Drafts, PromptLookup
 from engine.inference.execution import Context, Execution
 from engine.inference.generate import Generation
 from engine.inference.memory import HeldMemory
@@ -22,9 +23,9 @@ from engine.inference.sampling import advised_sampling
 from engine.memory.budget import MemoryBudget
 from engine.planning.measured import Measured
 from engine.planning.outlook import Outlook
-from engine.settings import GenerationOptions, Settings
+from engine.settings import Drafting, GenerationOptions, Settings
 from engine.sparsity.selectors import Selector
-from engine.statistics import Summary
+from engine.statistics import TokenStatistics, means
 from engine.streaming.passes import Observer, Pass
 from engine.system import pressure
 from engine.system.allocator import give_back_free_memory
@@ -72,6 +73,7 @@ class LoadedModel:
         except BaseException:
             self.reader.close()
             raise
+        self.drafts = Drafts([PromptLookup()] if settings.drafts is Drafting.LOOKUP else [], not self._context.trims)
         self._next_look = 0.0  # at how short of memory the system is
 
     @property
@@ -123,10 +125,11 @@ class LoadedModel:
         """Neurons that had to leave the pool while still in the window, since loading."""
         return self.streaming.left_early
 
-    def learn(self, summary: Summary) -> None:
-        """Take in what an answer has cost: the next forecast, in this process or another, is nearer to it."""
+    def learn(self, alone: Sequence[TokenStatistics]) -> None:
+        """Take in what an answer's tokens have cost that had a pass of their own: the next forecast, in this process or
+        another, is nearer to it."""
         try:
-            outlook = self.outlook.after(self.settings, summary.per_token, len(summary.tokens))
+            outlook = self.outlook.after(self.settings, means(alone), len(alone))
             if outlook is not self.outlook:
                 self.outlook = outlook
                 outlook.measured.save(self.stored.folder)
@@ -204,12 +207,29 @@ class LoadedModel:
         self, token: int, cancelled: Event | None = None, observer: Observer | None = None
     ) -> tuple[mx.array, Pass]:
         """Append one token to the context. Logits [1, 1, vocabulary] and the pass that was made."""
-        self._memory.hold(len(self.cached_tokens) + 1)
+        return self.verify([token], cancelled, observer)
+
+    def verify(
+        self, tokens: Sequence[int], cancelled: Event | None = None, observer: Observer | None = None
+    ) -> tuple[mx.array, Pass]:
+        """Append a few tokens to the context in one pass, each computed as if it were alone. Logits [1, tokens,
+        vocabulary] and the pass that was made. `keep` says how many of them count."""
+        self._memory.hold(len(self.cached_tokens) + len(tokens))
         current, overlap = self.streaming.passes.begin(0, cancelled, observer), self.streaming.overlap
+        self._context.mark(len(tokens))
+        if len(tokens) > 1:
+            return self._forward(list(tokens), last_only=False), current
         overlap.begin()
-        logits = self._forward([token])
+        logits = self._forward(list(tokens))
         overlap.end(perf_counter() - current.began)
         return logits, current
+
+    def keep(self, tokens: int) -> int:
+        """Keep the first `tokens` tokens of the context, of which the last pass has appended some too many; fewer where
+        there is no way back to just these. Returns how many."""
+        wrong = max(0, len(self.cached_tokens) - tokens)
+        self.streaming.accept(self.streaming.passes.current.tokens - wrong)
+        return self.trim(tokens) if wrong else len(self.cached_tokens)
 
     def trim(self, tokens: int) -> int:
         """Keep the first `tokens` tokens of the context, or fewer where there is no way back to just these. Returns how

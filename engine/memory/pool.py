@@ -185,6 +185,11 @@ class BundlePool:
                 bundles, last_active, rows = self._most_recent(bundles, last_active)
         return self._place(bundles, self._append(rows, len(bundles)), last_active)
 
+    def redate(self, bundles: Integers, last_active: Integers) -> None:
+        """Let the window see these bundles as active last at other tokens."""
+        self.last_k_active[bundles] = last_active
+        self._leaving = None
+
     def discard(self, admission: Admission) -> None:
         """Take back an admission whose bundles could not be read."""
         self.remove(admission.rows)

@@ -9,6 +9,7 @@ from mlx.nn.layers.base import Module
 from engine.arrays.layers import attends_by_head
 from engine.models.checkpoint import LazyModel, load_lazily
 from engine.planning.layers import ExpertLayer, StreamedLayer, layers_of
+from engine.planning.logits import logits_bytes
 from engine.planning.memory import ROOMY_DIVISOR, Workspace
 from engine.planning.overhead import overhead_bytes
 from engine.planning.shape import ModelShape, first_number
@@ -70,16 +71,17 @@ class CheckpointSizes:
         """Nothing: the router is a part of the model."""
         return {}
 
-    def workspace(self, settings: Settings, context: int, roomy: int) -> Workspace:  # noqa: ARG002
+    def workspace(self, settings: Settings, context: int, roomy: int) -> Workspace:
         """Stream buffers, what a chunk of a prompt is computed with, and the logits."""
         slot = max((bundles.bytes for bundles in self.network.bundles), default=0)
         buffer = max(slot, min(roomy // ROOMY_DIVISOR // BUFFERS, MAX_BUFFER_BYTES))
         chunk, token = self._chunk(context, roomy)
         logits = LOGITS_COPIES * FLOAT_BYTES * self.network.vocabulary
+        passed = logits_bytes(self.network.vocabulary, LOGITS_COPIES, settings)
         heap = EXPERT_HEAP_BYTES if any(bundles.kind == "expert" for bundles in self.network.bundles) else 0
         # What is converted while loading makes way before there is a context.
         converted = self._converted_bytes - self.network.context_bytes(context, chunk)
-        size = BUFFERS * buffer + max(chunk * token + logits + heap, converted)
+        size = BUFFERS * buffer + max(chunk * token + logits + heap, passed, converted)
         return Workspace(size, chunk, buffer, chunk * token)
 
     def _chunk(self, context: int, roomy: int) -> tuple[int, int]:

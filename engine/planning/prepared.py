@@ -12,6 +12,7 @@ from engine.memory.budget import MAX_FLOAT32_BYTES
 from engine.models.activations import Activation
 from engine.models.config import ModelArgs
 from engine.planning.layers import EveryLayer, NeuronLayer, StreamedLayer
+from engine.planning.logits import logits_bytes
 from engine.planning.memory import ROOMY_DIVISOR, Workspace
 from engine.planning.overhead import overhead_bytes
 from engine.planning.reuse import Reuse, curve, like_opt
@@ -121,7 +122,7 @@ class PreparedSizes:
         """Stream buffers, and what one block of a prompt is computed with or the logits are."""
         shape, whole = self.shape(settings), max(layer.bytes for layer in self.prepared.bundles.layers)
         piece = min(whole, max(MIN_RING_BYTES, roomy // ROOMY_DIVISOR) // BUFFERS, MAX_BUFFER_BYTES)
-        logits = LOGITS_COPIES * FLOAT32_BYTES * shape.vocabulary
+        logits = logits_bytes(shape.vocabulary, LOGITS_COPIES, settings)
         block = OPEN_STATES * PREFILL_TOKENS * self.width * FLOAT32_BYTES
         halves = _ffn_workspace(shape, piece, self.prepared.bundles), _attention_workspace(self, shape, context)
         block += max(halves)

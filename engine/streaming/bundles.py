@@ -39,6 +39,10 @@ class Part:
         """The row of each bundle, int64 [n]."""
         return np.arange(*self.rows.indices(len(self.slab.view))) if isinstance(self.rows, slice) else self.rows
 
+    def some(self, wanted: NDArray[np.bool_]) -> "Part":
+        """Those of the bundles, bool [n], that are wanted; all are here."""
+        return Part(self.ids[wanted], self.slab, self.row_numbers[wanted], NO_ROWS)
+
     @property
     def matrix(self) -> mx.array:
         """The bundles, [n, row]."""
@@ -65,6 +69,16 @@ class _Begun:
     current: Pass
     active: Integers
     loading: _Loading | None
+
+
+@dataclass(frozen=True)
+class _Noted:
+    """The bundles that each token of a pass needs. active: bool [tokens, bundles]. ids: those that any needs.
+    last_active: the token at which each of these was last active, before."""
+
+    active: NDArray[np.bool_]
+    ids: Integers
+    last_active: NDArray[np.int32]
 
 
 class LayerBundles:
@@ -97,6 +111,7 @@ class LayerBundles:
         self._begun: _Begun | None = None
         self._reading: _Loading | None = None  # what somebody stopped waiting for
         self._readers: list[mx.array] = []
+        self._noted: _Noted | None = None
         self.filled = False
         source.reader.register(pool.view)
 
@@ -132,6 +147,24 @@ class LayerBundles:
         self.settle()
         began = perf_counter()
         self._expected = self._start(self.pool.expect(likely, self.passes.window), began)
+
+    def note(self, active: NDArray[np.bool_]) -> Integers:
+        """Remember which bundles each token of a pass needs, bool [tokens, bundles], before they are brought, until
+        `accept` says how many tokens count. Returns those that any needs, sorted ids."""
+        ids = np.flatnonzero(active.any(axis=0))
+        self._noted = _Noted(active, ids, self.pool.last_k_active[ids])
+        return ids
+
+    def accept(self, tokens: int) -> None:
+        """So many tokens of the last pass count, to the last of which the window has moved on: what others needed is as
+        old as it was before."""
+        noted, self._noted = self._noted, None
+        if noted is None:
+            return
+        active = noted.active[:tokens, noted.ids][::-1]
+        age = np.argmax(active, axis=0)  # tokens since each was last needed
+        needed = self.passes.window.token - age
+        self.pool.redate(noted.ids, np.where(active.any(axis=0), needed, noted.last_active))
 
     def stream(self) -> Iterator[Part]:
         """All of the layer's bundles in file order: what stays in memory from there, the others through the ring."""

@@ -67,10 +67,19 @@ class StreamedExperts(Module):
         ids = np.array(indices).astype(np.int64)
         needed, counts = np.unique(ids, return_counts=True)
         bundles.passes.current.experts[bundles.layer] = needed
+        self._note(ids)
         if ids.size >= SORTED_PAIRS or len(needed) > bundles.pool.capacity:
             return self._over(x, ids, self._streamed(needed, counts, ids.size // ids.shape[-1]))
         self._begin(x, needed, guessed)
         return self._over(x, ids, bundles.bring(needed))
+
+    def _note(self, ids: Integers) -> None:
+        """Remember which experts each token of several that are decoded together needs. ids: [1, tokens, chosen]."""
+        tokens = ids.size // ids.shape[-1]
+        if tokens > 1 and not self.bundles.passes.current.is_prompt:
+            active = np.zeros((tokens, self.bundles.source.bundles), np.bool_)
+            np.put_along_axis(active, ids.reshape(tokens, -1), True, axis=1)
+            self.bundles.note(active)
 
     def _begin(self, x: mx.array, needed: Integers, guessed: mx.array | None) -> None:
         """Start reading, and what can be done meanwhile."""

@@ -100,6 +100,12 @@ class Streaming:
             layer.end_fill()
             progress(number / len(self.layers))
 
+    def accept(self, tokens: int) -> None:
+        """So many tokens of the last pass count: what others needed was not used, for the windows."""
+        self.passes.accept(tokens)
+        for layer in self.layers:
+            layer.accept(tokens)
+
     def drop(self) -> None:
         """Give up what is read ahead, after a pass that failed."""
         self.ring.drop()

@@ -142,7 +142,9 @@ class AllNeurons(Resident):
             hidden, y = self.product.after(y, x, part)
             self.bundles.read_by(y)
             self._see(x, part, hidden)
-        y = mx.zeros_like(x) if y is None else y
+        return self._with_bias(mx.zeros_like(x) if y is None else y, x)
+
+    def _with_bias(self, y: mx.array, x: mx.array) -> mx.array:
         return (y if self.down_bias is None else added(y, self.down_bias)).astype(x.dtype)
 
     def _see(self, x: mx.array, part: Part, hidden: mx.array) -> None:
@@ -183,7 +185,22 @@ class StreamedNeurons(AllNeurons):
                 self.bundles.clear()
             return super().__call__(x)
         self.bundles.passes.current.check()
+        if x.shape[1] > 1:
+            return self._each(x, self.selector.active(x)[0])
         return self.over(x, self.bundles.bring(self._select(x)))
+
+    def _each(self, x: mx.array, active: NDArray[np.bool_]) -> mx.array:
+        """Of a few tokens that are decoded together, with bool [tokens, neurons]: all that any needs is brought once.
+        Without a GPU each token is multiplied with its own neurons alone, to the bit as if it were."""
+        parts = self.bundles.bring(self.bundles.note(active))
+        if not available():
+            return self.over(x, parts)
+        totals: list[mx.array | None] = [None] * len(active)
+        for part in parts:
+            for i, needed in enumerate(active):
+                _, totals[i] = self.product.after(totals[i], x[:, i : i + 1], part.some(needed[part.ids]))
+        known = [mx.zeros((1, 1, x.shape[-1])) if total is None else total for total in totals]
+        return self._with_bias(mx.concatenate(known, axis=1), x)
 
     def anticipate(self, norm: Callable[[mx.array], mx.array], x: mx.array) -> None:
         """Start reading what will probably be needed, while attention is computed.
@@ -201,7 +218,7 @@ class StreamedNeurons(AllNeurons):
 
         For layers whose attention and FFN are side by side: flash works while attention is computed.
         """
-        if not self._early_reads or self.bundles.passes.current.is_prompt:
+        if not self._early_reads or self.bundles.passes.current.is_prompt or x.shape[1] > 1:
             return False
         return self.bundles.begin(self._select(x))
 

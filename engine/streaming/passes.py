@@ -45,6 +45,7 @@ class Pass:
     memory_s: float = 0.0
     bytes_read: int = 0
     reads: int = 0
+    counted: int = 0  # tokens that the window has moved on by
 
     def __post_init__(self) -> None:
         self.active, self.loaded, self.resident = ([0] * self.layers for _ in range(3))
@@ -114,6 +115,16 @@ class Passes:
         return self.current
 
     def advance(self, tokens: int) -> None:
-        """The next `tokens` tokens of the current pass are about to be computed."""
-        self.window.advance(tokens)
+        """The next `tokens` tokens of the current pass are about to be computed. Of those that are decoded, the first
+        alone counts for certain."""
         self.current.tokens += tokens
+        self._count(self.current.tokens if self.current.is_prompt else 1)
+
+    def accept(self, tokens: int) -> None:
+        """So many tokens of the current pass count, if they are decoded: the window ends with the last of them."""
+        if not self.current.is_prompt:
+            self._count(tokens)
+
+    def _count(self, tokens: int) -> None:
+        self.window.advance(tokens - self.current.counted)
+        self.current.counted = tokens

@@ -895,6 +895,16 @@
         <source>What the model remembers of the chats</source>
         <translation>模型对各聊天的记忆</translation>
     </message>
+    <message>
+        <source>Drafts</source>
+        <translation>预测</translation>
+    </message>
+    <message numerus="yes">
+        <source>{0} of %Ln drafted token(s) right, {1} tokens a pass</source>
+        <translation>
+            <numerusform>预测的 %Ln 个词元中 {0} 个正确，每次计算得到 {1} 个词元</numerusform>
+        </translation>
+    </message>
 </context>
 <context>
     <name>Answer</name>
@@ -1987,6 +1997,22 @@
     <message>
         <source>{0} of the weights have room in memory, in {1} of it; the rest is read for every token.</source>
         <translation>{0} 的权重能放进内存，占用 {1}；其余的每个词元都要读取。</translation>
+    </message>
+    <message>
+        <source>Drafts</source>
+        <translation>预测</translation>
+    </message>
+    <message>
+        <source>Words that may come next are guessed, and the model checks several at once, where that is measured to be faster. Answers stay the same. From the text: as it went on after the same words before.</source>
+        <translation>先猜测接下来可能出现的词，再由模型一次核对多个；仅在实测更快时使用，回答不变。依据已有文本：按相同词语之前的后续来猜测。</translation>
+    </message>
+    <message>
+        <source>From the text</source>
+        <translation>依据已有文本</translation>
+    </message>
+    <message>
+        <source>Off</source>
+        <translation>关闭</translation>
     </message>
 </context>
 <context>

@@ -119,6 +119,13 @@ def test_in_detail():
     assert rows["Selection"] == "approximate, window of 5 tokens"
 
 
+def test_it_says_how_many_drafts_were_right():
+    assert "Drafts" not in dict(receipt().rows())
+    drafted = receipt(passes=5, drafted=8, accepted=6)
+    assert dict(drafted.rows())["Drafts"] == "6 of 8 drafted tokens right, 2.2 tokens a pass"
+    assert Receipt.from_json(drafted.to_json()) == drafted
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

@@ -228,4 +228,5 @@ def test_a_section(make_settings):
         "selection": "predictor",
         "threshold_shift": 0.0,
         "reader_threads": None,
+        "drafts": "lookup",
     }

@@ -97,6 +97,17 @@ def test_selection_and_threads(main, settings):
     assert main.settings["memory.reader_threads"] is None
 
 
+def test_drafts_can_be_turned_off(qtbot, main, settings):
+    pane = settings.memory
+    assert pane.drafts.currentText() == "From the text"
+    pane.drafts.setCurrentIndex(pane.drafts.findText("Off"))
+    assert main.settings["memory.drafts"] == "none"
+    assert pane.needs_reload()
+    qtbot.mouseClick(pane.reload, LEFT)
+    qtbot.waitUntil(lambda: main.host.state is State.READY and main.host.model is not None)
+    assert main.host.model.settings.drafts == "none"
+
+
 def test_the_predictors_threshold(qtbot, main, settings):
     pane = settings.memory
     assert pane.threshold.value.text() == "Default"

@@ -1,0 +1,90 @@
+"""The pace of drafts: how many tokens a pass is given, by what passes have taken here and how often drafts were right.
+
+A pass of several tokens reads what it needs once, and computes more. Of each number of tokens the seconds are kept, and
+of each kind of draft the share that was right; the number of drafts is the one with most tokens a second, perhaps none.
+"""
+
+from collections import deque
+from collections.abc import Hashable
+from statistics import median
+
+from engine.arrays.packed import FEW_VECTORS
+
+MAX_DRAFTS = FEW_VECTORS - 1  # beside the token before them: so many are computed to the bit as each alone
+MEDIAN_PASSES = 5  # of a size whose median counts: one that something else held up must not decide
+FIRST_SHARE, FIRST_DRAFTS = (
+    0.5,
+    2.0,
+)  # of drafts that are right, before any was tried, and how many tries that counts as
+TRIAL_DECAY = 0.95  # of a draft's weight, from one to the next of its kind
+FIRST_SLOPE = 0.1  # of a token's time that each more takes in the same pass, before that was tried
+MIN_GAIN = 1.02  # times the tokens a second without drafts that are to be expected of them
+MAX_LOST_SHARE = 0.01  # of all time that drafts may have lost: what is measured here does not always hold
+FORGOTTEN_PASSES = 64  # of one token, after which the cost of several is tried again
+
+
+class Pace:
+    """rolls_back: the tokens of a pass cannot be taken back one by one; those that were right are computed again."""
+
+    def __init__(self, rolls_back: bool = False):
+        self._rolls_back = rolls_back
+        self._seconds: dict[int, deque[float]] = {}  # of passes, by their tokens
+        self._right: dict[Hashable, tuple[float, float]] = {}  # drafts by kind: right, and all; later ones weigh more
+        self._single = 0  # passes of one token, since one of several
+        self._lost_s = self._total_s = 0.0
+
+    def tokens_of(self, kind: Hashable, most: int, drafting_s: float = 0.0) -> int:
+        """The number of drafts that a pass is worth giving, at most `most`. drafting_s: that one takes to be made."""
+        if 1 not in self._seconds or self._lost_s > MAX_LOST_SHARE * self._total_s:
+            return 0
+        share = self.right_share(kind)
+        speeds = [self._speed(drafts, share, drafting_s) for drafts in range(min(most, MAX_DRAFTS) + 1)]
+        best = max(range(len(speeds)), key=speeds.__getitem__)
+        return best if speeds[best] >= MIN_GAIN * speeds[0] else 0
+
+    def right_share(self, kind: Hashable) -> float:
+        """The share of drafts of a kind, of those that came after right ones alone, that was right."""
+        right, tried = self._right.get(kind, (0.0, 0.0))
+        return (right + FIRST_SHARE * FIRST_DRAFTS) / (tried + FIRST_DRAFTS)
+
+    def judge(self, kind: Hashable, right: int, tried: int) -> None:
+        """So many drafts were right, of those that came to be looked at: the first that is wrong ends that."""
+        for i in range(tried):
+            was_right, was_tried = self._right.get(kind, (0.0, 0.0))
+            self._right[kind] = TRIAL_DECAY * was_right + (i < right), TRIAL_DECAY * was_tried + 1
+
+    def took(self, tokens: int, seconds: float, decided: int, drafting_s: float = 0.0) -> None:
+        """A pass of so many tokens took so long, and decided some. drafting_s: before it."""
+        self._seconds.setdefault(tokens, deque(maxlen=MEDIAN_PASSES)).append(seconds)
+        self._total_s += seconds + drafting_s
+        if tokens > 1:
+            self._lost_s += seconds + drafting_s - decided * self.seconds_of(1)
+            self._single = 0
+            return
+        self._single += 1
+        if self._single == FORGOTTEN_PASSES:
+            self._seconds = {1: self._seconds[1]}
+
+    def seconds_of(self, tokens: int) -> float:
+        """The time that a pass of so many tokens takes: as measured, or between what was measured of fewer and more."""
+        below = max(size for size in self._seconds if size <= tokens)
+        above = min((size for size in self._seconds if size >= tokens), default=None)
+        least = median(self._seconds[below])
+        if above is None:
+            return least + (tokens - below) * self._slope(below)
+        most = median(self._seconds[above])
+        return least if above == below else least + (most - least) * (tokens - below) / (above - below)
+
+    def _slope(self, largest: int) -> float:
+        """Seconds that each token adds to a pass of more than were tried."""
+        one = median(self._seconds[1])
+        return max(0.0, median(self._seconds[largest]) - one) / (largest - 1) if largest > 1 else FIRST_SLOPE * one
+
+    def _speed(self, drafts: int, share: float, drafting_s: float) -> float:
+        """Tokens a second to be expected."""
+        tokens = float(sum(share**i for i in range(drafts + 1)))
+        seconds = self.seconds_of(drafts + 1) + drafts * drafting_s
+        if self._rolls_back:
+            wrong = 1 - share**drafts
+            tokens, seconds = tokens + wrong, seconds + wrong * self.seconds_of(1 + round(tokens))
+        return tokens / seconds

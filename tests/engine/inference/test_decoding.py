@@ -1,0 +1,164 @@
+"""Decoding with drafts says what decoding without them says: greedily, with a seed, and in distribution."""
+
+from collections import Counter
+
+import mlx.core as mx
+import numpy as np
+import pytest
+
+from engine.inference.decoding import Decoding
+from engine.inference.load import load
+from engine.inference.sampling import Sampling, sampler
+from engine.planning.outlook import Outlook
+from engine.settings import NEUTRAL_SAMPLING, OUR_SAMPLING, Settings
+from engine.store.mlx_folder import MlxFolder
+from engine.streaming.passes import Pass
+from tests.helpers.dense_models import write_dense
+from tests.helpers.mlx_models import write_moe
+
+PROMPT, ANSWER = [int(t) for t in np.random.default_rng(1).integers(0, 320, 14)], 24
+LIKELIEST = Sampling(**{**OUR_SAMPLING, "temperature": 0.0})
+LIVELY = Sampling(**{**OUR_SAMPLING, "temperature": 3.0, "top_p": 0.95, "repetition_penalty": 1.3, "min_p": 0.01})
+
+
+class Guesses:
+    """Drafts from a text that the answer may be, so many at once, every few of them wrong."""
+
+    def __init__(self, text=(), count=0, wrong_every=0):
+        self._text, self._count, self._wrong_every = text, count, wrong_every
+
+    def begin(self):
+        pass
+
+    def after(self, known, most):
+        right = self._text[len(known) : len(known) + min(self._count, most)]
+        places = range(len(known), len(known) + len(right))
+        wrong = self._wrong_every
+        return [(t + 1) % 300 if wrong and p % wrong == 0 else t for p, t in zip(places, right, strict=True)]
+
+    def verified(self, passed, decided, seconds, drafting_s):
+        pass
+
+
+def answer(model, guesses, sampling=LIKELIEST, ends=(), seed=3):
+    """The tokens of an answer, and its decoding."""
+    mx.random.seed(seed)
+    model.forget()
+    sample = sampler(sampling, model.vocabulary, range(model.vocabulary))
+    decoding = Decoding(model, sample, guesses, ends)
+    tokens = [each.token for each in decoding.tokens(*model.prefill(PROMPT), ANSWER)]
+    return tokens, decoding
+
+
+MODELS = {
+    "blocks": lambda folder: write_dense(folder),
+    "16 bits": lambda folder: write_dense(folder, form=None, dtype=mx.float16),
+    "rotating": lambda folder: write_dense(folder, "gemma3_text"),
+    "recurrent": lambda folder: write_dense(folder, "lfm2"),
+    "experts": lambda folder: write_moe(folder, "qwen3_moe"),
+    "recurrent experts": lambda folder: write_moe(folder, "qwen3_next"),
+    "a window of experts": lambda folder: write_moe(folder, "gpt_oss"),
+}
+TO_THE_BIT = (
+    "blocks",
+    "16 bits",
+    "experts",
+    "exact neurons",
+    "predicted neurons",
+)  # elsewhere caches order or sum several tokens otherwise
+
+
+@pytest.fixture(scope="module", params=[*MODELS, "exact neurons", "predicted neurons"])
+def model(request, tmp_path_factory, tiny_model):
+    """A streamed model with little memory, of each kind."""
+    if request.param.endswith("neurons"):
+        loaded = load(
+            tiny_model,
+            Settings(selection={"exact": "exact", "predicted": "predictor"}[request.param.split()[0]], window=2),
+        )
+    else:
+        folder = MODELS[request.param](tmp_path_factory.mktemp("drafts") / "model")
+        smallest = Outlook.of(MlxFolder.open(folder), None).smallest_budget(Settings())
+        loaded = load(folder, Settings(memory_budget=smallest))
+    loaded.kind_of_test = request.param
+    yield loaded
+    loaded.close()
+
+
+@pytest.mark.parametrize("sampling", [LIKELIEST, LIVELY], ids=["greedy", "seeded"])
+def test_an_answer_with_drafts_is_the_one_without(model, sampling):
+    plain, _ = answer(model, Guesses(), sampling)
+    for count, wrong_every in ((3, 0), (7, 3), (2, 1)):
+        found, decoding = answer(model, Guesses([*PROMPT, *plain], count, wrong_every), sampling)
+        assert found == plain
+        assert decoding.drafted >= decoding.accepted
+        assert (decoding.accepted == decoding.drafted) == (wrong_every == 0)
+        assert decoding.passes < ANSWER - 1 or wrong_every == 1
+    assert model.cached_tokens == [*PROMPT, *plain[:-1]]
+
+
+def test_a_pass_of_several_tokens_is_to_the_bit_what_passes_of_one_are(model):
+    if model.kind_of_test not in TO_THE_BIT:
+        pytest.skip("only nearly")
+    plain, _ = answer(model, Guesses())
+    model.forget()
+    model.prefill(PROMPT)
+    alone = [model.decode(token)[0][0, -1] for token in plain[:6]]
+    model.forget()
+    model.prefill(PROMPT)
+    together, _ = model.verify(plain[:6])
+    assert mx.array_equal(together[0], mx.stack(alone))
+
+
+def test_what_follows_the_end_of_an_answer_is_not_kept(model):
+    plain, _ = answer(model, Guesses())
+    end = max(i for i in range(ANSWER) if plain[i] not in plain[:i])
+    found, _ = answer(model, Guesses([*PROMPT, *plain], 7), ends={plain[end]})
+    assert found[: end + 1] == plain[: end + 1]
+    assert model.cached_tokens == [*PROMPT, *found[:-1]]
+
+
+class Bigrams:
+    """A model of five tokens, whose scores depend on the last token."""
+
+    bundles, context = 0, 100
+
+    def __init__(self):
+        self.cached_tokens = [0]
+        self._scores = mx.array(np.random.default_rng(5).standard_normal((5, 5)), mx.float32)
+
+    def verify(self, tokens, cancelled=None):
+        self.cached_tokens += tokens
+        return self._scores[mx.array(tokens)][None], Pass(0)
+
+    def keep(self, tokens):
+        del self.cached_tokens[tokens:]
+        return len(self.cached_tokens)
+
+
+@pytest.mark.parametrize("wrong_every", [0, 2])
+@pytest.mark.parametrize("changes", [{}, {"top_p": 0.8, "temperature": 1.7}, {"repetition_penalty": 2.0, "top_k": 3}])
+def test_what_is_sampled_has_the_models_own_distribution(changes, wrong_every):
+    """Of pairs of tokens, by a chi-squared test against decoding without drafts; other numbers are drawn."""
+    sampling = Sampling(**{**NEUTRAL_SAMPLING, **changes})
+    guesses = Guesses([0, *[1, 3, 2, 4] * 3], 3, wrong_every)
+    (plain, none), (drafted, accepted) = pairs_of(sampling, Guesses(), 1), pairs_of(sampling, guesses, 2)
+    assert none == 0 < accepted
+    seen = [(plain[pair], drafted[pair]) for pair in plain | drafted]
+    distance = sum((one - other) ** 2 / (one + other) for one, other in seen)
+    degrees = len(seen) - 1
+    assert distance < degrees + 3.3 * (2 * degrees) ** 0.5 + 3  # beyond the 99.9th percentile
+
+
+def pairs_of(sampling, guesses, seed, answers=2000):
+    mx.random.seed(seed)
+    sample, pairs, accepted = sampler(sampling, 5, range(4)), Counter(), 0
+    for _ in range(answers):
+        decoding = Decoding(model := Bigrams(), sample, guesses)
+        logits, current = model.verify([0])
+        model.keep(1)
+        tokens = [each.token for each in decoding.tokens(logits, current, 4)]
+        assert 4 not in tokens  # which stands for nothing
+        pairs[tokens[1], tokens[2]] += 1
+        accepted += decoding.accepted
+    return pairs, accepted

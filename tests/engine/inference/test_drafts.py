@@ -1,0 +1,100 @@
+"""Drafts: what is proposed, and what becomes known of it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.inference.drafts import MAX_MATCH, Drafts, PromptLookup
+from engine.inference.pace import MAX_DRAFTS
+
+
+def looked_up(known, count=4):
+    lookup = PromptLookup()
+    kind = lookup.kind_after(known)
+    return None if kind is None else (kind, lookup.draft(known, count))
+
+
+@pytest.mark.parametrize(
+    ("known", "found"),
+    [
+        ([1, 2, 3, 4, 5, 6, 1, 2], (2, [3, 4, 5, 6])),
+        ([1, 2, 3, 9, 7, 1, 2, 8, 9, 1, 2], (2, [8, 9, 1, 2])),  # of two places the later one
+        ([0, 1, 2, 3, 9, 7, 1, 2, 8, 9, 0, 1, 2], (3, [3, 9, 7, 1])),  # but the one with more before it
+        ([5, 5, 5], (2, [5, 5, 5, 5])),
+        ([7, 1, 2, 1, 2], (2, [1, 2, 1, 2])),  # in a circle
+        ([1, 2, 3], None),
+        ([1], None),
+        ([], None),
+    ],
+)
+def test_what_followed_the_last_tokens_before(known, found):
+    assert looked_up(known) == found
+
+
+@given(st.lists(st.integers(0, 3), max_size=60))
+def test_a_lookup_that_grows_with_the_text_finds_what_a_search_does(text):
+    lookup = PromptLookup()
+    for end in range(len(text) + 1):
+        known = text[:end]
+        kind = lookup.kind_after(known)
+        assert kind == longest_match(known)
+        if kind:
+            drafts = lookup.draft(known, 5)
+            places = [p for p in range(1, end) if known[max(0, p - kind) : p] == known[-kind:]]
+            assert any(drafts == [(known + drafts)[p + i] for i in range(5)] for p in places)
+
+
+def longest_match(known):
+    """The most tokens before any of the latest places after the same two that are the same, else None."""
+    places = [p for p in range(2, len(known)) if known[p - 2 : p] == known[-2:]][-16:]
+    lengths = [max(n for n in range(2, MAX_MATCH + 1) if n <= p and known[p - n : p] == known[-n:]) for p in places]
+    return max(lengths, default=None)
+
+
+def test_another_answer_begins_with_nothing_known():
+    lookup = PromptLookup()
+    assert lookup.kind_after([1, 2, 3, 1, 2]) == 2
+    lookup.begin()
+    assert lookup.kind_after([1, 2]) is None
+
+
+class Counting:
+    """Drafts of tokens that count on, each of which takes some time to be made."""
+
+    def __init__(self, drafting_s=0.0, kind="counting"):
+        self.drafting_s, self._kind = drafting_s, kind
+
+    def begin(self):
+        pass
+
+    def kind_after(self, known):
+        return self._kind
+
+    def draft(self, known, count):
+        return [known[-1] + 1 + i for i in range(count)]
+
+
+def known_to_pay(drafts):
+    drafts.after([0], 0)
+    for tokens in range(1, MAX_DRAFTS + 2):
+        drafts.verified(tokens, list(range(1, tokens + 1)), 1 + 0.2 * tokens, 0.0)
+
+
+def test_the_first_drafter_that_has_something_is_asked():
+    drafts = Drafts([Counting(kind=None), Counting()])
+    known_to_pay(drafts)
+    assert list(drafts.after([5], 2)) == [6, 7]
+    assert list(Drafts([]).after([5], 2)) == []
+
+
+def test_drafts_that_cost_nothing_are_compared_even_where_none_is_verified():
+    drafts = Drafts([Counting()])
+    known_to_pay(drafts)
+    for _ in range(50):
+        drafts.after([1], 0)
+        drafts.verified(1, [9], 1.2, 0.0)
+    assert list(drafts.after([1], 4)) == []
+    for _ in range(50):
+        drafts.after([1], 0)
+        drafts.verified(1, [2], 1.2, 0.0)
+    assert drafts.after([1], 4)

@@ -5,7 +5,8 @@
  * A packed matrix is rows of packed values, in groups that share a scale (and, affine, a bias). A product of one row
  * with one vector is summed in float32, by the same lanes in the same order whatever the number of threads and whatever
  * other rows there are: each result is one thread's. With few vectors it is the same to the bit whatever others there
- * are; of many with the same rows, these are unpacked once.
+ * are; of many with the same rows, these are unpacked once. Where a processor multiplies bytes fast, packed weights are
+ * multiplied in integers; integer_products.h says how.
  *
  * Threads sleep when there is nothing to do; the caller is one of them, and waits for none that has not begun.
  */
@@ -17,6 +18,10 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define MANY_WIDTHS
+#include <immintrin.h>
+#endif
 
 #define API __attribute__((visibility("default")))
 #define INLINE static inline __attribute__((always_inline))
@@ -36,6 +41,7 @@ enum {
     SLICE = 64,                 /* columns, of which a thread takes a multiple */
     KEPT_BYTES = 1 << 20,       /* of room that is kept from call to call */
     CACHE_LINE = 64,            /* bytes */
+    AHEAD_BYTES = 1024,         /* of a row, and of those behind it, that are asked of memory before they are wanted */
     MAX_THREADS = 16
 };
 
@@ -64,16 +70,32 @@ static struct row row_from(const struct fb_matrix *m, int64_t slot, int64_t n) {
     return row_of(m, slot + n / m->rows, n % m->rows);
 }
 
+/* Vectors as `integer_kernels` want them, laid_bytes each, and their sums by group. */
+struct vectors { const uint8_t *laid; const float *sums; int64_t laid_bytes, groups; };
+
+/* What multiplies packed weights in integers; integer_products.h says what each does. */
+struct integer_kernels {
+    bool (*suits)(const struct fb_matrix *);
+    int64_t (*laid_bytes)(const struct fb_matrix *), (*room)(const struct fb_matrix *);
+    void (*lay_out)(const struct fb_matrix *, const float *, uint8_t *);
+    void (*rows)(const struct fb_matrix *, int64_t, int64_t, int64_t, const struct vectors *, const int64_t *, int64_t,
+                 int64_t, float *, float *);
+};
+
 /* What is made once for every width of vectors; row_products.h says what each does. */
 struct kernels {
-    int lanes, tall;            /* tall: rows of a `product` */
+    int width, lanes, tall;     /* width: as it is asked for; tall: rows of a `product` */
     void (*dots)(const struct fb_matrix *, struct row, const float *const *, const float *const *, float *, float *, int);
     void (*unpack)(const struct fb_matrix *, struct row, int64_t, float *, float *);
     void (*product)(const float *, int64_t, const float *const *, float *const *, int64_t, int64_t, int);
     void (*add)(const struct fb_matrix *, int64_t, const int64_t *, const float *, int64_t, int64_t, int64_t, float *);
     void (*add_laid_out)(const struct fb_matrix *, struct row, float, float *, float *);
     float (*sum)(const float *, int64_t);
+    void (*sums)(const float *, int64_t, int64_t, float *);
+    const struct integer_kernels *in_integers; /* or NULL */
 };
+
+static int64_t up_to(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
 static float half_to_float(uint16_t half) {
     uint32_t bits = ((uint32_t)(half & 0x8000) << 16) | ((uint32_t)(half & 0x7FFF) << 13);
@@ -127,9 +149,7 @@ static const int32_t LANE_NUMBERS[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 1
 #undef TALL
 #undef NAME
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define MANY_WIDTHS
-
+#ifdef MANY_WIDTHS
 static const float E2M1[16] = {0, 0.5f, 1, 1.5f, 2, 3, 4, 6, -0.0f, -0.5f, -1, -1.5f, -2, -3, -4, -6};
 static const float COUNTING[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
@@ -154,11 +174,20 @@ static const float COUNTING[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13,
 #undef TALL
 #undef NAME
 #pragma GCC pop_options
+
+#pragma GCC push_options
+#pragma GCC target("arch=x86-64-v4,avx512vnni,prefer-vector-width=512")
+#include "integer_products.h"
+#pragma GCC pop_options
+
+static struct kernels kernels_64; /* those of sixteen lanes, and packed weights in integers */
 #endif
 
 static const struct kernels *widest(void) {
 #ifdef MANY_WIDTHS
-    if (__builtin_cpu_supports("x86-64-v4")) return &kernels_16;
+    kernels_64 = kernels_16;
+    kernels_64.width = 64, kernels_64.in_integers = &integer_products;
+    if (__builtin_cpu_supports("x86-64-v4")) return __builtin_cpu_supports("avx512vnni") ? &kernels_64 : &kernels_16;
     if (__builtin_cpu_supports("x86-64-v3")) return &kernels_8;
 #endif
     return &kernels_4;
@@ -175,6 +204,8 @@ struct job {
 
     const float *x;             /* [vectors, padded], as the kernels want them */
     const float *sums;          /* [vectors, groups] */
+    const struct integer_kernels *integers; /* of runs of few pairs; or NULL */
+    struct vectors laid;        /* which they take in the place of both */
     const int64_t *vectors, *slots; /* by pair */
     int64_t pairs, padded, groups;
     float *y;                   /* [pairs, rows], or [pairs, columns] of rows that are added */
@@ -198,8 +229,6 @@ static struct {
     uint64_t turn;              /* of the job, so that nobody begins with it twice */
     int workers, busy;
 } pool = {.mutex = PTHREAD_MUTEX_INITIALIZER, .work = PTHREAD_COND_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
-
-static int64_t up_to(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
 /* Held during a call, as is its room, which is kept as long as it is small. */
 static pthread_mutex_t one_caller = PTHREAD_MUTEX_INITIALIZER;
@@ -236,7 +265,7 @@ static void *work(void *unused) {
         turn = pool.turn;
         pool.busy++;
         pthread_mutex_unlock(&pool.mutex);
-        float *room = malloc((size_t)j->room * sizeof *room);
+        float *room = aligned_alloc(CACHE_LINE, (size_t)up_to(4 * j->room + 1, CACHE_LINE));
         if (room) do_tasks(j, room); /* without it, the others do it */
         free(room);
         pthread_mutex_lock(&pool.mutex);
@@ -280,10 +309,19 @@ static void run(const struct job *j, float *room, int threads) {
     pthread_mutex_unlock(&pool.mutex);
 }
 
+static int64_t run_end(const struct job *j, int64_t run) {
+    return run + 1 < j->run_count ? j->runs[run + 1] : j->pairs;
+}
+
+/* True for a run of pairs that are multiplied in integers: each product of few is what it is alone. */
+static bool is_in_integers(const struct job *j, int64_t run) {
+    return j->integers && run_end(j, run) - j->runs[run] <= FEW;
+}
+
 /* Rows [first, last) of one run's slot, with all of its pairs. room: for scales and biases, then for rows. */
 static void multiply_rows(const struct job *j, int64_t run, int64_t first, int64_t last, float *room) {
     const struct fb_matrix *m = j->m;
-    int64_t begin = j->runs[run], end = run + 1 < j->run_count ? j->runs[run + 1] : j->pairs;
+    int64_t begin = j->runs[run], end = run_end(j, run);
     int64_t slot = j->slots[begin], r = first, tall = kernels->tall;
     float *rows = room + 2 * (j->groups + kernels->lanes);
     for (; end - begin > FEW && r + tall <= last; r += tall) {
@@ -322,7 +360,11 @@ static void multiply_task(const struct job *j, int64_t index, float *room) {
     if (end > rows * j->run_count) end = rows * j->run_count;
     while (at < end) {
         int64_t run = at / rows, last = end < (run + 1) * rows ? end : (run + 1) * rows;
-        multiply_rows(j, run, at - run * rows, last - run * rows, room);
+        if (is_in_integers(j, run))
+            j->integers->rows(j->m, j->slots[j->runs[run]], at - run * rows, last - run * rows, &j->laid, j->vectors,
+                              j->runs[run], run_end(j, run), j->y, room);
+        else
+            multiply_rows(j, run, at - run * rows, last - run * rows, room);
         at = last;
     }
 }
@@ -393,16 +435,32 @@ static void sum_task(const struct job *j, int64_t index, float *room) {
     j->totals[index] = kernels->sum(j->numbers + first, count);
 }
 
-/* Of every vector its sums by group, and its elements laid out. */
-static void lay_out_all(const struct job *j, const float *x, int64_t count, float *to, float *sums) {
-    int64_t columns = j->m->columns, per = values_a_word(j->m);
-    for (int64_t v = 0; v < count; v++, x += columns, to += j->padded) {
-        for (int64_t g = 0; g < j->groups; g++) {
-            float sum = 0;
-            for (int64_t i = 0; i < j->m->group; i++) sum += x[g * j->m->group + i];
-            *sums++ = sum;
-        }
-        lay_out(x, columns, j->padded, per, to);
+/* Room for vectors: where they are laid out as floats, as integers, and where their sums are, by float; its floats. */
+struct places { int64_t floats, integers, sums, count; };
+
+static struct places places_of(const struct job *j, int64_t count, bool as_it_is) {
+    bool some = false, all = j->integers;
+    for (int64_t run = 0; run < j->run_count; run++) {
+        some |= is_in_integers(j, run);
+        all &= is_in_integers(j, run);
+    }
+    struct places p = {0};
+    p.integers = as_it_is || all ? 0 : up_to(count * j->padded, CACHE_LINE / 4);
+    p.sums = p.integers + (some ? count * j->laid.laid_bytes / 4 : 0);
+    p.count = up_to(p.sums + count * j->groups, CACHE_LINE / 4);
+    return p;
+}
+
+/* Of every vector its elements laid out, and its sums by group. */
+static void lay_out_all(struct job *j, const float *x, int64_t count, struct places p, float *room) {
+    int64_t columns = j->m->columns, per = values_a_word(j->m), laid = j->laid.laid_bytes / 4;
+    j->sums = j->laid.sums = room + p.sums;
+    j->laid.laid = (const uint8_t *)(room + p.integers), j->laid.groups = j->groups;
+    if (p.integers > p.floats) j->x = room;
+    for (int64_t v = 0; v < count; v++, x += columns) {
+        if (j->groups) kernels->sums(x, j->groups, j->m->group, room + p.sums + v * j->groups);
+        if (p.integers > p.floats) lay_out(x, columns, j->padded, per, room + v * j->padded);
+        if (p.sums > p.integers) j->integers->lay_out(j->m, x, (uint8_t *)(room + p.integers + v * laid));
     }
 }
 
@@ -418,28 +476,29 @@ API int fb_multiply(const struct fb_matrix *m, const float *x, int64_t count, co
     pthread_mutex_lock(&one_caller);
     if (!kernels) kernels = widest();
     struct job j = {.task = multiply_task, .m = m, .x = x, .vectors = vectors, .slots = slots, .pairs = pairs, .y = y};
+    const struct integer_kernels *integers = kernels->in_integers;
+    if (integers && m->mode != PLAIN && integers->suits(m)) j.integers = integers, j.laid.laid_bytes = integers->laid_bytes(m);
+    int64_t *runs = malloc((size_t)(pairs + 1) * sizeof *runs);
+    for (int64_t p = 0; runs && p < pairs; p++)
+        if (p == 0 || slots[p] != slots[p - 1]) runs[j.run_count++] = p;
+    j.runs = runs;
     j.groups = m->group ? m->columns / m->group : 0;
     j.padded = up_to(m->columns, kernels->lanes * values_a_word(m));
-    j.room = 2 * (j.groups + kernels->lanes) + kernels->tall * j.padded;
     bool as_it_is = j.padded == m->columns && m->mode == PLAIN;
-    int64_t laid_out = as_it_is ? 0 : count * j.padded, own = laid_out + count * j.groups + j.room;
-    float *room = room_of((size_t)(own + 1) * sizeof *room + (size_t)pairs * sizeof *j.runs);
+    struct places places = places_of(&j, count, as_it_is);
+    j.room = 2 * (j.groups + kernels->lanes) + kernels->tall * j.padded;
+    if (j.integers && integers->room(m) > j.room) j.room = integers->room(m);
+    float *room = runs ? room_of((size_t)(places.count + j.room) * sizeof *room) : NULL;
     if (room && pairs && m->rows) {
-        int64_t *runs = (int64_t *)(room + own + own % 2);
-        for (int64_t p = 0; p < pairs; p++)
-            if (p == 0 || slots[p] != slots[p - 1]) runs[j.run_count++] = p;
-        j.runs = runs, j.sums = room + laid_out;
-        if (!as_it_is) {
-            j.x = room;
-            lay_out_all(&j, x, count, room, room + laid_out);
-        }
+        if (!as_it_is) lay_out_all(&j, x, count, places, room);
         int64_t rows = m->rows * j.run_count, many = 1 + pairs / j.run_count / FEW;
         j.step = TASK_BYTES / many / row_bytes(m);
         if (j.step * 4 * threads > rows) j.step = rows / (4 * threads);
         j.step = j.step < kernels->tall ? kernels->tall : up_to(j.step, kernels->tall);
         j.count = (rows + j.step - 1) / j.step;
-        run(&j, room + own - j.room, rows * row_bytes(m) * many < ALONE_BYTES ? 1 : threads);
+        run(&j, room + places.count, rows * row_bytes(m) * many < ALONE_BYTES ? 1 : threads);
     }
+    free(runs);
     leave_room();
     pthread_mutex_unlock(&one_caller);
     return !room;
@@ -484,16 +543,18 @@ API float fb_sum(const float *numbers, int64_t count, int threads) {
     return sum;
 }
 
-/* Vectors of at most so many lanes from now on (0 for as many as the processor has); returns how many they have. */
+/* Vectors of at most so many lanes from now on, 64 where bytes are multiplied as well (0 for as many as the processor
+ * has); returns how many they have. */
 API int fb_use_lanes(int most) {
     pthread_mutex_lock(&one_caller);
     kernels = widest();
 #ifdef MANY_WIDTHS
+    if (most && most < 64 && kernels == &kernels_64) kernels = &kernels_16;
     if (most && most < 16 && kernels == &kernels_16) kernels = &kernels_8;
     if (most && most < 8) kernels = &kernels_4;
 #endif
     (void)most;
-    int lanes = kernels->lanes;
+    int width = kernels->width;
     pthread_mutex_unlock(&one_caller);
-    return lanes;
+    return width;
 }

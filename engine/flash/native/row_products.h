@@ -101,6 +101,8 @@ INLINE void NAME(dots_numbers)(const uint8_t *row, const float *const *x, float 
         for (int k = 0; k < 4; k++) sums[v][k] = (floats){0};
     int64_t i = 0;
     for (; i + 4 * LANES <= count; i += 4 * LANES) {
+        for (int line = 0; line < 4 * LANES * size; line += CACHE_LINE)
+            __builtin_prefetch(row + size * i + line + AHEAD_BYTES);
         UNROLL(4)
         for (int k = 0; k < 4; k++) {
             int64_t at = i + k * LANES;
@@ -445,8 +447,18 @@ static float NAME(sum)(const float *numbers, int64_t count) {
     return sum;
 }
 
+/* The sums of numbers by group. */
+static void NAME(sums)(const float *numbers, int64_t groups, int64_t group, float *to) {
+    for (int64_t g = 0; g < groups; g++, numbers += group) {
+        floats sum = {0};
+        for (int64_t i = 0; i < group; i += LANES) sum += *(const floats *)(numbers + i);
+        to[g] = NAME(total)(sum);
+    }
+}
+
 static const struct kernels NAME(kernels) = {
-    LANES, TALL, NAME(dots), NAME(unpack), NAME(product), NAME(add), NAME(add_laid_out), NAME(sum),
+    LANES, LANES, TALL, NAME(dots), NAME(unpack), NAME(product), NAME(add), NAME(add_laid_out), NAME(sum),
+    NAME(sums), NULL,
 };
 
 #undef floats

@@ -19,7 +19,7 @@ SLOW_FIXTURES = settings(
 DTYPES = [mx.float32, mx.float16, mx.bfloat16]
 
 
-@pytest.fixture(params=[4, 8, 16])
+@pytest.fixture(params=[4, 8, 16, 64])
 def lanes(request):
     """Vectors of each width that this processor has."""
     library = load_library()

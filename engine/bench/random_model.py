@@ -22,6 +22,7 @@ from engine.sparsity.predictor import weight_shapes
 from engine.store.bundle_file import BundleWriter, padded_row_bytes
 from engine.store.fitting import parameter_shapes, resident_shapes
 from engine.store.manifest import BUNDLES, PREDICTOR, RESIDENT, write_manifest
+from engine.store.packing import PackedPart, Packing
 from engine.store.reports import LayerReport
 from engine.store.safetensors_writer import SafetensorsWriter, forms
 
@@ -47,27 +48,50 @@ class RandomNumbers:
         return np.concatenate([self._block[start:], *[self._block] * (count // BLOCK_NUMBERS + 1)])[:count]
 
 
-def model_bytes(config: dict[str, Any], dtype: str) -> tuple[int, int, int]:
-    """Bytes of the bundles, of what is resident, and of the predictors that `write_random_model` would write."""
+def packing_of(config: dict[str, Any], dtype: str, bits: int | None) -> Packing | None:
+    """The form of neurons that are quantised to so many bits; None where they are not."""
+    activation, _, width = _ffn(build(config)[0])
+    return Packing.of(bits, activation.parts, width, dtype) if bits else None
+
+
+def model_bytes(config: dict[str, Any], dtype: str, bits: int | None = None) -> tuple[int, int, int]:
+    """Bytes of the bundles, of what is resident, and of the predictors that `write_random_model` would write. bits: of
+    neurons that are quantised."""
     model, _ = build(config)
     item = DTYPES[dtype].size
     activation, neurons, width = _ffn(model)
-    rows = padded_row_bytes(len(activation.parts) * width * item)
+    packing = packing_of(config, dtype, bits)
+    layer = neurons * padded_row_bytes(len(activation.parts) * width * item)
+    layer = packing.bundles(neurons) * packing.row_bytes if packing else layer
     resident, predictors = (
         sum(math.prod(shape) for shape in shapes.values())
         for shapes in (resident_shapes(model), weight_shapes(_layers(model), width))
     )
-    return len(model.layers) * neurons * rows, resident * item, predictors * item
+    return len(model.layers) * layer, resident * item, predictors * item
 
 
-def write_bundles(path: Path, config: dict[str, Any], dtype: str) -> None:
-    """Only the bundle file."""
+def write_bundles(path: Path, config: dict[str, Any], dtype: str, bits: int | None = None) -> None:
+    """Only the bundle file. bits: of neurons that are quantised."""
     model, _ = build(config)
     activation, neurons, width = _ffn(model)
     numbers = RandomNumbers(dtype)
+    if packing := packing_of(config, dtype, bits):
+        _write_packed(path, packing, numbers, [neurons] * len(model.layers))
+        return
     with BundleWriter(path, dtype, width, activation.parts, [neurons] * len(model.layers)) as writer:
         for _ in model.layers:
             writer.write(numbers.take(neurons * len(activation.parts) * width).reshape(neurons, -1))
+
+
+def _write_packed(path: Path, packing: Packing, numbers: RandomNumbers, neurons: list[int]) -> None:
+    """Quantised neurons: a block of them, which repeat in another order in every layer."""
+    block = max(1, min(max(neurons), BLOCK_NUMBERS // packing.width))
+    rows = (numbers.take(block * packing.width).reshape(block, -1) for _ in packing.parts)
+    parts = [PackedPart.of(mx.array(part).view(DTYPES[packing.dtype]), packing.form) for part in rows]
+    rng = np.random.default_rng(0)
+    with BundleWriter(path, packing.dtype, packing.width, packing.parts, neurons, packing=packing) as writer:
+        for count in neurons:
+            writer.write_packed(parts, rng.integers(0, block, count))
 
 
 def write_random_model(folder: Path, name: str, config: dict[str, Any], dtype: str, selected: float) -> None:

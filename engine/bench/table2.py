@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.arrays.aligned import aligned_rows
-from engine.arrays.dtypes import NAMES
+from engine.arrays.dtypes import NAMES, stored_dtype
 from engine.bench.machine import bytes_each, describe, device_bytes, open_direct, scratch, write_random
 from engine.bench.random_model import model_bytes, random_input, write_bundles
 from engine.bench.results import Progress, Result, Row, known, summarise
@@ -34,8 +34,9 @@ from engine.planning.estimate import predict_config
 from engine.settings import Settings
 from engine.store.bundle_file import BundleFile
 from engine.streaming.bundles import LayerBundles
-from engine.streaming.neurons import AllNeurons, NeuronProduct
+from engine.streaming.neurons import AllNeurons, NeuronProduct, Product
 from engine.streaming.overlap import Overlap, Way
+from engine.streaming.packed_neurons import PackedProduct
 from engine.streaming.passes import Pass, Passes
 from engine.streaming.ring import Order, Ring
 from engine.streaming.source import RowSource
@@ -119,39 +120,43 @@ def run(
     dtype: str = "bfloat16",
     shape: Shape | None = None,
     cached: bool = False,
+    bits: int | None = None,
     progress: Progress = lambda *_: None,
 ) -> Result:
     """The table of a named shape. Writes the whole model's bytes to `folder`, and removes them.
 
-    dtype: 16-bit as in the paper, or float32. cached: also measure where reads cannot go past the system's cache.
-    Raises FlashbulbError if there is no room, if reads are not direct, or if the trace is not as the paper's.
+    dtype: 16-bit as in the paper, or float32. cached: also measure where reads cannot go past the system's cache. bits:
+    of neurons that are quantised, and read in groups of neighbours. Raises FlashbulbError if there is no room, if reads
+    are not direct, or if the trace is not as the paper's.
     """
     shape = shape or SHAPES[name]
-    flash, resident, predictors = model_bytes(shape.config, dtype)
+    flash, resident, predictors = model_bytes(shape.config, dtype, bits)
     with scratch(folder, flash + resident) as place:
         progress(0.02, "writing the model")
-        write_bundles(place / "bundles.safetensors", shape.config, dtype)
+        write_bundles(place / "bundles.safetensors", shape.config, dtype, bits)
         write_random(place / "resident", resident)
         model, _ = build(shape.config)
         bundles = BundleFile.open(place / "bundles.safetensors")
-        trace, ordered = traces_of(shape, bundles, tokens * runs)
+        ffn = model.layers[0].ffn
+        trace, ordered = traces_of(shape, len(model.layers), len(ffn.bundle_parts()[0]), tokens * runs)
         checked = check(trace, shape) | {"ordered_run": float(statistics(ordered, (shape.window,)).run)}
+        trace, ordered = trace.grouped(bundles.neurons), ordered.grouped(bundles.neurons)
         bench = Bench(
-            shape, bundles, model.layers[0].ffn.activation, profile, trace, ordered, resident + predictors,
-            tokens, runs, cached,
-        )  # fmt: skip
+            shape, bundles, ffn.activation, profile, trace, ordered, resident + predictors, tokens, runs, cached
+        )
         rows = [*_dense_rows(bench, place / "resident", progress)]
         for i, technique in enumerate(techniques(shape.window)):
             progress(0.3 + 0.08 * i, technique.name)
             rows.append(_row(bench, technique, trace))
         progress(0.8, "duplication")
-        rows.append(_duplication(bench))
+        rows += [] if bundles.packing else [_duplication(bench)]
         progress(0.9, "ordered")
         ours = Technique(ORDERED_ROW, shape.window, bundling=True, gap=None, hot=True)
         rows.append(_row(bench, ours, ordered))
         progress(1.0, "")
     rows = [replace(row, paper=shape.table2.get(row.name)) for row in rows]
     settings = {"shape": name, "dtype": dtype, "window": shape.window, "tokens": tokens, "runs": runs}
+    settings |= {"bits": bits, "bundle_neurons": bundles.neurons} if bits else {}
     settings |= {"threads": bench.threads, "gap_bytes": bench.gap(None), "direct": not cached}
     details = {"trace": checked, "model_bytes": flash + resident, "times_less_than_naive": times_less(rows)}
     return Result("table2", describe(folder), rows, settings, details)
@@ -180,9 +185,9 @@ def times_less(rows: list[Row]) -> dict[str, float]:
     return {row.name: naive / row.io_ms for row in rows if row.io_ms}
 
 
-def traces_of(shape: Shape, bundles: BundleFile, tokens: int) -> tuple[Trace, Trace]:
+def traces_of(shape: Shape, layers: int, neurons: int, tokens: int) -> tuple[Trace, Trace]:
     """A trace of a shape, and one whose neurons lie in runs as long as published."""
-    layers, neurons, length = len(bundles.layers), bundles.layers[0].bundles, tokens + 2 * shape.window + 1
+    length = tokens + 2 * shape.window + 1
     # Runs also grow where two groups meet, about as often as a neuron is loaded.
     group = RIPPLE_RUN * (1 - shape.reuse.loaded(shape.window))
     return draw(shape.reuse, layers, neurons, length), draw(shape.reuse, layers, neurons, length, run=group)
@@ -269,8 +274,8 @@ def _row(bench: Bench, technique: Technique, trace: Trace) -> Row:
     with open_reader(bench.threads, bench.gap(technique.gap)) as reader:
         file = open_direct(reader, bench.bundles.path, bench.cached)
         passes = Passes(len(bench.bundles.layers), technique.window)
-        ffns = _ffns(bench, technique, passes, reader, file)
-        x = random_input(bench.bundles.width, ffns[0].bundles.pool.matrix.dtype) if technique.overlap else None
+        ffns = _ffns(bench, technique, trace, passes, reader, file)
+        x = random_input(bench.bundles.width, stored_dtype(bench.bundles.numbers)) if technique.overlap else None
         warm = technique.window + 1
         for t, layers in enumerate(trace.tokens[: warm + tokens * bench.runs]):
             if t == warm:
@@ -302,7 +307,7 @@ def _row(bench: Bench, technique: Technique, trace: Trace) -> Row:
 
 def _predicted(bench: Bench, technique: Technique, trace: Trace) -> float | None:
     """I/O by the cost model, which knows the drive, the shape and the paper's shares, and nothing of this run."""
-    if bench.profile is None or technique.overlap or technique.gap != -1:
+    if bench.profile is None or bench.bundles.packing or technique.overlap or technique.gap != -1:
         return None
     everything = 2 * (bench.bundles.bytes + bench.resident) + (1 << 40)
     settings = Settings(technique.window, everything, bundling=technique.bundling, hot_neurons=False)
@@ -312,19 +317,27 @@ def _predicted(bench: Bench, technique: Technique, trace: Trace) -> float | None
     return prediction.io_ms if trace is bench.trace else None
 
 
-def _ffns(bench: Bench, technique: Technique, passes: Passes, reader: Reader, file: ReadFile) -> list[AllNeurons]:
+def _ffns(
+    bench: Bench, technique: Technique, trace: Trace, passes: Passes, reader: Reader, file: ReadFile
+) -> list[AllNeurons]:
     overlap, ring = Overlap(), Ring(reader, bench.row_bytes, bench.bundles.dtype, bench.row_bytes)
     overlap.way = Way.BOTH if technique.overlap else Way.NONE
-    reuse = bench.shape.reuse
-    expected = max(reuse.selected, reuse.aggregated(technique.window + 1))
+    selected, resident, _ = statistics(trace, (technique.window + 1,)).at(technique.window + 1)
+    expected = max(selected, resident)
     ffns = []
     for i, place in enumerate(bench.bundles.layers):
         capacity = min(place.bundles, int(SPARE_RATIO * expected * place.bundles) + 64)
         pool = BundlePool(capacity, place.row_bytes, bench.bundles.dtype, place.bundles, technique.hot)
-        source = RowSource(reader, file, place, 1 if technique.bundling else len(bench.activation.parts))
+        source = RowSource(reader, file, place, 1 if technique.bundling else bench.bundles.pieces)
         layer = LayerBundles(i, source, pool, passes, overlap, ring)
-        ffns.append(AllNeurons(layer, NeuronProduct(bench.activation, np.zeros(place.bundles, np.float32)), None))
+        ffns.append(AllNeurons(layer, _product(bench, place.bundles), None))
     return ffns
+
+
+def _product(bench: Bench, bundles: int) -> Product:
+    """The product of a layer that has so many bundles, without biases."""
+    bias, packing = np.zeros(bundles * bench.bundles.neurons, np.float32), bench.bundles.packing
+    return PackedProduct(bench.activation, bias, packing) if packing else NeuronProduct(bench.activation, bias)
 
 
 def _token(passes: Passes, ffns: list[AllNeurons], layers: list[Ids], x: mx.array | None) -> Pass:

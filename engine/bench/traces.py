@@ -27,6 +27,11 @@ class Trace:
         """Layers that were recorded."""
         return len(self.tokens[0])
 
+    def grouped(self, size: int) -> "Trace":
+        """The same of groups of neurons, each as many neighbours on flash."""
+        tokens = [[np.unique(ids // size).astype(np.int32) for ids in layers] for layers in self.tokens]
+        return self if size == 1 else Trace(-(-self.neurons // size), tokens)
+
 
 @dataclass(frozen=True)
 class TraceStatistics:

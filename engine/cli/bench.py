@@ -74,6 +74,7 @@ def _add_table2(actions: Commands) -> None:
     table2.add_argument("--shape", choices=SHAPES, default="opt-6.7b", help="of which model (default %(default)s)")
     table2.add_argument("--tokens", type=positive, default=8, metavar="N",
                         help="of a run, of which there are three (default %(default)s)")  # fmt: skip
+    table2.add_argument("--bits", type=int, choices=(8, 4), help="of neurons, quantised; by default they are not")
     _add_dtype(table2, "bfloat16")
     _add_place(table2)
     table2.set_defaults(run=partial(_show, "table2", _table2))
@@ -252,7 +253,7 @@ def _table2(args: Namespace, progress: Report) -> "Result":
     from engine.bench.table2 import run
 
     return run(args.shape, _folder(args), _profile(args, progress), args.tokens, dtype=args.dtype, cached=args.cached,
-               progress=progress)  # fmt: skip
+               bits=args.bits, progress=progress)  # fmt: skip
 
 
 def _table3(args: Namespace, progress: Report) -> "Result":
@@ -330,7 +331,7 @@ def _part(name: str, args: Namespace, progress: Report) -> "Result":
     if kind == "drive":
         return _drive(Namespace(**common | {"quick": False}), progress)
     if kind == "table2":
-        return _table2(Namespace(**common | {"shape": rest, "dtype": "bfloat16", "tokens": 8}), progress)
+        return _table2(Namespace(**common | {"shape": rest, "dtype": "bfloat16", "tokens": 8, "bits": None}), progress)
     if kind == "long":
         long = {"shape": shape, "dtype": dtype, "tokens": 2000, "context": 2048, "rows": LONG_ROWS}
         return _table3(Namespace(**common | long), progress)

@@ -212,9 +212,9 @@ class BundleWriter:
 
     def _in_order(self, neurons: int, order: np.ndarray | None, step: int) -> Iterator[NDArray[Any]]:
         """The neurons of the next layer in their order, so many at a time."""
-        if neurons != self._expected.pop(0):
-            raise ValueError("this layer has another number of neurons than the header says")
         order = np.arange(neurons) if order is None else order
+        if len(order) != self._expected.pop(0):
+            raise ValueError("this layer has another number of neurons than the header says")
         return (order[start : start + step] for start in range(0, len(order), step))
 
     def __enter__(self) -> "BundleWriter":

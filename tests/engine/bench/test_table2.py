@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engine.bench import table2
-from engine.bench.random_model import model_bytes
+from engine.bench.random_model import model_bytes, packing_of
 from engine.bench.traces import Trace, draw, statistics
 from engine.errors import FlashbulbError
 from engine.planning.reuse import OPT, Reuse
@@ -83,9 +83,30 @@ def test_a_file_is_read_whole_in_sequence(tmp_path):
 
 
 def test_the_ordered_trace_runs_as_long_as_published(shape):
-    class Bundles:
-        layers = (type("Layer", (), {"bundles": 16384})(),) * 2
-
-    trace, ordered = table2.traces_of(shape, Bundles, 30)
+    trace, ordered = table2.traces_of(shape, 2, 16384, 30)
     assert statistics(ordered, (4,)).run == pytest.approx(3.12, rel=0.06)
     assert statistics(trace, (4,)).run < 1.1
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+def test_quantised_neurons_are_read_in_groups_of_neighbours(shape, profile, tmp_path, bits):
+    found = table2.run("tiny", tmp_path, profile, TOKENS, RUNS, shape=shape, cached=True, bits=bits)
+    rows, plain = {row.name: row for row in found.rows}, model_bytes(shape.config, "bfloat16")
+    flash, resident, _ = model_bytes(shape.config, "bfloat16", bits)
+    assert flash < plain[0] * (bits + 0.5) / 16 * 1.35  # a slot may have room to spare
+    assert rows["naive"].bytes_read == pytest.approx(flash + resident, abs=1 << 20)
+    packing = packing_of(shape.config, "bfloat16", bits)
+    assert found.settings["bundle_neurons"] == packing.neurons > 1
+    bundling, ordered = rows["+ bundling"], rows[table2.ORDERED_ROW]
+    assert bundling.bytes_read == bundling.reads * packing.row_bytes
+    assert rows["+ windowing"].reads == 2 * bundling.reads
+    assert bundling.reads > 0.8 * 0.024 * NEURONS / packing.neurons
+    assert ordered.reads < bundling.reads  # neighbours fire together, and hot groups stay
+    assert rows["+ overlap"].compute_ms > 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_trace_in_groups_has_each_group_once():
+    trace = Trace(7, [[np.array([0, 1, 5])], [np.array([6])]]).grouped(3)
+    assert trace.neurons == 3
+    assert [[ids.tolist() for ids in layers] for layers in trace.tokens] == [[[0, 1]], [[2]]]

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-BundleKind = Literal["neuron", "expert", "block"]
+BundleKind = Literal["neuron", "expert", "block", "row"]
 
 
 @dataclass(frozen=True)

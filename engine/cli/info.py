@@ -98,6 +98,8 @@ def _print_prepared(report: Report) -> None:
 
 # -------------------------------------------------------------------------------------- a checkpoint as it is
 def _checkpoint(checkpoint: "MlxFolder", outlook: "Outlook") -> Report:
+    from engine.planning.shape import flash_bytes
+
     bundles = [layer.bundles for layer in outlook.sizes.layers(Settings())]
     experts = [each for each in bundles if each.kind == "expert"]
     return {
@@ -107,9 +109,9 @@ def _checkpoint(checkpoint: "MlxFolder", outlook: "Outlook") -> Report:
         "layers": len(experts),
         "experts": max((each.count for each in experts), default=0),
         "experts_a_token": max((each.chosen or 0 for each in experts), default=0),
-        "bundle_bytes": max((each.stored_bytes for each in bundles), default=0),
+        "bundle_bytes": max((each.stored_bytes for each in experts or bundles), default=0),
         "model_bytes": checkpoint.bytes,
-        "flash_bytes": sum(each.count * each.stored_bytes for each in bundles),
+        "flash_bytes": flash_bytes(bundles),
     }
 
 

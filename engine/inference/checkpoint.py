@@ -1,4 +1,4 @@
-"""The execution of a checkpoint in MLX's format, run where it lies: its experts on flash, or blocks of its linears."""
+"""The execution of a checkpoint in MLX's format, run where it lies: its experts, linears and tables on flash."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,24 +8,29 @@ import mlx.core as mx
 from mlx.nn.layers.base import Module
 from mlx.utils import tree_flatten
 
+from engine.arrays.dtypes import DTYPES
 from engine.arrays.layers import use_native_layers
 from engine.errors import CheckpointError
 from engine.flash.reader import Reader
 from engine.inference.caches import SnapshotContext
-from engine.models.checkpoint import load_lazily, replace_module
+from engine.models.checkpoint import LazyModel, load_lazily, module_at, replace_module
 from engine.planning.checkpoint import CheckpointSizes, compute_as_here
 from engine.planning.memory import MemoryPlan
 from engine.settings import Settings
 from engine.store.mlx_folder import MlxFolder
+from engine.store.stored_tensor import StoredTensor
+from engine.streaming.checkpoint import CheckpointInstallation
 from engine.streaming.experts import StreamedExperts
-from engine.streaming.install import ExpertInstallation, LinearInstallation, Streaming, find_streamed
+from engine.streaming.found import Streamable, find_streamable
+from engine.streaming.install import Streaming
 from engine.system.allocator import give_back_free_memory, long_lived
 from engine.text import Text
 
+LARGE_BYTES = 1 << 20  # of a parameter, of which it counts whether it is there twice
+
 
 class CheckpointExecution:
-    """A model of mlx-lm's own architecture. Where it has no experts, its linears are streamed if there is no room for
-    them."""
+    """A model of mlx-lm's own architecture. Its linears and tables are streamed if there is no room for them."""
 
     context: SnapshotContext
     feels_pools = False  # a bundle is the same wherever it is
@@ -33,26 +38,23 @@ class CheckpointExecution:
     def __init__(self, checkpoint: MlxFolder):
         self.stored = checkpoint
         lazy = load_lazily(checkpoint.folder)
-        self._experts, self._linears = find_streamed(lazy, checkpoint.tensors)
+        self._found = find_streamable(lazy, checkpoint.tensors)
+        self._head = self._found.head
         self.network = lazy.network
+        self._stored = _stored_as_they_are(lazy, checkpoint)
         compute_as_here(self.network)
-        self.sizes = CheckpointSizes.of_built(lazy, self._experts, self._linears, checkpoint)
+        self.sizes = CheckpointSizes.of_built(lazy, self._found, checkpoint)
 
     def measured_loss(self, settings: Settings) -> float:  # noqa: ARG002
         """Nothing is lost: the router says exactly which experts a token needs, and of linears all is computed."""
         return 0.0
 
     def install(self, settings: Settings, plan: MemoryPlan, reader: Reader) -> Streaming:
-        """Streamed experts or linears, and all else as it is stored."""
+        """Streamed modules where there is no room, and all else as it is stored."""
         self.context = SnapshotContext(self.network)
-        budget, buffer_bytes = plan.budget, plan.workspace.buffer_bytes
-        if self._linears:
-            linears = LinearInstallation(settings, budget, buffer_bytes, reader)
-            streaming = linears.install(self.network, self._linears)
-        else:
-            experts = ExpertInstallation(settings, budget.capacities, buffer_bytes, reader)
-            streaming = experts.install(self.network, self._experts)
-        self._experts, self._linears = [], []  # what was replaced is let go
+        how = settings, plan.budget, plan.workspace.buffer_bytes, reader
+        streaming = CheckpointInstallation(*how, self._found).install(self.network)
+        self._found = Streamable()  # what was replaced is let go
         self._evaluate_resident()
         use_native_layers(self.network)
         return streaming
@@ -70,7 +72,7 @@ class CheckpointExecution:
         """Logits of a token, or of all that are wanted; of several otherwise none, only what the caches hold."""
         self.context.begin()
         if last_only and len(tokens) > 1:
-            with without_head(self.network):
+            with without_head(self.network, self._head):
                 logits: mx.array = self.network(mx.array([tokens]), cache=self.context.caches)
             self.context.evaluate()
             give_back_free_memory()  # a block leaves more behind than the next can use
@@ -94,8 +96,21 @@ class CheckpointExecution:
     def _evaluate_resident(self) -> None:
         with long_lived():
             parameters: Any = tree_flatten(self.network.parameters())
-            for _, parameter in parameters:  # one by one: no two are there twice at once
-                mx.eval(parameter)
+            for name, parameter in parameters:  # one by one: no two are there twice at once
+                stored = self._stored.get(name)
+                if stored is not None and parameter.dtype != DTYPES[stored.dtype]:
+                    replace_module(self.network, name, stored.read_as(parameter.dtype))
+                else:
+                    mx.eval(parameter)
+        self._stored = {}
+
+
+def _stored_as_they_are(lazy: LazyModel, checkpoint: MlxFolder) -> dict[str, StoredTensor]:
+    """The large parameters that lie in files as they are used, by name. Where they are computed in another dtype, they
+    are read piece by piece, so that none is there twice."""
+    parameters: Any = tree_flatten(lazy.network.parameters())
+    tensors = {name: checkpoint.tensors.get(lazy.name_of(array) or "") for name, array in parameters}
+    return {name: t for name, t in tensors.items() if t and t.dtype in DTYPES and t.nbytes >= LARGE_BYTES}
 
 
 def _cut(tokens: list[int], size: int) -> Iterator[list[int]]:
@@ -104,23 +119,21 @@ def _cut(tokens: list[int], size: int) -> Iterator[list[int]]:
 
 
 @contextmanager
-def without_head(network: Module) -> Iterator[None]:
+def without_head(network: Module, path: str | None) -> Iterator[None]:
     """Let a model's head answer zeros that nobody evaluates: where products are native they are made at once, and those
-    of a block of a prompt take more time and memory than a layer."""
-    named = dict(network.named_modules())
-    head = next((path for path in named if path.split(".")[-1] == "lm_head"), None)
-    table = next((module for path, module in named.items() if path.split(".")[-1] == "embed_tokens"), None)
-    if head is not None:
-        replace_module(network, head, _NoHead())
-    elif table is not None:
-        vars(table)["as_linear"] = _NoHead()
+    of a block of a prompt take more time and memory than a layer. path: of the head, None where that is not known."""
+    head = module_at(network, path)
+    if hasattr(head, "as_linear"):  # which is also a table
+        vars(head)["as_linear"] = _NoHead()
+    elif head is not None:
+        replace_module(network, path or "", _NoHead())
     try:
         yield
     finally:
-        if head is not None:
-            replace_module(network, head, named[head])
-        elif table is not None:
-            del vars(table)["as_linear"]
+        if hasattr(head, "as_linear"):
+            del vars(head)["as_linear"]
+        elif head is not None:
+            replace_module(network, path or "", head)
 
 
 class _NoHead(Module):

@@ -27,6 +27,8 @@ class Model(Protocol):
     @property
     def bundles(self) -> int: ...
 
+    def expect(self, tokens: Sequence[int]) -> None: ...
+
     def verify(self, tokens: Sequence[int], cancelled: Event | None = None) -> tuple[mx.array, Pass]: ...
 
     def keep(self, tokens: int) -> int: ...
@@ -65,6 +67,7 @@ class Decoding:
         try:
             decided, passed, drafting_ms = self._decided(logits, (), known), 1, 0.0
             while True:
+                self._model.expect(known[-1:])
                 statistics = current.statistics(self._model.bundles)
                 statistics = replace(statistics, compute_ms=statistics.compute_ms + drafting_ms)
                 for each in statistics.shares(decided):

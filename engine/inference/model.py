@@ -23,6 +23,7 @@ from engine.inference.sampling import advised_sampling
 from engine.memory.budget import MemoryBudget
 from engine.planning.measured import Measured
 from engine.planning.outlook import Outlook
+from engine.planning.shape import flash_bytes
 from engine.settings import Drafting, GenerationOptions, Settings
 from engine.sparsity.selectors import Selector
 from engine.statistics import TokenStatistics, means
@@ -55,7 +56,7 @@ class LoadedModel:
         self.name, self.model_bytes = self.stored.name, self.stored.bytes
         sizes, self._memory = execution.sizes, HeldMemory(execution.sizes, settings)
         bundles = [layer.bundles for layer in sizes.layers(settings)]
-        self.flash_bytes = sum(each.count * each.stored_bytes for each in bundles)
+        self.flash_bytes = flash_bytes(bundles)
         self.vocabulary = sizes.shape(settings).vocabulary or MAX_VOCABULARY
         mx.set_cache_limit(self._memory.plan.cache_limit)
         profile = DriveProfile.load(profile_path(self.stored.folder))
@@ -147,8 +148,8 @@ class LoadedModel:
     @property
     def streams(self) -> str:
         """The kind of bundle that comes from flash: neuron, expert or block; empty where nothing is streamed."""
-        kinds = {layer.bundles.kind for layer in self._execution.sizes.layers(self.settings)}
-        return kinds.pop() if self.streaming.layers else ""
+        streaming = self.streaming.layers or self.streaming.others
+        return (self._execution.sizes.shape(self.settings).kind or "") if streaming else ""
 
     @property
     def reasoning_controls(self) -> frozenset[str]:
@@ -202,6 +203,10 @@ class LoadedModel:
         for block in blocks:
             logits = self._forward(block)
         return logits, current
+
+    def expect(self, tokens: Sequence[int]) -> None:
+        """Start reading what tokens need for certain, as soon as it is known that they will be computed next."""
+        self.streaming.expect(tokens)
 
     def decode(
         self, token: int, cancelled: Event | None = None, observer: Observer | None = None

@@ -1,7 +1,7 @@
 """The memory budget: what is held, item by item, against a ceiling that is kept (paper, section 3.3)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 
 from engine.errors import BudgetError
@@ -68,6 +68,12 @@ class MemoryBudget:
     def total(self) -> int:
         """Bytes of all items."""
         return sum(self.items.values())
+
+    def counting_as_resident(self, places: Sequence[int]) -> "MemoryBudget":
+        """The same, where what has a row for every bundle in these pools is told as resident."""
+        moved = sum(self.demands[i].bytes(self.capacities[i]) for i in places)
+        items = self.items | {"resident": self.items["resident"] + moved, "pool": self.items["pool"] - moved}
+        return replace(self, items=items)
 
 
 def plan(ceiling: int, fixed: dict[str, int], demands: Sequence[PoolDemand]) -> MemoryBudget:

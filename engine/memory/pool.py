@@ -53,7 +53,7 @@ class BundlePool:
         dense: all rows in use hold bundles, so that a product runs over one slice; holes are closed by moving bundles.
         Else nothing ever moves, and holes are the first rows to be filled.
         """
-        self.capacity, self.keep_hot, self.dense, self._dtype = capacity, keep_hot, dense, dtype
+        self.capacity, self.keep_hot, self.dense, self.dtype = capacity, keep_hot, dense, dtype
         self.slab = aligned_rows(capacity, row_bytes, dtype)
         self.pointer = np.full(capacity, -1, np.int64)
         self.absent = np.ones(bundles + 1, np.bool_)
@@ -206,7 +206,7 @@ class BundlePool:
         self.clear()
         del self.slab  # there is no room for two
         mx.clear_cache()
-        self.capacity, self.slab = capacity, aligned_rows(capacity, row_bytes, self._dtype)
+        self.capacity, self.slab = capacity, aligned_rows(capacity, row_bytes, self.dtype)
         self.pointer = np.full(capacity, -1, np.int64)
         self.view[: len(moved)] = moved
         self._place(bundles, self._append(NO_ROWS, len(bundles)), last)

@@ -15,7 +15,7 @@ from engine.planning.overhead import overhead_bytes
 from engine.planning.shape import ModelShape, first_number
 from engine.settings import Settings
 from engine.store.mlx_folder import MlxFolder
-from engine.streaming.install import ExpertContainer, LinearBlocks, find_streamed
+from engine.streaming.found import Streamable, find_streamable
 from engine.streaming.ring import BUFFERS
 from engine.system.machine import memory_available
 
@@ -46,16 +46,14 @@ class CheckpointSizes:
     def of(cls, checkpoint: MlxFolder) -> "CheckpointSizes":
         """Of a checkpoint that is not loaded. Raises CheckpointError."""
         lazy = load_lazily(checkpoint.folder)
-        experts, linears = find_streamed(lazy, checkpoint.tensors)
+        found = find_streamable(lazy, checkpoint.tensors)
         compute_as_here(lazy.network)
-        return cls.of_built(lazy, experts, linears, checkpoint)
+        return cls.of_built(lazy, found, checkpoint)
 
     @classmethod
-    def of_built(
-        cls, lazy: LazyModel, experts: Sequence[ExpertContainer], linears: Sequence[LinearBlocks], checkpoint: MlxFolder
-    ) -> "CheckpointSizes":
-        """experts, linears: of the model; experts are taken out of it."""
-        shape = ModelShape.of_checkpoint(lazy, experts, linears)
+    def of_built(cls, lazy: LazyModel, found: Streamable, checkpoint: MlxFolder) -> "CheckpointSizes":
+        """found: of the model; experts are taken out of it."""
+        shape = ModelShape.of_checkpoint(lazy, found)
         heads = 1 if attends_by_head(lazy.network) else first_number(lazy.config, HEAD_KEYS) or 0
         return cls(shape, checkpoint.bytes, overhead_bytes(checkpoint.folder), heads, memory_available())
 
@@ -64,7 +62,7 @@ class CheckpointSizes:
         return self.network
 
     def layers(self, settings: Settings) -> Sequence[StreamedLayer]:  # noqa: ARG002
-        """The layers' experts, or the linears, of which the FFNs' are the first to be streamed."""
+        """The layers' experts, the linears, of which the FFNs' are the first to be streamed, and the tables."""
         return layers_of(self.network)
 
     def selector_bytes(self, settings: Settings) -> dict[str, int]:  # noqa: ARG002
@@ -73,40 +71,31 @@ class CheckpointSizes:
 
     def workspace(self, settings: Settings, context: int, roomy: int) -> Workspace:
         """Stream buffers, what a chunk of a prompt is computed with, and the logits."""
-        slot = max((bundles.bytes for bundles in self.network.bundles), default=0)
+        slot = max((bundles.bytes for bundles in self.network.bundles if bundles.kind != "row"), default=0)
         buffer = max(slot, min(roomy // ROOMY_DIVISOR // BUFFERS, MAX_BUFFER_BYTES))
         chunk, token = self._chunk(context, roomy)
         logits = LOGITS_COPIES * FLOAT_BYTES * self.network.vocabulary
         passed = logits_bytes(self.network.vocabulary, LOGITS_COPIES, settings)
         heap = EXPERT_HEAP_BYTES if any(bundles.kind == "expert" for bundles in self.network.bundles) else 0
-        # What is converted while loading makes way before there is a context.
-        converted = self._converted_bytes - self.network.context_bytes(context, chunk)
-        size = BUFFERS * buffer + max(chunk * token + logits + heap, passed, converted)
+        size = BUFFERS * buffer + max(chunk * token + logits + heap, passed)
         return Workspace(size, chunk, buffer, chunk * token)
 
     def _chunk(self, context: int, roomy: int) -> tuple[int, int]:
         """Tokens of a prompt at once, and the bytes that one of them takes: in the layer that takes most, and for
         attention's scores."""
         layers = [ExpertLayer(bundles) for bundles in self.network.bundles if bundles.kind == "expert"]
-        outputs = (OPEN_EXPERT_OUTPUTS * FLOAT_BYTES * layer.chosen * layer.bundles.numbers for layer in layers)
-        token = max(outputs, default=self._dense_token)
+        outputs = [OPEN_EXPERT_OUTPUTS * FLOAT_BYTES * layer.chosen * layer.bundles.numbers for layer in layers]
+        token = max(self._linear_token, max(outputs, default=0))
         if not mx.metal.is_available():
             token += SCORES_COPIES * FLOAT_BYTES * self.heads * context
         most = min(MAX_CHUNK, MAX_PAIRS // max((layer.chosen for layer in layers), default=1))
         return max(min(MIN_CHUNK, most), min(most, roomy // ROOMY_DIVISOR // token)), token
 
     @property
-    def _converted_bytes(self) -> int:
-        """Bytes of the largest weights as they are stored, which are there beside what they are converted to."""
-        if self.network.packed or mx.metal.is_available() or self.network.dtype == "float32":
-            return 0
-        return max(self.network.head_bytes, self.network.looked_up_bytes) // 2
-
-    @property
-    def _dense_token(self) -> int:
-        """Bytes that a prompt's token is computed with, of a model without experts: several outputs of the widest of
-        its linears, which the head is not, as it makes the logits of one token alone."""
-        bundles = [each for each in self.network.bundles if not each.path.endswith("lm_head")]
+    def _linear_token(self) -> int:
+        """Bytes that a prompt's token is computed with in linears: several outputs of the widest, which the head is
+        not, as it makes the logits of one token alone."""
+        bundles = [each for each in self.network.bundles if each.kind == "block" and not each.is_head]
         widest = max((each.count * each.numbers for each in bundles), default=0)
         return max(TOKEN_BYTES, OPEN_OUTPUTS * FLOAT_BYTES * widest)
 

@@ -4,7 +4,7 @@ Everything comes from a model's shape, a drive's profile and how bundles are use
 is downloaded: what fits, what streams, and how fast.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import mlx.core as mx
@@ -75,12 +75,10 @@ def predict(
     measured: of the model's answers so far."""
     used = [_as_measured(use, measured) for use in uses(model.layers, slots, settings)]
     of_layers = list(zip(model.layers, used, strict=True))
-    reads = sum(use.missed * layer.reads for layer, use in of_layers)
-    read = sum(use.missed * layer.bundles.stored_bytes for layer, use in of_layers)
+    swept, asked = (_Reads.of(pair for pair in of_layers if _swept(pair[0]) is sweeps) for sweeps in (True, False))
     computed = measured.compute * _compute_s(model, profile, used)
-    io = measured.io * _io_s(model.shape, profile, reads, read, settings)
-    if model.shape.sweeps:
-        io = max(0.0, io - computed)
+    sweep = measured.io * profile.seconds(swept.count, swept.size)  # all the time beside computing
+    io = max(0.0, sweep - computed) + measured.io * _io_s(model.shape, profile, asked, settings)
     held = int(sum(use.held * (layer.bundles.bytes + ROW_BOOKKEEPING) for layer, use in of_layers))
     return Prediction(
         fits=all(room >= use.needed for room, use in zip(slots, used, strict=True)),
@@ -88,11 +86,11 @@ def predict(
         window=sum(use.window for use in used) / len(used) if used else float(settings.window),
         dram_bytes=fixed + held,
         pool_bytes=held,
-        bytes_read=read,
-        reads=reads,
-        hit_rate=expected_hits(used),
+        bytes_read=swept.bytes + asked.bytes,
+        reads=swept.count + asked.count,
+        hit_rate=expected_hits(model.layers, used),
         io_ms=1e3 * io,
-        memory_ms=1e3 * measured.memory * _memory_s(profile, used),
+        memory_ms=1e3 * measured.memory * _memory_s(model.shape, profile, used),
         compute_ms=1e3 * computed,
     )
 
@@ -101,24 +99,49 @@ def _as_measured(use: TokenUse, measured: Measured) -> TokenUse:
     return replace(use, missed=min(use.needed, measured.misses * use.missed))
 
 
-def _io_s(shape: ModelShape, profile: DriveProfile, reads: float, read: float, settings: Settings) -> float:
-    seconds = profile.seconds(reads, read / max(reads, 1), 1 if shape.sweeps else shape.layers)
+@dataclass(frozen=True)
+class _Reads:
+    """Reads for a token, and their bytes."""
+
+    count: float
+    bytes: float
+
+    @classmethod
+    def of(cls, used: Iterable[tuple[StreamedLayer, TokenUse]]) -> "_Reads":
+        missed = [(layer, use.missed) for layer, use in used]
+        count = sum(bundles * layer.reads for layer, bundles in missed)
+        return cls(count, sum(bundles * layer.bundles.stored_bytes for layer, bundles in missed))
+
+    @property
+    def size(self) -> float:
+        """Bytes of one, in the mean."""
+        return self.bytes / max(self.count, 1)
+
+
+def _swept(layer: StreamedLayer) -> bool:
+    """True for bundles that every token needs one after the other: reads go on whatever is computed."""
+    return layer.bundles.kind == "block"
+
+
+def _io_s(shape: ModelShape, profile: DriveProfile, reads: _Reads, settings: Settings) -> float:
+    """Time of reads that are waited for, layer by layer."""
+    seconds = profile.seconds(reads.count, reads.size, shape.layers)
     if shape.parallel and settings.early_reads:  # what attention hides is no wait
         resident, _ = _rates(shape, profile)
         return max(0.0, seconds - shape.attention_bytes / resident)
     return seconds
 
 
-def _memory_s(profile: DriveProfile, used: Sequence[TokenUse]) -> float:
+def _memory_s(shape: ModelShape, profile: DriveProfile, used: Sequence[TokenUse]) -> float:
     processor, rows = profile.processor, sum(use.multiplied for use in used)
-    return len(used) * processor.bookkeeping_s + rows * processor.bookkeeping_row_s
+    return shape.layers * processor.bookkeeping_s + rows * processor.bookkeeping_row_s
 
 
 def _compute_s(model: ModelCost, profile: DriveProfile, used: Sequence[TokenUse]) -> float:
     shape, (resident_rate, bundle_rate) = model.shape, _rates(model.shape, profile)
     resident = shape.attention_bytes + shape.head_bytes + model.selector_bytes
     bundles = sum(use.multiplied * layer.bundles.stored_bytes for layer, use in zip(model.layers, used, strict=True))
-    overhead = len(used) * profile.processor.layer_s + profile.processor.token_s
+    overhead = shape.layers * profile.processor.layer_s + profile.processor.token_s
     return resident / resident_rate + bundles / bundle_rate + overhead
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from engine.errors import CheckpointError
 from engine.flash.profile import DriveProfile
-from engine.memory.budget import MAX_FLOAT32_BYTES, SHARE_WITHOUT_BUDGET
+from engine.memory.budget import MAX_FLOAT32_BYTES, SHARE_WITHOUT_BUDGET, plan
 from engine.memory.pool import ROW_BOOKKEEPING
 from engine.models import ARCHITECTURES, build
 from engine.planning.cost import ModelCost, Prediction, predict
@@ -170,7 +170,8 @@ def _estimate(
     budget = min(budget, whole)
     if profile is None or budget < smallest:
         return Estimate(smallest, whole, budget, None)
-    expected = predict(model, profile, _slots(model.layers, budget - fixed), settings, budget, fixed, measured)
+    slots = plan(budget, {"resident": fixed}, demands).capacities
+    expected = predict(model, profile, slots, settings, budget, fixed, measured)
     return Estimate(smallest, whole, budget, expected.tokens_per_second)
 
 

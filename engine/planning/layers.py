@@ -13,14 +13,16 @@ import numpy as np
 from engine.memory.budget import SPARE_ROWS, PoolDemand
 from engine.models.linears import is_ffn
 from engine.planning.reuse import SEEN_TOKENS, Reuse
-from engine.planning.shape import BundleShape, ModelShape
+from engine.planning.shape import BundleShape, ModelShape, chief_kind
 from engine.settings import Settings
 
 # Hits by the share of a layer's experts that is in memory, as nine projects published them for 8 of 128 to 512 experts
 # (lower where they differ).
 SHARES = (0.0, 0.06, 0.25, 0.35, 0.47, 0.71, 1.0)
 HIT_RATES = (0.0, 0.56, 0.74, 0.84, 0.92, 0.95, 1.0)
-HEAD_RANK, LAYER_RANK, FFN_RANK = range(3)
+HEAD_RANK, LAYER_RANK, FFN_RANK, EXPERT_RANK, TABLE_RANK = range(5)
+SMALL_SHARE = 1 / 64  # of the largest linear: one so small is the first to have room, as a wait for it costs as much
+TABLE_ROWS = 64  # of a table's pool, at least: those of the last tokens, and of the most used
 FINEST_SHARE = SHARES[1]  # a token's share of its experts, of those models
 
 
@@ -123,7 +125,7 @@ class ExpertLayer:
 
     def demand(self) -> PoolDemand:
         """A pool must hold one token's experts."""
-        return PoolDemand(self.bundles.bytes, self.bundles.slots, self.chosen, 1.0)
+        return PoolDemand(self.bundles.bytes, self.bundles.slots, self.chosen, 1.0, EXPERT_RANK)
 
     def use(self, slots: float, settings: Settings) -> TokenUse:
         """By the share of the experts that has a slot; which they are hardly depends on the window."""
@@ -132,18 +134,47 @@ class ExpertLayer:
         return TokenUse(self.chosen, missed, self.chosen, min(slots, count), settings.window)
 
 
+@dataclass(frozen=True)
+class TableLayer:
+    """Rows of a table, of which a token needs one."""
+
+    bundles: BundleShape
+
+    @property
+    def reads(self) -> float:
+        """Reads that bring a row."""
+        return self.bundles.reads
+
+    def demand(self) -> PoolDemand:
+        """A small pool will do: a token that is decoded waits for one row at most."""
+        count = self.bundles.count
+        return PoolDemand(self.bundles.bytes, count, min(count, TABLE_ROWS), 1.0, TABLE_RANK, whole_stays=True)
+
+    def use(self, slots: float, settings: Settings) -> TokenUse:
+        """Tokens that a pool has no rows for are taken to be as likely as the others."""
+        count = self.bundles.count
+        held = min(slots, count)
+        return TokenUse(1, 1 - held / count, 0, held, settings.window)
+
+
 def layers_of(shape: ModelShape) -> list[StreamedLayer]:
-    """The layers of a model of mlx-lm's: its experts, or its linears, of which the FFNs' are the first to be
-    streamed."""
-    return [
-        ExpertLayer(bundles) if bundles.kind == "expert" else EveryLayer(bundles, _rank(bundles.path))
-        for bundles in shape.bundles
-    ]
+    """The layers of a model of mlx-lm's: its experts, its linears, of which the FFNs' are the first to be streamed, and
+    its tables."""
+    largest = max((bundles.total_bytes for bundles in shape.bundles if bundles.kind == "block"), default=0)
+    return [_layer_of(bundles, largest) for bundles in shape.bundles]
 
 
-def _rank(path: str) -> int:
-    """The order in which linears get room: the head, what else is in the layers, the FFNs."""
-    return FFN_RANK if is_ffn(path) else HEAD_RANK if path.endswith("lm_head") else LAYER_RANK
+def _layer_of(bundles: BundleShape, largest: int) -> StreamedLayer:
+    if bundles.kind == "expert":
+        return ExpertLayer(bundles)
+    return TableLayer(bundles) if bundles.kind == "row" else EveryLayer(bundles, _rank(bundles, largest))
+
+
+def _rank(linear: BundleShape, largest: int) -> int:
+    """The order in which linears get room: the head and the small ones, what else is in the layers, the FFNs."""
+    if linear.is_head or linear.total_bytes <= SMALL_SHARE * largest:
+        return HEAD_RANK
+    return FFN_RANK if is_ffn(linear.path) else LAYER_RANK
 
 
 def hit_rate(share: float, chosen_share: float = FINEST_SHARE) -> float:
@@ -164,7 +195,10 @@ def uses(layers: Sequence[StreamedLayer], slots: Sequence[float], settings: Sett
     return [layer.use(room, settings) for layer, room in zip(layers, slots, strict=True)]
 
 
-def expected_hits(used: Sequence[TokenUse]) -> float:
-    """The share of a token's bundles that is in memory; 1.0 for a model without bundles."""
-    needed = sum(use.needed for use in used)
-    return 1 - sum(use.missed for use in used) / needed if needed else 1.0
+def expected_hits(layers: Sequence[StreamedLayer], used: Sequence[TokenUse]) -> float:
+    """The share of a token's bundles, of the kind that a model is streamed by, that is in memory; 1.0 for a model
+    without. used: of each layer."""
+    kind = chief_kind(layer.bundles for layer in layers)
+    counted = [use for layer, use in zip(layers, used, strict=True) if layer.bundles.kind == kind]
+    needed = sum(use.needed for use in counted)
+    return 1 - sum(use.missed for use in counted) / needed if needed else 1.0

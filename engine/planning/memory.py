@@ -96,7 +96,8 @@ def longest_context(sizes: Sizes, settings: Settings) -> int:
 @dataclass(frozen=True)
 class Planner:
     """The arithmetic of one ceiling (bytes). roomy: bytes that the workspace is in proportion to, at most. most: tokens
-    that a context may have. demands: of the pools; of what is resident once it is loaded, all of its rows."""
+    that a context may have. demands: of the pools; of what is resident once it is loaded, all of its rows. beside: the
+    places of those that are no experts, in a model of experts."""
 
     sizes: Sizes
     settings: Settings
@@ -104,20 +105,22 @@ class Planner:
     roomy: int
     most: int
     demands: tuple[PoolDemand, ...]
+    beside: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, sizes: Sizes, settings: Settings) -> "Planner":
         """The planner of a model under these settings. Raises BudgetError where not even a step of the context fits."""
         shape, stored = sizes.shape(settings), sizes.stored_bytes
         most = min(shape.context, settings.context or shape.context)
-        demands = tuple(layer.demand() for layer in sizes.layers(settings))
-        ceiling = settings.memory_budget
+        layers, ceiling = sizes.layers(settings), settings.memory_budget
+        demands = tuple(layer.demand() for layer in layers)
+        beside = tuple(i for i, each in enumerate(layers) if shape.kind == "expert" != each.bundles.kind)
         if ceiling is None:
             any_ceiling = cls(sizes, settings, 0, stored, most, demands)
             ceiling, roomy = any_ceiling._usual_ceiling(settings.context or USUAL_CONTEXT), stored
         else:
             roomy = ceiling
-        planner = cls(sizes, settings, ceiling, roomy, most, demands)
+        planner = cls(sizes, settings, ceiling, roomy, most, demands, beside)
         return planner._with_whole_layers() if any(demand.whole_stays for demand in demands) else planner
 
     def plan(self, tokens: int, kept_bytes: int = 0) -> MemoryPlan:
@@ -127,7 +130,8 @@ class Planner:
         workspace, fixed = self._fixed(tokens, roomy)
         if kept_bytes:
             fixed |= {"kept_contexts": kept_bytes}
-        budget = plan(self.ceiling, fixed, self.demands)
+        resident = [place for place in self.beside if self.demands[place].is_whole]
+        budget = plan(self.ceiling, fixed, self.demands).counting_as_resident(resident)
         return MemoryPlan(budget, tokens, _cache_limit(roomy), workspace, self._kept_room(budget, tokens))
 
     def smallest(self, tokens: int) -> int:

@@ -91,7 +91,8 @@ class Outlook:
 
     def hit_rate(self, settings: Settings) -> float:
         """The share of a token's bundles that is in memory; no drive is asked. Raises BudgetError."""
-        return expected_hits(uses(self.sizes.layers(settings), self._forecast(settings).capacities, settings))
+        layers = self.sizes.layers(settings)
+        return expected_hits(layers, uses(layers, self._forecast(settings).capacities, settings))
 
     def predict(self, settings: Settings) -> Prediction | None:
         """The cost of a decoded token of a conversation of FORECAST_TOKENS, or of what the budget holds; None without a

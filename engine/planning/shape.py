@@ -5,7 +5,7 @@ memory for any size, and no architecture has to be known here.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +14,6 @@ from typing import Any
 import mlx.core as mx
 from mlx.nn.layers.base import Module
 from mlx.nn.layers.embedding import Embedding
-from mlx.nn.layers.quantized import QuantizedEmbedding
 from mlx.utils import tree_flatten
 from mlx_lm.models.switch_layers import QuantizedSwitchLinear, SwitchLinear
 
@@ -26,14 +25,14 @@ from engine.models.caches import shaped_caches
 from engine.models.checkpoint import LazyModel
 from engine.models.config import ModelArgs
 from engine.models.ffn import DenseFFN
-from engine.models.linears import block_rows, linears, matrix_of
+from engine.models.linears import TABLES, Uses, block_rows, matrix_of, uses_of
 from engine.models.mlx_lm import build_mlx_lm, containers, quantisation_of, stored_name
 from engine.models.probe import probed
 from engine.statistics import BundleKind
 from engine.store.bundle_file import padded_row_bytes
-from engine.store.layout import SLOT_ALIGNMENT
+from engine.store.layout import SLOT_ALIGNMENT, VIEW_ALIGNMENT
 from engine.store.packing import Packing
-from engine.streaming.install import ExpertContainer, LinearBlocks
+from engine.streaming.found import ExpertContainer, LinearBlocks, Streamable, TableRows
 from engine.system.documents import DOWNLOAD_AGAIN, parsing
 from engine.text import Text
 
@@ -43,7 +42,7 @@ KEPT_SHAPES = 64  # of the configs asked for last: a list of models asks for eac
 PROBE_TOKENS = 3  # of a context whose caches are looked at
 CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length", "model_max_length")
 
-SWITCHES, TABLES = (SwitchLinear, QuantizedSwitchLinear), (Embedding, QuantizedEmbedding)
+SWITCHES = (SwitchLinear, QuantizedSwitchLinear)
 
 Config = dict[str, Any]
 
@@ -55,6 +54,7 @@ class BundleShape:
     kind: what a bundle is. path: of the module in the model. count: bundles. bytes: of one, in its slot. stored_bytes:
     of one, as it is read. reads: that bring one. numbers: that it computes for a token. chosen: how many of them a
     token needs, None where that differs from token to token, as of neurons. item_bytes: of the smallest numbers in it.
+    is_head: it makes the logits.
     """
 
     kind: BundleKind
@@ -66,6 +66,7 @@ class BundleShape:
     numbers: int = 0
     chosen: int | None = None
     item_bytes: int = 1
+    is_head: bool = False
 
     @property
     def slots(self) -> int:
@@ -120,13 +121,13 @@ class ModelShape:
     packed: bool = False
 
     @classmethod
-    def of_checkpoint(
-        cls, lazy: LazyModel, experts: Sequence[ExpertContainer], blocks: Sequence[LinearBlocks] = ()
-    ) -> "ModelShape":
-        """The shape of a checkpoint's model whose experts were taken out, and of which nothing is evaluated. blocks: of
-        the linears that may be."""
-        shape = _of_mlx_lm(lazy.network, lazy.config, map(_laid_out, experts), stored_name(lazy.config))
-        return _with_blocks(shape, {_laid_out_blocks(each): _bytes_in(matrix_of(each.module)) for each in blocks})
+    def of_checkpoint(cls, lazy: LazyModel, found: Streamable) -> "ModelShape":
+        """The shape of a checkpoint's model whose experts were taken out, and of which nothing is evaluated. found: all
+        of it that can be streamed."""
+        matrices = {_laid_out_blocks(each): _bytes_in(matrix_of(each.module)) for each in found.linears}
+        matrices |= {_laid_out_rows(each): _bytes(each.module) for each in found.tables}
+        experts = [_laid_out(each) for each in found.experts]
+        return _of_mlx_lm(lazy.network, lazy.config, experts, matrices, stored_name(lazy.config))
 
     @classmethod
     def from_config(
@@ -150,14 +151,19 @@ class ModelShape:
         return any(bundle.kind == "neuron" for bundle in self.bundles)
 
     @property
-    def sweeps(self) -> bool:
-        """True if every token needs every bundle: one after the other is read, all the time beside computing."""
-        return any(bundle.kind == "block" for bundle in self.bundles)
+    def kind(self) -> BundleKind | None:
+        """The kind of bundle that the model is streamed by; None for a model all of which is resident."""
+        return chief_kind(self.bundles)
+
+    @property
+    def chief_bundles(self) -> tuple[BundleShape, ...]:
+        """The bundles of that kind, of each module that has such."""
+        return tuple(bundle for bundle in self.bundles if bundle.kind == self.kind)
 
     @property
     def layers(self) -> int:
-        """Modules with bundles: the layers, but for those that are resident."""
-        return len(self.bundles)
+        """Modules with such bundles: the layers, but for those that are resident."""
+        return len(self.chief_bundles)
 
     @property
     def neurons(self) -> int:
@@ -189,6 +195,21 @@ class ModelShape:
         return sum(cache.bytes(tokens, chunk) for cache in self.caches)
 
 
+def chief_kind(bundles: Iterable[BundleShape]) -> BundleKind | None:
+    """The kind that a model is streamed by: experts, where linears and tables are streamed beside them; None for no
+    bundles."""
+    kinds = {bundle.kind for bundle in bundles}
+    order: tuple[BundleKind, ...] = ("neuron", "expert", "block", "row")
+    return next((kind for kind in order if kind in kinds), None)
+
+
+def flash_bytes(bundles: Sequence[BundleShape]) -> int:
+    """The bytes that stay on flash unless there is room for them: of a model of experts, theirs alone, as for all else
+    there usually is."""
+    experts = [bundle for bundle in bundles if bundle.kind == "expert"]
+    return sum(bundle.count * bundle.stored_bytes for bundle in experts or bundles)
+
+
 @lru_cache(KEPT_SHAPES)
 def _shape(text: str, dtype: str | None, compute_dtype: str | None, bits: int | None) -> ModelShape:
     config = json.loads(text)
@@ -199,10 +220,9 @@ def _shape(text: str, dtype: str | None, compute_dtype: str | None, bits: int | 
             return _of_neurons(*build(config), stored, compute_dtype or stored, bits)
         network = build_mlx_lm(config)
         found = [_built(path, module) for path, module in containers(network)]
-        shape = _of_mlx_lm(network, config, found, stored)
-        if found:
-            return shape
-        return _with_blocks(shape, {_built_blocks(*each): _bytes_in(matrix_of(each[1])) for each in linears(network)})
+        with probed(network, {each.bundles.path: each.width for each in found}):
+            matrices = dict(_built_matrices(uses_of(network)))
+        return _of_mlx_lm(network, config, found, matrices, stored)
 
 
 def _streams_neurons(config: Config) -> bool:
@@ -259,29 +279,41 @@ class _Experts:
     resident: int = 0
 
 
-def _of_mlx_lm(network: Module, config: Config, experts: Iterable[_Experts], stored: str) -> ModelShape:
-    """Of a model of mlx-lm's: its experts are the bundles, if it has any."""
-    experts = list(experts)
+def _of_mlx_lm(
+    network: Module, config: Config, experts: Sequence[_Experts], matrices: Mapping[BundleShape, int], stored: str
+) -> ModelShape:
+    """Of a model of mlx-lm's. matrices: linears and tables that can be streamed, with the bytes of each as it is."""
     widths = {each.bundles.path: each.width for each in experts}
     with parsing(Path("config.json"), CheckpointError, DOWNLOAD_AGAIN), probed(network, widths) as probes:
         caches = tuple(_cache(cache) for cache in shaped_caches(network, PROBE_TOKENS))
         for each, probe in zip(experts, probes, strict=True):
             _check_chosen(probe.chosen, each.bundles.count)
-    tables = {path: _bytes(module) for path, module in network.named_modules() if isinstance(module, TABLES)}
-    head = {path: _bytes(module) for path, module in network.named_modules() if path.split(".")[-1] == "lm_head"}
-    tied = {} if head else {path: size for path, size in tables.items() if path.endswith("embed_tokens")}
+    chosen = (replace(e.bundles, chosen=probe.chosen) for e, probe in zip(experts, probes, strict=True))
+    looked_up, head = _resident_tables(network, matrices)
     return ModelShape(
-        bundles=tuple(replace(e.bundles, chosen=probe.chosen) for e, probe in zip(experts, probes, strict=True)),
+        bundles=(*chosen, *matrices),
         caches=caches,
-        resident_bytes=_bytes(network) - sum(each.resident for each in experts),
-        looked_up_bytes=sum(size for path, size in tables.items() if path not in tied),
-        head_bytes=sum((head or tied).values()),
+        resident_bytes=_bytes(network) - sum(each.resident for each in experts) - sum(matrices.values()),
+        looked_up_bytes=looked_up,
+        head_bytes=head,
         vocabulary=first_number(config, ("vocab_size",)) or 0,
         context=first_number(config, CONTEXT_KEYS) or MAX_CONTEXT,
         dtype=stored,
         compute_dtype=stored,
         packed=quantisation_of(config) is not None,
     )
+
+
+def _resident_tables(network: Module, matrices: Iterable[BundleShape]) -> tuple[int, int]:
+    """The bytes of tables that are only looked up, and of the matrix that makes logits, where they cannot be
+    streamed."""
+    taken, with_head = {each.path for each in matrices}, any(each.is_head for each in matrices)
+    named = [(path, module) for path, module in network.named_modules() if path not in taken]
+    tables = {path: _bytes(module) for path, module in named if isinstance(module, TABLES)}
+    head = {path: _bytes(module) for path, module in named if path.split(".")[-1] == "lm_head"}
+    tied = {path: size for path, size in tables.items() if path.endswith("embed_tokens")}
+    tied = {} if head or with_head else tied
+    return sum(tables.values()) - sum(tied.values()), sum((head or tied).values())
 
 
 def _check_chosen(chosen: int, count: int) -> None:
@@ -300,31 +332,46 @@ def _built(path: str, container: Module) -> _Experts:
     return _Experts(bundles, rows[-1], size)
 
 
-def _with_blocks(shape: ModelShape, blocks: Mapping[BundleShape, int]) -> ModelShape:
-    """The same with linears that are no longer resident. blocks: with the bytes of each linear as it was."""
-    head = sum(size for bundles, size in blocks.items() if bundles.path.endswith("lm_head"))
-    return replace(
-        shape,
-        bundles=(*shape.bundles, *blocks),
-        resident_bytes=shape.resident_bytes - sum(blocks.values()),
-        head_bytes=shape.head_bytes - head,
-    )
-
-
 def _laid_out_blocks(linear: LinearBlocks) -> BundleShape:
     """The blocks of a linear. With a slot for each of them it stays as it is, perhaps in another dtype."""
     layout = linear.layout
     size = max(layout.slot_bytes, -(-_bytes_in(matrix_of(linear.module)) // layout.bundles))
     rows = layout.tensors["weight"].shape[0]
-    return BundleShape("block", linear.path, layout.bundles, size, layout.bundle_bytes, numbers=rows)
+    return BundleShape(
+        "block", linear.path, layout.bundles, size, layout.bundle_bytes, numbers=rows, is_head=linear.is_head
+    )
 
 
-def _built_blocks(path: str, linear: Module) -> BundleShape:
+def _laid_out_rows(table: TableRows) -> BundleShape:
+    """The rows of a table. With a slot for each of them it stays as it is, perhaps in another dtype."""
+    layout = table.layout
+    size = max(layout.slot_bytes, -(-_bytes(table.module) // layout.bundles))
+    return BundleShape("row", table.path, layout.bundles, size, layout.bundle_bytes, len(layout.tensors), chosen=1)
+
+
+def _built_matrices(uses: Uses) -> Iterator[tuple[BundleShape, int]]:
+    """Linears and tables whose tensors are there, though not evaluated, with their bytes."""
+    for path, module in uses.linears:
+        yield _built_blocks(path, module, path == uses.head), _bytes_in(matrix_of(module))
+    for path, module in uses.only_tables:
+        yield _built_rows(path, module), _bytes(module)
+
+
+def _built_blocks(path: str, linear: Module, is_head: bool) -> BundleShape:
     matrix = matrix_of(linear)
     rows = block_rows(matrix)
     count = -(-matrix["weight"].shape[0] // rows)
     size = -(-_bytes_in(matrix) // count)
-    return BundleShape("block", path, count, -(-size // SLOT_ALIGNMENT) * SLOT_ALIGNMENT, size, numbers=rows)
+    padded = -(-size // SLOT_ALIGNMENT) * SLOT_ALIGNMENT
+    return BundleShape("block", path, count, padded, size, numbers=rows, is_head=is_head)
+
+
+def _built_rows(path: str, table: Module) -> BundleShape:
+    matrix = matrix_of(table)
+    count = matrix["weight"].shape[0]
+    size = sum(array.nbytes // count for array in matrix.values())
+    padded = sum(-(-array.nbytes // count // VIEW_ALIGNMENT) * VIEW_ALIGNMENT for array in matrix.values())
+    return BundleShape("row", path, count, padded, size, len(matrix), chosen=1)
 
 
 def _laid_out(expert: ExpertContainer) -> _Experts:
@@ -334,7 +381,7 @@ def _laid_out(expert: ExpertContainer) -> _Experts:
     bundles = BundleShape("expert", expert.path, layout.bundles, layout.slot_bytes, layout.bundle_bytes,
                           len(layout.tensors), sum(rows),
                           item_bytes=min(tensor.dtype.size for tensor in layout.tensors.values()))  # fmt: skip
-    return _Experts(bundles, rows[-1])
+    return _Experts(bundles, expert.width)
 
 
 def _cache(cache: Any, item: int | None = None) -> CacheShape:

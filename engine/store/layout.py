@@ -92,16 +92,16 @@ def slot_view(slab: mx.array, dtype: mx.Dtype, shape: tuple[int, ...], place: in
 @dataclass(frozen=True)
 class Layout:
     """Bundles of one module. tensors: by their names in the module (gate_proj.weight). bundles: how many there are.
-    slot_bytes: of a slot, a multiple of 16 KiB."""
+    slot_bytes: of a slot."""
 
     tensors: Mapping[str, SlotTensor]
     bundles: int
     slot_bytes: int
 
     @classmethod
-    def of(cls, tensors: Mapping[str, Tensor], rows: int = 1) -> "Layout":
+    def of(cls, tensors: Mapping[str, Tensor], rows: int = 1, alignment: int = SLOT_ALIGNMENT) -> "Layout":
         """The layout of bundles that are `rows` rows of each tensor; the last bundle may have fewer. A single row loses
-        its axis: an expert of `[experts, out, in]` is `[out, in]`.
+        its axis: an expert of `[experts, out, in]` is `[out, in]`. alignment: bytes that slots are multiples of.
 
         Raises FlawError if the tensors do not have the same number of bundles.
         """
@@ -113,7 +113,7 @@ class Layout:
                                 bundles=bundles)  # fmt: skip
             bundles = count
             placed[name], place = _placed(tensor, rows, place)
-        return cls(placed, bundles or 0, -(-place // SLOT_ALIGNMENT) * SLOT_ALIGNMENT)
+        return cls(placed, bundles or 0, -(-place // alignment) * alignment)
 
     @cached_property
     def bundle_bytes(self) -> int:

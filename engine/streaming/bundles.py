@@ -8,7 +8,7 @@ import mlx.core as mx
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.arrays.aligned import Slab
+from engine.arrays.aligned import Slab, aligned_rows
 from engine.arrays.packed import available
 from engine.flash.reader import Ticket
 from engine.memory.pool import NO_ROWS, Admission, BundlePool, Integers
@@ -169,7 +169,7 @@ class LayerBundles:
     def stream(self) -> Iterator[Part]:
         """All of the layer's bundles in file order: what stays in memory from there, the others through the ring."""
         self.settle()
-        self.passes.current.active[self.layer] = self.source.bundles
+        self.passes.current.all_active[self.layer] = self.source.bundles
         yield from self._pinned_parts()
         yield from self._through_ring(self._remaining(), self._following())
 
@@ -177,10 +177,34 @@ class LayerBundles:
         """The bundles `ids` (sorted), of which a pass needs more than the pool is for: those that are in it, piece by
         piece, then the others in file order through the ring."""
         self.settle()
-        self.passes.current.active[self.layer] = len(ids)
+        self.passes.current.all_active[self.layer] = len(ids)
         missing = self.pool.absent[ids]
         yield from self._pooled_pieces(ids[~missing])
         yield from self._through_ring(Order(self.source, tuple(ids[missing].tolist())), ())
+
+    def fetch(self, ids: Integers, last_active: Integers) -> Iterator[Part]:
+        """The bundles `ids` (sorted), more than the pool has rows for: those that are in it, then the others, which are
+        read at once into memory of their own. The pool keeps the most recent. last_active: the token at which each was
+        needed last."""
+        self.settle()
+        pool, missing = self.pool, self.pool.absent[ids]
+        if not missing.all():
+            yield Part(ids[~missing], pool.slab, pool.rows_of(ids[~missing]), NO_ROWS)
+            pool.seed(ids[~missing], last_active[~missing], self.passes.window)
+        if missing.any():
+            part = self._read_apart(ids[missing])
+            yield part
+            self.keep(part, part.ids, last_active[missing])
+
+    def _read_apart(self, ids: Integers) -> Part:
+        """Bundles in memory of their own."""
+        slab, reader = aligned_rows(len(ids), self.source.row_bytes, self.pool.dtype), self.source.reader
+        reader.register(slab.view)
+        try:
+            self._wait(self.source.read(ids, slab.view, np.arange(len(ids))))
+        finally:
+            reader.unregister(slab.view)
+        return Part(ids, slab, slice(0, len(ids)), NO_ROWS)
 
     def _pinned_parts(self) -> Iterator[Part]:
         """The pinned bundles: for one token all at once, for a prompt piece by piece, which bounds what is computed."""
@@ -204,7 +228,7 @@ class LayerBundles:
         current = self.passes.current
         for piece in self.ring.pieces(wanted, then):
             current.read(piece.waited_s, piece.bytes_read, piece.reads)
-            current.loaded[self.layer] += len(piece.ids)
+            current.all_loaded[self.layer] += len(piece.ids)
             part = Part(as_array(piece.ids), piece.slab, slice(0, len(piece.ids)), NO_ROWS)
             yield part
             self._evaluate_readers()  # the buffer is filled again once the next piece is asked for
@@ -286,7 +310,7 @@ class LayerBundles:
             if self._begun is not None or self._reading is not None:  # of a pass that failed
                 self.settle()
             current = self.passes.current
-            current.active[self.layer] = len(ids)
+            current.all_active[self.layer] = len(ids)
             self._take_expected(ids)
             fits = len(ids) <= self.pool.capacity
             self._begun = _Begun(current, ids, self._load(ids) if fits else None)
@@ -311,7 +335,7 @@ class LayerBundles:
             yield self._pooled(ids)
 
     def _in_rounds(self, ids: Integers) -> Iterator[Part]:
-        self.passes.current.loaded[self.layer] = 0  # all are read, those as well that were guessed
+        self.passes.current.all_loaded[self.layer] = 0  # all are read, those as well that were guessed
         for start in range(0, len(ids), self.pool.capacity):
             self._evaluate_readers()
             self.pool.clear()
@@ -338,7 +362,7 @@ class LayerBundles:
             return _Loading(NOTHING, [])
         pool, window, began = self.pool, self.passes.window, perf_counter()
         admission = pool.make_room(ids, window)
-        self.passes.current.loaded[self.layer] += len(admission.bundles)
+        self.passes.current.all_loaded[self.layer] += len(admission.bundles)
         return self._start(admission, began, ids)
 
     def _start(self, admission: Admission, began: float, active: Integers | None = None) -> _Loading:
@@ -371,20 +395,25 @@ class LayerBundles:
 
     def _finish(self, loading: _Loading) -> None:
         """Wait until the bundles are in their rows. If that fails, the pool is as it was before."""
-        began = perf_counter()
         try:
-            for ticket in loading.tickets:
-                ticket.wait()
+            self._wait(loading.tickets)
         except BaseException:
-            for ticket in loading.tickets:
-                ticket.cancel()
-            for ticket in loading.tickets:
-                ticket.settle()  # no row may be written any more
             self.pool.discard(loading.admission)
             raise
-        self.passes.current.read(
-            perf_counter() - began, sum(t.bytes for t in loading.tickets), sum(t.reads for t in loading.tickets)
-        )
+
+    def _wait(self, tickets: list[Ticket]) -> None:
+        """Wait for reads. If one fails, nothing writes to their memory any more."""
+        began = perf_counter()
+        try:
+            for ticket in tickets:
+                ticket.wait()
+        except BaseException:
+            for ticket in tickets:
+                ticket.cancel()
+            for ticket in tickets:
+                ticket.settle()
+            raise
+        self.passes.current.read(perf_counter() - began, sum(t.bytes for t in tickets), sum(t.reads for t in tickets))
 
     def _take_expected(self, active: Integers | None = None) -> None:
         """Wait for what was read ahead, and learn from it if the active set is known."""
@@ -395,14 +424,14 @@ class LayerBundles:
         self._finish(expected)
         if active is not None and self.look_ahead is not None:
             right = self.look_ahead.learn(expected.admission.bundles, active, late)
-            self.passes.current.loaded[self.layer] += right
+            self.passes.current.all_loaded[self.layer] += right
 
     def _evaluate_readers(self) -> None:
         mx.eval(self._readers)
         self._readers.clear()
 
     def _count_resident(self) -> None:
-        self.passes.current.resident[self.layer] = self.pool.num_held
+        self.passes.current.all_resident[self.layer] = self.pool.num_held
 
     @property
     def _first(self) -> int:

@@ -95,9 +95,9 @@ class StreamedExperts(Module):
         pool, current = self.bundles.pool, self.bundles.passes.current
         if self._slots is None:
             self._slots = mx.array(pool.rows_of(np.arange(pool.bundles)).astype(np.uint32))
-        current.active[self.bundles.layer] = indices.shape[-1]
+        current.all_active[self.bundles.layer] = indices.shape[-1]
         current.experts[self.bundles.layer] = indices  # asked for once the token is computed
-        current.resident[self.bundles.layer] = pool.num_held
+        current.all_resident[self.bundles.layer] = pool.num_held
         return self._in_slots(x, self._slots[indices], pool.slab)
 
     def _streamed(self, needed: Integers, counts: Integers, tokens: int) -> Iterable[Part]:

@@ -1,61 +1,51 @@
 """Installing: streamed modules in the place of a model's own, before anything is evaluated."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import mlx.core as mx
 import numpy as np
 from mlx.nn.layers.base import Module
-from mlx_lm.models.switch_layers import QuantizedSwitchLinear, SwitchLinear
 from numpy.typing import NDArray
 
 from engine.arrays.dtypes import DTYPES
 from engine.arrays.packed import Resident, held_dtype
-from engine.errors import CheckpointError
 from engine.flash.reader import Reader, ReadFile
-from engine.memory.budget import MemoryBudget
 from engine.memory.pool import BundlePool
 from engine.models.activations import Activation
-from engine.models.checkpoint import LazyModel, module_at, replace_module
-from engine.models.linears import block_rows, linears, matrix_of
-from engine.models.mlx_lm import containers
 from engine.settings import Selection, Settings
 from engine.sparsity.predictor import Predictor, load_predictors
 from engine.sparsity.selectors import ExactSelection, PredictedSelection, Selector
-from engine.store.layout import SLOT_ALIGNMENT, Layout
 from engine.store.manifest import PREDICTOR, PreparedModel
 from engine.store.packing import Packing
-from engine.store.stored_tensor import StoredTensor
 from engine.streaming.bundles import LayerBundles
-from engine.streaming.early import RouterGuess, router_of, take_early
-from engine.streaming.experts import StreamedExperts
-from engine.streaming.linears import StreamedLinear
-from engine.streaming.lookahead import ExpertLookAhead, LookAhead
+from engine.streaming.lookahead import LookAhead
 from engine.streaming.neurons import AllNeurons, NeuronProduct, Product, StreamedNeurons
 from engine.streaming.overlap import Overlap
 from engine.streaming.packed_neurons import PackedProduct
 from engine.streaming.passes import Passes
 from engine.streaming.ring import Ring
-from engine.streaming.slots import SlotExperts
-from engine.streaming.source import CheckpointFile, RowSource, SlotSource
+from engine.streaming.source import RowSource
+from engine.streaming.tables import StreamedTable
 
 Weights = dict[str, mx.array]
-SLOT_DTYPE = "U32"  # of slabs that hold experts: their tensors are views of it
-EXPERT_WINDOW = 1  # tokens
 
 
 @dataclass(frozen=True)
 class Streaming:
-    """All that is streamed of a loaded model. layers: in the order in which they are computed. places: of each in the
-    memory plan."""
+    """All that is streamed of a loaded model. layers: in the order in which they are computed. planned: what has a pool
+    in the memory plan, with its place there. others: what is streamed beside the layers, of another kind. tables: of
+    these, those whose rows tokens alone decide."""
 
     passes: Passes
     overlap: Overlap
     ring: Ring
     layers: Sequence[LayerBundles]
     ffns: Sequence[AllNeurons]
-    places: Sequence[int]
+    planned: Sequence[tuple[int, LayerBundles]]
+    others: Sequence[LayerBundles] = ()
+    tables: Sequence[StreamedTable] = ()
 
     @property
     def left_early(self) -> int:
@@ -100,10 +90,15 @@ class Streaming:
             layer.end_fill()
             progress(number / len(self.layers))
 
+    def expect(self, tokens: Sequence[int]) -> None:
+        """Start reading what tokens need for certain, before the pass that computes them."""
+        for table in self.tables:
+            table.expect(tokens)
+
     def accept(self, tokens: int) -> None:
         """So many tokens of the last pass count: what others needed was not used, for the windows."""
         self.passes.accept(tokens)
-        for layer in self.layers:
+        for layer in self._all:
             layer.accept(tokens)
 
     def drop(self) -> None:
@@ -112,24 +107,28 @@ class Streaming:
 
     def forget_readers(self) -> None:
         """Let go of what a prompt's block has computed from bundles."""
-        for layer in self.layers:
+        for layer in self._all:
             layer.forget_readers()
 
     def forget(self) -> None:
         """Empty all pools: what comes is the same whatever came before."""
-        for layer in self.layers:
+        for layer in self._all:
             layer.forget()
 
     def resize(self, capacities: Sequence[int], buffer_bytes: int, movable_bytes: int) -> None:
         """Have other numbers of rows, layer by layer: there is no room for two of all; and other buffers of the ring.
         capacities: as planned. movable_bytes: beside all that, for bundles on their way."""
         self.ring.resize(buffer_bytes)
-        for layer, place in zip(self.layers, self.places, strict=True):
+        for place, layer in self.planned:
             layer.resize(capacities[place], movable_bytes)
 
     def close(self) -> None:
         """Let the ring's buffers go."""
         self.ring.close()
+
+    @property
+    def _all(self) -> list[LayerBundles]:
+        return [*self.layers, *self.others]
 
 
 @dataclass(frozen=True)
@@ -158,7 +157,7 @@ class Installation:
             product = self._product(activations[i], _bias(biases[i], self.prepared.layer_reports[i].neurons))
             ffns.append(self._ffn(layer, product, down_bias, selectors[i]))
             model.layers[i].ffn = ffns[-1]
-        return Streaming(layers[0].passes, layers[0].overlap, layers[0].ring, layers, ffns, range(len(layers)))
+        return Streaming(layers[0].passes, layers[0].overlap, layers[0].ring, layers, ffns, [*enumerate(layers)])
 
     def _layers(self) -> list[LayerBundles]:
         bundles, settings = self.prepared.bundles, self.settings
@@ -246,155 +245,3 @@ class Installation:
 
 def _bias(bias: mx.array | None, neurons: int) -> NDArray[np.float32]:
     return np.zeros(neurons, np.float32) if bias is None else np.array(bias.astype(mx.float32))
-
-
-@dataclass(frozen=True)
-class ExpertContainer:
-    """A container of experts whose tensors lie in files as they are used. path: in the model."""
-
-    path: str
-    module: Module
-    layout: Layout
-
-
-def find_experts(model: LazyModel, stored: Mapping[str, StoredTensor]) -> list[ExpertContainer]:
-    """All containers of a model, in the order in which they are computed. Their tensors leave the model.
-
-    Raises CheckpointError for experts that are not stored as they are used.
-    """
-    found = []
-    for path, module in containers(model.network):
-        layout = Layout.of({name: _stored(model, stored, path, name, array) for name, array in _matrices(module)})
-        SlotExperts(module, layout)
-        found.append(ExpertContainer(path, module, layout))
-    return found
-
-
-def _matrices(container: Module) -> Iterator[tuple[str, mx.array]]:
-    """The tensors of a container that have a share of each expert, by their names in it."""
-    for name, child in container.children().items():
-        if isinstance(child, SwitchLinear | QuantizedSwitchLinear):
-            yield from ((f"{name}.{tensor}", array) for tensor, array in child.parameters().items())
-
-
-def _stored(
-    model: LazyModel, stored: Mapping[str, StoredTensor], path: str, name: str, array: mx.array
-) -> StoredTensor:
-    tensor = stored.get(model.name_of(array) or "")
-    if tensor is None:
-        raise CheckpointError(
-            "The experts of this model are not stored as they are used ({name}), so they cannot be read one by one. "
-            "Prepare the model, or get it in MLX's format.",
-            name=f"{path}.{name}",
-        )
-    return tensor
-
-
-def _is_in_last_layer(network: Module, path: str) -> bool:
-    """True for a container in the last of the model's layers: what comes after it is the logits alone."""
-    names = path.split(".")
-    number = next((i for i, name in enumerate(names) if name.isdigit()), None)
-    return number is not None and int(names[number]) == len(module_at(network, ".".join(names[:number]))) - 1
-
-
-@dataclass(frozen=True)
-class LinearBlocks:
-    """A linear whose matrix lies in files as it is used, in blocks of rows. path: in the model."""
-
-    path: str
-    module: Module
-    layout: Layout
-
-
-def find_linears(model: LazyModel, stored: Mapping[str, StoredTensor]) -> list[LinearBlocks]:
-    """The linears of a model that can be streamed, in the order in which they are computed."""
-    found = []
-    for path, module in linears(model.network):
-        tensors = {name: stored.get(model.name_of(array) or "") for name, array in matrix_of(module).items()}
-        whole = {name: tensor for name, tensor in tensors.items() if tensor is not None}
-        if len(whole) == len(tensors) and "global_scale" not in module:
-            found.append(LinearBlocks(path, module, Layout.of(whole, block_rows(matrix_of(module)))))
-    return found
-
-
-def find_streamed(
-    model: LazyModel, stored: Mapping[str, StoredTensor]
-) -> tuple[list[ExpertContainer], list[LinearBlocks]]:
-    """The part that may stay on flash: experts, or, where there are none, linears. Raises CheckpointError."""
-    experts = find_experts(model, stored)
-    return experts, [] if experts else find_linears(model, stored)
-
-
-@dataclass(frozen=True)
-class LinearInstallation:
-    """Streamed linears for a model of mlx-lm. budget: slots by linear; one that keeps a slot for each of its blocks
-    stays what it is. ring_bytes: of one of the ring's buffers."""
-
-    settings: Settings
-    budget: MemoryBudget
-    ring_bytes: int
-    reader: Reader
-
-    def install(self, network: Module, found: Sequence[LinearBlocks]) -> Streaming:
-        """Put them in the place of the model's linears."""
-        places = [i for i, demand in enumerate(self.budget.demands) if not demand.is_whole]
-        streamed = [(found[i], self.budget.capacities[i]) for i in places]
-        passes, overlap = Passes(len(streamed), self.settings.window, "block"), Overlap(False)
-        slot_bytes = max((each.layout.slot_bytes for each, _ in streamed), default=SLOT_ALIGNMENT)
-        ring = Ring(self.reader, slot_bytes, SLOT_DTYPE, self.ring_bytes if streamed else slot_bytes)
-        paths = {path for each, _ in streamed for path in each.layout.paths}
-        files = {path: CheckpointFile.open(self.reader, path) for path in paths}
-        layers: list[LayerBundles] = []
-        for i, (each, slots) in enumerate(streamed):
-            source = SlotSource(self.reader, files, each.layout)
-            pool = BundlePool(slots, source.row_bytes, SLOT_DTYPE, source.bundles)
-            layers.append(LayerBundles(i, source, pool, passes, overlap, ring, pinned=True))
-            replace_module(network, each.path, StreamedLinear(each.module, each.layout, layers[-1]))
-        for before, after in pairwise([*layers, *layers[:1]]):
-            before.after = after  # after the last, the first of the next token
-        return Streaming(passes, overlap, ring, layers, (), places)
-
-
-@dataclass(frozen=True)
-class ExpertInstallation:
-    """Streamed experts for a model of mlx-lm. capacities: slots by container. ring_bytes: of one of its buffers."""
-
-    settings: Settings
-    capacities: Sequence[int]
-    ring_bytes: int
-    reader: Reader
-
-    def install(self, network: Module, experts: Sequence[ExpertContainer]) -> Streaming:
-        """Put them in the place of the model's containers."""
-        passes, overlap = Passes(len(experts), self._window, "expert"), Overlap(self.settings.overlap)
-        slot_bytes = max((expert.layout.slot_bytes for expert in experts), default=SLOT_ALIGNMENT)
-        ring = Ring(self.reader, slot_bytes, SLOT_DTYPE, self.ring_bytes)
-        paths = {path for expert in experts for path in expert.layout.paths}
-        files = {path: CheckpointFile.open(self.reader, path) for path in paths}
-        layers: list[LayerBundles] = []
-        modules: list[StreamedExperts] = []
-        for i, expert in enumerate(experts):
-            source = SlotSource(self.reader, files, expert.layout)
-            pool = BundlePool(
-                self.capacities[i], source.row_bytes, SLOT_DTYPE, source.bundles, self.settings.hot_neurons, dense=False
-            )
-            layers.append(LayerBundles(i, source, pool, passes, overlap, ring, look_ahead=ExpertLookAhead()))
-            modules.append(self._streamed(network, expert, layers[-1]))
-        for before, after, expert in zip(modules, modules[1:], experts[1:], strict=False):
-            ask = router_of(network, expert.path, after)
-            before.guess = RouterGuess(ask, after) if ask else None
-        return Streaming(passes, overlap, ring, layers, (), range(len(layers)))
-
-    @staticmethod
-    def _streamed(network: Module, expert: ExpertContainer, layer: LayerBundles) -> StreamedExperts:
-        """One container's, in its place."""
-        module = StreamedExperts(expert.module, expert.layout, layer)
-        module.is_last = _is_in_last_layer(network, expert.path)
-        module.beside = tuple(take_early(network, expert.path))
-        replace_module(network, expert.path, module)
-        return module
-
-    @property
-    def _window(self) -> int:
-        """A token of experts is enough, unless another window is asked for: beyond it the most used stay."""
-        return EXPERT_WINDOW if self.settings.window == Settings.window else self.settings.window

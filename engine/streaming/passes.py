@@ -27,11 +27,12 @@ class Observer(Protocol):
 
 @dataclass
 class Pass:
-    """One run through all layers, and its cost so far. active, loaded, resident: bundles by layer. experts: by layer
+    """One run through all layers, and its cost so far. experts: by layer
     the ids that its router has chosen, in whatever order and form; None where bundles are no experts.
 
     prompt_tokens: of a prompt, whose layers are streamed whole, block after block; 0 for a token that is decoded.
-    cancelled: stops the run within one layer. kind: what a bundle is.
+    cancelled: stops the run within one layer. kind: what a bundle is. others: modules beside the layers whose bundles
+    are of another kind: they come after the layers in `all_active`, `all_loaded` and `all_resident`.
     """
 
     layers: int
@@ -39,6 +40,7 @@ class Pass:
     cancelled: Event | None = None
     observer: Observer | None = None
     kind: BundleKind = "neuron"
+    others: int = 0
     began: float = field(default_factory=perf_counter)
     tokens: int = 0  # computed so far, those of the present block included
     io_s: float = 0.0
@@ -48,8 +50,23 @@ class Pass:
     counted: int = 0  # tokens that the window has moved on by
 
     def __post_init__(self) -> None:
-        self.active, self.loaded, self.resident = ([0] * self.layers for _ in range(3))
+        self.all_active, self.all_loaded, self.all_resident = ([0] * (self.layers + self.others) for _ in range(3))
         self.experts: list[mx.array | NDArray[np.int64] | None] = [None] * self.layers
+
+    @property
+    def active(self) -> list[int]:
+        """The layers' bundles in the active set, by layer."""
+        return self.all_active[: self.layers]
+
+    @property
+    def loaded(self) -> list[int]:
+        """Those that were read."""
+        return self.all_loaded[: self.layers]
+
+    @property
+    def resident(self) -> list[int]:
+        """Those in the pool afterwards."""
+        return self.all_resident[: self.layers]
 
     @property
     def is_prompt(self) -> bool:
@@ -105,13 +122,14 @@ class Pass:
 class Passes:
     """The passes of one model, one after the other. current: the one under way. window: moves on with their tokens."""
 
-    def __init__(self, layers: int, window: int, kind: BundleKind = "neuron"):
+    def __init__(self, layers: int, window: int, kind: BundleKind = "neuron", others: int = 0):
         self.window = Window(window)
-        self.current = Pass(layers, kind=kind)
+        self.current = Pass(layers, kind=kind, others=others)
 
     def begin(self, prompt_tokens: int = 0, cancelled: Event | None = None, observer: Observer | None = None) -> Pass:
         """A new pass, which is the current one from now on."""
-        self.current = Pass(self.current.layers, prompt_tokens, cancelled, observer, self.current.kind)
+        last = self.current
+        self.current = Pass(last.layers, prompt_tokens, cancelled, observer, last.kind, last.others)
         return self.current
 
     def advance(self, tokens: int) -> None:

@@ -14,6 +14,15 @@ from tests.helpers.moe_configs import SHARED
 DENSE = SHARED | {"hidden_size": 128, "intermediate_size": 320, "num_key_value_heads": 2, "head_dim": 16,
                   "tie_word_embeddings": False}  # fmt: skip
 BIASES = {"attention_bias": False, "mlp_bias": False}
+GEMMA3N = DENSE | {
+    "model_type": "gemma3n", "num_kv_shared_layers": 1, "vocab_size_per_layer_input": 300, "sliding_window": 8,
+    "rope_local_base_freq": 1e4, "final_logit_softcapping": 30.0, "activation_sparsity_pattern": [0.95, 0.0, 0.0],
+    "layer_types": ["sliding_attention", "full_attention", "sliding_attention"], "hidden_size_per_layer_input": 32,
+    "altup_num_inputs": 4, "altup_coef_clip": 120.0, "altup_correct_scale": True, "altup_active_idx": 0,
+    "laurel_rank": 32}  # fmt: skip
+GEMMA4 = DENSE | {"model_type": "gemma4_text", "global_head_dim": 32, "vocab_size_per_layer_input": 320,
+                  "num_kv_shared_layers": 1, "hidden_size_per_layer_input": 32, "sliding_window": 8,
+                  "sliding_window_pattern": 2}  # fmt: skip
 CONFIGS: dict[str, dict[str, Any]] = {  # by model_type
     "llama": DENSE,
     "qwen2": DENSE,
@@ -22,6 +31,9 @@ CONFIGS: dict[str, dict[str, Any]] = {  # by model_type
                        "sliding_window": 64},
     "gemma3_text": DENSE | {"query_pre_attn_scalar": 16, "sliding_window": 8, "sliding_window_pattern": 2,
                             "rope_local_base_freq": 1e4},
+    "gemma3n": {"text_config": GEMMA3N},
+    "gemma4_text": GEMMA4,
+    "gemma4": {"text_config": GEMMA4, "vocab_size": SHARED["vocab_size"]},
     "phi3": DENSE,
     "glm4": DENSE | {"attention_bias": False, "partial_rotary_factor": 0.5},
     "olmo2": DENSE,

@@ -7,14 +7,17 @@ import numpy as np
 import pytest
 from mlx.nn.layers.base import Module
 
-from engine.errors import BudgetError, CancelledError, CheckpointError
+from engine.bench.random_checkpoint import write_random_checkpoint
+from engine.errors import CancelledError, CheckpointError
 from engine.inference.checkpoint import without_head
 from engine.inference.load import load
+from engine.models.checkpoint import module_at
 from engine.settings import Settings
 from engine.streaming.early import EarlyModule
 from engine.streaming.overlap import Way
 from tests.helpers.mlx_models import FORMS, InMemory, write_moe
 from tests.helpers.moe_configs import VOCABULARY
+from tests.helpers.planning import budgets_of, budgets_of_experts
 
 TOKENS = np.random.default_rng(0).integers(0, VOCABULARY, 40).tolist()
 PROMPT = 24
@@ -31,15 +34,6 @@ def streamed(folder, budget: int | None, **settings) -> np.ndarray:
         model.close()
 
 
-def budgets(folder) -> list[int]:
-    """The smallest budget, one in the middle, and one with room for everything."""
-    with pytest.raises(BudgetError) as raised:
-        load(folder, Settings(memory_budget=1))
-    smallest = raised.value.smallest
-    pools = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    return [smallest, smallest + pools, smallest + 40 * pools + 40_000_000]
-
-
 def assert_equal(found: np.ndarray, expected: np.ndarray) -> None:
     spread = expected.max() - expected.min()
     assert np.abs(found - expected).max() <= 1e-4 * spread
@@ -50,7 +44,7 @@ def assert_equal(found: np.ndarray, expected: np.ndarray) -> None:
 def test_every_form_of_quantisation_gives_the_logits_of_mlx_lm(form, tmp_path):
     folder = write_moe(tmp_path / "model", form=FORMS[form], hidden_size=128, moe_intermediate_size=128)
     expected = np.array(InMemory(folder).logits(TOKENS))[PROMPT - 1 :]
-    for budget in budgets(folder):
+    for budget in budgets_of_experts(folder):
         assert_equal(streamed(folder, budget), expected)
 
 
@@ -65,7 +59,7 @@ def qwen(tmp_path_factory):
 @pytest.mark.parametrize("overlap", [False, True])
 def test_every_window_and_way_gives_the_same(qwen, window, overlap):
     folder, expected = qwen
-    for budget in budgets(folder)[:2]:
+    for budget in budgets_of_experts(folder)[:2]:
         assert_equal(streamed(folder, budget, window=window, overlap=overlap), expected[PROMPT - 1 :])
 
 
@@ -74,7 +68,7 @@ def test_slots_are_not_overwritten_before_who_reads_them_is_computed(model_type,
     """Tokens whose logits nobody looks at leave graphs that read the slots."""
     folder = write_moe(tmp_path / "model", model_type)
     expected = np.array(InMemory(folder).logits(TOKENS))
-    model = load(folder, Settings(memory_budget=budgets(folder)[0]))
+    model = load(folder, Settings(memory_budget=budgets_of_experts(folder)[0]))
     try:
         caches, late = model.caches, []
         for token in TOKENS:
@@ -88,7 +82,7 @@ def test_slots_are_not_overwritten_before_who_reads_them_is_computed(model_type,
 
 def test_all_logits_of_a_prompt_are_there_for_who_measures(qwen):
     folder, expected = qwen
-    model = load(folder, Settings(memory_budget=budgets(folder)[0]))
+    model = load(folder, Settings(memory_budget=budgets_of_experts(folder)[0]))
     try:
         assert_equal(np.array(model.prefill(TOKENS, observer=Watcher())[0][0]), expected)
     finally:
@@ -107,7 +101,7 @@ class Watcher:
 
 def test_what_comes_from_flash_is_named(qwen, tmp_path):
     dense = write_moe(tmp_path / "dense", mlp_only_layers=list(range(64)))
-    for folder, budget, kind in ((qwen[0], None, "expert"), (dense, budgets(dense)[0], "block"), (dense, None, "")):
+    for folder, budget, kind in ((qwen[0], None, "expert"), (dense, budgets_of(dense)[0], "block"), (dense, None, "")):
         model = load(folder, Settings(memory_budget=budget))
         assert model.streams == kind
         model.close()
@@ -115,22 +109,23 @@ def test_what_comes_from_flash_is_named(qwen, tmp_path):
 
 def test_a_token_is_counted(qwen):
     folder, _ = qwen
-    smallest, _, largest = budgets(folder)
+    smallest, _, largest = budgets_of_experts(folder)
     model = load(folder, Settings(memory_budget=smallest))
     try:
-        assert model.budget.capacities == (4, 4, 4)
+        assert model.streaming.capacities == (4, 4, 4)
         model.prefill(TOKENS[:PROMPT])
         bundle = model.streaming.layers[0].source.layout.bundle_bytes
         for token in TOKENS[PROMPT:]:
             current = model.decode(token)[1]
             assert current.active == [4, 4, 4]
             assert current.resident == [4, 4, 4]
-            assert current.bytes_read == sum(current.loaded) * bundle
+            row_bytes = model.streaming.tables[0].bundles.source.layout.bundle_bytes
+            assert current.bytes_read - sum(current.loaded) * bundle in (0, row_bytes)
     finally:
         model.close()
     model = load(folder, Settings(memory_budget=largest))
     try:
-        assert model.budget.capacities == (16, 16, 16)
+        assert model.streaming.capacities == (16, 16, 16)
         model.prefill(TOKENS * 2)
         reads = [model.decode(token)[1].reads for token in TOKENS]
         assert not any(reads[-8:])
@@ -140,7 +135,7 @@ def test_a_token_is_counted(qwen):
 
 def test_a_prompt_leaves_its_most_used_experts_in_memory(qwen):
     folder, _ = qwen
-    model = load(folder, Settings(memory_budget=budgets(folder)[1]))
+    model = load(folder, Settings(memory_budget=budgets_of_experts(folder)[1]))
     try:
         model.prefill(TOKENS)
         assert all(layer.pool.num_held == layer.pool.capacity for layer in model.streaming.layers[:-1])
@@ -152,7 +147,7 @@ def test_a_prompt_leaves_its_most_used_experts_in_memory(qwen):
 def test_of_a_prompt_the_last_layer_computes_its_last_token_alone(qwen):
     """Its experts change nothing that a cache holds."""
     folder, _ = qwen
-    model = load(folder, Settings(memory_budget=budgets(folder)[1]))
+    model = load(folder, Settings(memory_budget=budgets_of_experts(folder)[1]))
     try:
         loaded = model.prefill(TOKENS)[1].loaded
         assert min(loaded[:-1]) > 4 >= loaded[-1]
@@ -166,7 +161,7 @@ def test_going_back_is_as_if_the_rest_had_never_been(model_type, tmp_path):
     """Regenerating, editing, branching: also where caches rotate or recur, and cannot be trimmed."""
     folder = write_moe(tmp_path / "model", model_type)
     expected = np.array(InMemory(folder).logits(TOKENS))
-    model = load(folder, Settings(memory_budget=budgets(folder)[1]))
+    model = load(folder, Settings(memory_budget=budgets_of_experts(folder)[1]))
     try:
         for _ in range(2):
             kept = model.trim(min(len(model.cached_tokens), PROMPT - 1))
@@ -182,7 +177,7 @@ def test_going_back_is_as_if_the_rest_had_never_been(model_type, tmp_path):
 def test_a_token_that_was_stopped_leaves_the_context_as_it_was(tmp_path):
     folder = write_moe(tmp_path / "model", "qwen3_next")
     expected = np.array(InMemory(folder).logits(TOKENS))
-    model = load(folder, Settings(memory_budget=budgets(folder)[0]))
+    model = load(folder, Settings(memory_budget=budgets_of_experts(folder)[0]))
     try:
         model.prefill(TOKENS[:PROMPT])
         stopped = threading.Event()
@@ -200,7 +195,7 @@ def test_nothing_is_copied_to_be_multiplied(tmp_path):
     # On the CPU, scales that are floats would be converted to float32 with every product.
     shape = {"hidden_size": 256, "moe_intermediate_size": 256, "num_hidden_layers": 1}
     folder = write_moe(tmp_path / "model", form=FORMS["mxfp4"], **shape)
-    model = load(folder, Settings(memory_budget=budgets(folder)[2]))
+    model = load(folder, Settings(memory_budget=budgets_of_experts(folder)[2]))
     try:
         model.prefill(TOKENS * 2)
         model.decode(TOKENS[0])
@@ -214,13 +209,13 @@ def test_nothing_is_copied_to_be_multiplied(tmp_path):
 
 def test_memory_is_given_back_and_the_answer_goes_on(qwen):
     folder, expected = qwen
-    model = load(folder, Settings(memory_budget=budgets(folder)[1]))
+    model = load(folder, Settings(memory_budget=budgets_of_experts(folder)[1]))
     try:
         logits = [np.array(model.prefill(TOKENS[:PROMPT])[0][0, -1])]
         for token in TOKENS[PROMPT:]:
             model.give_back()
             logits.append(np.array(model.decode(token)[0][0, -1]))
-        assert model.streaming.capacities == model.budget.capacities == (4, 4, 4)
+        assert model.streaming.capacities == model.budget.capacities[:3] == (4, 4, 4)
         assert_equal(np.stack(logits), expected[PROMPT - 1 :])
     finally:
         model.close()
@@ -249,7 +244,7 @@ def test_the_next_layers_router_is_asked_before_and_what_it_says_is_never_wrong(
     more = {"num_local_experts": 16} if model_type in ("gpt_oss", "mixtral") else {}  # a fifth of a pool is guessed
     folder = write_moe(tmp_path / "model", model_type, **more)
     expected = np.array(InMemory(folder).logits(TOKENS))[PROMPT - 1 :]
-    model = load(folder, Settings(memory_budget=budgets(folder)[1], overlap=True))
+    model = load(folder, Settings(memory_budget=budgets_of_experts(folder)[1], overlap=True))
     try:
         model.streaming.overlap.begin = lambda: None
         model.streaming.overlap.way = Way.BOTH
@@ -268,7 +263,7 @@ def test_what_stands_beside_the_experts_is_computed_while_they_are_read_and_once
     """llama4's shared expert is given another input than the experts, so that it has to wait its turn."""
     folder = write_moe(tmp_path / "model", model_type)
     expected = np.array(InMemory(folder).logits(TOKENS))[PROMPT - 1 :]
-    model = load(folder, Settings(memory_budget=budgets(folder)[0], overlap=True))
+    model = load(folder, Settings(memory_budget=budgets_of_experts(folder)[0], overlap=True))
     try:
         model.streaming.overlap.begin = lambda: None
         model.streaming.overlap.way = Way.BOTH
@@ -313,13 +308,47 @@ def test_a_loaded_checkpoint_holds_no_tensor_as_it_was_stored_beside_what_it_com
         model.close()
 
 
-def test_a_block_whose_logits_nobody_wants_computes_none(qwen):
-    folder, _ = qwen
-    model = load(folder, Settings())
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_block_whose_logits_nobody_wants_computes_none(tied, tmp_path):
+    folder = write_moe(tmp_path / "model", tie_word_embeddings=tied)
+    path = "model.embed_tokens" if tied else "lm_head"
+    for budget in budgets_of_experts(folder)[::2]:
+        model = load(folder, Settings(memory_budget=budget))
+        try:
+            head = module_at(model.network, path)
+            with without_head(model.network, path):
+                there = module_at(model.network, path)
+                logits = (there.as_linear if tied else there)(mx.zeros((1, 3, 64)))
+            assert logits.shape == (1, 3, 1)
+            assert module_at(model.network, path) is head
+            assert not tied or head.as_linear(mx.zeros((1, 3, 64))).shape == (1, 3, 320)
+        finally:
+            model.close()
+
+
+@pytest.mark.skipif(mx.metal.is_available(), reason="nothing is converted")
+def test_weights_that_are_converted_while_loading_are_never_there_twice(tmp_path):
+    width, vocabulary = 64, 100_000
+    config = {
+        "model_type": "llama",
+        "hidden_size": width,
+        "intermediate_size": 128,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+        "rms_norm_eps": 1e-5,
+        "vocab_size": vocabulary,
+        "max_position_embeddings": 64,
+        "tie_word_embeddings": True,
+    }
+    write_random_checkpoint(tmp_path / "dense", config, None)
+    budget = budgets_of(tmp_path / "dense")[2]
+    mx.reset_peak_memory()
+    before = mx.get_active_memory()
+    model = load(tmp_path / "dense", Settings(memory_budget=budget))
     try:
-        head = model.network.lm_head
-        with without_head(model.network):
-            assert model.network.lm_head(mx.zeros((1, 3, 64))).shape == (1, 3, 1)
-        assert model.network.lm_head is head
+        held = mx.get_active_memory() - before
+        assert held >= 4 * width * vocabulary
+        assert mx.get_peak_memory() - before <= held + width * vocabulary
     finally:
         model.close()

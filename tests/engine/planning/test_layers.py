@@ -46,7 +46,7 @@ def test_bytes_read_are_the_misses():
     missed = 40 * 8 * (1 - hit_rate(0.25))
     assert expected.bytes_read == pytest.approx(missed * BYTES)
     assert expected.reads == pytest.approx(9 * missed)
-    assert expected.hit_rate == pytest.approx(0.74) == expected_hits(uses(QWEN, slots, Settings()))
+    assert expected.hit_rate == pytest.approx(0.74) == expected_hits(QWEN, uses(QWEN, slots, Settings()))
     assert expected.io_ms == pytest.approx(1e3 * profile().seconds(expected.reads, BYTES / 9, 40))
 
 

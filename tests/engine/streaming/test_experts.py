@@ -14,10 +14,12 @@ from engine.models.probe import probed
 from engine.settings import Settings
 from engine.store.layout import Layout
 from engine.store.safetensors_file import read_safetensors
-from engine.streaming import slots
+from engine.streaming import slots as in_slots
+from engine.streaming.checkpoint import CheckpointInstallation
 from engine.streaming.experts import SORTED_PAIRS
-from engine.streaming.install import ExpertContainer, ExpertInstallation
+from engine.streaming.found import ExpertContainer, Streamable
 from engine.streaming.overlap import Way
+from tests.helpers.planning import slots
 
 EXPERTS, WIDTH, INNER = 12, 32, 64
 
@@ -49,9 +51,9 @@ class Streamed:
         layout = Layout.of({name: stored[name] for name in tensors})
         self.reader = open_reader(2)
         network = {"experts": mine}
-        installation = ExpertInstallation(Settings(window=window), (capacity,), 3 * layout.slot_bytes, self.reader)
         self.container = ExpertContainer("experts", mine, layout)
-        self.streaming = installation.install(network, [self.container])
+        how = Settings(window=window), slots(capacity, EXPERTS), 3 * layout.slot_bytes, self.reader
+        self.streaming = CheckpointInstallation(*how, Streamable((self.container,))).install(network)
         self.streaming.overlap.way = Way.BOTH if beside else Way.NONE
         self.experts = network["experts"]
 
@@ -173,7 +175,7 @@ def test_what_a_container_has_beside_its_matrices_is_found_where_its_block_looks
 @pytest.mark.parametrize("capacity", [6, EXPERTS])
 def test_a_gather_copies_nothing(tmp_path, monkeypatch, quantised, capacity):
     """Of slots whose tensors are seen through strides: what MLX would copy is a layer's whole slab."""
-    monkeypatch.setattr(slots, "available", lambda: False)  # as where MLX multiplies
+    monkeypatch.setattr(in_slots, "available", lambda: False)  # as where MLX multiplies
     with Streamed(tmp_path, quantised=quantised, capacity=capacity, size=(256, 512)) as streamed:
         x = mx.random.normal((1, 1, 256))
         for seed in range(12):  # all tensors' views are there, and experts come and go
@@ -193,7 +195,7 @@ def test_slots_are_not_overwritten_before_who_reads_them_is_computed(tmp_path_fa
     """Outputs that nobody evaluates until many tokens later, whose slots hold other experts by then."""
     with pytest.MonkeyPatch.context() as patch:
         if not native:
-            patch.setattr(slots, "available", lambda: False)
+            patch.setattr(in_slots, "available", lambda: False)
         with Streamed(tmp_path_factory.mktemp("experts"), capacity=capacity) as streamed:
             asked = [routed(1, 3, seed) for seed in seeds]
             late = [streamed(x, indices) for x, indices in asked]

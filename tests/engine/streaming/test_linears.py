@@ -10,14 +10,14 @@ import pytest
 from engine.errors import BudgetError, CancelledError, ReadError
 from engine.inference.load import load
 from engine.models.checkpoint import load_lazily
-from engine.models.linears import is_ffn, linears
-from engine.planning.outlook import Outlook
+from engine.models.linears import is_ffn, uses_of
+from engine.planning.layers import TABLE_ROWS
 from engine.settings import Settings
-from engine.store.mlx_folder import MlxFolder
 from engine.streaming.linears import StreamedLinear
 from tests.helpers.dense_models import CONFIGS, write_dense
 from tests.helpers.drives import FAST, profile
 from tests.helpers.mlx_models import AFFINE4, FORMS, InMemory
+from tests.helpers.planning import budgets_of, outlook_of
 
 TOKENS = [int(t) for t in np.random.default_rng(0).integers(0, 320, 20)]
 PROMPT = 16
@@ -32,17 +32,6 @@ def answers(model, tokens=TOKENS):
         found.append(logits[0, -1])
         read = current.bytes_read
     return mx.stack(found), read
-
-
-def outlook_of(folder):
-    return Outlook.of(MlxFolder.open(folder), None)
-
-
-def budgets_of(folder, **settings):
-    """The smallest budget, one in the middle, and one with room for everything."""
-    outlook = outlook_of(folder)
-    low, high = outlook.smallest_budget(Settings(**settings)), outlook.full_budget(Settings(**settings))
-    return low, (low + high) // 2, high
 
 
 def close_to(expected, found, relative=1e-4):
@@ -141,7 +130,9 @@ def test_below_the_smallest_budget_it_is_refused_and_plans_are_kept(folder):
     for budget in (low, middle, high):
         plan = outlook.plan(Settings(memory_budget=budget))
         assert plan.total <= budget
-    assert set(outlook.plan(Settings(memory_budget=low)).capacities) == {0}
+    *linears, table = outlook.plan(Settings(memory_budget=low)).capacities
+    assert set(linears) == {0}
+    assert table == TABLE_ROWS
 
 
 def test_a_forecast_is_the_drive_s_time_for_what_has_no_room_or_computing_s(folder):
@@ -195,7 +186,7 @@ def _fails(*_):
 
 def test_linears_are_found_in_the_order_of_their_calls_but_for_those_that_are_looked_into(folder):
     lazy = load_lazily(folder)
-    found = [path for path, _ in linears(lazy.network)]
+    found = [path for path, _ in uses_of(lazy.network).linears]
     first = [path.removeprefix("model.layers.0.") for path in found if ".layers.0." in path]
     assert first[:3] == ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]
     assert first[3:] == ["self_attn.o_proj", *("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")]
@@ -209,4 +200,4 @@ def test_linears_are_found_in_the_order_of_their_calls_but_for_those_that_are_lo
             return own(self, x, mask, cache)
 
     attention.__class__ = Looking
-    assert set(found) - {path for path, _ in linears(lazy.network)} == {"model.layers.1.self_attn.q_proj"}
+    assert set(found) - {path for path, _ in uses_of(lazy.network).linears} == {"model.layers.1.self_attn.q_proj"}

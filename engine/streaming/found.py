@@ -1,0 +1,127 @@
+"""The parts of a checkpoint's model that can stay on flash, found by asking the model: experts, linears, tables."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import mlx.core as mx
+from mlx.nn.layers.base import Module
+from mlx_lm.models.switch_layers import QuantizedSwitchLinear, SwitchLinear
+
+from engine.errors import CheckpointError
+from engine.models.checkpoint import LazyModel
+from engine.models.linears import TABLES, block_rows, matrix_of, uses_of
+from engine.models.mlx_lm import containers
+from engine.models.probe import probed
+from engine.store.layout import VIEW_ALIGNMENT, Layout
+from engine.store.stored_tensor import StoredTensor
+from engine.streaming.slots import SlotExperts
+
+Stored = Mapping[str, StoredTensor]
+
+
+@dataclass(frozen=True)
+class ExpertContainer:
+    """A container of experts whose tensors lie in files as they are used. path: in the model."""
+
+    path: str
+    module: Module
+    layout: Layout
+
+    @property
+    def width(self) -> int:
+        """The numbers of an expert's output."""
+        return [tensor.shape[0] for name, tensor in self.layout.tensors.items() if name.endswith(".weight")][-1]
+
+
+@dataclass(frozen=True)
+class LinearBlocks:
+    """A linear whose matrix lies in files as it is used, in blocks of rows. path: in the model. is_head: makes the
+    logits. rows: of a table that does, the layout by which it is looked up."""
+
+    path: str
+    module: Module
+    layout: Layout
+    is_head: bool = False
+    rows: Layout | None = None
+
+
+@dataclass(frozen=True)
+class TableRows:
+    """An embedding that is only looked up, whose tensors lie in files as they are used, a row a bundle. path: in the
+    model."""
+
+    path: str
+    module: Module
+    layout: Layout
+
+
+@dataclass(frozen=True)
+class Streamable:
+    """All of a model that can stay on flash; linears in the order in which they are computed."""
+
+    experts: tuple[ExpertContainer, ...] = ()
+    linears: tuple[LinearBlocks, ...] = ()
+    tables: tuple[TableRows, ...] = ()
+
+    @property
+    def head(self) -> str | None:
+        """The path of what makes the logits, if that is among the linears."""
+        return next((each.path for each in self.linears if each.is_head), None)
+
+
+def find_streamable(model: LazyModel, stored: Stored) -> Streamable:
+    """All that can stay on flash. The experts' tensors leave the model.
+
+    Raises CheckpointError for experts that are not stored as they are used.
+    """
+    experts = tuple(_experts(model, stored))
+    with probed(model.network, {each.path: each.width for each in experts}):
+        uses = uses_of(model.network)
+    linears = (_linear(model, stored, path, module, path == uses.head) for path, module in uses.linears)
+    tables = (_table(model, stored, path, module) for path, module in uses.only_tables)
+    return Streamable(experts, tuple(filter(None, linears)), tuple(filter(None, tables)))
+
+
+def _experts(model: LazyModel, stored: Stored) -> Iterator[ExpertContainer]:
+    for path, module in containers(model.network):
+        layout = Layout.of({name: _stored(model, stored, path, name, array) for name, array in _matrices(module)})
+        SlotExperts(module, layout)
+        yield ExpertContainer(path, module, layout)
+
+
+def _matrices(container: Module) -> Iterator[tuple[str, mx.array]]:
+    """The tensors of a container that have a share of each expert, by their names in it."""
+    for name, child in container.children().items():
+        if isinstance(child, SwitchLinear | QuantizedSwitchLinear):
+            yield from ((f"{name}.{tensor}", array) for tensor, array in child.parameters().items())
+
+
+def _stored(model: LazyModel, stored: Stored, path: str, name: str, array: mx.array) -> StoredTensor:
+    tensor = stored.get(model.name_of(array) or "")
+    if tensor is None:
+        raise CheckpointError(
+            "The experts of this model are not stored as they are used ({name}), so they cannot be read one by one. "
+            "Prepare the model, or get it in MLX's format.",
+            name=f"{path}.{name}",
+        )
+    return tensor
+
+
+def _linear(model: LazyModel, stored: Stored, path: str, module: Module, is_head: bool) -> LinearBlocks | None:
+    whole = _whole(model, stored, module)
+    if whole is None:
+        return None
+    rows = Layout.of(whole, alignment=VIEW_ALIGNMENT) if isinstance(module, TABLES) else None
+    return LinearBlocks(path, module, Layout.of(whole, block_rows(matrix_of(module))), is_head, rows)
+
+
+def _table(model: LazyModel, stored: Stored, path: str, module: Module) -> TableRows | None:
+    whole = _whole(model, stored, module)
+    return TableRows(path, module, Layout.of(whole, alignment=VIEW_ALIGNMENT)) if whole is not None else None
+
+
+def _whole(model: LazyModel, stored: Stored, module: Module) -> dict[str, StoredTensor] | None:
+    """The stored tensors of a matrix; None where one is made of others, or more than rows belongs to it."""
+    tensors = {name: stored.get(model.name_of(array) or "") for name, array in matrix_of(module).items()}
+    whole = {name: tensor for name, tensor in tensors.items() if tensor is not None}
+    return whole if len(whole) == len(tensors) and "global_scale" not in module else None

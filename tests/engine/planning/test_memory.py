@@ -45,8 +45,10 @@ def test_a_longer_context_takes_from_pools_and_the_ceiling_holds(name, data):
 @pytest.mark.parametrize("name", SHAPES)
 def test_the_longest_context_leaves_the_smallest_pools(name):
     sizes = sizes_of(name)
-    planner = Planner.of(sizes, Settings(memory_budget=1 << 50))
-    assert planner.longest == sizes.network.context
+    assert Planner.of(sizes, Settings(memory_budget=1 << 50)).longest == sizes.network.context
+    with pytest.raises(BudgetError) as refused:
+        Planner.of(sizes, Settings(memory_budget=1))
+    planner = Planner.of(sizes, Settings(memory_budget=refused.value.smallest))  # nothing is whole
     chosen = Settings(memory_budget=(planner.smallest(FIRST_TOKENS) + planner.smallest(planner.most)) // 2)
     longest = longest_context(sizes, chosen)
     assert FIRST_TOKENS < longest < planner.most

@@ -1,6 +1,7 @@
 """A server over whatever engine a test has, on a port of its own."""
 
 import json
+from contextlib import ExitStack, closing
 from http.client import HTTPConnection
 
 import pytest
@@ -24,6 +25,13 @@ def serve(tmp_path, monkeypatch):
     yield start
     for server in servers:
         assert server.stop(10)
+
+
+@pytest.fixture
+def connect():
+    """Opens an official client, and closes it: `connect(openai.OpenAI, base_url=…)`."""
+    with ExitStack() as stack:
+        yield lambda kind, **how: stack.enter_context(closing(kind(**how)))
 
 
 class Reply:

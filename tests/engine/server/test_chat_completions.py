@@ -16,9 +16,9 @@ CALLED = [("get_weather", {"city": "Zürich", "days": 2}), ("get_time", {})]
 
 
 @pytest.fixture
-def client(serve):
+def client(serve, connect):
     def of(answering):
-        return openai.OpenAI(base_url=f"{serve(answering).address}/v1", api_key="none", max_retries=0)
+        return connect(openai.OpenAI, base_url=f"{serve(answering).address}/v1", api_key="none", max_retries=0)
 
     return of
 

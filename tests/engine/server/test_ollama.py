@@ -1,0 +1,146 @@
+"""Ollama's protocol, as its own client asks and understands it."""
+
+import ollama
+import pytest
+
+from engine.errors import NoRoomError
+from engine.settings import ANY_OBJECT
+from tests.helpers.answering import REASONED, SAID, TEXT, ScriptedAnswering
+
+HELLO = [{"role": "user", "content": "Hello!"}]
+TOOLS = [{"type": "function", "function": {"name": name}} for name in ("get_weather", "get_time")]
+CALLED = [("get_weather", {"city": "Zürich", "days": 2}), ("get_time", {})]
+
+
+@pytest.fixture
+def client(serve, connect):
+    return lambda answering: connect(ollama.Client, host=serve(answering).address)
+
+
+def asked(client, **request):
+    """The request that the engine is given."""
+    answering = ScriptedAnswering()
+    client(answering).chat(**{"model": "starter", "messages": HELLO, **request})
+    return answering.requests[0]
+
+
+def calls_of(message):
+    return [(call.function.name, dict(call.function.arguments)) for call in message.tool_calls or ()]
+
+
+def test_a_whole_answer(client):
+    answer = client(ScriptedAnswering()).chat("starter", messages=HELLO, tools=TOOLS)
+    assert (answer.message.content, answer.message.thinking) == (TEXT, REASONED)
+    assert calls_of(answer.message) == CALLED
+    assert (answer.done, answer.done_reason) == (True, "stop")
+    assert (answer.prompt_eval_count, answer.eval_count) == (10, len(SAID))
+    assert answer.total_duration > 0
+
+
+def test_a_streamed_answer_is_the_same_in_parts(client):
+    parts = list(client(ScriptedAnswering()).chat("starter:latest", messages=HELLO, tools=TOOLS, stream=True))
+    assert "".join(part.message.content for part in parts) == TEXT
+    assert "".join(part.message.thinking or "" for part in parts) == REASONED
+    assert [call for part in parts for call in calls_of(part.message)] == CALLED
+    assert [part.done for part in parts] == [False] * (len(parts) - 1) + [True]
+    assert parts[-1].eval_count == len(SAID)
+
+
+def test_a_prompt_is_answered_whole_and_streamed(client):
+    answering = ScriptedAnswering(SAID[:3])
+    asks = client(answering)
+    answer = asks.generate("starter", prompt="Hello!", system="Be kind.")
+    assert (answer.response, answer.thinking) == (TEXT, REASONED)
+    parts = list(asks.generate("starter", prompt="I play the", raw=True, stream=True))
+    assert "".join(part.response for part in parts) == TEXT
+    chat, raw = (request.prompt for request in answering.requests)
+    assert chat == [{"role": "system", "content": "Be kind."}, HELLO[0]]
+    assert raw == "I play the"
+
+
+def test_nothing_to_answer_loads_the_model(client):
+    answering = ScriptedAnswering((), finish_reason="load")
+    asks = client(answering)
+    assert asks.generate("starter").done_reason == "load"
+    assert asks.chat("starter", messages=[]).done_reason == "load"
+    assert [request.prompt for request in answering.requests] == [None, None]
+
+
+def test_options_reach_the_engine(client):
+    given = {"temperature": 0.5, "top_k": 3, "top_p": 0.9, "repeat_penalty": 1.2, "num_predict": 7, "stop": ["END"],
+             "seed": 3, "num_ctx": 4096, "num_gpu": 99}  # fmt: skip
+    options = asked(client, options=given).options
+    assert (options.temperature, options.top_k, options.top_p, options.repetition_penalty) == (0.5, 3, 0.9, 1.2)
+    assert (options.max_tokens, options.stop, options.seed) == (7, ("END",), 3)
+    unlimited = asked(client, options={"num_predict": -1, "seed": -1}).options
+    assert unlimited.max_tokens > 10**9
+    assert unlimited.seed is None
+
+
+@pytest.mark.parametrize(
+    ("think", "thinks", "effort"), [(None, None, None), (False, False, None), (True, True, None), ("low", True, "low")]
+)
+def test_thinking(client, think, thinks, effort):
+    options = asked(client, think=think).options
+    assert (options.enable_thinking, options.reasoning_effort) == (thinks, effort)
+
+
+@pytest.mark.parametrize(("form", "schema"), [("", None), ("json", ANY_OBJECT), ({"type": "array"}, {"type": "array"})])
+def test_the_form_of_an_answer(client, form, schema):
+    assert asked(client, format=form).options.schema == schema
+
+
+def test_messages_become_those_that_templates_know(client):
+    call = {"function": {"name": "get_time", "arguments": {"zone": "UTC"}}}
+    prompt = asked(client, messages=[
+        {"role": "assistant", "content": "", "thinking": "Hm.", "tool_calls": [call]},
+        {"role": "tool", "content": "12:00", "tool_name": "get_time"},
+    ]).prompt  # fmt: skip
+    assert prompt == [
+        {"role": "assistant", "content": "", "reasoning_content": "Hm.", "tool_calls": [{"type": "function", **call}]},
+        {"role": "tool", "content": "12:00", "name": "get_time"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"think": "loudly"}, "not 'loudly'"),
+        ({"format": "xml"}, "format is json or a schema"),
+        ({"options": {"temperature": -1}}, "temperature is a number"),
+        ({"messages": [{"role": "user", "content": "x", "images": ["eA=="]}]}, "cannot take images"),
+    ],
+)
+def test_what_is_wrong_is_said_in_ollamas_form(ask, serve, wrong, words):
+    server = serve(ScriptedAnswering())
+    reply = ask(server, "POST", "/api/chat", {"model": "starter", "messages": HELLO, **wrong})
+    assert reply.status == 400
+    assert words in reply.body["error"]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_errors_of_the_engine(client, streamed):
+    asks = client(ScriptedAnswering(error=NoRoomError("No room.", 12)))
+    with pytest.raises(ollama.ResponseError, match="12 tokens too long"):
+        list(asks.chat("starter", messages=HELLO, stream=streamed))
+
+
+def test_an_unknown_model_names_those_there_are(client):
+    with pytest.raises(ollama.ResponseError, match=r"no model 'nope' here. There are: .*starter") as caught:
+        client(ScriptedAnswering()).chat("nope", messages=HELLO)
+    assert caught.value.status_code == 404
+
+
+def test_models_are_listed_and_described(connect, ask, serve):
+    server = serve(ScriptedAnswering())
+    asks = connect(ollama.Client, host=server.address)
+    model = next(model for model in asks.list().models if model.model == "starter")
+    assert model.size > 1_000_000
+    assert model.details.family == "opt"
+    shown = asks.show("starter")
+    assert shown.capabilities == ["completion"]
+    assert shown.modelinfo["opt.context_length"] == 512
+    assert ask(server, "GET", "/api/version").body["version"]
+    assert ask(server, "GET", "/").content == b"Ollama is running"
+    with pytest.raises(ollama.ResponseError, match="makes no embeddings"):
+        asks.embed("starter", "x")

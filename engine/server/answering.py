@@ -8,6 +8,7 @@ event over to the server's thread. Any thread sets `AnswerRequest.cancelled`, an
 submitted on the thread that it has already, after what the window itself wants.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from engine.tokens.forms import Message
 if TYPE_CHECKING:  # which takes MLX to import
     from engine.inference.generate import Generation, Piece
 
+log = logging.getLogger(__name__)
 Prompt = str | Sequence[int] | Sequence[Message]
 
 
@@ -134,10 +136,19 @@ def _answer(request: AnswerRequest, load: Load) -> Answered:
         return Answered(Summary(finish_reason="load"), receipt(model.name, Summary()))
     generation = model.generate(request.prompt, request.options, request.cancelled)
     request.told(Began())
-    for piece in generation:
-        request.told(Written(piece))
+    try:
+        for piece in generation:
+            request.told(Written(piece))
+    finally:
+        _log(request, model, generation.summary)
     _check(request)
     return Answered(generation.summary, receipt(model.name, generation.summary))
+
+
+def _log(request: AnswerRequest, model: Model, summary: Summary) -> None:
+    """A line of an answer that has nothing of what was asked or said."""
+    tokens, reason = len(summary.tokens), summary.finish_reason or "failed"
+    log.info("%s had %d tokens of %s: %s", request.program, tokens, model.name, reason)
 
 
 def _check(request: AnswerRequest) -> None:

@@ -7,7 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.server.answering import AnswerRequest, attend
+from engine.errors import CancelledError
+from engine.server.answering import AnswerRequest, Failed, attend
 from engine.server.turns import Turns
 from engine.settings import Settings
 from engine.system.awake import awake
@@ -43,6 +44,11 @@ class EngineThread:
         """As `Answering` has it."""
         self._turns.put(request, request.program)
 
+    @property
+    def loaded(self) -> Path | None:
+        """The folder of the model in memory."""
+        return self._folder
+
     def stop(self, seconds: float = STOPPING_S) -> bool:
         """Cancel what is under way, free everything, and end. Returns whether it has ended in so many seconds."""
         self._ending.set()
@@ -60,6 +66,8 @@ class EngineThread:
             while not self._ending.is_set():
                 self._attend_next()
         finally:
+            for request in filter(None, self._turns.drain()):
+                request.told(Failed(CancelledError("The server is ending.")))
             self._unload()
             release()
 

@@ -37,6 +37,14 @@ class Turns(Generic[Item]):
                 return None
             return self._window.popleft() if self._window else self._of_next_program()
 
+    def drain(self) -> list[Item]:
+        """All that waits, which then waits no more."""
+        with self._changed:
+            found = [*self._window, *(item for waiting in self._programs.values() for item in waiting)]
+            self._window.clear()
+            self._programs.clear()
+            return found
+
     @property
     def window_waits(self) -> bool:
         """True if the window wants something."""

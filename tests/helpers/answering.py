@@ -22,10 +22,11 @@ REASONED, TEXT = "Let me see.", "It is cold."
 
 
 class ScriptedAnswering:
-    """Answers each request with the same pieces. waits: after the first of them, until the request is cancelled."""
+    """Answers each request with the same pieces. waits: after the first of them, until the request is cancelled.
+    error, breaks: it fails with this, before or after them. refusal: raised instead of taking a request."""
 
-    def __init__(self, said=SAID, error=None, waits=False, finish_reason="stop", refusal=None):
-        self.said, self.error, self.waits, self.refusal = said, error, waits, refusal
+    def __init__(self, said=SAID, error=None, waits=False, finish_reason="stop", refusal=None, breaks=None):
+        self.said, self.error, self.waits, self.refusal, self.breaks = said, error, waits, refusal, breaks
         self.summary = Summary(prompt_tokens=10, cached_tokens=4, tokens=[7] * len(said), reasoning_tokens=2)
         self.summary.finish_reason = finish_reason
         self.requests: list[AnswerRequest] = []
@@ -48,4 +49,7 @@ class ScriptedAnswering:
                 request.cancelled.wait(30)
                 self.cancelled.set()
                 return
+        if self.breaks:
+            request.told(Failed(self.breaks))
+            return
         request.told(Answered(self.summary, receipt("starter", self.summary)))

@@ -69,3 +69,11 @@ def test_who_waits_is_woken():
     turns.put("asked", "editor")
     thread.join(30)
     assert found == ["asked"]
+
+
+def test_all_that_waits_can_be_sent_home():
+    turns = Turns()
+    turns.put("asked", "editor")
+    turns.put("typed")
+    assert turns.drain() == ["typed", "asked"]
+    assert turns.take(0) is None

@@ -1,0 +1,176 @@
+"""The official clients against `flashbulb serve`: the starter, and a tiny mixture of experts whose experts stream."""
+
+import random
+import re
+import threading
+import time
+from contextlib import closing
+from http.client import HTTPConnection
+
+import anthropic
+import ollama
+import openai
+import pytest
+
+from tests.helpers.serving import Serving, write_talker
+
+MODELS = ("starter", "tiny/moe")
+CONTEXT = 2048
+LONG = " ".join(f"I have {number} dogs, and we walk in the park every morning." for number in range(60))
+PROGRAMS, BUSY_S = 8, 6.0
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory):
+    home = tmp_path_factory.mktemp("serving")
+    write_talker(home / "models" / "tiny--moe", max_position_embeddings=CONTEXT)
+    serving = Serving(home)
+    yield serving
+    said = serving.end()
+    assert "Traceback" not in said
+    assert "dogs" not in said, "a prompt is in the log"
+
+
+@pytest.fixture
+def as_openai(serving):
+    with openai.OpenAI(base_url=f"{serving.address}/v1", api_key="none", max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture
+def as_anthropic(serving):
+    with anthropic.Anthropic(base_url=serving.address, api_key="none", max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture
+def as_ollama(serving):
+    with closing(ollama.Client(host=serving.address)) as client:
+        yield client
+
+
+def hello(text="Do you like music?"):
+    return [{"role": "user", "content": text}]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_client_chats_and_streams_the_same_answer(model, as_openai, as_anthropic, as_ollama):
+    greedy = {"model": model, "messages": hello(), "temperature": 0, "max_tokens": 12}
+    whole = as_openai.chat.completions.create(**greedy)
+    text = whole.choices[0].message.content
+    chunks = as_openai.chat.completions.create(**greedy, stream=True)
+    assert "".join(c.choices[0].delta.content or "" for c in chunks) == text
+    assert whole.usage.completion_tokens <= 12
+    assert whole.flashbulb["footprint_bytes"] > 0
+    response = as_openai.responses.create(model=model, input=hello(), temperature=0, max_output_tokens=12)
+    assert response.output_text == text
+    request = {"model": model, "max_tokens": 12, "messages": hello(), "extra_body": {"temperature": 0}}
+    assert as_anthropic.messages.create(**request).content[0].text == text
+    with as_anthropic.messages.stream(**request) as stream:
+        assert "".join(stream.text_stream) == text
+    options = {"temperature": 0, "num_predict": 12}
+    assert as_ollama.chat(model, messages=hello(), options=options).message.content == text
+    parts = as_ollama.chat(model, messages=hello(), options=options, stream=True)
+    assert "".join(part.message.content for part in parts) == text
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_seed_repeats_an_answer_and_a_stop_ends_it(model, as_openai):
+    request = {"model": model, "messages": hello(), "seed": 7, "max_tokens": 16, "temperature": 1.0}
+    text = as_openai.chat.completions.create(**request).choices[0].message.content
+    assert as_openai.chat.completions.create(**request).choices[0].message.content == text
+    stop = text[3:5]
+    stopped = as_openai.chat.completions.create(**request, stop=[stop]).choices[0]
+    assert stopped.message.content == text[: text.index(stop)]
+    assert stopped.finish_reason == "stop"
+
+
+def test_a_prefix_that_was_read_is_not_read_again(as_openai, as_anthropic):
+    """Of 400 tokens and more: the usage says so, in each form."""
+    system = {"role": "system", "content": LONG}
+    for name in ("Anna", "Ben"):
+        usage = as_openai.chat.completions.create(
+            model="tiny/moe", messages=[system, *hello(f"I am {name}.")], max_tokens=2
+        ).usage
+    assert usage.prompt_tokens_details.cached_tokens > 400
+    assert usage.prompt_tokens - usage.prompt_tokens_details.cached_tokens < 100
+    usage = as_anthropic.messages.create(model="tiny/moe", system=LONG, messages=hello("I am Cem."), max_tokens=2).usage
+    assert usage.cache_read_input_tokens > 400
+    assert usage.input_tokens < 100
+
+
+def test_errors_are_proper(as_openai, as_anthropic, as_ollama):
+    with pytest.raises(openai.BadRequestError, match=r"has [\d]+ tokens.*It is [\d,]+ tokens? too long") as caught:
+        as_openai.chat.completions.create(model="tiny/moe", messages=hello(5 * LONG))
+    assert caught.value.code == "context_length_exceeded"
+    with pytest.raises(anthropic.BadRequestError, match="too long"):
+        as_anthropic.messages.create(model="tiny/moe", messages=hello(5 * LONG), max_tokens=5)
+    with pytest.raises(openai.NotFoundError, match=r"There are: .*starter, .*tiny/moe"):
+        as_openai.chat.completions.create(model="gpt-9", messages=hello())
+    with pytest.raises(ollama.ResponseError, match="There are: "):
+        as_ollama.chat("nobody", messages=hello())
+
+
+@pytest.mark.parametrize(("name", "value"), [("Host", "evil.example:80"), ("Origin", "http://evil.example")])
+def test_a_page_of_somebody_else_is_refused(serving, name, value):
+    connection = HTTPConnection(serving.address.removeprefix("http://"), timeout=30)
+    connection.request("GET", "/v1/models", headers={name: value})
+    assert connection.getresponse().status == 403
+    connection.close()
+
+
+def test_an_answer_ends_when_its_client_leaves(serving, as_openai):
+    """Else the next one would wait until the context is full."""
+    for _ in range(5):
+        with as_openai.chat.completions.create(
+            model="tiny/moe", messages=hello(), max_tokens=CONTEXT, stream=True
+        ) as stream:
+            next(iter(stream))
+        as_openai.chat.completions.create(model="tiny/moe", messages=hello(), max_tokens=1)
+    assert re.search(r"OpenAI/Python had \d+ tokens of .*: cancelled", serving.said())
+
+
+class Program(threading.Thread):
+    """A program that asks again and again, and leaves now and then. wrong: answers that are not its own."""
+
+    def __init__(self, address, number, expected, until):
+        super().__init__(name=f"program {number}")
+        self.wrong, self.answered, self.left = [], 0, 0
+        self._random, self._expected, self._until = random.Random(number), expected, until
+        self._address = address
+
+    def run(self):
+        with openai.OpenAI(base_url=f"{self._address}/v1", api_key="none", max_retries=2) as client:
+            while time.monotonic() < self._until:
+                self._ask(client, *self._random.choice(list(self._expected.items())))
+
+    def _ask(self, client, asked, expected):
+        leaves = self._random.randrange(6) if self._random.random() < 0.4 else None
+        said = ""
+        with client.chat.completions.create(**question(*asked), stream=True) as stream:
+            for count, chunk in enumerate(stream):
+                said += (chunk.choices[0].delta.content or "") if chunk.choices else ""
+                if count == leaves:
+                    self.left += 1
+                    break
+            else:
+                self.answered += 1
+        if not expected.startswith(said) or (leaves is None and said != expected):
+            self.wrong.append((asked, said, expected))
+
+
+def question(model, text):
+    return {"model": model, "messages": hello(text), "temperature": 0, "max_tokens": 10}
+
+
+def test_programs_at_once_get_their_own_answers(serving, as_openai):
+    asked = [(model, f"I have {number} cats.") for model in MODELS for number in range(3)]
+    expected = {each: as_openai.chat.completions.create(**question(*each)).choices[0].message.content for each in asked}
+    until = time.monotonic() + BUSY_S
+    programs = [Program(serving.address, number, expected, until) for number in range(PROGRAMS)]
+    for program in programs:
+        program.start()
+    for program in programs:
+        program.join(120)
+    assert [program.wrong for program in programs] == [[]] * PROGRAMS
+    assert sum(program.answered for program in programs) > 0

@@ -1,0 +1,115 @@
+"""The engine thread of `flashbulb serve`, with real models: one in memory, in turn, freed at the end."""
+
+import queue
+import time
+from pathlib import Path
+
+import pytest
+
+from engine.errors import CancelledError, FlashbulbError
+from engine.server.answering import Answered, AnswerRequest, Began, Failed, Loading, Written
+from engine.server.engine_thread import EngineThread
+from engine.settings import GenerationOptions, Settings
+
+OPTIONS = GenerationOptions(temperature=0, max_tokens=3)
+
+
+class Asked(AnswerRequest):
+    """A request whose events can be waited for."""
+
+    def __init__(self, folder, prompt="I have two dogs", program="editor", options=OPTIONS):
+        self.events: queue.SimpleQueue = queue.SimpleQueue()
+        super().__init__(Path(folder), prompt, options, program, self.events.put)
+
+    def all(self):
+        found = [self.events.get(timeout=60)]
+        while not isinstance(found[-1], Answered | Failed):
+            found.append(self.events.get(timeout=60))
+        return found
+
+
+@pytest.fixture
+def thread():
+    threads = []
+
+    def start(**how):
+        threads.append(EngineThread(Settings(window=2), **how))
+        threads[-1].start()
+        return threads[-1]
+
+    yield start
+    for each in threads:
+        assert each.stop(30)
+
+
+def test_an_answer_is_told_from_its_beginning_to_its_end(thread, tiny_model):
+    engine, asked = thread(), Asked(tiny_model)
+    engine.submit(asked)
+    events = [event for event in asked.all() if not isinstance(event, Loading)]
+    assert isinstance(events[0], Began)
+    assert all(isinstance(event, Written) for event in events[1:-1])
+    assert events[-1].summary.prompt_tokens > 0
+    assert events[-1].receipt["tokens"] == len(events) - 2
+
+
+def test_models_take_turns_in_memory_and_one_that_is_there_stays(thread, tiny_model):
+    engine = thread(first=tiny_model)
+    models = [tiny_model, tiny_model, "starter", tiny_model]
+    asked = [Asked(model, program=f"program {number}") for number, model in enumerate(models)]
+    for each in asked:
+        engine.submit(each)
+    ends = [each.all()[-1] for each in asked]
+    assert [end.receipt["model"] for end in ends] == ["tiny-opt", "tiny-opt", "Starter", "tiny-opt"]
+    assert ends[1].summary.cached_tokens > 0
+    assert ends[3].summary.cached_tokens == 0
+
+
+def test_a_model_is_unloaded_after_a_rest_and_loaded_again(thread, tiny_model):
+    engine = thread(rest_s=0.05)
+    for _ in range(2):
+        engine.submit(asked := Asked(tiny_model))
+        assert asked.all()[-1].summary.cached_tokens == 0
+        end = time.monotonic() + 30
+        while engine.loaded is not None and time.monotonic() < end:
+            time.sleep(0.01)
+        assert engine.loaded is None
+
+
+def test_nothing_to_answer_loads_the_model(thread, tiny_model):
+    engine = thread()
+    engine.submit(asked := Asked(tiny_model, prompt=None))
+    assert asked.all()[-1].summary.finish_reason == "load"
+    assert engine.loaded == tiny_model
+
+
+def test_a_model_that_cannot_be_loaded_fails_and_the_next_is_answered(thread, tiny_model, tmp_path):
+    engine = thread(first=tmp_path / "nothing")
+    engine.submit(lost := Asked(tmp_path / "nothing"))
+    engine.submit(asked := Asked(tiny_model))
+    assert isinstance(lost.all()[-1].error, FlashbulbError)
+    assert isinstance(asked.all()[-1], Answered)
+
+
+def test_a_request_that_is_cancelled_ends_and_the_next_is_answered(thread, tiny_model):
+    engine = thread()
+    long = Asked(tiny_model, options=GenerationOptions(max_tokens=10**6))
+    long.told = lambda event: (
+        (long.cancelled.set(), long.events.put(event)) if isinstance(event, Written) else long.events.put(event)
+    )
+    engine.submit(long)
+    engine.submit(asked := Asked(tiny_model, program="another"))
+    *_, written, end = long.all()
+    assert isinstance(written, Written)
+    assert isinstance(end.error, CancelledError)
+    assert isinstance(asked.all()[-1], Answered)
+
+
+def test_stopping_cancels_what_is_under_way_and_what_waits(tiny_model):
+    engine = EngineThread(Settings(window=2))
+    engine.start()
+    asked = [Asked(tiny_model, options=GenerationOptions(max_tokens=10**6)) for _ in range(2)]
+    for each in asked:
+        engine.submit(each)
+    assert isinstance(asked[0].events.get(timeout=60), Began | Loading)
+    assert engine.stop(30)
+    assert [isinstance(each.all()[-1], Failed | Answered) for each in asked] == [True, True]

@@ -1,0 +1,104 @@
+"""The server listens on this computer's own addresses only, within limits."""
+
+import logging
+import socket
+
+import pytest
+
+from engine.server import desk
+from engine.server import server as module
+from engine.server.access import Access
+from engine.server.server import Server, ServerError
+from tests.helpers.answering import ScriptedAnswering
+
+HELLO = {"model": "starter", "messages": [{"role": "user", "content": "a secret question"}]}
+
+
+def test_it_listens_on_both_of_its_own_addresses(serve):
+    server = serve(ScriptedAnswering())
+    for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+        try:
+            connection = socket.socket(family)
+        except OSError:  # a system without it
+            continue
+        with connection:
+            if connection.connect_ex((address, server.port)):
+                assert family == socket.AF_INET6
+                continue
+            assert connection.getpeername()[0] == address
+
+
+def test_a_port_that_is_taken_is_said_in_a_line(serve):
+    taken = serve(ScriptedAnswering())
+    with pytest.raises(ServerError, match=f"Nothing can listen on port {taken.port} .* choose another port"):
+        Server(ScriptedAnswering(), Access(), taken.port).start()
+
+
+def test_stopping_is_quick_and_harmless_when_repeated(serve):
+    server = serve(ScriptedAnswering())
+    assert server.stop(10)
+    assert server.stop(10)
+    assert Server(ScriptedAnswering(), Access()).stop()
+
+
+def test_programs_that_are_connected_are_told(serve, ask):
+    server = serve(ScriptedAnswering())
+    assert server.connected == []
+    ask(server, "GET", "/v1/models", User_Agent="editor/1.0")
+    assert [(program.name, program.under_way) for program in server.connected] == [("editor", 0)]
+
+
+def test_nothing_of_a_prompt_is_logged(serve, ask, caplog):
+    caplog.set_level(logging.DEBUG, "engine")
+    server = serve(ScriptedAnswering())
+    assert ask(server, "POST", "/v1/chat/completions?secret=1", HELLO, User_Agent="editor").status == 200
+    assert ask(server, "POST", "/v1/chat/completions", HELLO | {"messages": "a secret"}).status == 400
+    server.stop(10)
+    assert "editor asked POST /v1/chat/completions: 200" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_a_body_that_is_too_large_is_refused(serve, ask, monkeypatch):
+    monkeypatch.setattr(desk, "MAX_BODY_BYTES", 1000)
+    reply = ask(serve(ScriptedAnswering()), "POST", "/v1/messages", b"x" * 1001)
+    assert (reply.status, reply.body["error"]["type"]) == (413, "request_too_large")
+
+
+def test_a_body_that_does_not_arrive_is_refused(serve, monkeypatch):
+    monkeypatch.setattr(desk, "MAX_BODY_S", 0.05)
+    server = serve(ScriptedAnswering())
+    with socket.create_connection(("127.0.0.1", server.port), 30) as connection:
+        connection.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{")
+        assert connection.recv(1000).startswith(b"HTTP/1.1 408")
+
+
+def test_headers_that_do_not_arrive_close_the_connection(serve, monkeypatch):
+    monkeypatch.setattr(module, "IDLE_S", 0.05)
+    server = serve(ScriptedAnswering())
+    with socket.create_connection(("127.0.0.1", server.port), 30) as connection:
+        connection.sendall(b"GET /v1/models HTTP/1.1\r\nHost: loc")
+        assert connection.recv(1000) == b""
+
+
+def test_headers_that_are_too_large_are_refused(serve):
+    server = serve(ScriptedAnswering())
+    with socket.create_connection(("127.0.0.1", server.port), 30) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 100_000)
+        assert connection.recv(1000).startswith(b"HTTP/1.1 400")
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"model": "starter", "messages": ', b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/api/chat", "/v1/responses"])
+def test_what_is_no_request_is_refused(serve, ask, path, body):
+    answering = ScriptedAnswering()
+    assert ask(serve(answering), "POST", path, body).status == 400
+    assert answering.requests == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("GET", "/v1/nothing", 404), ("GET", "/api/chat", 405), ("PUT", "/", 405)]
+)
+def test_what_is_not_served_is_said(serve, ask, method, path, status):
+    reply = ask(serve(ScriptedAnswering()), method, path)
+    assert reply.status == status
+    assert f"{method} {path} is not served here." in reply.content.decode()

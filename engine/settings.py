@@ -142,6 +142,7 @@ class GenerationOptions:
     nothing of the kind.
     chat_template_kwargs: what else the chat template is told, by name.
     shorten: leave out the oldest messages of a conversation for which the context has no room, instead of an error.
+    conversation: the name under which the context is kept on disk, where contexts are; empty for none.
     """
 
     max_tokens: int = 256
@@ -165,6 +166,7 @@ class GenerationOptions:
     logprobs: int | None = None
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
     shorten: bool = True
+    conversation: str = ""
 
     def __post_init__(self) -> None:
         for name, (kind, least, most) in OPTION_RANGES.items():

@@ -65,7 +65,9 @@ def _share(whole: int, part: int, parts: int) -> int:
 class Summary:
     """The cost of a whole answer. Times in seconds; `per_token` holds means over the decoded tokens.
 
-    cached_tokens: tokens of the prompt that the KV cache still held. left_early: neurons that left the pool while still
+    cached_tokens: tokens of the prompt that the KV cache still held. read_back_tokens: of these, from disk.
+    context_trouble: why what was kept of the conversation on disk was of no use: "damaged", or "other" where it is
+    another model's; empty for none. left_early: neurons that left the pool while still
     in the window, because the pool was full. footprint_bytes: the process's highest while it answered. left_out: the
     oldest messages that the context had no room for.
     text: the answer's; reasoning: what came before it, of which reasoning_tokens of the tokens are. tool_calls: those
@@ -88,6 +90,8 @@ class Summary:
     prefill_seconds: float = 0.0
     prefill_bytes_read: int = 0
     cached_tokens: int = 0
+    read_back_tokens: int = 0
+    context_trouble: str = ""
     footprint_bytes: int = 0
     left_early: int = 0
     left_out: int = 0

@@ -75,10 +75,15 @@ class SnapshotContext:
         """All that it holds, which goes on changing with it until another state is taken up."""
         return ContextState(self.tokens, self.caches, tuple(self._snapshots))
 
+    def fresh(self) -> Caches:
+        """Empty caches of the model's."""
+        caches: Caches = make_prompt_cache(self._network)
+        return caches
+
     def take(self, state: ContextState | None) -> None:
         """Go on from a state, which is the context's from now on; from nothing without one."""
         self._under_way, self._marked = False, []
-        fresh = state or ContextState(0, make_prompt_cache(self._network))
+        fresh = state or ContextState(0, self.fresh())
         self.tokens, self.caches, self._snapshots = fresh.tokens, list(fresh.caches), list(fresh.snapshots)
         self._rows = max((rows_of(cache) for cache in self.caches if always_trims(cache)), default=0)
 

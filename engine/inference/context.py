@@ -49,10 +49,13 @@ class KeyValueContext:
         """All that it holds, which goes on changing with it until another state is taken up."""
         return ContextState(self.tokens, self.caches)
 
+    def fresh(self) -> list[Any]:
+        """Empty caches of the model's."""
+        return [_empty(keys, values, self._dtype) for keys, values in self._shapes]
+
     def take(self, state: ContextState | None) -> None:
         """Go on from a state, which is the context's from now on; from nothing without one."""
-        empty = (_empty(keys, values, self._dtype) for keys, values in self._shapes)
-        self.caches: list[Any] = list(state.caches if state else empty)
+        self.caches: list[Any] = list(state.caches) if state else self.fresh()
 
     def trim(self, tokens: int) -> int:
         """Keep the first `tokens` tokens. Returns how many."""

@@ -31,6 +31,9 @@ class Context(Protocol):
     def state(self) -> ContextState:
         """All that it holds, which goes on changing with it until another state is taken up."""
 
+    def fresh(self) -> list[Any]:
+        """Empty caches of the model's."""
+
     def take(self, state: ContextState | None) -> None:
         """Go on from a state, which is the context's from now on; from nothing without one."""
 

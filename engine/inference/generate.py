@@ -54,6 +54,16 @@ class Piece:
         return "".join(event.text for event in self.events if event.channel is channel)
 
 
+@dataclass(frozen=True)
+class Recalled:
+    """A context that a prompt goes on from. tokens: in it. read_back: of these, from disk. trouble: why what was kept
+    of the conversation is of no use, "damaged" or "other" where it is another model's; empty for none."""
+
+    tokens: int
+    read_back: int = 0
+    trouble: str = ""
+
+
 class Model(Prompted, Decoder, Protocol):
     """A loaded model, as far as an answer needs it."""
 
@@ -74,7 +84,7 @@ class Model(Prompted, Decoder, Protocol):
 
     def prefill(self, tokens: list[int], cancelled: Event | None = None) -> tuple[mx.array, Pass]: ...
 
-    def recall(self, prompt: list[int], seeded: bool = False) -> int: ...
+    def recall(self, prompt: list[int], seeded: bool = False, conversation: str = "") -> Recalled: ...
 
     def learn(self, alone: Sequence[TokenStatistics]) -> None: ...
 
@@ -135,7 +145,7 @@ class Generation:
         seconds = sum(c.total_ms for c in costs) / 1e3
         self.summary.tokens_per_second = len(costs) / seconds if seconds else 0.0
         self.summary.per_token = means(costs)
-        self._model.contexts.end(seeded=self._options.seed is not None)
+        self._model.contexts.mark()
         self._model.learn(self._alone)
 
     def _pieces(self) -> Generator[Piece]:
@@ -173,7 +183,8 @@ class Generation:
     def _prefill(self, prompt: list[int]) -> tuple[mx.array, Pass]:
         """Process what the KV cache does not hold yet; the last token always, its logits are needed."""
         model = self._model
-        kept = model.recall(prompt, seeded=self._options.seed is not None)
+        found = model.recall(prompt, self._options.seed is not None, self._options.conversation)
+        kept, self.summary.read_back_tokens, self.summary.context_trouble = found.tokens, found.read_back, found.trouble
         began = perf_counter()
         logits, current = model.prefill(prompt[kept:], self._cancelled)
         self.summary.prompt_tokens, self.summary.cached_tokens = len(prompt), kept

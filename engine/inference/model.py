@@ -17,7 +17,9 @@ from engine.flash.reader import open_reader
 from engine.inference.contexts import Contexts
 from engine.inference.drafts import Drafts, PromptLookup
 from engine.inference.execution import Context, Execution
-from engine.inference.generate import Generation
+from engine.inference.generate import Generation, Recalled
+from engine.inference.keeping import Keeping, ReadBack, fingerprint_of
+from engine.inference.kept import KeptContexts
 from engine.inference.memory import HeldMemory
 from engine.inference.sampling import advised_sampling
 from engine.memory.budget import MemoryBudget
@@ -36,6 +38,7 @@ from engine.tokens.tokenizer import read_tokenizer
 
 log = logging.getLogger(__name__)
 MAX_VOCABULARY = 1 << 30  # tokens, where the config does not say
+KEEP_S = 20.0  # of a prefill, from one writing of its context to the next
 LOOK_S = 2.0  # between two looks at how short of memory the system is
 
 
@@ -69,12 +72,15 @@ class LoadedModel:
             kept_room = self._memory.plan.kept_room
             self.contexts = Contexts(self._context, kept_room, marks_prompts=not execution.feels_pools)
             self._memory.attach(execution.context, self.streaming, self.contexts)
+            self.contexts.hold = self._memory.hold
             if settings.read_at_once and self.streaming.can_fill:
                 self.streaming.fill(progress)
         except BaseException:
             self.reader.close()
             raise
         self.drafts = Drafts([PromptLookup()] if settings.drafts is Drafting.LOOKUP else [], not self._context.trims)
+        self._keeping: Keeping | None = None
+        self._next_keeping = 0.0
         self._next_look = 0.0  # at how short of memory the system is
 
     @property
@@ -202,6 +208,7 @@ class LoadedModel:
             return mx.concatenate([self._forward(block, last_only=False) for block in blocks], axis=1), current
         for block in blocks:
             logits = self._forward(block)
+            self._keep_as_it_goes()
         return logits, current
 
     def expect(self, tokens: Sequence[int]) -> None:
@@ -241,16 +248,38 @@ class LoadedModel:
         many."""
         return self.contexts.trim(tokens)
 
-    def recall(self, prompt: list[int], seeded: bool = False) -> int:
-        """Go on from the context, of this conversation or another, that has most of a prompt's beginning. Returns the
-        tokens of it that need no prefill.
+    def recall(self, prompt: list[int], seeded: bool = False, conversation: str = "") -> Recalled:
+        """Go on from the context, of this conversation or another, in memory or kept on disk, that has most of a
+        prompt's beginning.
 
         seeded: the answer is the same whatever came before. Where a predictor selects, what happens to be in memory
-        beside the selected neurons counts as well.
+        beside the selected neurons counts as well. conversation: as in GenerationOptions.
         """
+        found = self._keeping.read_back(prompt, seeded, conversation) if self._keeping else ReadBack()
         if seeded and self._execution.feels_pools:
             self.streaming.forget()
-        return self.contexts.find(prompt, seeded)
+        elif found.pools:
+            self.streaming.warm(found.pools)
+        self._next_keeping = monotonic() + KEEP_S
+        return Recalled(self.contexts.find(prompt, seeded, conversation), found.tokens, found.trouble)
+
+    def keep_in(self, files: KeptContexts | None) -> None:
+        """Keep the contexts of conversations in these files from now on, and read them back from there. Raises
+        OSError."""
+        model = fingerprint_of(self.stored.folder, self.settings) if files else ""
+        self._keeping = Keeping(files, model, self.contexts, self._context.fresh) if files else None
+
+    def keep_contexts(self, interrupted: Callable[[], bool] = lambda: False) -> None:
+        """Write the contexts that have changed, between two answers, until somebody interrupts."""
+        if self._keeping:
+            self._keeping.keep(lambda: self.streaming.held, interrupted)
+
+    def _keep_as_it_goes(self) -> None:
+        """Write what a long prefill has done so far: it goes on from there, whatever becomes of the process."""
+        if self._keeping and monotonic() >= self._next_keeping:
+            self.contexts.mark()
+            self.keep_contexts()
+            self._next_keeping = monotonic() + KEEP_S
 
     def forget(self) -> None:
         """Give up all contexts and what is in the pools: what comes is the same whatever came before."""

@@ -251,6 +251,16 @@ class LayerBundles:
         admission = self.pool.seed(ids, np.full(len(ids), self.passes.window.oldest - 1), self.passes.window)
         self._reading = self._start(admission, began)
 
+    def begin_warm(self, ids: Integers) -> None:
+        """Start reading bundles that are likely to be needed (sorted ids, as many as there is room for) into a pool
+        that holds none."""
+        ids = ids[(ids >= 0) & (ids < self.source.bundles)][: self.pool.capacity]
+        if self.pool.num_used or self.pinned or not len(ids):
+            return
+        began = perf_counter()
+        admission = self.pool.seed(ids, np.full(len(ids), self.passes.window.token), self.passes.window)
+        self._reading = self._start(admission, began)
+
     def end_fill(self) -> None:
         """Wait until every bundle is in its row. Raises ReadError."""
         self.settle()

@@ -101,6 +101,18 @@ class Streaming:
         for layer in self._all:
             layer.accept(tokens)
 
+    @property
+    def held(self) -> list[list[int]]:
+        """The bundles in the pools, by layer, in order; none of a layer that holds all for good."""
+        return [[] if layer.filled else sorted(layer.pool.held.tolist()) for layer in self.layers]
+
+    def warm(self, bundles: Sequence[Sequence[int]]) -> None:
+        """Read bundles, by layer, into pools that hold none yet. Raises ReadError."""
+        for layer, ids in zip(self.layers, bundles, strict=False):
+            layer.begin_warm(np.array(ids, np.int64))
+        for layer in self.layers:
+            layer.settle()
+
     def drop(self) -> None:
         """Give up what is read ahead, after a pass that failed."""
         self.ring.drop()

@@ -3,7 +3,7 @@
 import fcntl
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
@@ -49,6 +49,26 @@ def write_whole(path: Path, text: str, *, private: bool = False) -> None:
         fresh.replace(path)
     finally:
         fresh.unlink(missing_ok=True)
+
+
+def write_private(path: Path, parts: Iterable[bytes]) -> None:
+    """Write a file that only its user reads, in one step, and its name to the disk as well: a crash or a power cut
+    leaves all of it, or what was there before. Raises OSError."""
+    fresh = path.with_name(f".{path.name}.new")
+    try:
+        make_private(fresh)
+        with fresh.open("wb") as file:
+            file.writelines(parts)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def file_blocks(path: Path) -> Iterator[bytes]:

@@ -43,7 +43,7 @@ def tokens_of(conversation: int, length: int = LENGTH) -> list[int]:
 
 def scores(model, prompt: list[int], following: list[int] = ()) -> tuple[int, np.ndarray]:
     """The tokens that were in the context, and the logits of a prompt's last token and of those that follow."""
-    kept = model.recall(prompt)
+    kept = model.recall(prompt).tokens
     found = [np.array(model.prefill(prompt[kept:])[0][0, -1])]
     found += [np.array(model.decode(token)[0][0, -1]) for token in following]
     return kept, np.stack(found)
@@ -94,7 +94,7 @@ def test_the_least_recently_used_is_let_go_when_room_is_short(opened):
     for number in (2, 0, 3):
         scores(model, conversations[number])
     assert 0 < model.contexts.bytes_aside == model.budget.items["kept_contexts"] <= 1.1 * room
-    assert [model.recall(conversations[number]) for number in (3, 0, 1)] == [LENGTH - 1, LENGTH - 1, 0]
+    assert [model.recall(conversations[number]).tokens for number in (3, 0, 1)] == [LENGTH - 1, LENGTH - 1, 0]
     model.set_budget(smallest_budget(model))
     assert model.contexts.bytes_aside == 0
 
@@ -114,7 +114,7 @@ def test_what_was_given_up_is_not_found_again(opened):
     for number in range(3):
         scores(model, tokens_of(number))
     model.forget()
-    assert [model.recall(tokens_of(number)) for number in range(3)] == [0, 0, 0]
+    assert [model.recall(tokens_of(number)).tokens for number in range(3)] == [0, 0, 0]
 
 
 # ------------------------------------------------------------------------------------------------------------ seeds

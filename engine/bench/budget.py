@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engine.bench import breathing
 from engine.bench.machine import describe, lower_cap, memory_cap, scratch
 from engine.bench.random_model import model_bytes, write_random_model
 from engine.bench.results import Result, Row
@@ -84,14 +85,16 @@ class Held:
 def run(folder: Path, progress: Callable[[float, str], None] = lambda *_: None) -> Result:
     """Every case, selection and budget. folder: on the drive to write to. Raises FlashbulbError."""
     runs, total = [], len(CASES) * len(SELECTIONS) * len(BUDGET_SHARES)
-    with scratch(folder, max(sum(model_bytes(*case)) for case in CASES.values())) as work:
+    largest = max(*(sum(model_bytes(*case)) for case in CASES.values()), breathing.model_bytes())
+    with scratch(folder, largest) as work:
+        stages, _ = breathing.measure(work)
         for held in measure_all(work, CASES, SELECTIONS, BUDGET_SHARES):
             runs.append(held)
             progress(len(runs) / total, f"{held.case} {held.selection}")
         machine = describe(work)
     kept, close, capped = (sum(getattr(held, name) for held in runs) for name in ("kept", "close", "capped"))
     settings = {"runs": total, "kept": kept, "plan_within_a_tenth": close, "in_a_control_group": capped}
-    return Result("budget", machine, [_row(held) for held in runs], settings)
+    return Result("budget", machine, [_row(held) for held in runs] + [_row_of_stage(each) for each in stages], settings)
 
 
 def measure_all(
@@ -175,6 +178,17 @@ def _row(held: Held) -> Row:
         dram_bytes=held.planned,
         footprint_bytes=held.grown,
         note=note,
+    )
+
+
+def _row_of_stage(stage: breathing.Stage) -> Row:
+    """A part of the conversation as a line of a table."""
+    return Row(
+        f"one conversation, {stage.tokens} tokens",
+        budget_bytes=stage.budget,
+        dram_bytes=stage.planned,
+        footprint_bytes=stage.grown,
+        note=None if stage.kept else "beyond the budget",
     )
 
 

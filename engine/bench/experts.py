@@ -15,7 +15,7 @@ from engine.flash.profile import DriveProfile
 from engine.statistics import TokenStatistics
 
 TOKENS, WARM_TOKENS = 48, 96  # counted; before, the pool fills with what is used most
-CONTEXT = 512  # tokens
+CONTEXT, CONVERSATION = 512, 8192  # tokens: what the model is loaded for; of a long context, what is in use
 PROMPT_TOKENS = 64
 ROOM_BYTES = 300_000_000  # beside half of the model: the interpreter, the libraries
 LRU_WINDOW = 100_000  # tokens: what was used longest ago leaves
@@ -36,11 +36,13 @@ def run_shape(
     tokens: int = TOKENS,
     cap: bool = True,
     limit_bytes: int | None = None,
+    context: int | None = None,
     progress: Callable[[float, str], None] = lambda *_: None,
 ) -> Result:
     """The table of a shape: random weights of the real size, routing replayed from a trace with published statistics.
 
-    layers: fewer than it has. Memory is capped to half of the model and 300 MB, or to `limit_bytes`, by the system
+    layers: fewer than it has. context: tokens; two rows then compare keeping room for a conversation in it with keeping
+    room for all of it. Memory is capped to half of the model and 300 MB, or to `limit_bytes`, by the system
     where it allows that (`cap`). Writes the model to `folder`, and removes it. Raises FlashbulbError without room.
     """
     shape = EXPERT_SHAPES[name]
@@ -50,28 +52,39 @@ def run_shape(
     with scratch(folder, size) as place:
         progress(0.02, "writing the model")
         write_random_checkpoint(place / "model", shape.config, shape.quantization)
-        settings = {"context": CONTEXT} | ({} if cap else {"memory_budget": limit})
+        settings = {"context": context or CONTEXT} | ({} if cap else {"memory_budget": limit})
         base = Specification(
             str(place / "model"), settings, [3 + i % 100 for i in range(PROMPT_TOKENS)], tokens, WARM_TOKENS,
             routing=(shape.experts, shape.top_k, 0), cap=limit if cap else None,
         )  # fmt: skip
-        rows, runs = _rows(base, place, profile, progress)
+        rows, runs = _rows(_specifications(base, context), place, profile, progress)
     details = {"runs": runs} | _of_trace(base, runs)
     rows = [replace(row, lfu_hit_rate=details["oracles"].get(row.name, {}).get("lfu")) for row in rows]
-    shown = {"shape": name, "layers": layers, "tokens": tokens, "context": CONTEXT, "model_bytes": size}
+    shown = {"shape": name, "layers": layers, "tokens": tokens, "context": context or CONTEXT, "model_bytes": size}
     return Result("experts", describe(folder), rows, shown | {"limit_bytes": limit}, details)
 
 
+def _specifications(base: Specification, context: int | None) -> dict[str, Specification]:
+    """The runs, by name."""
+    if context is None:
+        return {name: replace(base, settings=base.settings | settings) for name, settings in ROWS.items()}
+    base = replace(base, settings=base.settings | {"window": 1})
+    return {
+        f"a conversation of {CONVERSATION:,} has room": replace(base, reserved=CONVERSATION),
+        f"all {context:,} tokens have room": replace(base, reserved=context),
+    }
+
+
 def _rows(
-    base: Specification,
+    specifications: dict[str, Specification],
     place: Path,
     profile: DriveProfile | None,
     progress: Callable[[float, str], None],
 ) -> tuple[list[Row], dict[str, Any]]:
     rows, runs = [], {}
-    for number, (name, settings) in enumerate(ROWS.items()):
-        progress(0.2 + 0.8 * number / len(ROWS), name)
-        measured = measure(replace(base, settings=base.settings | settings), place)
+    for number, (name, specification) in enumerate(specifications.items()):
+        progress(0.2 + 0.8 * number / len(specifications), name)
+        measured = measure(specification, place)
         rows.append(_row(name, measured, profile))
         runs[name] = _run(measured)
     return rows, runs

@@ -23,6 +23,7 @@ from engine.system.control_group import FIRST, SECOND, ControlGroup, own_group
 from engine.text import readable
 
 FOLDER_PREFIX = "flashbulb-bench-"
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 RESERVE_BYTES = 2_000_000_000  # bytes of the disk that a benchmark leaves free
 
 
@@ -185,10 +186,26 @@ def memory_cap(limit: int | None) -> Iterator[Path | None]:
 def lower_cap(folder: Path, more: int) -> None:
     """Let the processes of a control group, by its folder, take `more` bytes beside those that they use, but for files
     that are cached and could be read again: less than `memory_cap` let them."""
-    files = FIRST if (folder / FIRST.limits[0]).exists() else SECOND
-    group = ControlGroup(folder, files)
+    set_cap(folder, used_in(folder) + more)
+
+
+def used_in(folder: Path) -> int:
+    """Bytes that the processes of a control group use, but for files that are cached and could be read again."""
+    group = _group_of(folder)
     counts = group.counts()
-    limit = group.used() - counts[files.cached] + counts[files.mapped] + more
-    for name in files.limits if files is FIRST else files.limits[:1]:
-        if (folder / name).exists():
+    return group.used() - counts[group.files.cached] + counts[group.files.mapped]
+
+
+def set_cap(folder: Path, limit: int) -> None:
+    """Let the processes of a control group, by its folder, use `limit` bytes. Raises OSError where they use more."""
+    files = _group_of(folder).files
+    names = [name for name in (files.limits if files is FIRST else files.limits[:1]) if (folder / name).exists()]
+    for name in names + names[::-1]:  # memory and swap together are never less than memory alone
+        with suppress(OSError):
             (folder / name).write_text(str(limit))
+    if _group_of(folder).limit != limit // PAGE_BYTES * PAGE_BYTES:
+        raise OSError(f"{folder} has no limit of {limit} bytes")
+
+
+def _group_of(folder: Path) -> ControlGroup:
+    return ControlGroup(folder, FIRST if (folder / FIRST.limits[0]).exists() else SECOND)

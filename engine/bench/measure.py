@@ -37,7 +37,7 @@ class Specification:
     reuse: of a trace to be replayed, [live, mean, spread], or None for the model's own selection. agreement: of its
     guesses, the fields of `traces.Agreement`. routing: of a trace of experts to be replayed: experts of a layer,
     experts of a token, seed. reread: every token reads the resident weights again, as naive loading does. stages: as
-    many tokens again are decoded to see where the time goes.
+    many tokens again are decoded to see where the time goes. reserved: tokens that the context has room for.
     """
 
     model: str
@@ -51,6 +51,7 @@ class Specification:
     reread: bool = False
     stages: bool = False
     cap: int | None = None
+    reserved: int = 0
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,8 @@ def measure_here(specification: Specification) -> Measured:
             _replay(model, specification, specification.reuse)
         if specification.routing is not None:
             _replay_routing(model, specification, specification.routing)
+        if specification.reserved:
+            model.reserve(specification.reserved)
         began = perf_counter()
         logits, current = model.prefill(specification.prompt)
         prefill_s, prefill_bytes = perf_counter() - began, current.bytes_read

@@ -113,6 +113,8 @@ def _add_experts(actions: Commands) -> None:
     experts.add_argument("--layers", type=positive, metavar="N", help="of the shape; by default, all")
     experts.add_argument("--tokens", type=positive, default=48, metavar="N", help="of a run (default %(default)s)")
     experts.add_argument("--memory", type=size, metavar="6GB", help="of the process; by default, half of the model")
+    experts.add_argument("--context", type=positive, metavar="N",
+                         help="of tokens: what it costs to keep room for all of them")  # fmt: skip
     experts.add_argument("--no-cap", action="store_true", help="keep to the budget without a control group")
     _add_place(experts)
     experts.set_defaults(run=partial(_show, "experts", _experts))
@@ -278,7 +280,7 @@ def _experts(args: Namespace, progress: Report) -> "Result":
     from engine.bench.experts import run_shape
 
     return run_shape(args.shape, _folder(args), _profile(args, progress), args.layers, args.tokens, not args.no_cap,
-                     args.memory, progress)  # fmt: skip
+                     args.memory, args.context, progress)  # fmt: skip
 
 
 def _window(args: Namespace, progress: Report) -> "Result":

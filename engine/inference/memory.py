@@ -41,6 +41,7 @@ class HeldMemory:
         self._sizes, self._planner = sizes, Planner.of(sizes, settings)
         self.plan, self.longest = self._planner.plan(0), self._planner.longest
         self.relief = Relief()
+        self._reserved = 0  # tokens that the context has room for, however few there are
 
     def attach(self, context: Context, streaming: Streaming, kept: KeptContexts | None = None) -> None:
         """These are what was planned, once they are in memory."""
@@ -59,11 +60,16 @@ class HeldMemory:
     def hold(self, tokens: int) -> None:
         """Let the context have room for so many tokens. Pools give what it takes, and get what it no longer needs.
         Raises BudgetError where they cannot."""
-        rows, held = self._rows_for(tokens), self._context.rows
-        if tokens <= held < ROOMY_RATIO * rows:
+        rows, held = self._rows_for(max(tokens, self._reserved)), self._context.rows
+        if max(tokens, self._reserved) <= held < ROOMY_RATIO * rows:
             rows = held
         if rows != held or self._kept_bytes != self.budget.items.get("kept_contexts", 0):
             self._apply(self._planned(self._planner, rows))
+
+    def reserve(self, tokens: int) -> None:
+        """Let the context have room for at least so many tokens from now on. Raises BudgetError."""
+        self._reserved = tokens
+        self.hold(self._context.tokens)
 
     def set_budget(self, settings: Settings) -> None:
         """Hold what another budget has room for. Raises BudgetError where it has too little for the present context."""

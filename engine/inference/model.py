@@ -313,6 +313,11 @@ class LoadedModel:
         """Give the system more than half of the pools for a while."""
         self.relieve(pressure.Pressure.CRITICAL)
 
+    def reserve(self, tokens: int) -> None:
+        """Keep room in the context for so many tokens, whether they come or not: for those that measure what that
+        costs. Raises BudgetError."""
+        self._memory.reserve(tokens)
+
     def set_budget(self, memory_budget: int | None) -> None:
         """Hold what another budget, in bytes, has room for, from the next token on. Raises BudgetError where it has too
         little for the present context; nothing has changed then."""

@@ -1,5 +1,5 @@
-"""`bench budget`'s conversation: one answer that grows long while the memory budget is moved, in a control group that holds
-no more than the budget of the moment."""
+"""`bench budget`'s conversation: one answer that grows long while the memory budget is moved, in a control group that
+holds no more than the budget of the moment."""
 
 import json
 import os

@@ -129,8 +129,7 @@ def measure_here(specification: Specification) -> Measured:
             _replay(model, specification, specification.reuse)
         if specification.routing is not None:
             _replay_routing(model, specification, specification.routing)
-        if specification.reserved:
-            model.reserve(specification.reserved)
+        model.reserve(specification.reserved)
         began = perf_counter()
         logits, current = model.prefill(specification.prompt)
         prefill_s, prefill_bytes = perf_counter() - began, current.bytes_read

@@ -348,7 +348,7 @@ class MainWindow(DropWindow):
     def _connect(self) -> None:
         self.host.state_changed.connect(self._on_state)
         self.host.loaded.connect(self._name_model)
-        self.host.gave_back.connect(self._name_model)
+        self.host.memory_changed.connect(self._name_model)
         self.host.preparing.connect(self._on_preparing)
         self.host.reading.connect(self._on_reading)
         self.host.proving.connect(self._on_proving)

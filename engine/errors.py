@@ -44,6 +44,10 @@ class BudgetError(FlashbulbError):
         self.smallest = smallest
 
 
+class PressureError(FlashbulbError):
+    """A system that is critically short of memory: no answer is begun."""
+
+
 class PromptError(FlashbulbError):
     """A prompt that is empty or does not fit the context."""
 

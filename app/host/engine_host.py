@@ -19,12 +19,14 @@ from app.host.deadline import Deadline
 from app.host.engine_protocol import REASONING, TOOL_CALL, ChannelEvent, Engine
 from app.host.engine_thread import EngineThread
 from app.host.events import (
+    MEMORY_EVENTS,
     PROGRESS_EVENTS,
     Answered,
+    BudgetRefused,
     Event,
     Failed,
-    GaveBack,
     Loaded,
+    MemoryChanged,
     Preparing,
     Proved,
     Proving,
@@ -62,7 +64,8 @@ class EngineHost(QObject):
     preparing = Signal(float)  # share that is done of what is made of a model when it is first loaded
     reading = Signal(float)  # share that is read of a model that has room in memory
     loaded = Signal(ModelInfo)
-    gave_back = Signal(ModelInfo)  # the loaded model holds less from now on
+    memory_changed = Signal(ModelInfo)  # the loaded model holds other amounts from now on
+    budget_refused = Signal(str)  # why the loaded model cannot do with the budget that was chosen
     load_failed = Signal(str, str)  # message, details
     text_arrived = Signal(str)  # of the answer itself
     reasoning_arrived = Signal(str, float)  # text, and the seconds since the reasoning began
@@ -144,6 +147,13 @@ class EngineHost(QObject):
         profile = DriveProfile.load(profile_path(self.model.drive_folder))
         self.model = replace(self.model, outlook=replace(self.model.outlook, profile=profile))  # type: ignore[type-var]
 
+    def move_budget(self, memory_budget: int | None) -> None:
+        """Let the loaded model hold what another budget, in bytes, has room for: from the next token on."""
+        if self._last_load is not None:
+            model, settings = self._last_load
+            self._last_load = model, replace(settings, memory_budget=memory_budget)
+        self._thread.move_budget(memory_budget)
+
     def stop(self) -> None:
         """End the answer after its present token."""
         if self.state is State.ANSWERING:
@@ -188,13 +198,15 @@ class EngineHost(QObject):
         self.state_changed.emit(state)
 
     # ------------------------------------------------------------------ what comes back
-    def _report(self, job: Job, event: Event) -> None:
+    def _report(self, job: Job | None, event: Event) -> None:
         """On the engine's thread, which may outlive us."""
         with suppress(RuntimeError):
             self._reported.emit(job, event)
 
-    def _handle(self, job: Job, event: Event) -> None:
-        if job is not self._job:
+    def _handle(self, job: Job | None, event: Event) -> None:
+        if isinstance(event, MEMORY_EVENTS):
+            self._tell_memory(event)
+        if job is not self._job or job is None:
             return
         if isinstance(event, PROGRESS_EVENTS):
             self._tell_progress(event)
@@ -207,16 +219,23 @@ class EngineHost(QObject):
         else:
             self._end_load(event)
 
-    def _tell_progress(self, event: Preparing | Reading | GaveBack | Proving) -> None:
+    def _tell_memory(self, event: MemoryChanged | BudgetRefused) -> None:
+        if self.model is None:
+            return
+        if isinstance(event, BudgetRefused):
+            self.budget_refused.emit(event.message)
+            return
+        self.model = replace(self.model, planned=event.planned, context=event.context, settings=event.settings,
+                             given_bytes=event.given_bytes)  # fmt: skip
+        self.memory_changed.emit(self.model)
+
+    def _tell_progress(self, event: Preparing | Reading | Proving) -> None:
         if isinstance(event, Preparing):
             self.preparing.emit(event.share)
         elif isinstance(event, Reading):
             self.reading.emit(event.share)
-        elif isinstance(event, Proving):
+        else:
             self.proving.emit(event.share, event.selection)
-        elif self.model is not None:
-            self.model = replace(self.model, planned=event.planned, gave_back=True)
-            self.gave_back.emit(self.model)
 
     def _end_load(self, event: Event) -> None:
         if self._wanted is not None:  # another one was chosen meanwhile

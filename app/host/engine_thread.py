@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Literal
 
 from app.host.deadline import Deadline, start_thread
@@ -17,10 +18,11 @@ from app.host.events import (
     PROMPT,
     TEMPLATE,
     Answered,
+    BudgetRefused,
     Event,
     Failed,
-    GaveBack,
     Loaded,
+    MemoryChanged,
     Preparing,
     Proved,
     Proving,
@@ -29,12 +31,26 @@ from app.host.events import (
 from app.host.jobs import AnswerJob, Job, LoadJob, ProofJob
 from app.host.model_info import ModelInfo
 from app.widgets.language import spoken, tr
-from engine.errors import CancelledError, FlashbulbError, PromptError, TemplateError
+from engine.errors import BudgetError, CancelledError, FlashbulbError, PromptError, TemplateError
 from engine.system.awake import awake
+from engine.system.footprint import footprint
 
 PATIENCE_S = 5.0  # for what has to be stored before an answer begins
-Report = Callable[[Job, Event], None]
+LOOK_S = 2.0  # between two looks at how short of memory the system is, while nothing is asked
+Report = Callable[[Job | None, Event], None]
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A memory budget that was chosen, in bytes; None leaves it to the engine."""
+
+    bytes: int | None
+
+
+@dataclass(frozen=True)
+class Wake:
+    """There may be something to do beside jobs."""
 
 
 class EngineThread:
@@ -43,7 +59,9 @@ class EngineThread:
     def __init__(self, engine: Engine, report: Report):
         self._engine, self._report = engine, report
         self._model: Model | None = None
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Job | Wake | None] = queue.SimpleQueue()
+        self._budget: Budget | None = None  # that was chosen, until the model follows it
+        self._held: object = None  # the plan that was last told of
         self._thread = start_thread("engine", self._run)
 
     def is_alive(self) -> bool:
@@ -54,6 +72,11 @@ class EngineThread:
         """Do this when everything before it is done."""
         self._jobs.put(job)
 
+    def move_budget(self, memory_budget: int | None) -> None:
+        """Let the model follow another budget, in bytes: after the present token, or now."""
+        self._budget = Budget(memory_budget)
+        self._jobs.put(Wake())
+
     def finish(self) -> None:
         """Release everything after what was submitted, and end."""
         self._jobs.put(None)
@@ -63,13 +86,45 @@ class EngineThread:
         return deadline.join(self._thread)
 
     def _run(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            self._report(job, self._outcome_of(job))
+        while (job := self._next()) is not None:
+            if isinstance(job, Wake):
+                self._look_after_memory()
+            else:
+                self._report(job, self._outcome_of(job))
         try:
             self._unload()
             self._engine.release()
         except BaseException as error:  # there is nobody left to tell
             log.error("closing: %r", error, exc_info=error)
+
+    def _next(self) -> "Job | Wake | None":
+        """The next thing to do; while there is none, and a model is in memory, a look at how short of memory the system
+        is."""
+        try:
+            return self._jobs.get(timeout=LOOK_S if self._model else None)
+        except queue.Empty:
+            return Wake()
+
+    def _look_after_memory(self) -> None:
+        """While nothing is asked: what goes wrong is a bug, and the model is left as it is."""
+        try:
+            if self._model is not None:
+                self._model.keep_within_budget(footprint())
+                self._follow(self._model)
+        except Exception as error:
+            log.error("a bug: %r", error, exc_info=error)
+
+    def _follow(self, model: Model) -> None:
+        """Let a model have the budget that was chosen, and tell of what it holds, if that is something else."""
+        wanted, self._budget = self._budget, None
+        if wanted is not None and wanted.bytes != model.settings.memory_budget:
+            try:
+                model.set_budget(wanted.bytes)
+            except BudgetError as error:
+                self._report(None, BudgetRefused(spoken(error)))
+        if model.budget is not self._held:
+            self._held = model.budget
+            self._report(None, MemoryChanged.of(model))
 
     def _outcome_of(self, job: Job) -> Event:
         try:
@@ -96,19 +151,18 @@ class EngineThread:
         self._unload()
         with _no_looking_for_garbage():
             self._model = self._engine.load(job.model, job.settings, told)
+        self._held, self._budget = self._model.budget, None
         return Loaded(ModelInfo.of(self._model))
 
     def _answer(self, job: AnswerJob) -> Event:
         job.wait_before(PATIENCE_S)
         model = self._model
         assert model is not None
-        generation, budget = model.generate(job.messages, job.options, job.cancelled), model.budget
+        generation = model.generate(job.messages, job.options, job.cancelled)
         with awake("Writing an answer"):
             for piece in generation:
                 job.pieces.append((time.monotonic(), piece))
-                if model.budget is not budget:
-                    budget = model.budget
-                    self._report(job, GaveBack(dict(budget.items)))
+                self._follow(model)
         return Answered(generation.summary, model.outlook)
 
     def _prove(self, job: ProofJob) -> Event:

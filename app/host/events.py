@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from app.host.engine_protocol import Outlook
+from app.host.engine_protocol import Model, Outlook
 from app.host.model_info import ModelInfo
+from engine.settings import Settings
 from engine.statistics import Summary
 
 # Why an answer did not begin: the model's chat template fails, which the plain format needs not; or it cannot take the
@@ -33,10 +34,26 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class GaveBack:
-    """The loaded model holds less from now on: bytes by item."""
+class MemoryChanged:
+    """The loaded model holds other amounts from now on: bytes by item. context: the most tokens that there is room for.
+    given_bytes: by which it holds less, for a system that is short of memory."""
 
     planned: dict[str, float]
+    context: int
+    settings: Settings
+    given_bytes: int
+
+    @classmethod
+    def of(cls, model: Model) -> "MemoryChanged":
+        """Of a loaded model, on the engine's thread."""
+        return cls(dict(model.budget.items), model.context, model.settings, model.given_bytes)
+
+
+@dataclass(frozen=True)
+class BudgetRefused:
+    """The loaded model cannot do with the memory budget that was chosen, and goes on as before."""
+
+    message: str
 
 
 @dataclass(frozen=True)
@@ -74,5 +91,6 @@ class Failed:
     refused: str = ""
 
 
-Event = Loaded | Preparing | Reading | GaveBack | Answered | Proving | Proved | Failed
-PROGRESS_EVENTS = (Preparing, Reading, GaveBack, Proving)  # those that end nothing
+Event = Loaded | Preparing | Reading | MemoryChanged | Answered | Proving | Proved | Failed | BudgetRefused
+PROGRESS_EVENTS = (Preparing, Reading, Proving)  # those that end nothing
+MEMORY_EVENTS = (MemoryChanged, BudgetRefused)  # those that belong to no job: they may come at any time

@@ -13,7 +13,7 @@ from engine.system.footprint import footprint
 class ModelInfo:
     """Sizes in bytes, context in tokens; `planned` by the budget's items. settings: those that it was loaded with.
 
-    gave_back: whether the neuron pool shrank since loading, for a system short of memory.
+    given_bytes: by which the pools are smaller for now, for a system short of memory.
     loss: the share by which perplexity is higher than with exact selection; None where it was not measured. outlook:
     the engine's, on what other settings would bring. drive_folder: on the drive that the model is read from.
     longer_window: one in tokens that would be worth it, and the bytes that the budget lacks for it. threads: that the
@@ -33,7 +33,7 @@ class ModelInfo:
     flash_bytes: int = 0
     smallest_budget: int = 0
     loss: float | None = None
-    gave_back: bool = False
+    given_bytes: float = 0
     longer_window: tuple[int, int] | None = None
     drive_folder: Path | None = None
     threads: int | None = None
@@ -53,7 +53,7 @@ class ModelInfo:
             footprint_bytes=footprint(),
             settings=model.settings,
             flash_bytes=model.flash_bytes,
-            smallest_budget=model.budget.smallest,
+            smallest_budget=model.outlook.smallest_budget(model.settings),
             loss=model.measured_loss,
             outlook=model.outlook,
             longer_window=model.outlook.longer_window(model.settings),

@@ -90,7 +90,9 @@ class MemorySection(Section):
             pressure.Pressure.WARNING: tr("⚠ The system is short of memory."),
             pressure.Pressure.CRITICAL: tr("⚠ The system is critically short of memory."),
         }
-        given = tr("The pool gave some back; Reload Model restores it.") if model.gave_back else ""
+        given = ""
+        if model.given_bytes:
+            given = tr("The model gave back {0} until there is enough again.").format(units.size(model.given_bytes))
         self.alarm.setText(" ".join(text for text in (levels[level], given) if text))
         self.alarm.setVisible(bool(self.alarm.text()))
 
@@ -306,7 +308,7 @@ class MonitorPanel(Ringed, QScrollArea):
         self._timer = QTimer(self)
         self._timer.timeout.connect(self.refresh)
         host.state_changed.connect(self._on_change)
-        host.gave_back.connect(self._on_change)
+        host.memory_changed.connect(self._on_change)
 
     def refresh(self) -> None:
         """Show the host's figures as they are now."""

@@ -33,6 +33,11 @@ class Forecast:
         return self.model.outlook.plan(self.settings).items
 
     @property
+    def longest_context(self) -> int:
+        """Tokens of the longest conversation that there is room for. Raises BudgetError."""
+        return _longest(self.model.outlook, self.settings)
+
+    @property
     def holds_everything(self) -> bool:
         """True if the neuron pool has room for every neuron. False for a budget that is too small."""
         if self.settings.memory_budget is not None and self.settings.memory_budget < self.limits[0]:
@@ -76,6 +81,11 @@ class Forecast:
 @lru_cache(maxsize=16)
 def _range(outlook: Outlook, settings: Settings) -> tuple[int, int]:
     return outlook.smallest_budget(settings), outlook.full_budget(settings)
+
+
+@lru_cache(maxsize=256)
+def _longest(outlook: Outlook, settings: Settings) -> int:
+    return outlook.longest_context(settings)
 
 
 @lru_cache(maxsize=2048)  # a slider comes by the same places again

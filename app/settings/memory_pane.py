@@ -4,6 +4,8 @@ Of a model of experts, whose router chooses them, there is only the memory to be
 even that makes a difference.
 """
 
+from dataclasses import replace
+
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QFont, QHideEvent, QShowEvent
 from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QPushButton, QSlider, QSpinBox, QVBoxLayout, QWidget
@@ -22,6 +24,7 @@ from engine.system.machine import memory_total
 BUDGET_STEPS = 1000  # of the budget's slider
 SHIFT_STEPS = 2  # of the threshold's slider, a unit of it
 SYSTEM_SHARE = 0.25  # of the machine's memory, which a budget does not reach
+MOVING_MS = 150  # for a slider to rest, until the loaded model follows it
 MEASURING_MS = 500  # between looks at what is measured, while an answer comes
 
 
@@ -70,6 +73,9 @@ class MemoryPane(Pane):
         self._showing = False
         self._measuring = QTimer(self, singleShot=True, interval=MEASURING_MS)
         self._measuring.timeout.connect(self._show_values)
+        self._moving = QTimer(self, singleShot=True, interval=MOVING_MS)
+        self._moving.timeout.connect(self._move_budget)
+        self._refused = ""  # why the loaded model cannot do with the budget that was chosen
         self.budget = CurvedSlider()
         self.budget.slider.setRange(0, BUDGET_STEPS)
         self.budget.slider.setPageStep(BUDGET_STEPS // 20)
@@ -149,6 +155,7 @@ class MemoryPane(Pane):
     def shutdown(self) -> None:
         """End what runs in the background."""
         self._measuring.stop()
+        self._moving.stop()
         self.drive.shutdown()
 
     def hideEvent(self, event: QHideEvent) -> None:
@@ -186,7 +193,8 @@ class MemoryPane(Pane):
         self._host.text_arrived.connect(self._on_text)
         self._settings.changed.connect(self._show_values)
         self._host.state_changed.connect(self._show_values)
-        self._host.gave_back.connect(self._show_values)
+        self._host.memory_changed.connect(self._show_values)
+        self._host.budget_refused.connect(self._on_refused)
 
     # ------------------------------------------------------------------ what would be
     def forecast(self) -> Forecast | None:
@@ -344,8 +352,14 @@ class MemoryPane(Pane):
     def _words_of_budget(self, budget: int, forecast: Forecast) -> str:
         """Words on what a budget holds, as planned by the engine's own rules."""
         model, (smallest, _) = forecast.model, forecast.limits
+        if self._refused:
+            return self._refused
         if budget < smallest:
             return self.tr("Too small: {0} needs {1}.").format(model.name, units.size(smallest))
+        tokens = units.whole(forecast.longest_context)
+        return self._words_of_memory(forecast) + " " + self.tr("A conversation has room for {0} tokens.").format(tokens)
+
+    def _words_of_memory(self, forecast: Forecast) -> str:
         if not self._kind:
             return self.tr("All of the model is in memory: a larger budget makes no difference.")
         if self._reads_all:
@@ -415,6 +429,8 @@ class MemoryPane(Pane):
         if model is None:
             return self._host.state is State.FAILED
         chosen = self._settings.engine_settings()
+        if not self._refused:  # the loaded model follows its budget
+            chosen = replace(chosen, memory_budget=model.memory_budget)
         return model.settings != chosen or (chosen.reader_threads is None and model.advice_changed)
 
     # ------------------------------------------------------------------ changing
@@ -424,9 +440,21 @@ class MemoryPane(Pane):
 
     def _on_budget(self, step: int) -> None:
         self._set("budget", self._budget_at(step))
+        self._moving.start()
 
     def _on_automatic(self, on: bool) -> None:
         self._set("budget", None if on else self._budget_at(self.budget.slider.value()))
+        self._moving.start()
+
+    def _move_budget(self) -> None:
+        """Let the loaded model follow, once the slider rests."""
+        self._refused = ""
+        if self._host.model and self._host.model.memory_budget != self._settings.engine_settings().memory_budget:
+            self._host.move_budget(self._settings.engine_settings().memory_budget)
+
+    def _on_refused(self, why: str) -> None:
+        self._refused = why
+        self._show_values()
 
     def _on_window(self, tokens: int) -> None:
         self._set("window", tokens)

@@ -33,14 +33,15 @@ class HeldMemory:
     """Context, pools and workspace of one model, which share a ceiling.
 
     plan: of what is held now. longest: tokens of the longest context that the ceiling holds. relief: of the system,
-    when it is short of memory. Everything here happens between two passes: what they compute with is free then.
+    when it is short of memory. given_bytes: by which less is held for that. Everything here happens between two passes:
+    what they compute with is free then.
     """
 
     def __init__(self, sizes: Sizes, settings: Settings):
         """Raises BudgetError."""
         self._sizes, self._planner = sizes, Planner.of(sizes, settings)
         self.plan, self.longest = self._planner.plan(0), self._planner.longest
-        self.relief = Relief()
+        self.relief, self.given_bytes = Relief(), 0
         self._reserved = 0  # tokens that the context has room for, however few there are
 
     def attach(self, context: Context, streaming: Streaming, kept: KeptContexts | None = None) -> None:
@@ -88,9 +89,11 @@ class HeldMemory:
 
     def _planned(self, planner: Planner, tokens: int) -> MemoryPlan:
         """The plan for so many tokens, beside as many other contexts as there is room for."""
+        self.given_bytes = 0
         if self.relief.share < 1:
             smallest, usual = planner.smallest(tokens), planner.plan(tokens).budget.total
-            planner = replace(planner, ceiling=smallest + int(self.relief.share * (usual - smallest)))
+            self.given_bytes = int((1 - self.relief.share) * (usual - smallest))
+            planner = replace(planner, ceiling=usual - self.given_bytes)
         if self._kept:
             self._kept.limit(planner.plan(tokens).kept_room)
         return planner.plan(tokens, self._kept_bytes)

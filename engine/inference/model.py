@@ -11,7 +11,7 @@ from typing import Any
 import mlx.core as mx
 from mlx.nn.layers.base import Module
 
-from engine.errors import BudgetError, PromptError
+from engine.errors import BudgetError, PressureError, PromptError
 from engine.flash.profile import DEFAULT_THREADS, DriveProfile, drive_of, profile_path, scratch_place
 from engine.flash.reader import open_reader
 from engine.inference.contexts import Contexts
@@ -108,6 +108,11 @@ class LoadedModel:
         return self._memory.budget
 
     @property
+    def given_bytes(self) -> int:
+        """Bytes that the model holds less for now, for a system that is short of memory."""
+        return self._memory.given_bytes
+
+    @property
     def context(self) -> int:
         """Tokens of the longest context that the budget has room for."""
         return self._memory.longest
@@ -190,8 +195,15 @@ class LoadedModel:
     ) -> Generation:
         """An answer, as an iterator of pieces. prompt: text, a list of token ids, or chat messages.
 
-        cancelled: stops within one layer. Raises PromptError.
+        cancelled: stops within one layer. Raises PromptError, and PressureError where the system is critically short
+        of memory: it is given a part of the pools instead.
         """
+        if pressure.memory_pressure() >= pressure.Pressure.CRITICAL:
+            self.give_back()
+            raise PressureError(
+                "The system is critically short of memory, so no answer was begun. Close other applications, and try "
+                "again."
+            )
         return Generation(self, prompt, options or GenerationOptions(), cancelled)
 
     def prefill(

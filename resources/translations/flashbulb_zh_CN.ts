@@ -812,10 +812,6 @@
         <translation>最深的颜色：{0} 的词元用到</translation>
     </message>
     <message>
-        <source>The pool gave some back; Reload Model restores it.</source>
-        <translation>池已归还一部分内存；“重新加载模型”可恢复。</translation>
-    </message>
-    <message>
         <source>Keeping the pool and the window in order</source>
         <translation>维护池与窗口</translation>
     </message>
@@ -904,6 +900,10 @@
         <translation>
             <numerusform>预测的 %Ln 个词元中 {0} 个正确，每次计算得到 {1} 个词元</numerusform>
         </translation>
+    </message>
+    <message>
+        <source>The model gave back {0} until there is enough again.</source>
+        <translation>模型已暂时归还 {0}，待内存充足后再取回。</translation>
     </message>
 </context>
 <context>
@@ -2013,6 +2013,10 @@
     <message>
         <source>Off</source>
         <translation>关闭</translation>
+    </message>
+    <message>
+        <source>A conversation has room for {0} tokens.</source>
+        <translation>对话最多可容纳 {0} 个词元。</translation>
     </message>
 </context>
 <context>
@@ -3340,7 +3344,7 @@
     </message>
     <message>
         <source>kept contexts</source>
-        <translation type="unfinished"></translation>
+        <translation>保留的上下文</translation>
     </message>
     <message>
         <source>kv cache</source>
@@ -4209,6 +4213,10 @@
     <message>
         <source>{reason}</source>
         <translation>{reason}</translation>
+    </message>
+    <message>
+        <source>The system is critically short of memory, so no answer was begun. Close other applications, and try again.</source>
+        <translation>系统内存严重不足，因此未开始回答。请关闭其他应用程序后再试。</translation>
     </message>
 </context>
 </TS>

@@ -4,14 +4,14 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
 from typing import Any
 
 from app.host.engine_protocol import ANSWER, REASONING, TOOL_CALL, Engine
-from engine.errors import CancelledError
+from engine.errors import BudgetError, CancelledError
 from engine.flash.profile import DriveProfile
 from engine.planning.cost import Prediction
 from engine.settings import OUR_SAMPLING, GenerationOptions, Settings
@@ -172,6 +172,9 @@ class FakeOutlook:
     def smallest_budget(self, settings: Settings) -> int:
         return self.smallest
 
+    def longest_context(self, settings: Settings) -> int:
+        return 512
+
     def full_budget(self, settings: Settings) -> int:
         return self.full
 
@@ -204,7 +207,7 @@ class FakeModel:
         self.advised_sampling = SimpleNamespace(**{**OUR_SAMPLING, **engine.advised}, advised=frozenset(engine.advised))
         self.reasoning_controls = frozenset(engine.controls)
         self.model_bytes, self.flash_bytes = 24 * MB, 19 * MB if engine.streams else 0
-        self.context = engine.context
+        self.context, self.given_bytes = engine.context, 0
         self.streams = engine.streams
         items = {"resident": 5.2 * MB, "predictors": 0.6 * MB, "pool": 4.9 * MB, "kv_cache": 1.0 * MB}
         if engine.streams != "neuron":
@@ -225,6 +228,17 @@ class FakeModel:
         """Do what the engine does between two tokens when the system is critically short of memory."""
         items = {**self.budget.items, "pool": 2.5 * MB}
         self.budget = SimpleNamespace(items=items, total=sum(items.values()), smallest=9 * MB)
+        self.given_bytes = round(2.4 * MB)
+
+    def set_budget(self, memory_budget: int | None) -> None:
+        self._engine.seen.append(f"budget {memory_budget}")
+        if memory_budget is not None and memory_budget < 9 * MB:
+            raise BudgetError("A memory budget of {size} is too small.", 9 * MB, size=memory_budget)
+        self.settings = replace(self.settings, memory_budget=memory_budget)
+        self.budget = self.outlook.plan(self.settings)
+
+    def keep_within_budget(self, footprint_bytes: int) -> None:
+        """Nothing is held."""
 
     def close(self) -> None:
         self._engine.seen.append("close")

@@ -174,6 +174,37 @@ def test_a_failed_load_can_be_repeated(qtbot, make_host):
         host.reload()
 
 
+def test_a_budget_is_moved_after_the_present_token(qtbot, ready):
+    gate = Gate()
+    engine = FakeEngine(scripts=[["a", gate, "b", "c"]])
+    host = ready(engine)
+    host.generate(HELLO)
+    qtbot.waitUntil(gate.reached.is_set)
+    host.move_budget(20_000_000)
+    host.move_budget(15_000_000)
+    with qtbot.waitSignal(host.memory_changed):
+        gate.opened.set()
+    assert host.state is State.ANSWERING or host.recent_tokens.latest
+    assert host.model.memory_budget == 15_000_000
+    qtbot.waitUntil(lambda: host.state is State.READY)
+    assert [each for each in engine.seen if each.startswith("budget")] == ["budget 15000000"]
+    assert host.model.planned == engine.model.budget.items
+    with qtbot.waitSignal(host.loaded):
+        host.reload()
+    assert host.model.memory_budget == 15_000_000
+
+
+def test_while_nothing_is_asked_a_short_system_is_helped(qtbot, ready, monkeypatch):
+    monkeypatch.setattr("app.host.engine_thread.LOOK_S", 0.01)
+    engine = FakeEngine()
+    host = ready(engine)
+    engine.model.keep_within_budget = lambda _: engine.model.give_back()
+    with qtbot.waitSignal(host.memory_changed):
+        pass
+    assert host.model.given_bytes > 0
+    engine.model.keep_within_budget = lambda _: None
+
+
 def test_one_answer_at_a_time(qtbot, ready):
     gate = Gate()
     host = ready(FakeEngine(scripts=[["a", gate]]))

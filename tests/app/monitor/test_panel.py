@@ -208,14 +208,14 @@ def test_a_pool_that_shrank_is_shown_as_it_is_now(qtbot, open_panel):
     host.generate(HELLO)
     qtbot.waitUntil(gate.reached.is_set)
     engine.model.give_back()
-    with qtbot.waitSignal(host.gave_back):
+    with qtbot.waitSignal(host.memory_changed):
         gate.opened.set()
     assert "(automatic budget)" in words(panel.memory)
-    assert "gave some back" in words(panel.memory)
+    assert "gave back" in words(panel.memory)
     with qtbot.waitSignal(host.loaded):
         host.reload()
     panel.refresh()
-    assert "gave some back" not in words(panel.memory)
+    assert "gave back" not in words(panel.memory)
 
 
 # ------------------------------------------------------------------------------------------------ experts

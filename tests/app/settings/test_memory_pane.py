@@ -224,7 +224,34 @@ def test_a_model_that_is_in_memory_as_a_whole_says_so(open_pane):
     _, pane = open_pane(FakeEngine(streams=""))
     assert not pane.budget.slider.isVisible()  # there is nothing to choose between
     assert pane.automatic.text() == "Automatic (all in memory)"
-    assert pane.budget.words.text() == "All of the model is in memory: a larger budget makes no difference."
+    assert pane.budget.words.text() == (
+        "All of the model is in memory: a larger budget makes no difference. A conversation has room for 512 tokens."
+    )
+
+
+def test_the_loaded_model_follows_the_slider_without_being_loaded_again(qtbot, open_pane):
+    engine = FakeEngine()
+    window, pane = open_pane(engine)
+    loads = engine.seen.count("load starter")
+    with qtbot.waitSignal(window.host.memory_changed):
+        pane.budget.slider.setValue(pane.budget.slider.value() // 2 + 200)
+    chosen = window.settings["memory.budget"]
+    assert engine.seen[-1] == f"budget {chosen}"
+    assert window.host.model.memory_budget == chosen
+    assert not pane.needs_reload()
+    with qtbot.waitSignal(window.host.memory_changed):
+        pane.automatic.click()
+    assert engine.seen[-1] == "budget None"
+    assert engine.seen.count("load starter") == loads
+    window.settings["memory.window"] = 9
+    assert pane.needs_reload()
+
+
+def test_a_budget_that_the_loaded_model_cannot_follow_is_said(qtbot, open_pane):
+    window, pane = open_pane(FakeEngine())
+    with qtbot.waitSignal(window.host.budget_refused):
+        window.host.move_budget(1_000_000)
+    assert "too small" in pane.budget.words.text()
 
 
 def test_the_controls_of_neurons_come_back_with_them(qtbot, open_pane):

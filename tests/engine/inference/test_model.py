@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import engine
-from engine.errors import BudgetError, CancelledError, ReadError
+from engine.errors import BudgetError, CancelledError, PressureError, ReadError
 from engine.inference.evaluate import evaluate
 from engine.inference.load import load
 from engine.memory.budget import PoolDemand
@@ -305,7 +305,8 @@ def test_a_system_short_of_memory_gets_parts_of_the_pools_and_the_answer_goes_on
         usual = [piece.token for piece in model.generate([5, 6, 7], options)]
     finally:
         model.close()
-    levels = iter([pressure.Pressure.WARNING, *[pressure.Pressure.CRITICAL] * 3])
+    normal, warning, critical = pressure.Pressure
+    levels = iter([normal, warning, *[critical] * 3])
     monkeypatch.setattr(pressure, "memory_pressure", lambda: next(levels, pressure.Pressure.NORMAL))
     monkeypatch.setattr("engine.inference.model.LOOK_S", 0.0)
     monkeypatch.setattr("engine.memory.relief.CALM_S", 0.0)
@@ -318,9 +319,24 @@ def test_a_system_short_of_memory_gets_parts_of_the_pools_and_the_answer_goes_on
             assert model.streaming.capacities == model.budget.capacities
             assert all(len(layer.pool.view) == layer.pool.capacity for layer in model.streaming.layers)
         assert tokens == usual
-        assert before.total > totals[0] > totals[1] > totals[2] >= totals[3] >= before.smallest, "it shrinks by steps"
+        assert before.total > totals[0] > totals[1] > totals[2] >= totals[3], "it shrinks by steps"
+        assert totals[3] >= model.outlook.smallest_budget(model.settings)
         assert totals[3:] == sorted(totals[3:]), "and grows again"
         assert model.budget == before
+    finally:
+        model.close()
+
+
+def test_a_system_critically_short_of_memory_gets_some_instead_of_an_answer(tiny_model, monkeypatch):
+    model = load(tiny_model, Settings(selection="exact"))
+    try:
+        before = model.budget.total
+        with monkeypatch.context() as short:
+            short.setattr(pressure, "memory_pressure", lambda: pressure.Pressure.CRITICAL)
+            with pytest.raises(PressureError, match="no answer was begun"):
+                model.generate([5, 6, 7])
+        assert before > model.budget.total == pytest.approx(before - model.given_bytes, abs=500)
+        assert len(list(model.generate([5, 6, 7], GenerationOptions(max_tokens=3)))) == 3
     finally:
         model.close()
 

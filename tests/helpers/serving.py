@@ -26,12 +26,13 @@ class Serving:
     """The process. address: without a path."""
 
     def __init__(self, home: Path, *arguments: str, **environment: str):
-        self._errors = (home / "errors.txt").open("w+")
+        self._errors = home / "errors.txt"
         command = [sys.executable, "-W", "error", "-m", "app", "serve", "--port", "0", *arguments]
         given = os.environ | dict.fromkeys(HOME_NAMES, str(home)) | {"FLASHBULB_MODELS": str(home / "models")}
-        self.process = subprocess.Popen(
-            command, cwd=ROOT, env=given | environment, stdout=subprocess.PIPE, stderr=self._errors, text=True
-        )
+        with self._errors.open("w") as errors:
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env=given | environment, stdout=subprocess.PIPE, stderr=errors, text=True
+            )
         line = self.process.stdout.readline()
         assert "http://" in line, self.said()
         self.address = "http://" + line.rpartition("http://")[2].split(". ")[0]
@@ -41,14 +42,12 @@ class Serving:
         self.process.send_signal(signal.SIGINT)
         status = self.process.wait(ENDING_S)
         self.process.stdout.close()
-        said = self.said()
-        self._errors.close()
-        assert status == 130, said
-        return said
+        assert status == 130, self.said()
+        return self.said()
 
-    def _said(self) -> str:
-        self._errors.seek(0)
-        return self._errors.read()
+    def said(self) -> str:
+        """All that it wrote to standard error so far."""
+        return self._errors.read_text()
 
 
 def write_talker(folder: Path, **config: object) -> Path:

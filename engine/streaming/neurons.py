@@ -192,12 +192,15 @@ class StreamedNeurons(AllNeurons):
     def _each(self, x: mx.array, active: NDArray[np.bool_]) -> mx.array:
         """Of a few tokens that are decoded together, with bool [tokens, neurons]: all that any needs is brought once.
         Without a GPU each token is multiplied with its own neurons alone, to the bit as if it were."""
-        parts = self.bundles.bring(self.bundles.note(active))
+        each = self.product.bundle_neurons
+        padded = np.pad(active, ((0, 0), (0, -active.shape[1] % each)))
+        needs = padded.reshape(len(active), -1, each).any(axis=2)  # by bundle
+        parts = self.bundles.bring(self.bundles.note(needs))
         if not available():
             return self.over(x, parts)
         totals: list[mx.array | None] = [None] * len(active)
         for part in parts:
-            for i, needed in enumerate(active):
+            for i, needed in enumerate(needs):
                 _, totals[i] = self.product.after(totals[i], x[:, i : i + 1], part.some(needed[part.ids]))
         known = [mx.zeros((1, 1, x.shape[-1])) if total is None else total for total in totals]
         return self._with_bias(mx.concatenate(known, axis=1), x)

@@ -10,7 +10,9 @@ import os
 import subprocess
 import sys
 from dataclasses import asdict, dataclass, field, fields
+from itertools import islice
 from pathlib import Path
+from random import Random
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,8 @@ from engine.bench.machine import memory_cap
 from engine.errors import BudgetError, FlashbulbError
 
 if TYPE_CHECKING:  # what they import belongs to the capped memory
+    from collections.abc import Iterator
+
     import mlx.core as mx
 
     from engine.bench.traces import ReplayedSelection
@@ -36,8 +40,10 @@ class Specification:
     prompt: token ids, prefilled; then `warm` tokens are decoded greedily that are not counted, and `tokens` that are.
     reuse: of a trace to be replayed, [live, mean, spread], or None for the model's own selection. agreement: of its
     guesses, the fields of `traces.Agreement`. routing: of a trace of experts to be replayed: experts of a layer,
-    experts of a token, seed. reread: every token reads the resident weights again, as naive loading does. stages: as
-    many tokens again are decoded to see where the time goes. reserved: tokens that the context has room for.
+    experts of a token, seed. drafts: tokens that each pass verifies beside the last one, and the share that is right of
+    those that come after right ones; which these are is drawn. reread: every token reads the resident weights again, as
+    naive loading does. stages: as many tokens again are decoded to see where the time goes. reserved: tokens that the
+    context has room for.
     """
 
     model: str
@@ -48,6 +54,7 @@ class Specification:
     reuse: list[float] | None = None
     agreement: tuple[tuple[float, ...], ...] | None = None
     routing: tuple[int, int, int] | None = None
+    drafts: tuple[int, float] | None = None
     reread: bool = False
     stages: bool = False
     cap: int | None = None
@@ -137,15 +144,14 @@ def measure_here(specification: Specification) -> Measured:
         first_s = perf_counter() - began
         naive = _Naive(model) if specification.reread else None
         costs, before = [], device_bytes()
-        for count in range(specification.warm + specification.tokens):
+        decoded = (
+            _verified(model, token, *specification.drafts) if specification.drafts else _decoded(model, token, naive)
+        )
+        for count, cost in enumerate(islice(decoded, specification.warm + specification.tokens)):
             if count == specification.warm:
                 before = device_bytes()
-            logits, current = model.decode(token)
-            if naive is not None:
-                naive.read_resident(current)
-            token = _likeliest(logits)
             if count >= specification.warm:
-                costs.append(_cost(current.statistics(model.bundles)))
+                costs.append(_cost(cost))
         after = device_bytes()
         items, peak, cut = model.budget.items, peak_footprint(), model.left_early
         return Measured(
@@ -166,6 +172,27 @@ def measure_here(specification: Specification) -> Measured:
         )
     finally:
         model.close()
+
+
+def _decoded(model: "LoadedModel", token: int, naive: "_Naive | None") -> "Iterator[TokenStatistics]":
+    """The cost of token after token, the likeliest each time."""
+    while True:
+        logits, current = model.decode(token)
+        if naive is not None:
+            naive.read_resident(current)
+        token = _likeliest(logits)
+        yield current.statistics(model.bundles)
+
+
+def _verified(model: "LoadedModel", token: int, drafts: int, share: float) -> "Iterator[TokenStatistics]":
+    """The cost of each of the tokens that passes decide, of which each verifies `drafts`, as often right as `share`."""
+    random = Random(0)
+    while True:
+        logits, current = model.verify([token] * (1 + drafts))
+        right = next((i for i in range(drafts) if random.random() >= share), drafts)
+        token = _likeliest(logits[:, : 1 + right])
+        model.keep(len(model.cached_tokens) - (drafts - right))
+        yield from current.statistics(model.bundles).shares(1 + right)
 
 
 def _likeliest(logits: "mx.array") -> int:
@@ -208,7 +235,9 @@ def _replay(model: "LoadedModel", specification: Specification, reuse: list[floa
     from engine.planning.reuse import Reuse
 
     agreement = Agreement(*specification.agreement) if specification.agreement else None
-    trace = draw(Reuse(*reuse), model.layers, model.neurons, specification.warm + specification.tokens)
+    drafts, _ = specification.drafts or (0, 0.0)
+    tokens = (1 + drafts) * (specification.warm + specification.tokens)
+    trace = draw(Reuse(*reuse), model.layers, model.neurons, tokens)
 
     def replayed(layer: int, selector: "Selector") -> "ReplayedSelection":
         tokens = [layers[layer] for layers in trace.tokens]

@@ -35,6 +35,8 @@ PAPER_SETTINGS = {"selection": Selection.PREDICTOR, "read_gap": -1, "hot_neurons
 GAPS_SETTINGS = {"selection": Selection.PREDICTOR, "hot_neurons": False, "early_reads": False}
 OUR_SETTINGS = {"selection": Selection.PREDICTOR, "early_reads": False}
 EARLY_ROW = "+ reads during attention"  # of models that have attention and FFN side by side
+SPECULATIVE_ROW = "+ drafts"  # of OPT: the paper's speculative decoding
+DRAFTS = (4, 0.7)  # the paper's number a pass; how many of them were right it does not say
 WATCHED_ROW = "ours: + hot neurons"  # the row that it is reported of where its time goes
 ROWS = (  # name, settings, whether the resident weights are read again, and whether with the model's window
     ("naive", DENSE_SETTINGS | {"memory_budget": None}, True),
@@ -45,7 +47,8 @@ ROWS = (  # name, settings, whether the resident weights are read again, and whe
     (EARLY_ROW, OUR_SETTINGS | {"early_reads": True}, False),
     ("+ overlap", OUR_SETTINGS | {"early_reads": True, "overlap": True}, False),
 )
-ROW_NAMES = tuple(row[0] for row in ROWS)
+SPECULATIVE = (SPECULATIVE_ROW, OUR_SETTINGS, False)
+ROW_NAMES = (*(row[0] for row in ROWS), SPECULATIVE_ROW)
 
 
 def run_shape(
@@ -78,7 +81,9 @@ def run_shape(
         )
         if not cap:
             base = replace(base, settings=common | {"memory_budget": limit})
-        wanted = [row for row in rows_of(ModelShape.from_config(shape.config).parallel) if row[0] in rows]
+        all_rows = rows_of(ModelShape.from_config(shape.config).parallel)
+        all_rows += [SPECULATIVE] if shape.config["model_type"] == "opt" else []
+        wanted = [row for row in all_rows if row[0] in rows]
         found, runs = _rows(wanted, base, place, shape.table3, profile, shape.reuse, progress)
     settings = {"shape": name, "dtype": dtype, "window": shape.window, "tokens": tokens, "context": context}
     return _result(folder, found, runs, settings | {"limit_bytes": limit})
@@ -145,6 +150,7 @@ def _rows(
             reuse=None if dense else base.reuse,
             reread=reread,
             stages=name == WATCHED_ROW,
+            drafts=DRAFTS if name == SPECULATIVE_ROW else None,
         )
         measured = measure(specification, place)
         runs[name] = {
@@ -161,7 +167,7 @@ def _rows(
             "stages_ms": measured.stages,
         }
         row = _row(name, measured, paper.get(name), profile)
-        if profile and not dense and not measured.failed:
+        if profile and not dense and not specification.drafts and not measured.failed:
             asked = specification.settings | {"memory_budget": measured.budget_bytes}
             predicted = predicted_cost(base.model, profile, asked, reuse)
             row = replace(row, predicted_ms=predicted.total_ms)

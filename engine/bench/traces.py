@@ -151,7 +151,8 @@ class ReplayedSelection:
     """Selects what a trace says, token after token and from the start again at its end.
 
     selection: what would select without a trace; it is computed all the same, so that a token costs what it costs.
-    agreement: of guesses, which are drawn from what the trace will say, with a `window` of tokens in memory.
+    agreement: of guesses, which are drawn from what the trace will say, with a `window` of tokens in memory. Tokens
+    that are verified together are so many of the trace; those that are refused are not selected again.
     """
 
     def __init__(self, selection: Selector, tokens: list[Ids], agreement: Agreement | None = None, window: int = 1):
@@ -160,7 +161,11 @@ class ReplayedSelection:
         self._drawn: list[Drawn] | None = None
 
     def active(self, x: mx.array) -> NDArray[np.bool_]:
-        return self.selection.active(x)
+        active = np.zeros_like(self.selection.active(x))
+        for each in active.reshape(-1, active.shape[-1]):
+            each[self.tokens[self.at % len(self.tokens)]] = True
+            self.at += 1
+        return active
 
     def select(self, x: mx.array) -> NDArray[np.int64]:
         self.selection.active(x)

@@ -53,6 +53,7 @@ def add_to(commands: Commands) -> None:
         _add_table2,
         _add_table3,
         _add_experts,
+        _add_drafts,
         _add_window,
         _add_budget,
         _add_checkpoint,
@@ -118,6 +119,16 @@ def _add_experts(actions: Commands) -> None:
     experts.add_argument("--no-cap", action="store_true", help="keep to the budget without a control group")
     _add_place(experts)
     experts.set_defaults(run=partial(_show, "experts", _experts))
+
+
+def _add_drafts(actions: Commands) -> None:
+    drafts = actions.add_parser(
+        "drafts", help="a dense model of 3B in half of its memory, with drafts and without, on text of two kinds"
+    )
+    drafts.add_argument("--tokens", type=positive, default=64, metavar="N", help="of an answer (default %(default)s)")
+    drafts.add_argument("--turns", type=positive, default=3, metavar="N", help="answers each way (default %(default)s)")
+    _add_place(drafts)
+    drafts.set_defaults(run=partial(_show, "drafts", _drafts))
 
 
 def _add_window(actions: Commands) -> None:
@@ -259,11 +270,11 @@ def _table2(args: Namespace, progress: Report) -> "Result":
 
 
 def _table3(args: Namespace, progress: Report) -> "Result":
-    from engine.bench.table3 import ROWS, run_model, run_shape
+    from engine.bench.table3 import ROW_NAMES, run_model, run_shape
 
     profile, place = _profile(args, progress), _folder(args)
     if args.shape:
-        rows = getattr(args, "rows", tuple(name for name, _, _ in ROWS))
+        rows = getattr(args, "rows", ROW_NAMES)
         return run_shape(args.shape, place, profile, args.dtype, args.tokens, not args.no_cap, context=args.context,
                          rows=rows, progress=progress)  # fmt: skip
     return run_model(args.model, place, profile, text(args.model, args.text, 64), args.tokens, args.window,
@@ -281,6 +292,20 @@ def _experts(args: Namespace, progress: Report) -> "Result":
 
     return run_shape(args.shape, _folder(args), _profile(args, progress), args.layers, args.tokens, not args.no_cap,
                      args.memory, args.context, progress)  # fmt: skip
+
+
+def _drafts(args: Namespace, progress: Report) -> "Result":
+    from engine.bench.drafts import run, texts
+    from engine.inference.load import find
+    from engine.store.mlx_folder import MlxFolder
+    from engine.system.built_in import ASSISTANT
+    from engine.tokens.corpus import talk
+    from engine.tokens.tokenizer import read_tokenizer
+
+    assistant = MlxFolder.open(find(ASSISTANT))
+    tokenizer = read_tokenizer(assistant.folder, assistant.config)
+    assert tokenizer is not None  # the assistant has one
+    return run(_folder(args), texts(tokenizer, talk(HELD_OUT)), tokens=args.tokens, turns=args.turns, progress=progress)
 
 
 def _window(args: Namespace, progress: Report) -> "Result":

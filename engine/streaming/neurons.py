@@ -194,7 +194,7 @@ class StreamedNeurons(AllNeurons):
         Without a GPU each token is multiplied with its own neurons alone, to the bit as if it were."""
         each = self.product.bundle_neurons
         padded = np.pad(active, ((0, 0), (0, -active.shape[1] % each)))
-        needs = padded.reshape(len(active), -1, each).any(axis=2)  # by bundle
+        needs: NDArray[np.bool_] = np.any(padded.reshape(len(active), -1, each), axis=2)  # by bundle
         parts = self.bundles.bring(self.bundles.note(needs))
         if not available():
             return self.over(x, parts)

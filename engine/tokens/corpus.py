@@ -41,6 +41,11 @@ def read_sequences(path: Path, tokenizer: Tokenizer, options: GenerationOptions 
     return sequences
 
 
+def talk(path: Path) -> str:
+    """The turns of all conversations of a .jsonl.gz file, a line each."""
+    return "\n".join(turn for turns in _conversations(path) for turn in turns)
+
+
 def holds_conversations(path: Path) -> bool:
     """True for a file whose text the chat template frames."""
     return path.name.endswith((".jsonl", ".jsonl.gz"))

@@ -118,6 +118,33 @@ def test_what_follows_the_end_of_an_answer_is_not_kept(model):
     assert model.cached_tokens == [*PROMPT, *found[:-1]]
 
 
+def test_the_window_ends_with_the_last_token_that_was_accepted(model):
+    """It then holds what it would hold had these tokens been decoded one by one."""
+    if model.kind_of_test not in (*NEURONS, "experts"):
+        pytest.skip("no window")
+    plain, _ = answer(model, Guesses())
+    found = []
+    for several in (False, True):
+        model.forget()
+        model.prefill(PROMPT)
+        model.decode(plain[0])
+        if several:
+            model.verify([*plain[1:3], 7, 8, 9])
+            model.keep(len(PROMPT) + 3)
+        else:
+            model.decode(plain[1])
+            model.decode(plain[2])
+        found.append(in_window(model))
+    assert found[0] == found[1]
+
+
+def in_window(model):
+    """By layer, the bundles of the window, with the tokens since each was last needed."""
+    window = model.streaming.passes.window
+    ages = [window.token - layer.pool.last_k_active[: layer.pool.bundles] for layer in model.streaming.layers]
+    return [{int(i): int(age[i]) for i in np.flatnonzero(age < window.size)} for age in ages]
+
+
 class Bigrams:
     """A model of five tokens, whose scores depend on the last token."""
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from engine.errors import FlashbulbError
 from engine.inference.load import load
-from engine.tokens.corpus import read_sequences, windows
+from engine.tokens.corpus import read_sequences, talk, windows
 
 
 @given(length=st.integers(2, 200), context=st.integers(2, 40))
@@ -32,6 +32,7 @@ def test_conversations_are_sequences_of_their_own(tiny_model, tmp_path):
     turns = ["Do you like music?", "I play the guitar."]
     path = tmp_path / "talk.jsonl.gz"
     path.write_bytes(gzip.compress((json.dumps({"turns": turns}) + "\n\n" + json.dumps({"turns": turns[:1]})).encode()))
+    assert talk(path).splitlines() == [*turns, turns[0]]
     first, second = read_sequences(path, model.tokenizer)
     model.close()
     assert first.tokens[0] == 0

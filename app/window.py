@@ -46,6 +46,7 @@ MIN_SIZE = (640, 420)
 TEXT_STEP = 10  # per cent
 NUMBERED_CHATS = 9  # conversations that have a shortcut
 TEXT_SIZE_KEY = "general.text_size"
+KEEP_CONTEXTS_KEY = "general.keep_contexts"
 
 
 class MainWindow(DropWindow):
@@ -83,6 +84,9 @@ class MainWindow(DropWindow):
         language.use(self.settings["general.language"])
         model = model or last_used(self.settings)
         self.storage = ConversationKeeper(data_dir, self)
+        self.storage.keep_contexts(self.settings[KEEP_CONTEXTS_KEY])
+        if self.storage.contexts:
+            host.keep_in(self.storage.contexts)
         set_text_size(self.settings[TEXT_SIZE_KEY])
         self.chat = ChatView(host, self.storage, self.settings)
         self.sidebar = Sidebar(self.storage)
@@ -409,6 +413,8 @@ class MainWindow(DropWindow):
     def _on_setting(self, key: str, value: int) -> None:
         if key == TEXT_SIZE_KEY:
             set_text_size(value)
+        elif key == KEEP_CONTEXTS_KEY:
+            self.storage.keep_contexts(bool(value))
 
     def _on_heads(self, heads: list[Head]) -> None:
         self._listed = {head.id for head in heads}

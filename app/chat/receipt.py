@@ -18,6 +18,7 @@ COUNT_FIELDS = (
     "context",
     "prompt_tokens",
     "cached_tokens",
+    "read_back_tokens",
     "tokens",
     "reasoning_tokens",
     "left_early",
@@ -40,6 +41,7 @@ class Receipt:
     model_bytes: of the model's files; pool_bytes: the neuron pool's; flash_bytes: of all FFN weights on flash.
     longer_window: one in tokens that would be worth it by the cost model, 0 if none is known; longer_needs: bytes that
     the budget lacks for it.
+    read_back_tokens: of the cached ones, from disk; context_trouble: as in Summary.
     reasoning_tokens: of the tokens, those before the answer itself. drafted, accepted: tokens that were guessed ahead,
     and those of them that were right; passes: of the model, after the prompt's.
     """
@@ -54,6 +56,8 @@ class Receipt:
     context: int = 0
     prompt_tokens: int = 0
     cached_tokens: int = 0
+    read_back_tokens: int = 0
+    context_trouble: str = ""
     tokens: int = 0
     tokens_per_second: float = 0.0
     time_to_first_token_s: float = 0.0
@@ -86,6 +90,8 @@ class Receipt:
             context=model.context,
             prompt_tokens=summary.prompt_tokens,
             cached_tokens=summary.cached_tokens,
+            read_back_tokens=summary.read_back_tokens,
+            context_trouble=summary.context_trouble,
             tokens=len(summary.tokens),
             tokens_per_second=summary.tokens_per_second,
             time_to_first_token_s=summary.time_to_first_token_s,
@@ -173,6 +179,7 @@ class Receipt:
             rows.append((tr("Weights"), weights_in_words(self.model_bytes, self.on_flash_bytes)))
         counts = (units.count(n) for n in (self.prompt_tokens, self.cached_tokens, self.tokens))
         rows.append((tr("Tokens"), tr("{0} prompt tokens ({1} from cache), {2} generated").format(*counts)))
+        rows += self._rows_of_context()
         if self.reasoning_tokens:
             rows.append((tr("Reasoning"), tr("%Ln token(s) of these", None, self.reasoning_tokens)))
         if self.tokens:
@@ -188,6 +195,16 @@ class Receipt:
         if self.footprint_bytes:
             rows.append((tr("Peak memory"), units.size(self.footprint_bytes)))
         return rows
+
+    def _rows_of_context(self) -> list[tuple[str, str]]:
+        """The part of the chat that came from disk, or why none did."""
+        if self.read_back_tokens:
+            return [(tr("Chat"), tr("%Ln token(s) read back from disk", None, self.read_back_tokens))]
+        troubles = {
+            "damaged": tr("read anew, as what was kept on disk was damaged"),
+            "other": tr("read anew, as it was kept for another model or other settings"),
+        }
+        return [(tr("Chat"), troubles[self.context_trouble])] if self.context_trouble in troubles else []
 
     def _rows_of_drafts(self) -> list[tuple[str, str]]:
         if not self.drafted:

@@ -213,7 +213,8 @@ class ChatView(QWidget):
         options |= template_options(conversation.parameters)
         messages = [{"role": "system", "content": system}] if system else []
         messages += conversation.prompt(answer)
-        self._host.generate(messages, GenerationOptions(**options), saved.done if saved else None)
+        chosen = GenerationOptions(**options, conversation=conversation.id)
+        self._host.generate(messages, chosen, saved.done if saved else None)
 
     def _can_answer(self) -> bool:
         return self._host.state is State.READY

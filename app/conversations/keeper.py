@@ -19,7 +19,9 @@ from app.conversations.search import Hit
 from app.conversations.store import FILE, ConversationStore, StoreError
 from app.host.deadline import Deadline
 from app.host.worker import Task, Worker
+from engine.inference.kept import KeptContexts
 
+CONTEXTS_FOLDER = "contexts"  # beside the conversations' file
 SAVE_MS = 900  # "at least each second"
 Failed = Callable[[Exception], None]
 Unsaved = dict[str, tuple[Conversation, dict[str, Message]]]
@@ -27,7 +29,10 @@ log = logging.getLogger(__name__)
 
 
 class ConversationKeeper(QObject):
-    """Conversations on disk, in `folder`; None keeps them only as long as the application runs."""
+    """Conversations on disk, in `folder`; None keeps them only as long as the application runs.
+
+    contexts: what models remember of them, beside them; None without a folder.
+    """
 
     heads_changed = Signal(object)  # list of Head, the latest first
     trouble = Signal(str)  # what keeps us from saving; "" when it is over
@@ -36,6 +41,7 @@ class ConversationKeeper(QObject):
     def __init__(self, folder: Path | None = None, parent: QObject | None = None):
         super().__init__(parent)
         self._path = folder / FILE if folder else None
+        self.contexts = KeptContexts(folder / CONTEXTS_FOLDER) if folder else None
         self._store: ConversationStore | None = None  # the worker's thread only
         self._in_use: WeakValueDictionary[str, Conversation] = WeakValueDictionary()
         self._unsaved: Unsaved = {}
@@ -66,12 +72,23 @@ class ConversationKeeper(QObject):
         )
 
     def delete(self, id_: str) -> None:
-        """Hide a conversation until the application ends, and then remove it."""
+        """Hide a conversation until the application ends, and then remove it. What a model remembers of it goes now."""
         self._change(lambda store: store.delete(id_))
+        if self.contexts:
+            self._worker.submit(partial(self.contexts.delete, id_), None, self._on_failed)
 
     def restore(self, id_: str) -> None:
         """Bring back what was deleted."""
         self._change(lambda store: store.restore(id_))
+        if self.contexts:
+            self._worker.submit(partial(self.contexts.restore, id_), None, self._on_failed)
+
+    def keep_contexts(self, wanted: bool) -> None:
+        """Keep what models remember of conversations on disk, or delete all of it."""
+        if self.contexts:
+            self.contexts.wanted = wanted
+            if not wanted:
+                self._worker.submit(self.contexts.delete_all, None, self._on_failed)
 
     def import_file(self, path: Path, done: Callable[[list[Conversation]], None], failed: Failed) -> None:
         """Add the conversations of a file, all of them or none; those that are here already are not made twice."""
@@ -171,6 +188,8 @@ class ConversationKeeper(QObject):
 
     def _purge(self) -> None:
         self._opened().purge()
+        if self.contexts:
+            self.contexts.keep_only([head.id for head in self._opened().heads()])
 
     def _heads(self) -> list[Head]:
         return self._opened().heads()

@@ -35,6 +35,7 @@ from app.host.events import (
 from app.host.jobs import AnswerJob, Job, LoadJob, Messages, ProofJob
 from app.host.model_info import ModelInfo
 from app.host.recent_tokens import RecentTokens
+from engine.inference.kept import KeptContexts
 from engine.settings import GenerationOptions, Settings
 
 DRAIN_MS = 60
@@ -91,6 +92,10 @@ class EngineHost(QObject):
         self._drain_timer.timeout.connect(self._drain)
         self._reported.connect(self._handle, Qt.ConnectionType.QueuedConnection)
         self._thread = EngineThread(engine, self._report)
+
+    def keep_in(self, contexts: KeptContexts) -> None:
+        """Keep there what models remember of conversations, those that are loaded from now on."""
+        self._thread.contexts = contexts
 
     # ------------------------------------------------------------------ requests
     def load(self, model: str, settings: Settings | None = None) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
+from engine.inference.kept import KeptContexts
 from engine.settings import GenerationOptions, Settings
 from engine.statistics import Summary, TokenStatistics
 
@@ -121,6 +122,8 @@ class Model(Protocol):
     ) -> Generation: ...
     def set_budget(self, memory_budget: int | None, /) -> None: ...  # raises BudgetError
     def keep_within_budget(self, footprint_bytes: int, /) -> None: ...
+    def keep_in(self, files: KeptContexts, /) -> None: ...  # contexts of conversations, from now on
+    def keep_contexts(self, interrupted: Callable[[], bool], /) -> None: ...  # write those that have changed
     def close(self) -> None: ...
 
 

@@ -32,11 +32,12 @@ from app.host.jobs import AnswerJob, Job, LoadJob, ProofJob
 from app.host.model_info import ModelInfo
 from app.widgets.language import spoken, tr
 from engine.errors import BudgetError, CancelledError, FlashbulbError, PromptError, TemplateError
+from engine.inference.kept import KeptContexts
 from engine.system.awake import awake
 from engine.system.footprint import footprint
 
 PATIENCE_S = 5.0  # for what has to be stored before an answer begins
-LOOK_S = 2.0  # between two looks at how short of memory the system is, while nothing is asked
+LOOK_S = 2.0  # while nothing is asked, between two looks at how short of memory the system is, and at what to keep
 Report = Callable[[Job | None, Event], None]
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,8 @@ class EngineThread:
     def __init__(self, engine: Engine, report: Report):
         self._engine, self._report = engine, report
         self._model: Model | None = None
+        self.contexts: KeptContexts | None = None  # of the next model that is loaded
+        self._unkept = False  # True after an answer, until its context is kept
         self._jobs: queue.SimpleQueue[Job | Wake | None] = queue.SimpleQueue()
         self._budget: Budget | None = None  # that was chosen, until the model follows it
         self._held: object = None  # the plan that was last told of
@@ -89,6 +92,8 @@ class EngineThread:
         while (job := self._next()) is not None:
             if isinstance(job, Wake):
                 self._look_after_memory()
+                if self._unkept and self._jobs.empty():
+                    self._keep_contexts()
             else:
                 self._report(job, self._outcome_of(job))
         try:
@@ -126,6 +131,15 @@ class EngineThread:
             self._held = model.budget
             self._report(None, MemoryChanged.of(model))
 
+    def _keep_contexts(self) -> None:
+        """While nothing is asked: what an answer has changed."""
+        self._unkept = False
+        try:
+            if self._model is not None:
+                self._model.keep_contexts(lambda: not self._jobs.empty())
+        except Exception as error:  # nothing is lost but time
+            log.error("keeping a context: %r", error, exc_info=error)
+
     def _outcome_of(self, job: Job) -> Event:
         try:
             return self._do(job)
@@ -152,12 +166,15 @@ class EngineThread:
         with _no_looking_for_garbage():
             self._model = self._engine.load(job.model, job.settings, told)
         self._held, self._budget = self._model.budget, None
+        if self.contexts is not None:
+            self._model.keep_in(self.contexts)
         return Loaded(ModelInfo.of(self._model))
 
     def _answer(self, job: AnswerJob) -> Event:
         job.wait_before(PATIENCE_S)
         model = self._model
         assert model is not None
+        self._unkept = True
         generation = model.generate(job.messages, job.options, job.cancelled)
         with awake("Writing an answer"):
             for piece in generation:

@@ -19,9 +19,10 @@ from PySide6.QtWidgets import (
 from app.settings.parameters import ParametersForm
 from app.settings.registry import BY_KEY, Preferences
 from app.settings.token_field import TokenField
-from app.widgets import language
+from app.widgets import language, units
 from app.widgets.dialogs import choose_folder
 from app.widgets.labels import quiet, set_tip
+from engine.inference.kept import Limits
 from engine.system.folders import models_folder
 
 MARGINS = (36, 20, 36, 20)
@@ -102,8 +103,17 @@ class GeneralPane(Pane):
             self.notifications,
             self.tr("Only while Flashbulb is in the background."),
         )
+        self.keep_contexts = QCheckBox(self.tr("Keep on disk what the model remembers of them"))
+        self.add_row(
+            self.tr("Chats"),
+            self.keep_contexts,
+            self.tr("A chat that is opened again goes on at once, instead of being read anew. At most {0}, and {1} "
+                    "written a day; deleted with the chat, and at once if you turn this off.")
+            .format(units.size(Limits.disk_bytes), units.size(Limits.day_bytes)),
+        )  # fmt: skip
         self._show_values()
         self.notifications.toggled.connect(self._on_notifications)
+        self.keep_contexts.toggled.connect(self._on_keep_contexts)
         self.text_size.valueChanged.connect(self._on_text_size)
         self.language.currentIndexChanged.connect(self._on_language)
         settings.changed.connect(self._show_values)
@@ -112,9 +122,13 @@ class GeneralPane(Pane):
         self.text_size.setValue(self._settings["general.text_size"])
         self.language.setCurrentIndex(self.language.findData(self._settings["general.language"]))
         self.notifications.setChecked(self._settings["general.notifications"])
+        self.keep_contexts.setChecked(self._settings["general.keep_contexts"])
 
     def _on_notifications(self, wanted: bool) -> None:
         self._settings["general.notifications"] = wanted
+
+    def _on_keep_contexts(self, wanted: bool) -> None:
+        self._settings["general.keep_contexts"] = wanted
 
     def _on_text_size(self, value: int) -> None:
         self._settings["general.text_size"] = value

@@ -92,12 +92,13 @@ class Head(msgspec.Struct, frozen=True):
 class KeptContexts:
     """The files of one folder, which is made when something is written. Any thread may use it.
 
-    clock: seconds since 1970.
+    clock: seconds since 1970. wanted: False where nothing is to be written.
     """
 
     folder: Path
     limits: Limits = field(default_factory=Limits)
     clock: Callable[[], float] = time.time
+    wanted: bool = True
     _lock: RLock = field(default_factory=RLock, repr=False)
     _heads: dict[Path, tuple[tuple[int, ...], Head | None]] = field(default_factory=dict, repr=False)
     _deleted: set[Path] = field(default_factory=set, repr=False)
@@ -177,7 +178,7 @@ class KeptContexts:
         """
         path, count = self.file_of(conversation), len(head.tokens) // BLOCK_TOKENS
         with self._lock:
-            if path in self._deleted:
+            if path in self._deleted or not self.wanted:
                 return None
             make_private_folder(self.folder)
             known = [name if self._block(name).is_file() else "" for name in head.blocks[:count]]

@@ -25,6 +25,13 @@
         </translation>
     </message>
     <message numerus="yes">
+        <source>%Ln token(s) read back from disk</source>
+        <translation>
+            <numerusform>%Ln token read back from disk</numerusform>
+            <numerusform>%Ln tokens read back from disk</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
         <source>{0} of %Ln drafted token(s) right, {1} tokens a pass</source>
         <translation>
             <numerusform>{0} of %Ln drafted token right, {1} tokens a pass</numerusform>

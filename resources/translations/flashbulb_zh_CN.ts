@@ -905,6 +905,20 @@
         <source>The model gave back {0} until there is enough again.</source>
         <translation>模型已暂时归还 {0}，待内存充足后再取回。</translation>
     </message>
+    <message numerus="yes">
+        <source>%Ln token(s) read back from disk</source>
+        <translation>
+            <numerusform>从磁盘读回 %Ln 个词元</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>read anew, as what was kept on disk was damaged</source>
+        <translation>磁盘上保留的内容已损坏，因此重新读取</translation>
+    </message>
+    <message>
+        <source>read anew, as it was kept for another model or other settings</source>
+        <translation>保留的内容属于其他模型或其他设置，因此重新读取</translation>
+    </message>
 </context>
 <context>
     <name>Answer</name>
@@ -1317,6 +1331,18 @@
     <message>
         <source>Only while Flashbulb is in the background.</source>
         <translation>仅当 Flashbulb 在后台时。</translation>
+    </message>
+    <message>
+        <source>Keep on disk what the model remembers of them</source>
+        <translation>把模型对聊天的记忆保留在磁盘上</translation>
+    </message>
+    <message>
+        <source>Chats</source>
+        <translation>聊天</translation>
+    </message>
+    <message>
+        <source>A chat that is opened again goes on at once, instead of being read anew. At most {0}, and {1} written a day; deleted with the chat, and at once if you turn this off.</source>
+        <translation>再次打开的聊天会立即继续，而不必重新读取。最多占用 {0}，每天最多写入 {1}；随聊天一起删除，关闭此项时立即全部删除。</translation>
     </message>
 </context>
 <context>

@@ -13,6 +13,7 @@ from typing import Any
 from app.host.engine_protocol import ANSWER, REASONING, TOOL_CALL, Engine
 from engine.errors import BudgetError, CancelledError
 from engine.flash.profile import DriveProfile
+from engine.inference.kept import KeptContexts
 from engine.planning.cost import Prediction
 from engine.settings import OUR_SAMPLING, GenerationOptions, Settings
 from engine.statistics import Summary, TokenStatistics, means
@@ -240,6 +241,12 @@ class FakeModel:
     def keep_within_budget(self, footprint_bytes: int) -> None:
         """Nothing is held."""
 
+    def keep_in(self, files: KeptContexts) -> None:
+        self._engine.kept_in = files
+
+    def keep_contexts(self, interrupted: Callable[[], bool]) -> None:
+        self._engine.seen.append("keep contexts")
+
     def close(self) -> None:
         self._engine.seen.append("close")
 
@@ -272,6 +279,7 @@ class FakeEngine:
         self.options: list[GenerationOptions] = []
         self.seen: list[str] = []
         self.model: FakeModel | None = None
+        self.kept_in: KeptContexts | None = None
         self.threads: set[int] = set()
 
     def load(self, path: str, settings: Settings, preparing: Callable[[float], None] = lambda _: None) -> FakeModel:

@@ -205,3 +205,19 @@ def test_of_a_model_that_is_all_in_memory_nothing_is_told_that_streams():
     assert not {"Flash", "Experts", "Neurons", "Hit rate", "Read for the prompt", "Selection"} & set(rows)
     assert "flash" not in rows["Time per token"]
     assert receipt.hint() == "All of the model is in memory, so computing takes all of the time."
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, None),
+        ({"read_back_tokens": 1843, "cached_tokens": 1843}, "1,843 tokens read back from disk"),
+        ({"context_trouble": "damaged"}, "read anew, as what was kept on disk was damaged"),
+        ({"context_trouble": "other"}, "read anew, as it was kept for another model or other settings"),
+        ({"context_trouble": "of a later version"}, None),
+    ],
+)
+def test_it_says_what_of_the_chat_came_from_disk(changes, words):
+    shown = receipt(**changes)
+    assert dict(shown.rows()).get("Chat") == words
+    assert Receipt.from_json(shown.to_json()) == shown

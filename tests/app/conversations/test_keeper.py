@@ -12,6 +12,7 @@ from app.conversations.exchange import to_json
 from app.conversations.keeper import ConversationKeeper
 from app.conversations.store import FILE, ConversationStore
 from app.host.deadline import Deadline
+from engine.inference.kept import Head
 from tests.helpers.talks import save, talk
 
 
@@ -188,3 +189,50 @@ def test_import_of_something_else_says_so(qtbot, make_storage, tmp_path, content
     make_storage(tmp_path).import_file(file, failed.append, failed.append)
     qtbot.waitUntil(lambda: bool(failed))
     assert "export.json" in str(failed[0])
+
+
+def written(contexts, id_):
+    head = Head("model", list(range(40)), [], None, [], [], [])
+    return contexts.write(id_, head, b"rest", lambda _: b"") is not None
+
+
+def test_a_context_goes_with_its_conversation(qtbot, make_storage, tmp_path):
+    storage = make_storage(tmp_path)
+    conversations = [talk("Hi", "Hello"), talk("And", "so")]
+    for conversation in conversations:
+        keep(storage, conversation)
+    assert storage.save_now().done.wait(10)
+    for conversation in conversations:
+        assert written(storage.contexts, conversation.id)
+    storage.delete(conversations[0].id)
+    qtbot.waitUntil(lambda: not storage.contexts.file_of(conversations[0].id).exists())
+    assert not written(storage.contexts, conversations[0].id), "not even by an answer that is still being written"
+    storage.restore(conversations[0].id)
+    qtbot.waitUntil(lambda: written(storage.contexts, conversations[0].id))
+    storage.shutdown()
+    assert written(storage.contexts, "of a conversation that nobody has")
+    again = make_storage(tmp_path)
+    left = {again.contexts.file_of(conversation.id) for conversation in conversations}
+    qtbot.waitUntil(lambda: set(again.contexts.folder.glob("*.context")) == left)
+
+
+def test_without_contexts_on_disk_all_of_them_go(qtbot, make_storage, tmp_path):
+    storage = make_storage(tmp_path)
+    keep(storage, talk("Hi", "Hello"))
+    assert storage.save_now().done.wait(10)
+    written(storage.contexts, "a")
+    storage.keep_contexts(False)
+    qtbot.waitUntil(lambda: not list(storage.contexts.folder.glob("*.context")))
+    assert not written(storage.contexts, "a")
+    storage.keep_contexts(True)
+    assert written(storage.contexts, "a")
+
+
+def test_what_is_exported_holds_nothing_of_a_context(make_storage, tmp_path):
+    storage = make_storage(tmp_path)
+    conversation = talk("Hi", "Hello")
+    keep(storage, conversation)
+    assert storage.save_now().done.wait(10)
+    written(storage.contexts, conversation.id)
+    assert "rest" not in to_json([conversation])
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"contexts"}

@@ -9,6 +9,7 @@ from app.host.engine_host import State
 from app.host.engine_protocol import ANSWER, REASONING, TOOL_CALL
 from app.host.jobs import AnswerJob
 from engine.errors import PreparedModelError
+from engine.inference.kept import KeptContexts
 from engine.settings import GenerationOptions, Settings
 from engine.tokens.channels import Channel
 from tests.helpers.fake_engine import (
@@ -235,3 +236,18 @@ def test_shutting_down_twice_is_harmless(make_host):
     host.shutdown()
     assert host.state is State.CLOSED
     assert engine.seen == ["release"]
+
+
+def test_a_context_is_kept_once_the_engine_is_idle(qtbot, make_host, monkeypatch, tmp_path):
+    monkeypatch.setattr("app.host.engine_thread.LOOK_S", 0.05)
+    engine, files = FakeEngine(scripts=[["a"], ["b"]]), KeptContexts(tmp_path)
+    host = make_host(engine)
+    host.keep_in(files)
+    with qtbot.waitSignal(host.loaded):
+        host.load("starter")
+    assert engine.kept_in is files
+    for count in (1, 2):
+        with qtbot.waitSignal(host.finished):
+            host.generate(HELLO, GenerationOptions(conversation="a"))
+        qtbot.waitUntil(lambda count=count: engine.seen.count("keep contexts") == count)
+    assert [options.conversation for options in engine.options] == ["a", "a"]

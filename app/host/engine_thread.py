@@ -23,7 +23,6 @@ from app.host.events import (
     Failed,
     Loaded,
     MemoryChanged,
-    Prefilling,
     Preparing,
     Proved,
     Proving,
@@ -34,7 +33,6 @@ from app.host.model_info import ModelInfo
 from app.widgets.language import spoken, tr
 from engine.errors import BudgetError, CancelledError, FlashbulbError, PromptError, TemplateError
 from engine.inference.kept import KeptContexts
-from engine.statistics import PromptProgress
 from engine.system.awake import awake
 from engine.system.footprint import footprint
 
@@ -177,11 +175,7 @@ class EngineThread:
         model = self._model
         assert model is not None
         self._unkept = True
-
-        def told(progress: PromptProgress) -> None:
-            self._report(job, Prefilling(progress))
-
-        generation = model.generate(job.messages, job.options, job.cancelled, told)
+        generation = model.generate(job.messages, job.options, job.cancelled)
         with awake("Writing an answer"):
             for piece in generation:
                 job.pieces.append((time.monotonic(), piece))

@@ -48,15 +48,21 @@ class Decoding:
     decided by one pass.
 
     passes: after the prompt's. drafted: tokens that they were given beside. accepted: of these, those that were right.
-    ends: tokens after which no other counts.
+    ends: tokens after which no other counts. certain: those that `sample` will choose next in any case, as it goes.
     """
 
     def __init__(
-        self, model: Model, sample: Sample, drafts: Drafts, ends: Collection[int] = (), cancelled: Event | None = None
+        self,
+        model: Model,
+        sample: Sample,
+        drafts: Drafts,
+        ends: Collection[int] = (),
+        cancelled: Event | None = None,
+        certain: Sequence[int] = (),
     ):
         self.passes = self.drafted = self.accepted = 0
         self._model, self._sample, self._drafts = model, sample, drafts
-        self._ends, self._cancelled = ends, cancelled
+        self._ends, self._cancelled, self._certain = ends, cancelled, certain
 
     def tokens(self, logits: mx.array, current: Pass, most: int) -> Generator[Decoded]:
         """At most so many tokens. logits [1, 1, vocabulary], current: of the prompt's pass. However it ends, the
@@ -86,7 +92,7 @@ class Decoding:
         kept = self._model.keep(len(known) - 1)
         waiting = known[kept:]  # more than the last one where the context could not go back to just these
         room = max(0, min(most, self._model.context - len(known)) - 1)
-        drafts = self._drafts.after(known, room if len(waiting) == 1 else 0)
+        drafts = self._drafts.after(known, room if len(waiting) == 1 else 0, self._certain)
         drafted = perf_counter()
         logits, current = self._model.verify([*waiting, *drafts], self._cancelled)
         decided = self._decided(logits[:, len(waiting) - 1 :], drafts, known)

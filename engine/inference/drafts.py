@@ -16,7 +16,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from engine.inference.pace import Pace
+from engine.inference.pace import MAX_DRAFTS, Pace
 
 MIN_MATCH, MAX_MATCH = 2, 8  # tokens: the end of the text that is looked for before
 CANDIDATES = 16  # places with the same last tokens that are compared, the latest ones
@@ -106,9 +106,12 @@ class Drafts:
         for drafter in self._drafters:
             drafter.begin()
 
-    def after(self, known: Sequence[int], most: int) -> Sequence[int]:
-        """The drafts to be verified with the last of all tokens so far, at most `most`, perhaps none."""
+    def after(self, known: Sequence[int], most: int, certain: Sequence[int] = ()) -> Sequence[int]:
+        """The drafts to be verified with the last of all tokens so far, at most `most`, perhaps none. certain: tokens
+        that come next in any case, which are no guess: as many as fit."""
         self._proposed = None
+        if certain:
+            return list(certain)[: min(most, MAX_DRAFTS)]
         for drafter in self._drafters:
             kind = drafter.kind_after(known)
             if kind is not None:

@@ -10,18 +10,21 @@ from typing import Protocol
 import mlx.core as mx
 
 from engine.errors import CancelledError
+from engine.inference.constraint import Constraint, constraint_of
 from engine.inference.contexts import Contexts
 from engine.inference.decoding import Decoded, Decoding
 from engine.inference.decoding import Model as Decoder
 from engine.inference.drafts import Drafts
+from engine.inference.logprobs import Logprobs, Recorder
 from engine.inference.sampling import Sampling, chosen, sampler
-from engine.settings import GenerationOptions
+from engine.settings import GenerationOptions, ToolChoice
 from engine.statistics import Summary, TokenStatistics, means
-from engine.streaming.passes import Pass, PromptTold
+from engine.streaming.passes import Pass
 from engine.tokens.channels import Channel, ChannelEvent, Channels
 from engine.tokens.forms import Message
 from engine.tokens.prompt import Model as Prompted
 from engine.tokens.prompt import continues, encode_counting, tokenizer_of
+from engine.tokens.tokenizer import Tokenizer
 
 SEEN_TOKENS = 8  # tokens of a continued answer that the detokenizer sees, to know whether a space belongs before a word
 
@@ -31,7 +34,8 @@ class Piece:
     """A token's part of an answer, and what it cost.
 
     events: texts that are ready to show, with their channels; may be none. channel: the token's own.
-    prefill: the cost is that of the prompt, which streams whole layers, and not of one decoded token.
+    prefill: the cost is that of the prompt, which streams whole layers, and not of one decoded token. logprobs: where
+    they were asked for.
     """
 
     events: tuple[ChannelEvent, ...]
@@ -39,6 +43,7 @@ class Piece:
     token: int
     statistics: TokenStatistics
     prefill: bool
+    logprobs: Logprobs | None = None
 
     @property
     def text(self) -> str:
@@ -82,9 +87,7 @@ class Model(Prompted, Decoder, Protocol):
     @property
     def left_early(self) -> int: ...
 
-    def prefill(
-        self, tokens: list[int], cancelled: Event | None = None, *, progress: PromptTold | None = None
-    ) -> tuple[mx.array, Pass]: ...
+    def prefill(self, tokens: list[int], cancelled: Event | None = None) -> tuple[mx.array, Pass]: ...
 
     def recall(self, prompt: list[int], seeded: bool = False, conversation: str = "") -> Recalled: ...
 
@@ -102,18 +105,18 @@ class Generation:
         prompt: str | Sequence[int] | Sequence[Message],
         options: GenerationOptions,
         cancelled: Event | None,
-        progress: PromptTold | None = None,
     ) -> None:
         self.summary = Summary()
-        self._progress = progress
         self._model, self._options, self._cancelled = model, options, cancelled
         self._continued = continues(prompt)
         self._plain = self._continued or isinstance(prompt, str)
         self._left_before = model.left_early
         self._alone: list[TokenStatistics] = []  # of tokens that had a pass of their own, which forecasts learn from
         self._prompt: list[int] | None = None
+        self._constraint: Constraint | None = None
         with contextlib.suppress(CancelledError):  # then the answer is over before it begins
             self._prompt, self.summary.left_out = encode_counting(model, prompt, options, cancelled)
+            self._constraint = constraint_of(tokenizer_of(model), options, self._prompt, _begun(prompt))
 
     def __iter__(self) -> Iterator[Piece]:
         began = perf_counter()
@@ -159,22 +162,27 @@ class Generation:
         if options.seed is not None:
             mx.random.seed(options.seed)
         sample = sampler(chosen(options, model.advised_sampling), model.vocabulary, tokenizer.ids)
-        seen = SEEN_TOKENS if self._continued else 0
-        channels = Channels(tokenizer, self._prompt, options.stop, seen, self._plain, options.tools)
+        held = self._constraint
+        sample = held.sampling(sample) if held else sample
+        recorder = Recorder(tokenizer, options.logprobs) if options.logprobs is not None else None
+        sample = recorder.sampling(sample) if recorder else sample
+        channels = self._channels(tokenizer, self._prompt)
         ends = tokenizer.eos_token_ids
         first = self._prefill(self._prompt)
-        decoding = Decoding(model, sample, model.drafts, ends, self._cancelled)
+        certain = held.forced if held else ()
+        decoding = Decoding(model, sample, model.drafts, ends, self._cancelled, certain)
         room = min(options.max_tokens, model.context - len(self._prompt))
         with contextlib.closing(decoding.tokens(*first, room)) as tokens:
             for count, each in enumerate(tokens, 1):
                 events = [] if each.token in ends else channels.add(each.token)
-                stopped = each.token in ends or channels.stopped
+                stopped = each.token in ends or channels.stopped or (held is not None and held.length == count)
                 self.summary.finish_reason = "stop" if stopped else self._limit_reached(count)
                 self._count_pass(decoding, each, count)
                 model.keep_within_budget(each.statistics.footprint_bytes)
                 ended = bool(self.summary.finish_reason)
                 events += channels.finish() if ended else []
-                yield Piece(tuple(events), channels.channel, each.token, each.statistics, prefill=count == 1)
+                noted = recorder.noted[count - 1] if recorder else None
+                yield Piece(tuple(events), channels.channel, each.token, each.statistics, count == 1, noted)
                 if ended:
                     return
 
@@ -184,13 +192,19 @@ class Generation:
         if count > 1 and decoded.passed == 1:
             self._alone.append(decoded.statistics)
 
+    def _channels(self, tokenizer: Tokenizer, prompt: Sequence[int]) -> Channels:
+        options, calls = self._options, self._constraint.calls if self._constraint else None
+        seen = SEEN_TOKENS if self._continued else 0
+        tools = () if options.tool_choice is ToolChoice.NONE else options.tools
+        return Channels(tokenizer, prompt, options.stop, seen, self._plain, tools, calls)
+
     def _prefill(self, prompt: list[int]) -> tuple[mx.array, Pass]:
         """Process what the KV cache does not hold yet; the last token always, its logits are needed."""
         model = self._model
         found = model.recall(prompt, self._options.seed is not None, self._options.conversation)
         kept, self.summary.read_back_tokens, self.summary.context_trouble = found.tokens, found.read_back, found.trouble
         began = perf_counter()
-        logits, current = model.prefill(prompt[kept:], self._cancelled, progress=self._progress)
+        logits, current = model.prefill(prompt[kept:], self._cancelled)
         self.summary.prompt_tokens, self.summary.cached_tokens = len(prompt), kept
         self.summary.prefill_seconds = perf_counter() - began
         self.summary.prefill_bytes_read = current.bytes_read
@@ -201,3 +215,11 @@ class Generation:
         if count == self._options.max_tokens:
             return "length"
         return "context" if self.summary.prompt_tokens + count >= self._model.context else ""
+
+
+def _begun(prompt: str | Sequence[int] | Sequence[Message]) -> str | None:
+    """The part of a prompt's answer that is said already; None where it begins."""
+    if isinstance(prompt, str) or not isinstance(prompt[0], dict):
+        return ""
+    last = prompt[-1]
+    return str(last.get("content") or "") if continues(prompt) and isinstance(last, dict) else None

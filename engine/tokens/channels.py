@@ -19,6 +19,7 @@ from engine.tokens.detokenizer import Detokenizer
 from engine.tokens.markers import Edges, Markers, markers_of
 from engine.tokens.prompt import whole
 from engine.tokens.tokenizer import Tokenizer
+from engine.tokens.tool_calls import CallFormat
 
 FIRST_STANDIN = 0xD800
 SURROGATES = re.compile("[\ud800-\udfff]")
@@ -87,6 +88,11 @@ class ChannelText:
         self._begun = set(Channel) if plain else set()
         self._says, self._others_turn = self._state[0] in STATES, False
         self.channel = STATES.get(self._state[0], Channel.REASONING)
+
+    @property
+    def state(self) -> str:
+        """The state that what comes next is read in, as markers name it; empty once a stop text was complete."""
+        return self._state[0] or ""
 
     @property
     def stopped(self) -> bool:
@@ -197,7 +203,8 @@ class Channels:
     """Events of an answer's tokens. prompt: its tokens, for reasoning that the template began.
 
     seen: the last tokens of the prompt that are the beginning of the same answer. plain: the answer goes on, or is no
-    chat's: what it begins with is kept as it is. tools: what the model was told that it may call.
+    chat's: what it begins with is kept as it is. tools: what the model was told that it may call. calls: the format of
+    its calls, where it is asked for one that is not its own.
     """
 
     def __init__(
@@ -208,8 +215,11 @@ class Channels:
         seen: int = 0,
         plain: bool = False,
         tools: Sequence[Mapping[str, Any]] = (),
+        calls: CallFormat | None = None,
     ):
         found = markers_of(tokenizer)
+        if calls is not None:
+            found = replace(found, tool_call_start=calls.start, tool_call_end=calls.end)
         standins = _standins(tokenizer, found)
         markers = _spelled(found, standins)
         self._tokenizer, self._special = tokenizer, tokenizer.special
@@ -217,13 +227,18 @@ class Channels:
         self._words = Detokenizer(tokenizer, prompt[len(prompt) - seen :])
         initial = _initial(markers, self._text_of(tokenizer, prompt[-LOOKED_BACK_TOKENS:]))
         self._names = {standin: name for name, standin in standins.items()}
-        parser = tokenizer.wrapper.tool_parser
+        parser = calls.parse if calls else tokenizer.wrapper.tool_parser
         self._text = ChannelText(markers, stop, parser, initial, plain, self._names, tools)
 
     @property
     def channel(self) -> Channel:
         """The channel that the last token belongs to."""
         return self._text.channel
+
+    @property
+    def state(self) -> str:
+        """The state that the next token is read in, as markers name it; empty once a stop text was complete."""
+        return self._text.state
 
     @property
     def stopped(self) -> bool:
@@ -259,6 +274,11 @@ class Channels:
             elif token not in self._special:
                 text.append(token)
         return "".join([*parts, tokenizer.decode(text)])
+
+
+def state_at(tokenizer: Tokenizer, prompt: Sequence[int]) -> str:
+    """The state of the channels in which an answer to a prompt begins: `normal`, `reasoning`, or another."""
+    return Channels(tokenizer, prompt, ()).state
 
 
 def _standins(tokenizer: Tokenizer, markers: Markers) -> dict[str, str]:

@@ -8,7 +8,7 @@ from engine.errors import NoRoomError, PromptError, TemplateError
 from engine.settings import GenerationOptions
 from engine.text import Text
 from engine.tokens.forms import TURN_SEPARATOR, Message, calls_forms, forms, text_of
-from engine.tokens.tokenizer import Tokenizer
+from engine.tokens.tokenizer import Template, Tokenizer
 
 RESERVED_DIVISOR = 4  # a conversation is cut so that at least this part of the context is left for the answer
 MAX_TOKEN_CHARACTERS = 64  # of text for a token of the context, far more than any language has
@@ -132,19 +132,28 @@ class Conversation:
         """Token ids of messages, with what a person said in them as text."""
         if self._tokenizer.template is None or self._options.plain_format:
             return self._tokenizer.encode_plain(plain_format(messages))
-        return self._tokenizer.encode_marked(self._rendered(self._tokenizer.mark(messages)))
+        return self._tokenizer.encode_marked(self.prompt_text(self._tokenizer.mark(messages)))
 
     def ended(self) -> list[int]:
         """Token ids of the whole conversation, with the last message's end and nothing to answer."""
         if self._tokenizer.template is None or self._options.plain_format:
             return self._tokenizer.encode_plain("".join(m["content"] + "\n" for m in self._messages))
-        render = self._tokenizer.template.render
-        messages = self._tokenizer.mark(self._messages)
-        return self._tokenizer.encode_marked(self._first(messages, lambda form: render(form, self._most(form))))
+        return self._tokenizer.encode_marked(self.whole_text(self._tokenizer.mark(self._messages)))
 
-    def _rendered(self, messages: list[Message]) -> str:
+    def whole_text(self, messages: list[Message]) -> str:
+        """The template's text of a whole conversation. Raises TemplateError, also of a model without a template."""
+        template, told = self._template(), self._tokenizer.mark(self._options.template_variables)
+        return self._first(messages, lambda form: template.render(form, self._most(form), self._cancelled, **told))
+
+    def _template(self) -> Template:
         template = self._tokenizer.template
-        assert template is not None
+        if template is None:
+            raise TemplateError("The model has no chat template.", 0)
+        return template
+
+    def prompt_text(self, messages: list[Message]) -> str:
+        """The template's text of a conversation that is to be answered. Raises as `whole_text` does."""
+        template = self._template()
         told = self._tokenizer.mark(self._options.template_variables)
 
         def render(said: list[Message], prompted: bool) -> str:

@@ -1,24 +1,21 @@
 """The program of the helper process that renders chat templates: `python -m engine.tokens.rendering`.
 
 A template is a program by a stranger, so it runs here, with little memory and time, no files and no other processes.
-It reads requests from standard input and writes replies to standard output, each as 8 bytes of length and then JSON:
 `{"template", "variables", "most"}`, where `most` is the largest text in characters, is answered with `{"text"}` or with
 `{"fault", "reason", "line"}`: one of FAULTS, what was said of it, and the line of the template, 0 where that is not
-known. `{"template"}` alone is answered with `{"names"}`, those that it is to be given. It ends when its input does.
+known. `{"template"}` alone is answered with `{"names"}`, those that it is to be given.
 
 What a template may use is what transformers gives it.
 """
 
 import contextlib
 import json
-import resource
 import signal
-import sys
 from collections.abc import Generator, Iterator
 from datetime import datetime
 from functools import lru_cache
 from types import FrameType, TracebackType
-from typing import Any, BinaryIO, cast
+from typing import Any, cast
 
 import jinja2
 import jinja2.debug
@@ -29,10 +26,10 @@ import jinja2.parser
 import jinja2.sandbox
 import jinja2.utils
 
-LENGTH_BYTES = 8
+from engine.system import helper_program
+
 RENDER_S = 2.0  # of processor time, a hundred times what the longest templates take
 GRACE_S = 3  # of processor time until the system ends what does not listen
-MEMORY_BYTES = 512_000_000  # of address space; a Python with Jinja has 50 MB
 KEPT_TEMPLATES = 8
 MAX_REASON = 300  # characters
 FAULTS = ("refused", "time", "length", "recursion", "memory", "error")  # refused: by the template's own raise_exception
@@ -179,54 +176,18 @@ def _template_line(traceback: TracebackType | None) -> int:
 @contextlib.contextmanager
 def _limited_time() -> Iterator[None]:
     """Processor time: a template that loops is interrupted at the line where it is, and ended if it goes on."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    until = int(used.ru_utime + used.ru_stime + RENDER_S) + GRACE_S
-    _limit(resource.RLIMIT_CPU, until)
-    signal.setitimer(signal.ITIMER_PROF, RENDER_S)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        _limit(resource.RLIMIT_CPU, resource.RLIM_INFINITY)
+    with helper_program.limited_time(RENDER_S + GRACE_S):
+        signal.setitimer(signal.ITIMER_PROF, RENDER_S)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def _out_of_time(_signal: int, _frame: FrameType | None) -> None:
     raise OutOfTimeError
 
 
-def _limit(kind: int, value: int) -> None:
-    """Lower a soft limit, where the system lets us: what it does not enforce, the parent watches."""
-    _, hard = resource.getrlimit(kind)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
-
-
-# ----------------------------------------------------------------------------------------------------- program
-def main() -> None:
-    """The helper process: renders what it reads from standard input, until that ends."""
-    requests, replies = sys.stdin.buffer, sys.stdout.buffer
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair
-    signal.signal(signal.SIGPROF, _out_of_time)
-    for kind, value in (
-        (resource.RLIMIT_AS, MEMORY_BYTES),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_NPROC, 0),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        _limit(kind, value)
-    while (request := _read(requests)) is not None:
-        reply = json.dumps(answer(request)).encode()
-        replies.write(len(reply).to_bytes(LENGTH_BYTES, "big") + reply)
-        replies.flush()
-
-
-def _read(requests: BinaryIO) -> dict[str, Any] | None:
-    header = requests.read(LENGTH_BYTES)
-    if len(header) < LENGTH_BYTES:
-        return None
-    content: dict[str, Any] = json.loads(requests.read(int.from_bytes(header, "big")))
-    return content
-
-
 if __name__ == "__main__":
-    main()
+    signal.signal(signal.SIGPROF, _out_of_time)
+    helper_program.run(answer)

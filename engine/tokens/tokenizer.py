@@ -22,7 +22,7 @@ from transformers.utils.chat_template_utils import (
     mark_control_tokens,
 )
 
-from engine.errors import TemplateError, TokenizerError
+from engine.errors import SchemaError, TemplateError, TokenizerError
 from engine.system.allocator import give_back_free_memory
 from engine.system.documents import check_whole, parsing, read_json
 from engine.text import Text, shown
@@ -30,6 +30,7 @@ from engine.tokens.files import CONFIG, LEGACY_TEMPLATE, SENTENCEPIECE, TABLES, 
 from engine.tokens.library_templates import LibraryTemplate, defaults_of, module_of, response_format
 from engine.tokens.templates import ChatTemplate, renderer
 from engine.tokens.tool_calls import CallFormat, call_format
+from engine.tokens.vocabulary import Vocabulary
 
 Template = ChatTemplate | LibraryTemplate
 MODEL_KEYS = ("model_type", "tokenizer_class", "transformers_version")  # of config.json, that decide how it is read
@@ -113,6 +114,13 @@ class Tokenizer:
         name: str | None = self.library.convert_ids_to_tokens(token)
         return name or ""
 
+    def bytes_of(self, token: int) -> bytes:
+        """The bytes that a token adds to a text; of one that steers, its name's."""
+        try:
+            return self.vocabulary.tokens[token]
+        except SchemaError:  # whose tokens mean nothing alone
+            return self.decode([token]).encode()
+
     @cached_property
     def turn_ends(self) -> frozenset[int]:
         """Ids with which the chat template ends an answer, or begins what follows it."""
@@ -194,13 +202,22 @@ class Tokenizer:
         return ids
 
     @cached_property
-    def _control_tokens(self) -> re.Pattern[str]:
+    def steering(self) -> frozenset[int]:
         """Special tokens, and others that the template writes, or that mark reasoning or calls of tools."""
         known = self.wrapper
         markers = (known.think_start, known.think_end, known.tool_call_start, known.tool_call_end)
         written = "\0".join([self.template.written if self.template else "", *filter(None, markers)])
-        special = {name for name, i in self._added.items() if i in self.special}
-        names = special | {name for name in self._added if name in written and not name.isspace()}
+        others = {i for name, i in self._added.items() if name and name in written and not name.isspace()}
+        return self.special | others
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """Its tokens as bytes. Raises SchemaError where they are not known as such."""
+        return Vocabulary(self)
+
+    @cached_property
+    def _control_tokens(self) -> re.Pattern[str]:
+        names = [name for name, i in self._added.items() if i in self.steering]
         longest_first = sorted(filter(None, names), key=len, reverse=True)
         return re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
 

@@ -97,7 +97,7 @@ FORMATS = (
     CallFormat("<seed:tool_call>", "</seed:tool_call>", qwen3_coder.parse_tool_call),  # Seed
     CallFormat("[TOOL_CALLS]", "", _mistral),
     CallFormat("<|python_tag|>", "", _llama, bare=True),
-    CallFormat("<tool_call>", "</tool_call>", _json),  # Hermes, and many since
+    USUAL := CallFormat("<tool_call>", "</tool_call>", _json),  # Hermes, and many since
 )
 PREFERRED_STARTS = ("[TOOL_CALLS]",)  # starts of ours that are preferred to mlx-lm's of the same marks
 

@@ -919,10 +919,6 @@
         <source>read anew, as it was kept for another model or other settings</source>
         <translation>保留的内容属于其他模型或其他设置，因此重新读取</translation>
     </message>
-    <message>
-        <source>Processing your message: {0} of {1} tokens, about {2} left</source>
-        <translation>正在处理你的消息：{0} / {1} 个词元，大约还需 {2}</translation>
-    </message>
 </context>
 <context>
     <name>Answer</name>
@@ -4247,6 +4243,50 @@
     <message>
         <source>The system is critically short of memory, so no answer was begun. Close other applications, and try again.</source>
         <translation>系统内存严重不足，因此未开始回答。请关闭其他应用程序后再试。</translation>
+    </message>
+    <message>
+        <source>A schema is an object of JSON, not {value}.</source>
+        <translation>模式应为 JSON 对象，而不是 {value}。</translation>
+    </message>
+    <message>
+        <source>A tool of the name {name} cannot be called by force.</source>
+        <translation>无法强制调用名为 {name} 的工具。</translation>
+    </message>
+    <message>
+        <source>Answers cannot be held to this schema: {reason}.</source>
+        <translation>无法让回答遵循此模式：{reason}。</translation>
+    </message>
+    <message>
+        <source>Answers of this model cannot be held to a schema: its tokenizer is of an unusual kind.</source>
+        <translation>无法让此模型的回答遵循模式：它的分词器类型不常见。</translation>
+    </message>
+    <message>
+        <source>The answer cannot be held to the schema: {reason}.</source>
+        <translation>无法让这个回答遵循模式：{reason}。</translation>
+    </message>
+    <message>
+        <source>The answer that was begun cannot be held to the schema any more.</source>
+        <translation>已经开始的回答无法再遵循该模式。</translation>
+    </message>
+    <message>
+        <source>The model has no chat template.</source>
+        <translation>此模型没有聊天模板。</translation>
+    </message>
+    <message>
+        <source>The schema has {count} bytes; answers are held to one of at most {most}.</source>
+        <translation>该模式有 {count} 字节；回答最多能遵循 {most} 字节的模式。</translation>
+    </message>
+    <message>
+        <source>The work was cancelled before it was complete.</source>
+        <translation>工作在完成之前被取消。</translation>
+    </message>
+    <message>
+        <source>it is nested too deeply, or too large</source>
+        <translation>它嵌套过深或过大</translation>
+    </message>
+    <message>
+        <source>it takes too long to be understood</source>
+        <translation>理解它所需的时间太长</translation>
     </message>
 </context>
 </TS>

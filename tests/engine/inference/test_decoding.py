@@ -32,7 +32,7 @@ class Guesses:
     def begin(self):
         pass
 
-    def after(self, known, most):
+    def after(self, known, most, certain=()):
         right = self._text[len(known) : len(known) + min(self._count, most)]
         places = range(len(known), len(known) + len(right))
         wrong = self._wrong_every

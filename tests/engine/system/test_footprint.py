@@ -6,7 +6,8 @@ import sys
 import pytest
 
 from engine.system.footprint import count_helper, discount_helper, footprint, footprint_of, peak_footprint
-from engine.tokens.templates import ChatTemplate, Renderer, renderer
+from engine.system.helper import Helper
+from engine.tokens.templates import ChatTemplate, renderer
 
 TAKEN = 60_000_000  # bytes, much more than what else changes meanwhile
 HOLDER = f"import sys; held = bytearray(b'x') * {TAKEN}; print(); sys.stdin.read()"
@@ -42,7 +43,7 @@ def test_a_helper_counts_until_it_has_ended(holder):
 
 
 def test_what_renders_templates_is_a_helper(monkeypatch):
-    own = Renderer()
+    own = Helper("engine.tokens.rendering")
     monkeypatch.setattr("engine.tokens.templates.renderer", own)
     before = footprint()
     try:

@@ -11,7 +11,8 @@ import pytest
 from transformers.utils.chat_template_utils import render_jinja_template
 
 from engine.errors import CancelledError, TemplateError
-from engine.tokens.templates import ChatTemplate, Renderer, renderer
+from engine.system.helper import Helper
+from engine.tokens.templates import ChatTemplate, renderer
 
 MOST = 100_000
 TALK = [
@@ -117,7 +118,7 @@ def test_a_template_cannot_write_files_or_read_what_it_was_not_given():
 
 def test_the_helper_starts_again_when_it_was_ended():
     renderer.close()
-    own = Renderer()
+    own = Helper("engine.tokens.rendering")
     try:
         request = {"template": "{{ x }}", "variables": {"x": 1}, "most": 10}
         assert own.ask(request) == {"text": "1"}

@@ -8,6 +8,16 @@ BundleKind = Literal["neuron", "expert", "block", "row"]
 
 
 @dataclass(frozen=True)
+class PromptProgress:
+    """The part of a prompt that is computed, in tokens: a block's are done as its layers are. seconds_left: at the pace
+    so far."""
+
+    tokens: int
+    total: int
+    seconds_left: float
+
+
+@dataclass(frozen=True)
 class TokenStatistics:
     """The cost of one decoded token: the paper's three parts of latency (section 3) and what was read.
 

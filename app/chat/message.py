@@ -577,6 +577,11 @@ class Answer(MessageWidget):
         variants = (self.switcher.previous, self.switcher.next)
         return [*variants, self.copy_button, self.regenerate_button, self.detail_button, self.continue_button]
 
+    def show_progress(self, words: str) -> None:
+        """Say how far the message is processed, of which nothing is answered yet."""
+        if not self._finished:
+            self.receipt.setText(words)
+
     def append(self, text: str) -> None:
         """Show more of the answer."""
         self.body.append(text)

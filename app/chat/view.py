@@ -25,8 +25,9 @@ from app.conversations.keeper import ConversationKeeper
 from app.host.engine_host import EngineHost, ModelInfo, State
 from app.settings.parameters import ParametersPanel, options_of, template_options
 from app.settings.registry import Preferences
+from app.widgets.prompt_words import words_of_prompt
 from engine.settings import GenerationOptions
-from engine.statistics import Summary
+from engine.statistics import PromptProgress, Summary
 
 LAST_MODEL_KEY = "models.last"
 
@@ -275,6 +276,7 @@ class ChatView(QWidget):
         self._host.state_changed.connect(self._on_state)
         self._host.loaded.connect(self._on_loaded)
         self._host.load_failed.connect(self._on_load_failed)
+        self._host.prefilling.connect(self._on_prefilling)
         self._host.text_arrived.connect(self._on_text)
         self._host.reasoning_arrived.connect(self._on_reasoning)
         self._host.call_arrived.connect(self._on_call_text)
@@ -404,6 +406,10 @@ class ChatView(QWidget):
         self._notice = Notice(message, details, self.tr("Reload model"))
         self._notice.acted.connect(self._host.reload)
         self._foot.insertWidget(0, self._notice)
+
+    def _on_prefilling(self, progress: PromptProgress) -> None:
+        if widget := self._job_widget():
+            widget.show_progress(words_of_prompt(progress))
 
     def _on_text(self, text: str) -> None:
         if not self._job:

@@ -27,6 +27,7 @@ from app.host.events import (
     Failed,
     Loaded,
     MemoryChanged,
+    Prefilling,
     Preparing,
     Proved,
     Proving,
@@ -37,6 +38,7 @@ from app.host.model_info import ModelInfo
 from app.host.recent_tokens import RecentTokens
 from engine.inference.kept import KeptContexts
 from engine.settings import GenerationOptions, Settings
+from engine.statistics import PromptProgress
 
 DRAIN_MS = 60
 
@@ -68,6 +70,7 @@ class EngineHost(QObject):
     memory_changed = Signal(ModelInfo)  # the loaded model holds other amounts from now on
     budget_refused = Signal(str)  # why the loaded model cannot do with the budget that was chosen
     load_failed = Signal(str, str)  # message, details
+    prefilling = Signal(object)  # engine.statistics.PromptProgress, of a prompt that takes long
     text_arrived = Signal(str)  # of the answer itself
     reasoning_arrived = Signal(str, float)  # text, and the seconds since the reasoning began
     call_arrived = Signal(str)  # text of a tool call that is being written
@@ -85,6 +88,7 @@ class EngineHost(QObject):
         self.state = State.EMPTY
         self.model: ModelInfo | None = None
         self.recent_tokens = RecentTokens()
+        self.prompt_progress: PromptProgress | None = None  # while a prompt takes long
         self._job: Job | None = None  # with the engine's thread
         self._wanted: LoadJob | None = None  # as soon as that is over
         self._last_load: tuple[str, Settings] | None = None
@@ -234,11 +238,14 @@ class EngineHost(QObject):
                              given_bytes=event.given_bytes)  # fmt: skip
         self.memory_changed.emit(self.model)
 
-    def _tell_progress(self, event: Preparing | Reading | Proving) -> None:
+    def _tell_progress(self, event: Preparing | Reading | Prefilling | Proving) -> None:
         if isinstance(event, Preparing):
             self.preparing.emit(event.share)
         elif isinstance(event, Reading):
             self.reading.emit(event.share)
+        elif isinstance(event, Prefilling):
+            self.prompt_progress = event.progress
+            self.prefilling.emit(event.progress)
         else:
             self.proving.emit(event.share, event.selection)
 
@@ -255,6 +262,7 @@ class EngineHost(QObject):
 
     def _end_answer(self, job: AnswerJob, event: Event) -> None:
         self._drain_timer.stop()
+        self.prompt_progress = None
         self._show(job)
         if isinstance(event, Answered):
             if self.model is not None:
@@ -295,6 +303,8 @@ class EngineHost(QObject):
 
     def _show(self, job: AnswerJob) -> None:
         events: list[ChannelEvent] = []
+        if job.pieces:
+            self.prompt_progress = None
         while job.pieces:
             moment, piece = job.pieces.popleft()
             self.recent_tokens.add(moment, piece.statistics, piece.prefill)

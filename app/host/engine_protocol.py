@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from engine.inference.kept import KeptContexts
 from engine.settings import GenerationOptions, Settings
-from engine.statistics import Summary, TokenStatistics
+from engine.statistics import PromptProgress, Summary, TokenStatistics
 
 if TYPE_CHECKING:
     from engine.flash.profile import DriveProfile
@@ -118,7 +118,12 @@ class Model(Protocol):
     @property
     def reasoning_controls(self) -> frozenset[str]: ...  # options that the chat template knows
     def generate(
-        self, prompt: Sequence[dict[str, Any]], options: GenerationOptions, cancelled: threading.Event, /
+        self,
+        prompt: Sequence[dict[str, Any]],
+        options: GenerationOptions,
+        cancelled: threading.Event,
+        progress: Callable[[PromptProgress], None],
+        /,
     ) -> Generation: ...
     def set_budget(self, memory_budget: int | None, /) -> None: ...  # raises BudgetError
     def keep_within_budget(self, footprint_bytes: int, /) -> None: ...

@@ -23,6 +23,7 @@ from app.host.events import (
     Failed,
     Loaded,
     MemoryChanged,
+    Prefilling,
     Preparing,
     Proved,
     Proving,
@@ -33,6 +34,7 @@ from app.host.model_info import ModelInfo
 from app.widgets.language import spoken, tr
 from engine.errors import BudgetError, CancelledError, FlashbulbError, PromptError, TemplateError
 from engine.inference.kept import KeptContexts
+from engine.statistics import PromptProgress
 from engine.system.awake import awake
 from engine.system.footprint import footprint
 
@@ -175,7 +177,11 @@ class EngineThread:
         model = self._model
         assert model is not None
         self._unkept = True
-        generation = model.generate(job.messages, job.options, job.cancelled)
+
+        def told(progress: PromptProgress) -> None:
+            self._report(job, Prefilling(progress))
+
+        generation = model.generate(job.messages, job.options, job.cancelled, told)
         with awake("Writing an answer"):
             for piece in generation:
                 job.pieces.append((time.monotonic(), piece))

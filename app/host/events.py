@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from app.host.engine_protocol import Model, Outlook
 from app.host.model_info import ModelInfo
 from engine.settings import Settings
-from engine.statistics import Summary
+from engine.statistics import PromptProgress, Summary
 
 # Why an answer did not begin: the model's chat template fails, which the plain format needs not; or it cannot take the
 # question, for instance since that is too long.
@@ -57,6 +57,13 @@ class BudgetRefused:
 
 
 @dataclass(frozen=True)
+class Prefilling:
+    """The part that is done of a prompt that takes long."""
+
+    progress: PromptProgress
+
+
+@dataclass(frozen=True)
 class Answered:
     """An answer has ended. outlook: what it has taught of the next ones."""
 
@@ -91,6 +98,6 @@ class Failed:
     refused: str = ""
 
 
-Event = Loaded | Preparing | Reading | MemoryChanged | Answered | Proving | Proved | Failed | BudgetRefused
-PROGRESS_EVENTS = (Preparing, Reading, Proving)  # those that end nothing
+Event = Loaded | Preparing | Reading | MemoryChanged | Prefilling | Answered | Proving | Proved | Failed | BudgetRefused
+PROGRESS_EVENTS = (Preparing, Reading, Prefilling, Proving)  # those that end nothing
 MEMORY_EVENTS = (MemoryChanged, BudgetRefused)  # those that belong to no job: they may come at any time

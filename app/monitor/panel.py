@@ -14,6 +14,7 @@ from app.widgets import units
 from app.widgets.focus import Ringed
 from app.widgets.labels import SMALL_FACTOR, ChatLabel, quiet
 from app.widgets.language import tr
+from app.widgets.prompt_words import words_of_prompt
 from engine.statistics import TokenStatistics
 from engine.system import pressure
 
@@ -325,7 +326,8 @@ class MonitorPanel(Ringed, QScrollArea):
         self.neurons.setVisible(streams == "neuron")
         self.experts.setVisible(streams == "expert")
         self.neurons.refresh(history)
-        self.sentence.setText(in_a_sentence(self._host.model, history))
+        prompt = self._host.prompt_progress
+        self.sentence.setText(words_of_prompt(prompt) if prompt else in_a_sentence(self._host.model, history))
         self._describe(now)
         self._pace(now)
 

@@ -19,7 +19,7 @@ from engine.inference.logprobs import Logprobs, Recorder
 from engine.inference.sampling import Sampling, chosen, sampler
 from engine.settings import GenerationOptions, ToolChoice
 from engine.statistics import Summary, TokenStatistics, means
-from engine.streaming.passes import Pass
+from engine.streaming.passes import Pass, PromptTold
 from engine.tokens.channels import Channel, ChannelEvent, Channels
 from engine.tokens.forms import Message
 from engine.tokens.prompt import Model as Prompted
@@ -87,7 +87,9 @@ class Model(Prompted, Decoder, Protocol):
     @property
     def left_early(self) -> int: ...
 
-    def prefill(self, tokens: list[int], cancelled: Event | None = None) -> tuple[mx.array, Pass]: ...
+    def prefill(
+        self, tokens: list[int], cancelled: Event | None = None, *, progress: PromptTold | None = None
+    ) -> tuple[mx.array, Pass]: ...
 
     def recall(self, prompt: list[int], seeded: bool = False, conversation: str = "") -> Recalled: ...
 
@@ -105,8 +107,10 @@ class Generation:
         prompt: str | Sequence[int] | Sequence[Message],
         options: GenerationOptions,
         cancelled: Event | None,
+        progress: PromptTold | None = None,
     ) -> None:
         self.summary = Summary()
+        self._progress = progress
         self._model, self._options, self._cancelled = model, options, cancelled
         self._continued = continues(prompt)
         self._plain = self._continued or isinstance(prompt, str)
@@ -204,7 +208,7 @@ class Generation:
         found = model.recall(prompt, self._options.seed is not None, self._options.conversation)
         kept, self.summary.read_back_tokens, self.summary.context_trouble = found.tokens, found.read_back, found.trouble
         began = perf_counter()
-        logits, current = model.prefill(prompt[kept:], self._cancelled)
+        logits, current = model.prefill(prompt[kept:], self._cancelled, progress=self._progress)
         self.summary.prompt_tokens, self.summary.cached_tokens = len(prompt), kept
         self.summary.prefill_seconds = perf_counter() - began
         self.summary.prefill_bytes_read = current.bytes_read

@@ -29,7 +29,7 @@ from engine.planning.shape import flash_bytes
 from engine.settings import Drafting, GenerationOptions, Settings
 from engine.sparsity.selectors import Selector
 from engine.statistics import TokenStatistics, means
-from engine.streaming.passes import Observer, Pass
+from engine.streaming.passes import Observer, Pass, PromptTold
 from engine.system import pressure
 from engine.system.allocator import give_back_free_memory
 from engine.system.folders import models_folder
@@ -39,6 +39,7 @@ from engine.tokens.tokenizer import read_tokenizer
 log = logging.getLogger(__name__)
 MAX_VOCABULARY = 1 << 30  # tokens, where the config does not say
 KEEP_S = 20.0  # of a prefill, from one writing of its context to the next
+RESIDENT_BLOCK_TOKENS = 256  # of a prompt, of a model that streams nothing
 LOOK_S = 2.0  # between two looks at how short of memory the system is
 
 
@@ -137,6 +138,13 @@ class LoadedModel:
         """Neurons that had to leave the pool while still in the window, since loading."""
         return self.streaming.left_early
 
+    @property
+    def _block(self) -> int:
+        """Tokens of a prompt that are computed at once: where nothing is read for them, fewer than there is room for,
+        as it can be stopped between two blocks only."""
+        chunk = self._memory.plan.workspace.chunk
+        return chunk if self.streaming.layers else min(chunk, RESIDENT_BLOCK_TOKENS)
+
     def learn(self, alone: Sequence[TokenStatistics]) -> None:
         """Take in what an answer's tokens have cost that had a pass of their own: the next forecast, in this process or
         another, is nearer to it."""
@@ -192,10 +200,12 @@ class LoadedModel:
         prompt: str | Sequence[int] | Sequence[Message],
         options: GenerationOptions | None = None,
         cancelled: Event | None = None,
+        progress: PromptTold | None = None,
     ) -> Generation:
         """An answer, as an iterator of pieces. prompt: text, a list of token ids, or chat messages.
 
-        cancelled: stops within one layer. Raises PromptError, and PressureError where the system is critically short
+        cancelled: stops within one layer. progress: is told, several times a second, how far a prompt is that takes
+        long. Raises PromptError, and PressureError where the system is critically short
         of memory: it is given a part of the pools instead.
         """
         if pressure.memory_pressure() >= pressure.Pressure.CRITICAL:
@@ -204,10 +214,14 @@ class LoadedModel:
                 "The system is critically short of memory, so no answer was begun. Close other applications, and try "
                 "again."
             )
-        return Generation(self, prompt, options or GenerationOptions(), cancelled)
+        return Generation(self, prompt, options or GenerationOptions(), cancelled, progress)
 
     def prefill(
-        self, tokens: list[int], cancelled: Event | None = None, observer: Observer | None = None
+        self,
+        tokens: list[int],
+        cancelled: Event | None = None,
+        observer: Observer | None = None,
+        progress: PromptTold | None = None,
     ) -> tuple[mx.array, Pass]:
         """Append tokens to the context, a block at a time, exactly.
 
@@ -215,7 +229,8 @@ class LoadedModel:
         """
         self._memory.hold(len(self.cached_tokens) + len(tokens))
         current = self.streaming.passes.begin(len(tokens), cancelled, observer)
-        blocks = self._execution.blocks(tokens, self._memory.plan.workspace.chunk, observer is not None)
+        current.progress = progress
+        blocks = self._execution.blocks(tokens, self._block, observer is not None)
         if observer is not None:
             return mx.concatenate([self._forward(block, last_only=False) for block in blocks], axis=1), current
         for block in blocks:

@@ -1,5 +1,6 @@
 """Passes: runs through all layers, what they are for and what they cost."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Event
 from time import perf_counter
@@ -11,8 +12,11 @@ from numpy.typing import NDArray
 
 from engine.errors import CancelledError
 from engine.memory.window import Window
-from engine.statistics import BundleKind, TokenStatistics
+from engine.statistics import BundleKind, PromptProgress, TokenStatistics
 from engine.system.footprint import footprint
+
+FIRST_WORD_S, WORDS_S = 0.5, 0.1  # of a prompt, until it is said how far it is, and then between two times
+PromptTold = Callable[[PromptProgress], None]
 
 
 class Observer(Protocol):
@@ -48,6 +52,10 @@ class Pass:
     bytes_read: int = 0
     reads: int = 0
     counted: int = 0  # tokens that the window has moved on by
+    progress: PromptTold | None = None  # is told how far a prompt is
+    _block: int = 0  # tokens of the present block,
+    _layers_done: int = 0  # and how many layers are done with it
+    _told: float = 0.0  # when that was last told
 
     def __post_init__(self) -> None:
         self.all_active, self.all_loaded, self.all_resident = ([0] * (self.layers + self.others) for _ in range(3))
@@ -84,9 +92,28 @@ class Pass:
         return self.is_prompt and not self.at_end and self.observer is None
 
     def check(self) -> None:
-        """Raise CancelledError if the run is to stop."""
+        """A layer begins. Raises CancelledError if the run is to stop."""
         if self.cancelled is not None and self.cancelled.is_set():
             raise CancelledError("Stopped.")
+        self._tell()
+        self._layers_done += 1  # once it has run, which the next layer tells of
+
+    def begin_block(self, tokens: int) -> None:
+        """The next `tokens` tokens are about to be computed."""
+        self.tokens += tokens
+        self._block, self._layers_done = tokens, 0
+        self._tell()
+
+    def _tell(self) -> None:
+        """Say how far a prompt is, where that takes long enough to be asked, and not too often."""
+        now, progress = perf_counter(), self.progress
+        if progress is None or now - self.began < FIRST_WORD_S or now - self._told < WORDS_S:
+            return
+        self._told = now
+        share = min(1.0, self._layers_done / max(1, self.layers + self.others))
+        done = self.tokens - self._block * (1 - share)
+        left = (self.prompt_tokens - done) * (now - self.began) / done if done else 0.0
+        progress(PromptProgress(int(done), self.prompt_tokens, left))
 
     def read(self, waited_s: float, bytes_read: int, reads: int) -> None:
         """Count what was read, and the wait for it."""
@@ -135,7 +162,7 @@ class Passes:
     def advance(self, tokens: int) -> None:
         """The next `tokens` tokens of the current pass are about to be computed. Of those that are decoded, the first
         alone counts for certain."""
-        self.current.tokens += tokens
+        self.current.begin_block(tokens)
         self._count(self.current.tokens if self.current.is_prompt else 1)
 
     def accept(self, tokens: int) -> None:

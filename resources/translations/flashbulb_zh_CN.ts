@@ -919,6 +919,10 @@
         <source>read anew, as it was kept for another model or other settings</source>
         <translation>保留的内容属于其他模型或其他设置，因此重新读取</translation>
     </message>
+    <message>
+        <source>Processing your message: {0} of {1} tokens, about {2} left</source>
+        <translation>正在处理你的消息：{0} / {1} 个词元，大约还需 {2}</translation>
+    </message>
 </context>
 <context>
     <name>Answer</name>

@@ -7,12 +7,14 @@ from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent, QGuiApplication
 from PySide6.QtWidgets import QApplication, QLineEdit, QMessageBox, QPlainTextEdit, QTextEdit, QWidget
 
+from app.chat.message import Answer
 from app.chat.notice import Notice
 from app.chat.welcome import STARTER_EXAMPLES
 from app.host.engine_host import State
 from app.widgets.colours import colours
 from app.widgets.icons import icon
 from engine.errors import PreparedModelError, ReadError
+from engine.statistics import PromptProgress
 from tests.helpers.chatting import last_answer, shown_notice, type_and_send, wait_until_ready
 from tests.helpers.dropping import checkpoint_in, drop, drop_data
 from tests.helpers.fake_engine import FakeEngine, Gate
@@ -193,6 +195,17 @@ def test_the_title_says_what_is_loaded(open_window):
     assert window.title.text() == "Starter"
     assert window.subtitle.text() == "24.0\u00a0MB model, 14.1\u00a0MB of it on flash"
     assert window.windowTitle() == "Starter – Flashbulb"
+
+
+def test_a_long_prompt_says_how_far_it_is_where_the_answer_will_be(qtbot, open_window):
+    gate = Gate()
+    window = open_window(FakeEngine(scripts=[[PromptProgress(1200, 4000, 75.4), gate, "Hello"]]))
+    type_and_send(qtbot, window, "A long story")
+    (answer,) = (widget for widget in window.chat.transcript.messages() if isinstance(widget, Answer))
+    qtbot.waitUntil(lambda: "1,200 of 4,000 tokens" in answer.receipt.text())
+    gate.opened.set()
+    wait_until_ready(qtbot, window)
+    assert "4,000" not in answer.receipt.text()
 
 
 def test_the_title_follows_what_a_system_short_of_memory_took(qtbot, open_window):

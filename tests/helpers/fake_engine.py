@@ -16,7 +16,7 @@ from engine.flash.profile import DriveProfile
 from engine.inference.kept import KeptContexts
 from engine.planning.cost import Prediction
 from engine.settings import OUR_SAMPLING, GenerationOptions, Settings
-from engine.statistics import Summary, TokenStatistics, means
+from engine.statistics import PromptProgress, Summary, TokenStatistics, means
 from engine.system.folders import models_folder
 
 LAYERS, NEURONS = 8, 3072
@@ -118,7 +118,14 @@ def _chosen(index: int, layer: int, experts: int, count: int = 8) -> tuple[int, 
 class Generation:
     """Replays a script once. Strings and events are tokens; see Pause and Gate; an exception is raised."""
 
-    def __init__(self, script: Iterable[Any], messages: Sequence[Any], cancelled: threading.Event):
+    def __init__(
+        self,
+        script: Iterable[Any],
+        messages: Sequence[Any],
+        cancelled: threading.Event,
+        progress: Callable[[PromptProgress], None] = lambda _: None,
+    ):
+        self._progress = progress
         self.summary = Summary(prompt_tokens=4 * len(messages))
         self._script, self._cancelled = script, cancelled
         self._costs: list[TokenStatistics] = []
@@ -129,6 +136,8 @@ class Generation:
                 raise item
             if isinstance(item, str | Event):
                 yield self._piece(Event(ANSWER, item) if isinstance(item, str) else item)
+            elif isinstance(item, PromptProgress):
+                self._progress(item)
             else:
                 self._wait(item)
             if self._cancelled.is_set():
@@ -218,12 +227,18 @@ class FakeModel:
         items["workspace"] = 0.5 * MB
         self.budget = SimpleNamespace(items=items, total=sum(items.values()), smallest=9 * MB)
 
-    def generate(self, messages: Sequence[Any], options: GenerationOptions, cancelled: threading.Event) -> Generation:
+    def generate(
+        self,
+        messages: Sequence[Any],
+        options: GenerationOptions,
+        cancelled: threading.Event,
+        progress: Callable[[PromptProgress], None] = lambda _: None,
+    ) -> Generation:
         self._engine.seen.append("generate")
         self._engine.asked.append(messages)
         self._engine.options.append(options)
         script = self._engine.scripts.pop(0) if self._engine.scripts else ["Hello", " there", "."]
-        return Generation(script, messages, cancelled)
+        return Generation(script, messages, cancelled, progress)
 
     def give_back(self) -> None:
         """Do what the engine does between two tokens when the system is critically short of memory."""

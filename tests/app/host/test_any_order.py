@@ -68,7 +68,7 @@ class SteppedEngine(FakeEngine):
         self.wait()
         model = super().load(path, settings, *more)
         model.name = path
-        model.generate = lambda messages, options, cancelled: SteppedAnswer(self, model, messages, cancelled)
+        model.generate = lambda messages, options, cancelled, progress: SteppedAnswer(self, model, messages, cancelled)
         return model
 
     def prove(self, model, settings, progress, cancelled):

@@ -13,6 +13,7 @@ from app.monitor.panel import MonitorPanel, parts_of
 from app.monitor.section import Legend
 from engine.errors import FlashbulbError
 from engine.settings import Settings
+from engine.statistics import PromptProgress
 from engine.system import pressure
 from tests.helpers.fake_engine import FakeEngine, Gate, expert_statistics, token_statistics
 
@@ -199,6 +200,19 @@ def test_the_system_s_memory_pressure_is_said(open_panel, monkeypatch, level, wo
     panel.refresh()
     assert not panel.memory.alarm.isVisible()
     assert not running(panel)
+
+
+def test_how_far_a_long_prompt_is_is_told(qtbot, open_panel):
+    gate = Gate()
+    host, panel = open_panel(FakeEngine(scripts=[[PromptProgress(1200, 4000, 75.4), gate, "a"]]))
+    with qtbot.waitSignal(host.prefilling):
+        host.generate(HELLO)
+    panel.refresh()
+    assert panel.sentence.text() == "Processing your message: 1,200 of 4,000 tokens, about 75\u00a0s left"
+    with qtbot.waitSignal(host.finished):
+        gate.opened.set()
+    panel.refresh()
+    assert "Processing" not in panel.sentence.text()
 
 
 def test_a_pool_that_shrank_is_shown_as_it_is_now(qtbot, open_panel):

@@ -403,3 +403,35 @@ def test_sampling_is_as_the_makers_advise_unless_it_is_chosen(says):
     list(advised), list(chosen)
     assert advised.summary.text == "Hello there!"
     assert chosen.summary.text != "Hello there!"
+
+
+@pytest.mark.parametrize("selection", ["exact", "dense"])
+def test_how_far_a_long_prompt_is_is_told_within_its_blocks(monkeypatch, selection):
+    monkeypatch.setattr("engine.streaming.passes.FIRST_WORD_S", 0.0)
+    monkeypatch.setattr("engine.streaming.passes.WORDS_S", 0.0)
+    model = load("starter", Settings(selection=selection))
+    told, cancelled = [], threading.Event()
+    try:
+        prompt = [5 + i % 200 for i in range(300)]
+        answer = model.generate(prompt, GenerationOptions(max_tokens=2), None, told.append)
+        assert list(answer)
+        tokens = [each.tokens for each in told]
+        assert tokens == sorted(tokens)
+        assert {each.total for each in told} == {300}
+        assert 0 == min(tokens) < 256 < max(tokens) < 300
+        assert len(set(tokens)) > 3, "layer by layer, and not only block by block"
+        assert all(each.seconds_left >= 0 for each in told)
+        before = len(told)
+        model.trim(0)
+
+        def cancel(progress):
+            told.append(progress)
+            cancelled.set()
+
+        assert list(model.generate(prompt[::-1], GenerationOptions(max_tokens=2), cancelled, cancel)) == []
+        assert len(told) == before + 1, "it ends with the next layer"
+        monkeypatch.setattr("engine.streaming.passes.FIRST_WORD_S", 60.0)
+        list(model.generate(prompt, GenerationOptions(max_tokens=2), None, told.append))
+        assert len(told) == before + 1, "of what is soon over nothing is told"
+    finally:
+        model.close()

@@ -26,7 +26,7 @@ PACKED_BITS = (8, 4)
 GROUP_SIZES = (64, 32)  # weights with one scale, those that are tried first
 SLOT_GRANULARITIES = (16384, 4096, 512)  # bytes: a page on Apple silicon, a block of most drives, of any
 MIN_USED_SHARE = 3 / 4  # of a slot
-MAX_NEURONS = 8  # of a bundle: a token that needs one of them reads all
+MAX_NEURONS = 4  # of a bundle: a token that needs one of them reads all, and three fire together in a good order
 TENSORS = ("weight", "scales", "biases")
 ITEMS = {mx.uint32: np.uint32, mx.float32: np.float32, mx.float16: np.float16, mx.bfloat16: np.uint16}
 

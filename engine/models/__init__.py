@@ -62,11 +62,13 @@ def family_of(name: str) -> str:
 
 @cache
 def _types_of_mlx_lm() -> frozenset[str]:
-    """The types of models that mlx-lm has a file for, beside those of what they share; without importing it."""
+    """The types of models that mlx-lm has a file for, beside those of what they share and those whose file ends the
+    process where another package is missing; without importing it."""
     found = importlib.util.find_spec("mlx_lm")
     places = found.submodule_search_locations if found else None
     files = (path for place in places or () for path in (Path(place) / "models").glob("*.py"))
-    return frozenset(path.stem for path in files if "\nclass Model(" in path.read_text(encoding="utf-8"))
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in files}
+    return frozenset(name for name, text in texts.items() if "\nclass Model(" in text and "sys.exit(" not in text)
 
 
 def architecture(config: dict[str, Any]) -> ModuleType:

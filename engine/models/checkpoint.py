@@ -52,7 +52,10 @@ def load_lazily(folder: Path) -> LazyModel:
         network, config = load_model(folder, lazy=True, get_model_classes=classes)
     except FlashbulbError:
         raise
-    except Exception as error:  # whatever an architecture's own code makes of a config that is not its own
+    except (
+        Exception,
+        SystemExit,
+    ) as error:  # whatever an architecture's own code makes of a config that is not its own
         raise CheckpointError(
             "{folder} cannot be loaded: {error}. Download it again, or choose another model.",
             folder=folder,

@@ -36,8 +36,10 @@ class Uses:
 
     @property
     def head(self) -> str | None:
-        """The path of what makes the logits, which is multiplied last."""
-        return self.linears[-1][0] if self.linears else None
+        """The path of what makes the logits: it is multiplied last, and nothing has more rows; None if that is none of
+        these."""
+        rows = [len(linear["weight"]) for _, linear in self.linears]
+        return self.linears[-1][0] if rows and rows[-1] == max(rows) else None
 
     @property
     def only_tables(self) -> list[tuple[str, Module]]:

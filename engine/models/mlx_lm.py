@@ -83,7 +83,7 @@ def _architecture(config: dict[str, Any]) -> Any:
         name = next(filter(None, remapped), None) or MODEL_REMAPPING.get(model_type, model_type)
         try:
             return importlib.import_module(f"mlx_lm.models.{name}")
-        except ImportError:
+        except (ImportError, SystemExit):  # a file of mlx-lm's that lacks another package ends the process
             pass
     raise CheckpointError("Models of type {model_type} are not supported.", model_type=shown(model_type))
 

@@ -8,6 +8,7 @@ import mlx.core as mx
 from mlx.utils import tree_flatten
 
 from engine.models.mlx_lm import build_quantised
+from tests.helpers.dense_configs import OTHERS
 from tests.helpers.mlx_models import AFFINE4
 from tests.helpers.moe_configs import SHARED
 
@@ -62,7 +63,7 @@ def write_dense(
 ) -> Path:
     """A checkpoint of random weights in a new folder. dtype: of what is not quantised; None for the config's."""
     mx.random.seed(1)
-    model, config = build_quantised({"model_type": model_type, **CONFIGS[model_type]}, form)
+    model, config = build_quantised({"model_type": model_type, **(CONFIGS | OTHERS)[model_type]}, form)
     if dtype is not None:
         model.set_dtype(dtype)
     folder.mkdir(parents=True, exist_ok=True)

@@ -75,6 +75,16 @@ class InMemory:
         mx.eval(logits)
         return logits
 
+    def step_by_step(self, tokens: list[int], prompt: int) -> mx.array:
+        """As `logits` of a prompt's last token and of all after it, which come one by one: some architectures of mlx-lm
+        say something else of several at once."""
+        cache = make_prompt_cache(self._model)
+        self._model(mx.array([tokens[: prompt - 1]]), cache=cache)
+        found = [self._model(mx.array([[token]]), cache=cache)[0, -1] for token in tokens[prompt - 1 :]]
+        logits = mx.stack(found).astype(mx.float32)
+        mx.eval(logits)
+        return logits
+
     def greedy(self, tokens: list[int], count: int) -> tuple[list[int], mx.array]:
         """The likeliest `count` tokens after these, one by one, and the logits that say so, [count, vocabulary]."""
         cache, following, found = make_prompt_cache(self._model), tokens, []

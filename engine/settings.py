@@ -64,6 +64,8 @@ class Settings:
     unless asked for. early_reads: layers that have attention and FFN side by side read while attention is computed:
     there the neurons are known by then, and nothing depends on timing.
     hot_neurons: rows that the window does not need keep the neurons that were used most often.
+    small_context: keys and values of a checkpoint's context are kept in 8 bits instead of 16 or 32, where its attention
+    knows such: twice the conversation in the same memory, at some loss, which is not measured.
     drafts: where several tokens of one pass take less time than passes of one, some are guessed, and verified together;
     what is said stays what the model says by itself.
     read_at_once: where the budget has room for every bundle, all are read while the model is loaded, in one sweep, as
@@ -84,6 +86,7 @@ class Settings:
     hot_neurons: bool = True
     read_at_once: bool = False
     drafts: Drafting = Drafting.LOOKUP
+    small_context: bool = False
 
     def __post_init__(self) -> None:
         if self.selection not in SELECTIONS:

@@ -102,6 +102,13 @@ class MemoryPane(Pane):
         self.drive = DriveTest(host)
         self.add_row(self.tr("Memory budget"), budget)
         self._of_neurons = self._add_neurons()
+        self.small_context = QCheckBox(self.tr("Keep it in 8 bits"))
+        self._of_checkpoints = self.add_row(
+            self.tr("Context"),
+            self.small_context,
+            self.tr("Room for a longer conversation, or more of the model in memory. Answers lose some precision; how "
+                    "much was not measured. Of models whose attention can do that; others stay as they are.")
+        )  # fmt: skip
         self.add_row(
             self.tr("Drafts"),
             self.drafts,
@@ -187,6 +194,7 @@ class MemoryPane(Pane):
         self.window_size.slider.valueChanged.connect(self._on_window)
         self.selection.currentIndexChanged.connect(self._on_selection)
         self.drafts.currentIndexChanged.connect(self._on_drafts)
+        self.small_context.toggled.connect(self._on_small_context)
         self.threads.valueChanged.connect(self._on_threads)
         self.threshold.slider.valueChanged.connect(self._on_threshold)
         self.drive.measured.connect(self._show_values)
@@ -231,6 +239,8 @@ class MemoryPane(Pane):
         """Only the controls and the words that mean something of the loaded model."""
         for widget in self._of_neurons:
             widget.setVisible(self._kind == "neuron")
+        for widget in self._of_checkpoints:
+            widget.setVisible(self._kind != "neuron")
         words = {
             "neuron": self.tr("Automatic (all in memory where it fits, else half of the FFN weights)"),
             "expert": self.tr("Automatic (all in memory where it fits, else half of the experts)"),
@@ -251,6 +261,7 @@ class MemoryPane(Pane):
         self.selection.setCurrentIndex(self.selection.findData(values["selection"]))
         self._show_threshold(values["threshold_shift"], values["selection"])
         self.drafts.setCurrentIndex(self.drafts.findData(values["drafts"]))
+        self.small_context.setChecked(bool(values["small_context"]))
         self._show_threads(values["reader_threads"])
         self.drive.refresh()
         self._row.setVisible(self.needs_reload())
@@ -461,6 +472,9 @@ class MemoryPane(Pane):
 
     def _on_selection(self) -> None:
         self._set("selection", self.selection.currentData())
+
+    def _on_small_context(self, on: bool) -> None:
+        self._set("small_context", on)
 
     def _on_drafts(self) -> None:
         self._set("drafts", self.drafts.currentData())

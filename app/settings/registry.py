@@ -121,6 +121,13 @@ TABLE = (
         reload=True,
     ),
     Setting(
+        "memory.small_context",
+        bool,
+        False,
+        "Keep keys and values in 8 bits: room for a longer conversation, at some loss.",
+        reload=True,
+    ),
+    Setting(
         "memory.drafts",
         str,
         Drafting.LOOKUP.value,

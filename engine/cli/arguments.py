@@ -62,6 +62,11 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         help="what is guessed ahead, of which one pass verifies several tokens where that is faster: what followed the "
         "same words before, or nothing (default %(default)s)",
     )  # fmt: skip
+    parser.add_argument(
+        "--small-context", action="store_true",
+        help="keep what the model remembers of the conversation in 8 bits, where its attention can: room for a longer "
+        "one, and some loss, which is not measured",
+    )  # fmt: skip
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -71,7 +76,7 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 def settings_of(args: argparse.Namespace) -> Settings:
     """The settings that a model is loaded with, as the arguments say."""
-    names = ("window", "memory_budget", "selection", "drafts")
+    names = ("window", "memory_budget", "selection", "drafts", "small_context")
     return Settings(**{name: getattr(args, name) for name in names})
 
 

@@ -2,10 +2,10 @@
 
 import mlx.core as mx
 from mlx.nn.layers.base import Module
-from mlx_lm.models.cache import make_prompt_cache
 
 from engine.inference.context import rows_of, set_rows
 from engine.inference.states import Caches, ContextState, Snapshot, always_trims, arrays_of, copied
+from engine.models.caches import prompt_caches
 
 MAX_SNAPSHOTS = 4  # points of a context that can be gone back to
 
@@ -16,14 +16,18 @@ class SnapshotContext:
     tokens: that the caches hold for certain; a pass that failed may have left more.
     """
 
-    def __init__(self, network: Module):
-        self._network = network
-        self.caches: Caches = make_prompt_cache(network)
+    def __init__(self, network: Module, small: bool = False):
+        """small: keys and values are kept in 8 bits where all are kept."""
+        self._network, self._small = network, small
+        self.caches: Caches = self._fresh()
         self.tokens = 0
         self._rows = 0
         self._under_way = False
         self._snapshots: list[Snapshot] = []
         self._marked: list[Snapshot] = []  # one at most: before a pass of several tokens
+
+    def _fresh(self) -> Caches:
+        return prompt_caches(self._network, self._small)
 
     @property
     def rows(self) -> int:
@@ -77,7 +81,7 @@ class SnapshotContext:
 
     def fresh(self) -> Caches:
         """Empty caches of the model's."""
-        caches: Caches = make_prompt_cache(self._network)
+        caches: Caches = self._fresh()
         return caches
 
     def take(self, state: ContextState | None) -> None:
@@ -97,7 +101,7 @@ class SnapshotContext:
         else:
             self._snapshots = [each for each in self._snapshots if each.tokens <= tokens]
             self._marked = [each for each in self._marked if each.tokens <= tokens]
-            points = [Snapshot(0, make_prompt_cache(self._network)), *self._snapshots, *self._marked]
+            points = [Snapshot(0, self._fresh()), *self._snapshots, *self._marked]
             self._set(max(points, key=lambda each: each.tokens))
         return self.tokens
 

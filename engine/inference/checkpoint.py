@@ -51,7 +51,7 @@ class CheckpointExecution:
 
     def install(self, settings: Settings, plan: MemoryPlan, reader: Reader) -> Streaming:
         """Streamed modules where there is no room, and all else as it is stored."""
-        self.context = SnapshotContext(self.network)
+        self.context = SnapshotContext(self.network, self.sizes.keeps_small(settings))
         how = settings, plan.budget, plan.workspace.buffer_bytes, reader
         streaming = CheckpointInstallation(*how, self._found).install(self.network)
         self._found = Streamable()  # what was replaced is let go

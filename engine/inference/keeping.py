@@ -104,4 +104,5 @@ def fingerprint_of(folder: Path, settings: Settings) -> str:
     """The fingerprint of a model in a folder, under settings that its numbers depend on. Raises OSError."""
     files = sorted({path for pattern in FILES for path in folder.glob(pattern)})
     versions = version("mlx"), version("mlx-lm"), mx.metal.is_available()
-    return fingerprint(files, settings.selection, settings.threshold_shift, settings.compute_dtype, versions)
+    numbers = settings.selection, settings.threshold_shift, settings.compute_dtype, settings.small_context
+    return fingerprint(files, *numbers, versions)

@@ -4,14 +4,34 @@ from typing import Any
 
 import mlx.core as mx
 from mlx.nn.layers.base import Module
-from mlx_lm.models.cache import make_prompt_cache
+from mlx_lm.models.cache import KVCache, QuantizedKVCache, make_prompt_cache
 
 from engine.arrays.attention import unevaluated
 
+KEY_VALUE_BITS = 8  # of a number of keys and values that are kept small
+GROUP_SIZE = 64  # of those that share a scale
 
-def shaped_caches(model: Module, tokens: int = 1) -> list[Any]:
-    """mlx-lm's caches by layer, as they are after so many tokens: shapes and dtypes are known, nothing is evaluated."""
+
+def prompt_caches(model: Module, small: bool = False) -> list[Any]:
+    """mlx-lm's caches by layer, empty. small: those that keep every token keep its keys and values in 8 bits, which
+    loses some of their precision."""
     caches: list[Any] = make_prompt_cache(model)
+    return [QuantizedKVCache(GROUP_SIZE, KEY_VALUE_BITS) if small and type(c) is KVCache else c for c in caches]
+
+
+def shaped_caches(model: Module, tokens: int = 1, small: bool = False) -> list[Any]:
+    """mlx-lm's caches by layer, as they are after so many tokens: shapes and dtypes are known, nothing is evaluated."""
+    caches = prompt_caches(model, small)
     with unevaluated():
         model(mx.zeros((1, tokens), mx.int32), cache=caches)
     return caches
+
+
+def small_caches(model: Module, tokens: int) -> list[Any] | None:
+    """The same with keys and values in 8 bits; None where a model's attention, or the width of its heads, knows no such
+    caches, or where none keeps every token."""
+    try:
+        caches = shaped_caches(model, tokens, small=True)
+    except (ValueError, TypeError, AttributeError, RuntimeError):
+        return None
+    return caches if any(isinstance(cache, QuantizedKVCache) for cache in caches) else None

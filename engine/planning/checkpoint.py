@@ -1,7 +1,7 @@
 """The sizes of a checkpoint that is run as it is: experts on flash, the rest computed by mlx-lm."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import mlx.core as mx
 from mlx.nn.layers.base import Module
@@ -57,9 +57,15 @@ class CheckpointSizes:
         heads = 1 if attends_by_head(lazy.network) else first_number(lazy.config, HEAD_KEYS) or 0
         return cls(shape, checkpoint.bytes, overhead_bytes(checkpoint.folder), heads, memory_available())
 
-    def shape(self, settings: Settings) -> ModelShape:  # noqa: ARG002
-        """The shape of the model: it is computed as it is stored."""
+    def shape(self, settings: Settings) -> ModelShape:
+        """The shape of the model: it is computed as it is stored; its context may be kept smaller."""
+        if self.keeps_small(settings):
+            return replace(self.network, caches=self.network.small_caches)
         return self.network
+
+    def keeps_small(self, settings: Settings) -> bool:
+        """True where keys and values are kept in 8 bits."""
+        return settings.small_context and bool(self.network.small_caches)
 
     def layers(self, settings: Settings) -> Sequence[StreamedLayer]:  # noqa: ARG002
         """The layers' experts, the linears, of which the FFNs' are the first to be streamed, and the tables."""

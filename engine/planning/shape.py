@@ -21,7 +21,7 @@ from engine.arrays.dtypes import DTYPES
 from engine.errors import CheckpointError, FlawError
 from engine.models import ARCHITECTURES, build
 from engine.models.base import CausalModel
-from engine.models.caches import shaped_caches
+from engine.models.caches import shaped_caches, small_caches
 from engine.models.checkpoint import LazyModel
 from engine.models.config import ModelArgs
 from engine.models.ffn import DenseFFN
@@ -104,7 +104,7 @@ class ModelShape:
     and which are nothing else. head_bytes: of these, the matrix that makes logits. vocabulary: tokens, 0 where nobody
     says. context: tokens that the model was made for. parts: matrices that a bundle is made of. dtype, compute_dtype:
     of weights as stored, and as computed. parallel: whether attention and FFN are side by side. packed: whether weights
-    are quantised.
+    are quantised. small_caches: of each layer with keys and values in 8 bits; none where that is not possible.
     """
 
     bundles: tuple[BundleShape, ...]
@@ -119,6 +119,7 @@ class ModelShape:
     parts: int = 1
     parallel: bool = False
     packed: bool = False
+    small_caches: tuple[CacheShape, ...] = ()
 
     @classmethod
     def of_checkpoint(cls, lazy: LazyModel, found: Streamable) -> "ModelShape":
@@ -286,6 +287,7 @@ def _of_mlx_lm(
     widths = {each.bundles.path: each.width for each in experts}
     with parsing(Path("config.json"), CheckpointError, DOWNLOAD_AGAIN), probed(network, widths) as probes:
         caches = tuple(_cache(cache) for cache in shaped_caches(network, PROBE_TOKENS))
+        small = tuple(map(_cache, small_caches(network, PROBE_TOKENS) or ()))
         for each, probe in zip(experts, probes, strict=True):
             _check_chosen(probe.chosen, each.bundles.count)
     chosen = (replace(e.bundles, chosen=probe.chosen) for e, probe in zip(experts, probes, strict=True))
@@ -293,6 +295,7 @@ def _of_mlx_lm(
     return ModelShape(
         bundles=(*chosen, *matrices),
         caches=caches,
+        small_caches=small,
         resident_bytes=_bytes(network) - sum(each.resident for each in experts) - sum(matrices.values()),
         looked_up_bytes=looked_up,
         head_bytes=head,
@@ -397,7 +400,8 @@ def _cache(cache: Any, item: int | None = None) -> CacheShape:
     keys = getattr(cache, "keys", None)
     if keys is None:
         return CacheShape(0, _bytes_in(cache.state))
-    rows = sum(array.size * (item or array.dtype.size) for array in (keys, cache.values)) // keys.shape[2]
+    arrays = [keys, cache.values] if isinstance(keys, mx.array) else [*keys, *cache.values]
+    rows = sum(array.size * (item or array.dtype.size) // array.shape[2] for array in arrays)
     return CacheShape(rows, window=getattr(cache, "max_size", None))
 
 

@@ -2048,6 +2048,18 @@
         <source>A conversation has room for {0} tokens.</source>
         <translation>对话最多可容纳 {0} 个词元。</translation>
     </message>
+    <message>
+        <source>Keep it in 8 bits</source>
+        <translation>以 8 位保存</translation>
+    </message>
+    <message>
+        <source>Context</source>
+        <translation>上下文</translation>
+    </message>
+    <message>
+        <source>Room for a longer conversation, or more of the model in memory. Answers lose some precision; how much was not measured. Of models whose attention can do that; others stay as they are.</source>
+        <translation>可容纳更长的对话，或让更多模型留在内存中。回答会损失一些精度，损失多少未经测量。仅适用于其注意力支持此方式的模型；其他模型保持不变。</translation>
+    </message>
 </context>
 <context>
     <name>MessageWidget</name>

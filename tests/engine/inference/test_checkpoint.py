@@ -6,6 +6,7 @@ import mlx.core as mx
 import numpy as np
 import pytest
 from mlx.nn.layers.base import Module
+from mlx_lm.models.cache import KVCache, QuantizedKVCache
 
 from engine.bench.random_checkpoint import write_random_checkpoint
 from engine.errors import CancelledError, CheckpointError
@@ -350,5 +351,33 @@ def test_weights_that_are_converted_while_loading_are_never_there_twice(tmp_path
         held = mx.get_active_memory() - before
         assert held >= 4 * width * vocabulary
         assert mx.get_peak_memory() - before <= held + width * vocabulary
+    finally:
+        model.close()
+
+
+def test_a_context_in_8_bits_takes_half_of_the_memory_and_says_nearly_the_same(tmp_path):
+    folder = write_moe(tmp_path / "model", head_dim=64)
+    found = {}
+    for small in (False, True):
+        model = load(folder, Settings(small_context=small))
+        try:
+            logits = [np.array(model.prefill(TOKENS[:PROMPT])[0][0, -1])]
+            logits += [np.array(model.decode(token)[0][0, -1]) for token in TOKENS[PROMPT:]]
+            found[small] = np.stack(logits), model.budget.items["kv_cache"]
+            assert {type(cache) for cache in model.caches} == {QuantizedKVCache if small else KVCache}
+            model.prefill(TOKENS * (300 // len(TOKENS)))
+            assert {np.array(cache.keys[0] if small else cache.keys).shape[2] for cache in model.caches} == {512}
+        finally:
+            model.close()
+    (exact, whole), (near, half) = found[False], found[True]
+    assert half < 0.6 * whole
+    assert 0 < np.abs(near - exact).max() < 0.05 * np.ptp(exact)
+
+
+def test_a_model_whose_heads_know_no_8_bits_keeps_its_context_as_it_is(tmp_path):
+    model = load(write_moe(tmp_path / "model", head_dim=16), Settings(small_context=True))
+    try:
+        model.prefill(TOKENS[:PROMPT])
+        assert {type(cache) for cache in model.caches} == {KVCache}
     finally:
         model.close()

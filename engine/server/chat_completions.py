@@ -1,8 +1,9 @@
 """OpenAI's chat completions: POST /v1/chat/completions."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import msgspec
 from starlette.requests import Request
@@ -20,6 +21,7 @@ from engine.server.openai import (
     Sampled,
     choice_of,
     finish_reason,
+    logprob_of,
     message_of,
     options_of,
     refusal,
@@ -30,6 +32,9 @@ from engine.server.openai import (
     vendor,
 )
 from engine.server.refusals import BAD, RefusedError
+
+if TYPE_CHECKING:  # which takes MLX to import
+    from engine.inference.logprobs import Logprobs
 
 
 class Tool(msgspec.Struct):
@@ -103,7 +108,7 @@ class ChatReply:
         """A text or a call."""
         match delta.kind:
             case Kind.TEXT:
-                yield self._chunk({"content": delta.text})
+                yield self._chunk({"content": delta.text}, noted=delta.logprobs)
             case Kind.REASONING:
                 yield self._chunk({"reasoning_content": delta.text})
             case Kind.CALL if delta.call:
@@ -132,7 +137,7 @@ class ChatReply:
             message["reasoning_content"] = ended.said.reasoning
         if ended.said.calls:
             message["tool_calls"] = [_function(call, call.arguments) for call in ended.said.calls]
-        choice = {"index": 0, "message": message, "logprobs": None}
+        choice = {"index": 0, "message": message, "logprobs": _logprobs(ended.said.logprobs)}
         choice["finish_reason"] = finish_reason(ended.summary, bool(ended.said.calls))
         rest = {"choices": [choice], "usage": usage_of(ended.summary)}
         return {"object": "chat.completion", **self._head, **rest, **vendor(ended.receipt)}
@@ -141,9 +146,13 @@ class ChatReply:
         """An error."""
         return refusal(refused)
 
-    def _chunk(self, delta: Json, reason: str | None = None) -> Json:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
+    def _chunk(self, delta: Json, reason: str | None = None, noted: "Sequence[Logprobs]" = ()) -> Json:
+        choice = {"index": 0, "delta": delta, "logprobs": _logprobs(noted), "finish_reason": reason}
         return {"object": "chat.completion.chunk", **self._head, "choices": [choice]}
+
+
+def _logprobs(noted: "Sequence[Logprobs]") -> Json | None:
+    return {"content": list(map(logprob_of, noted)), "refusal": None} if noted else None
 
 
 def _function(call: Call, arguments: str) -> Json:

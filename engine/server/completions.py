@@ -1,9 +1,10 @@
 """OpenAI's completions of plain text: POST /v1/completions."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,8 +17,21 @@ from engine.server.desk import Desk, route
 from engine.server.exchange import Asked, Ended
 from engine.server.framing import EVENTS, Payload
 from engine.server.models import ServedModel
-from engine.server.openai import Json, Sampled, finish_reason, options_of, refusal, sampling_of, usage_of, vendor
+from engine.server.openai import (
+    Json,
+    Sampled,
+    finish_reason,
+    logprob_of,
+    options_of,
+    refusal,
+    sampling_of,
+    usage_of,
+    vendor,
+)
 from engine.server.refusals import BAD, RefusedError
+
+if TYPE_CHECKING:  # which takes MLX to import
+    from engine.inference.logprobs import Logprobs
 
 USUAL_TOKENS = 16  # of an answer, as the API has it
 
@@ -31,6 +45,7 @@ class CompletionRequest(Sampled, kw_only=True):
     suffix: str | None = None
     echo: bool | None = None
     best_of: int | None = None
+    logprobs: int | None = None
 
 
 def asked(given: CompletionRequest, model: ServedModel) -> Asked:
@@ -38,7 +53,7 @@ def asked(given: CompletionRequest, model: ServedModel) -> Asked:
     for name, unusual in (("suffix", given.suffix), ("echo", given.echo), ("best_of", (given.best_of or 1) > 1)):
         if unusual:
             raise RefusedError(BAD, f"{name} is not supported.", param=name)
-    options = options_of(max_tokens=given.max_tokens or USUAL_TOKENS, **sampling_of(given))
+    options = options_of(max_tokens=given.max_tokens or USUAL_TOKENS, logprobs=given.logprobs, **sampling_of(given))
     return Asked(model, _prompt(given.prompt), options, bool(given.stream))
 
 
@@ -69,7 +84,7 @@ class CompletionReply:
     def add(self, delta: Delta) -> Iterable[Payload]:
         """A text, of whatever kind: in plain text there is only one."""
         text = delta.call.arguments if delta.call else delta.text
-        yield self._object(text)
+        yield self._object(text, noted=delta.logprobs)
 
     def end(self, ended: Ended) -> Iterable[Payload]:
         """The reason of the end, and the usage where it is wanted."""
@@ -82,15 +97,29 @@ class CompletionReply:
     def whole(self, ended: Ended) -> Payload:
         """The whole answer."""
         text = ended.said.reasoning + ended.said.text + "".join(call.arguments for call in ended.said.calls)
-        answer = self._object(text, finish_reason(ended.summary, called=False))
+        answer = self._object(text, finish_reason(ended.summary, called=False), ended.said.logprobs)
         return answer | {"usage": usage_of(ended.summary)} | vendor(ended.receipt)
 
     def refusal(self, refused: RefusedError) -> Payload:
         """An error."""
         return refusal(refused)
 
-    def _object(self, text: str, reason: str | None = None) -> Json:
-        return {**self._head, "choices": [{"index": 0, "text": text, "logprobs": None, "finish_reason": reason}]}
+    def _object(self, text: str, reason: str | None = None, noted: "Sequence[Logprobs]" = ()) -> Json:
+        choice = {"index": 0, "text": text, "logprobs": _logprobs(noted), "finish_reason": reason}
+        return {**self._head, "choices": [choice]}
+
+
+def _logprobs(noted: "Sequence[Logprobs]") -> Json | None:
+    if not noted:
+        return None
+    each = [logprob_of(one) for one in noted]
+    ends = list(accumulate(len(one["token"]) for one in each))
+    return {
+        "tokens": [one["token"] for one in each],
+        "token_logprobs": [one["logprob"] for one in each],
+        "top_logprobs": [{top["token"]: top["logprob"] for top in one["top_logprobs"]} for one in each],
+        "text_offset": [0, *ends[:-1]],
+    }
 
 
 async def _complete(desk: Desk, http: Request) -> Response:

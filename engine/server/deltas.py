@@ -11,9 +11,10 @@ import msgspec
 
 if TYPE_CHECKING:  # which takes MLX to import
     from engine.inference.generate import Piece
+    from engine.inference.logprobs import Logprobs
     from engine.tokens.channels import ChannelEvent
 
-REASONING, TOOL_CALL = "reasoning", "tool call"  # channels
+REASONING, ANSWER, TOOL_CALL = "reasoning", "answer", "tool call"  # channels
 ID_CHARACTERS = string.ascii_letters + string.digits
 CALL_ID_CHARACTERS = 9  # of a call's id: letters and digits, which every template takes
 
@@ -43,11 +44,12 @@ class Call:
 
 @dataclass(frozen=True)
 class Delta:
-    """A part of an answer: text, or a call."""
+    """A part of an answer: text, or a call. logprobs: of the text's tokens, where they were asked for."""
 
     kind: Kind
     text: str = ""
     call: Call | None = None
+    logprobs: "tuple[Logprobs, ...]" = ()
 
 
 def new_id(prefix: str, characters: int = 24) -> str:
@@ -56,7 +58,7 @@ def new_id(prefix: str, characters: int = 24) -> str:
 
 
 class Deltas:
-    """An answer's deltas as its pieces come, and all of it so far: `reasoning`, `text`, `calls`.
+    """An answer's deltas as its pieces come, and all of it so far: `reasoning`, `text`, its `logprobs`, `calls`.
 
     What was meant to be a call and cannot be understood is text. Blank lines around calls are left out.
     """
@@ -64,11 +66,15 @@ class Deltas:
     def __init__(self) -> None:
         self.reasoning = self.text = ""
         self.calls: list[Call] = []
+        self.logprobs: list[Logprobs] = []
+        self._noted: list[Logprobs] = []  # of tokens whose text is still to come
         self._unread = ""  # of a call that is being written
         self._blank = ""  # after a call, until more than that follows
 
     def of(self, piece: "Piece") -> Iterator[Delta]:
         """The deltas of a piece."""
+        if piece.logprobs is not None and piece.channel == ANSWER:
+            self._noted.append(piece.logprobs)
         for event in piece.events:
             yield from self._of_event(event)
 
@@ -100,8 +106,10 @@ class Deltas:
             return
         text, self._blank = self._blank + text, ""
         if text:
+            noted, self._noted = tuple(self._noted), []
             self.text += text
-            yield Delta(Kind.TEXT, text)
+            self.logprobs += noted
+            yield Delta(Kind.TEXT, text, logprobs=noted)
 
     def _called(self, call: Call) -> Delta:
         self.calls.append(call)

@@ -2,11 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from starlette.requests import Request
@@ -20,10 +20,13 @@ from engine.server.desk import Desk, found, json_response, read, route
 from engine.server.exchange import Asked, Ended
 from engine.server.framing import LINES, Payload
 from engine.server.models import ServedModel, served
-from engine.server.openai import VENDOR, Json, options_of, role_of, tool_call
+from engine.server.openai import VENDOR, Json, logprob_of, options_of, role_of, tool_call
 from engine.server.refusals import BAD, NOT_HERE, RefusedError
 from engine.settings import ANY_OBJECT, MIN_SHARE, GenerationOptions
 from engine.tokens.forms import Message
+
+if TYPE_CHECKING:  # which takes MLX to import
+    from engine.inference.logprobs import Logprobs
 
 NANOSECONDS = 10**9  # of a second
 GREETING = "Ollama is running"  # which programs look for
@@ -93,6 +96,8 @@ class Base(msgspec.Struct, kw_only=True):
     stream: bool | None = None
     think: bool | str | None = None
     format: str | Json | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
     options: Options | None = None
 
 
@@ -157,6 +162,7 @@ def _options(given: Base, tools: tuple[Json, ...]) -> GenerationOptions:
         **{ours: getattr(chosen, theirs) for theirs, ours in OPTIONS.items()},
         **_thinking(given.think),
         **_form(given.format),
+        logprobs=(given.top_logprobs or 0) if given.logprobs else None,
     )
 
 
@@ -202,7 +208,7 @@ class _Reply:
 
     def add(self, delta: Delta) -> Iterable[Payload]:
         """A part."""
-        yield self._object(self._part(delta), done=False)
+        yield self._object(self._part(delta), done=False) | _logprobs(delta.logprobs)
 
     def end(self, ended: Ended) -> Iterable[Payload]:
         """The figures."""
@@ -211,7 +217,8 @@ class _Reply:
     def whole(self, ended: Ended) -> Payload:
         """The whole answer."""
         said = ended.said
-        return self._object(self._parts(said.text, said.reasoning, said.calls), done=True) | self._figures(ended)
+        parts = self._parts(said.text, said.reasoning, said.calls)
+        return self._object(parts, done=True) | _logprobs(said.logprobs) | self._figures(ended)
 
     def refusal(self, refused: RefusedError) -> Payload:
         """An error."""
@@ -243,6 +250,10 @@ class _Reply:
             "eval_duration": round(NANOSECONDS * decode),
             VENDOR: ended.receipt,
         }
+
+
+def _logprobs(noted: "Sequence[Logprobs]") -> Json:
+    return {"logprobs": list(map(logprob_of, noted))} if noted else {}
 
 
 class ChatReply(_Reply):

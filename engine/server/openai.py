@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from starlette.requests import Request
@@ -16,6 +16,9 @@ from engine.server.refusals import BAD, BROKEN, BUSY, FORBIDDEN, NOT_FOUND, NOT_
 from engine.settings import ANY_OBJECT, MIN_SHARE, OPTION_RANGES, GenerationOptions, ToolChoice, name_of
 from engine.statistics import Summary
 from engine.tokens.forms import TURN_SEPARATOR, Message
+
+if TYPE_CHECKING:  # which takes MLX to import
+    from engine.inference.logprobs import Logprob, Logprobs
 
 ERROR_TYPES = {
     UNAUTHORIZED: "authentication_error",
@@ -248,6 +251,15 @@ def usage_of(summary: Summary) -> Json:
         "prompt_tokens_details": {"cached_tokens": summary.cached_tokens},
         "completion_tokens_details": {"reasoning_tokens": summary.reasoning_tokens},
     }
+
+
+def logprob_of(noted: "Logprobs") -> Json:
+    """The probability of a token, and those of the likeliest in its place."""
+    return {**_logprob(noted.chosen), "top_logprobs": list(map(_logprob, noted.top))}
+
+
+def _logprob(each: "Logprob") -> Json:
+    return {"token": each.text.decode(errors="replace"), "bytes": list(each.text), "logprob": each.logprob}
 
 
 def finish_reason(summary: Summary, called: bool) -> str:

@@ -21,6 +21,7 @@ from engine.server.openai import (
     Part,
     Sampled,
     choice_of,
+    logprob_of,
     message_of,
     options_of,
     refusal,
@@ -34,6 +35,8 @@ from engine.server.openai import (
 from engine.server.refusals import BAD, RefusedError
 from engine.statistics import Summary
 from engine.tokens.forms import Message
+
+LOGPROBS = "message.output_text.logprobs"  # as it is asked for
 
 
 # ---------------------------------------------------------------------------------------------------- requests
@@ -85,6 +88,8 @@ class ResponseRequest(Sampled, kw_only=True):
     conversation: str | Json | None = None
     background: bool | None = None
     truncation: str | None = None
+    include: list[str] | None = None
+    top_logprobs: int | None = None
 
 
 def asked(given: ResponseRequest, model: ServedModel) -> Asked:
@@ -101,6 +106,7 @@ def asked(given: ResponseRequest, model: ServedModel) -> Asked:
         **thinking_of(given.reasoning.effort if given.reasoning else None),
         **schema_of(given.text.format if given.text else None),
         **choice_of(given.tool_choice, given.parallel_tool_calls),
+        logprobs=(given.top_logprobs or 0) if LOGPROBS in (given.include or ()) else None,
     )
     return Asked(model, _messages(given), options, bool(given.stream))
 
@@ -165,6 +171,7 @@ class ResponseReply:
         self._items: list[Json] = []  # those that are done
         self._open: Json | None = None  # the item that is being told
         self._text = ""  # of it, so far
+        self._noted: list[Json] = []  # probabilities of its tokens
         self._count = 0  # events
 
     def begin(self) -> Iterable[Payload]:
@@ -180,9 +187,11 @@ class ResponseReply:
         kind = "reasoning" if delta.kind is Kind.REASONING else "message"
         if self._open is None or self._open["type"] != kind:
             yield from self._close()
-            yield from self._begin_item(_reasoning("") if kind == "reasoning" else _words(""))
+            yield from self._begin_item(_reasoning("") if kind == "reasoning" else _words("", []))
         self._text += delta.text
-        more: Json = {"logprobs": []} if kind == "message" else {}
+        noted = [logprob_of(each) for each in delta.logprobs]
+        self._noted += noted
+        more: Json = {"logprobs": noted} if kind == "message" else {}
         yield self._part_event(f"response.{_NAMES[kind]}.delta", delta=delta.text, **more)
 
     def end(self, ended: Ended) -> Iterable[Payload]:
@@ -203,24 +212,24 @@ class ResponseReply:
         return self._event("error", code=refused.code, message=refused.message, param=refused.param)
 
     def _begin_item(self, item: Json) -> Iterable[Payload]:
-        self._open, self._text = item, ""
+        self._open, self._text, self._noted = item, "", []
         empty = item | {"status": "in_progress"} | ({"content": []} if "content" in item else {})
         yield self._event("response.output_item.added", output_index=len(self._items), item=empty)
         if item["type"] == "message":
-            yield self._part_event("response.content_part.added", part=_part(""))
+            yield self._part_event("response.content_part.added", part=_part("", []))
 
     def _close(self) -> Iterable[Payload]:
         """End the item that is open."""
         if self._open is None:
             return
-        item, text = self._open, self._text
+        item, text, noted = self._open, self._text, self._noted
         is_message = item["type"] == "message"
-        more: Json = {"text": text, **({"logprobs": []} if is_message else {})}
+        more: Json = {"text": text, **({"logprobs": noted} if is_message else {})}
         yield self._part_event(f"response.{_NAMES[item['type']]}.done", **more)
         if is_message:
-            yield self._part_event("response.content_part.done", part=_part(text))
+            yield self._part_event("response.content_part.done", part=_part(text, noted))
         self._open = None
-        yield from self._end_item((_words(text) if is_message else _reasoning(text)) | {"id": item["id"]})
+        yield from self._end_item((_words(text, noted) if is_message else _reasoning(text)) | {"id": item["id"]})
 
     def _end_item(self, item: Json) -> Iterable[Payload]:
         yield self._event("response.output_item.done", output_index=len(self._items), item=item)
@@ -283,7 +292,7 @@ def _head(given: ResponseRequest, model: ServedModel) -> Json:
 
 def _items(said: Deltas) -> list[Json]:
     reasoning = [_reasoning(said.reasoning)] if said.reasoning else []
-    words = [_words(said.text)] if said.text or not said.calls else []
+    words = [_words(said.text, [logprob_of(each) for each in said.logprobs])] if said.text or not said.calls else []
     return [*reasoning, *words, *map(_called, said.calls)]
 
 
@@ -292,13 +301,13 @@ def _reasoning(text: str) -> Json:
     return {"id": new_id("rs_"), "type": "reasoning", "status": "completed", "summary": [], "content": content}
 
 
-def _words(text: str) -> Json:
+def _words(text: str, noted: list[Json]) -> Json:
     shared = {"id": new_id("msg_"), "type": "message", "status": "completed", "role": "assistant"}
-    return {**shared, "content": [_part(text)]}
+    return {**shared, "content": [_part(text, noted)]}
 
 
-def _part(text: str) -> Json:
-    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+def _part(text: str, noted: list[Json]) -> Json:
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": noted}
 
 
 def _called(call: Call) -> Json:

@@ -1,6 +1,7 @@
 """An engine that says what it is told to: for tests of what protocols make of it."""
 
 import threading
+from itertools import zip_longest
 from types import SimpleNamespace
 
 from engine.server.answering import Answered, AnswerRequest, Began, Failed, Written, receipt
@@ -21,12 +22,26 @@ SAID = (  # a piece each
 REASONED, TEXT = "Let me see.", "It is cold."
 
 
+def piece(events, logprobs=None):
+    """A token's part of an answer."""
+    return SimpleNamespace(events=events, channel=events[-1].channel, logprobs=logprobs)
+
+
+def noted(text, logprob=-0.5):
+    """The probability of a token, and of the two that are likeliest."""
+    top = [SimpleNamespace(text=each, logprob=value) for each, value in ((text, logprob), (b"\xc3", -2.0))]
+    return SimpleNamespace(chosen=top[0], top=top)
+
+
 class ScriptedAnswering:
     """Answers each request with the same pieces. waits: after the first of them, until the request is cancelled.
     error, breaks: it fails with this, before or after them. refusal: raised instead of taking a request."""
 
-    def __init__(self, said=SAID, error=None, waits=False, finish_reason="stop", refusal=None, breaks=None):
+    def __init__(
+        self, said=SAID, error=None, waits=False, finish_reason="stop", refusal=None, breaks=None, logprobs=()
+    ):
         self.said, self.error, self.waits, self.refusal, self.breaks = said, error, waits, refusal, breaks
+        self.logprobs = logprobs  # of each piece
         self.summary = Summary(prompt_tokens=10, cached_tokens=4, tokens=[7] * len(said), reasoning_tokens=2)
         self.summary.finish_reason = finish_reason
         self.requests: list[AnswerRequest] = []
@@ -43,8 +58,8 @@ class ScriptedAnswering:
             request.told(Failed(self.error))
             return
         request.told(Began())
-        for events in self.said:
-            request.told(Written(SimpleNamespace(events=events)))
+        for events, probabilities in zip_longest(self.said, self.logprobs):
+            request.told(Written(piece(events, probabilities)))
             if self.waits:
                 request.cancelled.wait(30)
                 self.cancelled.set()

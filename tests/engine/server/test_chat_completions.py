@@ -8,7 +8,7 @@ import pytest
 from engine.errors import NoRoomError, OptionError
 from engine.server.answering import BusyError
 from engine.settings import ANY_OBJECT
-from tests.helpers.answering import REASONED, SAID, TEXT, ScriptedAnswering
+from tests.helpers.answering import REASONED, SAID, TEXT, ScriptedAnswering, noted
 
 HELLO = [{"role": "user", "content": "Hello!"}]
 TOOLS = [{"type": "function", "function": {"name": name, "parameters": {}}} for name in ("get_weather", "get_time")]
@@ -208,3 +208,17 @@ def test_an_unknown_model_names_those_there_are(client):
     with pytest.raises(openai.NotFoundError, match=r"no model 'gpt-9' here. There are: .*starter") as caught:
         client(ScriptedAnswering()).chat.completions.create(model="gpt-9", messages=HELLO)
     assert caught.value.code == "model_not_found"
+
+
+def test_probabilities_whole_and_streamed(client):
+    answering = ScriptedAnswering(SAID[2:3], logprobs=[noted(" ü".encode())])
+    asks, request = client(answering), {"model": "starter", "messages": HELLO, "logprobs": True, "top_logprobs": 2}
+    whole = asks.chat.completions.create(**request).choices[0].logprobs.content
+    chunks = asks.chat.completions.create(**request, stream=True)
+    streamed = [one for chunk in chunks if chunk.choices[0].logprobs for one in chunk.choices[0].logprobs.content]
+    for (told,) in (whole, streamed):
+        assert (told.token, bytes(told.bytes), told.logprob) == (" ü", " ü".encode(), -0.5)
+        assert [(top.token, top.logprob) for top in told.top_logprobs] == [(" ü", -0.5), ("\ufffd", -2.0)]
+    assert [each.options.logprobs for each in answering.requests] == [2, 2]
+    assert asked(client).options.logprobs is None
+    assert asked(client, logprobs=True).options.logprobs == 0

@@ -3,7 +3,7 @@
 import openai
 import pytest
 
-from tests.helpers.answering import SAID, TEXT, ScriptedAnswering
+from tests.helpers.answering import SAID, TEXT, ScriptedAnswering, noted
 
 
 @pytest.fixture
@@ -45,3 +45,14 @@ def test_prompts_of_every_kind(client, prompt, given):
 def test_what_is_wrong_is_said(client, wrong, words):
     with pytest.raises(openai.BadRequestError, match=words):
         client(ScriptedAnswering()).completions.create(**{"model": "starter", "prompt": "x", **wrong})
+
+
+def test_probabilities_whole_and_streamed(client):
+    answering = ScriptedAnswering(SAID[2:3] + SAID[2:3], logprobs=[noted(b"It"), noted(b" is")])
+    asks = client(answering)
+    told = asks.completions.create(model="starter", prompt="x", logprobs=2).choices[0].logprobs
+    assert (told.tokens, told.token_logprobs, told.text_offset) == (["It", " is"], [-0.5, -0.5], [0, 2])
+    assert told.top_logprobs[1] == {" is": -0.5, "\ufffd": -2.0}
+    chunks = asks.completions.create(model="starter", prompt="x", logprobs=2, stream=True)
+    assert [c.choices[0].logprobs.tokens for c in chunks if c.choices[0].logprobs] == [["It"], [" is"]]
+    assert answering.requests[0].options.logprobs == 2

@@ -1,13 +1,11 @@
 """An answer's deltas: nothing of it is lost, and nothing that is a call is shown as text."""
 
-from types import SimpleNamespace
-
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.server.deltas import Deltas, Kind
 from engine.tokens.channels import Channel, ChannelEvent, ToolCall
-from tests.helpers.answering import ANSWER, REASONING, TOOL, WEATHER
+from tests.helpers.answering import ANSWER, REASONING, TOOL, WEATHER, noted, piece
 
 CALLED = ChannelEvent(TOOL, "", (WEATHER,))
 
@@ -15,7 +13,7 @@ CALLED = ChannelEvent(TOOL, "", (WEATHER,))
 def told(*events):
     """An answer's deltas, and what is known of it at the end."""
     deltas = Deltas()
-    found = [delta for event in events for delta in deltas.of(SimpleNamespace(events=(event,)))]
+    found = [delta for event in events for delta in deltas.of(piece((event,)))]
     return [*found, *deltas.finish()], deltas
 
 
@@ -42,6 +40,20 @@ def test_calls_have_ids_of_nine_letters_and_digits_as_every_template_takes():
     first, second = (call.id for call in answer.calls)
     assert first != second
     assert all(len(each) == 9 and each.isalnum() and each.isascii() for each in (first, second))
+
+
+def test_probabilities_stand_beside_the_text_that_their_tokens_complete():
+    first, second, third = (noted(text) for text in (b"\xc3", b"\xbc", b"!"))
+    deltas = Deltas()
+    pieces = [
+        piece((ChannelEvent(REASONING, "Hm."),), noted(b"Hm.")),
+        piece((ChannelEvent(ANSWER, ""),), first),
+        piece((ChannelEvent(ANSWER, "ü"),), second),
+        piece((ChannelEvent(ANSWER, "!"),), third),
+    ]
+    found = [delta for each in pieces for delta in deltas.of(each)]
+    assert [delta.logprobs for delta in found if delta.kind is Kind.TEXT] == [(first, second), (third,)]
+    assert deltas.logprobs == [first, second, third]
 
 
 EVENT = st.one_of(

@@ -5,7 +5,7 @@ import pytest
 
 from engine.errors import NoRoomError
 from engine.settings import ANY_OBJECT
-from tests.helpers.answering import REASONED, SAID, TEXT, ScriptedAnswering
+from tests.helpers.answering import REASONED, SAID, TEXT, ScriptedAnswering, noted
 
 HELLO = [{"role": "user", "content": "Hello!"}]
 TOOLS = [{"type": "function", "function": {"name": name}} for name in ("get_weather", "get_time")]
@@ -144,3 +144,12 @@ def test_models_are_listed_and_described(connect, ask, serve):
     assert ask(server, "GET", "/").content == b"Ollama is running"
     with pytest.raises(ollama.ResponseError, match="makes no embeddings"):
         asks.embed("starter", "x")
+
+
+def test_probabilities_whole_and_streamed(client):
+    answering = ScriptedAnswering(SAID[2:3], logprobs=[noted(b"It")])
+    asks, request = client(answering), {"model": "starter", "messages": HELLO, "logprobs": True, "top_logprobs": 2}
+    parts = [asks.chat(**request), *asks.chat(**request, stream=True)]
+    told = [one for part in parts for one in part.logprobs or ()]
+    assert [(one.token, one.logprob, len(one.top_logprobs)) for one in told] == [("It", -0.5, 2)] * 2
+    assert answering.requests[0].options.logprobs == 2

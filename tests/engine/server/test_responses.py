@@ -6,7 +6,7 @@ import openai
 import pytest
 
 from engine.errors import NoRoomError
-from tests.helpers.answering import REASONED, SAID, TEXT, ScriptedAnswering
+from tests.helpers.answering import REASONED, SAID, TEXT, ScriptedAnswering, noted
 
 TOOLS = [{"type": "function", "name": name, "parameters": {}} for name in ("get_weather", "get_time")]
 CALLED = [("get_weather", {"city": "Zürich", "days": 2}), ("get_time", {})]
@@ -117,3 +117,16 @@ def test_errors_of_the_engine(client, streamed):
     asks = client(ScriptedAnswering(error=NoRoomError("No room.", 12)))
     with pytest.raises(openai.BadRequestError, match="12 tokens too long"):
         asks.responses.create(model="starter", input="Hello!", stream=streamed)
+
+
+def test_probabilities_whole_and_streamed(client):
+    asks = client(answering := ScriptedAnswering(SAID[2:3], logprobs=[noted(b"It")]))
+    request = {"model": "starter", "input": "Hello!", "include": ["message.output_text.logprobs"], "top_logprobs": 2}
+    with asks.responses.stream(**request) as stream:
+        deltas = [event for event in stream if event.type == "response.output_text.delta"]
+        streamed = stream.get_final_response()
+    assert [one.token for event in deltas for one in event.logprobs] == ["It"]
+    for response in (asks.responses.create(**request), streamed):
+        (told,) = response.output[0].content[0].logprobs
+        assert (told.token, told.logprob, len(told.top_logprobs)) == ("It", -0.5, 2)
+    assert answering.requests[0].options.logprobs == 2

@@ -58,8 +58,9 @@ class Pace:
         self._seconds.setdefault(tokens, deque(maxlen=MEDIAN_PASSES)).append(seconds)
         self._total_s += seconds + drafting_s
         if tokens > 1:
-            self._lost_s += seconds + drafting_s - decided * self.seconds_of(1)
             self._single = 0
+            if 1 in self._seconds:  # else nobody knows what was lost: tokens that are certain need no trial
+                self._lost_s += seconds + drafting_s - decided * self.seconds_of(1)
             return
         self._single += 1
         if self._single == FORGOTTEN_PASSES:

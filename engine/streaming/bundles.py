@@ -156,10 +156,13 @@ class LayerBundles:
         return ids
 
     def accept(self, tokens: int) -> None:
-        """So many tokens of the last pass count, to the last of which the window has moved on: what others needed is as
-        old as it was before."""
+        """So many tokens of the last pass count, none if it is 0 or less, and to the last of them the window has moved
+        on: what others needed is as old as it was before."""
         noted, self._noted = self._noted, None
         if noted is None:
+            return
+        if tokens <= 0:
+            self.pool.redate(noted.ids, noted.last_active)
             return
         active = noted.active[:tokens, noted.ids][::-1]
         age = np.argmax(active, axis=0)  # tokens since each was last needed

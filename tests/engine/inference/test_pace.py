@@ -106,3 +106,13 @@ def test_what_several_tokens_take_is_tried_again_after_a_while():
     for _ in range(FORGOTTEN_PASSES):
         pace.took(1, 1.0, 1)
     assert pace.tokens_of(KIND, MAX_DRAFTS) > 0
+
+
+def test_a_pass_of_several_tokens_may_be_the_first():
+    """Tokens that a grammar forces are computed together before any was alone."""
+    pace = Pace()
+    pace.took(4, 1.0, 4)
+    assert pace.tokens_of(KIND, MAX_DRAFTS) == 0
+    pace.took(1, 1.0, 1)
+    right(pace, 1.0)
+    assert pace.tokens_of(KIND, MAX_DRAFTS) == MAX_DRAFTS

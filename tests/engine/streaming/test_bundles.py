@@ -239,3 +239,17 @@ def test_a_read_that_fails_leaves_the_pool_as_it_was(path, tmp_path, beside):
         assert sorted(layer.pool.pointer[: layer.pool.num_used].tolist()) == [1, 2]
         made.token()
         assert total(layer, layer.bring(ids(1, 2, 3))) == {n: 100 + n for n in (1, 2, 3)}
+
+
+@pytest.mark.parametrize("tokens", [0, -1])
+def test_a_pass_of_which_no_token_counts_leaves_everything_as_old_as_it_was(path, tokens):
+    active = np.zeros((2, BUNDLES), bool)
+    active[0, :3] = active[1, 2:5] = True
+    with Layers(path) as layers:
+        layer = layers.layers[0]
+        before = layer.pool.last_k_active.copy()
+        layers.passes.begin()
+        layers.passes.advance(2)
+        assert layer.note(active).tolist() == [0, 1, 2, 3, 4]
+        layer.accept(tokens)
+        assert np.array_equal(layer.pool.last_k_active, before)

@@ -1,5 +1,6 @@
 """The official clients against `flashbulb serve`: the starter, and a tiny mixture of experts whose experts stream."""
 
+import json
 import random
 import re
 import threading
@@ -8,6 +9,7 @@ from contextlib import closing
 from http.client import HTTPConnection
 
 import anthropic
+import jsonschema
 import ollama
 import openai
 import pytest
@@ -97,6 +99,84 @@ def test_a_prefix_that_was_read_is_not_read_again(as_openai, as_anthropic):
     usage = as_anthropic.messages.create(model="tiny/moe", system=LONG, messages=hello("I am Cem."), max_tokens=2).usage
     assert usage.cache_read_input_tokens > 400
     assert usage.input_tokens < 100
+
+
+PERSON = {
+    "type": "object",
+    "properties": {"name": {"type": "string", "maxLength": 8}, "age": {"type": "integer", "minimum": 0, "maximum": 99}},
+    "required": ["name", "age"],
+    "additionalProperties": False,
+}
+WEATHER = {
+    "name": "get_weather",
+    "description": "The weather of a city.",
+    "parameters": {"type": "object", "properties": {"day": {"enum": ["today", "tomorrow"]}}, "required": ["day"]},
+}
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_json_satisfies_its_schema(model, as_openai, as_anthropic, as_ollama):
+    messages, form = hello("Who are you?"), {"type": "json_schema", "schema": PERSON}
+    openais = {"type": "json_schema", "json_schema": {"name": "person", "schema": PERSON}}
+    chat = as_openai.chat.completions.create(model=model, messages=messages, response_format=openais, max_tokens=150)
+    chunks = as_openai.chat.completions.create(
+        model=model, messages=messages, response_format=openais, max_tokens=150, stream=True
+    )
+    response = as_openai.responses.create(
+        model=model, input=messages, text={"format": {"name": "person", **form}}, max_output_tokens=150
+    )
+    message = as_anthropic.messages.create(
+        model=model, messages=messages, max_tokens=150, output_config={"format": form}
+    )
+    said = as_ollama.chat(model, messages=messages, format=PERSON, options={"num_predict": 150})
+    texts = [chat.choices[0].message.content, "".join(c.choices[0].delta.content or "" for c in chunks)]
+    for text in (*texts, response.output_text, message.content[0].text, said.message.content):
+        jsonschema.validate(json.loads(text), PERSON)
+    anything = as_openai.chat.completions.create(
+        model=model, messages=messages, response_format={"type": "json_object"}, max_tokens=5
+    )
+    assert anything.choices[0].message.content.lstrip().startswith("{")
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_tool_is_called(model, as_openai, as_anthropic):
+    messages, tools = hello("What is the weather?"), [{"type": "function", "function": WEATHER}]
+    request = {"model": model, "messages": messages, "tools": tools, "tool_choice": "required", "max_tokens": 150}
+    choice = as_openai.chat.completions.create(**request, parallel_tool_calls=False).choices[0]
+    (call,) = choice.message.tool_calls
+    assert choice.finish_reason == "tool_calls"
+    assert call.function.name == "get_weather"
+    assert json.loads(call.function.arguments)["day"] in ("today", "tomorrow")
+    with as_openai.chat.completions.stream(**request, parallel_tool_calls=False) as stream:
+        (streamed,) = stream.get_final_completion().choices[0].message.tool_calls
+    assert json.loads(streamed.function.arguments)["day"] in ("today", "tomorrow")
+    message = as_anthropic.messages.create(
+        model=model,
+        messages=messages,
+        max_tokens=150,
+        tools=[{"name": WEATHER["name"], "input_schema": WEATHER["parameters"]}],
+        tool_choice={"type": "tool", "name": "get_weather", "disable_parallel_tool_use": True},
+    )
+    assert message.stop_reason == "tool_use"
+    assert message.content[-1].input["day"] in ("today", "tomorrow")
+    result = {"role": "tool", "tool_call_id": call.id, "content": "Sunny."}
+    again = [*messages, choice.message.model_dump(exclude_none=True), result]
+    assert as_openai.chat.completions.create(model=model, messages=again, tools=tools, max_tokens=4).choices
+
+
+def test_probabilities_of_tokens(as_openai):
+    request = {"model": "tiny/moe", "messages": hello(), "max_tokens": 4, "logprobs": True, "top_logprobs": 3}
+    content = as_openai.chat.completions.create(**request, temperature=0).choices[0].logprobs.content
+    for token in content:
+        assert token.logprob == max(top.logprob for top in token.top_logprobs) <= 0
+        assert len(token.top_logprobs) == 3
+
+
+@pytest.mark.parametrize("schema", [{"type": "no such"}, {"$ref": "#/nowhere"}])
+def test_a_schema_that_is_none_is_refused(as_openai, schema):
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    with pytest.raises(openai.BadRequestError):
+        as_openai.chat.completions.create(model="tiny/moe", messages=hello(), response_format=form)
 
 
 def test_errors_are_proper(as_openai, as_anthropic, as_ollama):

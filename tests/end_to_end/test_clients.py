@@ -110,7 +110,12 @@ PERSON = {
 WEATHER = {
     "name": "get_weather",
     "description": "The weather of a city.",
-    "parameters": {"type": "object", "properties": {"day": {"enum": ["today", "tomorrow"]}}, "required": ["day"]},
+    "parameters": {
+        "type": "object",
+        "properties": {"day": {"enum": ["today", "tomorrow"]}},
+        "required": ["day"],
+        "additionalProperties": False,
+    },
 }
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from engine.errors import CancelledError, FlashbulbError
 from engine.settings import GenerationOptions
-from engine.statistics import Summary
+from engine.statistics import PromptProgress, Summary
 from engine.tokens.forms import Message
 
 if TYPE_CHECKING:  # which takes MLX to import
@@ -50,6 +50,13 @@ class Began:
 
 
 @dataclass(frozen=True)
+class Prefilling:
+    """The part of a long prompt that is computed."""
+
+    progress: PromptProgress
+
+
+@dataclass(frozen=True)
 class Written:
     """A token of the answer."""
 
@@ -72,7 +79,7 @@ class Failed:
     error: BaseException
 
 
-Event = Loading | Began | Written | Answered | Failed
+Event = Loading | Began | Prefilling | Written | Answered | Failed
 
 
 @dataclass(eq=False)
@@ -107,7 +114,12 @@ class Model(Protocol):
     def name(self) -> str: ...
 
     def generate(
-        self, prompt: Prompt, options: GenerationOptions | None, cancelled: threading.Event | None, /
+        self,
+        prompt: Prompt,
+        options: GenerationOptions | None,
+        cancelled: threading.Event | None,
+        progress: Callable[[PromptProgress], None],
+        /,
     ) -> "Generation": ...
 
 
@@ -134,7 +146,11 @@ def _answer(request: AnswerRequest, load: Load) -> Answered:
     model = load(request.folder, progress)
     if request.prompt is None:
         return Answered(Summary(finish_reason="load"), receipt(model.name, Summary()))
-    generation = model.generate(request.prompt, request.options, request.cancelled)
+
+    def prefilling(progress: PromptProgress) -> None:
+        request.told(Prefilling(progress))
+
+    generation = model.generate(request.prompt, request.options, request.cancelled, prefilling)
     request.told(Began())
     try:
         for piece in generation:

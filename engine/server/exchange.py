@@ -19,6 +19,7 @@ from engine.server.answering import (
     Event,
     Failed,
     Loading,
+    Prefilling,
     Prompt,
     Written,
 )
@@ -193,7 +194,13 @@ class Answer(Response):
 
 
 def _progress(event: Event) -> str:
-    return f"{event.stage} {100 * event.share:.0f} %" if isinstance(event, Loading) else ""
+    """The words of how far a request is; none where an event says nothing of it."""
+    match event:
+        case Loading(share, stage):
+            return f"{stage} {100 * share:.0f} %"
+        case Prefilling(progress):
+            return f"prefill {progress.tokens} of {progress.total} tokens, {progress.seconds_left:.0f} s left"
+    return ""
 
 
 async def _until_gone(receive: Receive) -> None:

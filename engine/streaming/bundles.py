@@ -162,7 +162,7 @@ class LayerBundles:
         if noted is None:
             return
         if tokens <= 0:
-            self.pool.redate(noted.ids, noted.last_active)
+            self.pool.redate(noted.ids, noted.last_active.astype(np.int64))
             return
         active = noted.active[:tokens, noted.ids][::-1]
         age = np.argmax(active, axis=0)  # tokens since each was last needed

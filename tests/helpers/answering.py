@@ -34,14 +34,23 @@ def noted(text, logprob=-0.5):
 
 
 class ScriptedAnswering:
-    """Answers each request with the same pieces. waits: after the first of them, until the request is cancelled.
+    """Answers each request with the same pieces. waits: after the first of them, or after `before`, until the request
+    is cancelled.
     error, breaks: it fails with this, before or after them. refusal: raised instead of taking a request."""
 
     def __init__(
-        self, said=SAID, error=None, waits=False, finish_reason="stop", refusal=None, breaks=None, logprobs=()
+        self,
+        said=SAID,
+        error=None,
+        waits=False,
+        finish_reason="stop",
+        refusal=None,
+        breaks=None,
+        logprobs=(),
+        before=(),
     ):
         self.said, self.error, self.waits, self.refusal, self.breaks = said, error, waits, refusal, breaks
-        self.logprobs = logprobs  # of each piece
+        self.logprobs, self.before = logprobs, before  # of each piece; events before the first
         self.summary = Summary(prompt_tokens=10, cached_tokens=4, tokens=[7] * len(said), reasoning_tokens=2)
         self.summary.finish_reason = finish_reason
         self.requests: list[AnswerRequest] = []
@@ -58,13 +67,21 @@ class ScriptedAnswering:
             request.told(Failed(self.error))
             return
         request.told(Began())
+        for event in self.before:
+            request.told(event)
+            if self.waits and event is self.before[-1]:
+                self._wait(request)
+                return
         for events, probabilities in zip_longest(self.said, self.logprobs):
             request.told(Written(piece(events, probabilities)))
             if self.waits:
-                request.cancelled.wait(30)
-                self.cancelled.set()
+                self._wait(request)
                 return
         if self.breaks:
             request.told(Failed(self.breaks))
             return
         request.told(Answered(self.summary, receipt("starter", self.summary)))
+
+    def _wait(self, request):
+        request.cancelled.wait(30)
+        self.cancelled.set()

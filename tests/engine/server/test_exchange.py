@@ -8,6 +8,8 @@ import openai
 import pytest
 
 from engine.server import exchange
+from engine.server.answering import Loading, Prefilling
+from engine.statistics import PromptProgress
 from tests.helpers.answering import ScriptedAnswering
 
 ASKED = {"model": "starter", "messages": [{"role": "user", "content": "Hello!"}]}
@@ -68,6 +70,16 @@ def test_a_stream_in_which_nothing_happens_is_kept_alive_and_clients_pass_over_i
     with client.chat.completions.create(**ASKED, stream=True) as stream:
         said = [chunk.choices[0].delta for chunk in islice(stream, 2)]
     assert said[1].reasoning_content == "Let me "
+
+
+def test_a_stream_says_how_far_its_prompt_is(serve, monkeypatch):
+    monkeypatch.setattr(exchange, "SILENCE_S", 0.02)
+    answering = ScriptedAnswering(
+        waits=True, before=(Loading(0.5, "reading"), Prefilling(PromptProgress(512, 2048, 9.4)))
+    )
+    connection = begin(serve(answering), stream=True)
+    assert read_until(connection, b"9 s left").endswith(b": prefill 512 of 2048 tokens, 9 s left\n\n")
+    connection.close()
 
 
 @pytest.mark.parametrize("path", ["/v1/responses", "/v1/messages"])

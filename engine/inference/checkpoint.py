@@ -59,12 +59,18 @@ class CheckpointExecution:
         use_native_layers(self.network)
         return streaming
 
-    def blocks(self, tokens: list[int], size: int, observed: bool) -> Iterator[list[int]]:
-        """Each one reads an expert once. The last token is alone, after a point to which the context can go back."""
+    def blocks(self, tokens: list[int], size: int, observed: bool, branch: int = 0) -> Iterator[list[int]]:
+        """Each one reads an expert once. The last token is alone. To where each one ends, the context can go back."""
         if observed:
             yield from _cut(tokens, size)
             return
-        yield from _cut(tokens[:-1], size)
+        if 0 < branch < len(tokens) - 1:
+            yield from _cut(tokens[:branch], size)
+            self.context.snapshot(lasting=True)
+            tokens = tokens[branch:]
+        for block in _cut(tokens[:-1], size):
+            yield block
+            self.context.snapshot()
         self.context.snapshot()
         yield tokens[-1:]
 

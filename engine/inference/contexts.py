@@ -62,6 +62,10 @@ class Contexts:
         self._aside: list[Remembered] = []  # the least recently used first
         self.hold: Callable[[int], None] = lambda _: None
 
+    def branches(self, seeded: bool) -> bool:
+        """True where a beginning that conversations share is of use to the next only if it is computed by itself."""
+        return not self._context.trims or (seeded and self._marks_prompts)
+
     @property
     def bytes_aside(self) -> int:
         """Bytes of the contexts that were put aside."""
@@ -88,11 +92,12 @@ class Contexts:
         """The tokens that `find` would return."""
         return max(each.reach(prompt[:-1], seeded) for each in self.all)
 
-    def find(self, prompt: list[int], seeded: bool = False, conversation: str = "") -> int:
+    def find(self, prompt: list[int], seeded: bool = False, conversation: str = "", branch: int = 0) -> int:
         """Make the context that has most of a prompt's beginning the present one, with that beginning alone. Its last
         token counts for nothing: its logits are needed. Returns the tokens that are in the context.
 
-        conversation: that the context belongs to from now on.
+        conversation: that the context belongs to from now on. branch: tokens of the prompt that will be computed by
+        themselves, as other conversations begin with them as well.
         """
         present, wanted = self.present, prompt[:-1]
         best = max([present, *reversed(self._aside)], key=lambda each: each.reach(wanted, seeded))
@@ -104,7 +109,7 @@ class Contexts:
         self._label = Label(conversation, best.label.blocks[: reach // BLOCK_TOKENS])
         self._seeded = seeded
         if seeded and self._marks_prompts:
-            self._points.append(len(wanted))
+            self._points += [branch, len(wanted)] if reach < branch else [len(wanted)]
         return reach
 
     def mark(self) -> None:

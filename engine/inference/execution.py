@@ -81,8 +81,11 @@ class Execution(Protocol):
     def install(self, settings: Settings, plan: MemoryPlan, reader: Reader) -> Streaming:
         """Put streamed modules in the place of the model's own, and bring the rest into memory."""
 
-    def blocks(self, tokens: list[int], size: int, observed: bool) -> Iterator[list[int]]:
-        """The blocks of at most `size` tokens in which a prompt is computed, one asked for after the other is."""
+    def blocks(self, tokens: list[int], size: int, observed: bool, branch: int = 0) -> Iterator[list[int]]:
+        """The blocks of at most `size` tokens in which a prompt is computed, one asked for after the other is.
+
+        branch: after so many of them other conversations may branch off.
+        """
 
     def compute(self, tokens: list[int], last_only: bool) -> mx.array:
         """Evaluated float32 logits [1, tokens, vocabulary] of tokens that are appended to the context; of the last one

@@ -23,7 +23,7 @@ from engine.streaming.passes import Pass, PromptTold
 from engine.tokens.channels import Channel, ChannelEvent, Channels
 from engine.tokens.forms import Message
 from engine.tokens.prompt import Model as Prompted
-from engine.tokens.prompt import continues, encode_counting, tokenizer_of
+from engine.tokens.prompt import continues, encode_counting, shared_tokens, tokenizer_of
 from engine.tokens.tokenizer import Tokenizer
 
 SEEN_TOKENS = 8  # tokens of a continued answer that the detokenizer sees, to know whether a space belongs before a word
@@ -88,10 +88,15 @@ class Model(Prompted, Decoder, Protocol):
     def left_early(self) -> int: ...
 
     def prefill(
-        self, tokens: list[int], cancelled: Event | None = None, *, progress: PromptTold | None = None
+        self,
+        tokens: list[int],
+        cancelled: Event | None = None,
+        *,
+        progress: PromptTold | None = None,
+        branch: int = 0,
     ) -> tuple[mx.array, Pass]: ...
 
-    def recall(self, prompt: list[int], seeded: bool = False, conversation: str = "") -> Recalled: ...
+    def recall(self, prompt: list[int], seeded: bool = False, conversation: str = "", branch: int = 0) -> Recalled: ...
 
     def learn(self, alone: Sequence[TokenStatistics]) -> None: ...
 
@@ -117,9 +122,12 @@ class Generation:
         self._left_before = model.left_early
         self._alone: list[TokenStatistics] = []  # of tokens that had a pass of their own, which forecasts learn from
         self._prompt: list[int] | None = None
+        self._shared = 0  # of the prompt's tokens, those that other conversations begin with as well, where it matters
         self._constraint: Constraint | None = None
         with contextlib.suppress(CancelledError):  # then the answer is over before it begins
             self._prompt, self.summary.left_out = encode_counting(model, prompt, options, cancelled)
+            if model.contexts.branches(options.seed is not None):
+                self._shared = shared_tokens(model, prompt, options, self._prompt)
             self._constraint = constraint_of(tokenizer_of(model), options, self._prompt, _begun(prompt))
 
     def __iter__(self) -> Iterator[Piece]:
@@ -205,10 +213,12 @@ class Generation:
     def _prefill(self, prompt: list[int]) -> tuple[mx.array, Pass]:
         """Process what the KV cache does not hold yet; the last token always, its logits are needed."""
         model = self._model
-        found = model.recall(prompt, self._options.seed is not None, self._options.conversation)
+        seeded, conversation = self._options.seed is not None, self._options.conversation
+        found = model.recall(prompt, seeded, conversation, self._shared)
         kept, self.summary.read_back_tokens, self.summary.context_trouble = found.tokens, found.read_back, found.trouble
         began = perf_counter()
-        logits, current = model.prefill(prompt[kept:], self._cancelled, progress=self._progress)
+        branch = max(0, self._shared - kept)
+        logits, current = model.prefill(prompt[kept:], self._cancelled, progress=self._progress, branch=branch)
         self.summary.prompt_tokens, self.summary.cached_tokens = len(prompt), kept
         self.summary.prefill_seconds = perf_counter() - began
         self.summary.prefill_bytes_read = current.bytes_read

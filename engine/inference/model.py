@@ -222,15 +222,17 @@ class LoadedModel:
         cancelled: Event | None = None,
         observer: Observer | None = None,
         progress: PromptTold | None = None,
+        branch: int = 0,
     ) -> tuple[mx.array, Pass]:
-        """Append tokens to the context, a block at a time, exactly.
+        """Append tokens to the context, a block at a time, exactly. branch: after so many of them other conversations
+        may branch off.
 
         Returns logits [1, tokens, vocabulary], of the last token only unless observed, and the pass that was made.
         """
         self._memory.hold(len(self.cached_tokens) + len(tokens))
         current = self.streaming.passes.begin(len(tokens), cancelled, observer)
         current.progress = progress
-        blocks = self._execution.blocks(tokens, self._block, observer is not None)
+        blocks = self._execution.blocks(tokens, self._block, observer is not None, branch)
         if observer is not None:
             return mx.concatenate([self._forward(block, last_only=False) for block in blocks], axis=1), current
         for block in blocks:
@@ -275,12 +277,13 @@ class LoadedModel:
         many."""
         return self.contexts.trim(tokens)
 
-    def recall(self, prompt: list[int], seeded: bool = False, conversation: str = "") -> Recalled:
+    def recall(self, prompt: list[int], seeded: bool = False, conversation: str = "", branch: int = 0) -> Recalled:
         """Go on from the context, of this conversation or another, in memory or kept on disk, that has most of a
         prompt's beginning.
 
         seeded: the answer is the same whatever came before. Where a predictor selects, what happens to be in memory
-        beside the selected neurons counts as well. conversation: as in GenerationOptions.
+        beside the selected neurons counts as well. conversation: as in GenerationOptions. branch: after so many tokens
+        other conversations may branch off.
         """
         found = self._keeping.read_back(prompt, seeded, conversation) if self._keeping else ReadBack()
         if seeded and self._execution.feels_pools:
@@ -288,7 +291,7 @@ class LoadedModel:
         elif found.pools:
             self.streaming.warm(found.pools)
         self._next_keeping = monotonic() + KEEP_S
-        return Recalled(self.contexts.find(prompt, seeded, conversation), found.tokens, found.trouble)
+        return Recalled(self.contexts.find(prompt, seeded, conversation, branch), found.tokens, found.trouble)
 
     def keep_in(self, files: KeptContexts | None) -> None:
         """Keep the contexts of conversations in these files from now on, and read them back from there. Raises

@@ -49,7 +49,7 @@ class PreparedExecution:
         mx.eval(self.network.parameters())
         return streaming
 
-    def blocks(self, tokens: list[int], size: int, observed: bool) -> Iterator[list[int]]:  # noqa: ARG002
+    def blocks(self, tokens: list[int], size: int, observed: bool, branch: int = 0) -> Iterator[list[int]]:  # noqa: ARG002
         """Each one reads every layer once."""
         for start in range(0, len(tokens), size):
             yield tokens[start : start + size]

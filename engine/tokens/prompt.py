@@ -14,6 +14,7 @@ RESERVED_DIVISOR = 4  # a conversation is cut so that at least this part of the 
 MAX_TOKEN_CHARACTERS = 64  # of text for a token of the context, far more than any language has
 MIN_LIMIT_CHARACTERS = 1_000_000
 CUT_MARK = "\ue0f1flashbulb continues here\ue0f1"  # behind an answer that goes on, to find its end
+OTHER_QUESTION = "\ue0f1"  # that begins like no other
 EMPTY_PROMPT = Text("The prompt is empty: write something to answer.")
 REASONING_NAMES = ("reasoning_content", "thinking", "reasoning")  # of a message; templates read the first two
 
@@ -64,6 +65,22 @@ def encode_counting(
         conversation = Conversation(tokenizer, messages, options, cancelled)
         return conversation.fitted(model.context), conversation.left_out
     return _fitting([i for i in prompt if not isinstance(i, dict)], model.context), 0
+
+
+def shared_tokens(
+    model: Model, prompt: str | Sequence[int] | Sequence[Message], options: GenerationOptions, tokens: list[int]
+) -> int:
+    """The tokens at the beginning of a conversation's that others begin with as well: of its system message and tools.
+    0 where it has neither, or is none."""
+    first = prompt[0]
+    if not isinstance(first, dict) or not (options.tools or first.get("role") == "system"):
+        return 0
+    system = [_whole_message(first)] if first.get("role") == "system" else []
+    other = [*system, {"role": "user", "content": OTHER_QUESTION}]
+    try:
+        return common_prefix(Conversation(tokenizer_of(model), other, options).tokens(other), tokens)
+    except TemplateError:
+        return 0
 
 
 def tokenizer_of(model: Model) -> Tokenizer:

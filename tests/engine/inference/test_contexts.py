@@ -90,18 +90,15 @@ def test_the_least_recently_used_is_let_go_when_room_is_short(opened):
     budget = smallest_budget(model)
     while plan_memory(model.outlook.sizes, Settings(memory_budget=budget)).kept_room < room:
         budget += 20_000
-    model.set_budget(budget)
-    for number in (2, 0, 3):
+    model = opened("qwen3_moe", memory_budget=budget)
+    for number in (0, 1, 2, 0, 3):
         scores(model, conversations[number])
     assert 0 < model.contexts.bytes_aside == model.budget.items["kept_contexts"] <= 1.1 * room
     assert [model.recall(conversations[number]).tokens for number in (3, 0, 1)] == [LENGTH - 1, LENGTH - 1, 0]
-    model.set_budget(smallest_budget(model))
-    assert model.contexts.bytes_aside == 0
 
 
 def test_without_room_an_answer_is_computed_in_the_place_of_another(opened):
-    model = opened("qwen3_moe")
-    model.set_budget(smallest_budget(model))
+    model = opened("qwen3_moe", memory_budget=smallest_budget(opened("qwen3_moe")))
     question, answer = tokens_of(1), tokens_of(2)
     scores(model, [*question, *answer])
     assert scores(model, [*question, *tokens_of(3)])[0] == LENGTH
@@ -153,3 +150,36 @@ def test_a_seeded_answer_does_not_go_on_from_what_was_computed_otherwise(opened)
     second = answered(model, turn, 3)
     assert second.cached_tokens == 0
     assert answered(opened("tiny"), turn, 3).tokens == second.tokens
+
+
+# ---------------------------------------------------------------------------------------------- shared beginnings
+SYSTEM = {"role": "system", "content": "You are careful, and you say so. " * 12}
+
+
+@pytest.mark.parametrize("seed", [None, 3])
+@pytest.mark.parametrize("kind", MOE)
+def test_a_conversation_with_another_ones_system_message_computes_only_the_rest(opened, kind, seed):
+    model = opened(kind, memory_budget=10**9)
+    chosen = GenerationOptions(max_tokens=6, temperature=1.5 if seed else 0.0, top_p=1.0, seed=seed)
+
+    def asked(model, question):
+        generation = model.generate([SYSTEM, {"role": "user", "content": question}], chosen)
+        list(generation)
+        return generation.summary
+
+    first, second = asked(model, "Where is it?"), asked(model, "How many?")
+    beginning = len(model.tokenizer.encode(SYSTEM["content"]))
+    assert first.cached_tokens == 0
+    assert beginning - 2 <= second.cached_tokens < second.prompt_tokens
+    assert second.prompt_tokens - second.cached_tokens < 20
+    assert asked(opened(kind, memory_budget=10**9), "How many?").tokens == second.tokens
+
+
+def test_a_snapshot_where_others_branch_off_stays(opened):
+    model = opened("qwen3_next", memory_budget=10**9)
+    model.recall(tokens_of(1, 300), branch=70)
+    model.prefill(tokens_of(1, 300), branch=70)
+    for number in range(2, 9):
+        kept = model.recall([*model.cached_tokens, *tokens_of(number, 20)]).tokens
+        model.prefill([*model.cached_tokens, *tokens_of(number, 20)][kept:])
+    assert model.recall([*tokens_of(1, 80), 9]).tokens == 70

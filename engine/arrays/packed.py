@@ -113,6 +113,28 @@ def multiply(matrix: Matrix, x: Floats, vectors: Integers, slots: Integers) -> F
     return y
 
 
+def multiply_gated(gate: Matrix, up: Matrix, down: Matrix, x: Floats, vectors: Integers, slots: Integers) -> Floats:
+    """Row p: down times (silu(gate times x[vectors[p]]) * (up times x[vectors[p]])), each the matrix of slot
+    `slots[p]`: float32 [pairs, down's rows]; x float32 [count, columns]. gate and up: see `is_like`."""
+    x, y = np.ascontiguousarray(x, np.float32), np.empty((len(slots), down.rows), np.float32)
+    vectors, slots = np.ascontiguousarray(vectors, np.int64), np.ascontiguousarray(slots, np.int64)
+    library = native_library.load_library()
+    assert library is not None
+    failed = library.fb_multiply_gated(
+        ctypes.byref(gate), ctypes.byref(up), ctypes.byref(down), x.ctypes.data, len(x), vectors.ctypes.data,
+        slots.ctypes.data, len(slots), y.ctypes.data, threads(),
+    )  # fmt: skip
+    if failed:
+        raise MemoryError
+    return y
+
+
+def is_like(one: Matrix, other: Matrix) -> bool:
+    """True for matrices of one size and form, which take the same vectors."""
+    names = ("rows", "columns", "bits", "group", "mode", "kind")
+    return all(getattr(one, name) == getattr(other, name) for name in names)
+
+
 def add_rows(matrix: Matrix, slots: Integers, rows: Integers | None, weights: Floats, y: Floats) -> None:
     """Add to each y[p], float32 [pairs, columns], the rows of slot `slots[p]` times weights[p], float32 [pairs, count].
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
-VERSION = 7  # of the native interface
+VERSION = 8  # of the native interface
 RUSAGE_WORDS, RUSAGE_FOOTPRINT = 12, 9  # of macOS's rusage_info_v0, as words of 8 bytes: all, and ri_phys_footprint's
 
 
@@ -115,6 +115,7 @@ def open_library(path: Path) -> ctypes.CDLL | None:
         "fb_cancel": (None, pointer),
         "fb_ticket_release": (None, pointer),
         "fb_multiply": (integer, pointer, pointer, number, pointer, pointer, number, pointer, integer),
+        "fb_multiply_gated": (integer, *[pointer] * 4, number, pointer, pointer, number, pointer, integer),
         "fb_add_rows": (integer, pointer, pointer, number, pointer, pointer, number, pointer, integer),
         "fb_sum": (ctypes.c_float, pointer, number, integer),
         "fb_use_lanes": (integer, integer),

@@ -8,16 +8,20 @@
  * are; of many with the same rows, these are unpacked once. Where a processor multiplies bytes fast, packed weights are
  * multiplied in integers; integer_products.h says how.
  *
- * Threads sleep when there is nothing to do; the caller is one of them, and waits for none that has not begun.
+ * Threads sleep when there has been nothing to do for a moment; the caller is one of them, and waits for none that has
+ * not begun.
  */
 
 #define _GNU_SOURCE
+#include <math.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #define MANY_WIDTHS
 #include <immintrin.h>
@@ -42,6 +46,7 @@ enum {
     KEPT_BYTES = 1 << 20,       /* of room that is kept from call to call */
     CACHE_LINE = 64,            /* bytes */
     AHEAD_BYTES = 1024,         /* of a row, and of those behind it, that are asked of memory before they are wanted */
+    AWAKE_NS = 300000,          /* that a thread waits for the next product before it sleeps */
     MAX_THREADS = 16
 };
 
@@ -209,6 +214,8 @@ struct job {
     const int64_t *vectors, *slots; /* by pair */
     int64_t pairs, padded, groups;
     float *y;                   /* [pairs, rows], or [pairs, columns] of rows that are added */
+    const struct fb_matrix *beside; /* that is multiplied as well, its products in beside_y */
+    float *beside_y;
     const int64_t *runs;        /* the first pair of each run of pairs with one slot */
     int64_t run_count;
 
@@ -226,7 +233,7 @@ static struct {
     pthread_cond_t work, done;
     const struct job *job;      /* NULL unless threads may still begin with it */
     _Atomic int64_t next;
-    uint64_t turn;              /* of the job, so that nobody begins with it twice */
+    _Atomic uint64_t turn;      /* of the job, so that nobody begins with it twice */
     int workers, busy;
 } pool = {.mutex = PTHREAD_MUTEX_INITIALIZER, .work = PTHREAD_COND_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
 
@@ -255,12 +262,28 @@ static void do_tasks(const struct job *j, float *room) {
     while ((index = atomic_fetch_add_explicit(&pool.next, 1, memory_order_relaxed)) < j->count) j->task(j, index, room);
 }
 
+static int64_t now_ns(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec * 1000000000LL + time.tv_nsec;
+}
+
+/* True as soon as there is another job than `turn`; false where there was none for a moment. A layer's products follow
+ * each other in less time than it takes to wake somebody on a busy processor. */
+static bool comes_soon(uint64_t turn) {
+    pthread_mutex_unlock(&pool.mutex);
+    for (int64_t until = now_ns() + AWAKE_NS; pool.turn == turn && now_ns() < until;) sched_yield();
+    pthread_mutex_lock(&pool.mutex);
+    return pool.turn != turn;
+}
+
 static void *work(void *unused) {
     (void)unused;
     uint64_t turn = 0;
     pthread_mutex_lock(&pool.mutex);
     for (;;) {
-        while (!pool.job || pool.turn == turn) pthread_cond_wait(&pool.work, &pool.mutex);
+        while (!pool.job || pool.turn == turn)
+            if (!comes_soon(pool.turn)) pthread_cond_wait(&pool.work, &pool.mutex);
         const struct job *j = pool.job;
         turn = pool.turn;
         pool.busy++;
@@ -355,16 +378,31 @@ static void multiply_rows(const struct job *j, int64_t run, int64_t first, int64
     }
 }
 
+static void multiply_run(const struct job *j, int64_t run, int64_t first, int64_t last, float *room) {
+    if (is_in_integers(j, run))
+        j->integers->rows(j->m, j->slots[j->runs[run]], first, last, &j->laid, j->vectors, j->runs[run], run_end(j, run),
+                          j->y, room);
+    else
+        multiply_rows(j, run, first, last, room);
+}
+
+/* y becomes silu(y) * beside_y, of a gated FFN. */
+static void multiply_gated(const struct job *j, int64_t run, int64_t first, int64_t last, float *room) {
+    struct job beside = *j;
+    beside.m = j->beside, beside.y = j->beside_y;
+    multiply_run(j, run, first, last, room);
+    multiply_run(&beside, run, first, last, room);
+    for (int64_t p = j->runs[run]; p < run_end(j, run); p++)
+        for (int64_t i = p * j->m->rows + first; i < p * j->m->rows + last; i++)
+            j->y[i] *= j->beside_y[i] / (1 + expf(-j->y[i]));
+}
+
 static void multiply_task(const struct job *j, int64_t index, float *room) {
     int64_t rows = j->m->rows, at = index * j->step, end = at + j->step;
     if (end > rows * j->run_count) end = rows * j->run_count;
     while (at < end) {
         int64_t run = at / rows, last = end < (run + 1) * rows ? end : (run + 1) * rows;
-        if (is_in_integers(j, run))
-            j->integers->rows(j->m, j->slots[j->runs[run]], at - run * rows, last - run * rows, &j->laid, j->vectors,
-                              j->runs[run], run_end(j, run), j->y, room);
-        else
-            multiply_rows(j, run, at - run * rows, last - run * rows, room);
+        (j->beside ? multiply_gated : multiply_run)(j, run, at - run * rows, last - run * rows, room);
         at = last;
     }
 }
@@ -468,6 +506,35 @@ static int64_t row_bytes(const struct fb_matrix *m) {
     return m->mode == PLAIN ? m->columns * (m->kind == F32 ? 4 : 2) : (int64_t)m->columns * m->bits / 8 + 1;
 }
 
+/* Does a product's job. x: [count, columns]. Returns false where there is no memory. */
+static bool multiply(struct job *j, const float *x, int64_t count, int threads) {
+    const struct fb_matrix *m = j->m;
+    const struct integer_kernels *integers = kernels->in_integers;
+    if (integers && m->mode != PLAIN && integers->suits(m)) j->integers = integers, j->laid.laid_bytes = integers->laid_bytes(m);
+    int64_t *runs = malloc((size_t)(j->pairs + 1) * sizeof *runs);
+    for (int64_t p = 0; runs && p < j->pairs; p++)
+        if (p == 0 || j->slots[p] != j->slots[p - 1]) runs[j->run_count++] = p;
+    j->task = multiply_task, j->runs = runs, j->x = x;
+    j->groups = m->group ? m->columns / m->group : 0;
+    j->padded = up_to(m->columns, kernels->lanes * values_a_word(m));
+    bool as_it_is = j->padded == m->columns && m->mode == PLAIN;
+    struct places places = places_of(j, count, as_it_is);
+    j->room = 2 * (j->groups + kernels->lanes) + kernels->tall * j->padded;
+    if (j->integers && integers->room(m) > j->room) j->room = integers->room(m);
+    float *room = runs ? room_of((size_t)(places.count + j->room) * sizeof *room) : NULL;
+    if (room && j->pairs && m->rows) {
+        if (!as_it_is) lay_out_all(j, x, count, places, room);
+        int64_t rows = m->rows * j->run_count, many = 1 + j->pairs / j->run_count / FEW;
+        j->step = TASK_BYTES / many / row_bytes(m);
+        if (j->step * 4 * threads > rows) j->step = rows / (4 * threads);
+        j->step = j->step < kernels->tall ? kernels->tall : up_to(j->step, kernels->tall);
+        j->count = (rows + j->step - 1) / j->step;
+        run(j, room + places.count, rows * row_bytes(m) * many < ALONE_BYTES ? 1 : threads);
+    }
+    free(runs);
+    return room;
+}
+
 /* y[p] = matrix of slots[p] times x[vectors[p]], for every pair; pairs of one slot that follow each other are done
  * together. x: float32 [count, columns]; y: float32 [pairs, rows]. threads: at most so many, the caller's among them.
  * Returns 0, or ENOMEM's stand-in 1. Calls from several threads wait for each other. */
@@ -475,33 +542,34 @@ API int fb_multiply(const struct fb_matrix *m, const float *x, int64_t count, co
                     const int64_t *slots, int64_t pairs, float *y, int threads) {
     pthread_mutex_lock(&one_caller);
     if (!kernels) kernels = widest();
-    struct job j = {.task = multiply_task, .m = m, .x = x, .vectors = vectors, .slots = slots, .pairs = pairs, .y = y};
-    const struct integer_kernels *integers = kernels->in_integers;
-    if (integers && m->mode != PLAIN && integers->suits(m)) j.integers = integers, j.laid.laid_bytes = integers->laid_bytes(m);
-    int64_t *runs = malloc((size_t)(pairs + 1) * sizeof *runs);
-    for (int64_t p = 0; runs && p < pairs; p++)
-        if (p == 0 || slots[p] != slots[p - 1]) runs[j.run_count++] = p;
-    j.runs = runs;
-    j.groups = m->group ? m->columns / m->group : 0;
-    j.padded = up_to(m->columns, kernels->lanes * values_a_word(m));
-    bool as_it_is = j.padded == m->columns && m->mode == PLAIN;
-    struct places places = places_of(&j, count, as_it_is);
-    j.room = 2 * (j.groups + kernels->lanes) + kernels->tall * j.padded;
-    if (j.integers && integers->room(m) > j.room) j.room = integers->room(m);
-    float *room = runs ? room_of((size_t)(places.count + j.room) * sizeof *room) : NULL;
-    if (room && pairs && m->rows) {
-        if (!as_it_is) lay_out_all(&j, x, count, places, room);
-        int64_t rows = m->rows * j.run_count, many = 1 + pairs / j.run_count / FEW;
-        j.step = TASK_BYTES / many / row_bytes(m);
-        if (j.step * 4 * threads > rows) j.step = rows / (4 * threads);
-        j.step = j.step < kernels->tall ? kernels->tall : up_to(j.step, kernels->tall);
-        j.count = (rows + j.step - 1) / j.step;
-        run(&j, room + places.count, rows * row_bytes(m) * many < ALONE_BYTES ? 1 : threads);
-    }
-    free(runs);
+    struct job j = {.m = m, .vectors = vectors, .slots = slots, .pairs = pairs, .y = y};
+    bool done = multiply(&j, x, count, threads);
     leave_room();
     pthread_mutex_unlock(&one_caller);
-    return !room;
+    return !done;
+}
+
+/* y[p] = down times (silu(gate times x[vectors[p]]) * (up times x[vectors[p]])), matrices of slots[p], as fb_multiply.
+ * gate and up are of one form and size. */
+API int fb_multiply_gated(const struct fb_matrix *gate, const struct fb_matrix *up, const struct fb_matrix *down,
+                          const float *x, int64_t count, const int64_t *vectors, const int64_t *slots, int64_t pairs,
+                          float *y, int threads) {
+    size_t hidden = (size_t)(pairs * gate->rows);
+    float *products = malloc((2 * hidden + 1) * sizeof *products);
+    int64_t *own = malloc((size_t)(pairs + 1) * sizeof *own);
+    bool done = products && own;
+    for (int64_t p = 0; own && p < pairs; p++) own[p] = p;
+    pthread_mutex_lock(&one_caller);
+    if (!kernels) kernels = widest();
+    struct job first = {.m = gate, .beside = up, .vectors = vectors, .slots = slots, .pairs = pairs, .y = products};
+    struct job second = {.m = down, .vectors = own, .slots = slots, .pairs = pairs, .y = y};
+    if (done) first.beside_y = products + hidden, done = multiply(&first, x, count, threads);
+    if (done) done = multiply(&second, products, pairs, threads);
+    leave_room();
+    pthread_mutex_unlock(&one_caller);
+    free(products);
+    free(own);
+    return !done;
 }
 
 /* y[p] += for every pair the rows of its slot times weights[p], row after row, so that a sum may be made in several

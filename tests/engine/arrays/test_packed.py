@@ -7,7 +7,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.arrays import packed
-from engine.arrays.packed import FEW_VECTORS, Form, Resident, Tensor, add_rows, multiply, packed_matrix
+from engine.arrays.packed import (
+    FEW_VECTORS,
+    Form,
+    Resident,
+    Tensor,
+    add_rows,
+    is_like,
+    multiply,
+    multiply_gated,
+    packed_matrix,
+)
 from engine.system.native_library import load_library
 
 pytestmark = pytest.mark.skipif(not packed.available(), reason="MLX computes on the GPU here")
@@ -218,6 +228,79 @@ def test_a_few_vectors_are_multiplied_to_the_bit_as_each_alone(lanes, form, dtyp
 def test_the_sum_of_numbers(lanes, count):
     numbers = np.ones(count, np.float32)
     assert load_library().fb_sum(numbers.ctypes.data, count, 2) == count
+
+
+def random_matrices(random, form, slots, rows, columns):
+    """Matrices in slots: as `multiply` wants them, dequantised, and what must be kept."""
+    weights = mx.array(random.standard_normal((slots, rows, columns)).astype(np.float32) / columns**0.5)
+    parts = (
+        list(mx.quantize(weights, group_size=form.group_size, bits=form.bits, mode=form.mode)) if form else [weights]
+    )
+    mx.eval(*parts)
+    plain = mx.dequantize(*parts, group_size=form.group_size, bits=form.bits, mode=form.mode) if form else weights
+    tensors = [Tensor(Tensor.of(p).address, p.nbytes // slots, p.shape[1:], p.dtype) for p in parts]
+    return packed_matrix(form, *(*tensors, None, None)[:3]), np.array(plain.astype(mx.float32)), parts
+
+
+@SLOW_FIXTURES
+@given(
+    form=st.sampled_from([None, *FORMS]), slots=st.integers(1, 4), rows=st.integers(1, 3), tokens=st.integers(1, 40),
+    seed=st.integers(0, 99),
+)  # fmt: skip
+def test_the_products_of_a_gated_ffn_in_one_call(lanes, form, slots, rows, tokens, seed):
+    random, neurons, width = np.random.default_rng(seed), 128 * rows, 128
+    gate, up, down = (
+        random_matrices(random, form, slots, *each) for each in [(neurons, width)] * 2 + [(width, neurons)]
+    )
+    x = random.standard_normal((tokens, width)).astype(np.float32)
+    vectors, which = np.arange(tokens), np.sort(random.integers(0, slots, tokens))
+    found = multiply_gated(gate[0], up[0], down[0], x, vectors, which)
+    assert is_like(gate[0], up[0])
+    for p in range(tokens):
+        g, u, d = (each[1][which[p]].astype(np.float64) for each in (gate, up, down))
+        hidden = (g @ x[p]) / (1 + np.exp(-(g @ x[p]))) * (u @ x[p])
+        assert np.allclose(found[p], d @ hidden, atol=2e-5 * np.abs(hidden).sum() ** 0.5 + 1e-5)
+    alone = multiply_gated(gate[0], up[0], down[0], x, vectors[:1], which[:1])
+    few = np.bincount(which)[which[0]] <= FEW_VECTORS
+    assert not few or np.array_equal(alone[0], found[0])
+
+
+@pytest.mark.parametrize("forms", [(Form(4, 64, "affine"), Form(8, 64, "affine")), (None, Form(4, 64, "affine"))])
+def test_matrices_of_two_forms_are_not_alike(forms):
+    random = np.random.default_rng(0)
+    one, other = (random_matrices(random, form, 2, 32, 64) for form in forms)
+    assert not is_like(one[0], other[0])
+
+
+def test_runs_of_many_and_of_few_in_one_call_are_each_what_they_are_alone(lanes):
+    random = np.random.default_rng(0)
+    matrix, _, kept = random_matrices(random, Form(4, 64, "affine"), 3, 40, 192)
+    x, which = random.standard_normal((60, 192)).astype(np.float32), np.repeat([0, 1, 2], [5, 50, 5])
+    found = multiply(matrix, x, np.arange(60), which)
+    for p in (0, 4, 57):
+        alone = multiply(matrix, x, np.array([p]), which[p : p + 1])
+        assert np.array_equal(found[p], alone[0])
+    assert kept
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_no_number_stays_none(lanes, bad):
+    matrix, _, kept = random_matrices(np.random.default_rng(0), Form(4, 64, "affine"), 1, 8, 128)
+    x = np.ones((1, 128), np.float32)
+    x[0, 77] = bad
+    found = multiply(matrix, x, np.zeros(1, np.int64), np.zeros(1, np.int64))
+    assert not np.isfinite(found).any()
+    assert kept
+
+
+@pytest.mark.parametrize("scale", [1e-38, 1e-25, 1e25])
+def test_vectors_of_any_size(lanes, scale):
+    matrix, plain, kept = random_matrices(np.random.default_rng(0), Form(4, 64, "affine"), 1, 8, 128)
+    x = (np.random.default_rng(1).standard_normal((1, 128)) * scale).astype(np.float32)
+    found = multiply(matrix, x, np.zeros(1, np.int64), np.zeros(1, np.int64))
+    wanted = x.astype(np.float64) @ plain[0].T
+    assert (np.abs(found - wanted) <= 4e-6 * (np.abs(x) @ np.abs(plain[0]).T) + 1e-28).all()
+    assert kept
 
 
 @pytest.mark.parametrize("vectors", [1, 7])

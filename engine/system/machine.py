@@ -3,7 +3,10 @@
 import os
 from pathlib import Path
 
+from engine.system import native_library
 from engine.system.control_group import groups_above, own_group
+
+USUAL_PERCENT = 75  # of memory that is available, where the system does not say
 
 
 def memory_total() -> int:
@@ -13,7 +16,8 @@ def memory_total() -> int:
 
 
 def memory_available() -> int:
-    """Bytes that could be used now without pushing others out; where the system does not say, three quarters of all."""
+    """Bytes that could be used now without pushing others out: what is free, and what the system can reclaim; where it
+    does not say, three quarters of all."""
     rooms = (group.free for group in groups_above(own_group()))
     return min((_machine_available(), *(room for room in rooms if room is not None)))
 
@@ -23,4 +27,4 @@ def _machine_available() -> int:
         fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
         return int(fields["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError, ValueError):
-        return memory_total() * 3 // 4
+        return memory_total() * (native_library.reclaimable_percent() or USUAL_PERCENT) // 100

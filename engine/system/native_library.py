@@ -44,6 +44,15 @@ def memory_pressure() -> int:
     return 1 if library is None else library.fb_memory_pressure()
 
 
+def reclaimable_percent() -> int:
+    """The percentage of macOS's memory that is free, or that the system can reclaim at once; 0 anywhere else."""
+    ask, level = getattr(ctypes.CDLL(None), "sysctlbyname", None), ctypes.c_uint32()
+    size = ctypes.c_size_t(ctypes.sizeof(level))
+    if ask is None or ask(b"kern.memorystatus_level", ctypes.byref(level), ctypes.byref(size), None, 0) != 0:
+        return 0
+    return min(100, level.value)
+
+
 # The native library.
 
 READ_FUNCTION = ctypes.CFUNCTYPE(

@@ -76,7 +76,6 @@ def run(args: Namespace) -> None:
 def _say_what_happens() -> None:
     """A line for each request on standard error; a system that asks us to end is as Ctrl-C."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 

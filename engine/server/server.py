@@ -80,6 +80,7 @@ def _config(app: ASGIApp) -> uvicorn.Config:
         lifespan="off",
         loop="asyncio",
         log_config=None,
+        log_level=logging.CRITICAL,  # what goes wrong is logged by us: words of its own could have some of a prompt
         access_log=False,
         server_header=False,
         limit_concurrency=MAX_CONNECTIONS,

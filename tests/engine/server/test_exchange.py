@@ -78,7 +78,7 @@ def test_a_stream_says_how_far_its_prompt_is(serve, monkeypatch):
         waits=True, before=(Loading(0.5, "reading"), Prefilling(PromptProgress(512, 2048, 9.4)))
     )
     connection = begin(serve(answering), stream=True)
-    assert read_until(connection, b"9 s left").endswith(b": prefill 512 of 2048 tokens, 9 s left\n\n")
+    assert b"\n: prefill 512 of 2048 tokens, 9 s left\n\n" in read_until(connection, b"9 s left\n\n")
     connection.close()
 
 

@@ -166,12 +166,11 @@ class Bigrams:
         return len(self.cached_tokens)
 
 
-@pytest.mark.parametrize("wrong_every", [0, 2])
 @pytest.mark.parametrize("changes", [{}, {"top_p": 0.8, "temperature": 1.7}, {"repetition_penalty": 2.0, "top_k": 3}])
-def test_what_is_sampled_has_the_models_own_distribution(changes, wrong_every):
+def test_what_is_sampled_has_the_models_own_distribution(changes):
     """Of pairs of tokens, by a chi-squared test against decoding without drafts; other numbers are drawn."""
     sampling = Sampling(**{**NEUTRAL_SAMPLING, **changes})
-    guesses = Guesses([0, *[1, 3, 2, 4] * 3], 3, wrong_every)
+    guesses = Guesses([0, *[1, 3, 2, 4] * 3], 3, 2)
     (plain, none), (drafted, accepted) = pairs_of(sampling, Guesses(), 1), pairs_of(sampling, guesses, 2)
     assert none == 0 < accepted
     seen = [(plain[pair], drafted[pair]) for pair in plain | drafted]
@@ -180,7 +179,7 @@ def test_what_is_sampled_has_the_models_own_distribution(changes, wrong_every):
     assert distance < degrees + 3.3 * (2 * degrees) ** 0.5 + 3  # beyond the 99.9th percentile
 
 
-def pairs_of(sampling, guesses, seed, answers=700):
+def pairs_of(sampling, guesses, seed, answers=400):
     mx.random.seed(seed)
     sample, pairs, accepted = sampler(sampling, 5, range(4)), Counter(), 0
     for _ in range(answers):

@@ -53,6 +53,7 @@ def add_to(commands: Commands) -> None:
         _add_table2,
         _add_table3,
         _add_experts,
+        _add_dense,
         _add_drafts,
         _add_window,
         _add_budget,
@@ -119,6 +120,15 @@ def _add_experts(actions: Commands) -> None:
     experts.add_argument("--no-cap", action="store_true", help="keep to the budget without a control group")
     _add_place(experts)
     experts.set_defaults(run=partial(_show, "experts", _experts))
+
+
+def _add_dense(actions: Commands) -> None:
+    dense = actions.add_parser(
+        "dense", help="a dense model of 3B in half of its memory against its floor, and all in memory against mlx_lm"
+    )
+    dense.add_argument("--tokens", type=positive, default=12, metavar="N", help="of each row (default %(default)s)")
+    _add_place(dense)
+    dense.set_defaults(run=partial(_show, "dense", _dense))
 
 
 def _add_drafts(actions: Commands) -> None:
@@ -292,6 +302,12 @@ def _experts(args: Namespace, progress: Report) -> "Result":
 
     return run_shape(args.shape, _folder(args), _profile(args, progress), args.layers, args.tokens, not args.no_cap,
                      args.memory, args.context, progress)  # fmt: skip
+
+
+def _dense(args: Namespace, progress: Report) -> "Result":
+    from engine.bench.dense import run
+
+    return run(_folder(args), tokens=args.tokens, progress=progress)
 
 
 def _drafts(args: Namespace, progress: Report) -> "Result":

@@ -1,0 +1,28 @@
+"""`bench dense` on a tiny shape: what is compared is measured."""
+
+import pytest
+
+from engine.bench.dense import run
+from engine.bench.drafts import DENSE_3B
+
+TINY = DENSE_3B | {
+    "hidden_size": 64,
+    "num_hidden_layers": 2,
+    "intermediate_size": 128,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "vocab_size": 128,
+    "max_position_embeddings": 256,
+}
+
+
+def test_a_token_is_told_against_its_floor_and_mlx_lm_s(tmp_path):
+    result = run(tmp_path, TINY, tokens=3, budget=60_000_000)
+    theirs, resident, streamed = result.rows
+    assert resident.bytes_read == 0
+    assert min(theirs.total_ms, resident.total_ms, streamed.total_ms, result.details["reading_ms"]) > 0
+    floor = max(result.details["reading_ms"], result.details["computing_ms"])
+    assert result.details["of_floor"] == pytest.approx(streamed.total_ms / floor)
+    assert result.details["of_mlx_lm"] == pytest.approx(theirs.total_ms / resident.total_ms)
+    assert list(tmp_path.iterdir()) == []

@@ -14,11 +14,12 @@ SHORT_TAIL = 32  # tokens that are sooner computed again than kept in a context 
 
 @dataclass
 class Label:
-    """The conversation that a context belongs to, and what of it is on disk. blocks: names of its first ones."""
+    """The conversation that a context belongs to, and what of it is on disk. blocks: names of its first ones.
+    kept_tokens: in it when it was written last, or could not be."""
 
     conversation: str = ""
     blocks: tuple[str, ...] = ()
-    is_kept: bool = False
+    kept_tokens: int = 0
 
 
 @dataclass(frozen=True)

@@ -60,10 +60,10 @@ class Keeping:
         changed."""
         written: set[str] = set()
         for number, context in enumerate(self._contexts.all):
-            label = context.label
-            if label.conversation and label.conversation not in written and not label.is_kept:
+            label, tokens = context.label, len(context.tokens)
+            if label.conversation and label.conversation not in written and label.kept_tokens != tokens:
                 self._write(context, held() if number == 0 else [], interrupted)
-                label.is_kept = not interrupted()
+                label.kept_tokens = 0 if interrupted() else tokens
             written.add(label.conversation)
 
     def _best(self, wanted: list[int], seeded: bool) -> tuple[Path, Head, int] | None:

@@ -194,6 +194,15 @@ def test_a_prefill_is_saved_as_it_goes_and_goes_on_from_there(opened, files, mon
     assert found.tokens == expected
 
 
+def test_what_was_saved_as_it_went_is_saved_again_with_the_answer(opened, files, monkeypatch):
+    monkeypatch.setattr("engine.inference.model.KEEP_S", 0.0)
+    model = opened("qwen3_moe")
+    answered(model, tokens_of(1))
+    model.keep_contexts()
+    ((_, head),) = files.heads(fingerprint_of(model.stored.folder, model.settings))
+    assert head.tokens == model.cached_tokens
+
+
 @pytest.mark.parametrize(("kind", "more"), [("starter", 8_000_000), ("qwen3_moe", 1_000_000)])
 def test_decoding_starts_warm(opened, kind, more, folders):
     budget = Outlook.of(open_stored(folders[kind]), None).smallest_budget(Settings()) + more

@@ -113,6 +113,8 @@ class MainWindow(DropWindow):
         self._restore_place()
         self._connect()
         self._on_state(host.state)
+        self.settings.changed.connect(self._serve)
+        self._serve()
 
     @property
     def transfer(self) -> Transfer:
@@ -396,6 +398,11 @@ class MainWindow(DropWindow):
 
     def _on_proving(self) -> None:
         self.subtitle.setText(self.tr("being compared with the whole model…"))
+
+    def _serve(self) -> None:
+        """Serve other programs, or do not, as the settings have it."""
+        wanted = (self.settings[f"programs.{name}"] for name in ("allowed", "need_key", "port"))
+        self.host.serving.follow(*wanted)
 
     def _name_model(self, model: ModelInfo) -> None:
         self._set_title(model.name, weights_in_words(model.model_bytes, model.on_flash_bytes))

@@ -36,7 +36,9 @@ from app.host.events import (
 from app.host.jobs import AnswerJob, Job, LoadJob, Messages, ProofJob
 from app.host.model_info import ModelInfo
 from app.host.recent_tokens import RecentTokens
+from app.host.serving import Serving
 from engine.inference.kept import KeptContexts
+from engine.server.answering import AnswerRequest
 from engine.settings import GenerationOptions, Settings
 from engine.statistics import PromptProgress
 
@@ -96,6 +98,7 @@ class EngineHost(QObject):
         self._drain_timer.timeout.connect(self._drain)
         self._reported.connect(self._handle, Qt.ConnectionType.QueuedConnection)
         self._thread = EngineThread(engine, self._report)
+        self.serving = Serving(self, self)
 
     def keep_in(self, contexts: KeptContexts) -> None:
         """Keep there what models remember of conversations, those that are loaded from now on."""
@@ -169,11 +172,17 @@ class EngineHost(QObject):
             self._cancel()
             self._set_state(State.STOPPING)
 
+    def submit(self, request: AnswerRequest) -> None:
+        """Answer a program, after what the window wants; from any thread. As `Answering` has it."""
+        self._thread.attend(request)
+
     def finish(self) -> None:
         """Cancel what runs, and let the engine go of everything. Nothing is told any more, and nothing can be asked."""
         if self.state is State.CLOSED:
             return
         self._cancel()
+        self._thread.dismiss()
+        self.serving.finish()
         self._thread.finish()
         self._drain_timer.stop()
         self._job = self._wanted = None
@@ -182,7 +191,9 @@ class EngineHost(QObject):
     def shutdown(self, deadline: Deadline | None = None) -> bool:
         """Finish, and wait for it. Returns whether it has ended in time; what has not is left behind."""
         self.finish()
-        return self._thread.join(deadline or Deadline.of_the_end())
+        left = deadline or Deadline.of_the_end()
+        self.serving.shutdown(left)
+        return self._thread.join(left)
 
     # ------------------------------------------------------------------ one job at a time
     def _begin(self, job: Job) -> None:

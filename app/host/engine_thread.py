@@ -4,13 +4,13 @@ threads. Nothing that is raised there ends it, and every job ends with an event.
 
 import gc
 import logging
-import queue
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from app.host.deadline import Deadline, start_thread
 from app.host.engine_protocol import Engine, Model
@@ -34,6 +34,10 @@ from app.host.model_info import ModelInfo
 from app.widgets.language import spoken, tr
 from engine.errors import BudgetError, CancelledError, FlashbulbError, PromptError, TemplateError
 from engine.inference.kept import KeptContexts
+from engine.server import answering
+from engine.server.answering import AnswerRequest
+from engine.server.turns import Turns
+from engine.settings import Settings
 from engine.statistics import PromptProgress
 from engine.system.awake import awake
 from engine.system.footprint import footprint
@@ -56,15 +60,26 @@ class Wake:
     """There may be something to do beside jobs."""
 
 
+@dataclass(frozen=True)
+class End:
+    """Nothing is to be done any more."""
+
+
 class EngineThread:
-    """Does jobs in their order. `report` is called on this thread."""
+    """Does jobs in their order, and what other programs ask for when there are none. `report` is called on this thread.
+
+    A program may want another model than the window's: that is loaded again when the window asks next.
+    """
 
     def __init__(self, engine: Engine, report: Report):
         self._engine, self._report = engine, report
         self._model: Model | None = None
         self.contexts: KeptContexts | None = None  # of the next model that is loaded
         self._unkept = False  # True after an answer, until its context is kept
-        self._jobs: queue.SimpleQueue[Job | Wake | None] = queue.SimpleQueue()
+        self._jobs: Turns[Job | AnswerRequest | Wake | End] = Turns()
+        self._folder: Path | None = None  # of the model in memory
+        self._wanted: LoadJob | None = None  # the model of the window
+        self._present: AnswerRequest | None = None
         self._budget: Budget | None = None  # that was chosen, until the model follows it
         self._held: object = None  # the plan that was last told of
         self._thread = start_thread("engine", self._run)
@@ -82,42 +97,102 @@ class EngineThread:
         self._budget = Budget(memory_budget)
         self._jobs.put(Wake())
 
+    def attend(self, request: AnswerRequest) -> None:
+        """Answer a program, when nothing of the window's waits and it is its turn. Raises BusyError."""
+        self._jobs.put(request, request.program)
+
+    def dismiss(self) -> None:
+        """Cancel what programs have asked for."""
+        for request in (*self._jobs.of_programs(), self._present):
+            if isinstance(request, AnswerRequest):
+                request.cancelled.set()
+
     def finish(self) -> None:
         """Release everything after what was submitted, and end."""
-        self._jobs.put(None)
+        self._jobs.put(End())
 
     def join(self, deadline: Deadline) -> bool:
         """Wait until it has ended. Returns whether it has; if not, it is left behind."""
         return deadline.join(self._thread)
 
     def _run(self) -> None:
-        while (job := self._next()) is not None:
-            if isinstance(job, Wake):
-                self._look_after_memory()
-                if self._unkept and self._jobs.empty():
-                    self._keep_contexts()
-            else:
+        while not isinstance(job := self._next(), End):
+            if isinstance(job, AnswerRequest):
+                self._attend(job)
+            elif isinstance(job, Job):
                 self._report(job, self._outcome_of(job))
+            else:
+                self._look_after_memory()
+                if self._unkept and not self._jobs.window_waits:
+                    self._keep_contexts()
+        self._turn_away()
         try:
             self._unload()
             self._engine.release()
         except BaseException as error:  # there is nobody left to tell
             log.error("closing: %r", error, exc_info=error)
 
-    def _next(self) -> "Job | Wake | None":
+    def _next(self) -> "Job | AnswerRequest | Wake | End":
         """The next thing to do; while there is none, and a model is in memory, a look at how short of memory the system
         is."""
-        try:
-            return self._jobs.get(timeout=LOOK_S if self._model else None)
-        except queue.Empty:
-            return Wake()
+        return self._jobs.take(LOOK_S if self._model else None) or Wake()
+
+    def _turn_away(self) -> None:
+        """Tell programs that still wait."""
+        for request in self._jobs.drain():
+            if isinstance(request, AnswerRequest):
+                request.told(answering.Failed(CancelledError("The request was cancelled.")))
+
+    def _attend(self, request: AnswerRequest) -> None:
+        self._present, self._unkept = request, True
+        with awake("Answering a program"):
+            answering.attend(request, self._for_program)
+        self._present = None
+
+    def _for_program(self, folder: Path, progress: Callable[..., None]) -> Any:
+        """The model that a program asks for: the one in memory, or another one in its place."""
+        if self._model is None or self._folder != folder:
+            settings = self._wanted.settings if self._wanted else Settings(read_at_once=True)
+            self._bring(str(folder), settings, progress)
+        return self._model
+
+    def _bring(self, model: str, settings: Settings, progress: Callable[..., None]) -> Model:
+        """Bring a model into memory, in the place of another."""
+        self._unload()
+        with _no_looking_for_garbage():
+            loaded = self._model = self._engine.load(model, settings, progress)
+        self._folder, self._held, self._budget = Path(model), loaded.budget, None
+        if self.contexts is not None:
+            loaded.keep_in(self.contexts)
+        return loaded
+
+    @property
+    def _is_windows(self) -> bool:
+        return self._wanted is not None and self._folder == Path(self._wanted.model)
+
+    def _windows_model(self, job: AnswerJob) -> Model:
+        """The window's own model, loaded again where a program wanted another one meanwhile."""
+        if self._model is not None and self._is_windows:
+            return self._model
+        assert self._wanted is not None
+
+        def told(share: float, _stage: str = "") -> None:
+            if job.cancelled.is_set():
+                raise CancelledError("Loading was cancelled.")
+            self._report(job, Reading(share))
+
+        told(0.0)
+        model = self._bring(self._wanted.model, self._wanted.settings, told)
+        self._report(None, MemoryChanged.of(model))
+        return model
 
     def _look_after_memory(self) -> None:
         """While nothing is asked: what goes wrong is a bug, and the model is left as it is."""
         try:
             if self._model is not None:
                 self._model.keep_within_budget(footprint())
-                self._follow(self._model)
+                if self._is_windows:
+                    self._follow(self._model)
         except Exception as error:
             log.error("a bug: %r", error, exc_info=error)
 
@@ -138,7 +213,7 @@ class EngineThread:
         self._unkept = False
         try:
             if self._model is not None:
-                self._model.keep_contexts(lambda: not self._jobs.empty())
+                self._model.keep_contexts(lambda: self._jobs.window_waits)
         except Exception as error:  # nothing is lost but time
             log.error("keeping a context: %r", error, exc_info=error)
 
@@ -164,18 +239,12 @@ class EngineThread:
                 raise CancelledError("Loading was cancelled.")
             self._report(job, Preparing(share) if stage == "preparing" else Reading(share))
 
-        self._unload()
-        with _no_looking_for_garbage():
-            self._model = self._engine.load(job.model, job.settings, told)
-        self._held, self._budget = self._model.budget, None
-        if self.contexts is not None:
-            self._model.keep_in(self.contexts)
-        return Loaded(ModelInfo.of(self._model))
+        self._wanted = job
+        return Loaded(ModelInfo.of(self._bring(job.model, job.settings, told)))
 
     def _answer(self, job: AnswerJob) -> Event:
         job.wait_before(PATIENCE_S)
-        model = self._model
-        assert model is not None
+        model = self._windows_model(job)
         self._unkept = True
 
         def told(progress: PromptProgress) -> None:
@@ -197,7 +266,7 @@ class EngineThread:
             return Proved(self._engine.prove(job.model, job.settings, told, job.cancelled))
 
     def _unload(self) -> None:
-        model, self._model = self._model, None
+        model, self._model, self._folder = self._model, None, None
         gc.unfreeze()
         if model is not None:
             model.close()

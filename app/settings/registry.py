@@ -78,6 +78,9 @@ TABLE = (
     Setting("general.text_size", int, 100, "Size of the text of chats and beside them, in per cent.", 70, 220),
     Setting("general.notifications", bool, True, "Say in the background that something long has ended."),
     Setting("general.keep_contexts", bool, True, "Keep on disk what models remember of chats."),
+    Setting("programs.allowed", bool, False, "Let other programs on this computer use the engine."),
+    Setting("programs.port", int, 8081, "The port that other programs ask.", 1024, 65535),
+    Setting("programs.need_key", bool, False, "Answer only programs that give the key."),
     Setting("general.folder", str, "", "The folder of the latest export or import; empty for Documents."),
     Setting("general.pane", str, "memory", "The pane of the settings window that was open last."),
     Setting(

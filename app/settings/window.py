@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QMainWindow, QSizePolicy, QStackedWidget, QToolBut
 from app.host.engine_host import EngineHost
 from app.settings.memory_pane import MemoryPane
 from app.settings.panes import ChatPane, GeneralPane, ModelsPane
+from app.settings.programs_pane import ProgramsPane
 from app.settings.registry import Preferences
 from app.widgets.colours import colours, mix
 from app.widgets.toolbar import ToolBar
@@ -65,6 +66,7 @@ class SettingsWindow(QMainWindow):
             ("models", self.tr("Models"), self.models),
             ("memory", self.tr("Memory & Speed"), self.memory),
             ("chat", self.tr("Chat"), ChatPane(settings)),
+            ("programs", self.tr("Programs"), ProgramsPane(settings, host.serving)),
         ]
         self._stack = QStackedWidget()
         self._make_toolbar()

@@ -45,6 +45,11 @@ class Turns(Generic[Item]):
             self._programs.clear()
             return found
 
+    def of_programs(self) -> list[Item]:
+        """All of programs that waits, and goes on waiting."""
+        with self._changed:
+            return [item for waiting in self._programs.values() for item in waiting]
+
     @property
     def window_waits(self) -> bool:
         """True if the window wants something."""

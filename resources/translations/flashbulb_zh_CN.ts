@@ -2513,6 +2513,69 @@
     </message>
 </context>
 <context>
+    <name>ProgramsPane</name>
+    <message>
+        <source>Let other programs on this Mac use Flashbulb</source>
+        <translation>允许这台 Mac 上的其他程序使用 Flashbulb</translation>
+    </message>
+    <message>
+        <source>Programs</source>
+        <translation>程序</translation>
+    </message>
+    <message>
+        <source>Editors, agents and chat applications that speak as OpenAI, Anthropic or Ollama do. Nothing leaves this Mac, and your own chats go first.</source>
+        <translation>采用 OpenAI、Anthropic 或 Ollama 协议的编辑器、智能体和聊天应用。任何内容都不会离开这台 Mac，并且你自己的聊天优先。</translation>
+    </message>
+    <message>
+        <source>Copy</source>
+        <translation>拷贝</translation>
+    </message>
+    <message>
+        <source>Copy the address</source>
+        <translation>复制地址</translation>
+    </message>
+    <message>
+        <source>Address</source>
+        <translation>地址</translation>
+    </message>
+    <message>
+        <source>Port</source>
+        <translation>端口</translation>
+    </message>
+    <message>
+        <source>Programs must give a key</source>
+        <translation>程序必须提供密钥</translation>
+    </message>
+    <message>
+        <source>Copy Key</source>
+        <translation>复制密钥</translation>
+    </message>
+    <message>
+        <source>Key</source>
+        <translation>密钥</translation>
+    </message>
+    <message>
+        <source>Made by Flashbulb and kept in the system&apos;s keychain.</source>
+        <translation>由 Flashbulb 生成并保存在系统钥匙串中。</translation>
+    </message>
+    <message>
+        <source>Connected</source>
+        <translation>已连接</translation>
+    </message>
+    <message>
+        <source>, </source>
+        <translation>、</translation>
+    </message>
+    <message>
+        <source>No program is connected.</source>
+        <translation>没有程序连接。</translation>
+    </message>
+    <message>
+        <source>Off</source>
+        <translation>关闭</translation>
+    </message>
+</context>
+<context>
     <name>ProofWindow</name>
     <message>
         <source>Prove {0}</source>
@@ -2749,6 +2812,10 @@
     <message>
         <source>Panes</source>
         <translation>面板</translation>
+    </message>
+    <message>
+        <source>Programs</source>
+        <translation>程序</translation>
     </message>
 </context>
 <context>

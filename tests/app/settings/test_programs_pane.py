@@ -1,0 +1,59 @@
+"""The pane for other programs, pressed as a person presses it."""
+
+import socket
+
+import pytest
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtWidgets import QApplication, QCheckBox, QPushButton, QSpinBox
+
+from app.settings.programs_pane import ProgramsPane
+
+LEFT = Qt.MouseButton.LeftButton
+
+
+@pytest.fixture
+def main(open_window, tmp_path):
+    return open_window(data_dir=tmp_path)
+
+
+@pytest.fixture
+def pane(qtbot, main):
+    main.show_settings.trigger()
+    window = main.settings_window
+    window.open_pane("programs")
+    found = window.findChild(ProgramsPane)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    found.findChild(QSpinBox).setValue(port)
+    return found
+
+
+def press(qtbot, pane, kind, words):
+    button = next(each for each in pane.findChildren(kind) if words in (each.text(), each.accessibleName()))
+    qtbot.mouseClick(button, LEFT, pos=QPoint(10, button.height() // 2))
+
+
+def test_nothing_is_served_until_the_switch_is_pressed(qtbot, main, pane):
+    assert main.host.serving.address == ""
+    assert pane.connected.text() == "Off"
+    press(qtbot, pane, QCheckBox, "Let other programs on this Mac use Flashbulb")
+    qtbot.waitUntil(lambda: bool(pane.address.text()), timeout=60_000)
+    assert pane.address.text() == f"http://127.0.0.1:{pane.port.value()}/v1"
+    assert pane.connected.text() == "No program is connected."
+    press(qtbot, pane, QPushButton, "Copy the address")
+    assert QApplication.clipboard().text() == pane.address.text()
+    press(qtbot, pane, QCheckBox, "Let other programs on this Mac use Flashbulb")
+    qtbot.waitUntil(lambda: pane.connected.text() == "Off", timeout=60_000)
+    assert pane.address.text() == ""
+
+
+def test_the_key_is_there_to_be_copied_once_it_is_needed(qtbot, pane, monkeypatch):
+    monkeypatch.setenv("FLASHBULB_SERVER_KEY", "a key of mine")
+    press(qtbot, pane, QCheckBox, "Let other programs on this Mac use Flashbulb")
+    assert not pane.copy_key.isEnabled()
+    press(qtbot, pane, QCheckBox, "Programs must give a key")
+    qtbot.waitUntil(pane.copy_key.isEnabled, timeout=60_000)
+    press(qtbot, pane, QPushButton, "Copy Key")
+    assert QApplication.clipboard().text() == "a key of mine"
+    assert "mine" not in pane.address.text() + pane.connected.text()

@@ -162,7 +162,8 @@ def _estimate(
     """fixed: bytes of all but the pools."""
     demands = [layer.demand() for layer in model.layers]
     longer = model.shape.context_bytes(FORECAST_TOKENS) - model.shape.context_bytes(FIRST_TOKENS)
-    smallest = fixed - longer + sum(demand.bytes(demand.minimum) for demand in demands)
+    least = sum(demand.bytes(demand.minimum) for demand in demands)
+    smallest = fixed - longer + least
     whole = fixed + sum(demand.bytes(demand.bundles) for demand in demands)
     budget = settings.memory_budget
     if budget is None:
@@ -170,8 +171,9 @@ def _estimate(
     budget = min(budget, whole)
     if profile is None or budget < smallest:
         return Estimate(smallest, whole, budget, None)
-    slots = plan(budget, {"resident": fixed}, demands).capacities
-    expected = predict(model, profile, slots, settings, budget, fixed, measured)
+    held = min(fixed, budget - least)  # near the smallest budget the context is shorter
+    slots = plan(budget, {"resident": held}, demands).capacities
+    expected = predict(model, profile, slots, settings, budget, held, measured)
     return Estimate(smallest, whole, budget, expected.tokens_per_second)
 
 

@@ -172,13 +172,14 @@ class Planner:
 
     def _usual_ceiling(self, tokens: int) -> int:
         """Bytes where nobody chose a budget: beside a usual context, every bundle has a slot where free memory allows,
-        else half of them; and other contexts, up to as many bytes, have a part of free memory."""
-        _, fixed = self._fixed(min(self.most, tokens), self.roomy)
-        every = self.settings.selection.streams_all and self.sizes.shape(self.settings).streams_neurons
-        total = sum(fixed.values())
-        share = 0.0 if every else default_share(total, self.demands, self.sizes.available)  # as naive loading does
-        context = self.sizes.shape(self.settings).context_bytes(min(self.most, tokens))
-        kept = min(context, max(self.roomy, self.sizes.available) // ROOMY_DIVISOR)
+        else half of them; and other contexts, up to as many bytes, have a part of free memory. Where a token needs all
+        neurons, as naive loading does, as little as works."""
+        tokens, shape = min(self.most, tokens), self.sizes.shape(self.settings)
+        if self.settings.selection.streams_all and shape.streams_neurons:
+            return self.smallest(tokens)
+        _, fixed = self._fixed(tokens, self.roomy)
+        share = default_share(sum(fixed.values()), self.demands, self.sizes.available)
+        kept = min(shape.context_bytes(tokens), max(self.roomy, self.sizes.available) // ROOMY_DIVISOR)
         return total_of_share(share, fixed, self.demands) + kept
 
     def _with_whole_layers(self) -> "Planner":

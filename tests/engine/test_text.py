@@ -64,6 +64,6 @@ def test_a_line_takes_the_parts_to_another_process():
 def test_a_budget_that_is_too_small_is_told_item_by_item():
     fixed = {item: 1_000_000 * (i + 1) for i, item in enumerate(ITEMS)}
     with pytest.raises(BudgetError) as raised:
-        plan(1000, fixed, [PoolDemand(1000, 10, 10, 1.0)], 0.5)
-    assert "resident 1 MB, predictors 2 MB, exact selection 3 MB, kv cache 4 MB, workspace 5 MB," in str(raised.value)
+        plan(1000, fixed, [PoolDemand(1000, 10, 10, 1.0)])
+    assert "exact selection 3 MB, kv cache 4 MB, kept contexts 5 MB, workspace 6 MB," in str(raised.value)
     assert raised.value.smallest > sum(fixed.values())

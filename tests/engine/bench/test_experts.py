@@ -35,7 +35,7 @@ def smallest_budget(folder):
 
 
 def test_rows(tmp_path):
-    limit = smallest_budget(tmp_path / "model") + 400_000  # a dozen experts of a layer
+    limit = smallest_budget(tmp_path / "model") + 700_000  # all linears, and a dozen experts of a layer
     result = run_shape("tiny", tmp_path, None, tokens=8, cap=False, limit_bytes=limit)
     rows = {row.name: row for row in result.rows}
     assert list(rows) == list(ROWS)
@@ -47,7 +47,8 @@ def test_rows(tmp_path):
     assert ours.bytes_read < rows["everything read"].bytes_read
     runs = result.details["runs"]
     for name in ("the last used stay (LRU)", "ours: the most used stay"):  # with overlap, wrong guesses are read too
-        assert runs[name]["bytes_of_an_expert_read"] == runs["everything read"]["bytes_of_an_expert_read"]
+        expected = runs["everything read"]["bytes_of_an_expert_read"]
+        assert runs[name]["bytes_of_an_expert_read"] == pytest.approx(expected, rel=0.01)
     assert all(run["resident_experts"] > 0 for run in runs.values())
     assert list(tmp_path.iterdir()) == []
     for name in ("the last used stay (LRU)", "ours: the most used stay"):  # no run knows what comes

@@ -46,7 +46,7 @@ def test_every_argument_says_what_it_does_and_its_default(one):
 
 
 def test_help_lists_all_commands(capsys):
-    commands = ["chat", "generate", "models", "prepare", "info", "eval", "bench"]
+    commands = ["chat", "generate", "serve", "models", "prepare", "info", "eval", "bench"]
     assert [line.split()[0] for line in overview().splitlines()] == commands
     assert overview() in window_parser(["--help"]).format_help()
     for arguments in (["help"], ["help", "generate"], ["--help"], ["generate", "--help"]):

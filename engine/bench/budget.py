@@ -24,6 +24,7 @@ from engine.settings import SELECTIONS, Selection, Settings
 
 BUDGET_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the way from the smallest budget to the one that holds every neuron
 SELECTED_SHARE = 0.06  # share of neurons that a token needs
+VERIFIED_TOKENS = 12  # by one pass: the most that drafts are verified in
 DECODED_TOKENS = 12  # tokens, the last of a context that the prompt fills but for these
 START_ROOM_BYTES = 4_000_000_000  # bytes of the control group while libraries are loaded
 GENEROUS_RATIO = 1.10  # a plan beyond this times what was used takes memory from the pool
@@ -142,6 +143,7 @@ def main(model: str, selection: str, budget: str, group: str | None = None) -> N
     import numpy as np
 
     from engine.inference.load import load, release
+    from engine.inference.sampling import sampler
     from engine.settings import GenerationOptions
     from engine.system.footprint import footprint, peak_footprint
 
@@ -156,9 +158,14 @@ def main(model: str, selection: str, budget: str, group: str | None = None) -> N
         for _ in loaded.generate("Hello", GenerationOptions(max_tokens=DECODED_TOKENS)):
             pass
         loaded.trim(0)
-    logits, current = loaded.prefill(
-        [rng.randrange(5, loaded.vocabulary) for _ in range(loaded.context - DECODED_TOKENS)]
-    )
+    tokens = [rng.randrange(5, loaded.vocabulary) for _ in range(loaded.context)]
+    prompt, verified = tokens[: -DECODED_TOKENS - VERIFIED_TOKENS], tokens[-VERIFIED_TOKENS:]
+    loaded.prefill(prompt)
+    logits, current = loaded.verify(verified)
+    sample = sampler(loaded.advised_sampling, loaded.vocabulary, range(loaded.vocabulary))
+    for i in range(VERIFIED_TOKENS):
+        sample(logits[:, i], loaded.cached_tokens)
+    loaded.keep(loaded.context - DECODED_TOKENS)
     for _ in range(DECODED_TOKENS):
         loaded.keep_within_budget(current.statistics(loaded.bundles).footprint_bytes)
         logits, current = loaded.decode(int(np.argmax(np.array(logits[0, -1]))))

@@ -116,7 +116,7 @@ def _add_experts(actions: Commands) -> None:
     experts.add_argument("--tokens", type=positive, default=48, metavar="N", help="of a run (default %(default)s)")
     experts.add_argument("--memory", type=size, metavar="6GB", help="of the process; by default, half of the model")
     experts.add_argument("--context", type=positive, metavar="N",
-                         help="of tokens: what it costs to keep room for all of them (by default that is not measured)")  # fmt: skip
+                         help="of tokens: what room for all of them costs (by default not measured)")  # fmt: skip
     experts.add_argument("--no-cap", action="store_true", help="keep to the budget without a control group")
     _add_place(experts)
     experts.set_defaults(run=partial(_show, "experts", _experts))

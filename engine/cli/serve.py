@@ -23,7 +23,7 @@ def add_to(commands: Commands) -> None:
     parser = commands.add_parser("serve", help="let other programs on this computer use the engine")
     parser.add_argument("--port", type=port, default=PORT, metavar="N", help="where to listen (default %(default)s)")
     parser.add_argument("--model", type=text, metavar="MODEL",
-                        help="load this one at once; without it, models are loaded when they are asked for")  # fmt: skip
+                        help="load this one at once; without it, each when it is asked for")  # fmt: skip
     parser.add_argument("--context", type=positive, metavar="N",
                         help="tokens that a conversation may have (default 8192, or fewer)")  # fmt: skip
     parser.add_argument("--rest", type=positive, default=REST_MINUTES, metavar="MINUTES",

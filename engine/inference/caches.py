@@ -5,9 +5,7 @@ from mlx.nn.layers.base import Module
 
 from engine.inference.context import rows_of, set_rows
 from engine.inference.states import Caches, ContextState, Snapshot, always_trims, arrays_of, copied
-from engine.models.caches import prompt_caches
-
-MAX_SNAPSHOTS = 4  # points of a context that can be gone back to
+from engine.models.caches import MAX_SNAPSHOTS, prompt_caches
 
 
 class SnapshotContext:

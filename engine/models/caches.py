@@ -10,6 +10,7 @@ from engine.arrays.attention import unevaluated
 
 KEY_VALUE_BITS = 8  # of a number of keys and values that are kept small
 GROUP_SIZE = 64  # of those that share a scale
+MAX_SNAPSHOTS = 4  # of what cannot be trimmed: points of a context that can be gone back to
 
 
 def prompt_caches(model: Module, small: bool = False) -> list[Any]:

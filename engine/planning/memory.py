@@ -13,6 +13,7 @@ from engine.memory.budget import (
     plan,
     total_of_share,
 )
+from engine.models.caches import MAX_SNAPSHOTS
 from engine.planning.layers import StreamedLayer
 from engine.planning.shape import ModelShape
 from engine.settings import Settings
@@ -214,6 +215,8 @@ def default_share(fixed: int, demands: Sequence[PoolDemand], available: int) -> 
 
 
 def _kv_cache_bytes(shape: ModelShape, tokens: int, chunk: int) -> int:
-    """Keys and values of so many tokens, and one layer's keys or values again: while they grow they are there twice."""
+    """Keys and values of so many tokens, and one layer's keys or values again: while they grow they are there twice. Of
+    what cannot be trimmed, all snapshots, and the mark before a pass that may be taken back."""
     largest = max((cache.bytes(tokens, chunk) for cache in shape.caches), default=0)
-    return shape.context_bytes(tokens, chunk) + largest // 2
+    snapshots = (MAX_SNAPSHOTS + 1) * shape.snapshot_bytes(tokens, chunk)
+    return shape.context_bytes(tokens, chunk) + largest // 2 + snapshots

@@ -89,6 +89,11 @@ class CacheShape:
     window: int | None = None
     step: int = 256
 
+    @property
+    def always_trims(self) -> bool:
+        """True where the last tokens can be taken off; else there are snapshots to go back to."""
+        return self.window is None and not self.fixed_bytes
+
     def bytes(self, tokens: int, chunk: int = 0) -> int:
         """The bytes for a context of so many tokens. chunk: tokens that come at once; a window is kept beside them."""
         rows = -(-tokens // self.step) * self.step
@@ -194,6 +199,10 @@ class ModelShape:
     def context_bytes(self, tokens: int, chunk: int = 0) -> int:
         """Of keys and values, and what else layers remember, of so many tokens, of which `chunk` come at once."""
         return sum(cache.bytes(tokens, chunk) for cache in self.caches)
+
+    def snapshot_bytes(self, tokens: int, chunk: int = 0) -> int:
+        """Of a snapshot of what cannot be trimmed, after so many tokens."""
+        return sum(cache.bytes(tokens, chunk) for cache in self.caches if not cache.always_trims)
 
 
 def chief_kind(bundles: Iterable[BundleShape]) -> BundleKind | None:

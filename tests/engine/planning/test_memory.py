@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from engine.bench.expert_shapes import EXPERT_SHAPES
 from engine.errors import BudgetError
+from engine.models.caches import MAX_SNAPSHOTS
 from engine.planning.checkpoint import CheckpointSizes
 from engine.planning.memory import FIRST_TOKENS, Planner, longest_context, plan_memory
 from engine.planning.shape import ModelShape
@@ -17,6 +18,7 @@ from engine.store.mlx_folder import MlxFolder
 from tests.helpers.dense_models import write_dense
 
 SHAPES = {name: shape.config | {"quantization": shape.quantization} for name, shape in EXPERT_SHAPES.items()}
+WITH_SNAPSHOTS = {"gemma-4-26b-a4b", "gpt-oss-20b", "qwen3.5-35b-a3b"}
 
 
 @cache
@@ -82,3 +84,14 @@ def test_what_stays_resident_is_never_planned_to_be_given_back(tmp_path):
         capacities = planner.plan(tokens).budget.capacities
         assert all(rows == demand.bundles or not stays for rows, demand, stays in
                    zip(capacities, planner.demands, whole, strict=True))  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(SHAPES))
+def test_snapshots_of_what_cannot_be_trimmed_are_planned(name):
+    sizes = sizes_of(name)
+    plan = plan_memory(sizes, Settings(memory_budget=1 << 50), 4096)
+    chunk = plan.workspace.chunk
+    untrimmed = [cache for cache in sizes.network.caches if cache.window is not None or cache.fixed_bytes]
+    expected = sum(cache.bytes(4096, chunk) for cache in untrimmed)
+    assert bool(expected) is (name in WITH_SNAPSHOTS)
+    assert plan.budget.items["kv_cache"] >= sizes.network.context_bytes(4096, chunk) + (MAX_SNAPSHOTS + 1) * expected

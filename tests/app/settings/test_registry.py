@@ -228,5 +228,6 @@ def test_a_section(make_settings):
         "selection": "predictor",
         "threshold_shift": 0.0,
         "reader_threads": None,
+        "small_context": False,
         "drafts": "lookup",
     }

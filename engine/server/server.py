@@ -21,8 +21,7 @@ IPV4, IPV6 = "127.0.0.1", "::1"
 MAX_HEADER_BYTES = 32_000
 MAX_CONNECTIONS = 200
 IDLE_S = 30  # until a connection that nothing is asked on is closed
-STARTING_S, STOPPING_S = 10.0, 1.0
-LOOK_S = 0.02  # between two looks at whether it has started
+STOPPING_S = 1.0
 log = logging.getLogger(__name__)
 
 
@@ -56,7 +55,7 @@ class Server:
         """Listen from now on. Raises ServerError where another program has the port."""
         sockets = _sockets(self._wanted_port)
         self.port = sockets[0].getsockname()[1]
-        self._server = server = uvicorn.Server(_config(self._app))
+        self._server = server = _Server(_config(self._app))
         self._thread = threading.Thread(
             target=lambda: asyncio.run(_serve(server, sockets)), name="flashbulb: server", daemon=True
         )
@@ -96,6 +95,29 @@ async def _serve(server: uvicorn.Server, sockets: list[socket.socket]) -> None:
     finally:
         for each in sockets:
             each.close()
+
+
+class _Server(uvicorn.Server):
+    """A server none of whose connections outlives its loop."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn calls it."""
+        await self._accept_no_more()
+        await super().shutdown(sockets)
+        await self._hang_up()
+
+    async def _accept_no_more(self) -> None:
+        """Else a connection that was accepted a moment ago would find its listener closed, and nobody would own it."""
+        loop = asyncio.get_running_loop()
+        for listening in (each for server in self.servers for each in server.sockets):
+            loop.remove_reader(listening)
+        await asyncio.sleep(0)  # in which those that were accepted get their transports
+
+    async def _hang_up(self) -> None:
+        """Close what uvicorn leaves: connections whose answer is under way, or whose client does not read."""
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)  # in which they are closed
 
 
 class _Protocol(H11Protocol):

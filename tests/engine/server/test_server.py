@@ -1,7 +1,9 @@
 """The server listens on this computer's own addresses only, within limits."""
 
+import gc
 import logging
 import socket
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -9,6 +11,7 @@ from engine.server import desk
 from engine.server import server as module
 from engine.server.access import Access
 from engine.server.server import Server, ServerError
+from engine.tokens.channels import Channel, ChannelEvent
 from tests.helpers.answering import ScriptedAnswering
 
 HELLO = {"model": "starter", "messages": [{"role": "user", "content": "a secret question"}]}
@@ -39,6 +42,51 @@ def test_stopping_is_quick_and_harmless_when_repeated(serve):
     assert server.stop(10)
     assert server.stop(10)
     assert Server(ScriptedAnswering(), Access()).stop()
+
+
+STREAMED = (
+    b'POST /api/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 37\r\n\r\n{"model": "starter", "prompt": "Hey"}'
+)
+
+
+@pytest.mark.parametrize(
+    ("sent", "characters"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: loc", 0),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", 0),
+        (STREAMED, 1),
+        (STREAMED, 20_000_000),
+    ],
+    ids=["asking", "idle", "waiting", "not reading"],
+)
+def test_clients_that_stay_are_hung_up_on_when_it_stops(serve, sent, characters):
+    server = serve(ScriptedAnswering([(ChannelEvent(Channel.ANSWER, "a" * characters),)], waits=True))
+    with socket.create_connection(("127.0.0.1", server.port), 30) as connection:
+        connection.sendall(sent)
+        if b"localhost" in sent:
+            assert connection.recv(12) == b"HTTP/1.1 200"
+        assert server.stop(10)
+        assert hung_up(connection)
+    gc.collect()  # warns of what was left open
+
+
+def test_clients_that_come_as_it_stops_are_hung_up_on(serve):
+    """It has not even begun to accept when it is stopped."""
+    server = serve(ScriptedAnswering())
+    with ExitStack() as stack:
+        address = ("127.0.0.1", server.port)
+        connections = [stack.enter_context(socket.create_connection(address, 30)) for _ in range(20)]
+        assert server.stop(10)
+        assert all(map(hung_up, connections))
+    gc.collect()
+
+
+def hung_up(connection):
+    connection.settimeout(10)
+    with suppress(ConnectionResetError):
+        while connection.recv(1_000_000):
+            pass
+    return True
 
 
 def test_programs_that_are_connected_are_told(serve, ask):

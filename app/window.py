@@ -401,6 +401,7 @@ class MainWindow(DropWindow):
 
     def _serve(self) -> None:
         """Serve other programs, or do not, as the settings have it."""
+        self.host.serving.overhearing.wanted = self.settings["programs.overheard"]
         wanted = (self.settings[f"programs.{name}"] for name in ("allowed", "need_key", "port"))
         self.host.serving.follow(*wanted)
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, Signal
 
 from app.host.deadline import Deadline
+from app.host.overheard import Overhearing
 from app.host.worker import Worker
 from app.widgets.language import spoken
 
@@ -18,7 +19,7 @@ class Serving(QObject):
     """Starts and stops the server, away from the window. Use it from the GUI's thread only.
 
     address: for programs, empty while there is no server. key: that they must give, empty for none. problem: the reason
-    why there is no server, in words.
+    why there is no server, in words. overhearing: what programs ask for.
     """
 
     changed = Signal()
@@ -26,7 +27,7 @@ class Serving(QObject):
     def __init__(self, answering: "Answering", parent: QObject | None = None):
         super().__init__(parent)
         self.address = self.key = self.problem = ""
-        self._answering = answering
+        self.overhearing = Overhearing(answering)
         self._wanted = (False, False, 0)  # to serve, and to need a key; the port
         self._server: Server | None = None  # the worker starts and stops it
         self._worker: Worker | None = None
@@ -76,7 +77,7 @@ class Serving(QObject):
         if not allowed:
             return None
         key = (environment_key() or kept_key() or make_key()) if need_key else None
-        server = Server(self._answering, Access(key), port)
+        server = Server(self.overhearing, Access(key), port)
         server.start()
         self._server = server
         return server.address, key or ""

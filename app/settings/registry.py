@@ -81,6 +81,7 @@ TABLE = (
     Setting("programs.allowed", bool, False, "Let other programs on this computer use the engine."),
     Setting("programs.port", int, 8081, "The port that other programs ask.", 1024, 65535),
     Setting("programs.need_key", bool, False, "Answer only programs that give the key."),
+    Setting("programs.overheard", bool, False, "Show what programs ask for, which is kept in memory only."),
     Setting("general.folder", str, "", "The folder of the latest export or import; empty for Documents."),
     Setting("general.pane", str, "memory", "The pane of the settings window that was open last."),
     Setting(

@@ -923,6 +923,18 @@
         <source>Processing your message: {0} of {1} tokens, about {2} left</source>
         <translation>正在处理你的消息：{0} / {1} 个词元，大约还需 {2}</translation>
     </message>
+    <message>
+        <source>no answer</source>
+        <translation>没有回答</translation>
+    </message>
+    <message>
+        <source>being answered</source>
+        <translation>正在回答</translation>
+    </message>
+    <message>
+        <source>{0} tokens, {1} a second</source>
+        <translation>{0} 个词元，每秒 {1} 个</translation>
+    </message>
 </context>
 <context>
     <name>Answer</name>
@@ -2532,7 +2544,7 @@
     </message>
     <message>
         <source>Copy the address</source>
-        <translation>复制地址</translation>
+        <translation>拷贝地址</translation>
     </message>
     <message>
         <source>Address</source>
@@ -2548,7 +2560,7 @@
     </message>
     <message>
         <source>Copy Key</source>
-        <translation>复制密钥</translation>
+        <translation>拷贝密钥</translation>
     </message>
     <message>
         <source>Key</source>
@@ -2561,6 +2573,22 @@
     <message>
         <source>Connected</source>
         <translation>已连接</translation>
+    </message>
+    <message>
+        <source>Show here what programs ask for</source>
+        <translation>在这里显示程序的请求内容</translation>
+    </message>
+    <message>
+        <source>Requests</source>
+        <translation>请求</translation>
+    </message>
+    <message>
+        <source>The last {0}, kept in memory only and while this is on. They are never written to the disk.</source>
+        <translation>最近 {0} 个，仅在此选项开启时保留在内存中，绝不写入磁盘。</translation>
+    </message>
+    <message>
+        <source>What programs ask for</source>
+        <translation>程序的请求内容</translation>
     </message>
     <message>
         <source>, </source>

@@ -67,6 +67,7 @@ class Piece:
     events: tuple[Event, ...]
     statistics: TokenStatistics
     prefill: bool = False
+    logprobs: None = None  # nobody asks for them here
 
 
 def token_statistics(index: int = 1, *, prefill: bool = False) -> TokenStatistics:

@@ -1,6 +1,8 @@
 """The pane for other programs, pressed as a person presses it."""
 
+import json
 import socket
+from http.client import HTTPConnection
 
 import pytest
 from PySide6.QtCore import QPoint, Qt
@@ -57,3 +59,38 @@ def test_the_key_is_there_to_be_copied_once_it_is_needed(qtbot, pane, monkeypatc
     press(qtbot, pane, QPushButton, "Copy Key")
     assert QApplication.clipboard().text() == "a key of mine"
     assert "mine" not in pane.address.text() + pane.connected.text()
+
+
+def ask(pane, words):
+    """A chat of a program; the engine of the window says what came of it."""
+    connection = HTTPConnection("127.0.0.1", pane.port.value(), timeout=30)
+    body = json.dumps({"model": "starter", "messages": [{"role": "user", "content": words}]})
+    headers = {"content-type": "application/json", "user-agent": "editor/1.0"}
+    connection.request("POST", "/v1/chat/completions", body, headers)
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+def test_what_programs_ask_is_shown_only_while_that_switch_is_on(qtbot, main, pane, tmp_path):
+    switch = "Show here what programs ask for"
+    assert not pane.overheard.isChecked()
+    assert pane.requests.isHidden()
+    press(qtbot, pane, QCheckBox, "Let other programs on this Mac use Flashbulb")
+    qtbot.waitUntil(lambda: bool(pane.address.text()), timeout=60_000)
+    assert ask(pane, "a word before") == 200
+    press(qtbot, pane, QCheckBox, switch)
+    assert not pane.requests.isHidden()
+    assert pane.requests.count() == 0
+    assert ask(pane, "a quiet <b>secret</b>") == 200
+    qtbot.waitUntil(lambda: pane.requests.count() == 1)
+    line = pane.requests.item(0).text()
+    assert line.startswith("editor · ")
+    assert line.endswith("a quiet <b>secret</b>")
+    assert " tokens, " in line
+    press(qtbot, pane, QCheckBox, switch)
+    assert pane.requests.isHidden()
+    assert pane.requests.count() == 0
+    assert main.host.serving.overhearing.heard == []
+    main.settings.write()
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"quiet" in path.read_bytes()]

@@ -83,6 +83,7 @@ class Summary:
     text: the answer's; reasoning: what came before it, of which reasoning_tokens of the tokens are. tool_calls: those
     that the model asks for, by name and arguments. time_to_first_answer_s: to the first text of the answer itself, 0.0
     where there is none.
+    stop_text: the one of the request's that ended the answer; empty where none did.
     passes: of the model, after the prompt's. drafted: tokens that they verified beside those that were known; accepted:
     of these, those that are in the answer.
     """
@@ -94,6 +95,7 @@ class Summary:
     reasoning_tokens: int = 0
     tool_calls: list[dict[str, Any]] = field(default_factory=list)
     finish_reason: str = ""
+    stop_text: str = ""
     time_to_first_token_s: float = 0.0
     time_to_first_answer_s: float = 0.0
     tokens_per_second: float = 0.0

@@ -193,6 +193,7 @@ class Generation:
                 model.keep_within_budget(each.statistics.footprint_bytes)
                 ended = bool(self.summary.finish_reason)
                 events += channels.finish() if ended else []
+                self.summary.stop_text = channels.stop_text
                 noted = recorder.noted[count - 1] if recorder else None
                 yield Piece(tuple(events), channels.channel, each.token, each.statistics, count == 1, noted)
                 if ended:

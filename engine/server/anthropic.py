@@ -243,8 +243,7 @@ class MessagesReply:
         """The reason of the end, and the usage."""
         yield from self._leave()
         usage = usage_of(ended.summary)
-        reason = stop_reason(ended)
-        yield {"type": "message_delta", "delta": {"stop_reason": reason, "stop_sequence": None}, "usage": usage}
+        yield {"type": "message_delta", "delta": stop_of(ended), "usage": usage}
         yield {"type": "message_stop", VENDOR: ended.receipt}
 
     def whole(self, ended: Ended) -> Payload:
@@ -256,8 +255,8 @@ class MessagesReply:
         if said.text or not said.calls:
             content.append({"type": "text", "text": said.text})
         content += [{"type": "tool_use", "id": c.id, "name": c.name, "input": c.given} for c in said.calls]
-        end = {"stop_reason": stop_reason(ended), "stop_sequence": None, "usage": usage_of(ended.summary)}
-        return {**self._head, "content": content, **end, VENDOR: ended.receipt}
+        usage = usage_of(ended.summary)
+        return {**self._head, "content": content, **stop_of(ended), "usage": usage, VENDOR: ended.receipt}
 
     def refusal(self, refused: RefusedError) -> Payload:
         """An error."""
@@ -292,10 +291,12 @@ def usage_of(summary: Summary) -> Json:
     }
 
 
-def stop_reason(ended: Ended) -> str:
-    """The reason for which an answer ended, in Anthropic's words."""
-    limit = STOP_REASONS.get(ended.summary.finish_reason)
-    return limit or ("tool_use" if ended.said.calls else "end_turn")
+def stop_of(ended: Ended) -> Json:
+    """The reason for which an answer ended, in Anthropic's words, and the stop text where it is that."""
+    reason = STOP_REASONS.get(ended.summary.finish_reason) or ("tool_use" if ended.said.calls else "end_turn")
+    if reason == "end_turn" and (text := ended.summary.stop_text):
+        return {"stop_reason": "stop_sequence", "stop_sequence": text}
+    return {"stop_reason": reason, "stop_sequence": None}
 
 
 # ------------------------------------------------------------------------------------------------------ routes

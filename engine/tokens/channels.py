@@ -24,6 +24,7 @@ from engine.tokens.tool_calls import CallFormat
 FIRST_STANDIN = 0xD800
 SURROGATES = re.compile("[\ud800-\udfff]")
 LOOKED_BACK_TOKENS = 4096  # tokens of the prompt in which it is looked for reasoning that the template began
+STOPPED_BY = "stopped by "  # begins the state after a stop text, which has an end of its own for each of them
 RECIPIENT = re.compile(r"to=(?:functions\.)?([^\s<\ud800-\udfff]+)")  # of a harmony message: the tool that it calls
 
 OTHERS_TURN = re.compile(r"(?:user|system|developer|tool)\b|\S* to=assistant\b")  # in a harmony message's header
@@ -77,8 +78,9 @@ class ChannelText:
         names: Mapping[str, str] | None = None,
         tools: Sequence[Mapping[str, Any]] = (),
     ):
-        ends: Edges = [(text, None) for text in stop if text]
+        ends: Edges = [(text, f"{STOPPED_BY}{text}") for text in stop if text]
         transitions = {state: list(edges) for state, edges in markers.response_transitions.items()}
+        transitions |= {state: [] for _, state in ends if state}
         transitions["normal"] = [*transitions.get("normal", []), *ends]
         self._machine: TextStateMachine = make_text_state_machine(replace(markers, response_transitions=transitions))
         self._state = self._machine.make_state(initial or markers.initial)
@@ -92,12 +94,18 @@ class ChannelText:
     @property
     def state(self) -> str:
         """The state that what comes next is read in, as markers name it; empty once a stop text was complete."""
-        return self._state[0] or ""
+        return "" if self.stop_text else self._state[0] or ""
+
+    @property
+    def stop_text(self) -> str:
+        """The stop text that was complete; empty for none."""
+        state = self._state[0] or ""
+        return state.removeprefix(STOPPED_BY) if state.startswith(STOPPED_BY) else ""
 
     @property
     def stopped(self) -> bool:
         """True once a stop text was complete, or somebody else's turn began."""
-        return self._state[0] is None or self._others_turn
+        return bool(self.stop_text) or self._state[0] is None or self._others_turn
 
     def add(self, text: str) -> list[ChannelEvent]:
         """The events that a text completes. What may be a part of a marker or a stop text is held back."""
@@ -244,6 +252,11 @@ class Channels:
     def stopped(self) -> bool:
         """True once a stop text was complete."""
         return self._text.stopped
+
+    @property
+    def stop_text(self) -> str:
+        """The stop text that was complete; empty for none."""
+        return self._text.stop_text
 
     def add(self, token: int) -> list[ChannelEvent]:
         """The events that a token completes."""

@@ -87,6 +87,19 @@ def test_a_seed_repeats_an_answer_and_a_stop_ends_it(model, as_openai):
     assert stopped.finish_reason == "stop"
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_the_stop_text_that_ended_an_answer_is_told(model, as_anthropic):
+    request = {"model": model, "messages": hello(), "max_tokens": 12, "extra_body": {"temperature": 0}}
+    text = as_anthropic.messages.create(**request).content[0].text
+    stop = text[3:5]
+    request["stop_sequences"] = ["§§", stop]
+    with as_anthropic.messages.stream(**request) as stream:
+        streamed = stream.get_final_message()
+    for message in (as_anthropic.messages.create(**request), streamed):
+        assert (message.stop_reason, message.stop_sequence) == ("stop_sequence", stop)
+        assert message.content[0].text == text[: text.index(stop)]
+
+
 def test_a_prefix_that_was_read_is_not_read_again(as_openai, as_anthropic):
     """Of 400 tokens and more: the usage says so, in each form."""
     system = {"role": "system", "content": LONG}

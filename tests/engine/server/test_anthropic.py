@@ -66,6 +66,24 @@ def test_the_reason_of_the_end(client, reason, told):
     assert client(ScriptedAnswering(SAID[:3], finish_reason=reason)).messages.create(**REQUEST).stop_reason == told
 
 
+@pytest.mark.parametrize(
+    ("said", "reason", "told"),
+    [
+        (SAID[:3], "stop", ("stop_sequence", "END")),
+        (SAID[:3], "length", ("max_tokens", None)),
+        (SAID, "stop", ("tool_use", None)),
+    ],
+)
+def test_a_stop_text_is_told_where_it_is_the_reason(client, said, reason, told):
+    answering = ScriptedAnswering(said, finish_reason=reason)
+    answering.summary.stop_text = "END"
+    asks = client(answering)
+    with asks.messages.stream(**REQUEST) as stream:
+        streamed = stream.get_final_message()
+    for message in (asks.messages.create(**REQUEST), streamed):
+        assert (message.stop_reason, message.stop_sequence) == told
+
+
 def test_options_reach_the_engine(client):
     given = {"temperature": 0.5, "top_k": 3, "top_p": 0.9, "stop_sequences": ["END"]}
     options = asked(client, extra_body=given, thinking={"type": "enabled", "budget_tokens": 1024}).options

@@ -114,6 +114,7 @@ def test_a_stop_text_ends_the_answer_and_not_its_reasoning(family):
         if channels.stopped:
             break
     assert channels.stopped
+    assert channels.stop_text == ANSWER[2:5]
     texts = texts_of(events + channels.finish())
     assert (texts[Channel.REASONING].strip(), texts[Channel.ANSWER].strip()) == (reasoning, answer[:2])
 
@@ -151,10 +152,11 @@ def cut(text, places):
 
 @given(st.sets(st.integers(0, len(TEXT))))
 def test_text_that_is_cut_anywhere_gives_the_same_events(places):
-    channels = ChannelText(THINKING, ("END",))
+    channels = ChannelText(THINKING, ("ENDED", "END", "more"))
     events = [event for part in cut(TEXT, places) for event in channels.add(part)]
     assert joined(events + channels.finish()) == EVENTS
     assert channels.stopped
+    assert (channels.state, channels.stop_text) == ("", "END")
 
 
 @given(st.text("<think>/ab ", max_size=40))

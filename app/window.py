@@ -95,6 +95,7 @@ class MainWindow(DropWindow):
         self.conversations = ConversationCommands(
             self.chat, self.sidebar, self.storage, self.settings, self.message, self
         )
+        self.conversations.all_deleted.connect(host.forget)
         self.model_commands = ModelCommands(host, self.settings, self.message, self, model)
         self.model_commands.loaded.connect(self.chat.welcome.describe)
         self.model_commands.gone.connect(self.chat.welcome.describe_nothing)
@@ -251,6 +252,8 @@ class MainWindow(DropWindow):
             Entry("import_chats", self.tr("&Import Chats…"), does.ask_for_import),
             Entry("export_chat", self.tr("&Export Chat…"), does.export, ("Ctrl+Shift+E",)),
             Entry("export_all", self.tr("Export &All Chats…"), does.export_all),
+            None,
+            Entry("delete_all", self.tr("&Delete All Chats…"), does.ask_to_delete_all),
             None,
             Entry("show_settings", self.tr("&Settings…"), self._show_settings, ("Ctrl+,",), None,
                   roles.PreferencesRole),
@@ -439,6 +442,7 @@ class MainWindow(DropWindow):
             "copy_chat": said,
             "export_chat": listed,
             "export_all": bool(self._listed),
+            "delete_all": bool(self._listed),
             "rename": listed,
             "pin": listed,
             "delete": listed,

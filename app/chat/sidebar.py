@@ -84,6 +84,11 @@ class Sidebar(QWidget):
             self.undo_bar.offer(id_, head.title or self.tr("New chat"))
             self.deleted.emit(id_)
 
+    def delete_all(self) -> None:
+        """Delete every conversation; each can be brought back."""
+        for head in [*self._heads]:
+            self.delete(head.id)
+
     def restore(self, id_: str | None = None) -> None:
         """Bring back what was deleted, the latest first."""
         id_ = id_ or (self._deleted[-1] if self._deleted else None)

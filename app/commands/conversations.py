@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QAction, QGuiApplication
 from PySide6.QtWidgets import QWidget
 
@@ -13,6 +13,7 @@ from app.chat.view import ChatView
 from app.conversations.conversation import Conversation
 from app.conversations.keeper import ConversationKeeper
 from app.settings.registry import Preferences
+from app.widgets.dialogs import ask
 from app.widgets.message_bar import MessageBar
 
 
@@ -21,6 +22,8 @@ class ConversationCommands(QObject):
 
     `window`: what dialogs belong to; `message`: its place for what is to be said.
     """
+
+    all_deleted = Signal()
 
     def __init__(
         self,
@@ -32,6 +35,7 @@ class ConversationCommands(QObject):
         window: QWidget,
     ):
         super().__init__(window)
+        self._window = window
         self._chat, self._sidebar, self._storage = chat, sidebar, storage
         self.transfer = Transfer(storage, settings, window)
         self.transfer.exported.connect(message.say)
@@ -77,6 +81,18 @@ class ConversationCommands(QObject):
     def delete(self) -> None:
         """Delete the conversation that is shown; the sidebar offers to undo it."""
         self._sidebar.delete(self._chat.conversation.id)
+
+    def ask_to_delete_all(self) -> None:
+        """Delete all conversations and what models remember of them, if the user means it."""
+        question = self.tr("Delete all chats?")
+        more = self.tr("What models remember of them is deleted too. Undo Delete brings chats back, one by one, until "
+                       "Flashbulb is closed.")  # fmt: skip
+        ask(self._window, question, more, self.tr("Delete All"), self._delete_all, loses=True)
+
+    def _delete_all(self) -> None:
+        self._sidebar.delete_all()
+        self._storage.forget_contexts()
+        self.all_deleted.emit()
 
     def restore(self) -> None:
         """Bring back what was deleted last; nothing, if nothing was."""

@@ -83,12 +83,17 @@ class ConversationKeeper(QObject):
         if self.contexts:
             self._worker.submit(partial(self.contexts.restore, id_), None, self._on_failed)
 
+    def forget_contexts(self) -> None:
+        """Delete all that models remember of conversations on disk."""
+        if self.contexts:
+            self._worker.submit(self.contexts.delete_all, None, self._on_failed)
+
     def keep_contexts(self, wanted: bool) -> None:
         """Keep what models remember of conversations on disk, or delete all of it."""
         if self.contexts:
             self.contexts.wanted = wanted
             if not wanted:
-                self._worker.submit(self.contexts.delete_all, None, self._on_failed)
+                self.forget_contexts()
 
     def import_file(self, path: Path, done: Callable[[list[Conversation]], None], failed: Failed) -> None:
         """Add the conversations of a file, all of them or none; those that are here already are not made twice."""

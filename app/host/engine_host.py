@@ -176,6 +176,10 @@ class EngineHost(QObject):
         """Answer a program, after what the window wants; from any thread. As `Answering` has it."""
         self._thread.attend(request)
 
+    def forget(self) -> None:
+        """Have the model forget all conversations, as soon as it is not answering."""
+        self._thread.forget()
+
     def finish(self) -> None:
         """Cancel what runs, and let the engine go of everything. Nothing is told any more, and nothing can be asked."""
         if self.state is State.CLOSED:

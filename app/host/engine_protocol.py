@@ -129,6 +129,7 @@ class Model(Protocol):
     def keep_within_budget(self, footprint_bytes: int, /) -> None: ...
     def keep_in(self, files: KeptContexts, /) -> None: ...  # contexts of conversations, from now on
     def keep_contexts(self, interrupted: Callable[[], bool], /) -> None: ...  # write those that have changed
+    def forget(self) -> None: ...  # all conversations
     def close(self) -> None: ...
 
 

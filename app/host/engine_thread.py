@@ -61,6 +61,11 @@ class Wake:
 
 
 @dataclass(frozen=True)
+class Forget:
+    """Conversations are to leave memory."""
+
+
+@dataclass(frozen=True)
 class End:
     """Nothing is to be done any more."""
 
@@ -76,7 +81,7 @@ class EngineThread:
         self._model: Model | None = None
         self.contexts: KeptContexts | None = None  # of the next model that is loaded
         self._unkept = False  # True after an answer, until its context is kept
-        self._jobs: Turns[Job | AnswerRequest | Wake | End] = Turns()
+        self._jobs: Turns[Job | AnswerRequest | Wake | Forget | End] = Turns()
         self._folder: Path | None = None  # of the model in memory
         self._wanted: LoadJob | None = None  # the model of the window
         self._present: AnswerRequest | None = None
@@ -96,6 +101,10 @@ class EngineThread:
         """Let the model follow another budget, in bytes: after the present token, or now."""
         self._budget = Budget(memory_budget)
         self._jobs.put(Wake())
+
+    def forget(self) -> None:
+        """Let the model forget all conversations, after what was submitted."""
+        self._jobs.put(Forget())
 
     def attend(self, request: AnswerRequest) -> None:
         """Answer a program, when nothing of the window's waits and it is its turn. Raises BusyError."""
@@ -121,6 +130,8 @@ class EngineThread:
                 self._attend(job)
             elif isinstance(job, Job):
                 self._report(job, self._outcome_of(job))
+            elif isinstance(job, Forget):
+                self._forget()
             else:
                 self._look_after_memory()
                 if self._unkept and not self._jobs.window_waits:
@@ -132,7 +143,7 @@ class EngineThread:
         except BaseException as error:  # there is nobody left to tell
             log.error("closing: %r", error, exc_info=error)
 
-    def _next(self) -> "Job | AnswerRequest | Wake | End":
+    def _next(self) -> "Job | AnswerRequest | Wake | Forget | End":
         """The next thing to do; while there is none, and a model is in memory, a look at how short of memory the system
         is."""
         return self._jobs.take(LOOK_S if self._model else None) or Wake()
@@ -207,6 +218,15 @@ class EngineThread:
         if model.budget is not self._held:
             self._held = model.budget
             self._report(None, MemoryChanged.of(model))
+
+    def _forget(self) -> None:
+        """Empty the memory of conversations. An error is a bug, and the model is left as it is."""
+        self._unkept = False
+        try:
+            if self._model is not None:
+                self._model.forget()
+        except Exception as error:
+            log.error("forgetting: %r", error, exc_info=error)
 
     def _keep_contexts(self) -> None:
         """While nothing is asked: what an answer has changed."""

@@ -1129,6 +1129,21 @@
     </message>
 </context>
 <context>
+    <name>ConversationCommands</name>
+    <message>
+        <source>Delete all chats?</source>
+        <translation>要删除所有对话吗？</translation>
+    </message>
+    <message>
+        <source>What models remember of them is deleted too. Undo Delete brings chats back, one by one, until Flashbulb is closed.</source>
+        <translation>模型对这些对话的记忆也会一并删除。在关闭 Flashbulb 之前，可用“撤销删除”逐个恢复对话。</translation>
+    </message>
+    <message>
+        <source>Delete All</source>
+        <translation>全部删除</translation>
+    </message>
+</context>
+<context>
     <name>ConversationDelegate</name>
     <message>
         <source>Title</source>
@@ -1618,6 +1633,10 @@
     <message>
         <source>&amp;Settings…</source>
         <translation>设置…</translation>
+    </message>
+    <message>
+        <source>&amp;Delete All Chats…</source>
+        <translation>删除所有对话…</translation>
     </message>
     <message>
         <source>&amp;Close Window</source>

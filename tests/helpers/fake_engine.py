@@ -263,6 +263,9 @@ class FakeModel:
     def keep_contexts(self, interrupted: Callable[[], bool]) -> None:
         self._engine.seen.append("keep contexts")
 
+    def forget(self) -> None:
+        self._engine.seen.append("forget")
+
     def close(self) -> None:
         self._engine.seen.append("close")
 

@@ -399,6 +399,33 @@ def test_deleting_can_be_undone(qtbot, window, way):
     assert not window.sidebar.undo_bar.isVisible()
 
 
+def ask_to_delete_all(qtbot, window, button):
+    window.delete_all.trigger()
+    box = window.findChild(QMessageBox)
+    qtbot.mouseClick(next(each for each in box.buttons() if each.text().replace("&", "") == button), LEFT)
+
+
+def test_all_chats_are_deleted_when_that_is_meant_and_models_forget_them(qtbot, three, open_window):
+    engine = FakeEngine()
+    window = open_window(engine, data_dir=three)
+    qtbot.waitUntil(lambda: titles(window) == ["Sky", "Lisbon", "Bread"])
+    contexts = window.storage.contexts
+    contexts.folder.mkdir(exist_ok=True)
+    kept = contexts.file_of("any")
+    kept.write_bytes(b"words")
+    ask_to_delete_all(qtbot, window, "Cancel")
+    assert titles(window) == ["Sky", "Lisbon", "Bread"]
+    assert kept.exists()
+    ask_to_delete_all(qtbot, window, "Delete All")
+    qtbot.waitUntil(lambda: titles(window) == [])
+    qtbot.waitUntil(lambda: not kept.exists())
+    qtbot.waitUntil(lambda: "forget" in engine.seen)
+    assert not window.delete_all.isEnabled()
+    for _ in range(3):
+        window.undelete.trigger()
+    qtbot.waitUntil(lambda: titles(window) == ["Sky", "Lisbon", "Bread"])
+
+
 def test_what_was_deleted_is_gone_at_the_next_start_but_one(qtbot, window, three, open_window):
     choose(window, "Lisbon", "Delete")
     qtbot.waitUntil(lambda: titles(window) == ["Sky", "Bread"])

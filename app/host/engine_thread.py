@@ -81,7 +81,7 @@ class EngineThread:
         self._model: Model | None = None
         self.contexts: KeptContexts | None = None  # of the next model that is loaded
         self._unkept = False  # True after an answer, until its context is kept
-        self._jobs: Turns[Job | AnswerRequest | Wake | Forget | End] = Turns()
+        self._jobs: Turns[Job | AnswerRequest | Wake | Forget | End] = Turns(self._is_ready)
         self._folder: Path | None = None  # of the model in memory
         self._wanted: LoadJob | None = None  # the model of the window
         self._present: AnswerRequest | None = None
@@ -147,6 +147,9 @@ class EngineThread:
         """The next thing to do; while there is none, and a model is in memory, a look at how short of memory the system
         is."""
         return self._jobs.take(LOOK_S if self._model else None) or Wake()
+
+    def _is_ready(self, job: "Job | AnswerRequest | Wake | Forget | End") -> bool:
+        return isinstance(job, AnswerRequest) and job.folder == self._folder
 
     def _turn_away(self) -> None:
         """Tell programs that still wait."""

@@ -31,7 +31,7 @@ class EngineThread:
         self._settings, self._first, self._rest_s = settings, first, rest_s
         self._model: LoadedModel | None = None
         self._folder: Path | None = None
-        self._turns: Turns[AnswerRequest | None] = Turns()
+        self._turns: Turns[AnswerRequest | None] = Turns(self._is_ready)
         self._present: AnswerRequest | None = None
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="flashbulb: engine", daemon=True)
@@ -79,6 +79,9 @@ class EngineThread:
             with awake("Answering a program"):
                 attend(request, self._loaded)
         self._present = None
+
+    def _is_ready(self, request: AnswerRequest | None) -> bool:
+        return request is not None and request.folder == self._folder
 
     def _load_first(self) -> None:
         if self._first is not None:

@@ -2,20 +2,27 @@
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from engine.server.answering import BusyError
 
 MAX_WAITING = 64  # requests of programs, in all
+MAX_AHEAD = 4  # items in a row that are taken out of turn
 USUAL_WAIT_S = 5  # until a busy server is asked again
 
 Item = TypeVar("Item")
 
 
 class Turns(Generic[Item]):
-    """Items that wait: the window's own come first; then programs take turns, however much each of them asks."""
+    """Items that wait: the window's own come first; then programs take turns, however much each of them asks.
 
-    def __init__(self) -> None:
+    ready: true of an item that takes no other model than the one in memory. A program whose next item is ready may go
+    ahead of others, MAX_AHEAD times in a row.
+    """
+
+    def __init__(self, ready: Callable[[Item], bool] = lambda _: True) -> None:
+        self._ready, self._ahead = ready, 0  # items taken out of turn, in a row
         self._window: deque[Item] = deque()
         self._programs: dict[str, deque[Item]] = {}  # that have something waiting; the next in turn first
         self._changed = threading.Condition()
@@ -56,7 +63,11 @@ class Turns(Generic[Item]):
         return bool(self._window)
 
     def _of_next_program(self) -> Item:
-        program, waiting = next(iter(self._programs.items()))
+        first = next(iter(self._programs))
+        ready = (name for name, waiting in self._programs.items() if self._ready(waiting[0]))
+        program = next(ready, first) if self._ahead < MAX_AHEAD else first
+        self._ahead = 0 if program == first else self._ahead + 1
+        waiting = self._programs[program]
         item = waiting.popleft()
         del self._programs[program]
         if waiting:

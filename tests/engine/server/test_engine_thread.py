@@ -1,6 +1,7 @@
 """The engine thread of `flashbulb serve`, with real models: one in memory, in turn, freed at the end."""
 
 import queue
+import threading
 import time
 from pathlib import Path
 
@@ -54,14 +55,26 @@ def test_an_answer_is_told_from_its_beginning_to_its_end(thread, tiny_model):
 
 def test_models_take_turns_in_memory_and_one_that_is_there_stays(thread, tiny_model):
     engine = thread(first=tiny_model)
-    models = [tiny_model, tiny_model, "starter", tiny_model]
-    asked = [Asked(model, program=f"program {number}") for number, model in enumerate(models)]
-    for each in asked:
-        engine.submit(each)
-    ends = [each.all()[-1] for each in asked]
+    ends = []
+    for model in (tiny_model, tiny_model, "starter", tiny_model):
+        engine.submit(asked := Asked(model))
+        ends.append(asked.all()[-1])
     assert [end.receipt["model"] for end in ends] == ["tiny-opt", "tiny-opt", "Starter", "tiny-opt"]
     assert ends[1].summary.cached_tokens > 0
     assert ends[3].summary.cached_tokens == 0
+
+
+def test_the_model_in_memory_is_used_by_all_that_want_it_before_another_is_loaded(thread, tiny_model):
+    engine, all_are_there = thread(), threading.Event()
+    models = [tiny_model, "starter", tiny_model, "starter"]
+    asked = [Asked(model, program=f"program {number}") for number, model in enumerate(models)]
+    first = asked[0]
+    first.told = lambda event: (all_are_there.wait(30), first.events.put(event))
+    for each in asked:
+        engine.submit(each)
+    all_are_there.set()
+    cached = [each.all()[-1].summary.cached_tokens for each in asked]
+    assert [tokens > 0 for tokens in cached] == [False, False, True, True]
 
 
 def test_a_model_is_unloaded_after_a_rest_and_loaded_again(thread, tiny_model):

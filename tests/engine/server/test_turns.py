@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.server.answering import BusyError
-from engine.server.turns import MAX_WAITING, Turns
+from engine.server.turns import MAX_AHEAD, MAX_WAITING, Turns
 
 
 def taken(turns: Turns) -> list:
@@ -48,6 +48,26 @@ def test_nobody_waits_for_two_of_another_program(programs):
         for first, second in itertools.pairwise(own):
             between = [p for p, _ in found[first + 1 : second]]
             assert len(between) == len(set(between))
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcd"), st.booleans()), max_size=40))
+def test_those_that_are_ready_go_first_and_never_too_many_in_a_row(asked):
+    turns: Turns = Turns(lambda item: item[1])
+    for number, (program, ready) in enumerate(asked):
+        turns.put((program, ready, number), program)
+    waiting, ahead = list(dict.fromkeys(program for program, _ in asked)), 0
+    left = {name: [(p, r, n) for n, (p, r) in enumerate(asked) if p == name] for name in waiting}
+    for item in taken(turns):
+        program = item[0]
+        assert item == left[program].pop(0)
+        skipped = waiting[: waiting.index(program)]
+        assert all(not left[name][0][1] for name in skipped), "one that is ready was passed over"
+        could = any(left[name][0][1] for name in waiting if name != program)
+        assert item[1] or not could or ahead == MAX_AHEAD, "one that is ready had to wait"
+        ahead = ahead + 1 if skipped else 0
+        assert ahead <= MAX_AHEAD
+        waiting.remove(program)
+        waiting += [program] if left[program] else []
 
 
 def test_too_many_are_sent_away_and_the_window_never():

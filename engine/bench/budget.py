@@ -145,8 +145,10 @@ def main(model: str, selection: str, budget: str, group: str | None = None) -> N
     from engine.inference.load import load, release
     from engine.inference.sampling import sampler
     from engine.settings import GenerationOptions
+    from engine.system.allocator import give_back_free_memory
     from engine.system.footprint import footprint, peak_footprint
 
+    give_back_free_memory()  # that of imports, which would be used again and not counted
     before = footprint()
     if group is not None:
         lower_cap(Path(group), int(budget))

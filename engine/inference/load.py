@@ -15,6 +15,7 @@ from engine.settings import Settings
 from engine.store.installed import folder_of, folders_named, open_stored
 from engine.store.manifest import PreparedModel
 from engine.store.others import others_named
+from engine.system.allocator import give_back_free_memory
 from engine.system.built_in import ASSISTANT, STARTER, STARTER_FOLDER
 from engine.system.folders import given_path
 from engine.system.footprint import footprint
@@ -65,6 +66,7 @@ def load(model: str | Path, settings: Settings | None = None, progress: Progress
     if not mx.metal.is_available():
         mx.disable_compile()  # on the CPU it would run a C++ compiler before the first token
     folder, settings = find(model, progress), settings or Settings()
+    give_back_free_memory()  # that of imports, which would be used again and not counted
     baseline, stored = footprint(), open_stored(folder)
     execution = PreparedExecution(stored) if isinstance(stored, PreparedModel) else CheckpointExecution(stored)
     return LoadedModel(execution, settings, baseline, lambda share: progress(share, "reading"))

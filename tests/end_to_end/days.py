@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -200,21 +200,19 @@ def stream_from_flash(p: Person) -> Iterator[Condition]:
     """The smallest budget, an answer with it, and the automatic budget again."""
     memory = p.window.settings_window.memory
     p.press(Qt.Key.Key_Space, widget=memory.automatic)
-    p.press(Qt.Key.Key_Home, widget=memory.budget.slider)
-    yield from load_again(p)
+    yield from move_budget(p, lambda: p.press(Qt.Key.Key_Home, widget=memory.budget.slider))
     p.ask("Do you have any pets?")
     yield p.writing
     yield p.ready
     p.seen["bytes_read"] = p.answer().receipt["per_token"].get("bytes_read", 0)
-    p.press(Qt.Key.Key_Space, widget=memory.automatic)
-    yield from load_again(p)
+    yield from move_budget(p, lambda: p.press(Qt.Key.Key_Space, widget=memory.automatic))
 
 
-def load_again(p: Person) -> Iterator[Condition]:
-    memory, loaded = p.window.settings_window.memory, p.window.host.model
-    yield memory.reload.isVisible
-    p.click(memory.reload)
-    yield lambda: p.ready() and p.window.host.model not in (None, loaded)
+def move_budget(p: Person, press: Callable[[], None]) -> Iterator[Condition]:
+    """Press something that moves the budget of the loaded model, which takes effect at once."""
+    before = p.window.host.model.memory_budget
+    press()
+    yield lambda: p.ready() and p.window.host.model.memory_budget != before
 
 
 def get_a_model(p: Person) -> Iterator[Condition]:

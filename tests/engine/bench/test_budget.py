@@ -15,7 +15,6 @@ FEW = (  # of 150 that `flashbulb bench budget` runs
     ("arcee", "exact", 0.5),
     ("falcon", "dense", 0.25),
 )
-LIBRARY_BYTES = 2_000_000  # of libraries, which are counted before the model or with it as the system has them cached
 GREEDY = """#!{python}
 import os, sys
 from pathlib import Path
@@ -43,7 +42,7 @@ def test_a_small_model_with_its_tokenizer_and_chat_template_keeps_its_smallest_b
     held = budget.measure(STARTER_FOLDER, "starter", selection, smallest)
     assert held.grown is not None, "the system ended it for the memory it used"
     assert held.grown <= held.budget
-    assert held.planned <= 1.1 * held.grown + LIBRARY_BYTES
+    assert held.planned <= 1.1 * held.grown
 
 
 def test_what_needs_more_than_its_control_group_has_is_ended(tmp_path, monkeypatch):

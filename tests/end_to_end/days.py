@@ -190,6 +190,7 @@ def change_settings(p: Person) -> Iterator[Condition]:
     p.click(panes["memory"])
     yield window.memory.isVisible
     p.press(Qt.Key.Key_Right, widget=window.memory.window_size.slider)
+    yield from load_again(p)
     yield from stream_from_flash(p)
     p.seen["window"] = p.window.host.model.window
     p.press(Qt.Key.Key_W, COMMAND, window)
@@ -206,6 +207,13 @@ def stream_from_flash(p: Person) -> Iterator[Condition]:
     yield p.ready
     p.seen["bytes_read"] = p.answer().receipt["per_token"].get("bytes_read", 0)
     yield from move_budget(p, lambda: p.press(Qt.Key.Key_Space, widget=memory.automatic))
+
+
+def load_again(p: Person) -> Iterator[Condition]:
+    memory, loaded = p.window.settings_window.memory, p.window.host.model
+    yield memory.reload.isVisible
+    p.click(memory.reload)
+    yield lambda: p.ready() and p.window.host.model not in (None, loaded)
 
 
 def move_budget(p: Person, press: Callable[[], None]) -> Iterator[Condition]:

@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
+from mlx.utils import tree_flatten
 from numpy.typing import NDArray
 
 from engine.arrays.aligned import aligned_rows
@@ -40,6 +42,8 @@ RUNS, RUN_S = 3, 0.2
 BUFFER_BYTES = 256 << 20
 BATCH_S = 0.05  # of reads in flight: enough that threads never wait for the next batch
 REPETITIONS = 5
+SWEPT_BYTES = 128 << 20  # of weights that are multiplied in turn: more than caches keep
+PACKED_GROUP, PACKED_BITS = 64, 4  # of quantised weights as most are downloaded
 TOKENS = 24  # of a tiny model
 QUICK_OPTIONS: dict[
     str, Any
@@ -164,14 +168,15 @@ def measure_processor(folder: Path, width: int, neurons: int) -> Processor:
     """The cost of computing and bookkeeping here, on matrices of an FFN's usual size. folder: for two tiny models."""
     resident, pool = {}, {}
     for name, dtype in DTYPES.items():
-        resident[name] = _linear_rate(width, neurons, dtype)
+        resident[name] = _linear_rate(partial(_linear, width, neurons, dtype), random_input(width, dtype))
         for computed in {dtype, mx.float32}:
             pool[pool_key(name, str(computed).split(".")[-1])] = _pool_rate(width, neurons, name, computed)
     small, large = (_bookkeeping(count) for count in (neurons // 4, 2 * neurons))
     rows = OPT.aggregated(4) * (2 * neurons - neurons // 4)
     per_row = max(0.0, (large - small) / rows)
     fixed = max(0.0, small - per_row * OPT.aggregated(4) * (neurons // 4))
-    return Processor(resident, pool, *_overheads(folder), fixed, per_row)
+    packed = _linear_rate(partial(_packed_linear, width, neurons), random_input(width, mx.bfloat16))
+    return Processor(resident, pool, packed, *_overheads(folder), fixed, per_row)
 
 
 def _timed(function: Callable[[], object]) -> float:
@@ -184,12 +189,33 @@ def _timed(function: Callable[[], object]) -> float:
     return statistics.median(times)
 
 
-def _linear_rate(width: int, neurons: int, dtype: mx.Dtype) -> float:
-    linear, x = nn.Linear(width, neurons, bias=False), random_input(width, dtype)
+def _linear_rate(made: Callable[[], nn.Module], x: mx.array) -> float:
+    """Bytes of weights a second, of layers whose weights come from memory each time."""
+    layers = [made()]
+    size = _weight_bytes(layers[0])
+    layers += [made() for _ in range(1, -(-SWEPT_BYTES // size))]
+    for layer in layers:
+        use_native_layers(layer)
+    mx.eval([layer.parameters() for layer in layers], x)
+    return size * len(layers) / _timed(lambda: mx.eval([layer(x) for layer in layers]))
+
+
+def _weight_bytes(layer: nn.Module) -> int:
+    return sum(array.nbytes for array in dict(tree_flatten(layer.parameters())).values())
+
+
+def _linear(width: int, neurons: int, dtype: mx.Dtype) -> nn.Module:
+    linear = nn.Linear(width, neurons, bias=False)
     linear.weight = mx.ones((neurons, width), dtype)
-    use_native_layers(linear)
-    mx.eval(linear.parameters(), x)
-    return linear.weight.nbytes / _timed(lambda: mx.eval(linear(x)))
+    return linear
+
+
+def _packed_linear(width: int, neurons: int) -> nn.Module:
+    rows = 8  # again and again: MLX quantises slowly without a GPU
+    linear = nn.QuantizedLinear(width, rows, False, PACKED_GROUP, PACKED_BITS)
+    linear.update({name: mx.tile(array, (neurons // rows, 1)) for name, array in linear.parameters().items()})
+    linear.set_dtype(mx.bfloat16)
+    return linear
 
 
 def _pool_rate(width: int, neurons: int, dtype: str, computed: mx.Dtype) -> float:

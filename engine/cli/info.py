@@ -170,10 +170,10 @@ def _expected(outlook: "Outlook", settings: Settings, budget: int) -> Report:
 
 
 def _print_memory(report: Report) -> None:
-    for name, size in report["resident"].items():
-        say(f"  {name.replace('_', ' '):<16} {readable(size):>8} in memory")
-    smallest, usual = report["smallest_budget_bytes"], report["default_budget_bytes"]
-    say(f"Smallest memory budget {readable(smallest)}, by default {readable(usual)}.")
+    say(f"In memory with {readable(report['default_budget_bytes'])}, the budget by default:")
+    for name, size in (*report["resident"].items(), (POOL_ITEM, report["pool_bytes"])):
+        say(f"  {name.replace('_', ' '):<16} {readable(size):>8}")
+    say(f"Smallest memory budget {readable(report['smallest_budget_bytes'])}.")
     say("   budget  expected hits  tokens/s")
     for row in report["by_budget"]:
         speed = f"{row['tokens_per_second']:.1f}" if row["tokens_per_second"] else "-"

@@ -61,12 +61,14 @@ class Processor:
     """The cost of computing and bookkeeping on this machine.
 
     resident_bytes_per_s, pool_bytes_per_s: weights multiplied with one token, by dtype: of a linear layer, and of a
-    neuron pool's rows (by `pool_key`). layer_s, token_s: what a layer and a token take beside the weights.
+    neuron pool's rows (by `pool_key`). packed_bytes_per_s: of a linear layer in 4 bits. layer_s, token_s: what a layer
+    and a token take beside the weights.
     bookkeeping_s, bookkeeping_row_s: of a layer's pool for each token, and more for each of its rows.
     """
 
     resident_bytes_per_s: dict[str, Rate]
     pool_bytes_per_s: dict[str, Rate]
+    packed_bytes_per_s: Rate
     layer_s: Seconds
     token_s: Seconds
     bookkeeping_s: Seconds
@@ -191,7 +193,8 @@ def usual_profile() -> DriveProfile:
     pools = {
         pool_key(stored, computed): USUAL_PRODUCT_RATE for stored in FLOAT_CODES for computed in (stored, "float32")
     }
-    processor = Processor(dict.fromkeys(FLOAT_CODES, USUAL_PRODUCT_RATE), pools, 1e-4, 1e-3, 1e-5, 1e-8)
+    resident = dict.fromkeys(FLOAT_CODES, USUAL_PRODUCT_RATE)
+    processor = Processor(resident, pools, USUAL_PRODUCT_RATE, 1e-4, 1e-3, 1e-5, 1e-8)
     return DriveProfile("usual", "never", tuple(points), processor)
 
 

@@ -7,8 +7,6 @@ is downloaded: what fits, what streams, and how fast.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-import mlx.core as mx
-
 from engine.flash.profile import DriveProfile, pool_key
 from engine.memory.pool import ROW_BOOKKEEPING
 from engine.planning.layers import StreamedLayer, TokenUse, expected_hits, uses
@@ -16,8 +14,7 @@ from engine.planning.measured import UNMEASURED, Measured
 from engine.planning.shape import ModelShape
 from engine.settings import Settings
 
-QUANTISED_BYTES_PER_S = 1.0e9  # without Metal, whose products of packed weights the profile does not measure
-REFERENCE_DTYPE = "bfloat16"  # on Metal, packed weights are multiplied as fast as bytes arrive: as fast as these
+USUAL_DTYPE = "bfloat16"  # of a checkpoint's weights that are not packed
 
 
 @dataclass(frozen=True)
@@ -151,7 +148,5 @@ def _rates(shape: ModelShape, profile: DriveProfile) -> tuple[float, float]:
     if shape.streams_neurons:
         pool = processor.pool_bytes_per_s[pool_key(shape.dtype, shape.compute_dtype)]
         return processor.resident_bytes_per_s[shape.compute_dtype], pool
-    rate = processor.resident_bytes_per_s[REFERENCE_DTYPE]
-    if shape.packed and not mx.metal.is_available():
-        rate = min(rate, QUANTISED_BYTES_PER_S)
+    rate = processor.packed_bytes_per_s if shape.packed else processor.resident_bytes_per_s[USUAL_DTYPE]
     return rate, rate

@@ -79,9 +79,7 @@ def test_what_people_ask_for_comes_before_what_is_for_research(machine):
     assert best.verdict.kind is Kind.IN_MEMORY
 
 
-def test_a_fast_machine_makes_a_larger_model_the_best(machine, monkeypatch):
-    monkeypatch.setattr("engine.planning.cost.QUANTISED_BYTES_PER_S", 1e12)
-
+def test_a_fast_machine_makes_a_larger_model_the_best(machine):
     def best():
         return next(row for row in survey().rows if row.recommended)
 

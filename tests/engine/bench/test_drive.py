@@ -20,7 +20,8 @@ def test_rows_and_profile_say_the_same(drive):
 def test_the_processor_was_measured(drive):
     processor = drive[0].processor
     rates = [*processor.resident_bytes_per_s.values(), *processor.pool_bytes_per_s.values()]
-    assert len(rates) == 8
+    rates.append(processor.packed_bytes_per_s)
+    assert len(rates) == 9
     assert min(rates) > 0
     assert processor.layer_s > 0
     assert processor.bookkeeping_s + processor.bookkeeping_row_s > 0

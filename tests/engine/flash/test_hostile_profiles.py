@@ -15,7 +15,7 @@ POOLS = {pool_key(stored, computed) for stored in NAMES for computed in (stored,
 
 def measured() -> dict:
     points = [DrivePoint(size, threads, 1e9 * threads, 1e7, 1e-4, 2e-4) for size in (4096, 65536) for threads in (1, 8)]
-    processor = Processor(dict.fromkeys(NAMES, 1e10), dict.fromkeys(POOLS, 1e10), 1e-4, 1e-4, 1e-5, 1e-9)
+    processor = Processor(dict.fromkeys(NAMES, 1e10), dict.fromkeys(POOLS, 1e10), 1e10, 1e-4, 1e-4, 1e-5, 1e-9)
     return asdict(DriveProfile("disk", "today", tuple(points), processor))
 
 

@@ -12,6 +12,7 @@ from engine.settings import SELECTIONS, Settings
 from engine.text import readable
 
 if TYPE_CHECKING:
+    from engine.planning.active_rows import RowChoice
     from engine.planning.outlook import Outlook
     from engine.store.manifest import PreparedModel
     from engine.store.mlx_folder import MlxFolder
@@ -25,6 +26,11 @@ BUDGET_SHARES = (
     1.0,
 )  # of the way from the smallest budget to that for everything
 POOL_ITEM = "pool"
+ACTIVE_ROWS, ALL = "active rows", "all"
+WAYS = {  # in which a linear is read of whose rows a token needs some alone, in words
+    ACTIVE_ROWS: "Of up_proj a token reads the active rows alone:",
+    ALL: "All of up_proj is read, as the active rows lie too far apart for the drive: they would take",
+}
 
 Report = dict[str, Any]
 
@@ -98,8 +104,10 @@ def _print_prepared(report: Report) -> None:
 
 # -------------------------------------------------------------------------------------- a checkpoint as it is
 def _checkpoint(checkpoint: "MlxFolder", outlook: "Outlook") -> Report:
+    from engine.planning.checkpoint import CheckpointSizes
     from engine.planning.shape import flash_bytes
 
+    assert isinstance(outlook.sizes, CheckpointSizes)
     bundles = [layer.bundles for layer in outlook.sizes.layers(Settings())]
     experts = [each for each in bundles if each.kind == "expert"]
     return {
@@ -112,13 +120,43 @@ def _checkpoint(checkpoint: "MlxFolder", outlook: "Outlook") -> Report:
         "bundle_bytes": max((each.stored_bytes for each in experts or bundles), default=0),
         "model_bytes": checkpoint.bytes,
         "flash_bytes": flash_bytes(bundles),
+        "drive_measured": outlook.profile is not None,
+        "active_rows": [_choice(choice) for choice in outlook.sizes.choices],
     }
+
+
+def _choice(choice: "RowChoice") -> Report:
+    """The way in which a linear is read of which a token needs active rows alone, and what either way takes."""
+    return {
+        "path": choice.path,
+        "active_share": choice.active_share,
+        "read": ACTIVE_ROWS if choice.reads_rows else ALL,
+        "active_rows": asdict(choice.rows),
+        "all": asdict(choice.whole),
+    }
+
+
+def _print_active_rows(report: Report) -> None:
+    """Say how linears are read whose output is multiplied with mostly zeros: of those that are read alike, one by
+    one."""
+    drive = "" if report["drive_measured"] else ", on a usual drive, as this one was not measured"
+    for way in WAYS:
+        alike = [each for each in report["active_rows"] if each["read"] == way]
+        if alike:
+            first, zeros = alike[0], f"{100 * (1 - alike[0]['active_share']):.0f} % of the neurons at exactly zero"
+            say(f"{counted(len(alike), 'FFN leaves', 'FFNs leave')} {zeros}. {WAYS[way]} "
+                f"{_cost(first['active_rows'])}, all of it {_cost(first['all'])}{drive}")  # fmt: skip
+
+
+def _cost(cost: Report) -> str:
+    return f"{readable(int(cost['bytes']))} in {1e3 * cost['seconds']:.1f} ms"
 
 
 def _print_checkpoint(report: Report) -> None:
     form = report["quantization"]
     bits = f", {form['bits']} bits" if isinstance(form, dict) and "bits" in form else ""
     say(f"{report['name']}: {report['architecture']}{bits}")
+    _print_active_rows(report)
     if not report["layers"]:
         say(f"{readable(report['model_bytes'])} of weights; {readable(report['flash_bytes'])} of them are read from "
             "flash for every token, as far as the memory budget has no room for them")  # fmt: skip

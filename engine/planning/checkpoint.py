@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import mlx.core as mx
 from mlx.nn.layers.base import Module
 
 from engine.arrays.layers import attends_by_head
+from engine.flash.profile import DriveProfile, profile_path, usual_profile
 from engine.models.checkpoint import LazyModel, load_lazily
+from engine.planning.active_rows import RowChoice, as_chosen, choices_of
 from engine.planning.layers import ExpertLayer, StreamedLayer, layers_of
 from engine.planning.logits import logits_bytes
 from engine.planning.memory import ROOMY_DIVISOR, Workspace
@@ -34,13 +37,14 @@ EXPERT_HEAP_BYTES = 16_000_000  # that sorting tokens by expert leaves in pieces
 @dataclass(frozen=True)
 class CheckpointSizes:
     """Sizes of a model whose experts are taken out, and which is not evaluated. heads: of a layer's attention
-    whose scores are there at once."""
+    whose scores are there at once. choices: how linears are read of which a token needs active rows alone."""
 
     network: ModelShape
     stored_bytes: int
     overhead: int
     heads: int
     available: int = 0
+    choices: tuple[RowChoice, ...] = ()
 
     @classmethod
     def of(cls, checkpoint: MlxFolder) -> "CheckpointSizes":
@@ -48,14 +52,17 @@ class CheckpointSizes:
         lazy = load_lazily(checkpoint.folder)
         found = find_streamable(lazy, checkpoint.tensors)
         compute_as_here(lazy.network)
-        return cls.of_built(lazy, found, checkpoint)
+        return cls.of_built(lazy, found, checkpoint, row_choices(found, checkpoint.folder))
 
     @classmethod
-    def of_built(cls, lazy: LazyModel, found: Streamable, checkpoint: MlxFolder) -> "CheckpointSizes":
-        """found: of the model; experts are taken out of it."""
-        shape = ModelShape.of_checkpoint(lazy, found)
+    def of_built(
+        cls, lazy: LazyModel, found: Streamable, checkpoint: MlxFolder, choices: Sequence[RowChoice] = ()
+    ) -> "CheckpointSizes":
+        """found: of the model; experts are taken out of it. choices: that it leaves, as they were made."""
+        shape = ModelShape.of_checkpoint(lazy, as_chosen(found, choices))
         heads = 1 if attends_by_head(lazy.network) else first_number(lazy.config, HEAD_KEYS) or 0
-        return cls(shape, checkpoint.bytes, overhead_bytes(checkpoint.folder), heads, memory_available())
+        overhead = overhead_bytes(checkpoint.folder)
+        return cls(shape, checkpoint.bytes, overhead, heads, memory_available(), tuple(choices))
 
     def shape(self, settings: Settings) -> ModelShape:
         """The shape of the model: it is computed as it is stored; its context may be kept smaller."""
@@ -104,6 +111,11 @@ class CheckpointSizes:
         bundles = [each for each in self.network.bundles if each.kind == "block" and not each.is_head]
         widest = max((each.count * each.numbers for each in bundles), default=0)
         return max(TOKEN_BYTES, OPEN_OUTPUTS * FLOAT_BYTES * widest)
+
+
+def row_choices(found: Streamable, folder: Path) -> list[RowChoice]:
+    """The choices that a model leaves, on the drive of its folder, or on a usual one where that was not measured."""
+    return choices_of(found, DriveProfile.load(profile_path(folder)) or usual_profile())
 
 
 def compute_as_here(network: Module) -> None:

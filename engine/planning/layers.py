@@ -5,14 +5,14 @@ such.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
 from engine.memory.budget import SPARE_ROWS, PoolDemand
-from engine.models.linears import is_ffn
-from engine.planning.reuse import SEEN_TOKENS, Reuse
+from engine.models.linears import BLOCK_BYTES, MIN_BLOCKS, is_ffn
+from engine.planning.reuse import SEEN_TOKENS, Reuse, like_opt
 from engine.planning.shape import BundleShape, ModelShape, chief_kind
 from engine.settings import Settings
 
@@ -135,6 +135,35 @@ class ExpertLayer:
 
 
 @dataclass(frozen=True)
+class ActiveRowsLayer:
+    """Rows of a linear, of which a token needs those that are multiplied with something else than zero. active_share:
+    of all. block_rows: of the linear, had it been cut into blocks."""
+
+    bundles: BundleShape
+    active_share: float
+    rank: int
+    block_rows: float
+
+    @property
+    def reads(self) -> float:
+        """Reads that bring a row."""
+        return self.bundles.reads
+
+    def demand(self) -> PoolDemand:
+        """A pool holds one usual token's rows; of the rest it wants as many bytes as a linear in blocks."""
+        bundles = self.bundles
+        minimum = smallest_pool(bundles.count, self.active_share)
+        return PoolDemand(bundles.bytes, bundles.count, minimum, self.block_rows, self.rank, whole_stays=True)
+
+    def use(self, slots: float, settings: Settings) -> TokenUse:
+        """Used again as OPT's neurons are, until more is known; those alone are multiplied that are needed."""
+        reuse = like_opt(self.active_share)
+        use = NeuronLayer(self.bundles, reuse.selected, reuse, self.reads).use(slots, settings)
+        missed = 0.0 if slots >= self.bundles.count else use.missed
+        return replace(use, missed=missed, multiplied=use.needed)
+
+
+@dataclass(frozen=True)
 class TableLayer:
     """Rows of a table, of which a token needs one."""
 
@@ -157,6 +186,11 @@ class TableLayer:
         return TokenUse(1, 1 - held / count, 0, held, settings.window)
 
 
+def smallest_pool(rows: int, active_share: float) -> int:
+    """Rows of the smallest pool that a linear's active rows are read into."""
+    return min(rows, int(SPARE_ROWS * active_share * rows) + 1)
+
+
 def layers_of(shape: ModelShape) -> list[StreamedLayer]:
     """The layers of a model of mlx-lm's: its experts, its linears, of which the FFNs' are the first to be streamed, and
     its tables."""
@@ -167,6 +201,9 @@ def layers_of(shape: ModelShape) -> list[StreamedLayer]:
 def _layer_of(bundles: BundleShape, largest: int) -> StreamedLayer:
     if bundles.kind == "expert":
         return ExpertLayer(bundles)
+    if bundles.active_share is not None:
+        rows = bundles.count / max(MIN_BLOCKS, bundles.total_bytes / BLOCK_BYTES)
+        return ActiveRowsLayer(bundles, bundles.active_share, _rank(bundles, largest), rows)
     return TableLayer(bundles) if bundles.kind == "row" else EveryLayer(bundles, _rank(bundles, largest))
 
 

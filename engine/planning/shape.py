@@ -62,11 +62,12 @@ class BundleShape:
     count: int
     bytes: int
     stored_bytes: int
-    reads: int = 1
+    reads: float = 1
     numbers: int = 0
     chosen: int | None = None
     item_bytes: int = 1
     is_head: bool = False
+    active_share: float | None = None
 
     @property
     def slots(self) -> int:
@@ -130,7 +131,7 @@ class ModelShape:
     def of_checkpoint(cls, lazy: LazyModel, found: Streamable) -> "ModelShape":
         """The shape of a checkpoint's model whose experts were taken out, and of which nothing is evaluated. found: all
         of it that can be streamed."""
-        matrices = {_laid_out_blocks(each): _bytes_in(matrix_of(each.module)) for each in found.linears}
+        matrices = {_laid_out_linear(each): _bytes_in(matrix_of(each.module)) for each in found.linears}
         matrices |= {_laid_out_rows(each): _bytes(each.module) for each in found.tables}
         experts = [_laid_out(each) for each in found.experts]
         return _of_mlx_lm(lazy.network, lazy.config, experts, matrices, stored_name(lazy.config))
@@ -344,10 +345,13 @@ def _built(path: str, container: Module) -> _Experts:
     return _Experts(bundles, rows[-1], size)
 
 
-def _laid_out_blocks(linear: LinearBlocks) -> BundleShape:
-    """The blocks of a linear. With a slot for each of them it stays as it is, perhaps in another dtype."""
-    layout = linear.layout
+def _laid_out_linear(linear: LinearBlocks) -> BundleShape:
+    """The blocks of a linear, or its rows. With a slot for each of them it stays as it is, perhaps in another dtype."""
+    layout = linear.active.layout if linear.active else linear.layout
     size = max(layout.slot_bytes, -(-_bytes_in(matrix_of(linear.module)) // layout.bundles))
+    if linear.active:
+        return BundleShape("row", linear.path, layout.bundles, size, layout.bundle_bytes, linear.active.reads,
+                           active_share=linear.active.ffn.active_share)  # fmt: skip
     rows = layout.tensors["weight"].shape[0]
     return BundleShape(
         "block", linear.path, layout.bundles, size, layout.bundle_bytes, numbers=rows, is_head=linear.is_head

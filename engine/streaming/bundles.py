@@ -89,7 +89,8 @@ class LayerBundles:
 
     pinned: the first bundles stay in the pool, as many as it holds; nothing is brought, all are streamed.
     look_ahead: learns from what was expected. after: the layer that is computed next, if it is streamed. filled: every
-    bundle is in the pool for good, in the row of its own number.
+    bundle is in the pool for good, in the row of its own number. only_prompts: it is streamed for prompts alone, and no
+    token's reads run ahead to it.
     """
 
     def __init__(
@@ -106,6 +107,7 @@ class LayerBundles:
         self.layer, self.source, self.pool, self.passes, self.overlap = layer, source, pool, passes, overlap
         self.pinned, self.look_ahead = pinned, look_ahead
         self.after: LayerBundles | None = None
+        self.only_prompts = False
         self.ring = ring
         self._expected: _Loading | None = None  # what was read ahead, until it is known what is needed
         self._begun: _Begun | None = None
@@ -458,7 +460,8 @@ class LayerBundles:
     def _following(self) -> Iterator[Order]:
         layer = self.after
         while layer is not None and layer is not self:
-            yield layer._remaining()
+            if self.passes.current.is_prompt or not layer.only_prompts:
+                yield layer._remaining()
             layer = layer.after
 
     def _pin(self, part: Part) -> None:

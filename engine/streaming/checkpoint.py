@@ -14,12 +14,13 @@ from engine.memory.pool import BundlePool
 from engine.models.checkpoint import module_at, replace_module
 from engine.settings import Settings
 from engine.store.layout import SLOT_ALIGNMENT, Layout
+from engine.streaming.active_rows import ActiveLinear, SparselyGated
 from engine.streaming.bundles import LayerBundles
 from engine.streaming.early import RouterGuess, router_of, take_early
 from engine.streaming.experts import StreamedExperts
 from engine.streaming.found import ExpertContainer, LinearBlocks, Streamable, TableRows
 from engine.streaming.install import Streaming
-from engine.streaming.linears import StreamedLinear
+from engine.streaming.linears import LinearProduct, StreamedLinear
 from engine.streaming.lookahead import ExpertLookAhead
 from engine.streaming.overlap import Overlap
 from engine.streaming.passes import Passes
@@ -49,18 +50,23 @@ class CheckpointInstallation:
         for before, after in pairwise([*linears, *linears[:1]]):
             before.bundles.after = after.bundles  # after the last, the first of the next token
         tables = self._install_matrices(network, linears)
+        active = self._install_active_rows(network, linears, len(tables))
         layers = self._install_experts(network)  # which look for linears beside them
-        blocks, rows = [linear.bundles for linear in linears], [table.bundles for table in tables]
-        planned = [*enumerate(layers), *zip(self._places(self._linears), blocks, strict=True)]
-        planned += zip(self._places(self._tables), rows, strict=False)  # a head's rows have no pool
+        blocks, rows = [linear.bundles for linear in linears], [each.bundles for each in (*tables, *active.values())]
+        pools = dict(zip(self._places(self._linears), blocks, strict=True))
+        pools |= zip(self._places(self._tables), rows, strict=False)  # a head's rows have no pool
+        pools |= {place: linear.bundles for place, linear in active.items()}  # instead of the blocks'
+        planned = [*enumerate(layers), *pools.items()]
         layers, others = (layers, [*blocks, *rows]) if self.found.experts else (blocks, rows)
         return Streaming(self._passes, self._overlap, self._ring, layers, (), planned, others, tables)
 
     # ------------------------------------------------------------------------------------------------ linears, tables
     def _linear(self, number: int, each: LinearBlocks, place: int) -> StreamedLinear:
-        pool = BundlePool(self.budget.capacities[place], each.layout.slot_bytes, SLOT_DTYPE, each.layout.bundles)
-        number += len(self.found.experts)
-        return StreamedLinear(each.module, each.layout, self._bundles(number, each.layout, pool, pinned=True))
+        slots = 0 if each.active else self.budget.capacities[place]
+        pool = BundlePool(slots, each.layout.slot_bytes, SLOT_DTYPE, each.layout.bundles)
+        bundles = self._bundles(number + len(self.found.experts), each.layout, pool, pinned=True)
+        bundles.only_prompts = each.active is not None
+        return StreamedLinear(each.module, each.layout, bundles)
 
     def _install_matrices(self, network: Module, linears: list[StreamedLinear]) -> list[StreamedTable]:
         """Linears and tables in their places; the tables, and after them what is table and head in one."""
@@ -75,11 +81,32 @@ class CheckpointInstallation:
             replace_module(network, linear.path, module if linear.rows is None else tables[-1])
         return tables
 
+    def _install_active_rows(
+        self, network: Module, linears: list[StreamedLinear], tables: int
+    ) -> dict[int, ActiveLinear]:
+        """By their places in the plan, those of which a token needs active rows alone, in the FFNs that say which."""
+        number = len(self.found.experts) + len(linears) + tables
+        installed: dict[int, ActiveLinear] = {}
+        for (each, place), whole in zip(self._linears, linears, strict=True):
+            if each.active is not None:
+                layout, ffn, slots = each.active.layout, each.active.ffn, self.budget.capacities[place]
+                pool = self._pool_of_rows(slots, layout, self.settings.hot_neurons)
+                bundles = self._bundles(number + len(installed), layout, pool, gap=each.active.gap)
+                installed[place] = ActiveLinear(whole, LinearProduct(each.module, layout), bundles)
+                own = module_at(network, ffn.path)
+                gated = SparselyGated(own.gate_proj, installed[place], own.down_proj, ffn.activation)
+                replace_module(network, ffn.path, gated)
+        return installed
+
     def _table(
         self, number: int, table: Module, layout: Layout, slots: int, head: StreamedLinear | None = None
     ) -> StreamedTable:
-        pool = BundlePool(slots, layout.slot_bytes, SLOT_DTYPE, layout.bundles, keep_hot=True, dense=False)
+        pool = self._pool_of_rows(slots, layout)
         return StreamedTable(table, layout, self._bundles(number, layout, pool), head)
+
+    @staticmethod
+    def _pool_of_rows(slots: int, layout: Layout, hot: bool = True) -> BundlePool:
+        return BundlePool(slots, layout.slot_bytes, SLOT_DTYPE, layout.bundles, hot, dense=False)
 
     @cached_property
     def _linears(self) -> list[tuple[LinearBlocks, int]]:
@@ -123,13 +150,15 @@ class CheckpointInstallation:
         pool: BundlePool,
         pinned: bool = False,
         look_ahead: ExpertLookAhead | None = None,
+        gap: int | None = None,
     ) -> LayerBundles:
-        source = SlotSource(self.reader, self._files, layout)
+        source = SlotSource(self.reader, self._files, layout, gap)
         return LayerBundles(number, source, pool, self._passes, self._overlap, self._ring, pinned, look_ahead)
 
     @cached_property
     def _passes(self) -> Passes:
-        blocks, rows = len(self._linears), len(self._tables) + sum(each.rows is not None for each, _ in self._linears)
+        blocks, rows = len(self._linears), len(self._tables)
+        rows += sum((each.rows is not None) + (each.active is not None) for each, _ in self._linears)
         if self.found.experts:
             return Passes(len(self.found.experts), self._window, "expert", blocks + rows)
         return Passes(blocks, self.settings.window, "block", rows)

@@ -12,7 +12,8 @@ from engine.models.checkpoint import LazyModel
 from engine.models.linears import TABLES, block_rows, matrix_of, uses_of
 from engine.models.mlx_lm import containers
 from engine.models.probe import probed
-from engine.store.layout import VIEW_ALIGNMENT, Layout
+from engine.models.sparse_ffn import SparseFFN, sparse_ffns
+from engine.store.layout import BLOCK_BYTES, VIEW_ALIGNMENT, Layout
 from engine.store.stored_tensor import StoredTensor
 from engine.streaming.slots import SlotExperts
 
@@ -34,15 +35,28 @@ class ExpertContainer:
 
 
 @dataclass(frozen=True)
+class ActiveRows:
+    """The rows of a linear of which a token needs the active ones alone. ffn: says which these are. layout: a row a
+    bundle. gap: bytes between two that are read through. reads: that bring one, in the mean."""
+
+    ffn: SparseFFN
+    layout: Layout
+    gap: int = BLOCK_BYTES
+    reads: float = 1.0
+
+
+@dataclass(frozen=True)
 class LinearBlocks:
     """A linear whose matrix lies in files as it is used, in blocks of rows. path: in the model. is_head: makes the
-    logits. rows: of a table that does, the layout by which it is looked up."""
+    logits. rows: of a table that does, the layout by which it is looked up. active: the way to read less of it, where
+    there is one."""
 
     path: str
     module: Module
     layout: Layout
     is_head: bool = False
     rows: Layout | None = None
+    active: ActiveRows | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +91,8 @@ def find_streamable(model: LazyModel, stored: Stored) -> Streamable:
     experts = tuple(_experts(model, stored))
     with probed(model.network, {each.path: each.width for each in experts}):
         uses = uses_of(model.network)
-    linears = (_linear(model, stored, path, module, path == uses.head) for path, module in uses.linears)
+    sparse = {ffn.up: ffn for ffn in sparse_ffns(model.network)}
+    linears = (_linear(model, stored, path, module, path == uses.head, sparse) for path, module in uses.linears)
     tables = (_table(model, stored, path, module) for path, module in uses.only_tables)
     return Streamable(experts, tuple(filter(None, linears)), tuple(filter(None, tables)))
 
@@ -107,12 +122,20 @@ def _stored(model: LazyModel, stored: Stored, path: str, name: str, array: mx.ar
     return tensor
 
 
-def _linear(model: LazyModel, stored: Stored, path: str, module: Module, is_head: bool) -> LinearBlocks | None:
+def _linear(
+    model: LazyModel, stored: Stored, path: str, module: Module, is_head: bool, sparse: Mapping[str, SparseFFN]
+) -> LinearBlocks | None:
+    """sparse: FFNs by the linear of which they need active rows alone."""
     whole = _whole(model, stored, module)
     if whole is None:
         return None
     rows = Layout.of(whole, alignment=VIEW_ALIGNMENT) if isinstance(module, TABLES) else None
-    return LinearBlocks(path, module, Layout.of(whole, block_rows(matrix_of(module))), is_head, rows)
+    active = _active(sparse[path], whole) if path in sparse and "bias" not in module else None
+    return LinearBlocks(path, module, Layout.of(whole, block_rows(matrix_of(module))), is_head, rows, active)
+
+
+def _active(ffn: SparseFFN, tensors: Stored) -> ActiveRows:
+    return ActiveRows(ffn, Layout.of(tensors, alignment=VIEW_ALIGNMENT))
 
 
 def _table(model: LazyModel, stored: Stored, path: str, module: Module) -> TableRows | None:

@@ -4,17 +4,54 @@ Rows of `[out, in]` are products of their own, so that a linear that is multipli
 to the bit. Every token needs every block: what is in the pool is a fixed part, the first blocks of each linear.
 """
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import mlx.core as mx
-import numpy as np
 from mlx.nn.layers.base import Module
 
 from engine.arrays.aligned import Slab
 from engine.arrays.packed import available
-from engine.store.layout import Layout
+from engine.memory.pool import Integers
+from engine.store.layout import Layout, SlotTensor
 from engine.streaming.bundles import LayerBundles, Part
 from engine.streaming.slots import SlotLinear, form_of, in_slab
+
+
+class LinearProduct:
+    """The product with parts of a linear that lie in slots, one block of rows in each, or one row: `product(x, slab,
+    slots)`, x [..., in], slots [n]; result [..., n * rows of a block]."""
+
+    def __init__(self, linear: Module, layout: Layout):
+        self._layout, self._form = layout, form_of(linear)
+        self._of_rows = len(layout.tensors["weight"].shape) == 1
+        native = available() and "global_scale" not in linear
+        self._native = SlotLinear(self._form, _matrices(layout.tensors)) if native else None
+
+    def __call__(self, x: mx.array, slab: Slab, slots: Integers) -> mx.array:
+        """The product with what lies in some slots."""
+        if self._native is None:
+            return (self._by_row if self._of_rows else self._by_block)(x, self._layout.views(slab.matrix), slots)
+        indices = mx.array(slots[:, None])  # of one slot, all vectors at once
+        with in_slab([self._native], slab):
+            products = self._native(x.reshape(1, -1, 1, x.shape[-1]), indices)  # [slots, vectors, 1, rows]
+        return products.squeeze(-2).swapaxes(0, 1).reshape(*x.shape[:-1], -1)
+
+    def _by_block(self, x: mx.array, views: dict[str, mx.array], slots: Integers) -> mx.array:
+        blocks = ({name: view[int(slot)] for name, view in views.items()} for slot in slots)
+        return mx.concatenate([self._product(x, block) for block in blocks], axis=-1)
+
+    def _by_row(self, x: mx.array, views: dict[str, mx.array], slots: Integers) -> mx.array:
+        numbers = mx.array(slots)
+        return self._product(x, {name: view[numbers] for name, view in views.items()})
+
+    def _product(self, x: mx.array, tensors: dict[str, mx.array]) -> mx.array:
+        form, weight = self._form, tensors["weight"]
+        if form is None:
+            return x @ weight.T
+        return mx.quantized_matmul(x, weight, tensors["scales"], tensors.get("biases"), transpose=True,
+                                   group_size=form.group_size, bits=form.bits, mode=form.mode)  # fmt: skip
 
 
 class StreamedLinear(Module):
@@ -23,13 +60,10 @@ class StreamedLinear(Module):
 
     def __init__(self, linear: Module, layout: Layout, bundles: LayerBundles):
         super().__init__()
-        self.bundles, self._layout = bundles, layout
+        self.bundles, self._product = bundles, LinearProduct(linear, layout)
         self._rows: int = _rows_of(linear)
-        self._form: Any = form_of(linear)
         if "bias" in linear:
             self.bias: mx.array = linear["bias"]
-        native = available() and "global_scale" not in linear
-        self._native = SlotLinear(self._form, dict(layout.tensors)) if native else None
 
     def __call__(self, x: mx.array) -> mx.array:
         """The product, block after block; each is evaluated before its place in memory holds another."""
@@ -39,28 +73,14 @@ class StreamedLinear(Module):
         return y + self.bias if "bias" in self else y
 
     def _multiply(self, x: mx.array, part: Part) -> mx.array:
-        assert isinstance(part.rows, slice)  # blocks follow each other
-        y = self._natively(x, part.slab, part.rows) if self._native else self._by_mlx(x, part.slab, part.rows)
+        y = self._product(x, part.slab, part.row_numbers)  # blocks follow each other
         self.bundles.read_by(y)
         return y
 
-    def _natively(self, x: mx.array, slab: Slab, rows: slice) -> mx.array:
-        assert self._native is not None
-        slots = mx.array(np.arange(rows.start, rows.stop)[:, None])  # of one slot, all vectors at once
-        with in_slab([self._native], slab):
-            products = self._native(x.reshape(1, -1, 1, x.shape[-1]), slots)  # [slots, vectors, 1, rows]
-        return products.squeeze(-2).swapaxes(0, 1).reshape(*x.shape[:-1], -1)
 
-    def _by_mlx(self, x: mx.array, slab: Slab, rows: slice) -> mx.array:
-        views = self._layout.views(slab.matrix)
-        return mx.concatenate([self._product(x, views, slot) for slot in range(rows.start, rows.stop)], axis=-1)
-
-    def _product(self, x: mx.array, views: dict[str, mx.array], slot: int) -> mx.array:
-        tensors = {name: view[slot] for name, view in views.items()}
-        if self._form is None:
-            return x @ tensors["weight"].T
-        form = {"group_size": self._form.group_size, "bits": self._form.bits, "mode": self._form.mode}
-        return mx.quantized_matmul(x, tensors["weight"], tensors["scales"], tensors.get("biases"), True, **form)
+def _matrices(tensors: Mapping[str, SlotTensor]) -> dict[str, SlotTensor]:
+    """Tensors of which a slot has a matrix: a single row is one too."""
+    return {name: t if len(t.shape) > 1 else replace(t, shape=(1, *t.shape)) for name, t in tensors.items()}
 
 
 def _rows_of(linear: Any) -> int:

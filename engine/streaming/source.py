@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import ReadError
+from engine.flash.batches import Ranges
 from engine.flash.reader import Reader, ReadFile, Ticket
 from engine.store.bundle_file import BundleLayer
 from engine.store.layout import Layout
@@ -115,11 +116,13 @@ class CheckpointFile:
 
 @dataclass(frozen=True, eq=False)
 class SlotSource:
-    """Bundles that are ranges of a checkpoint's files, and land in slots. files: by path, opened by the reader."""
+    """Bundles that are ranges of a checkpoint's files, and land in slots. files: by path, opened by the reader. gap: as
+    for the reader, for these; None for its own."""
 
     reader: Reader
     files: Mapping[Path, "CheckpointFile"]
     layout: Layout
+    gap: int | None = None
 
     @property
     def bundles(self) -> int:
@@ -135,7 +138,10 @@ class SlotSource:
 
     def read(self, ids: Ids, view: View, rows: Ids) -> list[Ticket]:
         by_file = self.layout.ranges(ids, rows)
-        return [self.reader.submit_ranges(self.files[path].checked, ranges, view) for path, ranges in by_file.items()]
+        return [self._submit(path, ranges, view) for path, ranges in by_file.items()]
 
     def read_in_sequence(self, ids: Sequence[int], view: View) -> list[Ticket]:
         return self.read(as_array(ids), view, np.arange(len(ids), dtype=np.int64))
+
+    def _submit(self, path: Path, ranges: Ranges, view: View) -> Ticket:
+        return self.reader.submit_ranges(self.files[path].checked, ranges, view, self.gap)

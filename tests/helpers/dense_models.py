@@ -59,11 +59,16 @@ CONFIGS: dict[str, dict[str, Any]] = {  # by model_type
 
 
 def write_dense(
-    folder: Path, model_type: str = "llama", form: dict[str, Any] | None = AFFINE4, dtype: mx.Dtype | None = None
+    folder: Path,
+    model_type: str = "llama",
+    form: dict[str, Any] | None = AFFINE4,
+    dtype: mx.Dtype | None = None,
+    config: dict[str, Any] | None = None,
 ) -> Path:
-    """A checkpoint of random weights in a new folder. dtype: of what is not quantised; None for the config's."""
+    """A checkpoint of random weights in a new folder. dtype: of what is not quantised; None for the config's. config:
+    None for the one of its type."""
     mx.random.seed(1)
-    model, config = build_quantised({"model_type": model_type, **(CONFIGS | OTHERS)[model_type]}, form)
+    model, config = build_quantised({"model_type": model_type, **(config or (CONFIGS | OTHERS)[model_type])}, form)
     if dtype is not None:
         model.set_dtype(dtype)
     folder.mkdir(parents=True, exist_ok=True)

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from engine.flash.profile import profile_path
 from engine.store.safetensors_file import read_safetensors
 from tests.helpers.checkpoints import write_opt, write_tokenizer
 from tests.helpers.command_line import run
+from tests.helpers.dense_models import GEMMA3N, write_dense
+from tests.helpers.drives import profile
 from tests.helpers.gguf_files import write_gguf
 from tests.helpers.mlx_models import VOCABULARY, InMemory, write_moe, write_original
 
@@ -77,6 +80,24 @@ def test_info_tells_the_plan_and_what_each_budget_brings(capsys, moe):
     below = run(capsys, "generate", moe, "--prompt", "x", "--memory-budget", report["smallest_budget_bytes"] - 1)
     assert below[0] == 1
     assert "smallest that works is" in below[2]
+
+
+def test_info_says_how_linears_are_read_of_which_active_rows_are_enough(capsys, tmp_path):
+    config = {"text_config": GEMMA3N | {"intermediate_size": 4096, "hidden_size": 256}}
+    folder = write_dense(tmp_path / "gemma", "gemma3n", config=config)
+    assert "on a usual drive, as this one was not measured" in run(capsys, "info", folder)[1]
+    for drive, read, words in (
+        ({"iops": 1e6, "bandwidth": 2e8}, "active rows", "Of up_proj a token reads the active rows alone"),
+        ({"iops": 1e4}, "all", "All of up_proj is read"),
+    ):
+        profile(**drive).save(profile_path(folder))
+        [found] = answered(capsys, "info", folder)["active_rows"]
+        assert found["read"] == read
+        assert found["active_share"] == pytest.approx(0.05)
+        assert (found["active_rows"]["seconds"] < found["all"]["seconds"]) == (read == "active rows")
+        out = run(capsys, "info", folder)[1]
+        assert f"1 FFN leaves 95 % of the neurons at exactly zero. {words}" in out
+        assert "not measured" not in out
 
 
 def test_every_kind_of_model_has_a_smallest_budget(capsys, moe, tiny_model, tmp_path):

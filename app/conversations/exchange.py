@@ -4,6 +4,7 @@ Files of ours, and what ChatGPT exports, are read. All of a file is looked at be
 """
 
 import json
+import stat
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
@@ -72,6 +73,8 @@ def to_json(conversations: Iterable[Conversation]) -> str:
 def read(path: Path) -> list[Conversation]:
     """The conversations of a file. Raises StoreError, with the file's name."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # reading what is none may never end
+            raise StoreError(tr("It is no file."))
         if path.stat().st_size > MAX_FILE_BYTES:
             raise StoreError(tr("It is larger than {0}.").format(readable(MAX_FILE_BYTES)))
         return from_bytes(path.read_bytes())

@@ -419,10 +419,12 @@ def _prepared_facts(folder: Path) -> _PreparedFacts:
 
 
 def _has_template(folder: Path) -> bool:
+    from engine.system.documents import read_bytes
+
     if (folder / "chat_template.jinja").is_file():
         return True
     try:
-        return '"chat_template"' in (folder / "tokenizer_config.json").read_text(encoding="utf-8")
+        return b'"chat_template"' in read_bytes(folder / "tokenizer_config.json")
     except (OSError, ValueError):
         return False
 

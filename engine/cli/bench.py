@@ -335,14 +335,14 @@ def text(model: str, file: Path | None, tokens: int) -> list[int]:
     """The first tokens of a text: the starter's held-out conversations, unless a file is named."""
     from engine.inference.load import find
     from engine.store.manifest import PreparedModel
-    from engine.tokens.corpus import read_sequences
+    from engine.tokens.corpus import Corpus
     from engine.tokens.tokenizer import read_tokenizer
 
     prepared = PreparedModel.open(find(model))
     tokenizer = read_tokenizer(prepared.folder, prepared.config)
     if tokenizer is None:
         raise FlashbulbError("{model} has no tokenizer, so it cannot read a text.", model=model)
-    return [t for sequence in read_sequences(file or HELD_OUT, tokenizer) for t in sequence.tokens][:tokens]
+    return [t for sequence in Corpus.read(file or HELD_OUT).sequences(tokenizer) for t in sequence.tokens][:tokens]
 
 
 def _report(args: Namespace) -> None:

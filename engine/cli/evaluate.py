@@ -1,8 +1,12 @@
 """`flashbulb eval`: a model measured on a text."""
 
 import json
+import zlib
 from argparse import Namespace
+from errno import EISDIR
+from os import strerror
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from engine.cli.arguments import MODEL_HELP, Commands, add_json, add_settings, model, path
@@ -16,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from engine.inference.model import LoadedModel
-    from engine.tokens.corpus import Sequence
+    from engine.tokens.corpus import Corpus, Sequence
 
 
 def add_to(commands: Commands) -> None:
@@ -36,12 +40,16 @@ def add_to(commands: Commands) -> None:
 
 
 def run(args: Namespace) -> None:
-    """Measure a model."""
+    """Measure a model. What is given is read, and the place of the logits tried, before a model is loaded for them."""
     from engine.inference.evaluate import evaluate
+    from engine.tokens.corpus import Corpus
 
+    given = Corpus.read(args.text) if args.text else _token_list(args.tokens)
+    if args.save_logits:
+        _check_place(args.save_logits)
     loaded = loaded_model(args)
     try:
-        sequences = _sequences(args, loaded)
+        sequences = _sequences(args, given, loaded)
         with Progress("evaluating", not args.json) as progress:
             evaluation, logits = evaluate(
                 loaded, sequences, args.prefill, args.save_logits is not None, lambda done, all_: progress(done / all_)
@@ -57,14 +65,17 @@ def run(args: Namespace) -> None:
         _print_report(report)
 
 
-def _sequences(args: Namespace, loaded: "LoadedModel") -> "list[Sequence]":
-    from engine.tokens.corpus import read_sequences
+def _sequences(args: Namespace, given: "Corpus | list[int]", loaded: "LoadedModel") -> "list[Sequence]":
+    from engine.tokens.corpus import Sequence, text_bytes
 
-    if not args.text:
-        return [_token_file(args.tokens, loaded)]
-    if loaded.tokenizer is None:
+    tokenizer = loaded.tokenizer
+    if isinstance(given, list):
+        if max(given) >= loaded.vocabulary:
+            raise _no_tokens(args.tokens, f"{loaded.vocabulary - 1}")
+        return [Sequence(given, text_bytes(given, tokenizer) if tokenizer else 0)]
+    if tokenizer is None:
         raise FlashbulbError("{name} has no tokenizer: give it token ids with --tokens.", name=loaded.name)
-    return list(read_sequences(args.text, loaded.tokenizer))
+    return given.sequences(tokenizer)
 
 
 def _print_report(report: dict[str, Any]) -> None:
@@ -83,21 +94,33 @@ def _print_report(report: dict[str, Any]) -> None:
         say(f"{layer:5d} {line}")
 
 
-def _token_file(path: Path, loaded: "LoadedModel") -> "Sequence":
-    from engine.tokens.corpus import Sequence, text_bytes
+def _token_list(path: Path) -> list[int]:
+    from engine.tokens.corpus import content_of
 
-    vocabulary, tokenizer = loaded.vocabulary, loaded.tokenizer
     try:
-        tokens = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        tokens = json.loads(content_of(path))
+    except (OSError, EOFError, ValueError, RecursionError, zlib.error) as error:
         raise FlashbulbError(
             "{path} cannot be read as a JSON list of token ids: {error}", path=path, error=reason(error)
         ) from error
-    if not isinstance(tokens, list) or not tokens or not all(type(t) is int and 0 <= t < vocabulary for t in tokens):
-        raise FlashbulbError(
-            "{path} is no JSON list of token ids from 0 to {largest}.", path=path, largest=vocabulary - 1
-        )
-    return Sequence(tokens, text_bytes(tokens, tokenizer) if tokenizer else 0)
+    if not isinstance(tokens, list) or not tokens or not all(type(token) is int and token >= 0 for token in tokens):
+        raise _no_tokens(path, "the vocabulary's last")
+    return tokens
+
+
+def _no_tokens(path: Path, largest: str) -> FlashbulbError:
+    return FlashbulbError("{path} is no JSON list of token ids from 0 to {largest}.", path=path, largest=largest)
+
+
+def _check_place(path: Path) -> None:
+    """Raises FlashbulbError where no file could be written: better now than after hours of measuring."""
+    try:
+        if path.is_dir():
+            raise OSError(EISDIR, strerror(EISDIR))
+        with TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise _not_written(path, error) from error
 
 
 def _save_logits(path: Path, logits: "np.ndarray") -> None:
@@ -106,4 +129,8 @@ def _save_logits(path: Path, logits: "np.ndarray") -> None:
     try:
         save_file({"logits": logits}, path)
     except Exception as error:  # the library wraps the system's error in its own
-        raise FlashbulbError("The logits could not be written to {path}: {error}", path=path, error=error) from error
+        raise _not_written(path, error) from error
+
+
+def _not_written(path: Path, error: Exception) -> FlashbulbError:
+    return FlashbulbError("The logits cannot be written to {path}: {error}.", path=path, error=reason(error))

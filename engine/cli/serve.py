@@ -40,7 +40,7 @@ def add_to(commands: Commands) -> None:
 
 def port(said: str) -> int:
     """A port, 0 for any that is free."""
-    if not (said.isascii() and said.isdigit() and int(said[:9]) <= MAX_PORT):
+    if not (said.isascii() and said.isdigit() and len(said) <= len(str(MAX_PORT)) and int(said) <= MAX_PORT):
         raise ArgumentTypeError(f"{shown(said)} is no port: a whole number from 0 to {MAX_PORT}")
     return int(said)
 

@@ -37,7 +37,7 @@ from engine.store.safetensors_writer import SafetensorsWriter, forms
 from engine.store.stored_tensor import StoredTensor
 from engine.system.documents import parsing
 from engine.text import Text
-from engine.tokens.corpus import Sequence, holds_conversations, read_sequences
+from engine.tokens.corpus import Corpus, Sequence, holds_conversations
 from engine.tokens.tokenizer import read_tokenizer
 
 CALIBRATION = Path(__file__).parents[2] / "resources" / "calibration" / "dialogues.jsonl.gz"
@@ -206,7 +206,7 @@ class _Preparation:
         if tokenizer is not None:
             flaw = tokenizer.template_flaw if holds_conversations(self._text) else None
             options = GenerationOptions(plain_format=flaw is not None)
-            sequences, size = read_sequences(self._text, tokenizer, options), self._args.vocab_size
+            sequences, size = Corpus.read(self._text).sequences(tokenizer, options), self._args.vocab_size
             if (largest := max(max(sequence.tokens) for sequence in sequences)) >= size:
                 raise CheckpointError(
                     "The tokenizer in {folder} makes token {token}, but the model has only {size}: it is another "

@@ -4,14 +4,17 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.errors import FlashbulbError
+from engine.errors import FlashbulbError, FlawError
 from engine.settings import GenerationOptions
 from engine.system.documents import reason
 from engine.tokens.prompt import Conversation
 from engine.tokens.tokenizer import Tokenizer
+
+MAX_TEXT_BYTES = 500_000_000
 
 
 @dataclass(frozen=True)
@@ -22,23 +25,51 @@ class Sequence:
     bytes: int
 
 
-def read_sequences(path: Path, tokenizer: Tokenizer, options: GenerationOptions | None = None) -> list[Sequence]:
-    """Sequences of a text file: one for plain text, one for each conversation of a .jsonl or .jsonl.gz file.
+@dataclass(frozen=True)
+class Corpus:
+    """The text of a file: plain, or the turns of conversations. One of the two is empty."""
 
-    A conversation is a line `{"turns": [text, ...]}`, the first turn being the user's. options: of which the
-    format counts. Raises FlashbulbError.
-    """
+    path: Path
+    plain: str = ""
+    conversations: tuple[list[str], ...] = ()
+
+    @classmethod
+    def read(cls, path: Path) -> "Corpus":
+        """The text of a file or a pipe. A .jsonl or .jsonl.gz file holds conversations, a line `{"turns": [text, ...]}`
+        each, the first turn being the user's. Raises FlashbulbError."""
+        with _reading(path):
+            if holds_conversations(path):
+                return cls(path, conversations=tuple(_conversations(path)))
+            return cls(path, content_of(path).decode())
+
+    def sequences(self, tokenizer: Tokenizer, options: GenerationOptions | None = None) -> list[Sequence]:
+        """A sequence for plain text, one for each conversation. options: of which the format counts. Raises
+        FlashbulbError."""
+        with _reading(self.path):
+            texts = [_render(turns, tokenizer, options or GenerationOptions()) for turns in self.conversations]
+            texts = texts or [tokenizer.encode(self.plain)]
+            found = [Sequence(tokens, text_bytes(tokens, tokenizer)) for tokens in texts if len(tokens) > 1]
+        if not found:
+            raise FlashbulbError("{path} holds no text.", path=self.path)
+        return found
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
     try:
-        if holds_conversations(path):
-            texts = [_render(turns, tokenizer, options or GenerationOptions()) for turns in _conversations(path)]
-        else:
-            texts = [tokenizer.encode(path.read_text(encoding="utf-8"))]
+        yield
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, RecursionError, zlib.error) as error:
         raise FlashbulbError("{path} cannot be read as a text: {error}", path=path, error=reason(error)) from error
-    sequences = [Sequence(tokens, text_bytes(tokens, tokenizer)) for tokens in texts if len(tokens) > 1]
-    if not sequences:
-        raise FlashbulbError("{path} holds no text.", path=path)
-    return sequences
+
+
+def content_of(path: Path) -> bytes:
+    """The bytes of a file, or of a pipe, unpacked. Raises FlawError where they do not end; OSError, EOFError,
+    zlib.error."""
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        content = file.read(MAX_TEXT_BYTES + 1)
+    if len(content) > MAX_TEXT_BYTES:
+        raise FlawError("it is absurdly large")
+    return content
 
 
 def talk(path: Path) -> str:
@@ -72,9 +103,7 @@ def windows(tokens: list[int], context: int) -> Iterator[tuple[list[int], list[i
 
 
 def _conversations(path: Path) -> Iterator[list[str]]:
-    content = path.read_bytes()
-    text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode()
-    for line in text.splitlines():
+    for line in content_of(path).decode().splitlines():
         if line.strip():
             yield json.loads(line)["turns"]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import engine
 from engine.inference.evaluate import evaluate
-from engine.tokens.corpus import read_sequences
+from engine.tokens.corpus import Corpus
 
 HERE = Path(__file__).parent
 SAMPLE = 24
@@ -21,7 +21,7 @@ CHECK = 48  # few enough conversations for a test to repeat
 def measure(selection: str, prefill: bool, every: int) -> dict:
     """An `eval` report of every so-many-th held-out conversation, and the share of FFN bytes read a token."""
     model = engine.load("starter", engine.Settings(selection=selection))
-    sequences = read_sequences(HERE / "heldout.jsonl.gz", model.tokenizer)[::every]
+    sequences = Corpus.read(HERE / "heldout.jsonl.gz").sequences(model.tokenizer)[::every]
     report = evaluate(model, sequences, prefill=prefill)[0].report()
     report["flash_share_per_token"] = report["bytes_read"] / report["tokens"] / model.flash_bytes
     model.close()

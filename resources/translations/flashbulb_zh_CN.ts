@@ -352,6 +352,10 @@
         <translation>无法读取 {0}（{1}）。</translation>
     </message>
     <message>
+        <source>It is no file.</source>
+        <translation>它不是文件。</translation>
+    </message>
+    <message>
         <source>{0} was not imported. {1}</source>
         <translation>未导入 {0}。{1}</translation>
     </message>
@@ -3247,10 +3251,6 @@
         <translation>{folder} 的文件系统不支持直接读取，测到的会是内存而不是硬盘。请用 --folder 选取硬盘上的文件夹。</translation>
     </message>
     <message>
-        <source>The logits could not be written to {path}: {error}</source>
-        <translation>无法将 logit 写入 {path}：{error}</translation>
-    </message>
-    <message>
         <source>The message is empty: write something to answer.</source>
         <translation>消息为空：请先写些内容。</translation>
     </message>
@@ -3929,6 +3929,10 @@
     <message>
         <source>Save it again with a newer PyTorch, or as safetensors.</source>
         <translation>请用较新的 PyTorch 重新保存，或存为 safetensors。</translation>
+    </message>
+    <message>
+        <source>The logits cannot be written to {path}: {error}.</source>
+        <translation>无法把 logits 写入 {path}：{error}。</translation>
     </message>
     <message>
         <source>There is no folder {folder}. It was moved or deleted, or its drive is not connected.</source>

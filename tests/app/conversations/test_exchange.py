@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 
 import pytest
 from hypothesis import given, settings
@@ -49,6 +50,13 @@ def test_what_makes_no_sense_beside_the_words_hides_none_of_them(value):
     assert (chat.messages["m1"].tool_calls, chat.messages["m1"].attachments, chat.attachments) == ((), (), ())
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_refused_at_once(tmp_path, make):
+    make(tmp_path / "chats.json")
+    with pytest.raises(StoreError, match=r"chats\.json was not imported\. It is no file\."):
+        read(tmp_path / "chats.json")
+
+
 def test_a_copy_has_other_ids_which_are_the_same_each_time():
     first = talk("One", "Two", "Three", "Four")
     copy = first.with_ids_of("seed")
@@ -94,10 +102,9 @@ def test_other_files_are_refused_in_plain_words(content):
     assert not [word for word in (*PYTHON_WORDS, "<img", "'") if word in words]
 
 
-def test_a_file_that_is_not_there_or_is_a_folder(tmp_path):
-    for path in (tmp_path / "nothing.json", tmp_path):
-        with pytest.raises(StoreError, match="cannot be read"):
-            read(path)
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(StoreError, match="cannot be read"):
+        read(tmp_path / "nothing.json")
 
 
 def test_a_file_names_itself_and_never_what_is_in_it(tmp_path):

@@ -139,6 +139,23 @@ def test_token_files_are_checked(capsys, tiny_model, tmp_path, content):
     assert "JSON list of token ids" in err
 
 
+def test_eval_reads_what_it_is_given_before_it_loads_a_model(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("engine.tokens.corpus.MAX_TEXT_BYTES", 1000)
+    (tmp_path / "text.txt").write_text("words")
+    (tmp_path / "model").mkdir()
+    for arguments, about in (
+        (["--text", tmp_path / "nothing.txt"], "nothing.txt"),
+        (["--tokens", tmp_path / "nothing.json"], "nothing.json"),
+        (["--tokens", "/dev/zero"], "absurdly large"),
+        (["--text", "/dev/zero"], "absurdly large"),
+        (["--text", tmp_path / "text.txt", "--save-logits", tmp_path / "no" / "logits"], "logits"),
+        (["--text", tmp_path / "text.txt", "--save-logits", tmp_path], "logits"),
+    ):
+        status, out, err = run(capsys, "eval", tmp_path / "model", *arguments)
+        assert (status, out, err.count("\n")) == (1, "", 1)
+        assert about in err
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -148,6 +165,8 @@ def test_token_files_are_checked(capsys, tiny_model, tmp_path, content):
         ["generate", "starter", "--prompt", "x", "--window", "0"],
         ["generate", "starter", "--prompt", "x", "--memory-budget", "much"],
         ["generate", "starter", "--prompt", "x", "--selection", "all"],
+        ["serve", "--port", "000000000999999"],
+        ["serve", "--port", "0" * 5000],
         ["eval", "starter"],
         ["eval", "starter", "--text", "a", "--tokens", "b"],
     ],

@@ -15,7 +15,7 @@ from engine.inference.load import load
 from engine.settings import Settings
 from engine.store.manifest import PreparedModel
 from engine.system.built_in import STARTER_FOLDER
-from engine.tokens.corpus import read_sequences
+from engine.tokens.corpus import Corpus
 from tests.conftest import STARTER as FOLDER
 
 MEASURED = json.loads((FOLDER / "evaluation.json").read_text())
@@ -32,7 +32,7 @@ def evaluation_script():
 def sample_logits(tokens: int, prefill: bool = False, **settings) -> np.ndarray:
     model = load("starter", Settings(**settings))
     try:
-        sequence = read_sequences(FOLDER / "heldout.jsonl.gz", model.tokenizer)[3]
+        sequence = Corpus.read(FOLDER / "heldout.jsonl.gz").sequences(model.tokenizer)[3]
         cut = type(sequence)(sequence.tokens[:tokens], 0)
         return evaluate(model, [cut], prefill=prefill, keep_logits=True)[1]
     finally:

@@ -22,7 +22,7 @@ from engine.prepare.torch_file import read_torch
 from engine.settings import Settings
 from engine.store.bundle_file import BundleFile
 from engine.store.manifest import BUNDLES, ORDER, PREDICTOR, RESIDENT, PreparedModel
-from engine.tokens.corpus import Sequence, read_sequences
+from engine.tokens.corpus import Corpus, Sequence
 from engine.tokens.tokenizer import read_tokenizer
 from tests.helpers.checkpoints import OPT, SENTENCES, write_opt, write_text
 from tests.helpers.torch_files import write_bin
@@ -312,7 +312,7 @@ def test_what_the_manifest_says_of_the_loss_is_what_evaluation_finds(tmp_path, w
     text = write(tmp_path / ("talks.jsonl" if write is write_talks else "text"))
     measured = prepare(checkpoint, tmp_path / "out", text)["calibration"]
     tokenizer = read_tokenizer(tmp_path / "out", OPT)
-    runs = cut(read_sequences(text, tokenizer), OPT["max_position_embeddings"], CALIBRATION_TOKENS)
+    runs = cut(Corpus.read(text).sequences(tokenizer), OPT["max_position_embeddings"], CALIBRATION_TOKENS)
     held_out = [Sequence(run, 0) for i, run in enumerate(runs) if i % 5 == 2]
     assert measured["held_out_tokens"] == sum(len(run.tokens) for run in held_out)
     for selection in ("exact", "predictor"):

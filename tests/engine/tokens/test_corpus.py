@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from engine.errors import FlashbulbError
 from engine.inference.load import load
-from engine.tokens.corpus import read_sequences, talk, windows
+from engine.tokens.corpus import Corpus, talk, windows
 
 
 @given(length=st.integers(2, 200), context=st.integers(2, 40))
@@ -33,7 +33,7 @@ def test_conversations_are_sequences_of_their_own(tiny_model, tmp_path):
     path = tmp_path / "talk.jsonl.gz"
     path.write_bytes(gzip.compress((json.dumps({"turns": turns}) + "\n\n" + json.dumps({"turns": turns[:1]})).encode()))
     assert talk(path).splitlines() == [*turns, turns[0]]
-    first, second = read_sequences(path, model.tokenizer)
+    first, second = Corpus.read(path).sequences(model.tokenizer)
     model.close()
     assert first.tokens[0] == 0
     assert first.bytes == sum(len(turn) + 1 for turn in turns)
@@ -46,5 +46,5 @@ def test_what_is_no_text_is_refused(tiny_model, tmp_path, content):
     path = tmp_path / ("text.txt" if not content.startswith(b"{") else "text.jsonl")
     path.write_bytes(content)
     with pytest.raises(FlashbulbError, match=path.name):
-        read_sequences(path, model.tokenizer)
+        Corpus.read(path).sequences(model.tokenizer)
     model.close()

@@ -43,7 +43,7 @@ def look() -> Capability:
     profile = drive_profile(found.folder)
     best = next((row for row in found.rows if row.recommended), None)
     models: dict[Kind, list[str]] = {kind: [] for kind in Kind}
-    for row in sorted(found.rows, key=lambda row: row.size):
+    for row in found.rows:  # those on this disk, then those that answer
         models[row.verdict.kind].append(row.title)
     return Capability(memory_total(), found.free_bytes, profile and profile.sequential_bytes_per_s, models, best)
 

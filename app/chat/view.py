@@ -403,7 +403,7 @@ class ChatView(QWidget):
     def _on_load_failed(self, message: str, details: str) -> None:
         self.composer.meter.say("")
         self._clear_notice()
-        self._notice = Notice(message, details, self.tr("Reload model"))
+        self._notice = Notice(message, details, self.tr("Reload Model"))
         self._notice.acted.connect(self._host.reload)
         self._foot.insertWidget(0, self._notice)
 

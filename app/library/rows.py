@@ -89,7 +89,7 @@ def name_of(model: str) -> str:
 
 def heading(row: "Row") -> str:
     """A model's title; of one that comes with Flashbulb, with what it is."""
-    words = {STARTER: tr("{0}: shows neurons from flash"), ASSISTANT: tr("{0}: a small assistant, works offline")}
+    words = {STARTER: tr("{0}: shows neurons from flash"), ASSISTANT: tr("{0}: a small assistant")}
     return words.get(row.repo, "{0}").format(row.title)
 
 

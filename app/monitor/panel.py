@@ -1,6 +1,7 @@
 """The live panel: four blocks, refreshed from the host's history while something happens and somebody looks."""
 
 import time
+from typing import ClassVar
 
 from PySide6.QtCore import QT_TR_NOOP, QEvent, QObject, Qt, QTimer
 from PySide6.QtGui import QContextMenuEvent, QGuiApplication, QHideEvent, QPalette, QShowEvent
@@ -35,6 +36,12 @@ class MemorySection(Section):
         (QT_TR_NOOP("App and libraries"), "app", QT_TR_NOOP("Flashbulb itself: its window, Python and MLX")),
     )
 
+    POOLS: ClassVar[dict[str, tuple[object, object]]] = {  # by the kind of bundle that comes from flash; else all stay
+        "neuron": ITEMS[1][::2],
+        "expert": (QT_TR_NOOP("Expert pool"), QT_TR_NOOP("Experts that were read from flash and are kept")),
+    }
+    STAYING = (QT_TR_NOOP("Weights that stay"), QT_TR_NOOP("Weights that were read from flash once, and are kept"))
+
     def __init__(self) -> None:
         super().__init__(
             tr("Memory"),
@@ -68,8 +75,7 @@ class MemorySection(Section):
         self.number.setText(units.size(used))
         self.words.setText(tr("used by Flashbulb"))
         self.bar.set_parts(list(parts.items()), used)
-        pools = {"expert": tr("Expert pool"), "block": tr("Weights that stay")}
-        self.legend.rename(1, pools.get(model.streams, tr("Neuron pool")))
+        self.legend.rename(1, *(tr(str(words)) for words in self.POOLS.get(model.streams, self.STAYING)))
         there = {name for name in parts if parts[name] or model.planned.get(name)}
         self.legend.set_values(*(units.size(value) if name in there else None for name, value in parts.items()))
         self.caption.setText(self._share(model, used - parts["app"]))

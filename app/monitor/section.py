@@ -62,9 +62,9 @@ class Legend(QWidget):
             self._grid.setColumnMinimumWidth(4 * column + 3, COLUMN_GAP)
         self._place(self._entries)
 
-    def rename(self, index: int, name: str) -> None:
-        """Call an entry by another name."""
-        self._entries[index].name.setText(name)
+    def rename(self, index: int, name: str, about: str = "") -> None:
+        """Call an entry by another name. about: its tooltip."""
+        self._entries[index].rename(name, about)
 
     def set_values(self, *texts: str | None) -> None:
         """A text for each entry; None for one that there is not, which leaves no hole."""
@@ -98,10 +98,15 @@ class _Entry:
 
     def __init__(self, name: str, colour: str, tip: str, parent: QWidget):
         self.swatch = _Swatch(colour, parent) if colour else None
-        self.name, self.value = quiet(name, ChatLabel), ChatLabel("–", factor=SMALL_FACTOR)
+        self.name, self.value = quiet(kind=ChatLabel), ChatLabel("–", factor=SMALL_FACTOR)
+        for widget in (self.name, self.value):
+            widget.setParent(parent)
+        self.rename(name, tip)
+
+    def rename(self, name: str, tip: str) -> None:
+        self.name.setText(name)
         for widget in (self.name, self.value):
             set_tip(widget, tip)
-            widget.setParent(parent)
 
     def set_shown(self, shown: bool) -> None:
         for widget in filter(None, (self.swatch, self.name, self.value)):

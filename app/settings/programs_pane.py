@@ -22,12 +22,12 @@ class ProgramsPane(Pane):
     def __init__(self, settings: Preferences, serving: Serving, parent: QWidget | None = None):
         super().__init__(settings, parent)
         self._serving = serving
-        self.allowed = QCheckBox(self.tr("Let other programs on this Mac use Flashbulb"))
+        self.allowed = QCheckBox(self.tr("Let other programs on this computer use Flashbulb"))
         self.add_row(
             self.tr("Programs"),
             self.allowed,
             self.tr("Editors, agents and chat applications that speak as OpenAI, Anthropic or Ollama do. Nothing "
-                    "leaves this Mac, and your own chats go first."),
+                    "leaves this computer, and your own chats go first."),
         )  # fmt: skip
         self.address = QLineEdit(readOnly=True)
         self.address.setMinimumWidth(ADDRESS_WIDTH)

@@ -224,6 +224,10 @@
         <translation>平方 ReLU</translation>
     </message>
     <message>
+        <source>{0}: a small assistant</source>
+        <translation>{0}：小助手</translation>
+    </message>
+    <message>
         <source>licence: see its page</source>
         <translation>许可证见其页面</translation>
     </message>
@@ -250,6 +254,14 @@
     <message>
         <source>Workspace</source>
         <translation>工作区</translation>
+    </message>
+    <message>
+        <source>Experts that were read from flash and are kept</source>
+        <translation>从闪存读取并保留的专家</translation>
+    </message>
+    <message>
+        <source>Weights that were read from flash once, and are kept</source>
+        <translation>从闪存读取一次并保留的权重</translation>
     </message>
     <message>
         <source>Memory</source>
@@ -796,10 +808,6 @@
         <translation>{0}：演示从闪存读取神经元</translation>
     </message>
     <message>
-        <source>{0}: a small assistant, works offline</source>
-        <translation>{0}：小助手，可离线使用</translation>
-    </message>
-    <message>
         <source>All of the model is in memory, so computing takes all of the time.</source>
         <translation>整个模型都在内存中，时间全部用于计算。</translation>
     </message>
@@ -1043,7 +1051,7 @@
         <translation>正在载入模型…</translation>
     </message>
     <message>
-        <source>Reload model</source>
+        <source>Reload Model</source>
         <translation>重新载入模型</translation>
     </message>
     <message>
@@ -2550,16 +2558,16 @@
 <context>
     <name>ProgramsPane</name>
     <message>
-        <source>Let other programs on this Mac use Flashbulb</source>
-        <translation>允许这台 Mac 上的其他程序使用 Flashbulb</translation>
-    </message>
-    <message>
         <source>Programs</source>
         <translation>程序</translation>
     </message>
     <message>
-        <source>Editors, agents and chat applications that speak as OpenAI, Anthropic or Ollama do. Nothing leaves this Mac, and your own chats go first.</source>
-        <translation>采用 OpenAI、Anthropic 或 Ollama 协议的编辑器、智能体和聊天应用。任何内容都不会离开这台 Mac，并且你自己的聊天优先。</translation>
+        <source>Let other programs on this computer use Flashbulb</source>
+        <translation>允许这台电脑上的其他程序使用 Flashbulb</translation>
+    </message>
+    <message>
+        <source>Editors, agents and chat applications that speak as OpenAI, Anthropic or Ollama do. Nothing leaves this computer, and your own chats go first.</source>
+        <translation>采用 OpenAI、Anthropic 或 Ollama 协议的编辑器、智能体和聊天应用。任何内容都不会离开这台电脑，并且你自己的聊天优先。</translation>
     </message>
     <message>
         <source>Copy</source>

@@ -37,7 +37,7 @@ def test_the_starter_says_what_it_is_as_long_as_it_is_loaded(qtbot, open_window,
 
 def test_both_are_listed(with_the_assistant):
     assert [heading(row) for row in survey().rows[:2]] == [
-        "SmolLM2 135M: a small assistant, works offline",
+        "SmolLM2 135M: a small assistant",
         "Starter: shows neurons from flash",
     ]
 

@@ -292,6 +292,19 @@ def test_of_a_dense_model_the_panel_says_what_is_read_for_each_word(open_panel):
     assert "neuron" not in panel.as_text().casefold()
 
 
+@pytest.mark.parametrize(
+    ("streams", "name"),
+    [("neuron", "Neuron pool"), ("expert", "Expert pool"), ("block", "Weights that stay"), ("", "Weights that stay")],
+)
+def test_the_pool_and_its_tooltip_are_called_by_what_it_holds(open_panel, streams, name):
+    host, panel = open_panel(FakeEngine(streams=streams))
+    host.model = replace(host.model, planned={"resident": 24 * 10**6, "pool": 9 * 10**6})
+    panel.refresh()
+    label = next(label for label in panel.memory.findChildren(QLabel) if label.text() == name)
+    held = name.split()[0].casefold()
+    assert f"<qt>{held}s" in label.toolTip().casefold() or f"<qt>{held} that" in label.toolTip().casefold()
+
+
 def test_the_map_of_experts_shows_which_are_used(open_panel):
     host, panel = open_panel(FakeEngine(streams="expert"))
     token = replace(expert_statistics(layers=3, experts=16), experts=((0, 15), (3, 4), (3, 4)))

@@ -39,20 +39,20 @@ def press(qtbot, pane, kind, words):
 def test_nothing_is_served_until_the_switch_is_pressed(qtbot, main, pane):
     assert main.host.serving.address == ""
     assert pane.connected.text() == "Off"
-    press(qtbot, pane, QCheckBox, "Let other programs on this Mac use Flashbulb")
+    press(qtbot, pane, QCheckBox, "Let other programs on this computer use Flashbulb")
     qtbot.waitUntil(lambda: bool(pane.address.text()), timeout=60_000)
     assert pane.address.text() == f"http://127.0.0.1:{pane.port.value()}/v1"
     assert pane.connected.text() == "No program is connected."
     press(qtbot, pane, QPushButton, "Copy the address")
     assert QApplication.clipboard().text() == pane.address.text()
-    press(qtbot, pane, QCheckBox, "Let other programs on this Mac use Flashbulb")
+    press(qtbot, pane, QCheckBox, "Let other programs on this computer use Flashbulb")
     qtbot.waitUntil(lambda: pane.connected.text() == "Off", timeout=60_000)
     assert pane.address.text() == ""
 
 
 def test_the_key_is_there_to_be_copied_once_it_is_needed(qtbot, pane, monkeypatch):
     monkeypatch.setenv("FLASHBULB_SERVER_KEY", "a key of mine")
-    press(qtbot, pane, QCheckBox, "Let other programs on this Mac use Flashbulb")
+    press(qtbot, pane, QCheckBox, "Let other programs on this computer use Flashbulb")
     assert not pane.copy_key.isEnabled()
     press(qtbot, pane, QCheckBox, "Programs must give a key")
     qtbot.waitUntil(pane.copy_key.isEnabled, timeout=60_000)
@@ -76,7 +76,7 @@ def test_what_programs_ask_is_shown_only_while_that_switch_is_on(qtbot, main, pa
     switch = "Show here what programs ask for"
     assert not pane.overheard.isChecked()
     assert pane.requests.isHidden()
-    press(qtbot, pane, QCheckBox, "Let other programs on this Mac use Flashbulb")
+    press(qtbot, pane, QCheckBox, "Let other programs on this computer use Flashbulb")
     qtbot.waitUntil(lambda: bool(pane.address.text()), timeout=60_000)
     assert ask(pane, "a word before") == 200
     press(qtbot, pane, QCheckBox, switch)

@@ -16,6 +16,7 @@ HEADLESS_PLATFORMS = ("offscreen", "minimal")  # platforms of Qt where nobody co
 
 def main(argv: list[str] | None = None) -> int:
     """Run Flashbulb; returns the exit code."""
+    _hold_standard_streams()
     arguments = sys.argv[1:] if argv is None else argv
     if arguments == ["help"]:
         arguments = ["--help"]
@@ -34,6 +35,16 @@ def main(argv: list[str] | None = None) -> int:
             os.environ["FLASHBULB_MODELS"] = folder
             return _run_window(None, Path(folder), smoke_test=True)
     return _run_window(options.model, options.data_dir)
+
+
+def _hold_standard_streams() -> None:
+    """Open those that whoever started us has closed: the next file would take their place, and be written to."""
+    import os
+
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        name = ("stdin", "stdout", "stderr")[descriptor]
+        setattr(sys, name, os.fdopen(descriptor, "r" if name == "stdin" else "w", closefd=False))
+    os.close(descriptor)
 
 
 def parser(arguments: list[str]) -> "ArgumentParser":

@@ -424,6 +424,7 @@ class MainWindow(DropWindow):
     def _on_setting(self, key: str, value: int) -> None:
         if key == TEXT_SIZE_KEY:
             set_text_size(value)
+            self.monitor.follow_text_size()
         elif key == KEEP_CONTEXTS_KEY:
             self.storage.keep_contexts(bool(value))
 

@@ -102,6 +102,8 @@ def _unpacked(packed: list[Any] | str) -> str:
 
 def readable(count: float) -> str:
     """Bytes for people: 3 figures, decimal units."""
+    if count == 1:
+        return "1 byte"
     for unit in ("bytes", "KB", "MB", "GB"):
         if count < 999.5 or unit == "GB":
             break

@@ -11,6 +11,7 @@ from app.widgets.composing import ENTER_KEYS
 from app.widgets.fields import TakesText
 
 MAX_LINES = 8
+MAX_PASTED_CHARACTERS = 50_000  # beyond which a text goes with the message as a file does, where it can
 
 
 class Entry(TakesText, QTextEdit):
@@ -20,6 +21,7 @@ class Entry(TakesText, QTextEdit):
     left = Signal()
     files_pasted = Signal(object)  # list of Path
     picture_pasted = Signal()
+    text_pasted = Signal(str)  # so much that a field is no place for it
     composed = Signal()  # an input method has begun, gone on or ended to compose
 
     def __init__(self, parent: QWidget | None = None):
@@ -69,6 +71,8 @@ class Entry(TakesText, QTextEdit):
             self.files_pasted.emit(files)
         elif source.hasImage() and not source.hasText():
             self.picture_pasted.emit()
+        elif len(source.text()) > MAX_PASTED_CHARACTERS and self.receivers(SIGNAL("text_pasted(QString)")):
+            self.text_pasted.emit(source.text())
         else:
             self.insertPlainText(source.text())
 

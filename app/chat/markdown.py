@@ -41,6 +41,7 @@ BAR_WIDTH = 3  # pixels
 INDENT = 22  # pixels a level, for lists and quotes
 MAX_TAIL_CHARACTERS = 1500  # characters that are parsed again with each piece
 MAX_BLOCK_CHARACTERS = 8000  # characters of a paragraph that is laid out again with each piece
+MAX_LINE_CHARACTERS = 8000  # of plain text
 LONG_LINE_CHARACTERS = 400  # characters that surely wrap
 QWIDGETSIZE_MAX = (1 << 24) - 1
 RULE_PROPERTY = QTextFormat.Property.UserProperty  # of a block that is a line from side to side
@@ -99,6 +100,17 @@ def long_tail_cut(tail: str) -> tuple[int, str | None]:
         return bounds[-1], None
     end = max(tail.rfind(" "), tail.rfind("\n")) + 1
     return (end, " ") if end else (len(tail), "")
+
+
+def in_paragraphs(text: str) -> str:
+    """A text whose longest lines, which no person reads and Qt would lay out for minutes, are cut into several."""
+    return "\n".join(piece for line in text.split("\n") for piece in _cut(line))
+
+
+def _cut(line: str) -> list[str]:
+    if len(line) <= MAX_LINE_CHARACTERS:
+        return [line]
+    return [line[start : start + MAX_LINE_CHARACTERS] for start in range(0, len(line), MAX_LINE_CHARACTERS)]
 
 
 def presentable(markdown: str) -> str:

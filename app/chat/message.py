@@ -29,7 +29,7 @@ from app.chat.attachments import AttachmentView
 from app.chat.body import AnswerBody
 from app.chat.code import CodeBlock, CodeView
 from app.chat.entry import Entry
-from app.chat.markdown import TextView, grow_at_once
+from app.chat.markdown import TextView, grow_at_once, in_paragraphs
 from app.chat.notice import Notice
 from app.chat.reasoning import Reasoning
 from app.chat.receipt import Receipt
@@ -259,7 +259,7 @@ class Question(MessageWidget):
         super().__init__(message, parent)
         self.setAccessibleName(self.tr("Your message"))
         self.view = TextView()
-        self.view.setPlainText(message.text)
+        self.view.setPlainText(in_paragraphs(message.text))
         self.view.document().setProperty("lines", True)  # as typed, not paragraphs
         self.view.setAccessibleName(self.tr("You"))
         self.edit_button = IconButton("edit", self.tr("Edit and send again"), shy=True)

@@ -77,17 +77,21 @@ class Sidebar(QWidget):
 
     def delete(self, id_: str) -> None:
         """Delete a conversation, and offer to undo it."""
-        head = next((head for head in self._heads if head.id == id_), None)
-        if head:
-            self._deleted.append(id_)
-            self._storage.delete(id_)
-            self.undo_bar.offer(id_, head.title or self.tr("New chat"))
-            self.deleted.emit(id_)
+        self._delete([head for head in self._heads if head.id == id_])
 
     def delete_all(self) -> None:
         """Delete every conversation; each can be brought back."""
-        for head in [*self._heads]:
-            self.delete(head.id)
+        self._delete([*self._heads])
+
+    def _delete(self, heads: list[Head]) -> None:
+        """In one step, however many they are: what is said meanwhile is saved after it."""
+        if not heads:
+            return
+        self._storage.delete(*(head.id for head in heads))
+        self.undo_bar.offer(heads[-1].id, heads[-1].title or self.tr("New chat"))
+        for head in heads:
+            self._deleted.append(head.id)
+            self.deleted.emit(head.id)
 
     def restore(self, id_: str | None = None) -> None:
         """Bring back what was deleted, the latest first."""

@@ -31,6 +31,8 @@ class Transfer(QObject):
     """Asks for files, and says how it went. `window`: what the dialogs belong to."""
 
     exported = Signal(str)  # words for the user
+    importing = Signal(str)  # words for the user, while it lasts
+    refused = Signal()  # a file that was to be imported
 
     def __init__(self, storage: ConversationKeeper, settings: Preferences, window: QWidget):
         super().__init__(window)
@@ -56,6 +58,7 @@ class Transfer(QObject):
 
     def import_file(self, path: Path, done: Imported) -> None:
         """The conversations of one file."""
+        self.importing.emit(self.tr("Importing {0}…").format(path.name))
         self._storage.import_file(path, done, self._on_import_failed)
 
     def _ask_where(self, conversation: Conversation) -> None:
@@ -99,6 +102,7 @@ class Transfer(QObject):
         self._settings[FOLDER_KEY] = str(Path(path).parent)
 
     def _on_import_failed(self, error: object) -> None:
+        self.refused.emit()
         tell(self._window, self.tr("The chats could not be imported"), str(error))
 
     def _on_export_failed(self, error: object) -> None:

@@ -271,6 +271,7 @@ class ChatView(QWidget):
         self.composer.attached.connect(self._on_attached)
         self.composer.entry.files_pasted.connect(self.attach)
         self.composer.entry.picture_pasted.connect(self._on_picture)
+        self.composer.entry.text_pasted.connect(self._on_long_text)
         self.composer.parameters_button.toggled.connect(self.parameters.setVisible)
         self.parameters.changed.connect(self._on_parameters)
         self._host.state_changed.connect(self._on_state)
@@ -337,6 +338,9 @@ class ChatView(QWidget):
 
     def _on_picture(self) -> None:
         self.refused.emit(picture_refused(self.tr("What was pasted")))
+
+    def _on_long_text(self, text: str) -> None:
+        self.composer.attachments.add(Attachment(self.tr("Pasted text"), text))
 
     def _on_edit_asked(self, answer: Message) -> None:
         question = self.conversation.messages.get(answer.parent or "")

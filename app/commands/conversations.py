@@ -35,10 +35,12 @@ class ConversationCommands(QObject):
         window: QWidget,
     ):
         super().__init__(window)
-        self._window = window
+        self._window, self._message = window, message
         self._chat, self._sidebar, self._storage = chat, sidebar, storage
         self.transfer = Transfer(storage, settings, window)
         self.transfer.exported.connect(message.say)
+        self.transfer.importing.connect(message.say)
+        self.transfer.refused.connect(message.clear)
         self._undo: QAction | None = None
         sidebar.opened.connect(self.open)
         sidebar.deleted.connect(self._on_deleted)
@@ -125,6 +127,7 @@ class ConversationCommands(QObject):
     def edit_question(self) -> None:
         if question := self._chat.last_question():
             question.edit()
+            self._chat.transcript.go_to(question.message)
 
     def copy_answer(self) -> None:
         if answer := self._chat.conversation.last_answer():
@@ -146,6 +149,7 @@ class ConversationCommands(QObject):
         self.transfer.export_all()
 
     def _on_imported(self, conversations: list[Conversation]) -> None:
+        self._message.say(self.tr("%Ln chat(s) imported", None, len(conversations)))
         if conversations:
             self.open(conversations[0].id)
 

@@ -27,16 +27,16 @@ class Content(msgspec.Struct):
     """The words, in parts; a part may be a picture."""
 
     content_type: str
-    parts: list[object] = []
+    parts: list[object] | None = None
 
 
 class Said(msgspec.Struct):
     """A message."""
 
     author: Author
-    content: Content
+    content: Content | None = None
     create_time: object = None
-    metadata: dict[str, object] = {}
+    metadata: dict[str, object] | None = None
     recipient: str | None = "all"
 
 
@@ -92,9 +92,10 @@ def _message(id_: str, node: Node) -> Message | None:
     said = node.message
     if said is None or said.author.role not in ROLES or said.recipient not in (None, "all"):
         return None
-    if said.content.content_type not in TEXT_KINDS or said.metadata.get(HIDDEN_KEY):
+    content, hidden = said.content, (said.metadata or {}).get(HIDDEN_KEY)
+    if content is None or content.content_type not in TEXT_KINDS or hidden:
         return None
-    text = "\n".join(part for part in said.content.parts if isinstance(part, str)).strip()
+    text = "\n".join(part for part in content.parts or () if isinstance(part, str)).strip()
     role = ROLES[said.author.role]
     finish = "stop" if role == ASSISTANT else ""
     return Message(role, values.text(text), None, id_, values.time(said.create_time), finish) if text else None

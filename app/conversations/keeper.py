@@ -71,11 +71,13 @@ class ConversationKeeper(QObject):
             partial(self._save, copies), partial(self._on_saved, unsaved), partial(self._on_save_failed, unsaved)
         )
 
-    def delete(self, id_: str) -> None:
-        """Hide a conversation until the application ends, and then remove it. What a model remembers of it goes now."""
-        self._change(lambda store: store.delete(id_))
+    def delete(self, *ids: str) -> None:
+        """Hide conversations until the application ends, and then remove them. What a model remembers of them goes
+        now."""
+        self._change(lambda store: store.delete(*ids))
         if self.contexts:
-            self._worker.submit(partial(self.contexts.delete, id_), None, self._on_failed)
+            for id_ in ids:
+                self._worker.submit(partial(self.contexts.delete, id_), None, self._on_failed)
 
     def restore(self, id_: str) -> None:
         """Bring back what was deleted."""

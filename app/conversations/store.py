@@ -190,9 +190,10 @@ class ConversationStore:
         arrived = list(conversations)
         return self._write(lambda db: [self._added(db, conversation) for conversation in arrived])
 
-    def delete(self, id_: str) -> None:
-        """Hide a conversation: `restore` brings it back, until `purge`."""
-        self._write(lambda db: db.execute("UPDATE conversations SET deleted = ? WHERE id = ?", (time.time(), id_)))
+    def delete(self, *ids: str) -> None:
+        """Hide conversations: `restore` brings each back, until `purge`."""
+        rows = [(time.time(), id_) for id_ in ids]
+        self._write(lambda db: db.executemany("UPDATE conversations SET deleted = ? WHERE id = ?", rows))
 
     def restore(self, id_: str) -> None:
         """Show a deleted conversation again."""

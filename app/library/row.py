@@ -346,7 +346,7 @@ def reason_in_words(verdict: Verdict) -> str:
 
 def _speed_in_memory(tokens_per_second: float | None) -> str:
     if tokens_per_second is None:
-        return tr("fast; streaming can still be tried")
+        return tr("measure the drive in Settings to see how fast")
     return tr("about {0} tokens a second").format(units.number(tokens_per_second))
 
 

@@ -36,11 +36,12 @@ class MemorySection(Section):
         (QT_TR_NOOP("App and libraries"), "app", QT_TR_NOOP("Flashbulb itself: its window, Python and MLX")),
     )
 
-    POOLS: ClassVar[dict[str, tuple[object, object]]] = {  # by the kind of bundle that comes from flash; else all stay
+    POOLS: ClassVar[dict[str, tuple[object, object]]] = {  # by the kind of bundle that comes from flash, "" for none
         "neuron": ITEMS[1][::2],
         "expert": (QT_TR_NOOP("Expert pool"), QT_TR_NOOP("Experts that were read from flash and are kept")),
+        "block": (QT_TR_NOOP("Weights kept"), QT_TR_NOOP("Weights that were read from flash once, and are kept")),
+        "": (QT_TR_NOOP("Weights"), QT_TR_NOOP("The model's other weights, all of which have room in memory")),
     }
-    STAYING = (QT_TR_NOOP("Weights that stay"), QT_TR_NOOP("Weights that were read from flash once, and are kept"))
 
     def __init__(self) -> None:
         super().__init__(
@@ -75,7 +76,7 @@ class MemorySection(Section):
         self.number.setText(units.size(used))
         self.words.setText(tr("used by Flashbulb"))
         self.bar.set_parts(list(parts.items()), used)
-        self.legend.rename(1, *(tr(str(words)) for words in self.POOLS.get(model.streams, self.STAYING)))
+        self.legend.rename(1, *(tr(str(words)) for words in self.POOLS[model.streams]))
         there = {name for name in parts if parts[name] or model.planned.get(name)}
         self.legend.set_values(*(units.size(value) if name in there else None for name, value in parts.items()))
         self.caption.setText(self._share(model, used - parts["app"]))
@@ -369,6 +370,11 @@ class MonitorPanel(Ringed, QScrollArea):
     def _on_change(self) -> None:
         if self.isVisible():
             self.refresh()
+
+    def follow_text_size(self) -> None:
+        """The size of the text has changed: hidden, how wide this has to be is known once it is shown."""
+        if not self.isVisible():
+            self.setFixedWidth(WIDTH)
 
     def _fit(self) -> None:
         """As wide as what is in it, and the scroll bar beside that where there is one: nothing is ever cut off."""

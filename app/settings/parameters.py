@@ -25,6 +25,7 @@ from app.widgets import units
 from app.widgets.card import paint_card
 from app.widgets.colours import colours, is_dark
 from app.widgets.fields import TakesText
+from app.widgets.fitting import FittingArea
 from app.widgets.labels import quiet, set_tip
 from app.widgets.language import tr
 
@@ -261,10 +262,14 @@ class ParametersPanel(QWidget):
         row = QHBoxLayout()
         row.addWidget(quiet(self.tr("For this chat. Defaults are in Settings.")), 1)
         row.addWidget(self.reset)
+        fields = QWidget()
+        column = QVBoxLayout(fields)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.form)
+        column.addWidget(self.reasoning)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(14, 12, 14, 12)
-        layout.addWidget(self.form)
-        layout.addWidget(self.reasoning)
+        layout.addWidget(FittingArea(fields))
         layout.addLayout(row)
         self._refresh()
         settings.changed.connect(self._on_defaults)

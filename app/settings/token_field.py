@@ -42,6 +42,7 @@ class TokenField(QWidget):
         self.words.setWordWrap(True)
         self.words.setMinimumHeight(2 * self.words.fontMetrics().lineSpacing())
         row = QHBoxLayout()
+        row.setSpacing(6)
         for widget in (self.field, self.keep, self.forget):
             row.addWidget(widget)
         layout = QVBoxLayout(self)

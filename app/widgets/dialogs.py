@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QFont, QIcon, QTextDocument
+from PySide6.QtGui import QFont, QIcon, QTextCursor, QTextDocument
 from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
@@ -82,6 +82,7 @@ def show_news(parent: QWidget) -> QDialog:
     layout.addWidget(page)
     layout.addWidget(close, 0, Qt.AlignmentFlag.AlignRight)
     dialog.resize(NEWS_SIZE)
+    page.moveCursor(QTextCursor.MoveOperation.Start)
     return _show(dialog)
 
 

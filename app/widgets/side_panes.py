@@ -1,7 +1,7 @@
 """The panes beside the conversation: where the window is too narrow they give way, and come back with the room."""
 
-from PySide6.QtCore import QObject, Signal
-from PySide6.QtGui import QAction
+from PySide6.QtCore import QEvent, QObject, Signal
+from PySide6.QtGui import QAction, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
 COMFORTABLE_WIDTH = 400  # pixels that the conversation keeps while there is a pane to give way
@@ -43,10 +43,24 @@ class SidePanes(QObject):
         self._folding = False
         for side in panes:
             side.toggled.connect(self._on_toggled)
+            side.pane.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """A pane has become wider or narrower by itself, as with larger text."""
+        if isinstance(event, QResizeEvent) and event.size().width() != event.oldSize().width() and not self._folding:
+            self.fit(self._width)
+        return super().eventFilter(watched, event)
 
     def fit(self, width: int) -> None:
-        """The window is so many pixels wide."""
+        """The window is so many pixels wide. A pane may know how wide it is only once it is shown."""
         self._width = width
+        for _ in self._panes:
+            before = [side.width for side in self._panes]
+            self._fold(width)
+            if before == [side.width for side in self._panes]:
+                return
+
+    def _fold(self, width: int) -> None:
         kept = [side for side in self._panes if side.wanted]
         while kept and kept != [self._opened] and width - sum(side.width for side in kept) < COMFORTABLE_WIDTH:
             kept.pop(0)

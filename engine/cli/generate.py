@@ -16,6 +16,7 @@ from engine.cli.arguments import (
 )
 from engine.cli.loading import loaded_model
 from engine.cli.output import Aside, counted, note, print_json, say
+from engine.errors import PromptError
 from engine.settings import OUR_SAMPLING, GenerationOptions
 from engine.text import readable
 
@@ -113,9 +114,10 @@ def show(piece: "Piece", aside: Aside) -> None:
 
 
 def _prompt(args: Namespace) -> str:
-    if args.prompt != STANDARD_INPUT:
-        return str(args.prompt)
-    return standard_input()
+    asked = standard_input() if args.prompt == STANDARD_INPUT else str(args.prompt)
+    if not (asked.strip() or args.raw):
+        raise PromptError("The message is empty: write something to answer.")
+    return asked
 
 
 def _print_figures(report: dict[str, Any]) -> None:

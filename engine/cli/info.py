@@ -12,8 +12,8 @@ from engine.settings import SELECTIONS, Settings
 from engine.text import readable
 
 if TYPE_CHECKING:
+    from engine.planning.active_rows import RowChoice
     from engine.planning.outlook import Outlook
-    from engine.planning.ways import ReadWays
     from engine.store.manifest import PreparedModel
     from engine.store.mlx_folder import MlxFolder
 
@@ -27,6 +27,10 @@ BUDGET_SHARES = (
 )  # of the way from the smallest budget to that for everything
 POOL_ITEM = "pool"
 ACTIVE_ROWS, ALL = "active rows", "all"
+WAYS = {  # in which a linear is read of whose rows a token needs some alone, in words
+    ACTIVE_ROWS: "Of up_proj a token reads the active rows alone:",
+    ALL: "All of up_proj is read, as the active rows lie too far apart for the drive: they would take",
+}
 
 Report = dict[str, Any]
 
@@ -117,38 +121,31 @@ def _checkpoint(checkpoint: "MlxFolder", outlook: "Outlook") -> Report:
         "model_bytes": checkpoint.bytes,
         "flash_bytes": flash_bytes(bundles),
         "drive_measured": outlook.profile is not None,
-        "read_ways": _ways(outlook.sizes.ways) if outlook.sizes.ways else None,
+        "active_rows": [_choice(choice) for choice in outlook.sizes.choices],
     }
 
 
-def _ways(ways: "ReadWays") -> Report:
-    """The ways to read the linears of which a token needs active rows alone, and what either takes."""
+def _choice(choice: "RowChoice") -> Report:
+    """The way in which a linear is read of which a token needs active rows alone, and what either way takes."""
     return {
-        "read": ACTIVE_ROWS if ways.reads_rows else ALL,
-        "token_ms": {ACTIVE_ROWS: ways.rows_ms, ALL: ways.whole_ms},
-        "linears": [
-            {
-                "path": choice.path,
-                "active_share": choice.active_share,
-                ACTIVE_ROWS: asdict(choice.rows),
-                ALL: asdict(choice.whole),
-            }
-            for choice in ways.choices
-        ],
+        "path": choice.path,
+        "active_share": choice.active_share,
+        "read": ACTIVE_ROWS if choice.reads_rows else ALL,
+        "active_rows": asdict(choice.rows),
+        "all": asdict(choice.whole),
     }
 
 
-def _print_ways(report: Report) -> None:
-    """Say how linears are read whose output is multiplied with mostly zeros, and why; the first stands for all."""
-    ways, linears = report["read_ways"], report["read_ways"]["linears"]
-    first, times = linears[0], ways["token_ms"]
-    zeros = f"{100 * (1 - first['active_share']):.0f} % of the neurons at exactly zero"
-    read = "the active rows alone" if ways["read"] == ACTIVE_ROWS else "all"
-    other = ALL if ways["read"] == ACTIVE_ROWS else ACTIVE_ROWS
-    say(f"{counted(len(linears), 'FFN leaves', 'FFNs leave')} {zeros}. Of up_proj a token reads {read}: it takes "
-        f"{times[ways['read']]:.1f} ms in the smallest budget, with {other} {times[other]:.1f} ms")  # fmt: skip
-    usual = "" if report["drive_measured"] else ", on a usual drive, as this one was not measured"
-    say(f"  one up_proj: active rows {_cost(first[ACTIVE_ROWS])}, all {_cost(first[ALL])}{usual}")
+def _print_active_rows(report: Report) -> None:
+    """Say how linears are read whose output is multiplied with mostly zeros: of those that are read alike, one by
+    one."""
+    drive = "" if report["drive_measured"] else ", on a usual drive, as this one was not measured"
+    for way in WAYS:
+        alike = [each for each in report["active_rows"] if each["read"] == way]
+        if alike:
+            first, zeros = alike[0], f"{100 * (1 - alike[0]['active_share']):.0f} % of the neurons at exactly zero"
+            say(f"{counted(len(alike), 'FFN leaves', 'FFNs leave')} {zeros}. {WAYS[way]} "
+                f"{_cost(first['active_rows'])}, all of it {_cost(first['all'])}{drive}")  # fmt: skip
 
 
 def _cost(cost: Report) -> str:
@@ -156,18 +153,24 @@ def _cost(cost: Report) -> str:
 
 
 def _print_checkpoint(report: Report) -> None:
-    form = report["quantization"]
-    bits = f", {form['bits']} bits" if isinstance(form, dict) and "bits" in form else ""
-    say(f"{report['name']}: {report['architecture']}{bits}")
-    if report["read_ways"]:
-        _print_ways(report)
+    say(f"{report['name']}: {report['architecture']}{_bits(report['quantization'])}")
+    _print_active_rows(report)
     if not report["layers"]:
-        say(f"{readable(report['model_bytes'])} of weights; {readable(report['flash_bytes'])} of them are read from "
-            "flash for every token, as far as the memory budget has no room for them")  # fmt: skip
+        say(f"{readable(report['model_bytes'])} of weights. What the memory budget has no room for is read from flash "
+            "for every token")  # fmt: skip
         return
     say(f"{report['layers']} layers of {report['experts']} experts, {report['experts_a_token']} for each token, "
         f"{readable(report['bundle_bytes'])} each")  # fmt: skip
     say(f"{readable(report['model_bytes'])} of weights, of which {readable(report['flash_bytes'])} stay on flash")
+
+
+def _bits(quantization: object) -> str:
+    """The bits of quantised weights, which a config may say for each matrix."""
+    if not isinstance(quantization, dict):
+        return ""
+    forms = [quantization, *(form for form in quantization.values() if isinstance(form, dict))]
+    found = sorted({form["bits"] for form in forms if isinstance(form.get("bits"), int)})
+    return f", {' to '.join(map(str, (found[:1] + found[1:][-1:])))} bits" if found else ""
 
 
 def _verified(folder: Path, silent: bool) -> Report:
@@ -212,7 +215,8 @@ def _expected(outlook: "Outlook", settings: Settings, budget: int) -> Report:
 
 
 def _print_memory(report: Report) -> None:
-    say(f"In memory with {readable(report['default_budget_bytes'])}, the budget by default:")
+    by_default = readable(report["default_budget_bytes"])
+    say(f"In memory before a conversation grows, with {by_default}, the budget by default:")
     for name, size in (*report["resident"].items(), (POOL_ITEM, report["pool_bytes"])):
         say(f"  {name.replace('_', ' '):<16} {readable(size):>8}")
     say(f"Smallest memory budget {readable(report['smallest_budget_bytes'])}.")

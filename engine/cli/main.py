@@ -8,6 +8,8 @@ import argparse
 import os
 import sys
 from contextlib import nullcontext
+from pathlib import Path
+from traceback import extract_tb
 from typing import Any
 
 from engine.cli import bench, chat, evaluate, generate, info, models, prepare, serve
@@ -38,11 +40,30 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        place = f": {shown(error.filename)}" if error.filename else ""
-        return _failed(f"{error.strerror or type(error).__name__}{place}.")
+        return _failed(_of_the_system(error))
     except KeyboardInterrupt:
         return 130
+    except MemoryError:
+        return _failed("There is not enough memory for that. Choose a smaller model, or give the process more.")
+    except Exception as error:  # a mistake of ours, or of a library
+        return _failed(_unforeseen(error))
     return 0
+
+
+def _of_the_system(error: OSError) -> str:
+    place = f": {shown(error.filename)}" if error.filename else ""
+    try:
+        Path.cwd()
+    except OSError:
+        return "The folder that this command was started in is gone. Go to another one."
+    return f"{error.strerror or type(error).__name__}{place}."
+
+
+def _unforeseen(error: Exception) -> str:
+    """A line to report: what went wrong, and the last place of ours that it passed."""
+    ours = [frame for frame in extract_tb(error.__traceback__) if "engine" in Path(frame.filename).parts]
+    place = f" ({Path(ours[-1].filename).name}, line {ours[-1].lineno})" if ours else ""
+    return f"Something went wrong inside Flashbulb: {type(error).__name__}: {error}{place}."
 
 
 def _failed(message: str, status: int = 1) -> int:

@@ -12,7 +12,7 @@ from engine.cli.arguments import Commands, add_json, standard_input, text
 from engine.cli.output import Progress, Say, in_lines, note, print_json, say
 from engine.cli.prepare import add_preparing
 from engine.errors import CheckpointError, HubError
-from engine.system.built_in import built_in
+from engine.system.built_in import built_in, built_in_named
 from engine.system.folders import free_bytes
 from engine.text import readable, text_of
 
@@ -157,6 +157,10 @@ def _name(said: str) -> str:
     from engine.library.catalogue import full_name
 
     name = full_name(said)
+    if built_in_named(said):
+        raise HubError("{name} is built in: there is nothing to get.", name=said)
+    if Path(said).expanduser().exists():
+        raise HubError("{path} is on this disk already: `flashbulb prepare` makes a model of it.", path=said)
     if "/" not in name or not is_repository(name):
         raise HubError("{repo} is no repository's name. Names look like facebook/opt-125m.", repo=repr(said))
     return name

@@ -16,7 +16,7 @@ from engine.store.installed import folder_of, folders_named, open_stored
 from engine.store.manifest import PreparedModel
 from engine.store.others import others_named
 from engine.system.allocator import give_back_free_memory
-from engine.system.built_in import ASSISTANT, STARTER, STARTER_FOLDER
+from engine.system.built_in import ASSISTANT, STARTER, STARTER_FOLDER, built_in_named
 from engine.system.folders import given_path
 from engine.system.footprint import footprint
 from engine.tokens.templates import renderer
@@ -43,9 +43,10 @@ def find(model: str | Path, progress: Progress = _untold) -> Path:
     converting raises.
     """
     name = str(model)
-    if name == STARTER:
+    built_in = built_in_named(name)
+    if built_in == STARTER:
         return STARTER_FOLDER
-    if name == ASSISTANT:
+    if built_in == ASSISTANT:
         return assistant(progress)
     path = given_path(model)
     if installed := folder_of(name):

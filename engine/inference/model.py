@@ -381,6 +381,7 @@ class LoadedModel:
             )
         self.streaming.passes.advance(len(tokens))
         try:
+            self.streaming.passes.current.stop_if_cancelled()  # whether or not there is a layer that streams and asks
             logits = self._execution.compute(tokens, last_only)
             if len(tokens) > 1:
                 self.streaming.forget_readers()

@@ -17,7 +17,9 @@ from engine.library.begun import DOWNLOADS_FOLDER, alone, read_plan, unfinished,
 from engine.library.local import note
 from engine.store.installed import Installed, installed, repository_name
 from engine.store.manifest import BUNDLES, MANIFEST, ORDER, PREDICTOR, RESIDENT
+from engine.system.built_in import built_in_named
 from engine.system.folders import models_folder
+from engine.text import shown
 
 REMOVING_FOLDER = ".removing"
 PREPARED_FILES = (BUNDLES, RESIDENT, PREDICTOR, ORDER)
@@ -42,7 +44,9 @@ def remove(repo: str) -> int:
     left = [leftover for leftover in leftovers() if leftover.repo == repo]
     work = work_folder(repo)
     if not is_repository(repo) or not (found or left or work.is_dir()):
-        raise HubError("{repo} is not on disk. `flashbulb models` lists what is.", repo=repo)
+        if built_in_named(repo):
+            raise HubError("{repo} is built in, and stays.", repo=repo)
+        raise HubError("{repo} is not on disk. `flashbulb models` lists what is.", repo=shown(repo))
     freed = sum(u.done for u in unfinished() if u.repo == repo) + sum(leftover.bytes for leftover in left)
     with alone(repo):
         for model in found:

@@ -13,6 +13,7 @@ from mlx_lm.models.switch_layers import QuantizedSwitchLinear, SwitchLinear
 from mlx_lm.utils import _get_classes, load_model
 
 from engine.errors import CheckpointError, FlashbulbError
+from engine.models import streams_neurons
 from engine.text import shown
 
 Arrays = dict[int, tuple[str, mx.array]]
@@ -45,7 +46,16 @@ def load_lazily(folder: Path) -> LazyModel:
     arrays: Arrays = {}
 
     def classes(config: dict[str, Any]) -> tuple[Any, Any]:
-        model_class, args_class = _get_classes(config)
+        try:
+            model_class, args_class = _get_classes(config)
+        except ValueError:
+            if streams_neurons(config):
+                raise CheckpointError(
+                    "{folder} has to be prepared before it runs, so that its neurons can be streamed: "
+                    "`flashbulb prepare {folder} NAME` does that, and so does adding it under Models.",
+                    folder=folder,
+                ) from None
+            raise
         return lambda args: _noting(model_class(args), arrays), args_class
 
     try:
@@ -59,7 +69,7 @@ def load_lazily(folder: Path) -> LazyModel:
         raise CheckpointError(
             "{folder} cannot be loaded: {error}. Download it again, or choose another model.",
             folder=folder,
-            error=shown(str(error) or type(error).__name__),
+            error=shown(str(error).removesuffix(".") or type(error).__name__),
         ) from error
     vars(network).pop("sanitize", None)  # it holds every tensor as it was stored
     _check_dtypes(network, folder)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from engine.errors import CheckpointError
 from engine.models import streams_neurons
+from engine.models.mlx_lm import build_mlx_lm
 from engine.prepare.conversion import Quantisation, convert
 from engine.store.mlx_folder import runs_as_it_is
 from engine.system.documents import DOWNLOAD_AGAIN, parsing, read_json
@@ -45,13 +46,30 @@ def way_of(source: Path, converted: bool = False) -> Way:
     if source.suffix.lower() == GGUF_SUFFIX:
         return Way.GGUF
     if not source.is_dir():
+        if source.exists():
+            raise CheckpointError("{file} is a file. Give the folder of a model.", file=source)
         raise CheckpointError("There is no folder {folder}.", folder=source)
     path = source / "config.json"
     with parsing(path, CheckpointError, DOWNLOAD_AGAIN):
         config = read_json(path)
     if runs_as_it_is(config):
         return Way.AS_IT_IS
-    return Way.CONVERSION if converted or not streams_neurons(config) else Way.NEURONS
+    if not streams_neurons(config):
+        return Way.CONVERSION
+    if converted:
+        _check_convertible(source, config)
+    return Way.CONVERSION if converted else Way.NEURONS
+
+
+def _check_convertible(folder: Path, config: dict[str, object]) -> None:
+    """Raises CheckpointError for neurons that can be streamed, and nothing else."""
+    try:
+        build_mlx_lm(config)
+    except CheckpointError as error:
+        raise CheckpointError(
+            "Neurons of {folder} can have 16, 8 or 4 bits, and no other form: there is no model of its kind in MLX's.",
+            folder=folder,
+        ) from error
 
 
 def make(

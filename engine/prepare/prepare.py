@@ -42,6 +42,7 @@ from engine.tokens.tokenizer import read_tokenizer
 
 CALIBRATION = Path(__file__).parents[2] / "resources" / "calibration" / "dialogues.jsonl.gz"
 CALIBRATION_TOKENS = 24_000
+MAX_NAME_CHARACTERS = 200
 LAYERS_PREFIX = "model.layers."  # what the names of every model's layers begin with
 PERPLEXITIES = ("exact_perplexity", "predicted_perplexity", "original_perplexity")  # the last of quantised neurons
 USED_WINDOW = 4  # tokens, for which it is measured how neurons are used again: the paper's
@@ -79,7 +80,7 @@ def prepare(
         journal = Journal(partial / WORK_FOLDER, _purpose(source, calibration, dtype, predictors, bits))
         try:
             content = _Preparation(source, partial, journal, calibration, dtype, predictors, bits, progress).run()
-            write_manifest(partial, {"name": name or checkpoint.resolve().name, **content})
+            write_manifest(partial, {"name": _shown_name(name) or _shown_name(checkpoint.resolve().name), **content})
         except CheckpointError:  # which no second try mends
             shutil.rmtree(partial, ignore_errors=True)
             raise
@@ -90,6 +91,11 @@ def prepare(
             out.rmdir()
         partial.rename(out)
     return content
+
+
+def _shown_name(name: str | None) -> str:
+    """A name as it can be shown in a line, whatever characters a folder's has."""
+    return "".join(c for c in name or "" if c.isprintable()).strip()[:MAX_NAME_CHARACTERS]
 
 
 def _check_free(out: Path) -> None:

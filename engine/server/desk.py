@@ -18,6 +18,7 @@ from engine.server.framing import JSON_TYPE, Payload
 from engine.server.models import ServedModel, find
 from engine.server.programs import program_of
 from engine.server.refusals import BAD, GONE, TIMEOUT, TOO_LARGE, RefusedError, refusal_of
+from engine.settings import GenerationOptions
 
 MAX_BODY_BYTES = 32_000_000
 MAX_BODY_S = 30.0  # for a body to arrive
@@ -111,6 +112,7 @@ def route(path: str, method: str, handler: Handler, form: Callable[[RefusedError
 def _named(error: Exception) -> RefusedError:
     """The refusal that an error is; of an option with the option's name."""
     refused = refusal_of(error)
-    if isinstance(error, OptionError):
-        refused.param = str(error).partition(" ")[0]
+    first = str(error).partition(" ")[0]
+    if isinstance(error, OptionError) and first in GenerationOptions.__dataclass_fields__:
+        refused.param = first
     return refused

@@ -8,10 +8,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.errors import PreparedModelError
 from engine.store.manifest import MANIFEST, Contents, PreparedModel
 from engine.store.mlx_folder import MlxFolder, is_mlx_folder
 from engine.system.documents import try_read
 from engine.system.folders import models_folder
+from engine.text import shown
 
 DOWNLOAD_FILE = "download.json"  # of a download: written last
 PARTIAL_SUFFIX = ".partial"  # the ending of a folder in which a model is being made
@@ -41,7 +43,12 @@ def open_stored(folder: Path, verify: bool = False) -> PreparedModel | MlxFolder
     """A model in a folder, of whichever kind. verify: whether every byte of a prepared model is checked against its
     manifest; checkpoints have `verify_checkpoint`. Raises PreparedModelError, CheckpointError.
     """
-    return MlxFolder.open(folder) if is_mlx_folder(folder) else PreparedModel.open(folder, verify=verify)
+    try:
+        return MlxFolder.open(folder) if is_mlx_folder(folder) else PreparedModel.open(folder, verify=verify)
+    except OSError as error:  # a name that no disk knows, or a folder that may not be entered
+        raise PreparedModelError(
+            "{folder} cannot be opened: {reason}.", folder=shown(str(folder)), reason=error.strerror
+        ) from error
 
 
 def installed() -> list[Installed]:

@@ -157,7 +157,7 @@ def _read_manifest(folder: Path) -> Manifest:
 
 def _check_prepared(folder: Path) -> None:
     if not folder.is_dir():
-        if folder.is_file():
+        if folder.exists():
             raise PreparedModelError("{file} is a file. Give the folder of a model.", file=folder)
         if folder.is_absolute():
             raise PreparedModelError(

@@ -116,7 +116,7 @@ def _stored(model: LazyModel, stored: Stored, path: str, name: str, array: mx.ar
     if tensor is None:
         raise CheckpointError(
             "The experts of this model are not stored as they are used ({name}), so they cannot be read one by one. "
-            "Prepare the model, or get it in MLX's format.",
+            "Convert it with `flashbulb prepare`, or get it in MLX's form.",
             name=f"{path}.{name}",
         )
     return tensor

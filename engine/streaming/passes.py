@@ -92,11 +92,15 @@ class Pass:
         return self.is_prompt and not self.at_end and self.observer is None
 
     def check(self) -> None:
-        """A layer begins. Raises CancelledError if the run is to stop."""
-        if self.cancelled is not None and self.cancelled.is_set():
-            raise CancelledError("Stopped.")
+        """A layer begins whose bundles are streamed. Raises CancelledError if the run is to stop."""
+        self.stop_if_cancelled()
         self._tell()
         self._layers_done += 1  # once it has run, which the next layer tells of
+
+    def stop_if_cancelled(self) -> None:
+        """Raises CancelledError if the run is to stop."""
+        if self.cancelled is not None and self.cancelled.is_set():
+            raise CancelledError("Stopped.")
 
     def begin_block(self, tokens: int) -> None:
         """The next `tokens` tokens are about to be computed."""

@@ -23,6 +23,11 @@ def built_in() -> tuple[str, ...]:
     return (ASSISTANT, STARTER) if there else (STARTER,)
 
 
+def built_in_named(said: str) -> str | None:
+    """The built-in model that a name or a title means, in whatever case."""
+    return next((name for name, title in TITLES.items() if said.lower() in (name, title.lower())), None)
+
+
 def assistant_file() -> Path | None:
     """The GGUF file that the assistant's package holds, of which nothing is run; None where it is not installed."""
     package = find_spec(ASSISTANT_PACKAGE)

@@ -64,6 +64,8 @@ def reason(raised: BaseException) -> str:
             return text_of(raised)
         case RecursionError():
             return Text("it is nested too deeply")
+        case json.JSONDecodeError():
+            return Text("it is no JSON")
         case UnicodeDecodeError():
             return Text("it is no UTF-8 text")
         case MemoryError():

@@ -61,6 +61,16 @@
     </message>
 </context>
 <context>
+    <name>ConversationCommands</name>
+    <message numerus="yes">
+        <source>%Ln chat(s) imported</source>
+        <translation>
+            <numerusform>%Ln chat imported</numerusform>
+            <numerusform>%Ln chats imported</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
     <name>ConversationsModel</name>
     <message numerus="yes">
         <source>%Ln chat(s)</source>

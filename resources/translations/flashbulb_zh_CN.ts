@@ -264,6 +264,14 @@
         <translation>从闪存读取一次并保留的权重</translation>
     </message>
     <message>
+        <source>Weights kept</source>
+        <translation>留在内存的权重</translation>
+    </message>
+    <message>
+        <source>The model&apos;s other weights, all of which have room in memory</source>
+        <translation>模型的其余权重，内存全部放得下</translation>
+    </message>
+    <message>
         <source>Memory</source>
         <translation>内存</translation>
     </message>
@@ -460,16 +468,16 @@
         <translation>据估计约需 {0} 内存</translation>
     </message>
     <message>
-        <source>fast; streaming can still be tried</source>
-        <translation>速度快；仍可体验流式读取</translation>
-    </message>
-    <message>
         <source>needs about {0} of memory, and less is free now</source>
         <translation>约需 {0} 内存，目前空闲的不足</translation>
     </message>
     <message>
         <source>in about {0} of memory; measure the drive in Settings to see how fast</source>
         <translation>约用 {0} 内存；在设置中测量磁盘后可知速度</translation>
+    </message>
+    <message>
+        <source>measure the drive in Settings to see how fast</source>
+        <translation>在设置中测量硬盘后即可知道速度</translation>
     </message>
     <message>
         <source>very slow: about {0} tokens a second in {1}</source>
@@ -876,10 +884,6 @@
         <translation>内存放不下的部分，每个词元都要重新读取；再增加 {0}，就不用再读取了。</translation>
     </message>
     <message>
-        <source>Weights that stay</source>
-        <translation>常驻的权重</translation>
-    </message>
-    <message>
         <source>Each word uses the whole model; {0} of it are read from flash each time.</source>
         <translation>每个词都用到整个模型；每次从闪存读取其中的 {0}。</translation>
     </message>
@@ -1027,6 +1031,10 @@
 <context>
     <name>ChatView</name>
     <message>
+        <source>Pasted text</source>
+        <translation>粘贴的文本</translation>
+    </message>
+    <message>
         <source>No model is loaded</source>
         <translation>尚未载入模型</translation>
     </message>
@@ -1153,6 +1161,12 @@
     <message>
         <source>Delete All</source>
         <translation>全部删除</translation>
+    </message>
+    <message numerus="yes">
+        <source>%Ln chat(s) imported</source>
+        <translation>
+            <numerusform>已导入 %Ln 个对话</numerusform>
+        </translation>
     </message>
 </context>
 <context>
@@ -2998,6 +3012,10 @@
         <translation>导入对话</translation>
     </message>
     <message>
+        <source>Importing {0}…</source>
+        <translation>正在导入 {0}…</translation>
+    </message>
+    <message>
         <source>Chat</source>
         <translation>对话</translation>
     </message>
@@ -3207,6 +3225,10 @@
         <translation>朴素加载未得出数据，因此无从比较。</translation>
     </message>
     <message>
+        <source>Neurons of {folder} can have 16, 8 or 4 bits, and no other form: there is no model of its kind in MLX&apos;s.</source>
+        <translation>{folder} 的神经元只能用 16、8 或 4 位，没有其他形式：MLX 中没有这一类模型。</translation>
+    </message>
+    <message>
         <source>No thread could be started to read with. Close other applications and try again.</source>
         <translation>无法启动用于读取的线程。请关闭其他应用后重试。</translation>
     </message>
@@ -3253,6 +3275,10 @@
     <message>
         <source>The drive did not answer: is it still connected?</source>
         <translation>硬盘没有响应：它仍然连接着吗？</translation>
+    </message>
+    <message>
+        <source>The experts of this model are not stored as they are used ({name}), so they cannot be read one by one. Convert it with `flashbulb prepare`, or get it in MLX&apos;s form.</source>
+        <translation>该模型的专家没有按使用方式存储（{name}），无法逐个读取。请用 `flashbulb prepare` 转换，或获取 MLX 格式的版本。</translation>
     </message>
     <message>
         <source>The file system of {folder} has no direct reads, so memory would be measured instead of the drive. Choose a folder on the drive with --folder.</source>
@@ -3437,6 +3463,10 @@
     <message>
         <source>it is cut off: {name} lies behind its end</source>
         <translation>它不完整：{name} 在文件末尾之后</translation>
+    </message>
+    <message>
+        <source>it is no JSON</source>
+        <translation>它不是 JSON</translation>
     </message>
     <message>
         <source>it is of version {version} of its format, and only 2 and 3 are read</source>
@@ -3643,8 +3673,16 @@
         <translation>无法创建 {folder}（{reason}）。请指定一个新文件夹。</translation>
     </message>
     <message>
+        <source>{folder} cannot be opened: {reason}.</source>
+        <translation>无法打开 {folder}：{reason}。</translation>
+    </message>
+    <message>
         <source>{folder} cannot be written to ({reason}).</source>
         <translation>无法写入 {folder}（{reason}）。</translation>
+    </message>
+    <message>
+        <source>{folder} has to be prepared before it runs, so that its neurons can be streamed: `flashbulb prepare {folder} NAME` does that, and so does adding it under Models.</source>
+        <translation>{folder} 需要先准备才能运行，这样才能流式读取其神经元：可用 `flashbulb prepare {folder} NAME`，或在“模型”中添加它。</translation>
     </message>
     <message>
         <source>{folder} is in the way ({reason}). Move it elsewhere.</source>
@@ -3749,6 +3787,10 @@
     <message>
         <source>{name} in {path} holds NaN or infinite weights: the checkpoint is damaged.</source>
         <translation>{path} 中的 {name} 含有 NaN 或无穷大的权重：检查点已损坏。</translation>
+    </message>
+    <message>
+        <source>{name} is built in: there is nothing to get.</source>
+        <translation>{name} 是内置的：无需获取。</translation>
     </message>
     <message>
         <source>{name} is compressed or encrypted, as PyTorch never does</source>
@@ -3879,6 +3921,10 @@
         <translation>{path} 不是适用于此模型的预测器：需要 fc1.weight [rank, {width}] 和 fc2.weight [{neurons}, rank]。</translation>
     </message>
     <message>
+        <source>{path} is on this disk already: `flashbulb prepare` makes a model of it.</source>
+        <translation>{path} 已在此硬盘上：用 `flashbulb prepare` 可将其制成模型。</translation>
+    </message>
+    <message>
         <source>{path} was changed or damaged: its checksum is not the manifest&apos;s. {again}</source>
         <translation>{path} 被更改或已损坏：校验和与清单不符。{again}</translation>
     </message>
@@ -3897,6 +3943,10 @@
     <message>
         <source>{repo} has no weights that Flashbulb reads: model.safetensors or pytorch_model.bin, or shards.</source>
         <translation>{repo} 中没有 Flashbulb 能读取的权重：model.safetensors 或 pytorch_model.bin，或其分片。</translation>
+    </message>
+    <message>
+        <source>{repo} is built in, and stays.</source>
+        <translation>{repo} 是内置的，会保留。</translation>
     </message>
     <message>
         <source>{repo} is gated: its authors ask you to accept their terms. Do so on {page} and then give Flashbulb your token: in Settings under Models, with `flashbulb models token`, or in HF_TOKEN.</source>
@@ -4273,10 +4323,6 @@
     <message>
         <source>The tokenizer in {path} is of a kind that cannot be converted. Take a conversion of this model that has a tokenizer.json.</source>
         <translation>{path} 中的分词器属于无法转换的类型。请使用该模型带有 tokenizer.json 的转换版本。</translation>
-    </message>
-    <message>
-        <source>The experts of this model are not stored as they are used ({name}), so they cannot be read one by one. Prepare the model, or get it in MLX&apos;s format.</source>
-        <translation>此模型的专家并非按使用时的形式存储（{name}），因此无法逐个读取。请先准备该模型，或获取 MLX 格式的版本。</translation>
     </message>
     <message>
         <source>{folder} cannot be loaded: {error}. Download it again, or choose another model.</source>

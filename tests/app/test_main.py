@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from PySide6.QtCore import QLockFile
 
 from app.desktop.interrupt import Interrupt
@@ -62,6 +63,26 @@ def test_a_command_goes_to_the_engine_without_qt():
     assert (process.returncode, output, errors) == (3, "['generate', '--prompt', 'Hi']\n", "")
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_command_works_where_whoever_started_it_closed_its_streams(closed):
+    code = """
+import os, sys
+from app.__main__ import main
+try:
+    main(["--version"])
+except SystemExit:
+    pass
+file = open(sys.argv[1])
+assert file.fileno() > 2
+for stream in (sys.stdin, sys.stdout, sys.stderr):
+    stream.fileno()
+os._exit(7)
+"""
+    command = ["bash", "-c", f'exec {closed}; exec "$@"', "bash", sys.executable, "-c", code, __file__]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    assert subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 7
+
+
 def test_version():
     with start("from app.__main__ import main; main(['--version'])") as process:
         output, _ = process.communicate()
@@ -84,6 +105,16 @@ def test_a_window_that_cannot_be_made_is_one_line_and_the_next_start_is_free(tmp
     assert (process.returncode, output, errors.count("\n")) == (1, "", 1)
     assert errors.startswith("The window cannot be opened. KeyError: ")
     assert QLockFile(str(tmp_path / "lock")).tryLock(0)
+
+
+def test_without_a_desktop_it_is_one_line(tmp_path):
+    code = "import sys; from app.__main__ import main; sys.exit(main(['--data-dir', sys.argv[1]]))"
+    bare = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    environment = {**bare, "PYTHONPATH": str(ROOT), "QT_QPA_PLATFORM": "no-such-desktop"}
+    ended = subprocess.run([sys.executable, "-c", code, tmp_path], env=environment, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (1, "", 1)
+    assert ended.stderr.startswith("The window cannot be opened: ")
+    assert "`flashbulb chat`" in ended.stderr
 
 
 def test_interrupt_gives_the_signals_back(qtbot):

@@ -413,6 +413,26 @@ def test_side_panes_give_way_in_a_narrow_window_and_come_back(qtbot, open_window
         assert window.chat.width() >= window.chat.minimumSizeHint().width()
 
 
+def test_side_panes_give_way_to_larger_text_and_come_back_with_smaller(qtbot, open_window):
+    window = open_window()
+    window.resize(1000, 500)
+    window.settings["general.text_size"] = 220
+    qtbot.waitUntil(lambda: not window.sidebar.isVisible() and window.chat.width() >= 400)
+    window.resize(660, 500)
+    window.settings["general.text_size"] = 100
+    window.resize(1000, 500)
+    assert (window.sidebar.isVisible(), window.monitor.isVisible()) == (True, True)
+
+
+def test_the_question_that_is_changed_is_in_view_however_long_its_answer_is(qtbot, open_window):
+    window = open_window(FakeEngine([["\n\n".join(map(str, range(200)))]]))
+    window.chat.send("How far?")
+    qtbot.waitUntil(lambda: window.host.state is State.READY)
+    window.edit_question.trigger()
+    entry = window.chat.transcript.messages()[0].editor.entry
+    qtbot.waitUntil(lambda: entry.visibleRegion().boundingRect().height() == entry.height())
+
+
 def test_in_a_narrow_window_the_pane_that_is_opened_stays_and_the_other_gives_way(qtbot, open_window):
     window = open_window()
     window.resize(640, 500)

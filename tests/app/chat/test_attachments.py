@@ -7,6 +7,7 @@ from PySide6.QtCore import QMimeData, Qt, QUrl
 from PySide6.QtGui import QGuiApplication, QImage
 
 from app.chat.attachments import MAX_FILE_BYTES
+from app.chat.entry import MAX_PASTED_CHARACTERS
 from app.chat.message import BUBBLE_MARGINS
 from tests.helpers.dropping import drop
 from tests.helpers.fake_engine import FakeEngine
@@ -163,6 +164,20 @@ def paste(window, *paths):
     data.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
     QGuiApplication.clipboard().setMimeData(data)
     window.chat.composer.entry.paste()
+
+
+def test_a_very_long_text_that_is_pasted_goes_with_the_message_as_a_file_does(open_window):
+    window = open_window()
+    entry, clipboard = window.chat.composer.entry, QGuiApplication.clipboard()
+    clipboard.setText("x" * MAX_PASTED_CHARACTERS)
+    entry.paste()
+    assert len(entry.toPlainText()) == MAX_PASTED_CHARACTERS
+    entry.clear()
+    clipboard.setText("x" * (MAX_PASTED_CHARACTERS + 1))
+    entry.paste()
+    assert entry.toPlainText() == ""
+    (attachment,) = window.chat.composer.attachments.attachments
+    assert (attachment.name, attachment.text) == ("Pasted text", clipboard.text())
 
 
 def test_what_is_no_file_is_refused_when_it_is_pasted(open_window, tmp_path):

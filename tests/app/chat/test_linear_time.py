@@ -7,7 +7,7 @@ against itself: eight times the text may take a little more than eight times as 
 import time
 
 import pytest
-from PySide6.QtGui import QTextCursor, QTextDocument
+from PySide6.QtGui import QGuiApplication, QTextCursor, QTextDocument
 
 from app.chat.body import AnswerBody
 from app.chat.emphasis import marked
@@ -15,14 +15,16 @@ from app.chat.find import MAX_MARKS, FindBar
 from app.chat.inline import parts
 from app.chat.markdown import (
     MAX_BLOCK_CHARACTERS,
+    MAX_LINE_CHARACTERS,
     MAX_TAIL_CHARACTERS,
     MAX_VIEW_BLOCKS,
     MAX_VIEW_CHARACTERS,
     MarkdownView,
 )
 from app.chat.mathematics import legible
+from app.chat.message import Question
 from app.chat.transcript import Transcript
-from app.conversations.conversation import Conversation
+from app.conversations.conversation import Conversation, Message
 
 LEAST, GROWTH, MOST_RATIO = 1000, 8, 24  # repetitions, times as many, times as long
 LOOPS = {
@@ -151,3 +153,15 @@ def test_finding_marks_no_more_places_than_can_be_seen(qtbot):
     assert 0 < len(marks) <= MAX_MARKS
     assert any(mark.format.fontUnderline() for mark in marks)
     bar.close_bar()
+
+
+def test_a_question_has_no_line_that_takes_long_to_lay_out(qtbot):
+    text = "word " + "x" * (3 * MAX_LINE_CHARACTERS + 5) + "\nlast"
+    question = Question(Message("user", text))
+    qtbot.addWidget(question)
+    lines = question.view.toPlainText().split("\n")
+    assert max(map(len, lines)) == MAX_LINE_CHARACTERS
+    assert "".join(lines) == text.replace("\n", "")
+    assert lines[-1] == "last"
+    question.copy()
+    assert QGuiApplication.clipboard().text() == text

@@ -187,6 +187,19 @@ def test_what_chatgpt_exports_is_read_with_its_branches():
     assert [m.text for m in chat.siblings(chat.messages["a2"])] == ["A small one.", "A ship."]
 
 
+def test_what_is_null_in_an_export_of_chatgpt_hides_nothing():
+    (chat,) = from_json(
+        exported(
+            node("q", None, "user", "A boat?", metadata=None, recipient=None),
+            node("x", "q", "assistant", content=None),
+            node("y", "x", "assistant", content={"content_type": "text", "parts": None}),
+            node("a", "y", "assistant", "A ship.", create_time=None),
+            shown="a",
+        )
+    )
+    assert [m.text for m in chat.path()] == ["A boat?", "A ship."]
+
+
 def test_pictures_and_circles_and_empty_chats_of_chatgpt_hide_nothing():
     picture = {"content_type": "multimodal_text", "parts": [{"asset_pointer": "file"}, "What is this?"]}
     (chat,) = from_json(

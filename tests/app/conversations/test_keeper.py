@@ -125,6 +125,22 @@ def test_deleted_conversations_come_back_or_go_for_good(qtbot, make_storage, tmp
         assert db.execute("SELECT title FROM conversations").fetchall() == [("Back",)]
 
 
+def test_very_many_are_deleted_in_one_step_and_what_is_said_then_is_saved(qtbot, make_storage, tmp_path):
+    store = ConversationStore(tmp_path / FILE)
+    ids = [save(store, talk(f"Question {n}", "Yes")).id for n in range(300)]
+    store.close()
+    storage, heads = make_storage(tmp_path), []
+    storage.heads_changed.connect(heads.append)
+    storage.delete(*ids)
+    qtbot.waitUntil(lambda: bool(heads))
+    assert heads == [[]]
+    later = talk("Later", "Yes")
+    storage.keep(later, *later.messages.values())
+    storage.shutdown()
+    with closing(sqlite3.connect(tmp_path / FILE)) as db:
+        assert db.execute("SELECT title FROM conversations WHERE deleted IS NULL").fetchall() == [("Later",)]
+
+
 def test_what_is_imported_twice_is_here_once(qtbot, make_storage, tmp_path):
     conversation = talk("Hi", "Hello")
     file = tmp_path / "export.json"

@@ -67,6 +67,10 @@ def test_an_exported_conversation_is_imported(qtbot, open_window, tmp_path):
     qtbot.waitUntil(lambda: bool(window.chat.transcript.messages()))
     assert window.chat.transcript.messages()[0].text == "Do you like dogs?"
     assert not [seen for seen in engine.seen if "dogs" in seen]
+    assert window.message.text == "1 chat imported"
+    exported.write_text(to_json([]))
+    window.open_file(str(exported))
+    qtbot.waitUntil(lambda: window.message.text == "0 chats imported")
 
 
 def test_the_icon_has_every_size_without_scaling(qapp):

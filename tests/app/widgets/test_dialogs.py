@@ -9,7 +9,9 @@ from app.widgets.dialogs import CHANGELOG
 def test_news_are_the_changelog_as_a_person_reads_it(open_window, qtbot):
     open_window().news.trigger()
     dialog = QApplication.activeModalWidget()
-    shown = dialog.findChild(QTextBrowser).toPlainText()
+    page = dialog.findChild(QTextBrowser)
+    assert page.verticalScrollBar().value() == 0
+    shown = page.toPlainText()
     for line in filter(None, CHANGELOG.read_text(encoding="utf-8").splitlines()):
         assert line.lstrip("#- ") in shown
     assert "##" not in shown

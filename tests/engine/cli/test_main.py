@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from errno import ENOENT
 
 import numpy as np
 import pytest
@@ -139,11 +140,96 @@ def test_token_files_are_checked(capsys, tiny_model, tmp_path, content):
     assert "JSON list of token ids" in err
 
 
+def test_a_checkpoint_that_has_to_be_prepared_first_is_named_so(capsys, tmp_path):
+    checkpoint = write_opt(tmp_path / "opt")
+    for arguments in (["generate", checkpoint, "--prompt", "Hi"], ["info", checkpoint]):
+        status, out, err = run(capsys, *arguments)
+        assert (status, out, err.count("\n")) == (1, "", 1)
+        assert f"`flashbulb prepare {checkpoint} NAME`" in err
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (MemoryError(), "There is not enough memory for that."),
+        (RuntimeError("[read] Unable to read\nfrom file."), "RuntimeError: [read] Unable to read from file"),
+    ],
+)
+def test_what_nobody_foresaw_is_one_line(capsys, monkeypatch, error, words):
+    def fail(_model):
+        raise error
+
+    monkeypatch.setattr("engine.inference.load.find", fail)
+    status, out, err = run(capsys, "info", "starter")
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert words in err
+
+
+def test_where_the_present_folder_is_gone_it_says_so(capsys, monkeypatch, tmp_path):
+    def fail(_model):
+        raise FileNotFoundError(ENOENT, "No such file or directory")
+
+    monkeypatch.setattr("engine.inference.load.find", fail)
+    assert run(capsys, "info", "starter")[2] == "flashbulb: No such file or directory.\n"
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    status, _, err = run(capsys, "info", "starter")
+    monkeypatch.chdir(tmp_path)
+    assert (status, err) == (1, "flashbulb: The folder that this command was started in is gone. Go to another one.\n")
+
+
+def test_what_is_built_in_is_named_so_in_whatever_case(capsys):
+    for arguments, words in (
+        (["models", "get", "SmolLM2"], "is built in: there is nothing to get"),
+        (["models", "remove", "Starter"], "is built in, and stays"),
+    ):
+        status, _, err = run(capsys, *arguments)
+        assert (status, err.count("\n")) == (1, 1)
+        assert words in err
+    status, out, _ = run(capsys, "info", "STARTER", "--json")
+    assert (status, json.loads(out)["name"]) == (0, "Starter")
+
+
+def test_a_folder_that_is_to_be_got_is_to_be_prepared(capsys, tmp_path):
+    status, _, err = run(capsys, "models", "get", tmp_path)
+    assert (status, err) == (
+        1, f"flashbulb: {tmp_path} is on this disk already: `flashbulb prepare` makes a model of it.\n",
+    )  # fmt: skip
+
+
+def test_nothing_is_loaded_for_an_empty_prompt(capsys, tmp_path):
+    status, _, err = run(capsys, "generate", tmp_path / "nowhere", "--prompt", " \n")
+    assert (status, err) == (1, "flashbulb: The message is empty: write something to answer.\n")
+
+
+def test_what_is_no_folder_is_not_said_to_be_missing(capsys, tmp_path):
+    (tmp_path / "file").write_text("x")
+    for path in ("/dev/null", tmp_path / "file"):
+        for arguments in (["info", path], ["prepare", path, tmp_path / "out"]):
+            assert run(capsys, *arguments)[2] == f"flashbulb: {path} is a file. Give the folder of a model.\n"
+
+
+def test_bits_that_neurons_cannot_have_are_named(capsys, tmp_path):
+    checkpoint = write_opt(tmp_path / "opt")
+    status, _, err = run(capsys, "prepare", checkpoint, tmp_path / "out", "--bits", "5")
+    assert (status, err.count("\n")) == (1, 1)
+    assert "can have 16, 8 or 4 bits" in err
+
+
+def test_a_name_that_no_disk_could_hold_is_one_line(capsys):
+    status, _, err = run(capsys, "info", "a" * 3000)
+    assert (status, err.count("\n")) == (1, 1)
+    assert "cannot be opened: File name too long." in err
+
+
 def test_eval_reads_what_it_is_given_before_it_loads_a_model(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr("engine.tokens.corpus.MAX_TEXT_BYTES", 1000)
     (tmp_path / "text.txt").write_text("words")
     (tmp_path / "model").mkdir()
+    (tmp_path / "words.json").write_text("words")
     for arguments, about in (
+        (["--tokens", tmp_path / "words.json"], "list of token ids: it is no JSON"),
         (["--text", tmp_path / "nothing.txt"], "nothing.txt"),
         (["--tokens", tmp_path / "nothing.json"], "nothing.json"),
         (["--tokens", "/dev/zero"], "absurdly large"),

@@ -192,6 +192,24 @@ def test_a_token_that_was_stopped_leaves_the_context_as_it_was(tmp_path):
         model.close()
 
 
+@pytest.mark.parametrize("read_at_once", [False, True])
+def test_a_model_that_streams_nothing_is_stopped_before_its_next_token(tmp_path, read_at_once):
+    folder = write_moe(tmp_path / "model", num_experts=0, mlp_only_layers=[0, 1, 2])
+    model = load(folder, Settings(read_at_once=read_at_once))
+    try:
+        assert model.streams == ""
+        model.prefill(TOKENS[:PROMPT])
+        stopped = threading.Event()
+        stopped.set()
+        with pytest.raises(CancelledError):
+            model.decode(TOKENS[PROMPT], cancelled=stopped)
+        with pytest.raises(CancelledError):
+            model.prefill(TOKENS[PROMPT:], cancelled=stopped)
+        assert model.cached_tokens == TOKENS[:PROMPT]
+    finally:
+        model.close()
+
+
 def test_nothing_is_copied_to_be_multiplied(tmp_path):
     # On the CPU, scales that are floats would be converted to float32 with every product.
     shape = {"hidden_size": 256, "moe_intermediate_size": 256, "num_hidden_layers": 1}

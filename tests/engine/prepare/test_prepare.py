@@ -186,6 +186,16 @@ def test_being_killed_at_any_moment_costs_at_most_a_layer(tmp_path):
     assert same_files(out, tmp_path / "whole")
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"), [("../x\n\x1b[31m \ud800", "../x[31m"), ("", "odd checkpoint"), (None, "odd checkpoint")]
+)
+def test_a_name_is_one_line_whatever_it_holds(tmp_path, name, shown):
+    checkpoint = write_opt(tmp_path / "odd\n checkpoint")
+    text = write_text(tmp_path / "text.txt")
+    prepare(checkpoint, tmp_path / "out", calibration=text, name=name)
+    assert PreparedModel.open(tmp_path / "out").name == shown
+
+
 def test_another_purpose_begins_anew(tiny_checkpoint, tmp_path):
     text, out, stages = write_text(tmp_path / "text"), tmp_path / "out", []
     with pytest.raises(CancelledError):

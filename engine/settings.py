@@ -41,6 +41,7 @@ class Drafting(StrEnum):
 
 
 DRAFTS = tuple(Drafting)
+DRAFT_MODEL_AUTO, DRAFT_MODEL_NONE = "auto", "none"  # in the place of a draft model's name
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ class Settings:
     small_context: keys and values of a checkpoint's context are kept in 8 bits instead of 16 or 32, where its attention
     knows such: twice the conversation in the same memory, at some loss, which is not measured.
     drafts: where several tokens of one pass take less time than passes of one, some are guessed, and verified together;
-    what is said stays what the model says by itself.
+    what is said stays what the model says by itself. draft_model: a small model that guesses, by name or folder, where
+    drafts are on; `auto` for one on this disk that has the same tokens, as far as there is room for it, or `none`.
     read_at_once: where the budget has room for every bundle, all are read while the model is loaded, in one sweep, as
     who waits for answers wants it; without, each when it is first needed, as who measures does.
     """
@@ -86,6 +88,7 @@ class Settings:
     hot_neurons: bool = True
     read_at_once: bool = False
     drafts: Drafting = Drafting.LOOKUP
+    draft_model: str = DRAFT_MODEL_AUTO
     small_context: bool = False
 
     def __post_init__(self) -> None:

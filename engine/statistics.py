@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+LOOKUP, CERTAIN = "lookup", "certain"  # in the place of a draft model's name: of the text, of what a form prescribes
 BundleKind = Literal["neuron", "expert", "block", "row"]
 
 
@@ -85,7 +86,8 @@ class Summary:
     where there is none.
     stop_text: the one of the request's that ended the answer; empty where none did.
     passes: of the model, after the prompt's. drafted: tokens that they verified beside those that were known; accepted:
-    of these, those that are in the answer.
+    of these, those that are in the answer. drafters: both counts by the name of what made the drafts: of
+    the draft model, LOOKUP or CERTAIN.
     """
 
     prompt_tokens: int = 0
@@ -110,6 +112,7 @@ class Summary:
     passes: int = 0
     drafted: int = 0
     accepted: int = 0
+    drafters: dict[str, tuple[int, int]] = field(default_factory=dict)
     per_token: dict[str, float] = field(default_factory=dict)
 
     @property

@@ -9,7 +9,7 @@ from app.widgets import units
 from app.widgets.language import tr
 from app.widgets.memory_words import weights_in_words
 from engine.settings import Selection
-from engine.statistics import Summary
+from engine.statistics import CERTAIN, LOOKUP, Summary
 
 LARGE_SHARE = 0.5  # a share of a token's time that is worth a word
 MAX_FIGURE, MAX_COUNT = 2**53, 2**31 - 1  # of a figure, and of what is counted: Qt counts no further
@@ -26,6 +26,8 @@ COUNT_FIELDS = (
     "passes",
     "drafted",
     "accepted",
+    "drafted_by_model",
+    "accepted_of_model",
     "longer_window",
 )
 MAX_LEFT_EARLY_SHARE = (
@@ -43,7 +45,8 @@ class Receipt:
     the budget lacks for it.
     read_back_tokens: of the cached ones, from disk; context_trouble: as in Summary.
     reasoning_tokens: of the tokens, those before the answer itself. drafted, accepted: tokens that were guessed ahead,
-    and those of them that were right; passes: of the model, after the prompt's.
+    and those of them that were right; passes: of the model, after the prompt's. drafted_by_model, accepted_of_model: of
+    these, those of draft_model.
     """
 
     model: str = ""
@@ -70,6 +73,9 @@ class Receipt:
     passes: int = 0
     drafted: int = 0
     accepted: int = 0
+    draft_model: str = ""
+    drafted_by_model: int = 0
+    accepted_of_model: int = 0
     finish_reason: str = ""
     loss: float | None = None
     longer_window: int = 0
@@ -79,6 +85,8 @@ class Receipt:
     @classmethod
     def of(cls, summary: Summary, model: ModelInfo) -> "Receipt":
         longer_window, longer_needs = model.longer_window or (0, 0)
+        by_model = [(name, *counts) for name, counts in summary.drafters.items() if name not in (LOOKUP, CERTAIN)]
+        draft_model, drafted_by_model, accepted_of_model = by_model[0] if by_model else ("", 0, 0)
         return cls(
             model=model.name,
             selection=model.selection,
@@ -104,6 +112,9 @@ class Receipt:
             passes=summary.passes,
             drafted=summary.drafted,
             accepted=summary.accepted,
+            draft_model=draft_model,
+            drafted_by_model=drafted_by_model,
+            accepted_of_model=accepted_of_model,
             finish_reason=summary.finish_reason,
             loss=model.loss,
             longer_window=longer_window,
@@ -211,7 +222,14 @@ class Receipt:
             return []
         tokens = units.decimal((self.tokens - 1) / max(1, self.passes), 1)
         words = tr("{0} of %Ln drafted token(s) right, {1} tokens a pass", None, self.drafted)
-        return [(tr("Drafts"), words.format(units.count(self.accepted), tokens))]
+        return [(tr("Drafts"), words.format(units.count(self.accepted), tokens)), *self._row_of_helper()]
+
+    def _row_of_helper(self) -> list[tuple[str, str]]:
+        """The drafts that a small model made."""
+        if not self.drafted_by_model:
+            return []
+        words = tr("{0} of %Ln drafted token(s) right ({1})", None, self.drafted_by_model)
+        return [(tr("Helper model"), words.format(units.count(self.accepted_of_model), self.draft_model))]
 
     def _rows_of_a_token(self) -> list[tuple[str, str]]:
         cost = self.per_token

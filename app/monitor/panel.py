@@ -411,6 +411,7 @@ def parts_of(used: float, model: ModelInfo, latest: TokenStatistics | None) -> d
     """
     planned = dict(model.planned)
     planned["kv_cache"] = planned.get("kv_cache", 0) + planned.get("kept_contexts", 0)
+    planned["resident"] = planned.get("resident", 0) + planned.get("draft_model", 0)
     fixed = {name: planned.get(name, 0) for name in ("resident", "predictors", "exact_selection")}
     application = max(0.0, model.footprint_bytes - sum(fixed.values()))  # before anything was asked
     pool = _held_bytes(model, latest)

@@ -5,6 +5,7 @@ even that makes a difference.
 """
 
 from dataclasses import replace
+from pathlib import Path
 
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QFont, QHideEvent, QShowEvent
@@ -18,7 +19,7 @@ from app.settings.panes import Pane
 from app.settings.registry import BY_KEY, Preferences
 from app.widgets import units
 from app.widgets.labels import Label, at_both_ends, quiet, set_tip
-from engine.settings import Drafting, Selection
+from engine.settings import DRAFT_MODEL_AUTO, DRAFT_MODEL_NONE, Drafting, Selection
 from engine.system.machine import memory_total
 
 BUDGET_STEPS = 1000  # of the budget's slider
@@ -96,7 +97,7 @@ class MemoryPane(Pane):
         ):
             self.selection.addItem(name, key.value)
         self.threshold = self._threshold_slider()
-        self.drafts = self._drafts_choice()
+        self.drafts, self.draft_model = self._drafts_choice(), self._draft_model_choice()
         self.threads = QSpinBox(minimum=0, maximum=BY_KEY["memory.reader_threads"].whole_bounds[1])
         self.threads.setMaximumWidth(180)
         self.drive = DriveTest(host)
@@ -115,6 +116,12 @@ class MemoryPane(Pane):
             self.tr("Words that may come next are guessed, and the model checks several at once, where that is "
                     "measured to be faster. Answers stay the same. From the text: as it went on after the same words "
                     "before.")
+        )  # fmt: skip
+        self.add_row(
+            self.tr("Small helper model"),
+            self.draft_model,
+            self.tr("A much smaller model of the same family, if there is one on this computer, guesses too. It takes "
+                    "some of the memory budget, and gives it back where it does not make answers faster.")
         )  # fmt: skip
         self.add_row(self.tr("Reader threads"), self.threads, self.tr("Reads that are under way at the same time."))
         self.add_row(self.tr("Drive"), self.drive)
@@ -138,6 +145,13 @@ class MemoryPane(Pane):
         control.setMaximumWidth(180)
         for key, name in ((Drafting.LOOKUP, self.tr("From the text")), (Drafting.NONE, self.tr("Off"))):
             control.addItem(name, key.value)
+        return control
+
+    def _draft_model_choice(self) -> QComboBox:
+        control = QComboBox()
+        control.setMaximumWidth(180)
+        for key, name in ((DRAFT_MODEL_AUTO, self.tr("Automatic")), (DRAFT_MODEL_NONE, self.tr("Off"))):
+            control.addItem(name, key)
         return control
 
     def _window_slider(self) -> CurvedSlider:
@@ -194,6 +208,7 @@ class MemoryPane(Pane):
         self.window_size.slider.valueChanged.connect(self._on_window)
         self.selection.currentIndexChanged.connect(self._on_selection)
         self.drafts.currentIndexChanged.connect(self._on_drafts)
+        self.draft_model.currentIndexChanged.connect(self._on_draft_model)
         self.small_context.toggled.connect(self._on_small_context)
         self.threads.valueChanged.connect(self._on_threads)
         self.threshold.slider.valueChanged.connect(self._on_threshold)
@@ -261,12 +276,20 @@ class MemoryPane(Pane):
         self.selection.setCurrentIndex(self.selection.findData(values["selection"]))
         self._show_threshold(values["threshold_shift"], values["selection"])
         self.drafts.setCurrentIndex(self.drafts.findData(values["drafts"]))
+        self._show_draft_model(values["draft_model"], values["drafts"])
         self.small_context.setChecked(bool(values["small_context"]))
         self._show_threads(values["reader_threads"])
         self.drive.refresh()
         self._row.setVisible(self.needs_reload())
         self.reload.setEnabled(self._host.state in (State.READY, State.FAILED))
         self._showing = False
+
+    def _show_draft_model(self, name: str, drafts: str) -> None:
+        """The choice, and one that was named elsewhere, in the settings file, as another."""
+        if self.draft_model.findData(name) < 0:
+            self.draft_model.addItem(Path(name).name, name)
+        self.draft_model.setCurrentIndex(self.draft_model.findData(name))
+        self.draft_model.setEnabled(Drafting(drafts) is not Drafting.NONE)
 
     def _why_no_curve(self) -> str:
         if self._host.model is None:
@@ -478,6 +501,9 @@ class MemoryPane(Pane):
 
     def _on_drafts(self) -> None:
         self._set("drafts", self.drafts.currentData())
+
+    def _on_draft_model(self) -> None:
+        self._set("draft_model", self.draft_model.currentData())
 
     def _on_threshold(self, step: int) -> None:
         self._set("threshold_shift", step / SHIFT_STEPS)

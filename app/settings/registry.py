@@ -11,7 +11,7 @@ from typing import Any
 from PySide6.QtCore import QT_TR_NOOP, QObject, QTimer, Signal
 
 from app.widgets import language
-from engine.settings import Drafting, Selection
+from engine.settings import DRAFT_MODEL_AUTO, Drafting, Selection
 from engine.settings import Settings as EngineSettings
 from engine.system.files import make_private, make_private_folder, write_whole
 
@@ -137,6 +137,13 @@ TABLE = (
         Drafting.LOOKUP.value,
         "What is guessed ahead, of which one pass verifies several tokens where that is faster.",
         choices=tuple(each.value for each in Drafting),
+        reload=True,
+    ),
+    Setting(
+        "memory.draft_model",
+        str,
+        DRAFT_MODEL_AUTO,
+        "A small model that guesses ahead beside the loaded one: auto, none, or the name or folder of one.",
         reload=True,
     ),
     Setting("chat.system_prompt", str, "", QT_TR_NOOP("What a model is told before a chat begins.")),

@@ -1,15 +1,18 @@
 """`bench drafts`: a dense model in half of its memory, token by token and with drafts, on a text that repeats itself
-and on one that does not.
+and on one that does not, and there with a draft model that is right more or less often.
 
-The weights are random, and so would be what the model says. It is made to say a given text: whatever it computes, which
-is all that it would compute anyway, the text's next token is chosen. So drafts are as often right as they are for a
-model that says this text, and passes take what they take. Answers with and without drafts take turns.
+The weights are random, and so would be what the models say. They are made to say a given text: whatever they compute,
+which is all that they would compute anyway, the text's next token is chosen; for the draft model a wrong one, as often
+as it is to be wrong. So drafts are as often right as they are for models that say this text, and passes take what they
+take. Answers with and without drafts take turns.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from random import Random
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -19,12 +22,17 @@ from engine.bench import results
 from engine.bench.machine import describe, scratch
 from engine.bench.random_checkpoint import checkpoint_bytes, write_random_checkpoint
 from engine.bench.results import Progress, Result, Row, summarise
+from engine.inference.checkpoint import CheckpointExecution
 from engine.inference.decoding import Decoding
+from engine.inference.draft_choice import DraftChoice
 from engine.inference.drafts import Drafts, PromptLookup
 from engine.inference.load import load
 from engine.inference.model import LoadedModel
-from engine.settings import Drafting, Settings
+from engine.planning.memory import Planner
+from engine.settings import DRAFT_MODEL_NONE, Settings
 from engine.statistics import TokenStatistics
+from engine.store.mlx_folder import MlxFolder
+from engine.system.footprint import footprint
 from engine.tokens.tokenizer import Tokenizer
 
 DENSE_3B: dict[str, Any] = {  # of Llama 3.2's size
@@ -42,20 +50,30 @@ DENSE_3B: dict[str, Any] = {  # of Llama 3.2's size
     "tie_word_embeddings": True,
 }
 AFFINE4 = {"group_size": 64, "bits": 4, "mode": "affine"}
+DRAFT_135M: dict[str, Any] = DENSE_3B | {  # of SmolLM2's size, with the large one's tokens
+    "hidden_size": 576,
+    "num_hidden_layers": 30,
+    "intermediate_size": 1536,
+    "num_attention_heads": 9,
+    "num_key_value_heads": 3,
+    "head_dim": 64,
+}
 ROOM_BYTES = 300_000_000  # beside half of the model, as in the other tables
 CONTEXT, PROMPT_TOKENS, TOKENS, TURNS = 1024, 192, 64, 3
 EDITED = (("self", "this"), ("column", "field"), ("figures", "values"))  # words of a program, and what they become
-WAYS = (Drafting.NONE, Drafting.LOOKUP)
+TALK = "talk"
+SHARES = (0.4, 0.6, 0.8)  # of the draft model's tokens that are right
+NO_DRAFTS, FROM_TEXT = "none", "lookup"
 
 
-class Text(NamedTuple):
+class Spoken(NamedTuple):
     """The tokens that a model reads, and those that it is made to say: ids."""
 
     prompt: list[int]
     answer: list[int]
 
 
-def texts(tokenizer: Tokenizer, talk: str) -> dict[str, Text]:
+def texts(tokenizer: Tokenizer, talk: str) -> dict[str, Spoken]:
     """A program with some names changed, which drafts suit, and talk, by name."""
     program = Path(results.__file__).read_text(encoding="utf-8")
     edited = program
@@ -63,8 +81,8 @@ def texts(tokenizer: Tokenizer, talk: str) -> dict[str, Text]:
         edited = edited.replace(word, other)
     spoken = tokenizer.encode(talk)
     return {
-        "a program edited": Text(tokenizer.encode(program)[:PROMPT_TOKENS], tokenizer.encode(edited)),
-        "talk": Text(spoken[:PROMPT_TOKENS], spoken[PROMPT_TOKENS:]),
+        "a program edited": Spoken(tokenizer.encode(program)[:PROMPT_TOKENS], tokenizer.encode(edited)),
+        TALK: Spoken(spoken[:PROMPT_TOKENS], spoken[PROMPT_TOKENS:]),
     }
 
 
@@ -79,60 +97,114 @@ class _Answers:
     accepted: int = 0
 
 
+@dataclass(frozen=True)
+class _Way:
+    """A way to answer. right_share: of the tokens of the draft model."""
+
+    name: str
+    model: LoadedModel
+    drafts: Drafts
+    right_share: float = 1.0
+
+
 def run(
     folder: Path,
-    texts: dict[str, Text],
+    texts: dict[str, Spoken],
     config: dict[str, Any] = DENSE_3B,
+    draft_config: dict[str, Any] = DRAFT_135M,
     tokens: int = TOKENS,
     turns: int = TURNS,
+    shares: Sequence[float] = SHARES,
     budget: int | None = None,
     progress: Progress = lambda *_: None,
 ) -> Result:
-    """The table of a dense shape in 4 bits. texts: by name. tokens: of an answer. turns: answers each way. budget:
-    bytes; None for half of the model and 300 MB. Raises FlashbulbError if there is no room."""
+    """The table of a dense shape in 4 bits, and a small one that drafts for it. texts: by name. tokens: of an answer.
+    turns: answers each way. budget: bytes, of the model alone, and of both together; None for half of the model and
+    300 MB. Raises FlashbulbError if there is no room."""
     size = checkpoint_bytes(config, AFFINE4)
     budget = budget or size // 2 + ROOM_BYTES
-    with scratch(folder, size) as place:
-        progress(0.02, "writing the model")
+    with scratch(folder, size + checkpoint_bytes(draft_config, AFFINE4)) as place:
+        progress(0.02, "writing the models")
         write_random_checkpoint(place / "model", config, AFFINE4)
-        model = load(place / "model", Settings(memory_budget=budget, context=CONTEXT))
-        try:
-            found = {
-                name: _take_turns(
-                    model, text._replace(answer=text.answer[:tokens]), turns, partial(progress, 0.5, name)
-                )
-                for name, text in texts.items()
-            }
-            streamed = sum(layer.source.bundles - layer.pool.capacity for layer in model.streaming.layers)
-        finally:
-            model.close()
-    rows = [_row(f"{name}, drafts: {way.value}", found[name][way]) for name in found for way in WAYS]
-    speedups = {name: _speedup(ways) for name, ways in found.items()}
+        write_random_checkpoint(place / "draft", draft_config, AFFINE4)
+        measured = measure(place, texts, tokens, turns, shares, budget, progress)
     settings = {"tokens": tokens, "turns": turns, "model_bytes": size, "budget_bytes": budget}
+    return replace(measured, machine=describe(folder), settings=settings | measured.settings)
+
+
+def measure(
+    place: Path,
+    texts: dict[str, Spoken],
+    tokens: int,
+    turns: int,
+    shares: Sequence[float],
+    budget: int,
+    progress: Progress = lambda *_: None,
+) -> Result:
+    """The table of the models in `place`, `model` and `draft`."""
+    settings = Settings(memory_budget=budget, context=CONTEXT, draft_model=DRAFT_MODEL_NONE)
+    with closing(_loaded(place, settings)) as alone, closing(_loaded(place, settings, "draft")) as beside:
+        found: dict[str, dict[str, _Answers]] = {}
+        for name, text in texts.items():
+            ways = [_Way(NO_DRAFTS, alone, Drafts([])), _Way(FROM_TEXT, alone, Drafts([PromptLookup()]))]
+            found[name] = _take_turns(ways, _cut(text, tokens), turns, partial(progress, 0.5, name))
+        for share in shares:
+            name, ways = (
+                f"a draft model right {share:.0%}",
+                [_Way(NO_DRAFTS, alone, Drafts([])), _drafting(beside, share)],
+            )
+            found[name] = _take_turns(ways, _cut(texts[TALK], tokens), turns, partial(progress, 0.5, name))
+        items = {name: model.budget.items for name, model in (("alone", alone), ("beside", beside))}
+        streamed = sum(layer.source.bundles - layer.pool.capacity for layer in alone.streaming.layers)
+    rows = [_row(f"{name}, drafts: {way}", answers) for name, ways in found.items() for way, answers in ways.items()]
     details = {
-        "speedup": speedups,
+        "speedup": {name: _speedup(ways) for name, ways in found.items()},
         "blocks_on_flash": streamed,
-        "drafts": {name: _counts(found[name]) for name in found},
+        "budget_items": items,
+        "drafts": {name: _counts(list(ways.values())[-1]) for name, ways in found.items()},
     }
-    return Result("drafts", describe(folder), rows, settings, details)
+    return Result("drafts", {}, rows, {}, details)
 
 
-def _take_turns(model: LoadedModel, text: Text, turns: int, progress: Callable[[], None]) -> dict[Drafting, _Answers]:
+def _loaded(place: Path, settings: Settings, draft: str = "") -> LoadedModel:
+    """The model, with a draft model beside it whatever its tokens are."""
+    if not draft:
+        return load(place / "model", settings)
+    large, small = (CheckpointExecution(MlxFolder.open(place / name)) for name in ("model", draft))
+    drafting = DraftChoice("", (small, Planner.whole(small.sizes, Settings(context=CONTEXT))))
+    return LoadedModel(large, settings, footprint(), lambda _: None, drafting)
+
+
+def _drafting(model: LoadedModel, share: float) -> _Way:
+    assert model.draft_model is not None  # nobody has answered yet, so that it had no occasion to go
+    return _Way(model.draft_model.name, model, Drafts([PromptLookup(), model.draft_model]), share)
+
+
+def _cut(text: Spoken, tokens: int) -> Spoken:
+    return text._replace(answer=text.answer[:tokens])
+
+
+def _take_turns(ways: Sequence[_Way], text: Spoken, turns: int, progress: Callable[[], None]) -> dict[str, _Answers]:
     """Answers in turns. What is learned of passes and drafts stays from answer to answer, as it does in a chat."""
-    answers = {way: _Answers() for way in WAYS}
-    drafts = {Drafting.NONE: Drafts([]), Drafting.LOOKUP: Drafts([PromptLookup()])}
+    answers = {way.name: _Answers() for way in ways}
     for _ in range(turns):
-        for way in WAYS:
+        for way in ways:
             progress()
-            _answer(model, text, drafts[way], answers[way])
+            _answer(way, text, answers[way.name])
     return answers
 
 
-def _answer(model: LoadedModel, text: Text, drafts: Drafts, answers: _Answers) -> None:
+def _answer(way: _Way, text: Spoken, answers: _Answers) -> None:
+    model, whole = way.model, [*text.prompt, *text.answer, 0]
     kept = model.recall(text.prompt).tokens
     first = model.prefill(text.prompt[kept:])
-    whole = [*text.prompt, *text.answer]
-    decoding = Decoding(model, lambda logits, known: _said(logits, whole[len(known)]), drafts)
+    wrong = Random(len(answers.seconds))
+
+    def draw(logits: mx.array, known: Sequence[int]) -> int:
+        token = _said(logits, whole[min(len(known), len(whole) - 1)])
+        return token if wrong.random() < way.right_share else token + 1
+
+    decoding = Decoding(model, lambda logits, known: _said(logits, whole[len(known)]), way.drafts, draw=draw)
     costs = [each.statistics for each in decoding.tokens(*first, len(text.answer))][1:]
     answers.seconds.append(sum(cost.total_ms for cost in costs) / 1e3)
     answers.costs += costs
@@ -151,17 +223,16 @@ def _row(name: str, answers: _Answers) -> Row:
     return replace(row, tokens_per_second=len(answers.costs) / sum(answers.seconds), p50_ms=None, p99_ms=None)
 
 
-def _speedup(ways: dict[Drafting, _Answers]) -> dict[str, float]:
+def _speedup(ways: dict[str, _Answers]) -> dict[str, float]:
     """Times as fast with drafts as without: of all answers together, of the first ones, of the later ones in the
     median."""
-    plain, drafted = (ways[way].seconds for way in WAYS)
+    plain, drafted = (answers.seconds for answers in ways.values())
     later = [one / other for one, other in zip(plain, drafted, strict=True)][1:]
     figures = {"all": sum(plain) / sum(drafted), "first": plain[0] / drafted[0]}
     return figures | ({"later": median(later)} if later else {})
 
 
-def _counts(ways: dict[Drafting, _Answers]) -> dict[str, float]:
-    answers = ways[Drafting.LOOKUP]
+def _counts(answers: _Answers) -> dict[str, float]:
     tokens = len(answers.costs)
     counts = {"passes": answers.passes, "drafted": answers.drafted, "accepted": answers.accepted}
     return counts | {"tokens_a_pass": tokens / answers.passes}

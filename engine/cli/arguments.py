@@ -63,6 +63,11 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         "same words before, or nothing (default %(default)s)",
     )  # fmt: skip
     parser.add_argument(
+        "--draft-model", type=model, default=defaults.draft_model, metavar="auto|none|MODEL",
+        help="a small model that guesses ahead as well: one on this disk with the same tokens, as far as the memory "
+        "budget has room for it, none, or the one that is named; `flashbulb info` says which (default %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
         "--small-context", action="store_true",
         help="keep what the model remembers of the conversation in 8 bits, where its attention can: room for a longer "
         "one, and some loss, which is not measured",
@@ -76,7 +81,7 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 def settings_of(args: argparse.Namespace) -> Settings:
     """The settings that a model is loaded with, as the arguments say."""
-    names = ("window", "memory_budget", "selection", "drafts", "small_context")
+    names = ("window", "memory_budget", "selection", "drafts", "draft_model", "small_context")
     return Settings(**{name: getattr(args, name) for name in names})
 
 

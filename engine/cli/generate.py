@@ -18,6 +18,7 @@ from engine.cli.loading import loaded_model
 from engine.cli.output import Aside, counted, note, print_json, say
 from engine.errors import PromptError
 from engine.settings import OUR_SAMPLING, GenerationOptions
+from engine.statistics import CERTAIN, LOOKUP
 from engine.text import readable
 
 if TYPE_CHECKING:
@@ -143,12 +144,19 @@ def figures(report: dict[str, object]) -> str:
             )
     drafts = report.get("drafts")
     if isinstance(drafts, dict) and drafts["drafted"]:
-        right = f"{drafts['accepted']} of {drafts['drafted']} drafts right"
+        right = f"{drafts['accepted']} of {drafts['drafted']} drafts right{_sources(drafts['by'])}"
         read += f", {right}, {drafts['tokens_a_pass']:.1f} tokens a pass"
     return (
         f"{report['tokens_per_second']:.1f} tokens/s, first token {report['time_to_first_token_s']:.2f} s"
         f"{read}, {readable(_bytes(report['footprint_bytes']))} peak"
     )
+
+
+def _sources(drafters: dict[str, dict[str, int]]) -> str:
+    """Those of a draft model."""
+    models = [f"{name}: {counts['accepted']} of {counts['drafted']}"
+              for name, counts in drafters.items() if name not in (LOOKUP, CERTAIN)]  # fmt: skip
+    return f" ({', '.join(models)})" if models else ""
 
 
 def _bytes(value: object) -> int:
@@ -183,6 +191,8 @@ def generation_report(loaded: "LoadedModel", summary: "Summary") -> dict[str, ob
             "drafted": summary.drafted,
             "accepted": summary.accepted,
             "tokens_a_pass": summary.tokens_a_pass,
+            "by": {name: {"drafted": d, "accepted": a} for name, (d, a) in summary.drafters.items()},
+            "model": str(loaded.drafting.reason) if loaded.drafting else "",
         },
         "prefill": {"seconds": summary.prefill_seconds, "bytes_read": summary.prefill_bytes_read},
         "per_token": per_token(summary.per_token),

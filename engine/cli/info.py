@@ -41,6 +41,8 @@ def add_to(commands: Commands) -> None:
     info.add_argument("model", type=model, metavar="MODEL", help=MODEL_HELP)
     info.add_argument("--selection", choices=SELECTIONS, default=Settings.selection,
                       help="of neurons, for which the memory is told (default %(default)s)")  # fmt: skip
+    info.add_argument("--draft-model", type=model, default=Settings.draft_model, metavar="auto|none|MODEL",
+                      help="the small model that would guess ahead, and why (default %(default)s)")  # fmt: skip
     info.add_argument("--verify", action="store_true",
                       help="check every byte against its checksum; a checkpoint's, where it is known")  # fmt: skip
     add_json(info)
@@ -50,18 +52,20 @@ def add_to(commands: Commands) -> None:
 def run(args: Namespace) -> None:
     """Say what a model is and needs."""
     from engine.flash.profile import DriveProfile, profile_path
-    from engine.inference.load import find
+    from engine.inference.load import drafting_with, find
     from engine.planning.outlook import Outlook
     from engine.store.installed import open_stored
     from engine.store.manifest import PreparedModel
 
-    stored, settings = open_stored(find(args.model), verify=args.verify), Settings(selection=args.selection)
+    stored = open_stored(find(args.model), verify=args.verify)
+    settings = Settings(selection=args.selection, draft_model=args.draft_model)
     outlook = Outlook.of(stored, DriveProfile.load(profile_path(stored.folder)))
     if isinstance(stored, PreparedModel):
         described, print_described = _prepared(stored), _print_prepared
     else:
         described, print_described = _checkpoint(stored, outlook), _print_checkpoint
     report = described | _memory(outlook, settings) | {"by_budget": _by_budget(outlook, settings)}
+    report["draft_model"] = str(drafting_with(stored, outlook.sizes, settings).reason)
     if args.verify and not isinstance(stored, PreparedModel):
         report["verified"] = _verified(stored.folder, args.json)
     if args.json:
@@ -71,6 +75,7 @@ def run(args: Namespace) -> None:
     if "verified" in report:
         _print_verified(report["verified"])
     _print_memory(report)
+    say(f"Draft model: {report['draft_model']}")
     if isinstance(stored, PreparedModel):
         print_quality(stored.manifest.calibration, stored.layer_reports)
 

@@ -8,7 +8,7 @@ import numpy as np
 from llguidance import LLMatcher
 
 from engine.errors import SchemaError
-from engine.inference.decoding import Sample
+from engine.inference.sampling import Sample
 from engine.settings import GenerationOptions
 from engine.text import shown
 from engine.tokens.channels import state_at

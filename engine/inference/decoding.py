@@ -1,6 +1,6 @@
 """Decoding: the tokens of an answer, pass after pass. This is the one place that makes a pass of tokens to verify."""
 
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass, replace
 from threading import Event
 from time import perf_counter
@@ -8,11 +8,10 @@ from typing import Protocol
 
 import mlx.core as mx
 
-from engine.inference.drafts import Drafts
+from engine.inference.drafts import Answer, Drafts
+from engine.inference.sampling import Sample
 from engine.statistics import TokenStatistics
 from engine.streaming.passes import Pass
-
-Sample = Callable[[mx.array, Sequence[int]], int]  # from logits [1, vocabulary] and the tokens before, to a token
 
 
 class Model(Protocol):
@@ -48,7 +47,9 @@ class Decoding:
     decided by one pass.
 
     passes: after the prompt's. drafted: tokens that they were given beside. accepted: of these, those that were right.
+    drafters: both counts by the name of what made the drafts.
     ends: tokens after which no other counts. certain: those that `sample` will choose next in any case, as it goes.
+    draw: how `sample` chooses where nothing is certain, which may be asked ahead of it; None for `sample` itself.
     """
 
     def __init__(
@@ -59,8 +60,11 @@ class Decoding:
         ends: Collection[int] = (),
         cancelled: Event | None = None,
         certain: Sequence[int] = (),
+        draw: Sample | None = None,
     ):
         self.passes = self.drafted = self.accepted = 0
+        self.drafters: dict[str, tuple[int, int]] = {}
+        self._draw = draw or sample
         self._model, self._sample, self._drafts = model, sample, drafts
         self._ends, self._cancelled, self._certain = ends, cancelled, certain
 
@@ -69,7 +73,7 @@ class Decoding:
         context then holds nothing behind the last token that was asked for."""
         known, prompt = list(self._model.cached_tokens), len(self._model.cached_tokens)
         said = prompt
-        self._drafts.begin()
+        self._drafts.begin(Answer(self._draw, logits.shape[-1], self._ends, self._cancelled))
         try:
             decided, passed, drafting_ms = self._decided(logits, (), known), 1, 0.0
             while True:
@@ -97,9 +101,15 @@ class Decoding:
         logits, current = self._model.verify([*waiting, *drafts], self._cancelled)
         decided = self._decided(logits[:, len(waiting) - 1 :], drafts, known)
         self._drafts.verified(len(waiting) + len(drafts), known[-decided:], perf_counter() - drafted, drafted - began)
-        self.passes, self.drafted = self.passes + 1, self.drafted + len(drafts)
-        self.accepted += sum(token == draft for token, draft in zip(known[-decided:], drafts, strict=False))
+        self.passes += 1
+        self._count(len(drafts), sum(token == draft for token, draft in zip(known[-decided:], drafts, strict=False)))
         return current, decided, len(waiting) + len(drafts), 1e3 * (drafted - began)
+
+    def _count(self, drafted: int, accepted: int) -> None:
+        self.drafted, self.accepted = self.drafted + drafted, self.accepted + accepted
+        if drafted:
+            before = self.drafters.get(self._drafts.source, (0, 0))
+            self.drafters[self._drafts.source] = before[0] + drafted, before[1] + accepted
 
     def _decided(self, logits: mx.array, drafts: Sequence[int], known: list[int]) -> int:
         """Choose after each token whose logits [1, 1 + drafts, vocabulary] these are, as long as the drafts are what is

@@ -171,18 +171,16 @@ class Generation:
         options, model, tokenizer = self._options, self._model, tokenizer_of(self._model)
         if self._prompt is None:
             raise CancelledError("The answer was cancelled before it began.")
-        if options.seed is not None:
-            mx.random.seed(options.seed)
-        sample = sampler(chosen(options, model.advised_sampling), model.vocabulary, tokenizer.ids)
+        draw = sampler(chosen(options, model.advised_sampling), model.vocabulary, tokenizer.ids, options.seed)
         held = self._constraint
-        sample = held.sampling(sample) if held else sample
+        sample = held.sampling(draw) if held else draw
         recorder = Recorder(tokenizer, options.logprobs) if options.logprobs is not None else None
         sample = recorder.sampling(sample) if recorder else sample
         channels = self._channels(tokenizer, self._prompt)
         ends = tokenizer.eos_token_ids
         first = self._prefill(self._prompt)
         certain = held.forced if held else ()
-        decoding = Decoding(model, sample, model.drafts, ends, self._cancelled, certain)
+        decoding = Decoding(model, sample, model.drafts, ends, self._cancelled, certain, draw)
         room = min(options.max_tokens, model.context - len(self._prompt))
         with contextlib.closing(decoding.tokens(*first, room)) as tokens:
             for count, each in enumerate(tokens, 1):
@@ -201,7 +199,7 @@ class Generation:
 
     def _count_pass(self, decoding: Decoding, decoded: Decoded, count: int) -> None:
         self.summary.passes, self.summary.drafted = decoding.passes, decoding.drafted
-        self.summary.accepted = decoding.accepted
+        self.summary.accepted, self.summary.drafters = decoding.accepted, decoding.drafters
         if count > 1 and decoded.passed == 1:
             self._alone.append(decoded.statistics)
 

@@ -8,12 +8,15 @@ import mlx.core as mx
 
 from engine.errors import PreparedModelError
 from engine.inference.checkpoint import CheckpointExecution
+from engine.inference.draft_choice import DraftChoice, choose
 from engine.inference.model import LoadedModel
 from engine.inference.prepared import PreparedExecution
+from engine.planning.memory import Sizes
 from engine.prepare.assistant import assistant
 from engine.settings import Settings
 from engine.store.installed import folder_of, folders_named, open_stored
 from engine.store.manifest import PreparedModel
+from engine.store.mlx_folder import MlxFolder
 from engine.store.others import others_named
 from engine.system.allocator import give_back_free_memory
 from engine.system.built_in import ASSISTANT, STARTER, STARTER_FOLDER, built_in_named
@@ -68,9 +71,19 @@ def load(model: str | Path, settings: Settings | None = None, progress: Progress
         mx.disable_compile()  # on the CPU it would run a C++ compiler before the first token
     folder, settings = find(model, progress), settings or Settings()
     give_back_free_memory()  # that of imports, which would be used again and not counted
-    baseline, stored = footprint(), open_stored(folder)
-    execution = PreparedExecution(stored) if isinstance(stored, PreparedModel) else CheckpointExecution(stored)
-    return LoadedModel(execution, settings, baseline, lambda share: progress(share, "reading"))
+    baseline, execution = footprint(), _execution(open_stored(folder))
+    drafting = drafting_with(execution.stored, execution.sizes, settings)
+    give_back_free_memory()  # that of looking for it
+    return LoadedModel(execution, settings, baseline, lambda share: progress(share, "reading"), drafting)
+
+
+def drafting_with(stored: PreparedModel | MlxFolder, sizes: Sizes, settings: Settings) -> DraftChoice:
+    """The draft model that a model would be loaded with. Raises FlashbulbError where one is named that is none."""
+    return choose(stored, sizes, settings, find, _execution)
+
+
+def _execution(stored: PreparedModel | MlxFolder) -> PreparedExecution | CheckpointExecution:
+    return PreparedExecution(stored) if isinstance(stored, PreparedModel) else CheckpointExecution(stored)
 
 
 def release() -> None:

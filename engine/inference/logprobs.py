@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import mlx.core as mx
 
-from engine.inference.decoding import Sample
+from engine.inference.sampling import Sample
 from engine.tokens.tokenizer import Tokenizer
 
 

@@ -29,29 +29,45 @@ class KeptContexts(Protocol):
         """Let them take so many bytes, from now on."""
 
 
+class DraftModel(Protocol):
+    """A draft model in memory. It goes before the context of the large model has too little room."""
+
+    def resize(self, rows: int) -> None:
+        """Have room for so many tokens."""
+
+    def close(self) -> None:
+        """Free all that it takes."""
+
+
 class HeldMemory:
-    """Context, pools and workspace of one model, which share a ceiling.
+    """Context, pools and workspace of one model, and a draft model beside it, which share a ceiling.
 
     plan: of what is held now. longest: tokens of the longest context that the ceiling holds. relief: of the system,
     when it is short of memory. given_bytes: by which less is held for that. Everything here happens between two passes:
     what they compute with is free then.
     """
 
-    def __init__(self, sizes: Sizes, settings: Settings):
-        """Raises BudgetError."""
-        self._sizes, self._planner = sizes, Planner.of(sizes, settings)
-        self.plan, self.longest = self._planner.plan(0), self._planner.longest
+    def __init__(self, sizes: Sizes, settings: Settings, draft: Planner | None = None):
+        """draft: of a draft model. Raises BudgetError."""
+        self._sizes, self._planner = sizes, Planner.of(sizes, settings, draft)
+        self.plan, self.longest = self._planner.plan(0), replace(self._planner, draft=None).longest
         self.relief, self.given_bytes = Relief(), 0
         self._reserved = 0  # tokens that the context has room for, however few there are
 
-    def attach(self, context: Context, streaming: Streaming, kept: KeptContexts | None = None) -> None:
+    def attach(
+        self,
+        context: Context,
+        streaming: Streaming,
+        kept: KeptContexts | None = None,
+        draft: DraftModel | None = None,
+    ) -> None:
         """These are what was planned, once they are in memory."""
-        self._context, self._streaming, self._kept = context, streaming, kept
-        self._context.resize(self.plan.tokens)
+        self._context, self._streaming, self._kept, self._draft = context, streaming, kept, draft
+        self._resize_contexts(self.plan.tokens)
 
     def detach(self) -> None:
         """They are not in memory any more."""
-        del self._context, self._streaming, self._kept
+        del self._context, self._streaming, self._kept, self._draft
 
     @property
     def budget(self) -> MemoryBudget:
@@ -74,10 +90,18 @@ class HeldMemory:
 
     def set_budget(self, settings: Settings) -> None:
         """Hold what another budget has room for. Raises BudgetError where it has too little for the present context."""
-        planner = replace(Planner.of(self._sizes, settings), demands=self._planner.demands)
-        rows = min(self._context.rows, planner.longest)
+        draft = self._planner.draft
+        alone = Planner.of(self._sizes, settings, draft if settings.memory_budget is None else None)
+        planner = replace(alone, demands=self._planner.demands, draft=draft)
+        longest = replace(planner, draft=None).longest
+        rows = min(self._context.rows, longest)
         self._apply(self._planned(planner, max(rows, self._context.tokens)))
-        self._planner, self.longest = planner, planner.longest
+        self._planner, self.longest = replace(planner, draft=self._planner.draft), longest
+
+    def dismiss_draft(self) -> None:
+        """Let the draft model go: pools get its room."""
+        self._planner = self._without_draft(self._planner)
+        self._apply(self._planned(self._planner, self._context.rows))
 
     def follow_relief(self) -> None:
         """Hold what `relief` leaves."""
@@ -90,6 +114,9 @@ class HeldMemory:
     def _planned(self, planner: Planner, tokens: int) -> MemoryPlan:
         """The plan for so many tokens, beside as many other contexts as there is room for."""
         self.given_bytes = 0
+        if planner.draft and planner.smallest(tokens) > planner.ceiling:
+            replace(planner, draft=None).plan(tokens)  # or nothing has changed
+            planner = self._without_draft(planner)
         if self.relief.share < 1:
             smallest, usual = planner.smallest(tokens), planner.plan(tokens).budget.total
             self.given_bytes = int((1 - self.relief.share) * (usual - smallest))
@@ -97,6 +124,17 @@ class HeldMemory:
         if self._kept:
             self._kept.limit(planner.plan(tokens).kept_room)
         return planner.plan(tokens, self._kept_bytes)
+
+    def _without_draft(self, planner: Planner) -> Planner:
+        if self._draft:
+            self._draft.close()
+        self._draft, self._planner = None, replace(self._planner, draft=None)
+        return replace(planner, draft=None)
+
+    def _resize_contexts(self, rows: int) -> None:
+        self._context.resize(rows)
+        if self._draft:
+            self._draft.resize(rows)
 
     def _rows_for(self, tokens: int) -> int:
         """So many and some more, in whole steps: of a long context, in larger ones."""
@@ -109,10 +147,10 @@ class HeldMemory:
         mx.clear_cache()
         pools = zip(before.budget.capacities, plan.budget.capacities, strict=True)
         less = [min(pair) for pair in pools], min(before.workspace.buffer_bytes, plan.workspace.buffer_bytes)
-        self._context.resize(min(self._context.rows, plan.tokens))
+        self._resize_contexts(min(self._context.rows, plan.tokens))
         self._streaming.resize(*less, movable_bytes=before.cache_limit + before.workspace.block_bytes)
         mx.set_cache_limit(plan.cache_limit)
         more = plan.budget.capacities, plan.workspace.buffer_bytes
         self._streaming.resize(*more, movable_bytes=plan.cache_limit + plan.workspace.block_bytes)
-        self._context.resize(plan.tokens)
+        self._resize_contexts(plan.tokens)
         give_back_free_memory()

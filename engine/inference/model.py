@@ -11,11 +11,13 @@ from typing import Any
 import mlx.core as mx
 from mlx.nn.layers.base import Module
 
-from engine.errors import BudgetError, PressureError, PromptError
+from engine.errors import BudgetError, FlashbulbError, PressureError, PromptError
 from engine.flash.profile import DEFAULT_THREADS, DriveProfile, drive_of, profile_path, scratch_place
 from engine.flash.reader import open_reader
 from engine.inference.contexts import Contexts
-from engine.inference.drafts import Drafts, PromptLookup
+from engine.inference.draft_choice import DraftChoice
+from engine.inference.draft_model import DraftModel
+from engine.inference.drafts import Drafter, Drafts, PromptLookup
 from engine.inference.execution import Context, Execution
 from engine.inference.generate import Generation, Recalled
 from engine.inference.keeping import Keeping, ReadBack, fingerprint_of
@@ -24,9 +26,10 @@ from engine.inference.memory import HeldMemory
 from engine.inference.sampling import advised_sampling
 from engine.memory.budget import MemoryBudget
 from engine.planning.measured import Measured
+from engine.planning.memory import Planner
 from engine.planning.outlook import Outlook
 from engine.planning.shape import flash_bytes
-from engine.settings import Drafting, GenerationOptions, Settings
+from engine.settings import DRAFT_MODEL_AUTO, Drafting, GenerationOptions, Settings
 from engine.sparsity.selectors import Selector
 from engine.statistics import TokenStatistics, means
 from engine.streaming.passes import Observer, Pass, PromptTold
@@ -47,18 +50,24 @@ class LoadedModel:
     """A model in memory, its FFN weights on flash. One thread loads, runs and closes it.
 
     settings: what was asked for. baseline_bytes: the process before loading. contexts: of this conversation and others.
-    outlook: what other settings would bring. advised_sampling: as the model's makers advise, by the names of
-    GenerationOptions.
+    drafting: the choice of the model that drafts beside it. outlook: what other settings would bring. advised_sampling:
+    as the model's makers advise, by the names of GenerationOptions.
     """
 
     def __init__(
-        self, execution: Execution, settings: Settings, baseline_bytes: int, progress: Callable[[float], None]
+        self,
+        execution: Execution,
+        settings: Settings,
+        baseline_bytes: int,
+        progress: Callable[[float], None],
+        drafting: DraftChoice | None = None,
     ):
         """execution: nothing of it evaluated yet. progress(share): while all bundles are read, where all have room."""
         self.baseline_bytes, self.settings, self._closed = baseline_bytes, settings, False
         self._execution, self.stored = execution, execution.stored
         self.name, self.model_bytes = self.stored.name, self.stored.bytes
-        sizes, self._memory = execution.sizes, HeldMemory(execution.sizes, settings)
+        self.drafting, draft = drafting, drafting.draft if drafting else None
+        sizes, self._memory = execution.sizes, HeldMemory(execution.sizes, settings, draft and draft[1])
         bundles = [layer.bundles for layer in sizes.layers(settings)]
         self.flash_bytes = flash_bytes(bundles)
         self.vocabulary = sizes.shape(settings).vocabulary or MAX_VOCABULARY
@@ -72,17 +81,36 @@ class LoadedModel:
             self.streaming = execution.install(settings, self._memory.plan, self.reader)
             kept_room = self._memory.plan.kept_room
             self.contexts = Contexts(self._context, kept_room, marks_prompts=not execution.feels_pools)
-            self._memory.attach(execution.context, self.streaming, self.contexts)
+            self._draft_model = self._drafting_by(*draft) if draft else None
+            self._memory.attach(execution.context, self.streaming, self.contexts, self._draft_model)
+            if draft and self._draft_model is None:
+                self._memory.dismiss_draft()
             self.contexts.hold = self._memory.hold
             if settings.read_at_once and self.streaming.can_fill:
                 self.streaming.fill(progress)
         except BaseException:
             self.reader.close()
             raise
-        self.drafts = Drafts([PromptLookup()] if settings.drafts is Drafting.LOOKUP else [], not self._context.trims)
+        drafters: list[Drafter] = [PromptLookup(), *([self.draft_model] if self.draft_model else [])]
+        self.drafts = Drafts(drafters if settings.drafts is Drafting.LOOKUP else [], not self._context.trims)
         self._keeping: Keeping | None = None
         self._next_keeping = 0.0
         self._next_look = 0.0  # at how short of memory the system is
+
+    def _drafting_by(self, execution: Execution, planner: Planner) -> DraftModel | None:
+        """The draft model; None where one fails that nobody asked for. Raises what loading does."""
+        try:
+            return DraftModel(execution, planner)
+        except FlashbulbError as error:
+            if self.settings.draft_model != DRAFT_MODEL_AUTO:
+                raise
+            log.warning("%s does not draft: %s", execution.stored.name, error)
+            return None
+
+    @property
+    def draft_model(self) -> DraftModel | None:
+        """The model that drafts beside it; None for none, or once it has given its room back."""
+        return self._draft_model if self._draft_model and self._draft_model.is_open else None
 
     @property
     def network(self) -> Module:
@@ -325,6 +353,8 @@ class LoadedModel:
         if monotonic() >= self._next_look:
             self._next_look = monotonic() + LOOK_S
             self.relieve(pressure.memory_pressure())
+        if self.draft_model and not self.draft_model.pays and self.streams:
+            self._memory.dismiss_draft()
 
     def relieve(self, level: pressure.Pressure) -> None:
         """Give the system a part of the pools where it is short of memory, or take some of it again where it is not any
@@ -360,6 +390,8 @@ class LoadedModel:
         if self._closed:
             return
         self._closed = True
+        if self.draft_model:
+            self.draft_model.close()
         self.streaming.close()
         self.reader.close()
         self._memory.detach()

@@ -20,6 +20,8 @@ TRIAL_DECAY = 0.95  # of a draft's weight, from one to the next of its kind
 FIRST_SLOPE = 0.1  # of a token's time that each more takes in the same pass, before that was tried
 MIN_GAIN = 1.02  # times the tokens a second without drafts that are to be expected of them
 MAX_LOST_SHARE = 0.01  # of all time that drafts may have lost: what is measured here does not always hold
+MAX_CATCHING_UP_SHARE = 0.05  # of the time that the tokens to come take by themselves
+USUAL_TOKENS = 128  # that still come, of an answer that may be longer
 FORGOTTEN_PASSES = 64  # of one token, after which the cost of several is tried again
 
 
@@ -35,12 +37,25 @@ class Pace:
 
     def tokens_of(self, kind: Hashable, most: int, drafting_s: float = 0.0) -> int:
         """The number of drafts that a pass is worth giving, at most `most`. drafting_s: that one takes to be made."""
+        return self.best(kind, most, drafting_s)[0]
+
+    def best(self, kind: Hashable, most: int, drafting_s: float = 0.0) -> tuple[int, float]:
+        """The same number, and the times as many tokens a second that are to be expected of it, 1 of none."""
         if 1 not in self._seconds or self._lost_s > MAX_LOST_SHARE * self._total_s:
-            return 0
+            return 0, 1.0
         share = self.right_share(kind)
         speeds = [self._speed(drafts, share, drafting_s) for drafts in range(min(most, MAX_DRAFTS) + 1)]
         best = max(range(len(speeds)), key=speeds.__getitem__)
-        return best if speeds[best] >= MIN_GAIN * speeds[0] else 0
+        gain = speeds[best] / speeds[0]
+        return (best, gain) if gain >= MIN_GAIN else (0, 1.0)
+
+    def allows(self, catching_up_s: float, most: int) -> bool:
+        """True where so long, once, is little beside what the tokens to come take, at most `most`."""
+        if not catching_up_s:
+            return True
+        return 1 in self._seconds and catching_up_s <= MAX_CATCHING_UP_SHARE * min(
+            most, USUAL_TOKENS
+        ) * self.seconds_of(1)
 
     def right_share(self, kind: Hashable) -> float:
         """The share of drafts of a kind, of those that came after right ones alone, that was right."""

@@ -1,12 +1,14 @@
 """Sampling: from scores to the next token."""
 
+import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
 import mlx.core as mx
-from mlx_lm.sample_utils import make_logits_processors, make_sampler
+import numpy as np
+from mlx_lm.sample_utils import apply_min_p, apply_top_k, apply_top_p, make_logits_processors
 
 from engine.errors import PreparedModelError
 from engine.settings import NEUTRAL_SAMPLING, OUR_SAMPLING, GenerationOptions, in_range
@@ -14,6 +16,9 @@ from engine.system.documents import PREPARE_AGAIN, parsing, read_json
 
 PENALISED_TOKENS = 64  # the last tokens, whose repetition is penalised
 LOWEST_TEMPERATURE = 1e-3  # below, scores would overflow; and there the likeliest token is all that is sampled
+SEED_BITS = 64  # of a seed that nobody chose
+
+Sample = Callable[[mx.array, Sequence[int]], int]  # from logits [1, vocabulary] and the tokens before, to a token
 
 
 @dataclass(frozen=True)
@@ -54,22 +59,20 @@ def chosen(options: GenerationOptions, advised: Sampling) -> Sampling:
     return replace(advised, **{name: value for name, value in own.items() if value is not None})
 
 
-def sampler(sampling: Sampling, vocabulary: int, ids: Collection[int]) -> Callable[[mx.array, Sequence[int]], int]:
+def sampler(sampling: Sampling, vocabulary: int, ids: Collection[int], seed: int | None = None) -> Sample:
     """A function from logits [1, vocabulary] and the tokens before, to a token.
 
+    It may be asked about any place of a text, in any order and as often as one likes. What is drawn is the largest of
+    the scores with Gumbel noise, which has just their distribution; and the noise of each token is the same whenever so
+    many tokens are before it. So a draft that is drawn ahead, from the scores of another model, and the token that is
+    drawn in the end are mostly the same where these scores are alike; and what is drawn in the end depends on no draft.
+
     ids: those that stand for something. Vocabularies are padded to round sizes; a row for nothing is never sampled.
+    seed: of the numbers that are drawn; None for others each time.
     """
-    top_k = sampling.top_k if sampling.top_k < vocabulary else 0
+    seed = secrets.randbits(SEED_BITS) if seed is None else seed
     temperature = sampling.temperature if sampling.temperature >= LOWEST_TEMPERATURE else 0.0
-    sample = make_sampler(temp=temperature, top_p=sampling.top_p, min_p=sampling.min_p, top_k=top_k)
-    penalties = make_logits_processors(
-        repetition_penalty=sampling.repetition_penalty if sampling.repetition_penalty != 1.0 else None,
-        repetition_context_size=PENALISED_TOKENS,
-        presence_penalty=sampling.presence_penalty or None,
-        presence_context_size=PENALISED_TOKENS,
-        frequency_penalty=sampling.frequency_penalty or None,
-        frequency_context_size=PENALISED_TOKENS,
-    )
+    penalties, narrowings = _penalties(sampling), _narrowings(sampling, vocabulary) if temperature else []
     forbidden = mx.array([token for token in range(vocabulary) if token not in ids], mx.int32)
 
     def next_token(logits: mx.array, before: Sequence[int]) -> int:
@@ -77,7 +80,41 @@ def sampler(sampling: Sampling, vocabulary: int, ids: Collection[int]) -> Callab
             logits[:, forbidden] = -mx.inf
         for penalise in penalties:
             logits = penalise(mx.array(list(before[-PENALISED_TOKENS:]), mx.int32), logits)
-        token: mx.array = sample(logits - mx.logsumexp(logits, axis=-1, keepdims=True))
-        return cast(int, token.item())
+        if not temperature:
+            return cast(int, mx.argmax(logits, axis=-1).item())
+        scores = logits - mx.logsumexp(logits, axis=-1, keepdims=True)
+        for narrow in narrowings:
+            scores = narrow(scores)
+        noise = mx.random.gumbel(scores.shape, key=_key(seed, len(before)))
+        return cast(int, mx.argmax(scores / temperature + noise, axis=-1).item())
 
     return next_token
+
+
+def _penalties(sampling: Sampling) -> Sequence[Callable[[mx.array, mx.array], mx.array]]:
+    """The steps that take something from the scores of tokens that were said."""
+    return make_logits_processors(
+        repetition_penalty=sampling.repetition_penalty if sampling.repetition_penalty != 1.0 else None,
+        repetition_context_size=PENALISED_TOKENS,
+        presence_penalty=sampling.presence_penalty or None,
+        presence_context_size=PENALISED_TOKENS,
+        frequency_penalty=sampling.frequency_penalty or None,
+        frequency_context_size=PENALISED_TOKENS,
+    )
+
+
+def _narrowings(sampling: Sampling, vocabulary: int) -> list[Callable[[mx.array], mx.array]]:
+    """The steps that leave the likeliest tokens alone, of their probabilities' logarithms, in mlx-lm's order."""
+    found: list[Callable[[mx.array], mx.array]] = []
+    if sampling.top_p < 1.0:
+        found.append(lambda scores: apply_top_p(scores, sampling.top_p))
+    if sampling.min_p:
+        found.append(lambda scores: apply_min_p(scores, sampling.min_p))
+    if 0 < sampling.top_k < vocabulary:
+        found.append(lambda scores: apply_top_k(scores, sampling.top_k))
+    return found
+
+
+def _key(seed: int, place: int) -> mx.array:
+    """The key of the random numbers for one place of a text, uint32 [2]."""
+    return mx.array(np.random.SeedSequence([seed, place]).generate_state(2))

@@ -20,6 +20,7 @@ ITEMS = {  # what has a fixed size, in words
     "kv_cache": Text("kv cache"),
     "kept_contexts": Text("kept contexts"),
     "workspace": Text("workspace"),
+    "draft_model": Text("draft model"),
 }
 
 

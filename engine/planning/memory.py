@@ -98,7 +98,7 @@ def longest_context(sizes: Sizes, settings: Settings) -> int:
 class Planner:
     """The arithmetic of one ceiling (bytes). roomy: bytes that the workspace is in proportion to, at most. most: tokens
     that a context may have. demands: of the pools; of what is resident once it is loaded, all of its rows. beside: the
-    places of those that are no experts, in a model of experts."""
+    places of those that are no experts, in a model of experts. draft: of a draft model, whose context is as long."""
 
     sizes: Sizes
     settings: Settings
@@ -107,9 +107,18 @@ class Planner:
     most: int
     demands: tuple[PoolDemand, ...]
     beside: tuple[int, ...] = ()
+    draft: "Planner | None" = None
 
     @classmethod
-    def of(cls, sizes: Sizes, settings: Settings) -> "Planner":
+    def whole(cls, sizes: Sizes, settings: Settings) -> "Planner":
+        """The planner of a model of which all is in memory, and which computes in as little as works."""
+        shape, demands = sizes.shape(settings), [layer.demand() for layer in sizes.layers(settings)]
+        all_rows = tuple(replace(demand, minimum=demand.bundles, whole_stays=True) for demand in demands)
+        planner = cls(sizes, settings, 0, 0, min(shape.context, settings.context or shape.context), all_rows)
+        return replace(planner, ceiling=planner.smallest(planner.most))
+
+    @classmethod
+    def of(cls, sizes: Sizes, settings: Settings, draft: "Planner | None" = None) -> "Planner":
         """The planner of a model under these settings. Raises BudgetError where not even a step of the context fits."""
         shape, stored = sizes.shape(settings), sizes.stored_bytes
         most = min(shape.context, settings.context or shape.context)
@@ -117,11 +126,11 @@ class Planner:
         demands = tuple(layer.demand() for layer in layers)
         beside = tuple(i for i, each in enumerate(layers) if shape.kind == "expert" != each.bundles.kind)
         if ceiling is None:
-            any_ceiling = cls(sizes, settings, 0, stored, most, demands)
+            any_ceiling = cls(sizes, settings, 0, stored, most, demands, draft=draft)
             ceiling, roomy = any_ceiling._usual_ceiling(settings.context or USUAL_CONTEXT), stored
         else:
             roomy = ceiling
-        planner = cls(sizes, settings, ceiling, roomy, most, demands, beside)
+        planner = cls(sizes, settings, ceiling, roomy, most, demands, beside, draft)
         return planner._with_whole_layers() if any(demand.whole_stays for demand in demands) else planner
 
     def plan(self, tokens: int, kept_bytes: int = 0) -> MemoryPlan:
@@ -169,7 +178,15 @@ class Planner:
             **sizes.selector_bytes(settings),
             "kv_cache": _kv_cache_bytes(shape, tokens, workspace.chunk),
             "workspace": workspace.bytes + _cache_limit(roomy) + sizes.overhead,
+            **self._draft_bytes(tokens),
         }
+
+    def _draft_bytes(self, tokens: int) -> dict[str, int]:
+        """All that a draft model takes beside so many tokens, without what every process has once."""
+        if self.draft is None:
+            return {}
+        whole = self.draft.smallest(min(tokens, self.draft.most))
+        return {"draft_model": whole - self.draft.sizes.overhead}
 
     def _usual_ceiling(self, tokens: int) -> int:
         """Bytes where nobody chose a budget: beside a usual context, every bundle has a slot where free memory allows,

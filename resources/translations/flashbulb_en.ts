@@ -39,6 +39,13 @@
         </translation>
     </message>
     <message numerus="yes">
+        <source>{0} of %Ln drafted token(s) right ({1})</source>
+        <translation>
+            <numerusform>{0} of %Ln drafted token right ({1})</numerusform>
+            <numerusform>{0} of %Ln drafted tokens right ({1})</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
         <source>The file of your chats was damaged. %Ln of them could be read and are here; the damaged file is kept as {0}.</source>
         <translation>
             <numerusform>The file of your conversations was damaged. %Ln of them could be read and is here; the damaged file is kept as {0}.</numerusform>

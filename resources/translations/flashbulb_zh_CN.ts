@@ -55,6 +55,16 @@
         <source>{0} active, {1} read, {2} in the pool</source>
         <translation>激活 {0}，读取 {1}，池中 {2}</translation>
     </message>
+    <message numerus="yes">
+        <source>{0} of %Ln drafted token(s) right ({1})</source>
+        <translation>
+            <numerusform>预测的 %Ln 个词元中 {0} 个正确（{1}）</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>Helper model</source>
+        <translation>辅助模型</translation>
+    </message>
     <message>
         <source>Hit rate</source>
         <translation>命中率</translation>
@@ -1900,6 +1910,14 @@
         <translation>读取线程</translation>
     </message>
     <message>
+        <source>Small helper model</source>
+        <translation>小型辅助模型</translation>
+    </message>
+    <message>
+        <source>A much smaller model of the same family, if there is one on this computer, guesses too. It takes some of the memory budget, and gives it back where it does not make answers faster.</source>
+        <translation>如果这台电脑上有同系列的小得多的模型，它也会参与猜测。它会占用一部分内存预算；如果不能让回答更快，就会把内存还回来。</translation>
+    </message>
+    <message>
         <source>Reads that are under way at the same time.</source>
         <translation>同时进行的读取数。</translation>
     </message>
@@ -3233,6 +3251,18 @@
         <translation>无法启动用于读取的线程。请关闭其他应用后重试。</translation>
     </message>
     <message>
+        <source>None: that is turned off.</source>
+        <translation>无：已关闭。</translation>
+    </message>
+    <message>
+        <source>None: {name} has no room. {reason}</source>
+        <translation>无：放不下 {name}。{reason}</translation>
+    </message>
+    <message>
+        <source>None: {name} has other tokens. Take a smaller model of the same family.</source>
+        <translation>无：{name} 的词元不同。请选用同系列的较小模型。</translation>
+    </message>
+    <message>
         <source>OpenAI&apos;s open chat models, which reason before they answer. They call tools.</source>
         <translation>OpenAI 的开放对话模型，回答前会先推理，能调用工具。</translation>
     </message>
@@ -3419,6 +3449,10 @@
     <message>
         <source>config.json is no table of plain values: {error}</source>
         <translation>config.json 不是由普通值组成的表：{error}</translation>
+    </message>
+    <message>
+        <source>draft model</source>
+        <translation>预测模型</translation>
     </message>
     <message>
         <source>embedding the calibration text</source>
@@ -3821,6 +3855,14 @@
         <translation>{name} 与另一个张量重叠</translation>
     </message>
     <message>
+        <source>{name}, as it was asked for.</source>
+        <translation>{name}，按要求选用。</translation>
+    </message>
+    <message>
+        <source>{name}: it has the same tokens and takes {size}.</source>
+        <translation>{name}：词元相同，占用 {size}。</translation>
+    </message>
+    <message>
         <source>{others} cannot be read.</source>
         <translation>无法读取 {others}。</translation>
     </message>
@@ -3979,6 +4021,10 @@
     <message>
         <source>Download the model again.</source>
         <translation>请重新下载该模型。</translation>
+    </message>
+    <message>
+        <source>None: no other model on this disk has the same tokens, is far smaller, and has room in the memory budget.</source>
+        <translation>无：此磁盘上没有词元相同、小得多并且内存预算容得下的其他模型。</translation>
     </message>
     <message>
         <source>Run `git lfs pull` in its folder.</source>

@@ -124,6 +124,9 @@ def test_it_says_how_many_drafts_were_right():
     drafted = receipt(passes=5, drafted=8, accepted=6)
     assert dict(drafted.rows())["Drafts"] == "6 of 8 drafted tokens right, 2.2 tokens a pass"
     assert Receipt.from_json(drafted.to_json()) == drafted
+    helped = receipt(passes=5, drafted=8, accepted=6, drafters={"lookup": (3, 2), "Qwen3-0.6B": (5, 4)})
+    assert dict(helped.rows())["Helper model"] == "4 of 5 drafted tokens right (Qwen3-0.6B)"
+    assert "Helper model" not in dict(drafted.rows())
 
 
 @pytest.mark.parametrize(

@@ -230,4 +230,5 @@ def test_a_section(make_settings):
         "reader_threads": None,
         "small_context": False,
         "drafts": "lookup",
+        "draft_model": "auto",
     }

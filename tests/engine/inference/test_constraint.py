@@ -94,7 +94,7 @@ def test_a_tool_that_must_be_called_is_called(model):
 
 def test_any_of_the_tools_may_be_the_one_that_must_be_called(model):
     names = set()
-    for seed in range(6):
+    for seed in range(16):
         options = GenerationOptions(
             tools=TOOLS, tool_choice="required", parallel_calls=False, seed=seed, temperature=9.0, top_p=1.0
         )

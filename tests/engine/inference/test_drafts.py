@@ -61,17 +61,22 @@ def test_another_answer_begins_with_nothing_known():
 class Counting:
     """Drafts of tokens that count on, each of which takes some time to be made."""
 
-    def __init__(self, drafting_s=0.0, kind="counting"):
-        self.drafting_s, self._kind = drafting_s, kind
+    def __init__(self, drafting_s=0.0, kind="counting", step=1):
+        self.drafting_s, self._kind, self._step = drafting_s, kind, step
 
-    def begin(self):
+    name = "counting"
+
+    def begin(self, answer):
         pass
+
+    def catching_up_s(self, known):
+        return 0.0
 
     def kind_after(self, known):
         return self._kind
 
     def draft(self, known, count):
-        return [known[-1] + 1 + i for i in range(count)]
+        return [known[-1] + self._step + i for i in range(count)]
 
 
 def known_to_pay(drafts):
@@ -98,3 +103,51 @@ def test_drafts_that_cost_nothing_are_compared_even_where_none_is_verified():
         drafts.after([1], 0)
         drafts.verified(1, [2], 1.2, 0.0)
     assert drafts.after([1], 4)
+
+
+class Slow(Counting):
+    """The same, by a drafter of another name that has much to take in first."""
+
+    name = "slow"
+
+    def __init__(self, drafting_s=0.01, catching_up_s=0.0):
+        super().__init__(drafting_s)
+        self._catching_up_s, self.caught_up = catching_up_s, []
+
+    def catching_up_s(self, known):
+        return 0.0 if self.caught_up else self._catching_up_s
+
+    def catch_up(self, known):
+        self.caught_up.append(len(known))
+
+
+@pytest.mark.parametrize(("text_is_right", "source"), [(True, "counting"), (False, "slow")])
+def test_the_drafter_is_asked_that_brings_most_by_what_was_measured(text_is_right, source):
+    """A drafter that costs nothing is judged whoever is asked."""
+    drafts = Drafts([Counting(step=1 if text_is_right else 2), Slow()])
+    known_to_pay(drafts)
+    for _ in range(60):
+        passed = 1 + len(drafts.after([5], 3))
+        decided = [6, 7, 8, 9][:passed] if text_is_right == (drafts.source == "counting") or passed == 1 else [6]
+        drafts.verified(passed, decided, 1 + 0.2 * passed, 0.0)
+    drafts.after([5], 3)
+    assert drafts.source == source
+
+
+def test_what_is_to_be_taken_in_first_must_be_little_beside_what_is_to_come():
+    quick, slow = Slow(catching_up_s=1.0), Slow(catching_up_s=100.0)
+    for drafter, asked in ((quick, True), (slow, False)):
+        drafts = Drafts([drafter])
+        known_to_pay(drafts)
+        assert bool(drafts.after([5], 100)) == asked
+        assert drafter.caught_up == ([1] if asked else [])
+    drafts = Drafts([Slow(catching_up_s=1.0)])
+    known_to_pay(drafts)
+    assert not drafts.after([5], 3)  # an answer that ends soon
+
+
+def test_a_slow_drafter_makes_no_draft_that_is_not_verified():
+    slow = Slow(drafting_s=10.0)
+    drafts = Drafts([slow])
+    known_to_pay(drafts)
+    assert list(drafts.after([5], 4)) == []

@@ -116,3 +116,21 @@ def test_a_pass_of_several_tokens_may_be_the_first():
     pace.took(1, 1.0, 1)
     right(pace, 1.0)
     assert pace.tokens_of(KIND, MAX_DRAFTS) == MAX_DRAFTS
+
+
+def test_the_gain_is_the_times_as_many_tokens_a_second():
+    pace = measured(lambda _: 1.0)
+    right(pace, 1.0)
+    drafts, gain = pace.best(KIND, 3)
+    assert (drafts, round(gain)) == (3, 4)
+    assert pace.best(KIND, 3, drafting_s=10.0) == (0, 1.0)
+
+
+def test_what_is_done_once_may_take_a_part_of_what_is_to_come():
+    pace = measured(lambda _: 1.0)
+    assert pace.allows(0.0, 0)
+    assert pace.allows(1.0, 100)
+    assert not pace.allows(1.0, 10)
+    assert not pace.allows(100.0, 10_000)  # answers are seldom so long
+    assert not Pace().allows(1.0, 100)
+    assert Pace().allows(0.0, 100)

@@ -5,6 +5,7 @@ import math
 from dataclasses import replace
 
 import mlx.core as mx
+import numpy as np
 import pytest
 
 from engine.inference.sampling import Sampling, advised_sampling, chosen, sampler
@@ -14,9 +15,8 @@ SCORES = [1.0, 3.0, 2.5, -1.0, 9.0]
 
 
 def sampled(options, before=(), ids=range(4), times=60):
-    mx.random.seed(7)
-    sample = sampler(chosen(GenerationOptions(**options), Sampling(**OUR_SAMPLING)), len(SCORES), frozenset(ids))
-    return {sample(mx.array([SCORES]), list(before)) for _ in range(times)}
+    how = chosen(GenerationOptions(**options), Sampling(**OUR_SAMPLING))
+    return {sampler(how, len(SCORES), frozenset(ids), i)(mx.array([SCORES]), list(before)) for i in range(times)}
 
 
 def test_rows_without_a_token_are_never_sampled():
@@ -76,3 +76,36 @@ def test_what_is_not_chosen_is_as_the_makers_advise(tmp_path, content, advised):
 
 def test_without_advice_the_sampling_is_ours(tmp_path):
     assert advised_sampling(tmp_path) == Sampling(**OUR_SAMPLING)
+
+
+FLAT = Sampling(**NEUTRAL_SAMPLING)
+
+
+def drawn(seed, places, scores=(0.0,) * 50):
+    sample = sampler(FLAT, len(scores), range(len(scores)), seed)
+    return [sample(mx.array([scores]), [0] * place) for place in places]
+
+
+def test_a_place_of_a_text_is_drawn_alike_each_time_and_places_and_seeds_are_not():
+    there, back = drawn(3, range(40)), drawn(3, reversed(range(40)))
+    assert there == back[::-1]
+    assert there != drawn(4, range(40)) != drawn(3, range(1, 41))
+    assert drawn(None, range(40)) != drawn(None, range(40))
+
+
+def test_other_scores_draw_the_same_as_often_as_they_can():
+    """At least (1 - d) / (1 + d) of the times, where d is how far the distributions are apart; 1 - d at most."""
+    first, second = (mx.random.normal((50,), key=mx.random.key(i)).tolist() for i in (1, 2))
+    one, other = (np.array(mx.softmax(mx.array(scores))) for scores in (first, second))
+    apart, times = 0.5 * np.abs(one - other).sum(), 2000
+    pairs = zip(drawn(5, range(times), first), drawn(5, range(times), second), strict=True)
+    share = sum(a == b for a, b in pairs) / times
+    spread = 3.3 * (share * (1 - share) / times) ** 0.5
+    assert (1 - apart) / (1 + apart) - spread <= share <= 1 - apart + spread
+
+
+def test_what_is_drawn_has_the_distribution_of_the_scores():
+    scores, times = (1.0, 0.0, 2.0, -1.0, 0.5), 4000
+    expected = times * np.array(mx.softmax(mx.array(scores)))
+    found = np.bincount(drawn(9, range(times), scores), minlength=5)
+    assert ((found - expected) ** 2 / expected).sum() < 18.5  # the 99.9th percentile of 4 degrees of freedom

@@ -1,0 +1,117 @@
+"""The choice of a draft model: one on this disk with the same tokens, far fewer bytes a token, and room for it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import BudgetError, FlashbulbError
+from engine.inference.execution import Execution
+from engine.planning.memory import FIRST_TOKENS, USUAL_CONTEXT, Planner, Sizes
+from engine.settings import DRAFT_MODEL_AUTO, DRAFT_MODEL_NONE, Drafting, Settings
+from engine.store.installed import installed, open_stored
+from engine.store.manifest import PreparedModel
+from engine.store.mlx_folder import MlxFolder
+from engine.store.others import Use, other_checkpoints, use_of
+from engine.system.built_in import STARTER_FOLDER, assistant_folder, assistant_is_ready
+from engine.text import Text, readable, text_of
+from engine.tokens.same_tokens import same_tokens
+
+MIN_RATIO = 8  # times as many bytes a token as the draft model needs
+MAX_ROOM_SHARE = 0.1  # of what a budget has beyond the smallest: the draft model takes it from what would be in memory
+Stored = PreparedModel | MlxFolder
+
+
+@dataclass(frozen=True)
+class DraftChoice:
+    """The draft model that a model is loaded with, and the reason, as a sentence. draft: it, nothing of it evaluated,
+    and the planner of its memory; None for none."""
+
+    reason: str
+    draft: tuple[Execution, Planner] | None = None
+
+
+Build = Callable[[Stored], Execution]
+
+
+def choose(stored: Stored, sizes: Sizes, settings: Settings, find: Callable[[str], Path], build: Build) -> DraftChoice:
+    """The draft model for a model that is loaded with these settings. find: from a model's name to its folder. build:
+    a model that is not evaluated. Raises FlashbulbError where the user has named one that is none."""
+    if settings.drafts is Drafting.NONE or settings.draft_model == DRAFT_MODEL_NONE:
+        return DraftChoice(Text("None: that is turned off."))
+    if settings.draft_model != DRAFT_MODEL_AUTO:
+        return _named(stored, sizes, settings, build(open_stored(find(settings.draft_model))))
+    most = token_bytes(sizes, settings) // MIN_RATIO
+    for folder in _candidates(stored.folder, most):
+        choice = _tried(sizes, settings, folder, most, build)
+        if choice is not None:
+            return choice
+    return DraftChoice(
+        Text(
+            "None: no other model on this disk has the same tokens, is far smaller, and has room in the memory budget."
+        )
+    )
+
+
+def token_bytes(sizes: Sizes, settings: Settings) -> int:
+    """The bytes of all weights that a token is multiplied with."""
+    shape = sizes.shape(settings)
+    bundles = [(layer.bundles, layer.use(layer.bundles.count, settings).needed) for layer in sizes.layers(settings)]
+    streamed = sum(needed * each.stored_bytes for each, needed in bundles if each.kind != "row")
+    return int(shape.resident_bytes - shape.looked_up_bytes + streamed)
+
+
+def _named(stored: Stored, sizes: Sizes, settings: Settings, draft: Execution) -> DraftChoice:
+    name, planner = draft.stored.name, _planner(draft, settings, sizes)
+    if not same_tokens(stored.folder, draft.stored.folder):
+        return DraftChoice(Text("None: {name} has other tokens. Take a smaller model of the same family.", name=name))
+    try:
+        Planner.of(sizes, settings, planner).plan(FIRST_TOKENS)
+    except BudgetError as error:
+        return DraftChoice(Text("None: {name} has no room. {reason}", name=name, reason=text_of(error)))
+    return DraftChoice(Text("{name}, as it was asked for.", name=name), (draft, planner))
+
+
+def _candidates(folder: Path, most: int) -> Iterator[Path]:
+    """The folders of other models with the same tokens, of which a token needs at most so many bytes, perhaps, the
+    largest first: they are right more often."""
+    found = {each.folder: each.bytes for each in installed()}
+    found |= {each.folder: each.bytes for each in other_checkpoints() if not each.missing}
+    built_in = [STARTER_FOLDER, *([assistant_folder()] if assistant_is_ready() else [])]
+    found |= {each: sum(path.stat().st_size for path in each.glob("*") if path.is_file()) for each in built_in}
+    for each in sorted(found, key=lambda other: -found[other]):
+        if found[each] <= most and each.resolve() != folder.resolve() and same_tokens(folder, each):
+            yield each
+
+
+def _tried(sizes: Sizes, settings: Settings, folder: Path, most: int, build: Build) -> DraftChoice | None:
+    """One of these models, if it runs and there is room for it."""
+    try:
+        stored = open_stored(folder)
+        if isinstance(stored, MlxFolder) and use_of(folder).use is not Use.AS_IT_IS:
+            return None
+        draft = build(stored)
+        planner = _planner(draft, settings, sizes)
+        if token_bytes(draft.sizes, planner.settings) > most or not _has_room(sizes, settings, planner):
+            return None
+    except FlashbulbError:
+        return None
+    size = readable(planner.smallest(min(FIRST_TOKENS, planner.most)))
+    return DraftChoice(Text("{name}: it has the same tokens and takes {size}.", name=stored.name, size=size),
+                       (draft, planner))  # fmt: skip
+
+
+def _planner(draft: Execution, settings: Settings, sizes: Sizes) -> Planner:
+    """The plan of all of it in memory, beside a context as long as the large model's can be."""
+    context = settings.context or sizes.shape(settings).context
+    return Planner.whole(draft.sizes, Settings(context=context, compute_dtype=settings.compute_dtype))
+
+
+def _has_room(sizes: Sizes, settings: Settings, draft: Planner) -> bool:
+    """True where a usual context fits all the same, and what is held of the model is nearly as much."""
+    alone, beside = Planner.of(sizes, settings), Planner.of(sizes, settings, draft)
+    tokens = alone.at_most(settings.context or USUAL_CONTEXT)
+    if beside.smallest(tokens) > beside.ceiling:
+        return False
+    rows, fewer = (planner.plan(tokens).budget.capacities for planner in (alone, beside))
+    room = alone.ceiling - alone.smallest(tokens)
+    return fewer == rows or (beside.smallest(tokens) - alone.smallest(tokens) <= MAX_ROOM_SHARE * room)

@@ -1,0 +1,112 @@
+"""The draft model that is chosen among those on the disk."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import mlx.core as mx
+import pytest
+from mlx.utils import tree_flatten
+
+from engine.cli.main import main
+from engine.inference.load import drafting_with, load
+from engine.models.mlx_lm import build_quantised
+from engine.planning.outlook import Outlook
+from engine.settings import Settings
+from engine.store.mlx_folder import MlxFolder
+from engine.system.folders import models_folder
+from tests.helpers.checkpoints import write_tokenizer
+from tests.helpers.dense_models import DENSE
+from tests.helpers.mlx_models import AFFINE4
+
+LARGE = {"hidden_size": 256, "intermediate_size": 768, "num_hidden_layers": 8}
+SIZES = {"large": LARGE, "small": {"hidden_size": 64, "intermediate_size": 128}, "smallest": {"hidden_size": 32}}
+
+
+def write(folder, tokens=320, **changes):
+    """A llama of random weights."""
+    config = {"model_type": "llama", **DENSE, **changes}
+    model, config = build_quantised(config, AFFINE4)
+    folder.mkdir(parents=True)
+    mx.save_safetensors(str(folder / "model.safetensors"), dict(tree_flatten(model.parameters())))
+    (folder / "config.json").write_text(json.dumps(config))
+    write_tokenizer(folder, tokens)
+    return folder
+
+
+@pytest.fixture
+def disk(home):
+    """A large model, and smaller ones of its family and another in the models folder."""
+    folder = models_folder()
+    return {name: write(folder / name, **size) for name, size in SIZES.items()} | {
+        "another family": write(folder / "another", 310, hidden_size=96, intermediate_size=128)
+    }
+
+
+def chosen(folder, **changes):
+    stored = MlxFolder.open(folder)
+    return drafting_with(stored, Outlook.of(stored, None).sizes, Settings(**changes))
+
+
+def name_of(choice):
+    return choice.draft[0].stored.name if choice.draft else None
+
+
+def test_it_is_the_largest_of_those_with_the_same_tokens_that_are_far_smaller(disk):
+    choice = chosen(disk["large"])
+    assert name_of(choice) == "small"
+    assert choice.reason.startswith("small: it has the same tokens and takes ")
+    shutil.rmtree(disk["small"])
+    assert name_of(chosen(disk["large"])) == "smallest"
+    shutil.rmtree(disk["smallest"])
+    assert name_of(chosen(disk["large"])) is None
+    assert "no other model on this disk" in chosen(disk["large"]).reason
+
+
+def test_it_is_none_where_that_is_turned_off_or_it_is_not_far_smaller(disk):
+    assert name_of(chosen(disk["large"], draft_model="none")) is None
+    assert name_of(chosen(disk["large"], drafts="none")) is None
+    assert name_of(chosen(disk["small"])) is None
+    assert name_of(chosen(disk["smallest"])) is None
+
+
+def test_a_damaged_one_is_passed_over(disk):
+    (disk["small"] / "model.safetensors").write_bytes(b"nothing")
+    assert name_of(chosen(disk["large"])) == "smallest"
+
+
+def test_a_budget_without_room_has_none(disk):
+    outlook = Outlook.of(MlxFolder.open(disk["large"]), None)
+    smallest = outlook.smallest_budget(Settings())
+    assert name_of(chosen(disk["large"], memory_budget=smallest)) is None
+    assert name_of(chosen(disk["large"], memory_budget=smallest + 200_000_000)) == "small"
+
+
+def test_a_damaged_number_is_found_when_it_is_loaded_and_nothing_drafts_then(disk):
+    weights = mx.load(str(disk["small"] / "model.safetensors"))
+    weights["model.norm.weight"] = mx.full(weights["model.norm.weight"].shape, mx.nan)
+    mx.save_safetensors(str(disk["small"] / "model.safetensors"), weights)
+    loaded = load(disk["large"], settings := Settings())
+    assert loaded.draft_model is None
+    assert "draft_model" not in loaded.budget.items
+    loaded.close()
+    loaded = load(disk["large"], replace(settings, draft_model=str(disk["smallest"])))
+    assert loaded.draft_model.name == "smallest"
+    loaded.close()
+
+
+def test_info_says_which_and_why(disk, capsys):
+    assert main(["info", str(disk["large"]), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["draft_model"].startswith("small: it has the same tokens")
+    assert main(["info", str(disk["large"]), "--draft-model", "none"]) == 0
+    assert "Draft model: None: that is turned off." in capsys.readouterr().out
+
+
+def test_an_answer_tells_of_it(disk, capsys):
+    asked = ["generate", str(disk["large"]), "--prompt", "Hi", "--raw", "--max-tokens", "4", "--json"]
+    assert main(asked) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["drafts"]["model"].startswith("small: ")
+    assert report["budget_items"]["draft_model"] > 0
+    assert main([*asked[:-1], "--draft-model", str(disk["another family"])]) == 0
+    assert "Draft model: None: another has other tokens." in capsys.readouterr().err

@@ -36,17 +36,19 @@ class Reading:
 @dataclass(frozen=True)
 class MemoryChanged:
     """The loaded model holds other amounts from now on: bytes by item. context: the most tokens that there is room for.
-    given_bytes: by which it holds less, for a system that is short of memory."""
+    given_bytes: by which it holds less, for a system that is short of memory. streams: the kind of bundle that comes
+    from flash now; empty for none."""
 
     planned: dict[str, float]
     context: int
     settings: Settings
     given_bytes: int
+    streams: str
 
     @classmethod
     def of(cls, model: Model) -> "MemoryChanged":
         """Of a loaded model, on the engine's thread."""
-        return cls(dict(model.budget.items), model.context, model.settings, model.given_bytes)
+        return cls(dict(model.budget.items), model.context, model.settings, model.given_bytes, model.streams)
 
 
 @dataclass(frozen=True)

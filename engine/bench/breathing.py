@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from engine.inference.model import LoadedModel
 
 TOKENS = 2000  # of the conversation
-SHARES = (0.5, 0.9, 0.1, 0.7, 0.3)  # of all experts that the budget holds beside the conversation: one after the other
+SHARES = (0.5, 0.9, 0.1, 0.7, 0.3)  # of all bundles that the budget holds beside the conversation: one after the other
 START_ROOM_BYTES = 4_000_000_000  # bytes of the control group while libraries are loaded
-CONFIG: dict[str, Any] = {
+EXPERTS: dict[str, Any] = {
     "model_type": "qwen3_moe",
     "hidden_size": 512,
     "intermediate_size": 1024,
@@ -41,6 +41,21 @@ CONFIG: dict[str, Any] = {
     "max_position_embeddings": 131_072,
     "tie_word_embeddings": False,
 }
+DENSE: dict[str, Any] = {  # whose context becomes larger than all of its linears
+    "model_type": "llama",
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "num_hidden_layers": 8,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+    "vocab_size": 8000,
+    "rms_norm_eps": 1e-6,
+    "rope_theta": 1e6,
+    "max_position_embeddings": 131_072,
+    "tie_word_embeddings": False,
+}
+CONFIGS = {"experts": EXPERTS, "dense": DENSE}
 QUANTIZATION = {"group_size": 64, "bits": 4}
 
 
@@ -64,16 +79,17 @@ class Stage:
 
 
 def model_bytes() -> int:
-    """Bytes of the model's files."""
-    return checkpoint_bytes(CONFIG, QUANTIZATION)
+    """Bytes of the larger model's files."""
+    return max(checkpoint_bytes(config, QUANTIZATION) for config in CONFIGS.values())
 
 
-def measure(folder: Path, tokens: int = TOKENS) -> tuple[list[Stage], bool]:
+def measure(folder: Path, kind: str, tokens: int = TOKENS) -> tuple[list[Stage], bool]:
     """The parts of the conversation, and True where a control group held it to its budgets. folder: for the model.
-    Raises FlashbulbError where the run breaks, or the system ends it for the memory it uses."""
-    write_random_checkpoint(folder / "model", CONFIG, QUANTIZATION)
+    kind: of CONFIGS. Raises FlashbulbError where the run breaks, or the system ends it for the memory it uses."""
+    model = folder / f"breathing-{kind}"
+    write_random_checkpoint(model, CONFIGS[kind], QUANTIZATION)
     with memory_cap(START_ROOM_BYTES) as group:
-        command = [sys.executable, "-m", "engine.bench.breathing", str(folder / "model"), str(tokens)]
+        command = [sys.executable, "-m", "engine.bench.breathing", str(model), str(tokens)]
         done = subprocess.run([*command, *([str(group)] if group else [])], capture_output=True, text=True, check=False)
     if done.returncode:
         ended = "the system ended it for the memory it used" if done.returncode == -9 else None

@@ -88,14 +88,15 @@ def run(folder: Path, progress: Callable[[float, str], None] = lambda *_: None) 
     runs, total = [], len(CASES) * len(SELECTIONS) * len(BUDGET_SHARES)
     largest = max(*(sum(model_bytes(*case)) for case in CASES.values()), breathing.model_bytes())
     with scratch(folder, largest) as work:
-        stages, _ = breathing.measure(work)
+        stages = {kind: breathing.measure(work, kind)[0] for kind in breathing.CONFIGS}
         for held in measure_all(work, CASES, SELECTIONS, BUDGET_SHARES):
             runs.append(held)
             progress(len(runs) / total, f"{held.case} {held.selection}")
         machine = describe(work)
     kept, close, capped = (sum(getattr(held, name) for held in runs) for name in ("kept", "close", "capped"))
     settings = {"runs": total, "kept": kept, "plan_within_a_tenth": close, "in_a_control_group": capped}
-    return Result("budget", machine, [_row(held) for held in runs] + [_row_of_stage(each) for each in stages], settings)
+    rows = [_row_of_stage(kind, stage) for kind, found in stages.items() for stage in found]
+    return Result("budget", machine, [_row(held) for held in runs] + rows, settings)
 
 
 def measure_all(
@@ -190,10 +191,10 @@ def _row(held: Held) -> Row:
     )
 
 
-def _row_of_stage(stage: breathing.Stage) -> Row:
-    """A part of the conversation as a line of a table."""
+def _row_of_stage(kind: str, stage: breathing.Stage) -> Row:
+    """A part of a conversation as a line of a table."""
     return Row(
-        f"one conversation, {stage.tokens} tokens",
+        f"one conversation, {kind}, {stage.tokens} tokens",
         budget_bytes=stage.budget,
         dram_bytes=stage.planned,
         footprint_bytes=stage.grown,

@@ -91,8 +91,8 @@ class HeldMemory:
     def set_budget(self, settings: Settings) -> None:
         """Hold what another budget has room for. Raises BudgetError where it has too little for the present context."""
         draft = self._planner.draft
-        alone = Planner.of(self._sizes, settings, draft if settings.memory_budget is None else None)
-        planner = replace(alone, demands=self._planner.demands, draft=draft)
+        planner = Planner.of(self._sizes, settings, draft if settings.memory_budget is None else None)
+        planner = replace(planner, draft=draft)
         longest = replace(planner, draft=None).longest
         rows = min(self._context.rows, longest)
         self._apply(self._planned(planner, max(rows, self._context.tokens)))
@@ -114,7 +114,7 @@ class HeldMemory:
     def _planned(self, planner: Planner, tokens: int) -> MemoryPlan:
         """The plan for so many tokens, beside as many other contexts as there is room for."""
         self.given_bytes = 0
-        if planner.draft and planner.smallest(tokens) > planner.ceiling:
+        if planner.draft and not planner.stays_whole(tokens):
             replace(planner, draft=None).plan(tokens)  # or nothing has changed
             planner = self._without_draft(planner)
         if self.relief.share < 1:

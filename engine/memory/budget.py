@@ -29,8 +29,8 @@ class PoolDemand:
     """One layer's pool: bytes of a row, all bundles, and the rows without which a token does not fit.
 
     weight: share of the layer that is active: busier layers get more of the pool. rank: layers of a lower one get rows
-    first, as many as they have bundles. whole_stays: what has a row for every bundle when it is loaded is never given
-    back.
+    first, as many as they have bundles. may_be_whole: with a row for every bundle it is no pool, but part of the model
+    as if it were resident, and the last to be given back.
     """
 
     row_bytes: int
@@ -38,16 +38,11 @@ class PoolDemand:
     minimum: int
     weight: float
     rank: int = 0
-    whole_stays: bool = False
+    may_be_whole: bool = False
 
     def bytes(self, rows: int) -> int:
         """Bytes of a pool of so many rows, its bookkeeping included."""
         return rows * (self.row_bytes + ROW_BOOKKEEPING) + self.bundles * BUNDLE_BOOKKEEPING
-
-    @property
-    def is_whole(self) -> bool:
-        """True where no row is ever given back: it is no pool, but resident."""
-        return self.whole_stays and self.minimum == self.bundles
 
     @property
     def step(self) -> int:
@@ -70,9 +65,10 @@ class MemoryBudget:
         """Bytes of all items."""
         return sum(self.items.values())
 
-    def counting_as_resident(self, places: Sequence[int]) -> "MemoryBudget":
-        """The same, where what has a row for every bundle in these pools is told as resident."""
-        moved = sum(self.demands[i].bytes(self.capacities[i]) for i in places)
+    def counting_whole_as_resident(self, places: Sequence[int]) -> "MemoryBudget":
+        """The same, where what has a row for every bundle, of these pools, is told as resident."""
+        pools = ((self.demands[i], self.capacities[i]) for i in places)
+        moved = sum(d.bytes(rows) for d, rows in pools if d.may_be_whole and rows == d.bundles)
         items = self.items | {"resident": self.items["resident"] + moved, "pool": self.items["pool"] - moved}
         return replace(self, items=items)
 

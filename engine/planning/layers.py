@@ -153,7 +153,7 @@ class ActiveRowsLayer:
         """A pool holds one usual token's rows; of the rest it wants as many bytes as a linear in blocks."""
         bundles = self.bundles
         minimum = smallest_pool(bundles.count, self.active_share)
-        return PoolDemand(bundles.bytes, bundles.count, minimum, self.block_rows, self.rank, whole_stays=True)
+        return PoolDemand(bundles.bytes, bundles.count, minimum, self.block_rows, self.rank, may_be_whole=True)
 
     def use(self, slots: float, settings: Settings) -> TokenUse:
         """Used again as OPT's neurons are, until more is known; those alone are multiplied that are needed."""
@@ -177,7 +177,7 @@ class TableLayer:
     def demand(self) -> PoolDemand:
         """A small pool will do: a token that is decoded waits for one row at most."""
         count = self.bundles.count
-        return PoolDemand(self.bundles.bytes, count, min(count, TABLE_ROWS), 1.0, TABLE_RANK, whole_stays=True)
+        return PoolDemand(self.bundles.bytes, count, min(count, TABLE_ROWS), 1.0, TABLE_RANK, may_be_whole=True)
 
     def use(self, slots: float, settings: Settings) -> TokenUse:
         """Tokens that a pool has no rows for are taken to be as likely as the others."""

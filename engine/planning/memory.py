@@ -3,6 +3,7 @@ the context has room for so many tokens. What the context does not need is the p
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol
 
 from engine.memory.budget import (
@@ -97,8 +98,9 @@ def longest_context(sizes: Sizes, settings: Settings) -> int:
 @dataclass(frozen=True)
 class Planner:
     """The arithmetic of one ceiling (bytes). roomy: bytes that the workspace is in proportion to, at most. most: tokens
-    that a context may have. demands: of the pools; of what is resident once it is loaded, all of its rows. beside: the
-    places of those that are no experts, in a model of experts. draft: of a draft model, whose context is as long."""
+    that a context may have. demands: of the pools. beside: the places of those that are no experts, in a model of
+    experts. draft: of a draft model, whose context is as long. staying: places that keep a row for each bundle as long
+    as the context leaves room for that: beside a usual one they do."""
 
     sizes: Sizes
     settings: Settings
@@ -108,12 +110,13 @@ class Planner:
     demands: tuple[PoolDemand, ...]
     beside: tuple[int, ...] = ()
     draft: "Planner | None" = None
+    staying: frozenset[int] = frozenset()
 
     @classmethod
     def whole(cls, sizes: Sizes, settings: Settings) -> "Planner":
         """The planner of a model of which all is in memory, and which computes in as little as works."""
         shape, demands = sizes.shape(settings), [layer.demand() for layer in sizes.layers(settings)]
-        all_rows = tuple(replace(demand, minimum=demand.bundles, whole_stays=True) for demand in demands)
+        all_rows = tuple(replace(demand, minimum=demand.bundles, may_be_whole=True) for demand in demands)
         planner = cls(sizes, settings, 0, 0, min(shape.context, settings.context or shape.context), all_rows)
         return replace(planner, ceiling=planner.smallest(planner.most))
 
@@ -131,23 +134,24 @@ class Planner:
         else:
             roomy = ceiling
         planner = cls(sizes, settings, ceiling, roomy, most, demands, beside, draft)
-        return planner._with_whole_layers() if any(demand.whole_stays for demand in demands) else planner
+        return planner._with_whole_layers() if any(demand.may_be_whole for demand in demands) else planner
 
     def plan(self, tokens: int, kept_bytes: int = 0) -> MemoryPlan:
         """The plan for a context with room for `tokens`, beside others of `kept_bytes`. Raises BudgetError."""
         tokens = max(tokens, min(FIRST_TOKENS, self.most))
-        roomy = self._roomy(tokens, kept_bytes)
+        whole = self.stays_whole(tokens, kept_bytes)
+        roomy = min(self.roomy, max(0, self._spare(tokens, whole) - kept_bytes))
         workspace, fixed = self._fixed(tokens, roomy)
         if kept_bytes:
             fixed |= {"kept_contexts": kept_bytes}
-        resident = [place for place in self.beside if self.demands[place].is_whole]
-        budget = plan(self.ceiling, fixed, self.demands).counting_as_resident(resident)
+        demands = self._whole_demands if whole else self.demands
+        budget = plan(self.ceiling, fixed, demands).counting_whole_as_resident(self.beside)
         return MemoryPlan(budget, tokens, _cache_limit(roomy), workspace, self._kept_room(budget, tokens))
 
     def smallest(self, tokens: int) -> int:
         """Bytes of the smallest budget with room for so many tokens."""
         _, fixed = self._fixed(tokens, 0)
-        return sum(fixed.values()) + sum(demand.bytes(demand.minimum) for demand in self.demands)
+        return sum(fixed.values()) + self._smallest_pools
 
     @property
     def longest(self) -> int:
@@ -166,8 +170,26 @@ class Planner:
             low, high = (middle, high) if self.smallest(middle) <= self.ceiling else (low, middle)
         return low
 
-    def _roomy(self, tokens: int, kept_bytes: int) -> int:
-        return min(self.roomy, max(0, self.ceiling - self.smallest(tokens) - kept_bytes))
+    def stays_whole(self, tokens: int, kept_bytes: int = 0) -> bool:
+        """True where what is whole has room beside all that; else it gives like the other pools."""
+        return self._spare(tokens, True) >= kept_bytes
+
+    def _spare(self, tokens: int, whole: bool) -> int:
+        """Bytes beyond the smallest budget, of which what is whole has all of its rows already, if that stays so: the
+        less there is to give, the less the workspace takes."""
+        return self.ceiling - self.smallest(tokens) - (self._whole_bytes if whole else 0)
+
+    @cached_property
+    def _whole_demands(self) -> tuple[PoolDemand, ...]:
+        return tuple(replace(d, minimum=d.bundles) if i in self.staying else d for i, d in enumerate(self.demands))
+
+    @cached_property
+    def _smallest_pools(self) -> int:
+        return sum(demand.bytes(demand.minimum) for demand in self.demands)
+
+    @cached_property
+    def _whole_bytes(self) -> int:
+        return sum(demand.bytes(demand.minimum) for demand in self._whole_demands) - self._smallest_pools
 
     def _fixed(self, tokens: int, roomy: int) -> tuple[Workspace, dict[str, int]]:
         """The workspace, and bytes by item of all that is no pool."""
@@ -201,12 +223,13 @@ class Planner:
         return total_of_share(share, fixed, self.demands) + kept
 
     def _with_whole_layers(self) -> "Planner":
-        """The same, where what has a slot for every bundle beside a usual context is resident once it is loaded."""
+        """The same, where what has a slot for every bundle beside a usual context stays whole as long as it can."""
         rows = self.plan(self.at_most(self.settings.context or USUAL_CONTEXT)).budget.capacities
-        pairs = list(zip(self.demands, rows, strict=True))
-        demands = tuple(replace(d, minimum=r) if d.whole_stays and r == d.bundles else d for d, r in pairs)
+        full = {i for i, d in enumerate(self.demands) if d.may_be_whole and rows[i] == d.bundles}
+        first = min((d.rank for i, d in enumerate(self.demands) if i not in full), default=None)  # that give
+        staying = frozenset(i for i in full if first is None or self.demands[i].rank < first)
         # The less can be given back, the less the workspace takes: perhaps more is whole now.
-        return self if demands == self.demands else replace(self, demands=demands)._with_whole_layers()
+        return self if staying == self.staying else replace(self, staying=staying)._with_whole_layers()
 
     def _kept_room(self, budget: MemoryBudget, tokens: int) -> int:
         """The bytes that are left where all bundles have slots; else a part of those beyond the smallest budget, of
@@ -217,7 +240,7 @@ class Planner:
         first = min(FIRST_TOKENS, self.most)
         shape = self.sizes.shape(self.settings)
         grown = shape.context_bytes(tokens) - shape.context_bytes(first)
-        return max(0, int(KEPT_SHARE * (self.ceiling - self.smallest(first))) - grown)
+        return max(0, int(KEPT_SHARE * self._spare(first, self.stays_whole(first))) - grown)
 
 
 def _cache_limit(roomy: int) -> int:

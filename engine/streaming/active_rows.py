@@ -56,9 +56,9 @@ class ActiveLinear(Module):
 
 class SparselyGated(Module):
     """Takes the place of an FFN `down(activation(gate(x)) * up(x))`, of which the activation makes most neurons zero:
-    `ffn(x)`, x and result [..., width]."""
+    `ffn(x)`, x and result [..., width]. up: an `ActiveLinear`, or, while it is in memory, the model's own."""
 
-    def __init__(self, gate: Module, up: ActiveLinear, down: Module, activation: Activation):
+    def __init__(self, gate: Module, up: Module, down: Module, activation: Activation):
         super().__init__()
         self.gate_proj, self.up_proj, self.down_proj = gate, up, down
         self._activation = activation
@@ -66,5 +66,6 @@ class SparselyGated(Module):
     def __call__(self, x: mx.array) -> mx.array:
         """The FFN's output for x."""
         hidden = self._activation(self.gate_proj(x))
-        y: mx.array = self.down_proj(hidden * self.up_proj(x, hidden))
+        up = self.up_proj
+        y: mx.array = self.down_proj(hidden * (up(x, hidden) if isinstance(up, ActiveLinear) else up(x)))
         return y

@@ -90,7 +90,7 @@ class LayerBundles:
     pinned: the first bundles stay in the pool, as many as it holds; nothing is brought, all are streamed.
     look_ahead: learns from what was expected. after: the layer that is computed next, if it is streamed. filled: every
     bundle is in the pool for good, in the row of its own number. only_prompts: it is streamed for prompts alone, and no
-    token's reads run ahead to it.
+    token's reads run ahead to it. whole: the model has all of it by itself, and nobody asks for bundles.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class LayerBundles:
         self._reading: _Loading | None = None  # what somebody stopped waiting for
         self._readers: list[mx.array] = []
         self._noted: _Noted | None = None
-        self.filled = False
+        self.filled = self.whole = False
         source.reader.register(pool.view)
 
     def bring(self, ids: Integers) -> Iterator[Part]:
@@ -451,6 +451,8 @@ class LayerBundles:
     @property
     def _first(self) -> int:
         """The bundle that streaming begins with: those before it stay in memory."""
+        if self.whole:
+            return self.source.bundles
         return self.pool.num_used if self.pinned or self.filled else 0
 
     def _remaining(self) -> Order:

@@ -1,6 +1,6 @@
 """Installing in a model of mlx-lm's: what of it has no room in memory is streamed."""
 
-from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -18,8 +18,8 @@ from engine.streaming.active_rows import ActiveLinear, SparselyGated
 from engine.streaming.bundles import LayerBundles
 from engine.streaming.early import RouterGuess, router_of, take_early
 from engine.streaming.experts import StreamedExperts
-from engine.streaming.found import ExpertContainer, LinearBlocks, Streamable, TableRows
-from engine.streaming.install import Streaming
+from engine.streaming.found import ActiveRows, ExpertContainer, LinearBlocks, Streamable, TableRows
+from engine.streaming.install import Resizable, Streaming
 from engine.streaming.linears import LinearProduct, StreamedLinear
 from engine.streaming.lookahead import ExpertLookAhead
 from engine.streaming.overlap import Overlap
@@ -27,6 +27,7 @@ from engine.streaming.passes import Passes
 from engine.streaming.ring import Ring
 from engine.streaming.source import CheckpointFile, SlotSource
 from engine.streaming.tables import StreamedTable
+from engine.streaming.whole import MatrixPlace
 
 SLOT_DTYPE = "U32"  # of slabs that hold bundles: their tensors are views of it
 EXPERT_WINDOW = 1  # tokens
@@ -35,8 +36,8 @@ EXPERT_WINDOW = 1  # tokens
 @dataclass(frozen=True)
 class CheckpointInstallation:
     """Streamed modules for a model. budget: slots of each module that can be streamed, experts, linears, tables: a
-    linear or a table that keeps a slot for each of its bundles stays what it is. ring_bytes: of one of the ring's
-    buffers."""
+    linear or a table that has a slot for each of its bundles is what it was, until it has fewer. ring_bytes: of one of
+    the ring's buffers."""
 
     settings: Settings
     budget: MemoryBudget
@@ -46,63 +47,62 @@ class CheckpointInstallation:
 
     def install(self, network: Module) -> Streaming:
         """Put them in the place of the model's own."""
-        linears = [self._linear(number, each, place) for number, (each, place) in enumerate(self._linears)]
+        linears = [self._linear(each, place) for each, place in self._linears]
         for before, after in pairwise([*linears, *linears[:1]]):
             before.bundles.after = after.bundles  # after the last, the first of the next token
-        tables = self._install_matrices(network, linears)
-        active = self._install_active_rows(network, linears, len(tables))
+        tables = [self._table(each.module, each.layout, self._slots(place)) for each, place in self._tables]
+        pairs = list(zip(self._linears, linears, strict=True))
+        heads = {each.path: self._table(each.module, each.rows, 0, linear) for (each, _), linear in pairs if each.rows}
+        active = {each.path: self._active(network, each, each.active, linear, place)
+                  for (each, place), linear in pairs if each.active}  # fmt: skip
+        places = [self._place(network, each, place, linear, heads.get(each.path), active.get(each.path))
+                  for (each, place), linear in pairs]  # fmt: skip
+        places += [self._place(network, each, place, table)
+                   for (each, place), table in zip(self._tables, tables, strict=True)]  # fmt: skip
         layers = self._install_experts(network)  # which look for linears beside them
+        planned: list[tuple[int, Resizable]] = [*enumerate(layers), *enumerate(places, len(layers))]
+        tables += heads.values()
         blocks, rows = [linear.bundles for linear in linears], [each.bundles for each in (*tables, *active.values())]
-        pools = dict(zip(self._places(self._linears), blocks, strict=True))
-        pools |= zip(self._places(self._tables), rows, strict=False)  # a head's rows have no pool
-        pools |= {place: linear.bundles for place, linear in active.items()}  # instead of the blocks'
-        planned = [*enumerate(layers), *pools.items()]
         layers, others = (layers, [*blocks, *rows]) if self.found.experts else (blocks, rows)
         return Streaming(self._passes, self._overlap, self._ring, layers, (), planned, others, tables)
 
     # ------------------------------------------------------------------------------------------------ linears, tables
-    def _linear(self, number: int, each: LinearBlocks, place: int) -> StreamedLinear:
-        slots = 0 if each.active else self.budget.capacities[place]
+    def _linear(self, each: LinearBlocks, place: int) -> StreamedLinear:
+        slots = 0 if each.active else self._slots(place)
         pool = BundlePool(slots, each.layout.slot_bytes, SLOT_DTYPE, each.layout.bundles)
-        bundles = self._bundles(number + len(self.found.experts), each.layout, pool, pinned=True)
+        bundles = self._bundles(each.layout, pool, pinned=True)
         bundles.only_prompts = each.active is not None
         return StreamedLinear(each.module, each.layout, bundles)
 
-    def _install_matrices(self, network: Module, linears: list[StreamedLinear]) -> list[StreamedTable]:
-        """Linears and tables in their places; the tables, and after them what is table and head in one."""
-        first = len(self.found.experts) + len(linears)
-        tables: list[StreamedTable] = []
-        for each, place in self._tables:
-            tables.append(self._table(first + len(tables), each.module, each.layout, self.budget.capacities[place]))
-            replace_module(network, each.path, tables[-1])
-        for (linear, _), module in zip(self._linears, linears, strict=True):
-            if linear.rows is not None:
-                tables.append(self._table(first + len(tables), linear.module, linear.rows, 0, module))
-            replace_module(network, linear.path, module if linear.rows is None else tables[-1])
-        return tables
-
-    def _install_active_rows(
-        self, network: Module, linears: list[StreamedLinear], tables: int
-    ) -> dict[int, ActiveLinear]:
-        """By their places in the plan, those of which a token needs active rows alone, in the FFNs that say which."""
-        number = len(self.found.experts) + len(linears) + tables
-        installed: dict[int, ActiveLinear] = {}
-        for (each, place), whole in zip(self._linears, linears, strict=True):
-            if each.active is not None:
-                layout, ffn, slots = each.active.layout, each.active.ffn, self.budget.capacities[place]
-                pool = self._pool_of_rows(slots, layout, self.settings.hot_neurons)
-                bundles = self._bundles(number + len(installed), layout, pool, gap=each.active.gap)
-                installed[place] = ActiveLinear(whole, LinearProduct(each.module, layout), bundles)
-                own = module_at(network, ffn.path)
-                gated = SparselyGated(own.gate_proj, installed[place], own.down_proj, ffn.activation)
-                replace_module(network, ffn.path, gated)
-        return installed
-
-    def _table(
-        self, number: int, table: Module, layout: Layout, slots: int, head: StreamedLinear | None = None
-    ) -> StreamedTable:
+    def _table(self, table: Module, layout: Layout, slots: int, head: StreamedLinear | None = None) -> StreamedTable:
         pool = self._pool_of_rows(slots, layout)
-        return StreamedTable(table, layout, self._bundles(number, layout, pool), head)
+        return StreamedTable(copy(table), layout, self._bundles(layout, pool), head)
+
+    def _active(
+        self, network: Module, each: LinearBlocks, rows: ActiveRows, whole: StreamedLinear, place: int
+    ) -> ActiveLinear:
+        """A linear of which a token needs active rows alone, in an FFN that says which."""
+        layout, own = rows.layout, module_at(network, rows.ffn.path)
+        gated = SparselyGated(own.gate_proj, own.up_proj, own.down_proj, rows.ffn.activation)
+        replace_module(network, rows.ffn.path, gated)
+        pool = self._pool_of_rows(self._slots(place), layout, self.settings.hot_neurons)
+        return ActiveLinear(whole, LinearProduct(each.module, layout), self._bundles(layout, pool, gap=rows.gap))
+
+    def _place(
+        self,
+        network: Module,
+        each: LinearBlocks | TableRows,
+        place: int,
+        streamed: StreamedLinear | StreamedTable,
+        table: StreamedTable | None = None,
+        active: ActiveLinear | None = None,
+    ) -> MatrixPlace:
+        """The place of a module in the model. table, active: of a linear, where it is also looked up, or where tokens
+        need some rows alone: these have the pool then."""
+        source = SlotSource(self.reader, self._files, each.layout)
+        modules = [module for module in (active, table, streamed) if module is not None]
+        parts = [module.bundles for module in (active, streamed, table) if module is not None]
+        return MatrixPlace(network, each.path, each.module, source, modules[0], parts, self._is_whole(place))
 
     @staticmethod
     def _pool_of_rows(slots: int, layout: Layout, hot: bool = True) -> BundlePool:
@@ -110,18 +110,20 @@ class CheckpointInstallation:
 
     @cached_property
     def _linears(self) -> list[tuple[LinearBlocks, int]]:
-        """Those that are streamed, and their places in the plan."""
-        places = enumerate(self.found.linears, len(self.found.experts))
-        return [(each, i) for i, each in places if not self.budget.demands[i].is_whole]
+        """Those of the model, and their places in the plan."""
+        return [(each, place) for place, each in enumerate(self.found.linears, len(self.found.experts))]
 
     @cached_property
     def _tables(self) -> list[tuple[TableRows, int]]:
-        places = enumerate(self.found.tables, len(self.found.experts) + len(self.found.linears))
-        return [(each, i) for i, each in places if not self.budget.demands[i].is_whole]
+        first = len(self.found.experts) + len(self.found.linears)
+        return [(each, place) for place, each in enumerate(self.found.tables, first)]
 
-    @staticmethod
-    def _places(streamed: Sequence[tuple[object, int]]) -> list[int]:
-        return [place for _, place in streamed]
+    def _is_whole(self, place: int) -> bool:
+        return self.budget.capacities[place] == self.budget.demands[place].bundles
+
+    def _slots(self, place: int) -> int:
+        """Slots of a pool: none where the model's own module has all that there is."""
+        return 0 if self._is_whole(place) else self.budget.capacities[place]
 
     # -------------------------------------------------------------------------------------------------------- experts
     def _install_experts(self, network: Module) -> list[LayerBundles]:
@@ -135,7 +137,7 @@ class CheckpointInstallation:
         """One container's, in its place."""
         layout, slots, hot = expert.layout, self.budget.capacities[number], self.settings.hot_neurons
         pool = BundlePool(slots, layout.slot_bytes, SLOT_DTYPE, layout.bundles, hot, dense=False)
-        bundles = self._bundles(number, layout, pool, look_ahead=ExpertLookAhead())
+        bundles = self._bundles(layout, pool, look_ahead=ExpertLookAhead())
         module = StreamedExperts(expert.module, layout, bundles)
         module.is_last = _is_in_last_layer(network, expert.path)
         module.beside = tuple(take_early(network, expert.path))
@@ -145,40 +147,43 @@ class CheckpointInstallation:
     # ------------------------------------------------------------------------------------------ what all of them share
     def _bundles(
         self,
-        number: int,
         layout: Layout,
         pool: BundlePool,
         pinned: bool = False,
         look_ahead: ExpertLookAhead | None = None,
         gap: int | None = None,
     ) -> LayerBundles:
+        """Those of a module; what is streamed is counted once all are there."""
         source = SlotSource(self.reader, self._files, layout, gap)
-        return LayerBundles(number, source, pool, self._passes, self._overlap, self._ring, pinned, look_ahead)
+        return LayerBundles(0, source, pool, self._passes, self._overlap, self._ring, pinned, look_ahead)
 
     @cached_property
     def _passes(self) -> Passes:
-        blocks, rows = len(self._linears), len(self._tables)
-        rows += sum((each.rows is not None) + (each.active is not None) for each, _ in self._linears)
         if self.found.experts:
-            return Passes(len(self.found.experts), self._window, "expert", blocks + rows)
-        return Passes(blocks, self.settings.window, "block", rows)
+            return Passes(0, self._window, "expert")
+        return Passes(0, self.settings.window, "block")
 
     @cached_property
     def _overlap(self) -> Overlap:
         """Nothing is guessed where linears are streamed: these keep the drive busy, each in its turn."""
-        return Overlap(self.settings.overlap and bool(self.found.experts) and not self._linears)
+        return Overlap(self.settings.overlap and bool(self.found.experts) and not self._streams_linears)
 
     @cached_property
     def _ring(self) -> Ring:
-        streamed = [*(each.layout for each in self.found.experts), *(each.layout for each, _ in self._linears)]
-        slot_bytes = max((layout.slot_bytes for layout in streamed), default=SLOT_ALIGNMENT)
-        return Ring(self.reader, slot_bytes, SLOT_DTYPE, self.ring_bytes if streamed else slot_bytes)
+        layouts = [*(each.layout for each in self.found.experts), *(each.layout for each in self.found.linears)]
+        slot_bytes = max((layout.slot_bytes for layout in layouts), default=SLOT_ALIGNMENT)
+        streams = self.found.experts or self._streams_linears
+        return Ring(self.reader, slot_bytes, SLOT_DTYPE, self.ring_bytes if streams else slot_bytes)
+
+    @property
+    def _streams_linears(self) -> bool:
+        return not all(self._is_whole(place) for _, place in self._linears)
 
     @cached_property
     def _files(self) -> dict[Path, CheckpointFile]:
-        """Those of what is streamed, open."""
-        layouts = [each.layout for each in self.found.experts]
-        layouts += [linear.layout for linear, _ in self._linears] + [table.layout for table, _ in self._tables]
+        """Those of what is streamed, or may be, open."""
+        found = self.found
+        layouts = [each.layout for kind in (found.experts, found.linears, found.tables) for each in kind]
         paths = dict.fromkeys(path for layout in layouts for path in layout.paths)
         return {path: CheckpointFile.open(self.reader, path) for path in paths}
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Protocol
 
 import mlx.core as mx
 import numpy as np
@@ -32,20 +33,46 @@ from engine.streaming.tables import StreamedTable
 Weights = dict[str, mx.array]
 
 
+class Resizable(Protocol):
+    """A part that has a pool in the memory plan."""
+
+    def resize(self, capacity: int, movable_bytes: int) -> None:
+        """Have room for so many bundles. movable_bytes: beside that, for those that are kept on the way."""
+
+
 @dataclass(frozen=True)
 class Streaming:
-    """All that is streamed of a loaded model. layers: in the order in which they are computed. planned: what has a pool
-    in the memory plan, with its place there. others: what is streamed beside the layers, of another kind. tables: of
-    these, those whose rows tokens alone decide."""
+    """All of a loaded model that is streamed, now or when there is less room. all_layers: in the order in which they
+    are computed. planned: what has a pool in the memory plan, with its place there. all_others: what is beside the
+    layers, of another kind. all_tables: of these, those whose rows tokens alone decide."""
 
     passes: Passes
     overlap: Overlap
     ring: Ring
-    layers: Sequence[LayerBundles]
+    all_layers: Sequence[LayerBundles]
     ffns: Sequence[AllNeurons]
-    planned: Sequence[tuple[int, LayerBundles]]
-    others: Sequence[LayerBundles] = ()
-    tables: Sequence[StreamedTable] = ()
+    planned: Sequence[tuple[int, Resizable]]
+    all_others: Sequence[LayerBundles] = ()
+    all_tables: Sequence[StreamedTable] = ()
+
+    def __post_init__(self) -> None:
+        self._count()
+        self.passes.begin()
+
+    @property
+    def layers(self) -> list[LayerBundles]:
+        """The layers that are streamed now, in order."""
+        return [layer for layer in self.all_layers if not layer.whole]
+
+    @property
+    def others(self) -> list[LayerBundles]:
+        """Of what is beside them, what is streamed now."""
+        return [layer for layer in self.all_others if not layer.whole]
+
+    @property
+    def tables(self) -> list[StreamedTable]:
+        """The tables that are streamed now."""
+        return [table for table in self.all_tables if not table.bundles.whole]
 
     @property
     def left_early(self) -> int:
@@ -130,13 +157,20 @@ class Streaming:
     def resize(self, capacities: Sequence[int], buffer_bytes: int, movable_bytes: int) -> None:
         """Have other numbers of rows, layer by layer: there is no room for two of all; and other buffers of the ring.
         capacities: as planned. movable_bytes: beside all that, for bundles on their way."""
-        self.ring.resize(buffer_bytes)
-        for place, layer in self.planned:
-            layer.resize(capacities[place], movable_bytes)
+        for place, each in self.planned:
+            each.resize(capacities[place], movable_bytes)
+        self._count()
+        self.ring.resize(buffer_bytes if self._all else 0)
 
     def close(self) -> None:
         """Let the ring's buffers go."""
         self.ring.close()
+
+    def _count(self) -> None:
+        """Count what is streamed now: what is whole is none of it until it gives its room back."""
+        for number, layer in enumerate(self._all):
+            layer.layer = number
+        self.passes.layers, self.passes.others = len(self.layers), len(self.others)
 
     @property
     def _all(self) -> list[LayerBundles]:

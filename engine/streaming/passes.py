@@ -151,16 +151,17 @@ class Pass:
 
 
 class Passes:
-    """The passes of one model, one after the other. current: the one under way. window: moves on with their tokens."""
+    """The passes of one model, one after the other. current: the one under way. window: moves on with their tokens.
+    layers, others: of the next one, as `Pass` has them."""
 
     def __init__(self, layers: int, window: int, kind: BundleKind = "neuron", others: int = 0):
-        self.window = Window(window)
+        self.window, self.layers, self.others = Window(window), layers, others
         self.current = Pass(layers, kind=kind, others=others)
 
     def begin(self, prompt_tokens: int = 0, cancelled: Event | None = None, observer: Observer | None = None) -> Pass:
         """A new pass, which is the current one from now on."""
-        last = self.current
-        self.current = Pass(last.layers, prompt_tokens, cancelled, observer, last.kind, last.others)
+        kind = self.current.kind
+        self.current = Pass(self.layers, prompt_tokens, cancelled, observer, kind, self.others)
         return self.current
 
     def advance(self, tokens: int) -> None:

@@ -1,21 +1,22 @@
 """A plan for a context of any length: what it does not need is the pools', and the ceiling holds."""
 
-import json
 from functools import cache
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.bench.drafts import AFFINE4, DENSE_3B
 from engine.bench.expert_shapes import EXPERT_SHAPES
 from engine.errors import BudgetError
 from engine.models.caches import MAX_SNAPSHOTS
 from engine.planning.checkpoint import CheckpointSizes
-from engine.planning.memory import FIRST_TOKENS, Planner, longest_context, plan_memory
+from engine.planning.memory import FIRST_TOKENS, USUAL_CONTEXT, Planner, longest_context, plan_memory
+from engine.planning.outlook import Outlook
 from engine.planning.shape import ModelShape
 from engine.settings import Settings
-from engine.store.mlx_folder import MlxFolder
-from tests.helpers.dense_models import write_dense
+from tests.helpers.dense_models import GEMMA3N
 
 SHAPES = {name: shape.config | {"quantization": shape.quantization} for name, shape in EXPERT_SHAPES.items()}
 WITH_SNAPSHOTS = {"gemma-4-26b-a4b", "gpt-oss-20b", "qwen3.5-35b-a3b"}
@@ -69,21 +70,50 @@ def test_a_context_that_was_asked_for_is_a_limit():
     assert longest_context(sizes, smallest) == FIRST_TOKENS
 
 
-def test_what_stays_resident_is_never_planned_to_be_given_back(tmp_path):
-    folder = write_dense(tmp_path / "model")
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 32_768}))
-    sizes = CheckpointSizes.of(MlxFolder.open(folder))
-    demands = tuple(layer.demand() for layer in sizes.layers(Settings()))
-    smallest = Planner(sizes, Settings(), 0, 0, 32_768, demands).smallest(8192)
-    planner = Planner.of(sizes, Settings(memory_budget=smallest + sizes.network.bundle_bytes // 2))
-    whole = [demand.is_whole for demand in planner.demands]
-    assert any(whole)
-    assert not all(whole)
-    for tokens in (0, 8192, planner.longest):
-        capacities = planner.plan(tokens).budget.capacities
-        assert all(rows == demand.bundles or not stays for rows, demand, stays in
-                   zip(capacities, planner.demands, whole, strict=True))  # fmt: skip
+LONG = {"max_position_embeddings": 131_072}
+DENSE_SHAPES = {
+    "llama-3b": DENSE_3B | LONG | {"quantization": AFFINE4},
+    "gemma3n": {"model_type": "gemma3n", "text_config": GEMMA3N | LONG, "quantization": AFFINE4},  # with a large table
+}
+
+
+@cache
+def dense_sizes(name: str) -> CheckpointSizes:
+    network = ModelShape.from_config(DENSE_SHAPES[name])
+    return CheckpointSizes(network, network.model_bytes, 50_000_000, heads=1)
+
+
+@settings(deadline=None, max_examples=60)
+@given(name=st.sampled_from(sorted(DENSE_SHAPES)), data=st.data())
+def test_a_dense_model_gives_all_that_a_long_context_needs(name, data):
+    sizes = dense_sizes(name)
+    smallest = Planner.of(sizes, Settings(memory_budget=1 << 50)).smallest(FIRST_TOKENS)
+    budget = smallest + data.draw(st.integers(0, 2 * sizes.network.model_bytes))
+    planner = Planner.of(sizes, Settings(memory_budget=budget))
+    assert planner.longest == planner.most or planner.smallest(planner.longest + 1) > budget
+    counts = sorted(data.draw(st.lists(st.integers(1, planner.longest), min_size=2, max_size=6)))
+    kept = data.draw(st.integers(0, max(0, budget - planner.smallest(max(FIRST_TOKENS, counts[-1])))))
+    for before, after in pairwise([planner.plan(tokens, kept) for tokens in counts]):
+        assert after.budget.total <= after.budget.ceiling == budget
+        pairs = zip(before.budget.capacities, after.budget.capacities, strict=True)
+        assert all(more >= less for more, less in pairs)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_what_is_whole_beside_a_usual_context_stays_until_a_longer_one_needs_it(share):
+    outlook = Outlook(dense_sizes("llama-3b"), None)
+    low, high = outlook.smallest_budget(Settings()), outlook.full_budget(Settings())
+    planner = Planner.of(outlook.sizes, Settings(memory_budget=int(low + share * (high - low))))
+    beside = planner.at_most(USUAL_CONTEXT)
+
+    def whole(tokens: int) -> set[int]:
+        rows = planner.plan(tokens).budget.capacities
+        return {i for i, demand in enumerate(planner.demands) if rows[i] == demand.bundles}
+
+    assert len(whole(beside)) == {0.0: 0, 1.0: len(planner.demands)}.get(share, len(whole(beside)))
+    assert whole(1) >= whole(beside // 2) >= whole(beside)
+    assert planner.longest > beside or share == 0
+    assert len(whole(planner.longest)) < len(planner.demands)
 
 
 @pytest.mark.parametrize("name", sorted(SHAPES))

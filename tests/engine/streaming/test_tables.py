@@ -19,7 +19,7 @@ from engine.streaming.found import Streamable, TableRows
 from engine.streaming.tables import MAX_WRONG, StreamedTable
 from tests.helpers.dense_models import write_dense
 from tests.helpers.mlx_models import FORMS, write_moe
-from tests.helpers.planning import outlook_of, slots
+from tests.helpers.planning import budgets_of_experts, outlook_of, slots
 
 ROWS, WIDTH = 40, 128
 
@@ -145,10 +145,7 @@ def tables_of(model):
 )
 def test_a_token_s_rows_are_all_that_is_read_of_tables_that_have_no_room(model_type, names, tmp_path):
     folder = write_dense(tmp_path / "model", model_type)
-    outlook = outlook_of(folder)
-    tables = [layer.bundles for layer in outlook.sizes.layers(Settings()) if layer.bundles.kind == "row"]
-    budget = outlook.full_budget(Settings()) - sum(table.total_bytes for table in tables) // 2
-    model = load(folder, Settings(memory_budget=budget))
+    model = load(folder, Settings(memory_budget=budgets_of_experts(folder)[0]))
     try:
         assert {path.rpartition(".")[2] for path in tables_of(model)} == names
         assert not model.streaming.layers  # all else has room

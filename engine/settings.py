@@ -66,7 +66,7 @@ class Settings:
     there the neurons are known by then, and nothing depends on timing.
     hot_neurons: rows that the window does not need keep the neurons that were used most often.
     small_context: keys and values of a checkpoint's context are kept in 8 bits instead of 16 or 32, where its attention
-    knows such: twice the conversation in the same memory, at some loss, which is not measured.
+    knows such: twice the conversation in the same memory, at some loss, which `context_loss` measures.
     drafts: where several tokens of one pass take less time than passes of one, some are guessed, and verified together;
     what is said stays what the model says by itself. draft_model: a small model that guesses, by name or folder, where
     drafts are on; `auto` for one on this disk that has the same tokens, as far as there is room for it, or `none`.

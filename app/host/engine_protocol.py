@@ -12,6 +12,7 @@ from engine.statistics import PromptProgress, Summary, TokenStatistics
 if TYPE_CHECKING:
     from engine.flash.profile import DriveProfile
     from engine.planning.cost import Prediction
+    from engine.planning.measured import ContextLoss
 
 
 REASONING, ANSWER, TOOL_CALL = "reasoning", "answer", "tool call"  # channels
@@ -91,7 +92,8 @@ class Model(Protocol):
 
     measured_loss: the share by which perplexity is higher than with exact selection; None where it was not measured
     with these settings. drive_folder: where files can be written on the drive that the model is read from. streams: the
-    kind of bundle that comes from flash, neuron or expert; empty where all weights are resident.
+    kind of bundle that comes from flash, neuron or expert; empty where all weights are resident. context_loss: by
+    keeping the context in 8 bits, None where it was not measured.
     """
 
     name: str
@@ -112,6 +114,8 @@ class Model(Protocol):
     @property
     def measured_loss(self) -> float | None: ...
     @property
+    def context_loss(self) -> "ContextLoss | None": ...
+    @property
     def drive_folder(self) -> Path: ...
     @property
     def advised_sampling(self) -> Sampling: ...  # by the names of engine.settings.OURS too
@@ -129,6 +133,7 @@ class Model(Protocol):
     def keep_within_budget(self, footprint_bytes: int, /) -> None: ...
     def keep_in(self, files: KeptContexts, /) -> None: ...  # contexts of conversations, from now on
     def keep_contexts(self, interrupted: Callable[[], bool], /) -> None: ...  # write those that have changed
+    def forget_conversation(self, conversation: str, /) -> None: ...  # by the name that options have for it
     def forget(self) -> None: ...  # all conversations
     def close(self) -> None: ...
 

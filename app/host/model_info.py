@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.host.engine_protocol import Model, Outlook
+from engine.planning.measured import ContextLoss
 from engine.settings import OUR_SAMPLING, Settings
 from engine.system.footprint import footprint
 
@@ -20,7 +21,7 @@ class ModelInfo:
     drive's profile advised when the model was loaded; None where it was not measured. sampling: where nothing was
     chosen, by option; advised: those options whose values are the makers'. reasoning_controls: options that the model's
     chat template knows. streams: the kind of bundle that comes from flash, neuron or expert; empty where all weights
-    are resident.
+    are resident. context_loss: what keeping the context in 8 bits costs; None where it was not measured.
     """
 
     name: str
@@ -41,6 +42,7 @@ class ModelInfo:
     advised: frozenset[str] = frozenset()
     reasoning_controls: frozenset[str] = frozenset()
     streams: str = "neuron"
+    context_loss: ContextLoss | None = None
 
     @classmethod
     def of(cls, model: Model) -> "ModelInfo":
@@ -63,6 +65,7 @@ class ModelInfo:
             advised=model.advised_sampling.advised,
             reasoning_controls=model.reasoning_controls,
             streams=model.streams,
+            context_loss=model.context_loss,
         )
 
     @property

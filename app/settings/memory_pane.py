@@ -19,6 +19,7 @@ from app.settings.panes import Pane
 from app.settings.registry import BY_KEY, Preferences
 from app.widgets import units
 from app.widgets.labels import Label, at_both_ends, quiet, set_tip
+from engine.planning.measured import ContextLoss
 from engine.settings import DRAFT_MODEL_AUTO, DRAFT_MODEL_NONE, Drafting, Selection
 from engine.system.machine import memory_total
 
@@ -26,6 +27,7 @@ BUDGET_STEPS = 1000  # of the budget's slider
 SHIFT_STEPS = 2  # of the threshold's slider, a unit of it
 SYSTEM_SHARE = 0.25  # of the machine's memory, which a budget does not reach
 MOVING_MS = 150  # for a slider to rest, until the loaded model follows it
+MEASURED_CONTEXT = ContextLoss(3948, 0.0, 0.999), "SmolLM2"  # where the loaded model's own was not measured
 MEASURING_MS = 500  # between looks at what is measured, while an answer comes
 
 
@@ -82,11 +84,6 @@ class MemoryPane(Pane):
         self.budget.slider.setPageStep(BUDGET_STEPS // 20)
         self.budget.slider.setAccessibleName(self.tr("Memory budget"))
         self.automatic = QCheckBox()
-        budget = QWidget()
-        column = QVBoxLayout(budget)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(self.budget)
-        column.addWidget(self.automatic)
         self.window_size = self._window_slider()
         self.selection = QComboBox()
         self.selection.setMaximumWidth(180)
@@ -101,15 +98,12 @@ class MemoryPane(Pane):
         self.threads = QSpinBox(minimum=0, maximum=BY_KEY["memory.reader_threads"].whole_bounds[1])
         self.threads.setMaximumWidth(180)
         self.drive = DriveTest(host)
-        self.add_row(self.tr("Memory budget"), budget)
+        self.add_row(self.tr("Memory budget"), _column(self.budget, self.automatic))
         self._of_neurons = self._add_neurons()
         self.small_context = QCheckBox(self.tr("Keep it in 8 bits"))
-        self._of_checkpoints = self.add_row(
-            self.tr("Context"),
-            self.small_context,
-            self.tr("Room for a longer conversation, or more of the model in memory. Answers lose some precision; how "
-                    "much was not measured. Of models whose attention can do that; others stay as they are.")
-        )  # fmt: skip
+        self.context_words = quiet()
+        self.context_words.setWordWrap(True)
+        self._of_checkpoints = self.add_row(self.tr("Context"), _column(self.small_context, self.context_words))
         self.add_row(
             self.tr("Drafts"),
             self.drafts,
@@ -278,6 +272,7 @@ class MemoryPane(Pane):
         self.drafts.setCurrentIndex(self.drafts.findData(values["drafts"]))
         self._show_draft_model(values["draft_model"], values["drafts"])
         self.small_context.setChecked(bool(values["small_context"]))
+        self.context_words.setText(self._words_of_small_context())
         self._show_threads(values["reader_threads"])
         self.drive.refresh()
         self._row.setVisible(self.needs_reload())
@@ -364,6 +359,17 @@ class MemoryPane(Pane):
         control.slider.setEnabled(not self._reads_all)
         control.words.setText(self._words_of_window(window, forecast))
         _describe(control.curve, self.tr("Predicted speed and memory by window"), control.words.text())
+
+    def _words_of_small_context(self) -> str:
+        """The use of keeping the context in 8 bits, and its cost as measured: of the loaded model, else of another."""
+        about = self.tr("Room for a longer conversation, or more of the model in memory, where a model's attention can "
+                        "do that; others stay as they are.")  # fmt: skip
+        model = self._host.model
+        loss, name = (model.context_loss, model.name) if model and model.context_loss else MEASURED_CONTEXT
+        return about + " " + self.tr("Answers lose some precision: measured with {0}, perplexity changes by {1}, and "
+                                     "{2} of the likeliest words stay the same.").format(
+            name, units.signed_percent(loss.loss), units.percent(loss.agreement)
+        )  # fmt: skip
 
     def _words_of_window(self, window: int, forecast: Forecast | None) -> str:
         if self._reads_all:
@@ -514,6 +520,16 @@ class MemoryPane(Pane):
     def _on_text(self) -> None:
         if self.isVisible() and not self._measuring.isActive():
             self._measuring.start()
+
+
+def _column(*widgets: QWidget) -> QWidget:
+    """Widgets one under the other."""
+    both = QWidget()
+    column = QVBoxLayout(both)
+    column.setContentsMargins(0, 0, 0, 0)
+    for widget in widgets:
+        column.addWidget(widget)
+    return both
 
 
 def _most() -> int:

@@ -70,7 +70,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--small-context", action="store_true",
         help="keep what the model remembers of the conversation in 8 bits, where its attention can: room for a longer "
-        "one, and some loss, which is not measured",
+        "one, at a small loss, which `flashbulb eval --context-loss` measures",
     )  # fmt: skip
 
 

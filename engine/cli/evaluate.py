@@ -9,7 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
-from engine.cli.arguments import MODEL_HELP, Commands, add_json, add_settings, model, path
+from engine.cli.arguments import MODEL_HELP, Commands, add_json, add_settings, model, path, settings_of
+from engine.cli.conversation import words_of_loss
 from engine.cli.loading import loaded_model
 from engine.cli.output import Progress, print_json, say
 from engine.errors import FlashbulbError
@@ -32,6 +33,9 @@ def add_to(commands: Commands) -> None:
                         help="plain text, or conversations as .jsonl or .jsonl.gz")  # fmt: skip
     source.add_argument("--tokens", type=path, metavar="FILE.json", help="a JSON list of token ids")
     parser.add_argument("--prefill", action="store_true", help="stream whole layers instead of decoding")
+    parser.add_argument("--context-loss", action="store_true",
+                        help="what keeping the conversation in 8 bits (--small-context) costs on this text, against "
+                        "the exact; info and the window say it from then on")  # fmt: skip
     parser.add_argument("--save-logits", type=path, metavar="FILE.safetensors",
                         help="keep every token's logits in this file; by default, they are not kept")  # fmt: skip
     add_settings(parser)
@@ -45,6 +49,9 @@ def run(args: Namespace) -> None:
     from engine.tokens.corpus import Corpus
 
     given = Corpus.read(args.text) if args.text else _token_list(args.tokens)
+    if args.context_loss:
+        _measure_context_loss(args, given)
+        return
     if args.save_logits:
         _check_place(args.save_logits)
     loaded = loaded_model(args)
@@ -63,6 +70,20 @@ def run(args: Namespace) -> None:
         print_json(report)
     else:
         _print_report(report)
+
+
+def _measure_context_loss(args: Namespace, given: "Corpus | list[int]") -> None:
+    from engine.inference.context_loss import compare
+    from engine.inference.load import find
+
+    with Progress("evaluating", not args.json) as progress:
+        found = compare(find(args.model), settings_of(args), lambda loaded: _sequences(args, given, loaded), progress)
+    loss, exact, small = found.loss, found.exact.perplexity, found.small.perplexity
+    if args.json:
+        print_json({"tokens": loss.tokens, "perplexity": exact, "small_perplexity": small, "loss": loss.loss,
+                    "agreement": loss.agreement})  # fmt: skip
+        return
+    say(f"Perplexity {exact:.4f}, with the conversation in 8 bits {small:.4f}: {words_of_loss(loss)}")
 
 
 def _sequences(args: Namespace, given: "Corpus | list[int]", loaded: "LoadedModel") -> "list[Sequence]":

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.cli.arguments import MODEL_HELP, Commands, add_json, model
+from engine.cli.conversation import conversation, print_conversation
 from engine.cli.output import Progress, counted, print_json, say
 from engine.cli.prepare import print_quality
 from engine.settings import SELECTIONS, Settings
@@ -66,6 +67,7 @@ def run(args: Namespace) -> None:
         described, print_described = _checkpoint(stored, outlook), _print_checkpoint
     report = described | _memory(outlook, settings) | {"by_budget": _by_budget(outlook, settings)}
     report["draft_model"] = str(drafting_with(stored, outlook.sizes, settings).reason)
+    report["conversation"] = conversation(outlook, settings, stored.folder)
     if args.verify and not isinstance(stored, PreparedModel):
         report["verified"] = _verified(stored.folder, args.json)
     if args.json:
@@ -75,6 +77,7 @@ def run(args: Namespace) -> None:
     if "verified" in report:
         _print_verified(report["verified"])
     _print_memory(report)
+    print_conversation(report["conversation"])
     say(f"Draft model: {report['draft_model']}")
     if isinstance(stored, PreparedModel):
         print_quality(stored.manifest.calibration, stored.layer_reports)
@@ -216,6 +219,7 @@ def _expected(outlook: "Outlook", settings: Settings, budget: int) -> Report:
         "hit_rate": outlook.hit_rate(settings),
         "bytes_read": expected.bytes_read if expected else None,
         "tokens_per_second": expected.tokens_per_second if expected else None,
+        "context": outlook.longest_context(settings),
     }
 
 
@@ -225,9 +229,10 @@ def _print_memory(report: Report) -> None:
     for name, size in (*report["resident"].items(), (POOL_ITEM, report["pool_bytes"])):
         say(f"  {name.replace('_', ' '):<16} {readable(size):>8}")
     say(f"Smallest memory budget {readable(report['smallest_budget_bytes'])}.")
-    say("   budget  expected hits  tokens/s")
+    say("   budget  expected hits  tokens/s  longest conversation")
     for row in report["by_budget"]:
         speed = f"{row['tokens_per_second']:.1f}" if row["tokens_per_second"] else "-"
-        say(f"{readable(row['budget_bytes']):>9}  {100 * row['hit_rate']:>11.0f} %  {speed:>8}")
+        say(f"{readable(row['budget_bytes']):>9}  {100 * row['hit_rate']:>11.0f} %  {speed:>8}  "
+            f"{row['context']:>13,} tokens")  # fmt: skip
     if not any(row["tokens_per_second"] for row in report["by_budget"]):
         say("Speeds are known once `flashbulb bench drive` has measured this drive.")

@@ -55,7 +55,7 @@ class Evaluation:
     """Totals over all predicted tokens. sparsity, false_negatives and false_positives are by layer. wanted, resident:
     bundles; experts: all that there are, counted for each token; 0 where bundles are neurons.
 
-    seconds: of the model's passes.
+    seconds: of the model's passes. likeliest: the likeliest token at each place where one was predicted.
     false_negatives: share of active neurons the predictor missed; false_positives: share of inactive ones it named.
     Both are known only where whole layers are streamed with predicted selection.
     """
@@ -73,6 +73,7 @@ class Evaluation:
     sparsity: list[float] = field(default_factory=list)
     false_negatives: list[float] = field(default_factory=list)
     false_positives: list[float] = field(default_factory=list)
+    likeliest: list[int] = field(default_factory=list)
 
     @property
     def perplexity(self) -> float:
@@ -168,8 +169,7 @@ def evaluate(
                 if new >= len(logits):
                     continue
                 wanted = targets[first + new : first + len(logits)]
-                evaluation.nats += _nats(logits[new : new + len(wanted)], wanted)
-                evaluation.predicted += len(wanted)
+                _predict(evaluation, logits[new : new + len(wanted)], wanted)
                 evaluation.tokens += len(logits) - new
                 _account(evaluation, current, model.bundles, len(logits) - new)
                 progress(evaluation.tokens, total)
@@ -190,6 +190,14 @@ def _passes(model: Model, inputs: list[int], prefill: bool, activity: Activity) 
         logits, current = model.decode(token, observer=activity)
         activity.settle()
         yield position, logits[0], current
+
+
+def _predict(evaluation: Evaluation, logits: mx.array, targets: list[int]) -> None:
+    """Take in logits [n, vocabulary] for n targets."""
+    evaluation.nats += _nats(logits, targets)
+    evaluation.predicted += len(targets)
+    likeliest: Any = mx.argmax(logits, axis=-1).tolist() if targets else []
+    evaluation.likeliest += likeliest
 
 
 def _account(evaluation: Evaluation, current: Pass, bundles: int, tokens: int) -> None:

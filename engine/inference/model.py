@@ -25,7 +25,7 @@ from engine.inference.kept import KeptContexts
 from engine.inference.memory import HeldMemory
 from engine.inference.sampling import advised_sampling
 from engine.memory.budget import MemoryBudget
-from engine.planning.measured import Measured
+from engine.planning.measured import ContextLoss, Measured
 from engine.planning.memory import Planner
 from engine.planning.outlook import Outlook
 from engine.planning.shape import flash_bytes
@@ -193,6 +193,16 @@ class LoadedModel:
         return self._execution.measured_loss(self.settings)
 
     @property
+    def can_keep_small(self) -> bool:
+        """True where keys and values can be kept in 8 bits."""
+        return self.outlook.can_keep_small
+
+    @property
+    def context_loss(self) -> ContextLoss | None:
+        """The loss that this would bring, as measured on this machine."""
+        return ContextLoss.load(self.stored.folder)
+
+    @property
     def streams(self) -> str:
         """The kind of bundle that comes from flash: neuron, expert or block; empty where nothing is streamed."""
         streaming = self.streaming.layers or self.streaming.others
@@ -338,6 +348,10 @@ class LoadedModel:
             self.contexts.mark()
             self.keep_contexts()
             self._next_keeping = monotonic() + KEEP_S
+
+    def forget_conversation(self, conversation: str) -> None:
+        """Give up the contexts of a conversation, by the name that options have for it; between two tokens."""
+        self.contexts.forget(conversation)
 
     def forget(self) -> None:
         """Give up all contexts and what is in the pools: what comes is the same whatever came before."""

@@ -1,9 +1,11 @@
-"""The measurements of a model's answers on this machine, from which its next forecast learns.
+"""The measurements of a model on this machine: of its answers, from which its next forecast learns, and of what a
+smaller context costs.
 
     models/.measured/KEY.json       of one checkpoint or prepared model, wherever it lies
+    models/.measured/KEY.context.json
 
-They are kept as factors between what was measured and what the cost model says by itself. So the published hits of
-experts hold until a model has its own, and what was learned with one budget helps with another.
+Those of answers are kept as factors between what was measured and what the cost model says by itself. So the published
+hits of experts hold until a model has its own, and what was learned with one budget helps with another.
 """
 
 import hashlib
@@ -21,6 +23,7 @@ from engine.system.files import write_whole
 from engine.system.folders import models_folder
 
 MEASURED = ".measured"  # a folder among the models
+CONTEXT_SUFFIX = ".context.json"
 MIN_TOKENS = 8  # of an answer that says something
 MAX_TOKENS = 2_000  # that earlier answers weigh as at most, so that a later one always counts
 MAX_FACTOR = 30.0
@@ -54,9 +57,7 @@ class Measured:
 
     def save(self, folder: Path) -> None:
         """Keep it for this model. Raises OSError."""
-        path = _path(folder)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps(asdict(self)))
+        _write(_path(folder), asdict(self))
 
     def joined(self, other: "Measured") -> "Measured":
         """With a later measurement, each weighed by its tokens."""
@@ -68,6 +69,28 @@ class Measured:
 
 
 UNMEASURED = Measured()
+
+
+@dataclass(frozen=True)
+class ContextLoss:
+    """The loss by keys and values in 8 bits. tokens: that were predicted. loss: the share by which perplexity is higher
+    than with exact ones. agreement: the share of tokens of which both find the same one the likeliest."""
+
+    tokens: Annotated[int, Meta(ge=1)]
+    loss: Annotated[float, Meta(gt=-1, le=1e6)]
+    agreement: Annotated[float, Meta(ge=0, le=1)]
+
+    @classmethod
+    def load(cls, folder: Path) -> "ContextLoss | None":
+        """The loss of a model, by its folder; None where it was not measured."""
+        try:
+            return try_read(_path(folder, CONTEXT_SUFFIX), cls)
+        except OSError:
+            return None
+
+    def save(self, folder: Path) -> None:
+        """Keep it for this model. Raises OSError."""
+        _write(_path(folder, CONTEXT_SUFFIX), asdict(self))
 
 
 def factor(measured: float, expected: float, smallest: float) -> float:
@@ -82,8 +105,13 @@ def _between(one: float, other: float, weight: float) -> float:
     return min(max(mean, 1 / MAX_FACTOR), MAX_FACTOR)
 
 
-def _path(folder: Path) -> Path:
-    return models_folder() / MEASURED / f"{_key(folder)}.json"
+def _path(folder: Path, suffix: str = ".json") -> Path:
+    return models_folder() / MEASURED / f"{_key(folder)}{suffix}"
+
+
+def _write(path: Path, found: dict[str, float]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, json.dumps(found))
 
 
 def _key(folder: Path) -> str:

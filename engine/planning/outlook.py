@@ -50,6 +50,15 @@ class Outlook:
         """Tokens of the longest context that the budget holds. Raises BudgetError."""
         return longest_context(self.sizes, settings)
 
+    @property
+    def can_keep_small(self) -> bool:
+        """True where keys and values can be kept in 8 bits."""
+        return self.context_bytes(Settings(small_context=True)) != self.context_bytes(Settings())
+
+    def context_bytes(self, settings: Settings, tokens: int = FORECAST_TOKENS) -> int:
+        """Bytes of what is remembered of so many tokens."""
+        return self.sizes.shape(settings).context_bytes(tokens)
+
     def smallest_budget(self, settings: Settings) -> int:
         """Bytes below which the model does not load."""
         try:

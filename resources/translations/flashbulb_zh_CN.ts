@@ -1970,6 +1970,14 @@
         <translation>{1} 时 {0} 词元/秒，{3} 时 {2}；所选：{4}</translation>
     </message>
     <message>
+        <source>Room for a longer conversation, or more of the model in memory, where a model&apos;s attention can do that; others stay as they are.</source>
+        <translation>可容纳更长的对话，或让模型有更多部分留在内存中，前提是模型的注意力机制支持；其他模型保持原样。</translation>
+    </message>
+    <message>
+        <source>Answers lose some precision: measured with {0}, perplexity changes by {1}, and {2} of the likeliest words stay the same.</source>
+        <translation>回答会损失一些精度：用 {0} 测得困惑度变化 {1}，最可能的词中有 {2} 保持不变。</translation>
+    </message>
+    <message>
         <source>Threshold {0}</source>
         <translation>阈值 {0}</translation>
     </message>
@@ -2130,10 +2138,6 @@
     <message>
         <source>Context</source>
         <translation>上下文</translation>
-    </message>
-    <message>
-        <source>Room for a longer conversation, or more of the model in memory. Answers lose some precision; how much was not measured. Of models whose attention can do that; others stay as they are.</source>
-        <translation>可容纳更长的对话，或让更多模型留在内存中。回答会损失一些精度，损失多少未经测量。仅适用于其注意力支持此方式的模型；其他模型保持不变。</translation>
     </message>
 </context>
 <context>
@@ -3389,6 +3393,10 @@
     <message>
         <source>Weights of {name} are too large for float16. Prepare it with --dtype bfloat16.</source>
         <translation>{name} 的权重超出 float16 的范围。请用 --dtype bfloat16 准备。</translation>
+    </message>
+    <message>
+        <source>What {name} remembers cannot be kept in 8 bits: its attention knows no such keys and values.</source>
+        <translation>{name} 记住的内容无法以 8 位保存：其注意力机制不支持这样的键和值。</translation>
     </message>
     <message>
         <source>Z.ai&apos;s chat models, for code, tools and longer tasks. English and Chinese.</source>

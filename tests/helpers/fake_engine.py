@@ -15,6 +15,7 @@ from engine.errors import BudgetError, CancelledError
 from engine.flash.profile import DriveProfile
 from engine.inference.kept import KeptContexts
 from engine.planning.cost import Prediction
+from engine.planning.measured import ContextLoss
 from engine.settings import OUR_SAMPLING, GenerationOptions, Settings
 from engine.statistics import PromptProgress, Summary, TokenStatistics, means
 from engine.system.folders import models_folder
@@ -214,6 +215,7 @@ class FakeModel:
         self.settings = settings
         self.name = "Starter"
         self.measured_loss, self.drive_folder = None, models_folder()
+        self.context_loss: ContextLoss | None = None
         self.outlook = FakeOutlook(engine.profile)
         self.advised_sampling = SimpleNamespace(**{**OUR_SAMPLING, **engine.advised}, advised=frozenset(engine.advised))
         self.reasoning_controls = frozenset(engine.controls)
@@ -262,6 +264,9 @@ class FakeModel:
 
     def keep_contexts(self, interrupted: Callable[[], bool]) -> None:
         self._engine.seen.append("keep contexts")
+
+    def forget_conversation(self, conversation: str) -> None:
+        self._engine.seen.append(f"forget {conversation}")
 
     def forget(self) -> None:
         self._engine.seen.append("forget")

@@ -95,6 +95,7 @@ class MainWindow(DropWindow):
         self.conversations = ConversationCommands(
             self.chat, self.sidebar, self.storage, self.settings, self.message, self
         )
+        self.conversations.deleted.connect(host.forget_conversation)
         self.conversations.all_deleted.connect(host.forget)
         self.model_commands = ModelCommands(host, self.settings, self.message, self, model)
         self.model_commands.loaded.connect(self.chat.welcome.describe)

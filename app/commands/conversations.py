@@ -23,6 +23,7 @@ class ConversationCommands(QObject):
     `window`: what dialogs belong to; `message`: its place for what is to be said.
     """
 
+    deleted = Signal(str)  # the id of a conversation
     all_deleted = Signal()
 
     def __init__(
@@ -93,6 +94,9 @@ class ConversationCommands(QObject):
 
     def _delete_all(self) -> None:
         self._sidebar.delete_all()
+        if (shown := self._chat.conversation).messages:  # which the list does not have yet
+            self._storage.delete(shown.id)
+            self._on_deleted(shown.id)
         self._storage.forget_contexts()
         self.all_deleted.emit()
 
@@ -104,6 +108,7 @@ class ConversationCommands(QObject):
     def _on_deleted(self, id_: str) -> None:
         self._show_undo()
         self._chat.abandon(id_)
+        self.deleted.emit(id_)
         if id_ == self._chat.conversation.id:
             self._chat.show_conversation(Conversation())
 

@@ -180,6 +180,10 @@ class EngineHost(QObject):
         """Have the model forget all conversations, as soon as it is not answering."""
         self._thread.forget()
 
+    def forget_conversation(self, conversation: str) -> None:
+        """Have the model forget a conversation: after the present token, or its own answer."""
+        self._thread.forget_conversation(conversation)
+
     def finish(self) -> None:
         """Cancel what runs, and let the engine go of everything. Nothing is told any more, and nothing can be asked."""
         if self.state is State.CLOSED:

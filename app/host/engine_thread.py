@@ -6,6 +6,7 @@ import gc
 import logging
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -86,6 +87,7 @@ class EngineThread:
         self._wanted: LoadJob | None = None  # the model of the window
         self._present: AnswerRequest | None = None
         self._budget: Budget | None = None  # that was chosen, until the model follows it
+        self._deleted: deque[str] = deque()  # conversations that are to leave memory
         self._held: object = None  # the plan that was last told of
         self._thread = start_thread("engine", self._run)
 
@@ -105,6 +107,11 @@ class EngineThread:
     def forget(self) -> None:
         """Let the model forget all conversations, after what was submitted."""
         self._jobs.put(Forget())
+
+    def forget_conversation(self, conversation: str) -> None:
+        """Let the model forget a conversation: after the present token, or its own answer."""
+        self._deleted.append(conversation)
+        self._jobs.put(Wake())
 
     def attend(self, request: AnswerRequest) -> None:
         """Answer a program, when nothing of the window's waits and it is its turn. Raises BusyError."""
@@ -133,6 +140,7 @@ class EngineThread:
             elif isinstance(job, Forget):
                 self._forget()
             else:
+                self._forget_deleted()
                 self._look_after_memory()
                 if self._unkept and not self._jobs.window_waits:
                     self._keep_contexts()
@@ -231,6 +239,18 @@ class EngineThread:
         except Exception as error:
             log.error("forgetting: %r", error, exc_info=error)
 
+    def _forget_deleted(self, answered: str = "") -> None:
+        """Empty the memory of conversations that were deleted, but for the one that is being answered. An error is a
+        bug, and the model is left as it is."""
+        waiting = [self._deleted.popleft() for _ in range(len(self._deleted))]
+        self._deleted.extend(each for each in waiting if each == answered)
+        try:
+            for conversation in waiting:
+                if self._model is not None and conversation != answered:
+                    self._model.forget_conversation(conversation)
+        except Exception as error:
+            log.error("forgetting: %r", error, exc_info=error)
+
     def _keep_contexts(self) -> None:
         """While nothing is asked: what an answer has changed."""
         self._unkept = False
@@ -277,6 +297,7 @@ class EngineThread:
         with awake("Writing an answer"):
             for piece in generation:
                 job.pieces.append((time.monotonic(), piece))
+                self._forget_deleted(job.options.conversation)
                 self._follow(model)
         return Answered(generation.summary, model.outlook)
 

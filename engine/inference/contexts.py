@@ -137,10 +137,15 @@ class Contexts:
         self._points = [each for each in self._points if each <= kept]
         return kept
 
-    def forget(self) -> None:
-        """Give up all contexts."""
-        self._aside.clear()
-        self.trim(0)
+    def forget(self, conversation: str | None = None) -> None:
+        """Give up the contexts of a conversation, or all, and their memory."""
+        left = [] if conversation is None else [each for each in self._aside if each.label.conversation != conversation]
+        gone, self._aside = len(left) < len(self._aside), left
+        if conversation in (None, self._label.conversation):
+            self._take(Remembered([], self._context.state, (), 0, Label()), None, 0)
+            gone = True
+        if gone:
+            self.hold(len(self.tokens))
 
     def _begin_with(self, best: Remembered, reach: int) -> None:
         """Make the first `reach` tokens of a context the present one. What it has beyond them is worth keeping, unless

@@ -80,7 +80,7 @@ class HeldMemory:
         rows, held = self._rows_for(max(tokens, self._reserved)), self._context.rows
         if max(tokens, self._reserved) <= held < ROOMY_RATIO * rows:
             rows = held
-        if rows != held or self._kept_bytes != self.budget.items.get("kept_contexts", 0):
+        if rows != self.plan.tokens or held != rows or self._kept_bytes != self.budget.items.get("kept_contexts", 0):
             self._apply(self._planned(self._planner, rows))
 
     def reserve(self, tokens: int) -> None:

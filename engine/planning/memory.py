@@ -22,6 +22,7 @@ from engine.settings import Settings
 FIRST_TOKENS = 256  # of a context, for which a model is loaded with room
 USUAL_CONTEXT = 8192  # tokens: beside so many, what is resident is, and without a budget pools have their share
 FORECAST_TOKENS = 2048  # of the context of which a forecast of speed is
+KEPT_CHATS = 8  # beside the present one, each of a usual context, that a budget nobody chose has room for
 KEPT_SHARE = 0.25  # of what is left beyond the smallest budget: for contexts of other conversations, at most
 MIN_CACHE_LIMIT, MAX_CACHE_LIMIT = 4 << 20, 256 << 20  # bytes that MLX may keep for reuse
 ROOMY_DIVISOR = 16  # the part of what is left beyond the smallest budget that each piece of the workspace may take
@@ -212,14 +213,14 @@ class Planner:
 
     def _usual_ceiling(self, tokens: int) -> int:
         """Bytes where nobody chose a budget: beside a usual context, every bundle has a slot where free memory allows,
-        else half of them; and other contexts, up to as many bytes, have a part of free memory. Where a token needs all
+        else half of them; and several other contexts have a part of free memory. Where a token needs all
         neurons, as naive loading does, as little as works."""
         tokens, shape = min(self.most, tokens), self.sizes.shape(self.settings)
         if self.settings.selection.streams_all and shape.streams_neurons:
             return self.smallest(tokens)
         _, fixed = self._fixed(tokens, self.roomy)
         share = default_share(sum(fixed.values()), self.demands, self.sizes.available)
-        kept = min(shape.context_bytes(tokens), max(self.roomy, self.sizes.available) // ROOMY_DIVISOR)
+        kept = min(KEPT_CHATS * shape.context_bytes(tokens), max(self.roomy, self.sizes.available) // ROOMY_DIVISOR)
         return total_of_share(share, fixed, self.demands) + kept
 
     def _with_whole_layers(self) -> "Planner":

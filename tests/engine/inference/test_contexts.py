@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from engine.inference.load import load
+from engine.inference.states import arrays_of
 from engine.planning.memory import plan_memory
 from engine.settings import GenerationOptions, Settings
 from tests.helpers.checkpoints import write_tokenizer
@@ -112,6 +113,24 @@ def test_what_was_given_up_is_not_found_again(opened):
         scores(model, tokens_of(number))
     model.forget()
     assert [model.recall(tokens_of(number)).tokens for number in range(3)] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("kind", ["tiny", "qwen3_next"])
+def test_a_conversation_is_given_up_with_its_memory_wherever_it_is(opened, kind):
+    def remembered(model, conversation, number):
+        model.recall(tokens_of(number), conversation=conversation)
+        model.prefill(tokens_of(number)[len(model.cached_tokens) :])
+
+    model = opened(kind)
+    for number, name in enumerate("abc"):
+        remembered(model, name, number)
+    before = model.contexts.bytes_aside
+    model.forget_conversation("a")
+    assert before > model.contexts.bytes_aside == model.budget.items["kept_contexts"] > 0
+    model.forget_conversation("c")  # the present one
+    assert not model.cached_tokens
+    assert sum(array.nbytes for array in arrays_of(model.caches)) <= model.budget.items["kv_cache"] / 2
+    assert [model.recall(tokens_of(number)).tokens for number in (0, 2, 1)] == [0, 0, LENGTH - 1]
 
 
 # ------------------------------------------------------------------------------------------------------------ seeds

@@ -17,7 +17,7 @@ PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700  # nothing for other users
 def make_private(path: Path) -> None:
     """A file that only its user reads and writes, made if it is not there. Raises OSError if it cannot be made."""
     os.close(os.open(path, os.O_RDONLY | os.O_CREAT, PRIVATE_FILE))
-    _close_to_others(path)
+    _close_to_others(path, PRIVATE_FILE)
 
 
 def make_private_folder(folder: Path) -> None:
@@ -28,12 +28,13 @@ def make_private_folder(folder: Path) -> None:
     folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
     shared = folder.stat().st_mode & stat.S_ISVTX
     if not shared and folder.resolve() not in (Path.home().resolve(), Path("/")):
-        _close_to_others(folder)
+        _close_to_others(folder, PRIVATE_FOLDER)
 
 
-def _close_to_others(path: Path) -> None:
+def _close_to_others(path: Path, own: int) -> None:
+    """own: the bits that its user has, whatever the umask is."""
     with suppress(OSError):  # of somebody else, or on a drive that knows no users
-        path.chmod(stat.S_IMODE(path.stat().st_mode) & ~(stat.S_IRWXG | stat.S_IRWXO))
+        path.chmod(stat.S_IMODE(path.stat().st_mode) & ~(stat.S_IRWXG | stat.S_IRWXO) | own)
 
 
 def write_whole(path: Path, text: str, *, private: bool = False) -> None:

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QFileDialog, QMessageBox
 from app.chat.transfer import file_name
 from app.conversations.exchange import read
 from tests.helpers.chatting import type_and_send, wait_until_ready
+from tests.helpers.planted import found_in, plant
 
 
 @pytest.fixture
@@ -40,6 +41,25 @@ def answer(qtbot, window, action, path: Path) -> str:
     dialog.close()
     qtbot.waitUntil(lambda: window.findChild(QFileDialog) is None)
     return began
+
+
+@pytest.mark.parametrize("name", ["chat.md", "chat.json", "chat.flashbulb-chat"])
+@pytest.mark.parametrize("which", ["export_chat", "export_all"])
+def test_nothing_that_a_model_remembers_is_exported(qtbot, open_window, documents, tmp_path, name, which):
+    window = open_window(data_dir=tmp_path / "data")
+    type_and_send(qtbot, window, "A question")
+    wait_until_ready(qtbot, window)
+    qtbot.waitUntil(lambda: bool(window.sidebar.model.heads()))
+    files, id_ = window.storage.contexts, window.chat.conversation.id
+    plant(files, id_)
+    kept = [path.read_bytes() for path in files.folder.iterdir()]
+    assert any(found_in(content) for content in kept), "it is there to be found"
+    answer(qtbot, window, getattr(window, which), tmp_path / name)
+    qtbot.waitUntil((tmp_path / name).is_file)
+    content = (tmp_path / name).read_bytes()
+    assert b"A question" in content
+    assert found_in(content) == []
+    assert files.file_of(id_).stem.encode() not in content
 
 
 @pytest.mark.parametrize("name", ["chat.md", "chat.json", "chat.flashbulb-chat"])

@@ -8,8 +8,10 @@ from PySide6.QtWidgets import QFileDialog, QMessageBox
 
 from app.desktop.diagnostics import LOG_LINES, RecentLog
 from engine.errors import ReadError
+from engine.inference.kept import DamagedContextError
 from tests.helpers.chatting import type_and_send, wait_until_ready
 from tests.helpers.fake_engine import FakeEngine
+from tests.helpers.planted import TOKENS, found_in, plant
 
 PATIENCE = 60_000  # the engine's parts are imported first
 TOKEN, SECRET = "hf_abcdefGHIJKL123456", "the password is swordfish"
@@ -50,9 +52,14 @@ def test_it_says_what_is_there_and_nothing_that_was_said(qtbot, open_window, tmp
     logging.getLogger("app.conversations.keeper").error(
         "conversations: %r", UnicodeEncodeError("utf-8", SECRET, 0, 1, SECRET)
     )
+    plant(window.storage.contexts, window.chat.conversation.id)
+    logging.getLogger("engine.inference.keeping").warning(
+        "a kept context is not used: %s", DamagedContextError(f"{window.storage.contexts.folder} holds {TOKENS}")
+    )
     box = export(qtbot, window, tmp_path / "report.json")
     assert "nothing of your chats" in box.informativeText()
     box.close()
+    assert found_in((tmp_path / "report.json").read_bytes()) == []
     text = (tmp_path / "report.json").read_text(encoding="utf-8")
     for planted in (SECRET, "swordfish", "I heard", TOKEN, str(home)):
         assert planted not in text

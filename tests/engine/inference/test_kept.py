@@ -1,5 +1,6 @@
 """Contexts on disk: whole or not there, no more than is allowed, and nobody else's."""
 
+import os
 import stat
 import subprocess
 import sys
@@ -56,8 +57,19 @@ def test_a_context_that_has_grown_is_written_only_where_it_is_new(files):
     assert len(names(files, ".context")) == 1
 
 
-def test_files_are_their_users_alone(files):
-    write(files, "a", [7] * BLOCK_TOKENS)
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077, 0o277, 0o777])
+@pytest.mark.parametrize("before", [None, 0o755, 0o777])
+def test_files_are_their_users_alone(files, umask, before):
+    if before is not None:
+        files.folder.mkdir()
+        files.folder.chmod(before)
+    usual = os.umask(umask)
+    try:
+        for number in range(2):
+            write(files, "a", [7 + number] * BLOCK_TOKENS)
+    finally:
+        os.umask(usual)
+    assert check(files) == 1
     assert stat.S_IMODE(files.folder.stat().st_mode) == 0o700
     modes = {stat.S_IMODE(path.stat().st_mode) for path in files.folder.iterdir()}
     assert modes == {0o600}

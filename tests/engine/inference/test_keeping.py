@@ -1,7 +1,6 @@
 """Contexts that come back from disk: the answer is the one that there would have been without the interruption."""
 
 import shutil
-import threading
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ from engine.settings import GenerationOptions, Settings
 from engine.store.installed import open_stored
 from engine.system.built_in import STARTER_FOLDER
 from tests.helpers.checkpoints import write_tokenizer
+from tests.helpers.late import Late
 from tests.helpers.mlx_models import write_moe
 from tests.helpers.moe_configs import VOCABULARY
 
@@ -162,18 +162,6 @@ def test_conversations_that_were_put_aside_are_written_too(opened, files):
         answered(model, tokens_of(ord(conversation)), conversation=conversation)
     model.keep_contexts()
     assert all(files.file_of(conversation).is_file() for conversation in "abc")
-
-
-class Late(threading.Event):
-    """Set once it has been looked at so many times."""
-
-    def __init__(self, looks: int):
-        super().__init__()
-        self.looks = looks
-
-    def is_set(self) -> bool:
-        self.looks -= 1
-        return self.looks < 0
 
 
 def test_a_prefill_is_saved_as_it_goes_and_goes_on_from_there(opened, files, monkeypatch):

@@ -254,7 +254,8 @@ class EngineHost(QObject):
             self.budget_refused.emit(event.message)
             return
         self.model = replace(self.model, planned=event.planned, context=event.context, settings=event.settings,
-                             given_bytes=event.given_bytes, streams=event.streams)  # fmt: skip
+                             given_bytes=event.given_bytes, streams=event.streams,
+                             taken_bytes=event.taken_bytes)  # fmt: skip
         self.memory_changed.emit(self.model)
 
     def _tell_progress(self, event: Preparing | Reading | Prefilling | Proving) -> None:

@@ -110,6 +110,8 @@ class Model(Protocol):
     @property
     def given_bytes(self) -> int: ...  # by which it holds less, for a system that is short of memory
     @property
+    def taken_bytes(self) -> int: ...  # of weights, that the chat has taken since it was short
+    @property
     def outlook(self) -> Outlook: ...
     @property
     def measured_loss(self) -> float | None: ...

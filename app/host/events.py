@@ -37,18 +37,20 @@ class Reading:
 class MemoryChanged:
     """The loaded model holds other amounts from now on: bytes by item. context: the most tokens that there is room for.
     given_bytes: by which it holds less, for a system that is short of memory. streams: the kind of bundle that comes
-    from flash now; empty for none."""
+    from flash now; empty for none. taken_bytes: of weights, that the chat has taken since it was short."""
 
     planned: dict[str, float]
     context: int
     settings: Settings
     given_bytes: int
     streams: str
+    taken_bytes: int
 
     @classmethod
     def of(cls, model: Model) -> "MemoryChanged":
         """Of a loaded model, on the engine's thread."""
-        return cls(dict(model.budget.items), model.context, model.settings, model.given_bytes, model.streams)
+        return cls(dict(model.budget.items), model.context, model.settings, model.given_bytes, model.streams,
+                   model.taken_bytes)  # fmt: skip
 
 
 @dataclass(frozen=True)

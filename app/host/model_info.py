@@ -14,7 +14,8 @@ from engine.system.footprint import footprint
 class ModelInfo:
     """Sizes in bytes, context in tokens; `planned` by the budget's items. settings: those that it was loaded with.
 
-    given_bytes: by which the pools are smaller for now, for a system short of memory.
+    given_bytes: by which the pools are smaller for now, for a system short of memory; taken_bytes: since the chat has
+    grown.
     loss: the share by which perplexity is higher than with exact selection; None where it was not measured. outlook:
     the engine's, on what other settings would bring. drive_folder: on the drive that the model is read from.
     longer_window: one in tokens that would be worth it, and the bytes that the budget lacks for it. threads: that the
@@ -35,6 +36,7 @@ class ModelInfo:
     smallest_budget: int = 0
     loss: float | None = None
     given_bytes: float = 0
+    taken_bytes: float = 0
     longer_window: tuple[int, int] | None = None
     drive_folder: Path | None = None
     threads: int | None = None

@@ -22,6 +22,7 @@ from engine.system import pressure
 WIDTH = 304
 BUSY_REFRESH_MS = 200  # as quick as figures can be read; each refresh takes time from the engine
 FULL_HIT_RATE = 0.9995  # a hit rate that reads as 100 %
+TOLD_SHARE = 0.01  # of a model's weights: less that a chat has taken is not worth a word
 MOST_COLUMNS = 128  # of the map of experts
 IDLE_REFRESH_MS = 1000  # the minute of flash traffic still runs out after an answer
 
@@ -54,17 +55,21 @@ class MemorySection(Section):
         self.legend = Legend([(tr(str(name)), colour, tr(str(tip))) for name, colour, tip in self.ITEMS])
         self.caption = quiet(kind=ChatLabel)
         self.caption.setWordWrap(True)
+        self.moved = quiet(kind=ChatLabel)
+        self.moved.setWordWrap(True)
+        self.moved.hide()
         self.pressed = False  # whether the system is short of memory
         self.alarm = ChatLabel(colour="error", factor=SMALL_FACTOR)
         self.alarm.setWordWrap(True)
         self.alarm.hide()
-        for widget in (self.bar, self.legend, self.caption, self.alarm):
+        for widget in (self.bar, self.legend, self.caption, self.moved, self.alarm):
             self.add(widget)
 
     def clear(self) -> None:
         """No model is loaded: nothing is known of one."""
-        for label in (self.aside, self.words, self.caption):
+        for label in (self.aside, self.words, self.caption, self.moved):
             label.clear()
+        self.moved.hide()
         self.number.setText("–")
         self.bar.set_parts([], 0)
         self.legend.set_values(*("–" for _ in self.ITEMS))
@@ -80,16 +85,23 @@ class MemorySection(Section):
         there = {name for name in parts if parts[name] or model.planned.get(name)}
         self.legend.set_values(*(units.size(value) if name in there else None for name, value in parts.items()))
         self.caption.setText(self._share(model, used - parts["app"]))
+        self._show_moved(model)
         self._show_alarm(model, pressure.memory_pressure())
 
     def words_for_it(self) -> str:
-        alarm = f". {self.alarm.text()}" if self.alarm.text() else ""
+        alarm = "".join(f". {text}" for text in (self.moved.text(), self.alarm.text()) if text)
         return f"{self.number.text()} {self.words.text()}, {self.caption.text()}: {self.legend.text()}{alarm}"
 
     def _share(self, model: ModelInfo, used: float) -> str:
         if model.memory_budget:
             return tr("model uses {0} of a budget of {1}").format(units.size(used), units.size(model.memory_budget))
         return tr("model uses {0} of {1} (automatic budget)").format(units.size(used), units.size(model.planned_bytes))
+
+    def _show_moved(self, model: ModelInfo) -> None:
+        told = model.taken_bytes > TOLD_SHARE * model.model_bytes
+        words = tr("This chat has grown: it takes {0} that weights had.").format(units.size(model.taken_bytes))
+        self.moved.setText(words if told else "")
+        self.moved.setVisible(told)
 
     def _show_alarm(self, model: ModelInfo, level: pressure.Pressure) -> None:
         self.pressed = level > pressure.Pressure.NORMAL

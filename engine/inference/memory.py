@@ -43,15 +43,15 @@ class HeldMemory:
     """Context, pools and workspace of one model, and a draft model beside it, which share a ceiling.
 
     plan: of what is held now. longest: tokens of the longest context that the ceiling holds. relief: of the system,
-    when it is short of memory. given_bytes: by which less is held for that. Everything here happens between two passes:
-    what they compute with is free then.
+    when it is short of memory. given_bytes: by which less is held for that. taken_bytes: of weights, by which less is
+    held since the context was short. Everything here happens between two passes: what they compute with is free then.
     """
 
     def __init__(self, sizes: Sizes, settings: Settings, draft: Planner | None = None):
         """draft: of a draft model. Raises BudgetError."""
         self._sizes, self._planner = sizes, Planner.of(sizes, settings, draft)
         self.plan, self.longest = self._planner.plan(0), replace(self._planner, draft=None).longest
-        self.relief, self.given_bytes = Relief(), 0
+        self.relief, self.given_bytes, self.taken_bytes = Relief(), 0, 0
         self._reserved = 0  # tokens that the context has room for, however few there are
 
     def attach(
@@ -123,7 +123,9 @@ class HeldMemory:
             planner = replace(planner, ceiling=usual - self.given_bytes)
         if self._kept:
             self._kept.limit(planner.plan(tokens).kept_room)
-        return planner.plan(tokens, self._kept_bytes)
+        plan = planner.plan(tokens, self._kept_bytes)
+        self.taken_bytes = max(0, _weights(planner.plan(0)) - _weights(plan))
+        return plan
 
     def _without_draft(self, planner: Planner) -> Planner:
         if self._draft:
@@ -154,3 +156,8 @@ class HeldMemory:
         self._streaming.resize(*more, movable_bytes=plan.cache_limit + plan.workspace.block_bytes)
         self._resize_contexts(plan.tokens)
         give_back_free_memory()
+
+
+def _weights(plan: MemoryPlan) -> int:
+    """Bytes of weights in memory, in pools or not."""
+    return plan.budget.items["resident"] + plan.budget.items["pool"]

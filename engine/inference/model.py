@@ -142,6 +142,11 @@ class LoadedModel:
         return self._memory.given_bytes
 
     @property
+    def taken_bytes(self) -> int:
+        """Bytes of weights that had room in memory beside a short context, and have not beside this one."""
+        return self._memory.taken_bytes
+
+    @property
     def context(self) -> int:
         """Tokens of the longest context that the budget has room for."""
         return self._memory.longest

@@ -294,6 +294,10 @@
         <translation>Flashbulb 已用</translation>
     </message>
     <message>
+        <source>This chat has grown: it takes {0} that weights had.</source>
+        <translation>此对话变长了：占用了原本存放权重的 {0}。</translation>
+    </message>
+    <message>
         <source>⚠ The system is short of memory.</source>
         <translation>⚠ 系统内存不足。</translation>
     </message>

@@ -107,5 +107,5 @@ def test_a_cancelled_prompt_goes_on_from_memory_and_from_disk(folder, files):
         model.close()
     found, receipt = answered(folder, files)
     assert found.tokens == expected.tokens
-    assert found.read_back_tokens == again.summary.cached_tokens
+    assert found.read_back_tokens >= again.summary.cached_tokens  # more where that took long: it was saved as it went
     assert dict(receipt.rows())["Chat"] == f"{found.read_back_tokens} token(s) read back from disk"

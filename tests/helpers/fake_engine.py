@@ -220,7 +220,7 @@ class FakeModel:
         self.advised_sampling = SimpleNamespace(**{**OUR_SAMPLING, **engine.advised}, advised=frozenset(engine.advised))
         self.reasoning_controls = frozenset(engine.controls)
         self.model_bytes, self.flash_bytes = 24 * MB, 19 * MB if engine.streams else 0
-        self.context, self.given_bytes = engine.context, 0
+        self.context, self.given_bytes, self.taken_bytes = engine.context, 0, 0
         self.streams = engine.streams
         items = {"resident": 5.2 * MB, "predictors": 0.6 * MB, "pool": 4.9 * MB, "kv_cache": 1.0 * MB}
         if engine.streams != "neuron":

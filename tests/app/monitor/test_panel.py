@@ -15,7 +15,7 @@ from engine.errors import FlashbulbError
 from engine.settings import Settings
 from engine.statistics import PromptProgress
 from engine.system import pressure
-from tests.helpers.fake_engine import FakeEngine, Gate, expert_statistics, token_statistics
+from tests.helpers.fake_engine import MB, FakeEngine, Gate, expert_statistics, token_statistics
 
 HELLO = [{"role": "user", "content": "Hello"}]
 
@@ -200,6 +200,24 @@ def test_the_system_s_memory_pressure_is_said(open_panel, monkeypatch, level, wo
     panel.refresh()
     assert not panel.memory.alarm.isVisible()
     assert not running(panel)
+
+
+def test_what_a_chat_that_has_grown_takes_is_said_until_it_is_given_back(qtbot, open_panel):
+    engine = FakeEngine(streams="block")
+    host, panel = open_panel(engine)
+
+    def tell(taken):
+        engine.model.taken_bytes = taken
+        with qtbot.waitSignal(host.memory_changed):
+            host.move_budget(round(20 * MB + taken))  # of which the model tells
+
+    assert not panel.memory.moved.isVisible()
+    tell(3 * MB)
+    assert "it takes 3.0 MB that weights had" in words(panel.memory)
+    assert panel.memory.moved.isVisible()
+    tell(0.1 * MB)  # of 24
+    assert not panel.memory.moved.isVisible()
+    assert "has grown" not in words(panel.memory)
 
 
 def test_how_far_a_long_prompt_is_is_told(qtbot, open_panel):

@@ -309,7 +309,9 @@ class MemoryPane(Pane):
             chosen, name = forecast.budget, forecast.model.name
             self.budget.low.setText(self.tr("{0}, the smallest for {1}").format(units.size(smallest), name))
             everything = largest < forecast.most
-            high = self.tr("{0}, everything in memory") if everything else self.tr("{0}, the most for this machine")
+            high = (
+                self.tr("{0}, everything with a long chat") if everything else self.tr("{0}, the most for this machine")
+            )
             self.budget.high.setText(high.format(units.size(largest)))
             self.budget.words.setText(self._words_of_budget(chosen, forecast))
         self.budget.slider.setValue(round(BUDGET_STEPS * self._share_of(chosen)))

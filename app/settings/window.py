@@ -1,6 +1,6 @@
 """The settings window: a toolbar of panes. Changes apply at once; what needs the model to be loaded again says so."""
 
-from PySide6.QtCore import QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QObject, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QKeySequence, QPainter, QPaintEvent, QShowEvent
 from PySide6.QtWidgets import QMainWindow, QSizePolicy, QStackedWidget, QToolButton, QWidget
 
@@ -10,9 +10,11 @@ from app.settings.panes import ChatPane, GeneralPane, ModelsPane
 from app.settings.programs_pane import ProgramsPane
 from app.settings.registry import Preferences
 from app.widgets.colours import colours, mix
+from app.widgets.fitting import FittingArea
 from app.widgets.toolbar import ToolBar
 
 WIDTH = 680  # pixels
+FRAME_HEIGHT = 60  # pixels that a window's title takes, and some air
 TAB_PADDING = (14, 7)
 
 
@@ -68,10 +70,13 @@ class SettingsWindow(QMainWindow):
             ("chat", self.tr("Chat"), ChatPane(settings)),
             ("programs", self.tr("Programs"), ProgramsPane(settings, host.serving)),
         ]
+        self._pane: QWidget = self.panes[0][2]
         self._stack = QStackedWidget()
         self._make_toolbar()
-        for _, _, pane in self.panes:
-            self._stack.addWidget(pane)
+        self._areas = {pane: FittingArea(pane) for _, _, pane in self.panes}
+        for pane, area in self._areas.items():
+            self._stack.addWidget(area)
+            pane.installEventFilter(self)
         self.setCentralWidget(self._stack)
         self.setFixedWidth(WIDTH)
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
@@ -118,10 +123,14 @@ class SettingsWindow(QMainWindow):
         self._stack.setCurrentIndex(index)
         self.setWindowTitle(title)
         self._settings["general.pane"] = key
-        for _, _, other in self.panes:  # those that are not shown have no say
-            policy = QSizePolicy.Policy.Preferred if other is pane else QSizePolicy.Policy.Ignored
-            other.setSizePolicy(QSizePolicy.Policy.Preferred, policy)
+        self._pane = pane
         self._fit()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """The pane that is shown has more or fewer rows than before, as another model has."""
+        if watched is self._pane and event.type() == QEvent.Type.LayoutRequest:
+            self._fit()
+        return super().eventFilter(watched, event)
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
@@ -129,14 +138,15 @@ class SettingsWindow(QMainWindow):
         self.setFocus()  # Tab then goes to the first pane's name
 
     def _fit(self) -> None:
-        """As high as its pane."""
-        pane = self._stack.currentWidget()
-        if pane is None:
-            return
-        if layout := pane.layout():
+        """As high as its pane, and no higher than the screen: there it scrolls."""
+        if layout := self._pane.layout():
             layout.invalidate()
-        content = max(pane.heightForWidth(WIDTH), pane.minimumSizeHint().height())
-        self.setFixedHeight(content + self._bar.sizeHint().height())
+        content = max(self._pane.heightForWidth(WIDTH), self._pane.minimumSizeHint().height())
+        most = self.screen().availableGeometry().height() - FRAME_HEIGHT
+        wanted = content + self._bar.sizeHint().height()
+        policy = Qt.ScrollBarPolicy.ScrollBarAlwaysOff if wanted <= most else Qt.ScrollBarPolicy.ScrollBarAsNeeded
+        self._areas[self._pane].setVerticalScrollBarPolicy(policy)  # else one that was needed stays, for its own sake
+        self.setFixedHeight(min(wanted, most))
 
 
 def _spring() -> QWidget:

@@ -1950,6 +1950,10 @@
         <translation>测量磁盘后，此处会显示预计速度</translation>
     </message>
     <message>
+        <source>{0}, everything with a long chat</source>
+        <translation>{0}，长对话时也全部放得下</translation>
+    </message>
+    <message>
         <source>about {0} tokens a second</source>
         <translation>约 {0} 词元/秒</translation>
     </message>
@@ -2012,10 +2016,6 @@
     <message>
         <source>{0}, the smallest for {1}</source>
         <translation>{0}，{1} 的下限</translation>
-    </message>
-    <message>
-        <source>{0}, everything in memory</source>
-        <translation>{0}，全部装入内存</translation>
     </message>
     <message>
         <source>Predicted speed and memory by window</source>

@@ -52,6 +52,34 @@ def test_it_reopens_on_its_last_pane_and_is_named_after_it(main, settings):
     assert main.settings["general.pane"] == "chat"
 
 
+def whole(settings) -> bool:
+    """True if the pane has all the height that its rows need, and nothing scrolls."""
+    pane = settings.memory
+    return pane.height() >= max(pane.heightForWidth(pane.width()), pane.minimumSizeHint().height())
+
+
+def test_the_window_grows_and_shrinks_with_the_rows_that_a_model_has(qtbot, main, settings, engine):
+    qtbot.waitUntil(lambda: whole(settings))
+    before = settings.height()
+    engine.streams = ""
+    main.load("another")
+    wait_until_ready(qtbot, main)
+    qtbot.waitUntil(lambda: whole(settings) and settings.height() < before)
+    engine.streams = "neuron"
+    main.load("starter")
+    wait_until_ready(qtbot, main)
+    qtbot.waitUntil(lambda: whole(settings) and settings.height() == before)
+
+
+def test_a_pane_that_is_higher_than_the_screen_scrolls(qtbot, settings, monkeypatch):
+    monkeypatch.setattr("app.settings.window.FRAME_HEIGHT", settings.screen().availableGeometry().height() - 300)
+    settings.open_pane("chat")
+    settings.open_pane("memory")
+    qtbot.waitUntil(lambda: settings.height() == 300)
+    assert whole(settings)
+    assert settings.memory.visibleRegion().boundingRect().height() < settings.memory.height()
+
+
 def test_the_budget_can_be_moved_and_asks_for_a_reload(qtbot, main, settings, engine):
     pane = settings.memory
     assert pane.automatic.isChecked()
@@ -62,7 +90,7 @@ def test_the_budget_can_be_moved_and_asks_for_a_reload(qtbot, main, settings, en
     assert main.settings["memory.budget"] == 9 * MB
     assert "9.0\u00a0MB" in pane.budget.value.text()
     assert "the smallest for Starter" in pane.budget.low.text()
-    assert "everything in memory" in pane.budget.high.text()
+    assert "everything with a long chat" in pane.budget.high.text()
     pane.window_size.slider.setValue(8)
     assert pane.window_size.value.text() == "8 tokens"
     assert pane._row.isVisible()

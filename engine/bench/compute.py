@@ -14,7 +14,7 @@ from engine.system.folders import models_folder
 from engine.system.native_library import load_library
 
 COLUMNS = 4096
-MATRIX_BYTES = 1 << 27  # of each kind: more than the caches near a core hold
+MATRIX_BYTES = 1 << 29  # of each kind: more than the caches hold, as of a model
 DRAWN_ROWS = 256  # which are repeated: products do not notice
 REPEATS = 15
 PLAIN = {"float32": mx.float32, "bfloat16": mx.bfloat16, "float16": mx.float16}

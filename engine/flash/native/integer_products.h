@@ -91,7 +91,7 @@ INLINE void lay_out_block(const float *x, int64_t left, uint8_t *to, int phases)
     _mm512_storeu_si512(to + BLOCK, _mm512_mullo_epi32(sum, _mm512_set1_epi32(-12)));
 }
 
-/* A vector as `dot_in_integers` wants it. */
+/* A vector as `dots_of` wants it. */
 static void lay_out_integers(const struct fb_matrix *m, const float *x, uint8_t *to) {
     int phases = phases_of(m);
     int64_t block = laid_bytes(m) / blocks_of(m), step = BLOCK * phases;
@@ -151,21 +151,21 @@ INLINE __m512 load_some(const uint8_t *at, int kind, int64_t first, int64_t coun
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
 }
 
-/* Scales of a row as floats, zeros behind; of 4-bit floats half of them, as their weights are taken twice. */
+/* Up to sixteen scales of a row as floats, and zeros; of 4-bit floats half of them, as their weights are taken twice. */
+INLINE __m512 some_scales(const struct fb_matrix *m, const uint8_t *from, int64_t first, int mode) {
+    int64_t groups = m->columns / m->group, count = groups - first;
+    if (mode == AFFINE) return load_some(from, m->kind, first, groups);
+    __mmask16 there = count >= 16 ? (__mmask16)-1 : (__mmask16)((1u << count) - 1);
+    integers_16 v = (integers_16)_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(there, from + first));
+    floats_16 values = mode == NVFP4 ? e4m3_16(v) : (floats_16)(v << 23 | ((v == 0) & (1 << 22)));
+    return _mm512_maskz_mul_ps(there, (__m512)values, _mm512_set1_ps(0.5f));
+}
+
+/* All scales of a row, with zeros behind. */
 INLINE void scales_of(const struct fb_matrix *m, const uint8_t *from, float *to, int mode) {
-    int64_t groups = m->columns / m->group;
-    for (int64_t g = 0; g < up_to(groups, 16) + 16; g += 16) {
-        __m512 scales = _mm512_setzero_ps();
-        if (mode == AFFINE && g < groups) {
-            scales = load_some(from, m->kind, g, groups);
-        } else if (g < groups) {
-            __mmask16 there = groups - g >= 16 ? (__mmask16)-1 : (__mmask16)((1u << (groups - g)) - 1);
-            integers_16 v = (integers_16)_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(there, from + g));
-            floats_16 values = mode == NVFP4 ? e4m3_16(v) : (floats_16)(v << 23 | ((v == 0) & (1 << 22)));
-            scales = _mm512_maskz_mul_ps(there, (__m512)values, _mm512_set1_ps(0.5f));
-        }
-        _mm512_storeu_ps(to + g, scales);
-    }
+    int64_t groups = m->columns / m->group, g = 0;
+    for (; g < groups; g += 16) _mm512_storeu_ps(to + g, some_scales(m, from, g, mode));
+    _mm512_storeu_ps(to + g, _mm512_setzero_ps());
 }
 
 /* A row's biases times a vector's sums by group. */
@@ -188,23 +188,44 @@ INLINE __m512 lane_scales(const float *scales, int64_t b, __m512i groups, int gr
     return _mm512_permutexvar_ps(groups, _mm512_loadu_ps(scales + (b * 16 * (32 / bits) >> group_shift)));
 }
 
-INLINE float dot_of(const struct fb_matrix *m, struct row row, const uint8_t *x, const float *sums, float *room,
-                    int bits, int mode) {
-    const int phases = 8 / bits;
-    const int group_shift = __builtin_ctz((unsigned)m->group);
-    const __m512i groups = lane_groups(m, bits);
+/* The bytes of a row, from its first, that are asked of memory when block b is multiplied: of the same row, or of the
+ * one that is next after `count` rows. */
+INLINE int64_t ahead_of(const struct fb_matrix *m, int64_t b, int count) {
+    int64_t at = b * BLOCK + AHEAD_BYTES / count;
+    return at < m->weight_row ? at : at + (count - 1) * m->weight_row;
+}
+
+/* y[r] of `count` rows, one or TILE, straight from their bytes, with one vector. */
+INLINE void dots_of(const struct fb_matrix *m, const struct row *rows, int count, const uint8_t *x, const float *sums,
+                    float *y, int bits, int mode) {
+    const int phases = 8 / bits, group_shift = __builtin_ctz((unsigned)m->group);
+    const int64_t values = BLOCK * phases, run = (16 << group_shift) / values; /* run: blocks of sixteen groups */
+    const __m512i firsts = _mm512_mullo_epi32(_mm512_loadu_si512(LANE_NUMBERS), _mm512_set1_epi32(4 * phases));
     int64_t blocks = blocks_of(m), left = (int64_t)m->columns * bits / 8;
-    __m512 sum = mode == AFFINE ? of_biases(m, row.biases, sums, m->kind) : _mm512_setzero_ps();
-    scales_of(m, row.scales, room, mode);
-    for (int64_t b = 0; b < blocks; b++, left -= BLOCK, x += (LIMBS * phases + 2) * BLOCK) {
-        __m512i weights[4];
-        take_apart(row.weight, b, left, weights, bits, mode);
-        __builtin_prefetch(row.weight + b * BLOCK + AHEAD_BYTES);
-        __m512 scale = lane_scales(room, b, groups, group_shift, bits);
-        __m512 part = _mm512_mul_ps(block_product(weights, x, bits, mode), scale);
-        sum = _mm512_fmadd_ps(part, _mm512_loadu_ps(x + LIMBS * phases * BLOCK), sum);
+    __m512 sum[TILE], scales[TILE];
+    UNROLL(4)
+    for (int r = 0; r < count; r++)
+        sum[r] = mode == AFFINE ? of_biases(m, rows[r].biases, sums, m->kind) : _mm512_setzero_ps();
+    for (int64_t first = 0; first < blocks; first += run) {
+        int64_t stop = first + run < blocks ? first + run : blocks;
+        UNROLL(4)
+        for (int r = 0; r < count; r++) scales[r] = some_scales(m, rows[r].scales, first * values >> group_shift, mode);
+        for (int64_t b = first; b < stop; b++, left -= BLOCK, x += (LIMBS * phases + 2) * BLOCK) {
+            __m512i element = _mm512_add_epi32(firsts, _mm512_set1_epi32((int)((b - first) * values)));
+            __m512i group = _mm512_srl_epi32(element, _mm_cvtsi32_si128(group_shift));
+            UNROLL(4)
+            for (int r = 0; r < count; r++) {
+                __m512i weights[4];
+                take_apart(rows[r].weight, b, left, weights, bits, mode);
+                __builtin_prefetch(rows[r].weight + ahead_of(m, b, count), 0, 2);
+                __m512 scale = _mm512_permutexvar_ps(group, scales[r]);
+                __m512 part = _mm512_mul_ps(block_product(weights, x, bits, mode), scale);
+                sum[r] = _mm512_fmadd_ps(part, _mm512_loadu_ps(x + LIMBS * phases * BLOCK), sum[r]);
+            }
+        }
     }
-    return total_16((floats_16)sum);
+    UNROLL(4)
+    for (int r = 0; r < count; r++) y[r] = total_16((floats_16)sum[r]);
 }
 
 /* TILE rows taken apart: of each row its biases, then of each block its weights and the scales of its lanes. */
@@ -231,7 +252,7 @@ INLINE struct tile tile_of(const struct fb_matrix *m, const struct row *rows, fl
     return tile;
 }
 
-/* A tile times one vector, as `dot_of` has each of its rows. */
+/* A tile times one vector, as `dots_of` has each of its rows. */
 INLINE void tile_product(const struct fb_matrix *m, const struct tile *tile, const uint8_t *x, const float *sums,
                          float *y, int bits, int mode) {
     const int phases = 8 / bits;
@@ -270,19 +291,22 @@ INLINE void tile_product(const struct fb_matrix *m, const struct tile *tile, con
 /* y[p][r] of rows [first, last) for pairs [begin, end), of one slot. room: `integer_room` floats. */
 INLINE void rows_of_form(const struct fb_matrix *m, int64_t slot, int64_t first, int64_t last, const struct vectors *x,
                          const int64_t *vectors, int64_t begin, int64_t end, float *y, float *room, int bits, int mode) {
-    int64_t r = first;
-    for (; end - begin > 1 && r + TILE <= last; r += TILE) {
+    for (int64_t r = first, count; r < last; r += count) {
         struct row rows[TILE];
-        for (int k = 0; k < TILE; k++) rows[k] = row_of(m, slot, r + k);
-        struct tile tile = tile_of(m, rows, room, bits, mode);
-        for (int64_t p = begin; p < end; p++)
-            tile_product(m, &tile, x->laid + vectors[p] * x->laid_bytes, x->sums + vectors[p] * x->groups,
-                         y + p * m->rows + r, bits, mode);
+        struct tile tile;
+        count = r + TILE <= last ? TILE : 1;
+        for (int k = 0; k < count; k++) rows[k] = row_of(m, slot, r + k);
+        bool apart = count == TILE && end - begin > 1;
+        if (apart) tile = tile_of(m, rows, room, bits, mode);
+        for (int64_t p = begin; p < end; p++) {
+            const uint8_t *laid = x->laid + vectors[p] * x->laid_bytes;
+            const float *sums = x->sums + vectors[p] * x->groups;
+            float *to = y + p * m->rows + r;
+            if (apart) tile_product(m, &tile, laid, sums, to, bits, mode);
+            else if (count == TILE) dots_of(m, rows, TILE, laid, sums, to, bits, mode);
+            else dots_of(m, rows, 1, laid, sums, to, bits, mode);
+        }
     }
-    for (; r < last; r++)
-        for (int64_t p = begin; p < end; p++)
-            y[p * m->rows + r] = dot_of(m, row_of(m, slot, r), x->laid + vectors[p] * x->laid_bytes,
-                                        x->sums + vectors[p] * x->groups, room, bits, mode);
 }
 
 static void rows_in_integers(const struct fb_matrix *m, int64_t slot, int64_t first, int64_t last,

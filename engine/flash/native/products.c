@@ -45,8 +45,8 @@ enum {
     SLICE = 64,                 /* columns, of which a thread takes a multiple */
     KEPT_BYTES = 1 << 20,       /* of room that is kept from call to call */
     CACHE_LINE = 64,            /* bytes */
-    AHEAD_BYTES = 1024,         /* of a row, and of those behind it, that are asked of memory before they are wanted */
-    AWAKE_NS = 300000,          /* that a thread waits for the next product before it sleeps */
+    AHEAD_BYTES = 4096,         /* of rows that are asked of memory before they are wanted */
+    AWAKE_NS = 300000,          /* that a thread waits for the next product, or for the others' last tasks, before it sleeps */
     MAX_THREADS = 16
 };
 
@@ -234,7 +234,8 @@ static struct {
     const struct job *job;      /* NULL unless threads may still begin with it */
     _Atomic int64_t next;
     _Atomic uint64_t turn;      /* of the job, so that nobody begins with it twice */
-    int workers, busy;
+    _Atomic int busy;
+    int workers;
 } pool = {.mutex = PTHREAD_MUTEX_INITIALIZER, .work = PTHREAD_COND_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
 
 /* Held during a call, as is its room, which is kept as long as it is small. */
@@ -328,6 +329,9 @@ static void run(const struct job *j, float *room, int threads) {
     do_tasks(j, room);
     pthread_mutex_lock(&pool.mutex);
     pool.job = NULL;
+    pthread_mutex_unlock(&pool.mutex);
+    for (int64_t until = now_ns() + AWAKE_NS; pool.busy && now_ns() < until;) sched_yield();
+    pthread_mutex_lock(&pool.mutex);
     while (pool.busy) pthread_cond_wait(&pool.done, &pool.mutex);
     pthread_mutex_unlock(&pool.mutex);
 }
@@ -410,6 +414,7 @@ static void multiply_task(const struct job *j, int64_t index, float *room) {
 /* Values that a lane's word has; 1 of a plain matrix. */
 static int values_a_word(const struct fb_matrix *m) {
     if (m->mode == PLAIN) return 1;
+    if (m->mode == MXFP8) return 2;
     return m->bits == 5 || m->bits == 6 ? 4 : m->bits == 3 ? 8 : 32 / m->bits;
 }
 

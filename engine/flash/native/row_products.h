@@ -57,13 +57,13 @@ INLINE integers NAME(widened)(const uint8_t *at) {
 #endif
 }
 
-INLINE floats NAME(of_halves)(const uint8_t *at) {
+INLINE floats NAME(of_halves)(halves of) {
 #if LANES > 4
     floats values;
-    __asm__("vcvtph2ps %1, %0" : "=v"(values) : "m"(*(const halves *)at));
+    __asm__("vcvtph2ps %1, %0" : "=v"(values) : "vm"(of));
     return values;
 #else
-    integers bits = NAME(widened)(at) << 13 & (int32_t)0x8FFFE000;
+    integers bits = __builtin_convertvector(of, integers) << 13 & (int32_t)0x8FFFE000;
     return (floats)bits * 0x1p112f; /* the exponents count from 15 and from 127 */
 #endif
 }
@@ -72,7 +72,7 @@ INLINE floats NAME(of_halves)(const uint8_t *at) {
 INLINE floats NAME(load)(const uint8_t *at, int kind) {
     if (kind == F32) return *(const floats *)at;
     if (kind == BF16) return (floats)(NAME(widened)(at) << 16);
-    return NAME(of_halves)(at);
+    return NAME(of_halves)(*(const halves *)at);
 }
 
 INLINE floats NAME(chosen)(integers mask, floats yes, floats no) {
@@ -102,7 +102,7 @@ INLINE void NAME(dots_numbers)(const uint8_t *row, const float *const *x, float 
     int64_t i = 0;
     for (; i + 4 * LANES <= count; i += 4 * LANES) {
         for (int line = 0; line < 4 * LANES * size; line += CACHE_LINE)
-            __builtin_prefetch(row + size * i + line + AHEAD_BYTES);
+            __builtin_prefetch(row + size * i + line + AHEAD_BYTES, 0, 2);
         UNROLL(4)
         for (int k = 0; k < 4; k++) {
             int64_t at = i + k * LANES;
@@ -151,7 +151,14 @@ INLINE void NAME(convert)(const uint8_t *from, int kind, int64_t count, float *t
     for (; i < count; i++) to[i] = number(from, kind, i);
 }
 
-/* 8-bit floats of four bits of exponent. */
+/* 8-bit floats of four bits of exponent, two a half: the lower ones, or, k = 1, the upper ones. Shifted, they are halves
+ * whose exponent counts from 15 where theirs does from 7. */
+INLINE floats NAME(e4m3_of)(halves two, int k) {
+    halves bits = k ? two >> 1 & (int16_t)0xBF80 : two << 8 >> 1 & (int16_t)0xBFFF;
+    return NAME(of_halves)(bits) * 0x1p8f;
+}
+
+/* 8-bit floats of four bits of exponent, one a lane. */
 INLINE floats NAME(e4m3)(integers v) {
     integers magnitude = v & 127;
     floats normal = (floats)((magnitude << 20) + (120 << 23));
@@ -186,6 +193,7 @@ INLINE void NAME(scales)(const struct fb_matrix *m, const uint8_t *from, int64_t
 
 INLINE integers NAME(words)(const uint8_t *at, int bits, int per) {
     if (bits * per == 32) return *(const integers *)at;
+    if (bits * per == 16) return NAME(widened)(at);
     integers words;
     for (int l = 0; l < LANES; l++) {
         int bit = l * bits * per;
@@ -196,14 +204,14 @@ INLINE integers NAME(words)(const uint8_t *at, int bits, int per) {
     return words;
 }
 
-/* Value k of every lane's word. */
-INLINE floats NAME(values)(integers words, int k, int bits, int mode) {
+/* Value k of every lane's word, which are `at`. */
+INLINE floats NAME(values)(const uint8_t *at, integers words, int k, int bits, int mode) {
+    if (mode == MXFP8) return NAME(e4m3_of)(*(const halves *)at, k);
     integers v = words >> bits * k;
 #if LANES == 16
     if (mode == AFFINE && bits == 4) return NAME(spread)(COUNTING, v);
 #endif
     if (mode == MXFP4 || mode == NVFP4) return NAME(e2m1)(v);
-    if (mode == MXFP8) return NAME(e4m3)(v);
     return __builtin_convertvector(v & ((1 << bits) - 1), floats);
 }
 
@@ -222,7 +230,7 @@ INLINE void NAME(begin)(struct NAME(packed) *p, const struct fb_matrix *m, const
     p->blocks = (m->columns + p->block - 1) / p->block;
     p->last = weight + (p->blocks - 1) * p->block_bytes;
     int64_t left = m->columns * bits / 8 - (p->blocks - 1) * p->block_bytes;
-    if (bits * per < 32 || left < p->block_bytes) {
+    if (bits * per % 16 || left < p->block_bytes) { /* words of odd widths are read beyond their ends */
         memset(p->copy, 0, sizeof p->copy);
         p->last = memcpy(p->copy, p->last, (size_t)left);
     }
@@ -230,8 +238,15 @@ INLINE void NAME(begin)(struct NAME(packed) *p, const struct fb_matrix *m, const
     p->index = *(const integers *)LANE_NUMBERS * per >> p->group_shift;
 }
 
-INLINE integers NAME(block_words)(const struct NAME(packed) *p, int64_t b, int bits, int per) {
-    return NAME(words)(b + 1 < p->blocks ? p->weight + b * p->block_bytes : p->last, bits, per);
+INLINE const uint8_t *NAME(block)(const struct NAME(packed) *p, int64_t b) {
+    return b + 1 < p->blocks ? p->weight + b * p->block_bytes : p->last;
+}
+
+/* The scale, or bias, of each lane of block b; an 8-bit float's block is no longer than its group. */
+INLINE floats NAME(of_lanes)(const struct NAME(packed) *p, int64_t b, const float *by_group, int mode) {
+    const float *first = by_group + (b * p->block >> p->group_shift);
+    if (mode == MXFP8) return (floats){0} + *first;
+    return NAME(spread)(first, p->index);
 }
 
 INLINE void NAME(dots_packed)(const struct fb_matrix *m, struct row row, const float *const *x, const float *const *sums,
@@ -244,17 +259,19 @@ INLINE void NAME(dots_packed)(const struct fb_matrix *m, struct row row, const f
     UNROLL(4)
     for (int v = 0; v < vectors; v++) sum[v] = (floats){0};
     for (int64_t b = 0; b < p.blocks; b++) {
-        integers words = NAME(block_words)(&p, b, bits, per);
+        const uint8_t *at = NAME(block)(&p, b);
+        integers words = NAME(words)(at, bits, per);
+        __builtin_prefetch(p.weight + b * p.block_bytes + AHEAD_BYTES, 0, 2);
         floats parts[DOTS][2]; /* of even and odd elements */
         UNROLL(4)
         for (int v = 0; v < vectors; v++) parts[v][0] = parts[v][1] = (floats){0};
         UNROLL(16)
         for (int k = 0; k < per; k++) {
-            floats values = NAME(values)(words, k, bits, mode);
+            floats values = NAME(values)(at, words, k, bits, mode);
             UNROLL(4)
             for (int v = 0; v < vectors; v++) parts[v][k & 1] += values * *(const floats *)(x[v] + (b * per + k) * LANES);
         }
-        floats scale = NAME(spread)(room + (b * p.block >> p.group_shift), p.index);
+        floats scale = NAME(of_lanes)(&p, b, room, mode);
         UNROLL(4)
         for (int v = 0; v < vectors; v++) sum[v] += (parts[v][0] + parts[v][1]) * scale;
     }
@@ -285,13 +302,13 @@ INLINE void NAME(unpack_packed)(const struct fb_matrix *m, struct row row, float
     if (mode == AFFINE) NAME(convert)(row.biases, m->kind, groups, biases);
     *(floats *)(biases + groups) = (floats){0};
     for (int64_t b = 0; b < p.blocks; b++) {
-        integers words = NAME(block_words)(&p, b, bits, per);
-        int64_t group = b * p.block >> p.group_shift;
-        floats scale = NAME(spread)(room + group, p.index), bias = {0};
-        if (mode == AFFINE) bias = NAME(spread)(biases + group, p.index);
+        const uint8_t *at = NAME(block)(&p, b);
+        integers words = NAME(words)(at, bits, per);
+        floats scale = NAME(of_lanes)(&p, b, room, mode), bias = {0};
+        if (mode == AFFINE) bias = NAME(of_lanes)(&p, b, biases, mode);
         UNROLL(16)
         for (int k = 0; k < per; k++)
-            *(floats *)(to + (b * per + k) * LANES) = NAME(values)(words, k, bits, mode) * scale + bias;
+            *(floats *)(to + (b * per + k) * LANES) = NAME(values)(at, words, k, bits, mode) * scale + bias;
     }
 }
 
@@ -304,7 +321,7 @@ INLINE void NAME(unpack_packed)(const struct fb_matrix *m, struct row row, float
     case AFFINE << 4 | 5: return f(__VA_ARGS__, 5, 4, AFFINE);    \
     case AFFINE << 4 | 6: return f(__VA_ARGS__, 6, 4, AFFINE);    \
     case AFFINE << 4 | 8: return f(__VA_ARGS__, 8, 4, AFFINE);    \
-    case MXFP8 << 4 | 8: return f(__VA_ARGS__, 8, 4, MXFP8);      \
+    case MXFP8 << 4 | 8: return f(__VA_ARGS__, 8, 2, MXFP8);      \
     case MXFP4 << 4 | 4: return f(__VA_ARGS__, 4, 8, MXFP4);      \
     default: return f(__VA_ARGS__, 4, 8, NVFP4);                  \
     }
@@ -406,14 +423,14 @@ INLINE void NAME(add_packed)(const struct fb_matrix *m, struct row row, float we
     if (mode == AFFINE) NAME(convert)(row.biases, m->kind, groups, biases);
     *(floats *)(biases + groups) = (floats){0};
     for (int64_t b = 0; b < p.blocks; b++) {
-        integers words = NAME(block_words)(&p, b, bits, per);
-        int64_t group = b * p.block >> p.group_shift;
-        floats scale = NAME(spread)(room + group, p.index) * weight, bias = {0};
-        if (mode == AFFINE) bias = NAME(spread)(biases + group, p.index) * weight;
+        const uint8_t *at = NAME(block)(&p, b);
+        integers words = NAME(words)(at, bits, per);
+        floats scale = NAME(of_lanes)(&p, b, room, mode) * weight, bias = {0};
+        if (mode == AFFINE) bias = NAME(of_lanes)(&p, b, biases, mode) * weight;
         UNROLL(16)
         for (int k = 0; k < per; k++) {
-            floats *at = (floats *)(y + (b * per + k) * LANES);
-            *at += NAME(values)(words, k, bits, mode) * scale + bias;
+            floats *to = (floats *)(y + (b * per + k) * LANES);
+            *to += NAME(values)(at, words, k, bits, mode) * scale + bias;
         }
     }
 }

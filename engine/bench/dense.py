@@ -4,8 +4,10 @@ A token of a model that is swept can take no less than computing takes, and no l
 longer of the two is the floor. Both are measured here, each alone.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -18,12 +20,13 @@ from mlx_lm.utils import load_model
 from engine.bench.drafts import AFFINE4, DENSE_3B
 from engine.bench.machine import describe, scratch
 from engine.bench.random_checkpoint import checkpoint_bytes, write_random_checkpoint
-from engine.bench.results import Progress, Result, Row, summarise
+from engine.bench.results import Progress, Result, Row, known, summarise
 from engine.inference.load import load
 from engine.inference.model import LoadedModel
 from engine.settings import Settings
+from engine.statistics import TokenStatistics
 
-CONTEXT, TOKENS, SWEEPS = 512, 12, 5
+CONTEXT, TOKENS, WARM_TOKENS = 512, 12, 1
 THEIR_TOKENS = 2  # of mlx_lm's, each of which takes many seconds where there is no GPU
 PROMPT = list(range(1, 9))
 
@@ -48,10 +51,10 @@ def run(
             resident = _decoded("all in memory", model, tokens)
         progress(0.7, "half of it")
         with _loaded(place / "model", budget or size // 2) as model:
-            streamed, reading_ms = _decoded("half of it", model, tokens), _reading_ms(model)
-    figures = _ratios(streamed, resident, theirs, reading_ms)
+            reading, streamed = _in_turns(model, tokens)
+    figures = _ratios(streamed, resident, theirs, reading)
     settings = {"tokens": tokens, "model_bytes": size, "budget_bytes": budget or size // 2}
-    return Result("dense", describe(folder), [theirs, resident, streamed], settings, figures)
+    return Result("dense", describe(folder), [theirs, resident, reading, streamed], settings, figures)
 
 
 @contextmanager
@@ -64,12 +67,38 @@ def _loaded(folder: Path, budget: int | None) -> Iterator[LoadedModel]:
 
 
 def _decoded(name: str, model: LoadedModel, tokens: int) -> Row:
+    costs = list(islice(_tokens(model), WARM_TOKENS, tokens + WARM_TOKENS))
+    return summarise(name, costs)
+
+
+def _in_turns(model: LoadedModel, tokens: int) -> tuple[Row, Row]:
+    """The row of reading alone and that of tokens, which take turns: a drive's rate is another a minute later."""
+    costs, sweeps, coming = [], [], _tokens(model)
+    for _ in range(WARM_TOKENS):
+        next(coming)
+    for _ in range(tokens):
+        sweeps.append(_sweep(model))
+        costs.append(next(coming))
+    model.streaming.drop()
+    return summarise("half of it: reading alone", sweeps, io_only=True), summarise("half of it", costs)
+
+
+def _tokens(model: LoadedModel) -> Iterator[TokenStatistics]:
+    """The costs of tokens that follow each other. The first finds nothing pinned yet."""
     logits, _ = model.prefill(PROMPT)
-    costs = []
-    for _ in range(tokens + 1):  # the first finds nothing pinned yet
+    while True:
         logits, current = model.decode(_likeliest(logits))
-        costs.append(current.statistics(model.bundles))
-    return summarise(name, costs[1:])
+        yield current.statistics(model.bundles)
+
+
+def _sweep(model: LoadedModel) -> TokenStatistics:
+    """The cost of a token's blocks, read in the same order through the same ring, nothing computed."""
+    current = model.streaming.passes.begin()
+    for layer in model.streaming.layers:
+        for _ in layer.stream():
+            pass
+    sweep = current.statistics(model.bundles)
+    return replace(sweep, io_ms=sweep.total_ms, compute_ms=0.0, memory_ms=0.0)
 
 
 def _mlx_lm(folder: Path, tokens: int) -> Row:
@@ -90,32 +119,15 @@ def _likeliest(logits: mx.array) -> int:
     return int(token)
 
 
-def _reading_ms(model: LoadedModel) -> float:
-    """Milliseconds in which a token's blocks are read in the same order through the same ring, nothing computed."""
-    model.streaming.drop()
-    times = []
-    for _ in range(SWEEPS):
-        model.streaming.passes.begin()
-        times.append(_seconds(lambda: [part for layer in model.streaming.layers for part in layer.stream()]))
-    model.streaming.drop()
-    return 1e3 * median(times)
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    began = perf_counter()
-    work()
-    return perf_counter() - began
-
-
-def _ratios(streamed: Row, resident: Row, theirs: Row, reading_ms: float) -> dict[str, float]:
-    """reading_ms: of a token's blocks. of_floor: a streamed token's time over the longer of reading and computing.
-    of_mlx_lm: tokens a second in memory over mlx_lm's."""
-    assert streamed.total_ms is not None
-    assert resident.total_ms is not None
-    assert theirs.total_ms is not None
+def _ratios(streamed: Row, resident: Row, theirs: Row, reading: Row) -> dict[str, float]:
+    """computing_ms: of all in memory. floor_ms: the longer of reading and computing. of_floor: a streamed token's time
+    over it. of_mlx_lm: tokens a second in memory over mlx_lm's."""
+    reading_ms, computing_ms, streamed_ms = known(reading.io_ms), known(resident.total_ms), known(streamed.total_ms)
+    floor = max(reading_ms, computing_ms)
     return {
         "reading_ms": reading_ms,
-        "computing_ms": resident.total_ms,
-        "of_floor": streamed.total_ms / max(reading_ms, resident.total_ms),
-        "of_mlx_lm": theirs.total_ms / resident.total_ms,
+        "computing_ms": computing_ms,
+        "floor_ms": floor,
+        "of_floor": streamed_ms / floor,
+        "of_mlx_lm": known(theirs.total_ms) / computing_ms,
     }

@@ -15,7 +15,7 @@ from engine.planning.layers import ExpertLayer, StreamedLayer, layers_of
 from engine.planning.logits import logits_bytes
 from engine.planning.memory import ROOMY_DIVISOR, Workspace
 from engine.planning.overhead import overhead_bytes
-from engine.planning.shape import ModelShape, first_number
+from engine.planning.shape import BundleShape, ModelShape, first_number
 from engine.settings import Settings
 from engine.store.mlx_folder import MlxFolder
 from engine.streaming.found import Streamable, find_streamable
@@ -84,14 +84,20 @@ class CheckpointSizes:
 
     def workspace(self, settings: Settings, context: int, roomy: int) -> Workspace:
         """Stream buffers, what a chunk of a prompt is computed with, and the logits."""
-        slot = max((bundles.bytes for bundles in self.network.bundles if bundles.kind != "row"), default=0)
-        buffer = max(slot, min(roomy // ROOMY_DIVISOR // BUFFERS, MAX_BUFFER_BYTES))
+        buffer = self._buffer(roomy)
         chunk, token = self._chunk(context, roomy)
         logits = LOGITS_COPIES * FLOAT_BYTES * self.network.vocabulary
         passed = logits_bytes(self.network.vocabulary, LOGITS_COPIES, settings)
         heap = EXPERT_HEAP_BYTES if any(bundles.kind == "expert" for bundles in self.network.bundles) else 0
         size = BUFFERS * buffer + max(chunk * token + logits + heap, passed)
         return Workspace(size, chunk, buffer, chunk * token)
+
+    def _buffer(self, roomy: int) -> int:
+        """Bytes of one of the ring's buffers, a slot's at least. Together they hold as much as the largest linear of a
+        layer: so much is read while attention, or what else has room, is computed."""
+        slot = max((bundles.bytes for bundles in self.network.bundles if bundles.kind != "row"), default=0)
+        linear = max((each.total_bytes for each in self._linears), default=0)
+        return max(slot, min(max(roomy // ROOMY_DIVISOR, linear) // BUFFERS, MAX_BUFFER_BYTES))
 
     def _chunk(self, context: int, roomy: int) -> tuple[int, int]:
         """Tokens of a prompt at once, and the bytes that one of them takes: in the layer that takes most, and for
@@ -108,9 +114,13 @@ class CheckpointSizes:
     def _linear_token(self) -> int:
         """Bytes that a prompt's token is computed with in linears: several outputs of the widest, which the head is
         not, as it makes the logits of one token alone."""
-        bundles = [each for each in self.network.bundles if each.kind == "block" and not each.is_head]
-        widest = max((each.count * each.numbers for each in bundles), default=0)
+        widest = max((each.count * each.numbers for each in self._linears), default=0)
         return max(TOKEN_BYTES, OPEN_OUTPUTS * FLOAT_BYTES * widest)
+
+    @property
+    def _linears(self) -> list[BundleShape]:
+        """Those of the layers."""
+        return [each for each in self.network.bundles if each.kind == "block" and not each.is_head]
 
 
 def row_choices(found: Streamable, folder: Path) -> list[RowChoice]:

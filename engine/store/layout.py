@@ -135,6 +135,25 @@ class Layout:
         found = [(tensor.path, tensor.ranges(ids, slots, self.slot_bytes)) for tensor in self.tensors.values()]
         return {path: _joined([ranges for at, ranges in found if at == path]) for path in self.paths}
 
+    def run(self, ids: range) -> dict[Path, Ranges]:
+        """By file, the ranges that bring bundles which follow each other to the first slots."""
+        return {path: self._run_of(self._all[path], ids) for path in self.paths}
+
+    def _run_of(self, everything: Ranges, ids: range) -> Ranges:
+        each = len(everything.offsets) // self.bundles
+        here = slice(ids.start * each, ids.stop * each)
+        places = everything.places[here] - ids.start * self.slot_bytes
+        return Ranges(everything.offsets[here], everything.lengths[here], places)
+
+    @cached_property
+    def _all(self) -> dict[Path, Ranges]:
+        """The ranges of every bundle, one bundle's after the other's, to the slots of their own numbers."""
+        ids, found = np.arange(self.bundles), {}
+        for path, r in self.ranges(ids, ids).items():
+            order = np.arange(len(r.offsets)).reshape(-1, self.bundles).T.ravel()  # they come tensor after tensor
+            found[path] = Ranges(r.offsets[order], r.lengths[order], r.places[order])
+        return found
+
     def views(self, slab: mx.array) -> dict[str, mx.array]:
         """Every tensor in all slots, by name: [slots, *shape], nothing copied. slab: uint32 [slots, slot_bytes / 4]."""
         return {name: tensor.view(slab) for name, tensor in self.tensors.items()}

@@ -442,8 +442,9 @@ class LayerBundles:
             self.passes.current.all_loaded[self.layer] += right
 
     def _evaluate_readers(self) -> None:
-        mx.eval(self._readers)
-        self._readers.clear()
+        if self._readers:
+            mx.eval(self._readers)
+            self._readers.clear()
 
     def _count_resident(self) -> None:
         self.passes.current.all_resident[self.layer] = self.pool.num_held

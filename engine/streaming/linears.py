@@ -9,14 +9,16 @@ from dataclasses import replace
 from typing import Any
 
 import mlx.core as mx
+import numpy as np
 from mlx.nn.layers.base import Module
 
 from engine.arrays.aligned import Slab
-from engine.arrays.packed import available
+from engine.arrays.packed import Floats, available
+from engine.arrays.products import floats_of
 from engine.memory.pool import Integers
 from engine.store.layout import Layout, SlotTensor
 from engine.streaming.bundles import LayerBundles, Part
-from engine.streaming.slots import SlotLinear, form_of, in_slab
+from engine.streaming.slots import SlotLinear, form_of
 
 
 class LinearProduct:
@@ -31,12 +33,20 @@ class LinearProduct:
 
     def __call__(self, x: mx.array, slab: Slab, slots: Integers) -> mx.array:
         """The product with what lies in some slots."""
-        if self._native is None:
+        if not self.is_native:
             return (self._by_row if self._of_rows else self._by_block)(x, self._layout.views(slab.matrix), slots)
-        indices = mx.array(slots[:, None])  # of one slot, all vectors at once
-        with in_slab([self._native], slab):
-            products = self._native(x.reshape(1, -1, 1, x.shape[-1]), indices)  # [slots, vectors, 1, rows]
-        return products.squeeze(-2).swapaxes(0, 1).reshape(*x.shape[:-1], -1)
+        y = self.times(vectors_of(x), slab, slots)
+        return mx.array(y.reshape(*x.shape[:-1], -1)).astype(x.dtype)
+
+    @property
+    def is_native(self) -> bool:
+        """True where `times` computes it."""
+        return self._native is not None
+
+    def times(self, x: Floats, slab: Slab, slots: Integers) -> Floats:
+        """The same for vectors [n, in] at once: [n, slots * rows of a block]."""
+        assert self._native is not None
+        return self._native.times(x, slab, slots).swapaxes(0, 1).reshape(len(x), -1)
 
     def _by_block(self, x: mx.array, views: dict[str, mx.array], slots: Integers) -> mx.array:
         blocks = ({name: view[int(slot)] for name, view in views.items()} for slot in slots)
@@ -66,16 +76,28 @@ class StreamedLinear(Module):
             self.bias: mx.array = linear["bias"]
 
     def __call__(self, x: mx.array) -> mx.array:
-        """The product, block after block; each is evaluated before its place in memory holds another."""
+        """The product, block after block."""
         self.bundles.passes.current.check()
-        blocks = [self._multiply(x, part) for part in self.bundles.stream()]
-        y = mx.concatenate(blocks, axis=-1)[..., : self._rows]
+        y = (self._natively if self._product.is_native else self._by_mlx)(x)[..., : self._rows]
         return y + self.bias if "bias" in self else y
 
-    def _multiply(self, x: mx.array, part: Part) -> mx.array:
-        y = self._product(x, part.slab, part.row_numbers)  # blocks follow each other
-        self.bundles.read_by(y)
+    def _natively(self, x: mx.array) -> mx.array:
+        vectors = vectors_of(x)
+        found = [self._product.times(vectors, part.slab, part.row_numbers) for part in self.bundles.stream()]
+        return mx.array(np.concatenate(found, axis=-1).reshape(*x.shape[:-1], -1)).astype(x.dtype)
+
+    def _by_mlx(self, x: mx.array) -> mx.array:
+        return mx.concatenate([self._part_by_mlx(x, part) for part in self.bundles.stream()], axis=-1)
+
+    def _part_by_mlx(self, x: mx.array, part: Part) -> mx.array:
+        y = self._product(x, part.slab, part.row_numbers)
+        self.bundles.read_by(y)  # it is evaluated before its place in memory holds another
         return y
+
+
+def vectors_of(x: mx.array) -> Floats:
+    """x [..., in] as float32 [vectors, in]."""
+    return floats_of(x).reshape(-1, x.shape[-1])
 
 
 def _matrices(tensors: Mapping[str, SlotTensor]) -> dict[str, SlotTensor]:

@@ -13,8 +13,9 @@ from mlx_lm.models.switch_layers import SwiGLU, SwitchGLU
 from numpy.typing import NDArray
 
 from engine.arrays.aligned import Slab
-from engine.arrays.packed import Form, Tensor, available, is_like, multiply, multiply_gated, packed_matrix
+from engine.arrays.packed import Floats, Form, Tensor, available, is_like, multiply, multiply_gated, packed_matrix
 from engine.arrays.products import floats_of
+from engine.models.linears import MATRIX
 from engine.store.layout import Layout, SlotTensor
 from engine.system.native_library import Matrix
 
@@ -110,21 +111,30 @@ class SlotLinear(Module):
         """True where a bias is added to the products."""
         return "bias" in self._tensors
 
+    def times(self, x: Floats, slab: Slab, slots: NDArray[np.int64]) -> Floats:
+        """The products of all vectors, x [vectors, in], with the matrices of some slots: [slots, vectors, out]."""
+        vectors = np.tile(np.arange(len(x)), len(slots))
+        y = multiply(self.matrix_in(slab), x, vectors, np.repeat(slots, len(x)))
+        return y.reshape(len(slots), len(x), y.shape[-1])
+
     @property
     def matrix(self) -> Matrix:
         """The matrices of the slab that is set."""
-        if self.slab not in self._matrices:
-            scales, biases = self._in_slab("scales"), self._in_slab("biases")
-            weight = self._in_slab("weight")
-            assert weight is not None
-            self._matrices[self.slab] = packed_matrix(self._form, weight, scales, biases)
-        return self._matrices[self.slab]
+        return self.matrix_in(self.slab)
 
-    def _in_slab(self, name: str) -> Tensor | None:
+    def matrix_in(self, slab: Slab) -> Matrix:
+        """The matrices of a slab."""
+        if slab not in self._matrices:
+            weight, scales, biases = (self._tensor_in(slab, name) for name in MATRIX)
+            assert weight is not None
+            self._matrices[slab] = packed_matrix(self._form, weight, scales, biases)
+        return self._matrices[slab]
+
+    def _tensor_in(self, slab: Slab, name: str) -> Tensor | None:
         tensor = self._tensors.get(name)
         if tensor is None:
             return None
-        view = self.slab.view
+        view = slab.view
         return Tensor(view.ctypes.data + tensor.place, view.shape[1], tensor.shape, tensor.dtype)
 
     def _bias(self) -> NDArray[np.float32]:

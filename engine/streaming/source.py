@@ -137,11 +137,13 @@ class SlotSource:
         return all(each.file.direct for each in self.files.values())
 
     def read(self, ids: Ids, view: View, rows: Ids) -> list[Ticket]:
-        by_file = self.layout.ranges(ids, rows)
-        return [self._submit(path, ranges, view) for path, ranges in by_file.items()]
+        return self._submit(self.layout.ranges(ids, rows), view)
 
     def read_in_sequence(self, ids: Sequence[int], view: View) -> list[Ticket]:
+        if isinstance(ids, range):
+            return self._submit(self.layout.run(ids), view)
         return self.read(as_array(ids), view, np.arange(len(ids), dtype=np.int64))
 
-    def _submit(self, path: Path, ranges: Ranges, view: View) -> Ticket:
-        return self.reader.submit_ranges(self.files[path].checked, ranges, view, self.gap)
+    def _submit(self, by_file: Mapping[Path, Ranges], view: View) -> list[Ticket]:
+        files, submit = self.files, self.reader.submit_ranges
+        return [submit(files[path].checked, ranges, view, self.gap) for path, ranges in by_file.items()]

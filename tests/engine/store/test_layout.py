@@ -106,6 +106,18 @@ def test_blocks_of_rows_are_bundles_too(tmp_path, length, rows):
     assert shown == content[24:]
 
 
+@pytest.mark.parametrize("run", [range(3), range(1, 3), range(2, 5), range(4, 5), range(2, 2)])
+def test_bundles_that_follow_each_other_come_to_the_first_slots(tmp_path, run):
+    shapes = [("U32", (100, 8)), ("BF16", (100, 3))]
+    tensors, _ = stored(tmp_path / "model", shapes, [24, 8], np.random.default_rng(0))
+    layout = Layout.of(tensors, 24)
+    ((path, found),) = layout.run(run).items()
+    one_by_one = layout.ranges(np.array(run, np.int64), np.arange(len(run)))[path]
+    order = np.argsort(one_by_one.places)
+    for name in ("offsets", "lengths", "places"):
+        assert np.array_equal(getattr(found, name), getattr(one_by_one, name)[order])
+
+
 def test_large_ranges_are_read_without_a_copy_and_small_ones_waste_no_blocks(tmp_path):
     shapes = [("U32", (4, 256, 1024)), ("BF16", (4, 256, 16))]
     tensors, _ = stored(tmp_path / "model", shapes, [1000, 8], np.random.default_rng(0))

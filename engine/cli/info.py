@@ -13,8 +13,8 @@ from engine.settings import SELECTIONS, Settings
 from engine.text import readable
 
 if TYPE_CHECKING:
-    from engine.planning.active_rows import RowChoice
     from engine.planning.outlook import Outlook
+    from engine.planning.ways import ReadWays
     from engine.store.manifest import PreparedModel
     from engine.store.mlx_folder import MlxFolder
 
@@ -28,10 +28,6 @@ BUDGET_SHARES = (
 )  # of the way from the smallest budget to that for everything
 POOL_ITEM = "pool"
 ACTIVE_ROWS, ALL = "active rows", "all"
-WAYS = {  # in which a linear is read of whose rows a token needs some alone, in words
-    ACTIVE_ROWS: "Of up_proj a token reads the active rows alone:",
-    ALL: "All of up_proj is read, as the active rows lie too far apart for the drive: they would take",
-}
 
 Report = dict[str, Any]
 
@@ -129,31 +125,38 @@ def _checkpoint(checkpoint: "MlxFolder", outlook: "Outlook") -> Report:
         "model_bytes": checkpoint.bytes,
         "flash_bytes": flash_bytes(bundles),
         "drive_measured": outlook.profile is not None,
-        "active_rows": [_choice(choice) for choice in outlook.sizes.choices],
+        "read_ways": _ways(outlook.sizes.ways) if outlook.sizes.ways else None,
     }
 
 
-def _choice(choice: "RowChoice") -> Report:
-    """The way in which a linear is read of which a token needs active rows alone, and what either way takes."""
+def _ways(ways: "ReadWays") -> Report:
+    """The ways to read the linears of which a token needs active rows alone, and what either takes."""
     return {
-        "path": choice.path,
-        "active_share": choice.active_share,
-        "read": ACTIVE_ROWS if choice.reads_rows else ALL,
-        "active_rows": asdict(choice.rows),
-        "all": asdict(choice.whole),
+        "read": ACTIVE_ROWS if ways.reads_rows else ALL,
+        "token_ms": {ACTIVE_ROWS: ways.rows_ms, ALL: ways.whole_ms},
+        "linears": [
+            {
+                "path": choice.path,
+                "active_share": choice.active_share,
+                ACTIVE_ROWS: asdict(choice.rows),
+                ALL: asdict(choice.whole),
+            }
+            for choice in ways.choices
+        ],
     }
 
 
-def _print_active_rows(report: Report) -> None:
-    """Say how linears are read whose output is multiplied with mostly zeros: of those that are read alike, one by
-    one."""
-    drive = "" if report["drive_measured"] else ", on a usual drive, as this one was not measured"
-    for way in WAYS:
-        alike = [each for each in report["active_rows"] if each["read"] == way]
-        if alike:
-            first, zeros = alike[0], f"{100 * (1 - alike[0]['active_share']):.0f} % of the neurons at exactly zero"
-            say(f"{counted(len(alike), 'FFN leaves', 'FFNs leave')} {zeros}. {WAYS[way]} "
-                f"{_cost(first['active_rows'])}, all of it {_cost(first['all'])}{drive}")  # fmt: skip
+def _print_ways(report: Report) -> None:
+    """Say how linears are read whose output is multiplied with mostly zeros, and why; the first stands for all."""
+    ways, linears = report["read_ways"], report["read_ways"]["linears"]
+    first, times = linears[0], ways["token_ms"]
+    zeros = f"{100 * (1 - first['active_share']):.0f} % of the neurons at exactly zero"
+    read = "the active rows alone" if ways["read"] == ACTIVE_ROWS else "all"
+    other = ALL if ways["read"] == ACTIVE_ROWS else ACTIVE_ROWS
+    say(f"{counted(len(linears), 'FFN leaves', 'FFNs leave')} {zeros}. Of up_proj a token reads {read}: it takes "
+        f"{times[ways['read']]:.1f} ms in the smallest budget, with {other} {times[other]:.1f} ms")  # fmt: skip
+    usual = "" if report["drive_measured"] else ", on a usual drive, as this one was not measured"
+    say(f"  one up_proj: active rows {_cost(first[ACTIVE_ROWS])}, all {_cost(first[ALL])}{usual}")
 
 
 def _cost(cost: Report) -> str:
@@ -162,7 +165,8 @@ def _cost(cost: Report) -> str:
 
 def _print_checkpoint(report: Report) -> None:
     say(f"{report['name']}: {report['architecture']}{_bits(report['quantization'])}")
-    _print_active_rows(report)
+    if report["read_ways"]:
+        _print_ways(report)
     if not report["layers"]:
         say(f"{readable(report['model_bytes'])} of weights. What the memory budget has no room for is read from flash "
             "for every token")  # fmt: skip

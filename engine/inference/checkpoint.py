@@ -14,9 +14,9 @@ from engine.errors import CheckpointError
 from engine.flash.reader import Reader
 from engine.inference.caches import SnapshotContext
 from engine.models.checkpoint import LazyModel, load_lazily, module_at, replace_module
-from engine.planning.active_rows import as_chosen
-from engine.planning.checkpoint import CheckpointSizes, compute_as_here, row_choices
+from engine.planning.checkpoint import CheckpointSizes, compute_as_here
 from engine.planning.memory import MemoryPlan
+from engine.planning.ways import as_read
 from engine.settings import Settings
 from engine.store.mlx_folder import MlxFolder
 from engine.store.stored_tensor import StoredTensor
@@ -40,13 +40,12 @@ class CheckpointExecution:
         self.stored = checkpoint
         lazy = load_lazily(checkpoint.folder)
         found = find_streamable(lazy, checkpoint.tensors)
-        choices = row_choices(found, checkpoint.folder)
-        self._found = as_chosen(found, choices)
-        self._head = self._found.head
+        self._head = found.head
         self.network = lazy.network
         self._stored = _stored_as_they_are(lazy, checkpoint)
         compute_as_here(self.network)
-        self.sizes = CheckpointSizes.of_built(lazy, self._found, checkpoint, choices)
+        self._found, ways = as_read(lazy, found, checkpoint.folder)
+        self.sizes = CheckpointSizes.of_built(lazy, self._found, ways, checkpoint)
 
     def measured_loss(self, settings: Settings) -> float:  # noqa: ARG002
         """Nothing is lost: the router says exactly which experts a token needs, and of linears all is computed."""

@@ -1,5 +1,5 @@
-"""The choice between two ways to read a linear of which a token needs the active rows alone: these rows, scattered over
-the file, or all of it in sequence. Both are exact; the one that takes less time on its drive is taken.
+"""The two ways to read a linear of which a token needs the active rows alone: these rows, scattered over the file, or
+all of it in sequence. Both are exact; the one with which a token takes less time is taken.
 
 Rows of a few bits are shorter than a drive's blocks: what lies between two that are near each other is read as well,
 where the drive is faster with one read.
@@ -56,7 +56,7 @@ class RowChoice:
     whole: ReadCost
 
     @property
-    def reads_rows(self) -> bool:
+    def rows_are_faster(self) -> bool:
         """True where active rows take less time than all, and fewer bytes."""
         return self.rows.seconds < self.whole.seconds and self.rows.bytes < self.whole.bytes
 
@@ -81,9 +81,9 @@ def choices_of(found: Streamable, profile: DriveProfile) -> list[RowChoice]:
     return [choice_of(each.path, each.active, profile) for each in found.linears if each.active]
 
 
-def as_chosen(found: Streamable, choices: Iterable[RowChoice]) -> Streamable:
-    """The same, where linears that are better read as a whole are linears like any other."""
-    by_rows = {choice.path: choice for choice in choices if choice.reads_rows}
+def with_rows(found: Streamable, choices: Iterable[RowChoice]) -> Streamable:
+    """The same, where of these linears active rows are read if that is faster; all others are linears like any."""
+    by_rows = {choice.path: choice for choice in choices if choice.rows_are_faster}
     linears = (replace(each, active=_as_read(each.active, by_rows.get(each.path))) for each in found.linears)
     return replace(found, linears=tuple(linears))
 

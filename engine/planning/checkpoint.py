@@ -2,20 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import mlx.core as mx
 from mlx.nn.layers.base import Module
 
 from engine.arrays.layers import attends_by_head
-from engine.flash.profile import DriveProfile, profile_path, usual_profile
 from engine.models.checkpoint import LazyModel, load_lazily
-from engine.planning.active_rows import RowChoice, as_chosen, choices_of
 from engine.planning.layers import ExpertLayer, StreamedLayer, layers_of
 from engine.planning.logits import logits_bytes
 from engine.planning.memory import ROOMY_DIVISOR, Workspace
 from engine.planning.overhead import overhead_bytes
 from engine.planning.shape import BundleShape, ModelShape, first_number
+from engine.planning.ways import ReadWays, as_read
 from engine.settings import Settings
 from engine.store.mlx_folder import MlxFolder
 from engine.streaming.found import Streamable, find_streamable
@@ -37,14 +35,14 @@ EXPERT_HEAP_BYTES = 16_000_000  # that sorting tokens by expert leaves in pieces
 @dataclass(frozen=True)
 class CheckpointSizes:
     """Sizes of a model whose experts are taken out, and which is not evaluated. heads: of a layer's attention
-    whose scores are there at once. choices: how linears are read of which a token needs active rows alone."""
+    whose scores are there at once. ways: to read linears of which a token needs active rows alone."""
 
     network: ModelShape
     stored_bytes: int
     overhead: int
     heads: int
     available: int = 0
-    choices: tuple[RowChoice, ...] = ()
+    ways: ReadWays | None = None
 
     @classmethod
     def of(cls, checkpoint: MlxFolder) -> "CheckpointSizes":
@@ -52,17 +50,17 @@ class CheckpointSizes:
         lazy = load_lazily(checkpoint.folder)
         found = find_streamable(lazy, checkpoint.tensors)
         compute_as_here(lazy.network)
-        return cls.of_built(lazy, found, checkpoint, row_choices(found, checkpoint.folder))
+        return cls.of_built(lazy, *as_read(lazy, found, checkpoint.folder), checkpoint)
 
     @classmethod
     def of_built(
-        cls, lazy: LazyModel, found: Streamable, checkpoint: MlxFolder, choices: Sequence[RowChoice] = ()
+        cls, lazy: LazyModel, found: Streamable, ways: ReadWays | None, checkpoint: MlxFolder
     ) -> "CheckpointSizes":
-        """found: of the model; experts are taken out of it. choices: that it leaves, as they were made."""
-        shape = ModelShape.of_checkpoint(lazy, as_chosen(found, choices))
+        """found: of the model, as it is read; experts are taken out of it. ways: that were chosen from."""
+        shape = ModelShape.of_checkpoint(lazy, found)
         heads = 1 if attends_by_head(lazy.network) else first_number(lazy.config, HEAD_KEYS) or 0
         overhead = overhead_bytes(checkpoint.folder)
-        return cls(shape, checkpoint.bytes, overhead, heads, memory_available(), tuple(choices))
+        return cls(shape, checkpoint.bytes, overhead, heads, memory_available(), ways)
 
     def shape(self, settings: Settings) -> ModelShape:
         """The shape of the model: it is computed as it is stored; its context may be kept smaller."""
@@ -121,11 +119,6 @@ class CheckpointSizes:
     def _linears(self) -> list[BundleShape]:
         """Those of the layers."""
         return [each for each in self.network.bundles if each.kind == "block" and not each.is_head]
-
-
-def row_choices(found: Streamable, folder: Path) -> list[RowChoice]:
-    """The choices that a model leaves, on the drive of its folder, or on a usual one where that was not measured."""
-    return choices_of(found, DriveProfile.load(profile_path(folder)) or usual_profile())
 
 
 def compute_as_here(network: Module) -> None:

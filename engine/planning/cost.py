@@ -98,16 +98,17 @@ def _as_measured(use: TokenUse, measured: Measured) -> TokenUse:
 
 @dataclass(frozen=True)
 class _Reads:
-    """Reads for a token, and their bytes."""
+    """Reads for a token, and their bytes. layers: that wait for them one after the other."""
 
     count: float
     bytes: float
+    layers: int
 
     @classmethod
     def of(cls, used: Iterable[tuple[StreamedLayer, TokenUse]]) -> "_Reads":
         missed = [(layer, use.missed) for layer, use in used]
         count = sum(bundles * layer.reads for layer, bundles in missed)
-        return cls(count, sum(bundles * layer.bundles.stored_bytes for layer, bundles in missed))
+        return cls(count, sum(bundles * layer.bundles.stored_bytes for layer, bundles in missed), len(missed))
 
     @property
     def size(self) -> float:
@@ -122,7 +123,7 @@ def _swept(layer: StreamedLayer) -> bool:
 
 def _io_s(shape: ModelShape, profile: DriveProfile, reads: _Reads, settings: Settings) -> float:
     """Time of reads that are waited for, layer by layer."""
-    seconds = profile.seconds(reads.count, reads.size, shape.layers)
+    seconds = profile.seconds(reads.count, reads.size, max(1, reads.layers))
     if shape.parallel and settings.early_reads:  # what attention hides is no wait
         resident, _ = _rates(shape, profile)
         return max(0.0, seconds - shape.attention_bytes / resident)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from engine.flash.reader import open_reader
 from engine.models.checkpoint import load_lazily
-from engine.planning.active_rows import ReadCost, as_chosen, choices_of
+from engine.planning.active_rows import ReadCost, choices_of, with_rows
 from engine.planning.layers import ActiveRowsLayer, layers_of
 from engine.planning.shape import ModelShape
 from engine.settings import Settings
@@ -78,24 +78,24 @@ def test_the_drive_decides_and_both_costs_are_told(found):
     assert rows.path == whole.path == "model.language_model.layers.0.mlp.up_proj"
     assert rows.active_share == pytest.approx(0.05)
     assert rows.whole.bytes == whole.whole.bytes == 4096 * 256 * 5 // 8
-    assert rows.reads_rows
+    assert rows.rows_are_faster
     assert rows.rows.seconds < rows.whole.seconds
-    assert not whole.reads_rows
+    assert not whole.rows_are_faster
     assert whole.rows.seconds > whole.whole.seconds
 
 
 def test_fewer_bytes_alone_are_no_reason_and_neither_is_less_time(found):
     _, streamable = found
     [choice] = choices_of(streamable, MANY_READS)
-    assert not replace(choice, rows=replace(choice.rows, seconds=choice.whole.seconds)).reads_rows
-    assert not replace(choice, rows=replace(choice.rows, bytes=choice.whole.bytes)).reads_rows
+    assert not replace(choice, rows=replace(choice.rows, seconds=choice.whole.seconds)).rows_are_faster
+    assert not replace(choice, rows=replace(choice.rows, bytes=choice.whole.bytes)).rows_are_faster
 
 
 def test_what_is_chosen_is_planned(found):
     lazy, streamable = found
     for drive, kind in ((MANY_READS, "row"), (LONG_READS, "block")):
         choices = choices_of(streamable, drive)
-        shape = ModelShape.of_checkpoint(lazy, as_chosen(streamable, choices))
+        shape = ModelShape.of_checkpoint(lazy, with_rows(streamable, choices))
         [up] = [bundles for bundles in shape.bundles if bundles.path == choices[0].path]
         assert (up.kind, shape.kind) == (kind, "block")
         [layer] = [layer for layer in layers_of(shape) if layer.bundles == up]
@@ -104,7 +104,7 @@ def test_what_is_chosen_is_planned(found):
 
 def test_more_room_reads_fewer_rows_and_room_for_all_none(found):
     lazy, streamable = found
-    shape = ModelShape.of_checkpoint(lazy, as_chosen(streamable, choices_of(streamable, MANY_READS)))
+    shape = ModelShape.of_checkpoint(lazy, with_rows(streamable, choices_of(streamable, MANY_READS)))
     [layer] = [layer for layer in layers_of(shape) if isinstance(layer, ActiveRowsLayer)]
     smallest = layer.demand().minimum
     assert 0.05 * 4096 < smallest < 0.1 * 4096

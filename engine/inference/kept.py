@@ -5,11 +5,12 @@ A block's name is its checksum. A conversation's file names its blocks; its head
 own. Each file is written beside and takes its name when it is on disk: what a crash leaves is whole, or nobody's.
 """
 
+import fcntl
 import hashlib
 import os
 import time
-from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import RLock
@@ -22,6 +23,7 @@ BLOCK_TOKENS = 256
 VERSION = 1  # of the files
 CONTEXT_SUFFIX, BLOCK_SUFFIX, FRESH_SUFFIX = ".context", ".block", ".new"
 LEDGER = "written.json"
+MAX_SET_BACK_S = 2 * 86_400  # by which a clock is taken to have been set back
 DIGEST_BYTES, LENGTH_BYTES, NAME_BYTES = 32, 8, 64
 FINGERPRINT_BYTES = 1 << 16  # of a file, at its beginning and at its end
 
@@ -176,17 +178,29 @@ class KeptContexts:
         between two blocks. Returns the head as it was written; None where there is no room, the day has had its share,
         or somebody interrupted. Raises OSError.
         """
-        path, count = self.file_of(conversation), len(head.tokens) // BLOCK_TOKENS
+        path = self.file_of(conversation)
         with self._lock:
             if path in self._deleted or not self.wanted:
                 return None
             make_private_folder(self.folder)
-            known = [name if self._block(name).is_file() else "" for name in head.blocks[:count]]
-            known += [""] * (count - len(known))
-            whole = len(rest) + len(msgspec.msgpack.encode(head)) + count * (NAME_BYTES + DIGEST_BYTES)  # at most
-            size = whole + known.count("") * head.block_bytes
-            if not (self._make_room(size, path, set(known)) and self._spend(size)):
-                return None
+            with self._alone() as alone:
+                return self._write(path, head, rest, block, interrupted) if alone else None
+
+    def _write(
+        self, path: Path, head: Head, rest: bytes, block: Callable[[int], bytes], interrupted: Callable[[], bool]
+    ) -> Head | None:
+        """The same, while no other process writes here."""
+        count = len(head.tokens) // BLOCK_TOKENS
+        known = [name if self._block(name).is_file() else "" for name in head.blocks[:count]]
+        known += [""] * (count - len(known))
+        whole = len(rest) + len(msgspec.msgpack.encode(head)) + count * (NAME_BYTES + DIGEST_BYTES)  # at most
+        size = whole + known.count("") * head.block_bytes
+        if not self._spend(size):
+            return None
+        if not self._make_room(size, path, set(known)):
+            self._spend(-size)
+            return None
+        try:
             while "" in known:
                 if interrupted():
                     self._spend(-whole - known.count("") * head.block_bytes)
@@ -194,8 +208,11 @@ class KeptContexts:
                 known[known.index("")] = self._write_block(block(known.index("")))
             written = msgspec.structs.replace(head, blocks=known, rest=hashlib.sha256(rest).digest())
             self._write_file(path, written, rest)
-            self._sweep()
-            return written
+        except OSError:
+            self._sweep()  # on a full disk, what is of no use is in the way
+            raise
+        self._sweep()
+        return written
 
     def delete(self, conversation: str) -> None:
         """Delete a conversation's context, and keep none of it until `restore`. What cannot be deleted is left."""
@@ -203,7 +220,7 @@ class KeptContexts:
         with self._lock:
             self._deleted.add(path)
             _unlink(path)
-            self._sweep()
+            self._sweep_alone()
 
     def restore(self, conversation: str) -> None:
         """A deleted conversation is there again: its context may be kept."""
@@ -222,7 +239,7 @@ class KeptContexts:
         with self._lock:
             for path in set(self._files(CONTEXT_SUFFIX)) - {self.file_of(each) for each in conversations}:
                 _unlink(path)
-            self._sweep()
+            self._sweep_alone()
 
     @property
     def disk_bytes(self) -> int:
@@ -280,19 +297,50 @@ class KeptContexts:
         for path in self._files(FRESH_SUFFIX):
             _unlink(path)
 
+    @contextmanager
+    def _alone(self) -> Iterator[bool]:
+        """True while no other process writes here, or deletes what another one is about to need."""
+        try:
+            descriptor = os.open(self.folder, os.O_RDONLY)
+        except OSError:  # there is no folder
+            yield False
+            return
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield True
+        except BlockingIOError:
+            yield False
+        finally:
+            os.close(descriptor)
+
+    def _sweep_alone(self) -> None:
+        """Sweep, but for a folder where another process is writing: it does that itself."""
+        with self._alone() as alone:
+            if alone:
+                self._sweep()
+
+    def _day_after(self, last: str) -> str:
+        """Today; a clock that was set back a little, or a journey, gives no other share: then it is still that day."""
+        now = self.clock()
+        return last if _day_of(now) < last <= _day_of(now + MAX_SET_BACK_S) else _day_of(now)
+
     def _spend(self, size: int) -> bool:
         """Count bytes as written today. Returns whether the day has them left."""
-        today = time.strftime("%Y-%m-%d", time.localtime(self.clock()))
         ledger = self.folder / LEDGER
         try:
             day, written = msgspec.json.decode(ledger.read_bytes(), type=tuple[str, int])
         except (OSError, msgspec.DecodeError):
-            day, written = today, 0
-        total = size + (written if day == today else 0)
+            day, written = "", 0
+        today = self._day_after(day)
+        total = max(0, size + (written if day == today else 0))
         if total > self.limits.day_bytes:
             return False
         write_private(ledger, [msgspec.json.encode((today, total))])
         return True
+
+
+def _day_of(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d", time.localtime(seconds))
 
 
 def _read_head(path: Path) -> Head | None:

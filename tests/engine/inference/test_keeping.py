@@ -133,12 +133,13 @@ def test_weights_that_have_changed_are_another_model(opened, files, folders, tmp
     settings = Settings()
     assert fingerprint_of(folder, settings) == fingerprint_of(folder, Settings(window=9, memory_budget=10**9))
     found = {fingerprint_of(folder, settings), fingerprint_of(folder, Settings(selection="exact"))}
+    found.add(fingerprint_of(folder, Settings(small_context=True)))
     path = folder / "model.safetensors"
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
     found.add(fingerprint_of(folder, settings))
-    assert len(found) == 3
+    assert len(found) == 4
 
 
 def test_what_has_not_changed_is_not_written_again_and_a_private_one_never(opened, files):

@@ -1,18 +1,23 @@
 """Contexts on disk: whole or not there, no more than is allowed, and nobody else's."""
 
+import errno
+import fcntl
 import os
 import stat
 import subprocess
 import sys
+import time
 from itertools import count
 
 import pytest
 
 from engine.inference.kept import BLOCK_TOKENS, DamagedContextError, Head, KeptContexts, Limits, fingerprint
+from engine.system.files import write_private
 from tests.helpers.context_writer import MODEL, check, write
 
 BLOCK_BYTES = BLOCK_TOKENS * 120
 KILLS = 60
+PATIENCE_S = 60
 DAY_S = 86_400
 
 
@@ -88,20 +93,48 @@ def test_a_process_that_is_killed_while_it_writes_leaves_no_wrong_context(files)
     assert names(files, ".block") == named
 
 
-@pytest.mark.parametrize("place", [0, 35, 60, -1])
-def test_a_damaged_file_is_not_used(files, place):
-    write(files, "a", list(range(BLOCK_TOKENS + 5)))
-    path = files.file_of("a")
-    content = bytearray(path.read_bytes())
-    content[place] ^= 1
+def rewrite(path, content: bytes) -> None:
     path.unlink()
     path.write_bytes(content)
+
+
+def is_refused(files) -> bool:
+    """True if what is there is not used, and said to be damaged."""
     heads = files.heads(MODEL)
-    if heads:
-        with pytest.raises(DamagedContextError):
-            files.rest_of(*heads[0])
-    else:
-        assert files.trouble_with("a", MODEL) == "damaged"
+    if not heads:
+        return files.trouble_with("a", MODEL) == "damaged"
+    with pytest.raises(DamagedContextError):
+        files.rest_of(*heads[0])
+    return True
+
+
+def test_a_file_that_is_damaged_anywhere_is_not_used(files):
+    write(files, "a", list(range(BLOCK_TOKENS + 5)))
+    path = files.file_of("a")
+    content = path.read_bytes()
+    for place in [*range(0, 60), *range(60, len(content), 97), len(content) - 1]:
+        rewrite(path, content[:place] + bytes([content[place] ^ 0x41]) + content[place + 1 :])
+        assert is_refused(files), place
+    for length in [*range(0, 60), *range(60, len(content), 331), len(content) - 1]:
+        rewrite(path, content[:length])
+        assert is_refused(files), length
+    for more in (content + b"x", content * 2, content[:40] + content[:40] + content[40:], b"\xff" * len(content)):
+        rewrite(path, more)
+        assert is_refused(files)
+    rewrite(path, content)
+    assert check(files) == 1
+
+
+def test_another_conversation_s_blocks_are_no_harm(files):
+    """As after somebody has put folders together."""
+    write(files, "a", [1] * (2 * BLOCK_TOKENS))
+    head = write(files, "b", [2] * (2 * BLOCK_TOKENS))
+    first, second = (files.folder / f"{name}.block" for name in head.blocks)
+    kept = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(kept)
+    with pytest.raises(DamagedContextError):
+        files.check_block(head.blocks[0], head.block_bytes)
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "gone"])
@@ -128,6 +161,107 @@ def test_a_day_has_its_share_and_the_next_day_another(tmp_path):
     now[0] += DAY_S
     assert write(again, "3", [3] * 2 * BLOCK_TOKENS) is not None
     assert check(again) == 3
+
+
+def test_what_a_day_has_no_share_for_drives_nothing_out(tmp_path):
+    limits = Limits(disk_bytes=3 * BLOCK_BYTES + 40_000, day_bytes=4 * BLOCK_BYTES)
+    files = KeptContexts(tmp_path / "contexts", limits)
+    for number in range(2):
+        write(files, str(number), [number] * BLOCK_TOKENS)
+    assert write(files, "2", [2] * (2 * BLOCK_TOKENS)) is None
+    assert check(files) == 2
+    assert write(files, "3", [3] * (9 * BLOCK_TOKENS)) is None, "larger than all of it, which takes nothing of the day"
+    assert write(files, "4", [4] * BLOCK_TOKENS) is not None
+
+
+def test_a_clock_that_is_set_back_and_forth_gives_no_more_than_days_have(tmp_path):
+    now = [1_800_000_000.0]
+    files = KeptContexts(tmp_path / "contexts", Limits(day_bytes=5 * BLOCK_BYTES), lambda: now[0])
+    written = 0
+    for number in range(12):
+        written += write(files, str(number), [number] * BLOCK_TOKENS) is not None
+        now[0] += DAY_S if number % 2 else -DAY_S
+    assert 4 <= written <= 10, "two days had their share, at most"
+    now[0] += 40 * DAY_S  # it was wrong by far
+    assert write(files, "later", [7] * BLOCK_TOKENS) is not None
+    now[0] -= 40 * DAY_S  # and is right again
+    assert write(files, "right", [8] * BLOCK_TOKENS) is not None
+
+
+def test_midnight_in_the_middle_of_a_writing_gives_nothing_back_to_the_next_day(tmp_path):
+    now = [1_800_000_000.0]
+    files = KeptContexts(tmp_path / "contexts", Limits(day_bytes=5 * BLOCK_BYTES), lambda: now[0])
+
+    def late() -> bool:
+        now[0] += DAY_S
+        return True
+
+    assert write(files, "a", [1] * (4 * BLOCK_TOKENS), interrupted=late) is None
+    assert write(files, "b", [2] * (4 * BLOCK_TOKENS)) is not None
+    assert write(files, "c", [3] * (2 * BLOCK_TOKENS)) is None
+
+
+@pytest.mark.parametrize("ledger", [b"", b"nonsense", b'["2027-01-15", "many"]', b'["zzzz", 5]', b'["", -1]', b"[]"])
+def test_a_count_that_cannot_be_read_begins_anew(files, ledger):
+    write(files, "a", [1] * BLOCK_TOKENS)
+    (files.folder / "written.json").write_bytes(ledger)
+    assert write(files, "b", [2] * BLOCK_TOKENS) is not None
+    assert check(files) == 2
+
+
+@pytest.mark.parametrize("after", range(6))
+def test_a_disk_that_is_full_leaves_what_was_there_and_nothing_beside(files, after, monkeypatch):
+    before = write(files, "a", [1] * BLOCK_TOKENS)
+    there, written = names(files, ".block"), []
+
+    def full(path, parts):
+        if len(written) == after:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written.append(path)
+        write_private(path, parts)
+
+    with monkeypatch.context() as short:
+        short.setattr("engine.inference.kept.write_private", full)
+        with pytest.raises(OSError, match="No space"):
+            write(files, "a", [*[1] * BLOCK_TOKENS, *[2] * (4 * BLOCK_TOKENS)])
+    assert [head for _, head in files.heads(MODEL)] == [before]
+    assert names(files, ".block") == there
+    assert names(files, ".new") == set()
+    assert check(files) == 1
+    assert write(files, "a", [*[1] * BLOCK_TOKENS, *[2] * (4 * BLOCK_TOKENS)]) is not None
+    assert check(files) == 1
+
+
+def test_two_processes_of_one_folder_never_break_what_the_other_one_writes(files):
+    what = "from tests.helpers.context_writer import Path, sys, write_until_killed as write; "
+    what += "write(Path(sys.argv[1]), int(sys.argv[2]))"
+    processes = [subprocess.Popen([sys.executable, "-c", what, str(files.folder), str(seed)]) for seed in (1, 2)]
+    try:
+        until = time.monotonic() + PATIENCE_S
+        while len(seeds := {head.tokens[-1] for _, head in files.heads(MODEL)}) < 2 and time.monotonic() < until:
+            time.sleep(0.05)
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    assert len(seeds) == 2, "both have written"
+    assert check(files) == len(files.heads(MODEL)) > 0
+
+
+def test_while_another_process_writes_nothing_is_kept_and_what_is_deleted_is_gone(files):
+    write(files, "a", [1] * BLOCK_TOKENS)
+    write(files, "b", [2] * BLOCK_TOKENS)
+    other = os.open(files.folder, os.O_RDONLY)
+    try:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        assert write(files, "c", [3] * BLOCK_TOKENS) is None
+        files.delete("a")
+        assert {head.tokens[0] for _, head in files.heads(MODEL)} == {2}
+    finally:
+        os.close(other)
+    assert write(files, "c", [3] * BLOCK_TOKENS) is not None
+    assert check(files) == 2
+    assert len(names(files, ".block")) == 2
 
 
 def test_what_was_used_longest_ago_makes_way_where_the_disk_has_its_share(tmp_path):

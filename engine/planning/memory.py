@@ -1,6 +1,7 @@
 """The memory plan of a model under given settings, before anything is loaded: what each item has of a ceiling, while
 the context has room for so many tokens. What the context does not need is the pools'."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -224,13 +225,23 @@ class Planner:
         return total_of_share(share, fixed, self.demands) + kept
 
     def _with_whole_layers(self) -> "Planner":
-        """The same, where what has a slot for every bundle beside a usual context stays whole as long as it can."""
-        rows = self.plan(self.at_most(self.settings.context or USUAL_CONTEXT)).budget.capacities
-        full = {i for i, d in enumerate(self.demands) if d.may_be_whole and rows[i] == d.bundles}
-        first = min((d.rank for i, d in enumerate(self.demands) if i not in full), default=None)  # that give
-        staying = frozenset(i for i in full if first is None or self.demands[i].rank < first)
+        """The same, where what has a slot for every bundle beside a usual context stays whole as long as it can: all of
+        it, if the workspace can be so small, else what is whole beside a larger one."""
+        tokens = self.at_most(self.settings.context or USUAL_CONTEXT)
+        everything = replace(self, staying=self._before_others(set(range(len(self.demands)))))
+        return everything if everything.stays_whole(tokens) else self._with_what_is_whole(tokens)
+
+    def _with_what_is_whole(self, tokens: int) -> "Planner":
+        rows = self.plan(tokens).budget.capacities
+        staying = self._before_others({i for i, demand in enumerate(self.demands) if rows[i] == demand.bundles})
         # The less can be given back, the less the workspace takes: perhaps more is whole now.
-        return self if staying == self.staying else replace(self, staying=staying)._with_whole_layers()
+        return self if staying == self.staying else replace(self, staying=staying)._with_what_is_whole(tokens)
+
+    def _before_others(self, full: set[int]) -> frozenset[int]:
+        """Of pools with a row for every bundle, those that may be whole and have room before all that are not."""
+        whole = {i for i in full if self.demands[i].may_be_whole}
+        first = min((d.rank for i, d in enumerate(self.demands) if i not in whole), default=math.inf)
+        return frozenset(i for i in whole if self.demands[i].rank < first)
 
     def _kept_room(self, budget: MemoryBudget, tokens: int) -> int:
         """The bytes that are left where all bundles have slots; else a part of those beyond the smallest budget, of

@@ -38,7 +38,7 @@ from app.host.model_info import ModelInfo
 from app.host.recent_tokens import RecentTokens
 from app.host.serving import Serving
 from engine.inference.kept import KeptContexts
-from engine.server.answering import AnswerRequest
+from engine.server.answering import AnswerRequest, InMemory
 from engine.settings import GenerationOptions, Settings
 from engine.statistics import PromptProgress
 
@@ -164,6 +164,7 @@ class EngineHost(QObject):
         if self._last_load is not None:
             model, settings = self._last_load
             self._last_load = model, replace(settings, memory_budget=memory_budget)
+            self._wanted = self._wanted and LoadJob(*self._last_load)
         self._thread.move_budget(memory_budget)
 
     def stop(self) -> None:
@@ -175,6 +176,11 @@ class EngineHost(QObject):
     def submit(self, request: AnswerRequest) -> None:
         """Answer a program, after what the window wants; from any thread. As `Answering` has it."""
         self._thread.attend(request)
+
+    @property
+    def in_memory(self) -> InMemory | None:
+        """The model in memory, the window's or a program's; from any thread. As `Answering` has it."""
+        return self._thread.in_memory
 
     def forget(self) -> None:
         """Have the model forget all conversations, as soon as it is not answering."""

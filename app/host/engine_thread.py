@@ -9,7 +9,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,7 +36,8 @@ from app.widgets.language import spoken, tr
 from engine.errors import BudgetError, CancelledError, FlashbulbError, PromptError, TemplateError
 from engine.inference.kept import KeptContexts
 from engine.server import answering
-from engine.server.answering import AnswerRequest
+from engine.server.answering import AnswerRequest, InMemory
+from engine.server.rest import USUAL_REST_S, Rest
 from engine.server.turns import Turns
 from engine.settings import Settings
 from engine.statistics import PromptProgress
@@ -74,16 +75,18 @@ class End:
 class EngineThread:
     """Does jobs in their order, and what other programs ask for when there are none. `report` is called on this thread.
 
-    A program may want another model than the window's: that is loaded again when the window asks next.
+    A program may want another model than the window's: that is loaded again when the window asks next, or when no
+    program has asked for the other one in a while. clock: seconds.
     """
 
-    def __init__(self, engine: Engine, report: Report):
-        self._engine, self._report = engine, report
+    def __init__(self, engine: Engine, report: Report, clock: Callable[[], float] = time.monotonic):
+        self._engine, self._report, self._clock = engine, report, clock
         self._model: Model | None = None
         self.contexts: KeptContexts | None = None  # of the next model that is loaded
         self._unkept = False  # True after an answer, until its context is kept
         self._jobs: Turns[Job | AnswerRequest | Wake | Forget | End] = Turns(self._is_ready)
         self._folder: Path | None = None  # of the model in memory
+        self._rest: Rest | None = None  # of a program's model
         self._wanted: LoadJob | None = None  # the model of the window
         self._present: AnswerRequest | None = None
         self._budget: Budget | None = None  # that was chosen, until the model follows it
@@ -97,6 +100,8 @@ class EngineThread:
 
     def submit(self, job: Job) -> None:
         """Do this when everything before it is done."""
+        if isinstance(job, LoadJob):
+            self._budget = None  # the job has one
         self._jobs.put(job)
 
     def move_budget(self, memory_budget: int | None) -> None:
@@ -116,6 +121,12 @@ class EngineThread:
     def attend(self, request: AnswerRequest) -> None:
         """Answer a program, when nothing of the window's waits and it is its turn. Raises BusyError."""
         self._jobs.put(request, request.program)
+
+    @property
+    def in_memory(self) -> InMemory | None:
+        """The model in memory, for any thread; the window's own stays there."""
+        model, folder, rest = self._model, self._folder, self._rest
+        return answering.in_memory(folder, model, rest) if model is not None and folder is not None else None
 
     def dismiss(self) -> None:
         """Cancel what programs have asked for."""
@@ -139,6 +150,8 @@ class EngineThread:
                 self._report(job, self._outcome_of(job))
             elif isinstance(job, Forget):
                 self._forget()
+            elif self._rest is not None and self._rest.is_over:
+                self._end_rest()
             else:
                 self._forget_deleted()
                 self._look_after_memory()
@@ -153,8 +166,10 @@ class EngineThread:
 
     def _next(self) -> "Job | AnswerRequest | Wake | Forget | End":
         """The next thing to do; while there is none, and a model is in memory, a look at how short of memory the system
-        is."""
-        return self._jobs.take(LOOK_S if self._model else None) or Wake()
+        is, and at whether the model has rested."""
+        rest_s = self._rest.left_s if self._rest else None
+        look_s = LOOK_S if rest_s is None else min(LOOK_S, rest_s)
+        return self._jobs.take(look_s if self._model else None) or Wake()
 
     def _is_ready(self, job: "Job | AnswerRequest | Wake | Forget | End") -> bool:
         return isinstance(job, AnswerRequest) and job.folder == self._folder
@@ -168,7 +183,9 @@ class EngineThread:
     def _attend(self, request: AnswerRequest) -> None:
         self._present, self._unkept = request, True
         with awake("Answering a program"):
-            answering.attend(request, self._for_program)
+            answering.attend(request, self._for_program, self._unload_for_program)
+        if self._rest is not None and self._folder == request.folder:
+            self._rest.begin(request.rest_s)
         self._present = None
 
     def _for_program(self, folder: Path, progress: Callable[..., None]) -> Any:
@@ -176,14 +193,40 @@ class EngineThread:
         if self._model is None or self._folder != folder:
             settings = self._wanted.settings if self._wanted else Settings(read_at_once=True)
             self._bring(str(folder), settings, progress)
+            self._rest = None if self._is_windows else Rest(USUAL_REST_S, self._clock)
         return self._model
+
+    def _unload_for_program(self, folder: Path) -> None:
+        """The model that a program wants no more; the window's own stays."""
+        if self._folder == folder and self._rest is not None:
+            self._end_rest()
+
+    def _end_rest(self) -> None:
+        """The window's own model, if there is one, in the place of a program's. Where that fails, whoever asks is
+        told."""
+        self._unload()
+        if self._wanted is None:
+            return
+        try:
+            model = self._bring(self._wanted.model, self._wanted.settings, self._told_to_who_waits)
+            self._report(None, MemoryChanged.of(model))
+        except BaseException as error:  # also a panic of a library, which is no Exception
+            log.warning("the window's model is not back: %r", error)
+
+    def _told_to_who_waits(self, share: float, _stage: str = "") -> None:
+        """Progress in bringing the window's own model back, for which nobody waits who wants another one, or none."""
+        for job in self._jobs.of_window():
+            if isinstance(job, AnswerJob):
+                self._report(job, Reading(share))
+            elif isinstance(job, Job | End):
+                raise CancelledError("Loading was cancelled.")
 
     def _bring(self, model: str, settings: Settings, progress: Callable[..., None]) -> Model:
         """Bring a model into memory, in the place of another."""
         self._unload()
         with _no_looking_for_garbage():
             loaded = self._model = self._engine.load(model, settings, progress)
-        self._folder, self._held, self._budget = Path(model), loaded.budget, None
+        self._folder, self._held = Path(model), loaded.budget
         if self.contexts is not None:
             loaded.keep_in(self.contexts)
         return loaded
@@ -213,22 +256,32 @@ class EngineThread:
         try:
             if self._model is not None:
                 self._model.keep_within_budget(footprint())
-                if self._is_windows:
-                    self._follow(self._model)
+                self._follow(self._model)
         except Exception as error:
             log.error("a bug: %r", error, exc_info=error)
 
     def _follow(self, model: Model) -> None:
-        """Let a model have the budget that was chosen, and tell of what it holds, if that is something else."""
+        """Let a model have the budget that was chosen, and tell of what the window's holds, if that is something
+        else."""
         wanted, self._budget = self._budget, None
         if wanted is not None and wanted.bytes != model.settings.memory_budget:
-            try:
-                model.set_budget(wanted.bytes)
-            except BudgetError as error:
-                self._report(None, BudgetRefused(spoken(error)))
+            self._set_budget(model, wanted.bytes)
         if model.budget is not self._held:
             self._held = model.budget
-            self._report(None, MemoryChanged.of(model))
+            if self._is_windows:
+                self._report(None, MemoryChanged.of(model))
+
+    def _set_budget(self, model: Model, memory_budget: int | None) -> None:
+        """One budget is for all models: what is loaded from now on has it, too, unless the window's own cannot."""
+        try:
+            model.set_budget(memory_budget)
+        except BudgetError as error:
+            if self._is_windows:
+                self._report(None, BudgetRefused(spoken(error)))
+                return
+            log.warning("%s", error)
+        if self._wanted is not None:
+            self._wanted.settings = replace(self._wanted.settings, memory_budget=memory_budget)
 
     def _forget(self) -> None:
         """Empty the memory of conversations. An error is a bug, and the model is left as it is."""
@@ -310,7 +363,7 @@ class EngineThread:
             return Proved(self._engine.prove(job.model, job.settings, told, job.cancelled))
 
     def _unload(self) -> None:
-        model, self._model, self._folder = self._model, None, None
+        model, self._model, self._folder, self._rest = self._model, None, None, None
         gc.unfreeze()
         if model is not None:
             model.close()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what is only imported when it is wanted
-    from engine.server.answering import Answering, AnswerRequest, Event, Prompt
+    from engine.server.answering import Answering, AnswerRequest, Event, InMemory, Prompt
 
 MAX_REQUESTS = 10  # that are remembered
 MAX_WORDS_CHARACTERS = 120  # characters
@@ -53,6 +53,11 @@ class Overhearing:
         """The last requests, the latest first."""
         with self._lock:
             return [*self._heard.values()][::-1]
+
+    @property
+    def in_memory(self) -> "InMemory | None":
+        """As `Answering` has it."""
+        return self._answering.in_memory
 
     def submit(self, request: "AnswerRequest") -> None:
         """Have it answered. Raises BusyError."""

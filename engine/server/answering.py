@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from engine.errors import CancelledError, FlashbulbError
+from engine.server.rest import Rest
 from engine.settings import GenerationOptions
 from engine.statistics import PromptProgress, Summary
 from engine.tokens.forms import Message
@@ -85,7 +86,9 @@ Event = Loading | Began | Prefilling | Written | Answered | Failed
 @dataclass(eq=False)
 class AnswerRequest:
     """A request of a program. folder: of the model that it wants, as `engine.load` takes it. prompt: None for the model
-    to be loaded, and nothing else. program: as it calls itself.
+    to be loaded, and nothing else; or to be unloaded, where rest_s is 0. program: as it calls itself.
+
+    rest_s: seconds without a request after which the model is to be unloaded, from now on; None leaves that as it is.
 
     told: called on the engine's thread with each event; Answered or Failed is the last one, and there always is one.
     cancelled: ends it within one layer, also while it waits.
@@ -96,17 +99,54 @@ class AnswerRequest:
     options: GenerationOptions
     program: str
     told: Callable[[Event], None]
+    rest_s: float | None = None
     cancelled: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def unloads(self) -> bool:
+        """True where it asks for nothing but that the model leaves memory."""
+        return self.prompt is None and self.rest_s == 0
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """A model in memory. folder: as `engine.load` took it. bytes: that it holds. context: tokens of the longest
+    conversation. rest_s: seconds from now until it is unloaded if nobody asks; None where it stays."""
+
+    folder: Path
+    bytes: int
+    context: int
+    rest_s: float | None
 
 
 class Answering(Protocol):
-    """An engine that takes requests."""
+    """An engine that takes requests. Any thread may use it."""
 
     def submit(self, request: AnswerRequest, /) -> None:
         """Answer it when its turn comes. Raises BusyError where too many wait already."""
 
+    @property
+    def in_memory(self) -> InMemory | None:
+        """The model in memory; None for none."""
+
 
 # --------------------------------------------------------------------------------------------- on the engine's thread
+class Held(Protocol):
+    """Bytes that are held, item by item."""
+
+    @property
+    def items(self) -> Mapping[str, float]: ...
+
+
+class Holding(Protocol):
+    """A loaded model, as far as it takes memory. context: tokens of the longest conversation."""
+
+    @property
+    def budget(self) -> Held: ...
+    @property
+    def context(self) -> int: ...
+
+
 class Model(Protocol):
     """A loaded model, as far as an answer needs it."""
 
@@ -129,12 +169,24 @@ class Load(Protocol):
     def __call__(self, folder: Path, progress: Callable[..., None], /) -> Model: ...
 
 
-def attend(request: AnswerRequest, load: Load) -> None:
-    """Answer a request, and tell it all. Nothing is raised: whatever goes wrong, it is told."""
+def in_memory(folder: Path, model: Holding, rest: Rest | None) -> InMemory:
+    """A model as others are told of it. rest: None where it stays."""
+    return InMemory(folder, round(sum(model.budget.items.values())), model.context, rest.left_s if rest else None)
+
+
+def attend(request: AnswerRequest, load: Load, unload: Callable[[Path], None]) -> None:
+    """Answer a request, and tell it all. Nothing is raised: whatever goes wrong, it is told. unload: a model of this
+    folder, if that is in memory."""
     try:
-        request.told(_answer(request, load))
+        request.told(_unloaded(request, unload) if request.unloads else _answer(request, load))
     except BaseException as error:  # also a panic of a library, which is no Exception
         request.told(Failed(error))
+
+
+def _unloaded(request: AnswerRequest, unload: Callable[[Path], None]) -> Answered:
+    _check(request)
+    unload(request.folder)
+    return Answered(Summary(finish_reason="unload"), receipt(request.folder.name, Summary()))
 
 
 def _answer(request: AnswerRequest, load: Load) -> Answered:

@@ -4,11 +4,13 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import CancelledError
-from engine.server.answering import AnswerRequest, Failed, attend
+from engine.server.answering import AnswerRequest, Failed, InMemory, attend, in_memory
+from engine.server.rest import USUAL_REST_S, Rest
 from engine.server.turns import Turns
 from engine.settings import Settings
 from engine.system.awake import awake
@@ -16,21 +18,29 @@ from engine.system.awake import awake
 if TYPE_CHECKING:  # which takes MLX to import
     from engine.inference.model import LoadedModel
 
-REST_S = 600.0  # after the last answer, until the model is unloaded
 STOPPING_S = 5.0
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """The model in memory."""
+
+    folder: Path
+    model: "LoadedModel"
+    rest: Rest
 
 
 class EngineThread:
     """Answers requests in turn: an `Answering`. settings: of every model, so that there is one budget for all.
 
-    first: the folder of a model to load at once. rest_s: seconds without a request after which the model is unloaded.
+    first: the folder of a model to load at once. rest_s: seconds without a request after which a model is unloaded,
+    unless a request says others.
     """
 
-    def __init__(self, settings: Settings, first: Path | None = None, rest_s: float = REST_S):
+    def __init__(self, settings: Settings, first: Path | None = None, rest_s: float = USUAL_REST_S):
         self._settings, self._first, self._rest_s = settings, first, rest_s
-        self._model: LoadedModel | None = None
-        self._folder: Path | None = None
+        self._loaded: _Loaded | None = None
         self._turns: Turns[AnswerRequest | None] = Turns(self._is_ready)
         self._present: AnswerRequest | None = None
         self._ending = threading.Event()
@@ -45,9 +55,10 @@ class EngineThread:
         self._turns.put(request, request.program)
 
     @property
-    def loaded(self) -> Path | None:
-        """The folder of the model in memory."""
-        return self._folder
+    def in_memory(self) -> InMemory | None:
+        """As `Answering` has it."""
+        loaded = self._loaded
+        return in_memory(loaded.folder, loaded.model, loaded.rest) if loaded else None
 
     def stop(self, seconds: float = STOPPING_S) -> bool:
         """Cancel what is under way, free everything, and end. Returns whether it has ended in so many seconds."""
@@ -72,31 +83,40 @@ class EngineThread:
             release()
 
     def _attend_next(self) -> None:
-        request = self._present = self._turns.take(self._rest_s if self._model else None)
+        request = self._present = self._turns.take(self._loaded.rest.left_s if self._loaded else None)
         if request is None:
             self._unload()
         else:
             with awake("Answering a program"):
-                attend(request, self._loaded)
+                attend(request, self._load, self._unload_this)
+            self._begin_rest(request)
         self._present = None
 
     def _is_ready(self, request: AnswerRequest | None) -> bool:
-        return request is not None and request.folder == self._folder
+        return request is not None and self._loaded is not None and request.folder == self._loaded.folder
 
     def _load_first(self) -> None:
         if self._first is not None:
             with suppress(Exception):  # whoever asks for it is told
-                self._loaded(self._first, lambda *_: None)
+                self._load(self._first, lambda *_: None)
 
-    def _loaded(self, folder: Path, progress: Callable[..., None]) -> "LoadedModel":
+    def _load(self, folder: Path, progress: Callable[..., None]) -> "LoadedModel":
         from engine.inference.load import load
 
-        if self._model is None or self._folder != folder:
+        if self._loaded is None or self._loaded.folder != folder:
             self._unload()
-            self._model, self._folder = load(folder, self._settings, progress), folder
-        return self._model
+            self._loaded = _Loaded(folder, load(folder, self._settings, progress), Rest(self._rest_s))
+        return self._loaded.model
+
+    def _begin_rest(self, request: AnswerRequest) -> None:
+        if self._loaded is not None and self._loaded.folder == request.folder:
+            self._loaded.rest.begin(request.rest_s)
+
+    def _unload_this(self, folder: Path) -> None:
+        if self._loaded is not None and self._loaded.folder == folder:
+            self._unload()
 
     def _unload(self) -> None:
-        model, self._model, self._folder = self._model, None, None
-        if model is not None:
-            model.close()
+        loaded, self._loaded = self._loaded, None
+        if loaded is not None:
+            loaded.model.close()

@@ -38,12 +38,13 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Asked:
     """The request of a program, as the engine takes it. prompt: None only loads the model. streamed: told as it is
-    written."""
+    written. rest_s: as in AnswerRequest."""
 
     model: ServedModel
     prompt: Prompt | None
     options: GenerationOptions
     streamed: bool
+    rest_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ class Exchange:
     def __init__(self, answering: Answering, asked: Asked, program: str):
         self._loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[Event] = asyncio.Queue()
-        self._request = AnswerRequest(asked.model.folder, asked.prompt, asked.options, program, self._told)
+        folder, prompt = asked.model.folder, asked.prompt
+        self._request = AnswerRequest(folder, prompt, asked.options, program, self._told, asked.rest_s)
         answering.submit(self._request)
 
     async def next(self) -> Event:

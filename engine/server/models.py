@@ -60,6 +60,12 @@ def find(name: str) -> ServedModel:
     return found
 
 
+def at(folder: Path) -> ServedModel:
+    """The model that is loaded from there, which need not be one that is listed."""
+    listed = (model for model in served() if model.folder == folder)
+    return next(listed, None) or _served(folder.name, folder, folder, 0)
+
+
 def _named(wanted: str, models: list[ServedModel]) -> ServedModel | None:
     whole = (model for model in models if model.name.lower() == wanted)
     return next(whole, None) or next((m for m in models if m.name.rpartition("/")[2].lower() == wanted), None)

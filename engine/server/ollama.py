@@ -1,9 +1,11 @@
 """Ollama's protocol: /api/chat, /api/generate, /api/tags, /api/show, /api/ps, /api/version."""
 
 import asyncio
+import math
+import re
 import time
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -13,13 +15,13 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from engine.server.answering import Prompt
+from engine.server.answering import Answering, InMemory, Prompt
 from engine.server.counting import Tokenizers
 from engine.server.deltas import Call, Delta, Kind
 from engine.server.desk import Desk, found, json_response, read, route
 from engine.server.exchange import Asked, Ended
 from engine.server.framing import LINES, Payload
-from engine.server.models import ServedModel, served
+from engine.server.models import ServedModel, at, served
 from engine.server.openai import VENDOR, Json, logprob_of, options_of, role_of, tool_call
 from engine.server.refusals import BAD, NOT_HERE, RefusedError
 from engine.settings import ANY_OBJECT, MIN_SHARE, GenerationOptions
@@ -30,7 +32,12 @@ if TYPE_CHECKING:  # which takes MLX to import
 
 NANOSECONDS = 10**9  # of a second
 GREETING = "Ollama is running"  # which programs look for
-DONE_REASONS = {"length": "length", "context": "length", "load": "load"}  # of ours
+DONE_REASONS = {"length": "length", "context": "length", "load": "load", "unload": "unload"}  # of ours
+DURATION = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|ms|s|m|h))+", re.ASCII)
+PART = re.compile(r"([\d.]+)([a-zµ]+)")  # of a duration: number and unit
+UNIT_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+MAX_DURATION_CHARACTERS = 100  # characters
+NEVER = datetime(2318, 1, 1, tzinfo=UTC)  # when a model is unloaded that stays: Ollama's word for it
 EFFORTS = {"low", "medium", "high", "max"}
 OPTIONS = {  # Ollama's names, and those of GenerationOptions
     "temperature": "temperature",
@@ -99,6 +106,7 @@ class Base(msgspec.Struct, kw_only=True):
     logprobs: bool | None = None
     top_logprobs: int | None = None
     options: Options | None = None
+    keep_alive: float | str | None = None
 
 
 class ChatRequest(Base, kw_only=True):
@@ -146,7 +154,25 @@ def asked_generate(given: GenerateRequest, model: ServedModel) -> Asked:
 
 def _asked(given: Base, model: ServedModel, prompt: Prompt, tools: tuple[Json, ...] = ()) -> Asked:
     """Nothing to answer means that the model is to be loaded."""
-    return Asked(model, prompt or None, _options(given, tools), given.stream is not False)
+    return Asked(model, prompt or None, _options(given, tools), given.stream is not False, rest_of(given.keep_alive))
+
+
+def rest_of(said: float | str | None) -> float | None:
+    """Seconds without a request after which a model is unloaded, as Ollama's programs say them: a number of them, or
+    `10m`; below 0 for never. None where nothing is said. Raises RefusedError."""
+    if said is None or said == "":
+        return None
+    seconds = _seconds(said) if isinstance(said, str) else said
+    return seconds if seconds >= 0 else math.inf
+
+
+def _seconds(said: str) -> float:
+    if re.fullmatch(r"[+-]?\d{1,18}", said, re.ASCII):
+        return float(said)
+    if len(said) > MAX_DURATION_CHARACTERS or not DURATION.fullmatch(said):
+        words = f"keep_alive is a number of seconds, or a duration such as 10m, not {said[:40]!r}."
+        raise RefusedError(BAD, words, param="keep_alive")
+    return (-1 if said[0] == "-" else 1) * sum(float(number) * UNIT_S[unit] for number, unit in PART.findall(said))
 
 
 def _options(given: Base, tools: tuple[Json, ...]) -> GenerationOptions:
@@ -303,6 +329,21 @@ def _details(model: ServedModel) -> Json:
     }
 
 
+def _in_memory(present: InMemory | None) -> list[Json]:
+    if present is None:
+        return []
+    model = _listed(at(present.folder))
+    del model["modified_at"]
+    held = {"size": present.bytes, "size_vram": present.bytes, "context_length": present.context}
+    return [model | held | {"expires_at": _end_of(present.rest_s).isoformat()}]
+
+
+def _end_of(rest_s: float | None) -> datetime:
+    """The moment at which a rest ends."""
+    now = datetime.now(UTC)
+    return NEVER if rest_s is None or rest_s > (NEVER - now).total_seconds() else now + timedelta(seconds=rest_s)
+
+
 def _shown(tokenizers: Tokenizers, model: ServedModel) -> Json:
     family, config = _details(model)["family"], model.config
     context = config.get("max_position_embeddings")
@@ -321,6 +362,10 @@ def _shown(tokenizers: Tokenizers, model: ServedModel) -> Json:
 async def _tags(_: Request) -> Response:
     models = await asyncio.to_thread(lambda: [_listed(model) for model in served()])
     return json_response({"models": models})
+
+
+async def _ps(answering: Answering, _: Request) -> Response:
+    return json_response({"models": await asyncio.to_thread(_in_memory, answering.in_memory)})
 
 
 async def _show(tokenizers: Tokenizers, http: Request) -> Response:
@@ -357,6 +402,7 @@ def routes(desk: Desk) -> list[Route]:
         ("/api/generate", "POST", partial(_generate, desk)),
         ("/api/show", "POST", partial(_show, desk.tokenizers)),
         ("/api/tags", "GET", _tags),
+        ("/api/ps", "GET", partial(_ps, desk.answering)),
         ("/api/version", "GET", _version),
         ("/api/embed", "POST", _embed),
         ("/api/embeddings", "POST", _embed),

@@ -52,6 +52,11 @@ class Turns(Generic[Item]):
             self._programs.clear()
             return found
 
+    def of_window(self) -> list[Item]:
+        """All of the window's that waits, and goes on waiting."""
+        with self._changed:
+            return [*self._window]
+
     def of_programs(self) -> list[Item]:
         """All of programs that waits, and goes on waiting."""
         with self._changed:

@@ -4,7 +4,7 @@ import threading
 from itertools import zip_longest
 from types import SimpleNamespace
 
-from engine.server.answering import Answered, AnswerRequest, Began, Failed, Written, receipt
+from engine.server.answering import Answered, AnswerRequest, Began, Failed, InMemory, Written, receipt
 from engine.statistics import Summary
 from engine.tokens.channels import Channel, ChannelEvent, ToolCall
 
@@ -55,6 +55,7 @@ class ScriptedAnswering:
         self.summary.finish_reason = finish_reason
         self.requests: list[AnswerRequest] = []
         self.cancelled = threading.Event()
+        self.in_memory: InMemory | None = None
 
     def submit(self, request):
         if self.refusal:

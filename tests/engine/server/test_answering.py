@@ -1,5 +1,6 @@
 """The events that a request is told on the engine's thread, whatever happens there."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,6 +28,10 @@ def loaded(answer):
     return lambda folder, progress: SimpleNamespace(name=folder.name, generate=lambda *_: answer)
 
 
+def never(*_):
+    pytest.fail("nobody asked for that")
+
+
 @pytest.fixture
 def told():
     return []
@@ -38,7 +43,7 @@ def request_(told):
 
 
 def test_an_answer_is_told_piece_by_piece_with_its_receipt(request_, told):
-    attend(request_, loaded(Answer()))
+    attend(request_, loaded(Answer()), never)
     assert told[:-1] == [Began(), Written("Hel"), Written("lo")]
     assert isinstance(told[-1], Answered)
     assert told[-1].receipt["model"] == "tiny"
@@ -52,7 +57,7 @@ def test_loading_is_told_and_cancelled_at_its_next_step(request_, told):
         request_.cancelled.set()
         progress(0.6, "reading")
 
-    attend(request_, load)
+    attend(request_, load, never)
     assert told[0] == Loading(0.5, "reading")
     assert isinstance(told[1].error, CancelledError)
     assert len(told) == 2
@@ -60,7 +65,7 @@ def test_loading_is_told_and_cancelled_at_its_next_step(request_, told):
 
 def test_a_request_that_was_cancelled_while_it_waited_loads_nothing(request_, told):
     request_.cancelled.set()
-    attend(request_, lambda *_: pytest.fail("loaded"))
+    attend(request_, never, never)
     assert [type(event) for event in told] == [Failed]
 
 
@@ -69,5 +74,18 @@ def test_whatever_goes_wrong_is_told(request_, told, error):
     def fails():
         raise error
 
-    attend(request_, loaded(Answer(fails)))
+    attend(request_, loaded(Answer(fails)), never)
     assert told[-1] == Failed(error)
+
+
+def test_what_asks_for_no_rest_and_nothing_else_unloads(request_, told):
+    folders = []
+    attend(replace(request_, prompt=None, rest_s=0.0), never, folders.append)
+    assert folders == [Path("/models/tiny")]
+    assert [event.summary.finish_reason for event in told] == ["unload"]
+
+
+@pytest.mark.parametrize(("prompt", "rest_s"), [(None, None), (None, 1.0), ("Hi", 0.0)])
+def test_whatever_asks_for_more_does_not(request_, told, prompt, rest_s):
+    attend(replace(request_, prompt=prompt, rest_s=rest_s), loaded(Answer()), never)
+    assert isinstance(told[-1], Answered)

@@ -1,5 +1,6 @@
 """The engine thread of `flashbulb serve`, with real models: one in memory, in turn, freed at the end."""
 
+import math
 import queue
 import threading
 import time
@@ -18,9 +19,9 @@ OPTIONS = GenerationOptions(temperature=0, max_tokens=3)
 class Asked(AnswerRequest):
     """A request whose events can be waited for."""
 
-    def __init__(self, folder, prompt="I have two dogs", program="editor", options=OPTIONS):
+    def __init__(self, folder, prompt="I have two dogs", program="editor", options=OPTIONS, rest_s=None):
         self.events: queue.SimpleQueue = queue.SimpleQueue()
-        super().__init__(Path(folder), prompt, options, program, self.events.put)
+        super().__init__(Path(folder), prompt, options, program, self.events.put, rest_s)
 
     def all(self):
         found = [self.events.get(timeout=60)]
@@ -83,16 +84,38 @@ def test_a_model_is_unloaded_after_a_rest_and_loaded_again(thread, tiny_model):
         engine.submit(asked := Asked(tiny_model))
         assert asked.all()[-1].summary.cached_tokens == 0
         end = time.monotonic() + 30
-        while engine.loaded is not None and time.monotonic() < end:
+        while engine.in_memory is not None and time.monotonic() < end:
             time.sleep(0.01)
-        assert engine.loaded is None
+        assert engine.in_memory is None
+
+
+def test_a_request_says_how_long_its_model_stays(thread, tiny_model):
+    engine = thread(rest_s=0.0)
+    engine.submit(asked := Asked(tiny_model, rest_s=math.inf))
+    engine.submit(silent := Asked(tiny_model))
+    assert isinstance(asked.all()[-1], Answered)
+    assert silent.all()[-1].summary.cached_tokens > 0
+    present = engine.in_memory
+    assert (present.folder, present.rest_s) == (tiny_model, None)
+    assert present.bytes > 0
+    assert present.context > 0
+
+
+def test_a_model_is_unloaded_at_once_where_that_is_asked(thread, tiny_model):
+    engine = thread()
+    engine.submit(asked := Asked(tiny_model))
+    assert isinstance(asked.all()[-1], Answered)
+    for folder, left in ((Path("starter"), tiny_model), (tiny_model, None)):
+        engine.submit(asked := Asked(folder, prompt=None, rest_s=0))
+        assert asked.all()[-1].summary.finish_reason == "unload"
+        assert (engine.in_memory and engine.in_memory.folder) == left
 
 
 def test_nothing_to_answer_loads_the_model(thread, tiny_model):
     engine = thread()
     engine.submit(asked := Asked(tiny_model, prompt=None))
     assert asked.all()[-1].summary.finish_reason == "load"
-    assert engine.loaded == tiny_model
+    assert engine.in_memory.folder == tiny_model
 
 
 def test_a_model_that_cannot_be_loaded_fails_and_the_next_is_answered(thread, tiny_model, tmp_path):

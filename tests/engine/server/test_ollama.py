@@ -1,9 +1,14 @@
 """Ollama's protocol, as its own client asks and understands it."""
 
+import math
+from datetime import UTC, datetime
+from pathlib import Path
+
 import ollama
 import pytest
 
 from engine.errors import NoRoomError
+from engine.server.answering import InMemory
 from engine.settings import ANY_OBJECT
 from tests.helpers.answering import REASONED, SAID, TEXT, ScriptedAnswering, noted
 
@@ -56,6 +61,49 @@ def test_a_prompt_is_answered_whole_and_streamed(client):
     chat, raw = (request.prompt for request in answering.requests)
     assert chat == [{"role": "system", "content": "Be kind."}, HELLO[0]]
     assert raw == "I play the"
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        (None, None), ("", None), (0, 0), ("0", 0), ("0s", 0), (90, 90), (1.5, 1.5), ("90", 90), ("5m", 300),
+        ("1h30m", 5400), ("1.5h", 5400), ("250ms", 0.25), ("+2s", 2), (-1, math.inf), ("-1", math.inf),
+        ("-1m", math.inf), ("-0s", 0), (1e300, 1e300),
+    ],
+)  # fmt: skip
+def test_a_request_says_how_long_the_model_stays(ask, serve, said, seconds):
+    answering = ScriptedAnswering()
+    server = serve(answering)
+    for path, more in (("/api/chat", {"messages": HELLO}), ("/api/generate", {"prompt": "Hello!"})):
+        assert ask(server, "POST", path, {"model": "starter", "keep_alive": said, **more}).status == 200
+    assert [request.rest_s for request in answering.requests] == [seconds, seconds]
+
+
+@pytest.mark.parametrize("said", ["soon", "5 m", "5x", "m", "1e3", "5m!", "1.2.3s", "٣m", "1h" * 100, [], {}, True])
+def test_what_is_no_duration_is_said(ask, serve, said):
+    reply = ask(serve(ScriptedAnswering()), "POST", "/api/generate", {"model": "starter", "keep_alive": said})
+    assert reply.status == 400
+    assert "keep_alive" in reply.body["error"]
+
+
+def test_the_model_in_memory_is_told_with_the_end_of_its_rest(client):
+    answering = ScriptedAnswering()
+    asks = client(answering)
+    assert asks.ps().models == []
+    answering.in_memory = InMemory(Path("starter"), 5_000_000, 512, 300.0)
+    (model,) = asks.ps().models
+    assert (model.name, model.size, model.size_vram, model.context_length) == ("starter", 5_000_000, 5_000_000, 512)
+    assert model.details.family == "opt"
+    assert 290 < (model.expires_at - datetime.now(UTC)).total_seconds() <= 300
+
+
+@pytest.mark.parametrize("rest_s", [None, 9e9, 1e15])
+def test_a_model_that_stays_is_told_and_so_is_one_that_is_not_listed(client, rest_s, tmp_path):
+    answering = ScriptedAnswering()
+    answering.in_memory = InMemory(tmp_path / "gone", 5, 512, rest_s)
+    (model,) = client(answering).ps().models
+    assert model.name == "gone"
+    assert model.expires_at.year > 2300
 
 
 def test_nothing_to_answer_loads_the_model(client):

@@ -27,6 +27,15 @@ def test_the_window_goes_before_programs():
     assert taken(turns) == ["typed", "asked"]
 
 
+def test_what_waits_is_seen_by_who_wants_it():
+    turns = Turns()
+    for words, program in (("asked", "editor"), ("typed", None), ("pressed", None)):
+        turns.put(words, program)
+    assert turns.of_window() == ["typed", "pressed"]
+    assert turns.of_programs() == ["asked"]
+    assert taken(turns) == ["typed", "pressed", "asked"]
+
+
 def test_programs_take_turns_however_much_one_asks():
     turns = Turns()
     for number in range(3):

@@ -73,6 +73,7 @@ def load(model: str | Path, settings: Settings | None = None, progress: Progress
     give_back_free_memory()  # that of imports, which would be used again and not counted
     baseline, execution = footprint(), _execution(open_stored(folder))
     drafting = drafting_with(execution.stored, execution.sizes, settings)
+    mx.eval(mx.random.state)  # building draws weights, all of which are replaced: else what they were drawn with stays
     give_back_free_memory()  # that of looking for it
     return LoadedModel(execution, settings, baseline, lambda share: progress(share, "reading"), drafting)
 

@@ -90,8 +90,8 @@ class AnswerRequest:
 
     rest_s: seconds without a request after which the model is to be unloaded, from now on; None leaves that as it is.
 
-    told: called on the engine's thread with each event; Answered or Failed is the last one, and there always is one.
-    cancelled: ends it within one layer, also while it waits.
+    told: called with each event, on the engine's thread but where it is turned away; Answered or Failed is the last
+    one, and there always is one. cancelled: ends it within one layer, also while it waits.
     """
 
     folder: Path
@@ -106,6 +106,10 @@ class AnswerRequest:
     def unloads(self) -> bool:
         """True where it asks for nothing but that the model leaves memory."""
         return self.prompt is None and self.rest_s == 0
+
+    def turn_away(self) -> None:
+        """It will not be attended to: whoever asked is told."""
+        self.told(Failed(CancelledError("The request was cancelled.")))
 
 
 @dataclass(frozen=True)

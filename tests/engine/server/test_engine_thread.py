@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from engine.errors import CancelledError, FlashbulbError
-from engine.server.answering import Answered, AnswerRequest, Began, Failed, Loading, Written
+from engine.server.answering import Answered, AnswerRequest, Began, BusyError, Failed, Loading, Written
 from engine.server.engine_thread import EngineThread
+from engine.server.turns import MAX_WAITING
 from engine.settings import GenerationOptions, Settings
 
 OPTIONS = GenerationOptions(temperature=0, max_tokens=3)
@@ -138,6 +139,24 @@ def test_a_request_that_is_cancelled_ends_and_the_next_is_answered(thread, tiny_
     assert isinstance(written, Written)
     assert isinstance(end.error, CancelledError)
     assert isinstance(asked.all()[-1], Answered)
+
+
+def test_what_nobody_waits_for_makes_way_and_is_told(thread, tiny_model):
+    engine = thread()
+    busy = Asked(tiny_model, options=GenerationOptions(max_tokens=10**6))
+    engine.submit(busy)
+    assert isinstance(busy.events.get(timeout=60), Began | Loading)
+    waiting = [Asked(tiny_model) for _ in range(MAX_WAITING)]
+    for each in waiting:
+        engine.submit(each)
+    with pytest.raises(BusyError):
+        engine.submit(Asked(tiny_model))
+    waiting[5].cancelled.set()
+    engine.submit(last := Asked(tiny_model))
+    assert isinstance(waiting[5].all()[-1].error, CancelledError)
+    for each in (busy, *waiting):
+        each.cancelled.set()
+    assert isinstance(last.all()[-1], Answered)
 
 
 def test_stopping_cancels_what_is_under_way_and_what_waits(tiny_model):

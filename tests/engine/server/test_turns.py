@@ -90,6 +90,18 @@ def test_too_many_are_sent_away_and_the_window_never():
     assert turns.take(0) == "typed"
 
 
+def test_those_that_nobody_waits_for_make_way():
+    """As of an editor that asks and leaves at every key."""
+    left = set()
+    turns = Turns(cancelled=left.__contains__)
+    for number in range(MAX_WAITING):
+        assert turns.put(number, f"program {number % 3}") == []
+    left.update({3, 4, 60})
+    assert sorted(turns.put("more", "editor")) == [3, 4, 60]
+    assert {3, 4, 60}.isdisjoint(found := taken(turns))
+    assert len(found) == MAX_WAITING - 2
+
+
 def test_who_waits_is_woken():
     turns: Turns = Turns()
     found = []

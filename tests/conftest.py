@@ -14,6 +14,13 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 STARTER = Path(__file__).parents[1] / "resources" / "starter"
 
 
+BUSY_OPTION, BUSY_S = "--busy-seconds", 5.0
+
+
+def pytest_addoption(parser):
+    parser.addoption(BUSY_OPTION, type=float, default=BUSY_S, help="for which programs ask all at once, end to end")
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path_factory, monkeypatch):
     """No test reads or writes what belongs to the user."""

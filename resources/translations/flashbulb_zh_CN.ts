@@ -3347,10 +3347,6 @@
         <translation>请求已取消。</translation>
     </message>
     <message>
-        <source>The server is ending.</source>
-        <translation>服务器正在关闭。</translation>
-    </message>
-    <message>
         <source>The tokenizer in {folder} makes token {token}, but the model has only {size}: it is another model&apos;s. Download the checkpoint again.</source>
         <translation>{folder} 中的分词器会产生词元 {token}，而模型只有 {size} 个词元：它属于另一个模型。请重新下载检查点。</translation>
     </message>

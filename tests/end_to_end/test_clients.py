@@ -1,11 +1,10 @@
 """The official clients against `flashbulb serve`: the starter, and a tiny mixture of experts whose experts stream."""
 
 import json
-import random
 import re
-import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
+from datetime import UTC, datetime
 from http.client import HTTPConnection
 
 import anthropic
@@ -14,12 +13,17 @@ import ollama
 import openai
 import pytest
 
+from tests.conftest import BUSY_OPTION
+from tests.helpers.programs import hello, let_programs_ask, right_answers
 from tests.helpers.serving import Serving, write_talker
 
 MODELS = ("starter", "tiny/moe")
 CONTEXT = 2048
 LONG = " ".join(f"I have {number} dogs, and we walk in the park every morning." for number in range(60))
-PROGRAMS, BUSY_S = 8, 6.0
+PROGRAMS, MANY_REQUESTS = 8, 200
+SETTLING_S = 2.0  # until what a process keeps for good is there
+MAX_GROWTH_BYTES = 16_000_000
+POOL_THREADS = 8  # that asyncio's pool may still start
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +53,6 @@ def as_anthropic(serving):
 def as_ollama(serving):
     with closing(ollama.Client(host=serving.address)) as client:
         yield client
-
-
-def hello(text="Do you like music?"):
-    return [{"role": "user", "content": text}]
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -217,58 +217,98 @@ def test_a_page_of_somebody_else_is_refused(serving, name, value):
     connection.close()
 
 
-def test_an_answer_ends_when_its_client_leaves(serving, as_openai):
+def openai_chat(clients, **more):
+    return clients["openai"].chat.completions.create(messages=hello(), max_tokens=CONTEXT, **more)
+
+
+def openai_completion(clients, **more):
+    return clients["openai"].completions.create(prompt="I have two dogs", max_tokens=CONTEXT, **more)
+
+
+def openai_response(clients, **more):
+    return clients["openai"].responses.create(input=hello(), max_output_tokens=CONTEXT, **more)
+
+
+def anthropic_message(clients, **more):
+    return clients["anthropic"].messages.create(messages=hello(), max_tokens=CONTEXT, **more)
+
+
+def ollama_chat(clients, **more):
+    return clients["ollama"].chat(messages=hello(), **more)
+
+
+def ollama_generate(clients, **more):
+    return clients["ollama"].generate(prompt="I have two dogs", raw=True, **more)
+
+
+WAYS = (openai_chat, openai_completion, openai_response, anthropic_message, ollama_chat, ollama_generate)
+PROGRAM_NAMES = {"openai": "OpenAI/Python", "anthropic": "Anthropic/Python", "ollama": "ollama-python"}
+
+
+@pytest.fixture
+def clients(as_openai, as_anthropic, as_ollama):
+    return {"openai": as_openai, "anthropic": as_anthropic, "ollama": as_ollama}
+
+
+def cancelled_by(serving, program):
+    """The tokens that each cancelled answer of a program had."""
+    return [int(tokens) for tokens in re.findall(rf"{program} had (\d+) tokens of .*: cancelled", serving.said())]
+
+
+def leave(stream):
+    """Hear the beginning of an answer, and go."""
+    with closing(stream):
+        next(iter(stream))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_answer_ends_when_its_client_leaves(serving, clients, as_openai, way):
     """Else the next one would wait until the context is full."""
-    for _ in range(5):
-        with as_openai.chat.completions.create(
-            model="tiny/moe", messages=hello(), max_tokens=CONTEXT, stream=True
-        ) as stream:
-            next(iter(stream))
+    program = PROGRAM_NAMES[way.__name__.partition("_")[0]]
+    before = len(cancelled_by(serving, program))
+    for _ in range(4):
+        leave(way(clients, model="tiny/moe", stream=True))
         as_openai.chat.completions.create(model="tiny/moe", messages=hello(), max_tokens=1)
-    assert re.search(r"OpenAI/Python had \d+ tokens of .*: cancelled", serving.said())
+    assert len(cancelled_by(serving, program)) > before
 
 
-class Program(threading.Thread):
-    """A program that asks again and again, and leaves now and then. wrong: answers that are not its own."""
-
-    def __init__(self, address, number, expected, until):
-        super().__init__(name=f"program {number}")
-        self.wrong, self.answered, self.left = [], 0, 0
-        self._random, self._expected, self._until = random.Random(number), expected, until
-        self._address = address
-
-    def run(self):
-        with openai.OpenAI(base_url=f"{self._address}/v1", api_key="none", max_retries=2) as client:
-            while time.monotonic() < self._until:
-                self._ask(client, *self._random.choice(list(self._expected.items())))
-
-    def _ask(self, client, asked, expected):
-        leaves = self._random.randrange(6) if self._random.random() < 0.4 else None
-        said = ""
-        with client.chat.completions.create(**question(*asked), stream=True) as stream:
-            for count, chunk in enumerate(stream):
-                said += (chunk.choices[0].delta.content or "") if chunk.choices else ""
-                if count == leaves:
-                    self.left += 1
-                    break
-            else:
-                self.answered += 1
-        if not expected.startswith(said) or (leaves is None and said != expected):
-            self.wrong.append((asked, said, expected))
+@pytest.mark.parametrize("way", [openai_chat, anthropic_message])
+def test_a_whole_answer_ends_when_its_client_waits_no_longer(serving, clients, as_openai, way):
+    program = PROGRAM_NAMES[way.__name__.partition("_")[0]]
+    before = len(cancelled_by(serving, program))
+    for _ in range(4):
+        with suppress(openai.APITimeoutError, anthropic.APITimeoutError):
+            way(clients, model="tiny/moe", timeout=0.1, extra_body={"temperature": 0})  # which does not end by itself
+        as_openai.chat.completions.create(model="tiny/moe", messages=hello(), max_tokens=1)
+    assert len(cancelled_by(serving, program)) > before
 
 
-def question(model, text):
-    return {"model": model, "messages": hello(text), "temperature": 0, "max_tokens": 10}
+def test_ollamas_programs_say_how_long_a_model_stays(as_ollama):
+    request = {"model": "tiny/moe", "prompt": "Hello!", "raw": True, "options": {"num_predict": 2}}
+    as_ollama.generate(**request, keep_alive="1h")
+    (model,) = as_ollama.ps().models
+    assert model.name == "tiny/moe"
+    assert model.size > 0
+    assert 3500 < (model.expires_at - datetime.now(UTC)).total_seconds() <= 3600
+    assert as_ollama.generate("tiny/moe", keep_alive=0).done_reason == "unload"
+    assert as_ollama.ps().models == []
+    as_ollama.generate(**request, keep_alive=0.1)
+    end = time.monotonic() + 30
+    while as_ollama.ps().models and time.monotonic() < end:
+        time.sleep(0.05)
+    assert as_ollama.ps().models == []
 
 
-def test_programs_at_once_get_their_own_answers(serving, as_openai):
-    asked = [(model, f"I have {number} cats.") for model in MODELS for number in range(3)]
-    expected = {each: as_openai.chat.completions.create(**question(*each)).choices[0].message.content for each in asked}
-    until = time.monotonic() + BUSY_S
-    programs = [Program(serving.address, number, expected, until) for number in range(PROGRAMS)]
-    for program in programs:
-        program.start()
-    for program in programs:
-        program.join(120)
-    assert [program.wrong for program in programs] == [[]] * PROGRAMS
-    assert sum(program.answered for program in programs) > 0
+def test_programs_at_once_get_their_own_answers_and_leave_nothing_behind(serving, request):
+    """Nor do 200 of their requests."""
+    expected = right_answers(serving.address)
+    let_programs_ask(serving.address, PROGRAMS, expected, SETTLING_S)
+    right_answers(serving.address)
+    before = serving.held()
+    count, seconds = 0, request.config.getoption(BUSY_OPTION)
+    while count < MANY_REQUESTS:
+        programs = let_programs_ask(serving.address, PROGRAMS, expected, seconds)
+        count += sum(program.answered + program.left for program in programs)
+        assert sum(program.answered for program in programs) > 0
+    right_answers(serving.address)
+    assert serving.held().more_than(before, MAX_GROWTH_BYTES, POOL_THREADS) == ""

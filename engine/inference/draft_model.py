@@ -19,7 +19,7 @@ from engine.planning.memory import Planner
 from engine.system.allocator import give_back_free_memory
 
 MEDIAN_DRAFTS = 5  # whose median is what a draft takes
-WATCHED_PASSES, MIN_USED_SHARE = 256, 0.25  # of the last passes, the share that must have had drafts of it, to pay
+WATCHED_PASSES, MIN_USED_SHARE = 96, 0.25  # of the last passes, the share that must have had drafts of it, to pay
 log = logging.getLogger(__name__)
 
 

@@ -192,8 +192,11 @@ class Drafts:
                 yield drafter, kind
 
     def _offer(self, drafter: Drafter, kind: Hashable, known: Sequence[int], most: int) -> _Offer:
-        kind, allowed = (drafter.name, kind), self._pace.allows(drafter.catching_up_s(known), most)
-        return _Offer(drafter, kind, *self._pace.best(kind, most if allowed else 0, drafter.drafting_s))
+        kind = drafter.name, kind
+        count, gain = self._pace.best(kind, most, drafter.drafting_s)
+        if count and not self._pace.allows(drafter.catching_up_s(known), kind, gain, most):
+            count, gain = 0, 1.0
+        return _Offer(drafter, kind, count, gain)
 
     def _made(self, offer: _Offer, known: Sequence[int], count: int) -> Sequence[int]:
         """So many drafts. One that costs nothing is compared with what comes in any case: so it shows when they become

@@ -19,8 +19,10 @@ FIRST_SHARE, FIRST_DRAFTS = (
 TRIAL_DECAY = 0.95  # of a draft's weight, from one to the next of its kind
 FIRST_SLOPE = 0.1  # of a token's time that each more takes in the same pass, before that was tried
 MIN_GAIN = 1.02  # times the tokens a second without drafts that are to be expected of them
-MAX_LOST_SHARE = 0.01  # of all time that drafts may have lost: what is measured here does not always hold
-MAX_CATCHING_UP_SHARE = 0.05  # of the time that the tokens to come take by themselves
+MAX_LOST_SHARE = 0.01  # of all time that drafts may have lost: what is measured here does not always hold,
+MAX_LOST_PASSES = 1.0  # and so many passes of one token once: the first drafts may be wrong by chance
+MAX_TRIAL_SHARE = 0.02  # of the time that the tokens to come take by themselves, for what is done once
+SETTLED_DRAFTS = 8  # of a kind that were judged, after which it is known how often they are right
 USUAL_TOKENS = 128  # that still come, of an answer that may be longer
 FORGOTTEN_PASSES = 64  # of one token, after which the cost of several is tried again
 
@@ -41,7 +43,7 @@ class Pace:
 
     def best(self, kind: Hashable, most: int, drafting_s: float = 0.0) -> tuple[int, float]:
         """The same number, and the times as many tokens a second that are to be expected of it, 1 of none."""
-        if 1 not in self._seconds or self._lost_s > MAX_LOST_SHARE * self._total_s:
+        if 1 not in self._seconds or self._has_lost_much:
             return 0, 1.0
         share = self.right_share(kind)
         speeds = [self._speed(drafts, share, drafting_s) for drafts in range(min(most, MAX_DRAFTS) + 1)]
@@ -49,13 +51,14 @@ class Pace:
         gain = speeds[best] / speeds[0]
         return (best, gain) if gain >= MIN_GAIN else (0, 1.0)
 
-    def allows(self, catching_up_s: float, most: int) -> bool:
-        """True where so long, once, is little beside what the tokens to come take, at most `most`."""
+    def allows(self, catching_up_s: float, kind: Hashable, gain: float, most: int) -> bool:
+        """True where so long, once, before drafts that bring times as many tokens a second, is worth it for the tokens
+        to come, at most `most`: it takes half of what is to be saved at most, and little while nobody has tried."""
         if not catching_up_s:
             return True
-        return 1 in self._seconds and catching_up_s <= MAX_CATCHING_UP_SHARE * min(
-            most, USUAL_TOKENS
-        ) * self.seconds_of(1)
+        _, tried = self._right.get(kind, (0.0, 0.0))
+        share = (1 - 1 / gain) / 2 if tried >= SETTLED_DRAFTS else MAX_TRIAL_SHARE
+        return catching_up_s <= share * min(most, USUAL_TOKENS) * self.seconds_of(1)
 
     def right_share(self, kind: Hashable) -> float:
         """The share of drafts of a kind, of those that came after right ones alone, that was right."""
@@ -80,6 +83,10 @@ class Pace:
         self._single += 1
         if self._single == FORGOTTEN_PASSES:
             self._seconds = {1: self._seconds[1]}
+
+    @property
+    def _has_lost_much(self) -> bool:
+        return self._lost_s > MAX_LOST_SHARE * self._total_s + MAX_LOST_PASSES * self.seconds_of(1)
 
     def seconds_of(self, tokens: int) -> float:
         """The time that a pass of so many tokens takes: as measured, or between what was measured of fewer and more."""

@@ -128,9 +128,15 @@ def test_the_gain_is_the_times_as_many_tokens_a_second():
 
 def test_what_is_done_once_may_take_a_part_of_what_is_to_come():
     pace = measured(lambda _: 1.0)
-    assert pace.allows(0.0, 0)
-    assert pace.allows(1.0, 100)
-    assert not pace.allows(1.0, 10)
-    assert not pace.allows(100.0, 10_000)  # answers are seldom so long
-    assert not Pace().allows(1.0, 100)
-    assert Pace().allows(0.0, 100)
+    assert pace.allows(0.0, KIND, 1.0, 0)
+    assert pace.allows(1.0, KIND, 2.0, 100)
+    assert not pace.allows(1.0, KIND, 2.0, 10)
+    assert not pace.allows(100.0, KIND, 2.0, 10_000)  # answers are seldom so long
+
+
+def test_it_may_take_half_of_what_is_saved_once_that_is_known():
+    pace = measured(lambda _: 1.0)
+    right(pace, 1.0)
+    assert pace.allows(24.0, KIND, 2.0, 100)
+    assert not pace.allows(26.0, KIND, 2.0, 100)
+    assert not pace.allows(2.0, KIND, 1.02, 100)

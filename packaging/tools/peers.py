@@ -254,7 +254,7 @@ def ours_in_memory(peer: Peer, model: Path, place: Path) -> Figures:
 def ours_capped(peer: Peer, model: Path, limit: int, place: Path) -> Figures:
     """The same in a control group, as `bench table3` and `bench experts` have it: active sets and routing with the
     published statistics."""
-    settings = {"context": 512 if peer.dtype is None else table3.CONTEXT_TOKENS}
+    settings = {"context": 512 if peer.dtype is None else table3.CONTEXT_TOKENS, "overlap": peer.experts is not None}
     prompt = table3.PROMPT_TOKENS if peer.dtype else CAPPED_PROMPT_TOKENS
     warm = CAPPED_WARM_TOKENS if peer.experts else WARM_TOKENS
     specification = _specification(peer, model, settings, prompt, warm, CAPPED_TOKENS)

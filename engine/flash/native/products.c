@@ -53,6 +53,8 @@ enum {
 enum { AFFINE, MXFP4, MXFP8, NVFP4, PLAIN };
 enum { F32, F16, BF16 };
 
+#define UNIT(mode) ((mode) == MXFP8 ? 0x1p8f : 1.0f)
+
 /* weight, scales, biases: of the first slot's first row. *_slot, *_row: bytes to the next slot and row. kind: of scales
  * and biases, and of plain weights. */
 struct fb_matrix {

@@ -152,10 +152,10 @@ INLINE void NAME(convert)(const uint8_t *from, int kind, int64_t count, float *t
 }
 
 /* 8-bit floats of four bits of exponent, two a half: the lower ones, or, k = 1, the upper ones. Shifted, they are halves
- * whose exponent counts from 15 where theirs does from 7. */
+ * whose exponent counts from 15 where theirs does from 7, so that they are in units of 256. */
 INLINE floats NAME(e4m3_of)(halves two, int k) {
     halves bits = k ? two >> 1 & (int16_t)0xBF80 : two << 8 >> 1 & (int16_t)0xBFFF;
-    return NAME(of_halves)(bits) * 0x1p8f;
+    return NAME(of_halves)(bits);
 }
 
 /* 8-bit floats of four bits of exponent, one a lane. */
@@ -204,7 +204,7 @@ INLINE integers NAME(words)(const uint8_t *at, int bits, int per) {
     return words;
 }
 
-/* Value k of every lane's word, which are `at`. */
+/* Value k of every lane's word, which are `at`, in units of UNIT(mode). */
 INLINE floats NAME(values)(const uint8_t *at, integers words, int k, int bits, int mode) {
     if (mode == MXFP8) return NAME(e4m3_of)(*(const halves *)at, k);
     integers v = words >> bits * k;
@@ -278,7 +278,7 @@ INLINE void NAME(dots_packed)(const struct fb_matrix *m, struct row row, const f
     float offsets[DOTS] = {0};
     if (mode == AFFINE) NAME(dots_plain)(row.biases, sums, offsets, groups, m->kind, vectors);
     UNROLL(4)
-    for (int v = 0; v < vectors; v++) to[v] = NAME(total)(sum[v]) + offsets[v];
+    for (int v = 0; v < vectors; v++) to[v] = NAME(total)(sum[v]) * UNIT(mode) + offsets[v];
 }
 
 INLINE void NAME(dots_by_count)(const struct fb_matrix *m, struct row row, const float *const *x,
@@ -308,7 +308,7 @@ INLINE void NAME(unpack_packed)(const struct fb_matrix *m, struct row row, float
         if (mode == AFFINE) bias = NAME(of_lanes)(&p, b, biases, mode);
         UNROLL(16)
         for (int k = 0; k < per; k++)
-            *(floats *)(to + (b * per + k) * LANES) = NAME(values)(at, words, k, bits, mode) * scale + bias;
+            *(floats *)(to + (b * per + k) * LANES) = NAME(values)(at, words, k, bits, mode) * UNIT(mode) * scale + bias;
     }
 }
 
@@ -430,7 +430,7 @@ INLINE void NAME(add_packed)(const struct fb_matrix *m, struct row row, float we
         UNROLL(16)
         for (int k = 0; k < per; k++) {
             floats *to = (floats *)(y + (b * per + k) * LANES);
-            *to += NAME(values)(at, words, k, bits, mode) * scale + bias;
+            *to += NAME(values)(at, words, k, bits, mode) * UNIT(mode) * scale + bias;
         }
     }
 }

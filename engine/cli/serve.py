@@ -91,7 +91,7 @@ def _folder(name: str | None) -> Path | None:
 
 
 def _key(required: bool) -> str | None:
-    """The key that programs must give. Raises KeyringError."""
+    """The key that programs must give. Raises KeychainError."""
     from engine.server.key import environment_key, kept_key, make_key
 
     if key := environment_key() or (kept_key() if required else None):

@@ -6,10 +6,11 @@ import unicodedata
 from dataclasses import dataclass
 
 from engine.errors import HubError
+from engine.system.keychain import forget_in_keychain, keep_in_keychain, kept_secret
 from engine.text import Text, keep_secret
 
 TOKEN_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
-KEYRING = ("flashbulb", "huggingface")  # service and user name of a token in the system's keychain
+KEYCHAIN_NAME = "huggingface"
 NO_TOKEN_CHARACTER = re.compile(r"[^\x21-\x7e]")
 LOGIN = Text("huggingface-hub's login")
 KEYCHAIN = Text("the system's keychain")
@@ -45,30 +46,18 @@ def token() -> str | None:
 
 
 def store_token(secret: str) -> None:
-    """Keep a token in the system's keychain. Raises HubError for what is no token, and where there is no keychain."""
+    """Keep a token in the system's keychain. Raises HubError for what is no token, and KeychainError."""
     found = Token(secret.strip(), Text("The token"))
     keep_secret(found.secret)
     if not found.secret:
         raise HubError("There is no token to keep. Copy it from the page of your account, under Access Tokens.")
     _check(found)
-    try:
-        import keyring
-
-        keyring.set_password(*KEYRING, found.secret)
-    except Exception as error:  # a backend may raise anything, as one that cannot be imported does
-        raise _no_keychain(error) from None  # its words may hold the token
+    keep_in_keychain(KEYCHAIN_NAME, found.secret, TOKEN_VARIABLES[0])
 
 
 def forget_token() -> None:
-    """Take the token out of the keychain; harmless if there is none. Raises HubError where there is no keychain."""
-    if _keychain_token() is None:
-        return
-    try:
-        import keyring
-
-        keyring.delete_password(*KEYRING)
-    except Exception as error:
-        raise _no_keychain(error) from None
+    """Take the token out of the keychain; harmless if there is none. Raises KeychainError."""
+    forget_in_keychain(KEYCHAIN_NAME, TOKEN_VARIABLES[0])
 
 
 def _environment_token() -> Token | None:
@@ -87,12 +76,7 @@ def _login_token() -> Token | None:
 
 
 def _keychain_token() -> Token | None:
-    try:
-        import keyring
-
-        secret = keyring.get_password(*KEYRING)
-    except Exception:  # there is no keychain, it stays locked, or its backend cannot be imported
-        return None
+    secret = kept_secret(KEYCHAIN_NAME)
     return Token(secret, KEYCHAIN) if secret else None
 
 
@@ -109,9 +93,3 @@ def _check(found: Token) -> None:
 
 def _name_of(character: str) -> str:
     return unicodedata.name(character, f"U+{ord(character):04X}").lower()
-
-
-def _no_keychain(error: Exception) -> HubError:
-    return HubError(
-        "The system's keychain cannot be used ({kind}). Give the token in HF_TOKEN instead.", kind=type(error).__name__
-    )

@@ -3,16 +3,12 @@
 import os
 import secrets
 
-from engine.errors import FlashbulbError
+from engine.system.keychain import keep_in_keychain, kept_secret
 from engine.text import keep_secret
 
 VARIABLE = "FLASHBULB_SERVER_KEY"
-KEYRING = ("flashbulb", "server")  # service and user name in the system's keychain
+KEYCHAIN_NAME = "server"
 KEY_BYTES = 24  # of chance
-
-
-class KeyringError(FlashbulbError):
-    """The system's keychain cannot be used."""
 
 
 def environment_key() -> str | None:
@@ -22,28 +18,13 @@ def environment_key() -> str | None:
 
 def kept_key() -> str | None:
     """The key in the keychain; None where there is none, or no keychain."""
-    try:
-        import keyring
-
-        found = keyring.get_password(*KEYRING)
-    except Exception:  # there is no keychain, it stays locked, or its backend cannot be imported
-        return None
-    return _known(found or "")
+    return _known(kept_secret(KEYCHAIN_NAME))
 
 
 def make_key() -> str:
-    """A new key, kept in the keychain in the place of the one before. Raises KeyringError."""
+    """A new key, kept in the keychain in the place of the one before. Raises KeychainError."""
     key = secrets.token_urlsafe(KEY_BYTES)
-    try:
-        import keyring
-
-        keyring.set_password(*KEYRING, key)
-    except Exception as error:  # a backend may raise anything, as one that cannot be imported does
-        raise KeyringError(
-            "The system's keychain cannot be used ({kind}). Give the key in {variable} instead.",
-            kind=type(error).__name__,
-            variable=VARIABLE,
-        ) from None
+    keep_in_keychain(KEYCHAIN_NAME, key, VARIABLE)
     keep_secret(key)
     return key
 

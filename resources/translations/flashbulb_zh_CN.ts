@@ -3347,6 +3347,10 @@
         <translation>请求已取消。</translation>
     </message>
     <message>
+        <source>The system&apos;s keychain does not answer: it may be locked. Unlock it and try again, or use the environment variable {variable} instead.</source>
+        <translation>系统钥匙串没有响应：它可能已锁定。请解锁后重试，或改用环境变量 {variable}。</translation>
+    </message>
+    <message>
         <source>The tokenizer in {folder} makes token {token}, but the model has only {size}: it is another model&apos;s. Download the checkpoint again.</source>
         <translation>{folder} 中的分词器会产生词元 {token}，而模型只有 {size} 个词元：它属于另一个模型。请重新下载检查点。</translation>
     </message>
@@ -3377,6 +3381,10 @@
     <message>
         <source>This benchmark writes {needed} to {parent}, and leaves {reserve} free: {free} are free now. Make room, choose another folder with --folder, or a smaller shape.</source>
         <translation>此基准测试会向 {parent} 写入 {needed}，并须留出 {reserve} 可用空间：现在可用 {free}。请腾出空间，用 --folder 选取其他文件夹，或选择更小的规格。</translation>
+    </message>
+    <message>
+        <source>This computer has no keychain that could keep it. Set the environment variable {variable} instead, and start Flashbulb again.</source>
+        <translation>这台电脑没有可用来保存它的钥匙串。请改为设置环境变量 {variable}，然后重新启动 Flashbulb。</translation>
     </message>
     <message>
         <source>This model scales its rotary positions in a way that is not supported: {scaling}. Supported: {scalings}, without attention_factor.</source>
@@ -4179,10 +4187,6 @@
         <translation>缺少 {path}。{cure}</translation>
     </message>
     <message>
-        <source>The system&apos;s keychain cannot be used ({kind}). Give the token in HF_TOKEN instead.</source>
-        <translation>无法使用系统钥匙串（{kind}）。请改用 HF_TOKEN 提供令牌。</translation>
-    </message>
-    <message>
         <source>The token</source>
         <translation>该令牌</translation>
     </message>
@@ -4473,10 +4477,6 @@
     <message>
         <source>Nothing can listen on port {port} ({reason}). Another program may have it: choose another port.</source>
         <translation>无法在端口 {port} 上监听（{reason}）。可能已被其他程序占用：请换一个端口。</translation>
-    </message>
-    <message>
-        <source>The system&apos;s keychain cannot be used ({kind}). Give the key in {variable} instead.</source>
-        <translation>无法使用系统的钥匙串（{kind}）。请改用 {variable} 提供密钥。</translation>
     </message>
     <message>
         <source>{reason}</source>

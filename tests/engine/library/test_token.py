@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from app.desktop.diagnostics import RecentLog, write
 from engine.errors import HubError
-from engine.library import token as token_module
 from engine.library.token import find_token, forget_token, store_token, token
+from engine.system.keychain import KeychainError
 from engine.text import Text, without_secrets
 from tests.helpers.hub_server import Hub, Storage
 
@@ -47,7 +47,7 @@ def keychain(monkeypatch):
 
 def test_where_a_token_comes_from(home, monkeypatch, keychain):
     assert token() is None
-    keychain[token_module.KEYRING] = "hf_of_the_keychain"
+    keychain["flashbulb", "huggingface"] = "hf_of_the_keychain"
     assert (find_token().secret, find_token().source) == ("hf_of_the_keychain", "the system's keychain")
     (home / "token").write_text("hf_of_the_login\n")
     assert find_token().secret == "hf_of_the_login"
@@ -81,7 +81,7 @@ def test_a_keychain_that_does_not_work_is_no_token_and_one_line(monkeypatch):
     module = types.SimpleNamespace(get_password=broken, set_password=broken, delete_password=broken)
     monkeypatch.setitem(sys.modules, "keyring", module)
     assert token() is None
-    with pytest.raises(HubError, match="keychain cannot be used") as raised:
+    with pytest.raises(KeychainError, match="variable HF_TOKEN") as raised:
         store_token(SECRET)
     assert "SECRET" not in str(raised.value)
 

@@ -14,6 +14,7 @@ from mlx_lm.utils import _get_classes, load_model
 
 from engine.errors import CheckpointError, FlashbulbError
 from engine.models import streams_neurons
+from engine.models.mlx_lm import check_bounds
 from engine.text import shown
 
 Arrays = dict[int, tuple[str, mx.array]]
@@ -46,6 +47,7 @@ def load_lazily(folder: Path) -> LazyModel:
     arrays: Arrays = {}
 
     def classes(config: dict[str, Any]) -> tuple[Any, Any]:
+        check_bounds(config)
         try:
             model_class, args_class = _get_classes(config)
         except ValueError:
@@ -55,7 +57,8 @@ def load_lazily(folder: Path) -> LazyModel:
                     "`flashbulb prepare {folder} NAME` does that, and so does adding it under Models.",
                     folder=folder,
                 ) from None
-            raise
+            model_type = shown(config.get("model_type"))
+            raise CheckpointError("Models of type {model_type} are not supported.", model_type=model_type) from None
         return lambda args: _noting(model_class(args), arrays), args_class
 
     try:

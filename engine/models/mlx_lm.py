@@ -19,6 +19,7 @@ from engine.text import Text, shown
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 MAX_LAYERS, MAX_NUMBER = 1_000, 10**12  # some ten times what exists: each layer is built
+LAYER_COUNT = re.compile(r"layers|(?<!per_)layer$|blocks$|depth$")  # names of numbers of what is built one by one
 MODES = {"affine": (64, 4), "mxfp4": (32, 4), "nvfp4": (16, 4), "mxfp8": (32, 8)}  # usual group size and bits
 PACKED_METHODS = ("mxfp4", "mxfp8")  # Hugging Face's quant_method whose weights stay packed as they are
 
@@ -31,7 +32,7 @@ def build_mlx_lm(config: dict[str, Any], path: Path = Path("config.json")) -> Mo
     """
     architecture = _architecture(config)
     with parsing(path, CheckpointError, Text("Download the model again.")):
-        _check_bounds(config)
+        check_bounds(config)
         model: Module = architecture.Model(architecture.ModelArgs.from_dict(dict(config)))
         model.set_dtype(DTYPES.get(stored_name(config), mx.bfloat16))
         if quantisation := quantisation_of(config):
@@ -88,15 +89,15 @@ def _architecture(config: dict[str, Any]) -> Any:
     raise CheckpointError("Models of type {model_type} are not supported.", model_type=shown(model_type))
 
 
-def _check_bounds(value: Any, key: str = "") -> None:
-    """Sizes decide how much is built."""
+def check_bounds(value: Any, key: str = "") -> None:
+    """Sizes decide how much is built. Raises CheckpointError for those that no model has, wherever in a config."""
     if isinstance(value, dict):
         for name, inner in value.items():
-            _check_bounds(inner, str(name))
+            check_bounds(inner, str(name))
     elif isinstance(value, list):
         for inner in value:
-            _check_bounds(inner)
-    elif isinstance(value, int) and abs(value) > (MAX_LAYERS if "layers" in key else MAX_NUMBER):
+            check_bounds(inner)
+    elif isinstance(value, int) and abs(value) > (MAX_LAYERS if LAYER_COUNT.search(key) else MAX_NUMBER):
         raise CheckpointError("config.json has {value} for {key}, which no model has.", value=value, key=shown(key))
 
 

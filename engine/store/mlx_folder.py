@@ -46,6 +46,9 @@ class MlxFolder:
         """Raises CheckpointError for weights that are missing or damaged, and for a config that cannot be read."""
         with parsing(folder / "config.json", CheckpointError, DOWNLOAD_AGAIN):
             config = read_json(folder / "config.json")
+        for path in folder.glob("*.json"):  # mlx-lm reads some of them by itself
+            if not path.is_file():
+                raise CheckpointError("{path} is no file that can be read. {cure}", path=path, cure=DOWNLOAD_AGAIN)
         files = sorted(folder.glob(WEIGHTS))
         if not files:
             raise CheckpointError("{folder} has no weights: {files} is missing.", folder=folder, files=WEIGHTS)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import re
 import sys
@@ -49,6 +50,7 @@ USER, ANSWER, AGAIN = "first question", "first answer", "second question"  # of 
 MAX_PROBE = 1_000_000  # characters
 TIKTOKEN_LINE = re.compile(rb"[A-Za-z0-9+/]+=* \d+")
 MAX_LINE_BYTES = 1000
+MAX_GROWTH = 10_000  # times as long
 os.environ.setdefault("TIKTOKEN_CACHE_DIR", "")  # it would keep a copy of each file that it reads
 PROBES = (  # of a conversion
     "Today the quick brown fox, playing guitar, jumps over 13 lazy dogs; tomorrow's weather is interesting!",
@@ -259,6 +261,7 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer | None:
         copy = Path(name)
         _copy(folder, copy, settings, config)
         tokenizer = _load(folder, copy, settings)
+    _check_growth(folder, tokenizer)
     _check_vocabulary(folder, tokenizer)
     _check_conversion(folder, tokenizer, settings)
     known = {**defaults_of(config.get("model_type")), **settings}
@@ -294,6 +297,31 @@ def _load(folder: Path, copy: Path, settings: Mapping[str, Any]) -> Any:
         raise
     finally:
         logging.set_verbosity(verbosity)
+
+
+def _check_growth(folder: Path, tokenizer: Any) -> None:
+    """Raise a TokenizerError for one whose rules, one after the other, make texts so long that no memory holds them."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    for rules in (getattr(backend, "normalizer", None), getattr(backend, "decoder", None)):
+        if rules is not None and _growth(json.loads(rules.__getstate__())) > MAX_GROWTH:
+            raise TokenizerError(
+                "The tokenizer in {folder} makes texts longer without an end. Get the model again, or another "
+                "conversion of it.",
+                folder=folder,
+            )
+
+
+def _growth(rule: object) -> float:
+    """The factor by which a rule of a tokenizer makes a text longer, at most; of several, all of theirs."""
+    if not isinstance(rule, dict):
+        return 1.0
+    parts = [part for part in rule.values() if isinstance(part, list)]
+    factor = math.prod(_growth(inner) for part in parts for inner in part)
+    if rule.get("type") != "Replace":
+        return factor
+    pattern = rule.get("pattern")
+    found = pattern.get("String") if isinstance(pattern, dict) else None
+    return factor * max(1.0, len(str(rule.get("content", ""))) / max(1, len(found or "")))
 
 
 def _check_vocabulary(folder: Path, tokenizer: Any) -> None:
@@ -437,6 +465,8 @@ def _tokenizer_errors(place: Path) -> Iterator[None]:
     except (KeyboardInterrupt, SystemExit, GeneratorExit, TokenizerError):
         raise
     except BaseException as error:
+        if not any((place / name).is_file() for name in TABLES):
+            raise TokenizerError("{path} is missing. {cure}", path=place / TABLES[0], cure=GET_AGAIN) from error
         raise TokenizerError(
             "The tokenizer in {folder} does not work ({reason}). Get the model again, or another conversion of it.",
             folder=place,

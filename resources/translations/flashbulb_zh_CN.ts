@@ -3351,6 +3351,10 @@
         <translation>系统钥匙串没有响应：它可能已锁定。请解锁后重试，或改用环境变量 {variable}。</translation>
     </message>
     <message>
+        <source>The tokenizer in {folder} makes texts longer without an end. Get the model again, or another conversion of it.</source>
+        <translation>{folder} 中的分词器会使文本无限变长。请重新获取模型，或获取它的另一个转换版本。</translation>
+    </message>
+    <message>
         <source>The tokenizer in {folder} makes token {token}, but the model has only {size}: it is another model&apos;s. Download the checkpoint again.</source>
         <translation>{folder} 中的分词器会产生词元 {token}，而模型只有 {size} 个词元：它属于另一个模型。请重新下载检查点。</translation>
     </message>
@@ -3973,6 +3977,10 @@
     <message>
         <source>{path} is no JSON list of token ids from 0 to {largest}.</source>
         <translation>{path} 不是由 0 到 {largest} 的词元编号组成的 JSON 列表。</translation>
+    </message>
+    <message>
+        <source>{path} is no file that can be read. {cure}</source>
+        <translation>{path} 不是可以读取的文件。{cure}</translation>
     </message>
     <message>
         <source>{path} is no predictor for this model: fc1.weight [rank, {width}] and fc2.weight [{neurons}, rank] are needed.</source>

@@ -248,7 +248,7 @@ def test_experts_that_are_stored_otherwise_are_refused_in_a_line(tmp_path):
         for expert in range(len(stacked)):
             weights[name.replace("switch_mlp", f"experts.{expert}")] = stacked[expert]
     mx.save_safetensors(str(folder / "model.safetensors"), weights)
-    with pytest.raises(CheckpointError, match=r"not stored as they are used .*Prepare the model"):
+    with pytest.raises(CheckpointError, match=r"not stored as they are used .*`flashbulb prepare`"):
         load(folder)
 
 

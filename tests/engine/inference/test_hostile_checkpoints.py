@@ -4,6 +4,7 @@ Beside them the unusual ones that are right: mixed bits, several shards.
 """
 
 import json
+import os
 
 import mlx.core as mx
 import numpy as np
@@ -82,10 +83,14 @@ def lose_a_shard(folder) -> None:
         (lambda folder: configure(folder, num_experts_per_tok="4"), "config.json cannot be read"),
         (lambda folder: configure(folder, num_hidden_layers=2), "cannot be loaded"),
         (lambda folder: configure(folder, num_hidden_layers=4), "Missing"),
+        (lambda folder: configure(folder, num_hidden_layers=10**9), "which no model has"),
+        (lambda folder: configure(folder, n_layer=10**6), "which no model has"),
         (lambda folder: configure(folder, hidden_size=None), "cannot be loaded"),
         (lambda folder: configure(folder, quantization=[4]), "cannot be loaded"),
-        (lambda folder: configure(folder, model_type="unheard_of"), "unheard_of"),
+        (lambda folder: configure(folder, model_type="unheard_of"), "^Models of type 'unheard_of' are not supported.$"),
         (lambda folder: (folder / "config.json").write_text("{"), "config.json"),
+        (lambda folder: os.mkfifo(folder / "generation_config.json"), "generation_config.json is no file"),
+        (lambda folder: (folder / "tokenizer_config.json").symlink_to("/dev/zero"), "tokenizer_config.json is no file"),
     ],
 )
 def test_a_folder_that_is_damaged_is_refused_in_a_line(tmp_path, spoil, said):

@@ -16,6 +16,7 @@ from engine.settings import GenerationOptions
 from engine.tokens.detokenizer import Detokenizer
 from engine.tokens.prompt import Conversation
 from engine.tokens.tokenizer import read_tokenizer
+from tests.helpers.checkpoints import write_tokenizer
 from tests.helpers.tokenizers import CHATML, KINDS, TEXTS, tokenizer_of_kind, write_tokenizer_files
 
 CONFIG = {"model_type": "llama"}
@@ -74,6 +75,22 @@ def test_what_is_typed_can_be_read_back(folder, tokenizer):
         pytest.skip("has no letters for < and |")
     typed = chat(tokenizer, [{"role": "user", "content": "What does <|im_end|> mean?"}])
     assert "What does <|im_end|> mean?" in tokenizer.decode(typed, skip_special_tokens=True)
+
+
+@pytest.mark.parametrize(("part", "rules"), [("normalizer", "normalizers"), ("decoder", "decoders")])
+@pytest.mark.parametrize(("pattern", "content"), [({"String": "e"}, "ee"), ({"Regex": "."}, "xxxx")])
+def test_rules_that_make_texts_longer_without_an_end_are_refused(tmp_path, part, rules, pattern, content):
+    write_tokenizer(tmp_path, 320)
+    path = tmp_path / "tokenizer.json"
+    rule = {"type": "Replace", "pattern": pattern, "content": content}
+    for times, refused in ((2, False), (40, True)):
+        table = json.loads(path.read_text())
+        path.write_text(json.dumps(table | {part: {"type": "Sequence", rules: [rule] * times}}))
+        if refused:
+            with pytest.raises(TokenizerError, match="makes texts longer without an end"):
+                read_tokenizer(tmp_path, {})
+        else:
+            read_tokenizer(tmp_path, {})
 
 
 def test_typed_control_tokens_are_text_without_a_template_too(tmp_path):

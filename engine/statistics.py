@@ -26,7 +26,8 @@ class TokenStatistics:
     bytes_read, reads: what was asked of the drive for this token.
     active, loaded, resident: bundles by layer: in the active set; of these, read from flash; in the pool afterwards.
     bundles: all of a layer. kind: what a bundle is. experts: of a model of experts, the ids of those that the token
-    used, by layer, in order.
+    used, by layer, in order. active_share: of the neurons in these, those that are not zero; None where all are taken
+    to be.
     """
 
     io_ms: float
@@ -41,6 +42,7 @@ class TokenStatistics:
     footprint_bytes: int
     kind: BundleKind = "neuron"
     experts: tuple[tuple[int, ...], ...] = ()
+    active_share: float | None = None
 
     @property
     def total_ms(self) -> float:
@@ -133,6 +135,9 @@ def means(statistics: Sequence[TokenStatistics]) -> dict[str, float]:
     result = {name: sum(getattr(s, name) for s in statistics) / count for name in PER_TOKEN}
     for name in ("active", "loaded", "resident"):
         result[f"{name}_{kind}s"] = sum(sum(getattr(s, name)) for s in statistics) / count
+    shares = [s.active_share for s in statistics if s.active_share is not None]
+    if shares:
+        result["active_share"] = sum(shares) / len(shares)
     if kind == "expert":
         result["all_experts"] = sum(s.bundles * len(s.active) for s in statistics) / count
     return result

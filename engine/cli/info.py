@@ -130,13 +130,16 @@ def _checkpoint(checkpoint: "MlxFolder", outlook: "Outlook") -> Report:
 
 
 def _ways(ways: "ReadWays") -> Report:
-    """The ways to read the linears of which a token needs active rows alone, and what either takes."""
+    """The ways to read what a token needs in part alone, linears or experts, and what either takes."""
     return {
         "read": ACTIVE_ROWS if ways.reads_rows else ALL,
+        "faster": ACTIVE_ROWS if ways.faster else ALL,
+        "prepared": ways.prepared,
         "token_ms": {ACTIVE_ROWS: ways.rows_ms, ALL: ways.whole_ms},
-        "linears": [
+        "parts": [
             {
                 "path": choice.path,
+                "of_experts": choice.of_experts,
                 "active_share": choice.active_share,
                 ACTIVE_ROWS: asdict(choice.rows),
                 ALL: asdict(choice.whole),
@@ -147,16 +150,32 @@ def _ways(ways: "ReadWays") -> Report:
 
 
 def _print_ways(report: Report) -> None:
-    """Say how linears are read whose output is multiplied with mostly zeros, and why; the first stands for all."""
-    ways, linears = report["read_ways"], report["read_ways"]["linears"]
-    first, times = linears[0], ways["token_ms"]
+    """Say how what a token needs in part alone is read, and why; the first linear or container stands for all."""
+    ways, parts = report["read_ways"], report["read_ways"]["parts"]
+    if not parts:
+        say("Its experts leave neurons at exactly zero. They are read whole until answers have shown how many, on a "
+            "drive that was measured")  # fmt: skip
+        return
+    first = parts[0]
     zeros = f"{100 * (1 - first['active_share']):.0f} % of the neurons at exactly zero"
-    read = "the active rows alone" if ways["read"] == ACTIVE_ROWS else "all"
-    other = ALL if ways["read"] == ACTIVE_ROWS else ACTIVE_ROWS
-    say(f"{counted(len(linears), 'FFN leaves', 'FFNs leave')} {zeros}. Of up_proj a token reads {read}: it takes "
-        f"{times[ways['read']]:.1f} ms in the smallest budget, with {other} {times[other]:.1f} ms")  # fmt: skip
+    if first["of_experts"]:
+        say(f"Its experts leave {zeros}, as its answers have shown. {_told(ways, 'their columns of fc2')}")
+        what = "a layer's experts"
+        if not ways["prepared"] and ways["faster"] == ACTIVE_ROWS:
+            say("  `flashbulb prepare` makes of this folder one that can be read so")
+    else:
+        say(f"{counted(len(parts), 'FFN leaves', 'FFNs leave')} {zeros}. {_told(ways, 'their rows of up_proj')}")
+        what = "one up_proj"
     usual = "" if report["drive_measured"] else ", on a usual drive, as this one was not measured"
-    say(f"  one up_proj: active rows {_cost(first[ACTIVE_ROWS])}, all {_cost(first[ALL])}{usual}")
+    say(f"  {what}: active {_cost(first[ACTIVE_ROWS])}, all {_cost(first[ALL])}{usual}")
+
+
+def _told(ways: Report, part: str) -> str:
+    """The way that is taken, and a token's time with both in the smallest budget."""
+    active, whole = (f"{ways['token_ms'][way]:.1f} ms" for way in (ACTIVE_ROWS, ALL))
+    if ways["read"] == ACTIVE_ROWS:
+        return f"Of the others alone {part} are read: a token takes {active} so, and {whole} with all"
+    return f"All is read: a token takes {whole} so, and {active} with the others alone"
 
 
 def _cost(cost: Report) -> str:

@@ -18,6 +18,7 @@ from engine.planning.checkpoint import CheckpointSizes, compute_as_here
 from engine.planning.memory import MemoryPlan
 from engine.planning.ways import as_read
 from engine.settings import Settings
+from engine.store.columns import read_columns
 from engine.store.mlx_folder import MlxFolder
 from engine.store.stored_tensor import StoredTensor
 from engine.streaming.checkpoint import CheckpointInstallation
@@ -39,7 +40,7 @@ class CheckpointExecution:
     def __init__(self, checkpoint: MlxFolder):
         self.stored = checkpoint
         lazy = load_lazily(checkpoint.folder)
-        found = find_streamable(lazy, checkpoint.tensors)
+        found = find_streamable(lazy, checkpoint.tensors, read_columns(checkpoint.folder))
         self._head = found.head
         self.network = lazy.network
         self._stored = _stored_as_they_are(lazy, checkpoint)

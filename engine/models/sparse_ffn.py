@@ -1,5 +1,5 @@
-"""FFNs of mlx-lm's whose gate leaves most neurons at exactly zero: what such a neuron is multiplied with need not be
-known, and nothing is lost.
+"""FFNs of mlx-lm's whose gate or activation leaves neurons at exactly zero: what such a neuron is multiplied with need
+not be known, and nothing is lost.
 
 Gemma 3n: in its first layers the gate's output is cut off where the normal distribution of its mean and deviation says
 that a given share of it lies below.
@@ -12,8 +12,10 @@ from functools import partial
 from typing import Any
 
 import mlx.core as mx
+from mlx.nn.layers.activations import ReLU, ReLU2
 from mlx.nn.layers.base import Module
 from mlx_lm.models import gemma3n
+from mlx_lm.models.switch_layers import SwitchMLP
 
 Activation = Callable[[mx.array], mx.array]
 
@@ -43,6 +45,11 @@ def sparse_ffns(network: Module) -> Iterator[SparseFFN]:
     for path, module in reversed(network.named_modules()):  # mlx names the last first
         if type(module) is gemma3n.MLP and module.activation_sparsity > 0:
             yield SparseFFN(path, 1 - module.activation_sparsity, _cut_off(module.activation_sparsity))
+
+
+def leaves_zeros(container: Any) -> bool:
+    """True for a container of experts `fc2(activation(fc1(x)))` whose activation makes neurons exactly zero."""
+    return type(container) is SwitchMLP and type(container.activation) in (ReLU, ReLU2)
 
 
 def _cut_off(share: float) -> Activation:

@@ -15,6 +15,7 @@ from engine.planning.overhead import overhead_bytes
 from engine.planning.shape import BundleShape, ModelShape, first_number
 from engine.planning.ways import ReadWays, as_read
 from engine.settings import Settings
+from engine.store.columns import read_columns
 from engine.store.mlx_folder import MlxFolder
 from engine.streaming.found import Streamable, find_streamable
 from engine.streaming.ring import BUFFERS
@@ -48,7 +49,7 @@ class CheckpointSizes:
     def of(cls, checkpoint: MlxFolder) -> "CheckpointSizes":
         """Of a checkpoint that is not loaded. Raises CheckpointError."""
         lazy = load_lazily(checkpoint.folder)
-        found = find_streamable(lazy, checkpoint.tensors)
+        found = find_streamable(lazy, checkpoint.tensors, read_columns(checkpoint.folder))
         compute_as_here(lazy.network)
         return cls.of_built(lazy, *as_read(lazy, found, checkpoint.folder), checkpoint)
 

@@ -136,13 +136,13 @@ class ExpertLayer:
 
 @dataclass(frozen=True)
 class ActiveRowsLayer:
-    """Rows of a linear, of which a token needs those that are multiplied with something else than zero. active_share:
-    of all. block_rows: of the linear, had it been cut into blocks."""
+    """Rows of a linear, or columns of experts, of which a token needs those that are multiplied with something other
+    than zero. active_share: of all. unit_rows: as many as want as much room as a block or an expert does."""
 
     bundles: BundleShape
     active_share: float
     rank: int
-    block_rows: float
+    unit_rows: float
 
     @property
     def reads(self) -> float:
@@ -150,10 +150,11 @@ class ActiveRowsLayer:
         return self.bundles.reads
 
     def demand(self) -> PoolDemand:
-        """A pool holds one usual token's rows; of the rest it wants as many bytes as a linear in blocks."""
+        """A pool holds one usual token's rows."""
         bundles = self.bundles
-        minimum = smallest_pool(bundles.count, self.active_share)
-        return PoolDemand(bundles.bytes, bundles.count, minimum, self.block_rows, self.rank, may_be_whole=True)
+        minimum = min(bundles.slots, smallest_pool(bundles.count, self.active_share))
+        may_be_whole = not bundles.owners  # a linear is what it was; columns are a file of their own
+        return PoolDemand(bundles.bytes, bundles.slots, minimum, self.unit_rows, self.rank, may_be_whole)
 
     def use(self, slots: float, settings: Settings) -> TokenUse:
         """Used again as OPT's neurons are, until more is known; those alone are multiplied that are needed."""
@@ -201,6 +202,8 @@ def layers_of(shape: ModelShape) -> list[StreamedLayer]:
 def _layer_of(bundles: BundleShape, largest: int) -> StreamedLayer:
     if bundles.kind == "expert":
         return ExpertLayer(bundles)
+    if bundles.active_share is not None and bundles.owners:
+        return ActiveRowsLayer(bundles, bundles.active_share, EXPERT_RANK, bundles.count / bundles.owners)
     if bundles.active_share is not None:
         rows = bundles.count / max(MIN_BLOCKS, bundles.total_bytes / BLOCK_BYTES)
         return ActiveRowsLayer(bundles, bundles.active_share, _rank(bundles, largest), rows)

@@ -36,7 +36,8 @@ Factor = Annotated[float, Meta(ge=1 / MAX_FACTOR, le=MAX_FACTOR)]
 class Measured:
     """Factors on a forecast: of the bundles that are read, and of the three parts of a token's time.
 
-    tokens: that they come from. profile: the time at which the drive was measured that they belong to.
+    tokens: that they come from. profile: the time at which the drive was measured that they belong to. active_share: of
+    the neurons in experts that make some exactly zero, the others; None where that is not known.
     """
 
     profile: Line = ""
@@ -45,6 +46,7 @@ class Measured:
     io: Factor = 1.0
     memory: Factor = 1.0
     compute: Factor = 1.0
+    active_share: Annotated[float, Meta(ge=0, le=1)] | None = None
 
     @classmethod
     def load(cls, folder: Path, profile: DriveProfile | None) -> "Measured":
@@ -65,7 +67,9 @@ class Measured:
         weight = other.tokens / tokens if tokens else 0.0
         names = ("misses", "io", "memory", "compute")
         factors = {name: _between(getattr(self, name), getattr(other, name), weight) for name in names}
-        return Measured(other.profile, min(tokens, MAX_TOKENS), **factors)
+        known = [share for share in (self.active_share, other.active_share) if share is not None]
+        active = (1 - weight) * known[0] + weight * known[-1] if known else None
+        return Measured(other.profile, min(tokens, MAX_TOKENS), **factors, active_share=active)
 
 
 UNMEASURED = Measured()

@@ -130,6 +130,7 @@ class Outlook:
             io=factor(per_token["io_ms"], read.io_ms, SETTLED_MS),
             memory=factor(per_token["memory_ms"], read.memory_ms, SETTLED_MS),
             compute=factor(per_token["compute_ms"], read.compute_ms, SETTLED_MS),
+            active_share=per_token.get("active_share"),
         )
         before = self.measured if self.measured.profile == found.profile else UNMEASURED
         return replace(self, measured=before.joined(found))

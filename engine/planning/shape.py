@@ -32,7 +32,7 @@ from engine.statistics import BundleKind
 from engine.store.bundle_file import padded_row_bytes
 from engine.store.layout import SLOT_ALIGNMENT, VIEW_ALIGNMENT
 from engine.store.packing import Packing
-from engine.streaming.found import ExpertContainer, LinearBlocks, Streamable, TableRows
+from engine.streaming.found import ExpertContainer, ExpertNeurons, LinearBlocks, Streamable, TableRows
 from engine.system.documents import DOWNLOAD_AGAIN, parsing
 from engine.text import Text
 
@@ -54,7 +54,8 @@ class BundleShape:
     kind: what a bundle is. path: of the module in the model. count: bundles. bytes: of one, in its slot. stored_bytes:
     of one, as it is read. reads: that bring one. numbers: that it computes for a token. chosen: how many of them a
     token needs, None where that differs from token to token, as of neurons. item_bytes: of the smallest numbers in it.
-    is_head: it makes the logits.
+    is_head: it makes the logits. active_share: of the rows of a linear, or the columns of experts, those that a token
+    needs, in the mean; None where it needs all. owners: experts that columns belong to.
     """
 
     kind: BundleKind
@@ -68,6 +69,7 @@ class BundleShape:
     item_bytes: int = 1
     is_head: bool = False
     active_share: float | None = None
+    owners: int = 0
 
     @property
     def slots(self) -> int:
@@ -133,6 +135,7 @@ class ModelShape:
         of it that can be streamed."""
         matrices = {_laid_out_linear(each): _bytes_in(matrix_of(each.module)) for each in found.linears}
         matrices |= {_laid_out_rows(each): _bytes(each.module) for each in found.tables}
+        matrices |= {_laid_out_columns(each.path, each.neurons): 0 for each in found.by_neurons if each.neurons}
         experts = [_laid_out(each) for each in found.experts]
         return _of_mlx_lm(lazy.network, lazy.config, experts, matrices, stored_name(lazy.config))
 
@@ -394,10 +397,19 @@ def _laid_out(expert: ExpertContainer) -> _Experts:
     """A container whose matrices stay in a checkpoint's files."""
     layout = expert.layout
     rows = [tensor.shape[0] for name, tensor in layout.tensors.items() if name.endswith(".weight")]
+    rows += [expert.width] if expert.by_neurons else []
     bundles = BundleShape("expert", expert.path, layout.bundles, layout.slot_bytes, layout.bundle_bytes,
                           len(layout.tensors), sum(rows),
                           item_bytes=min(tensor.dtype.size for tensor in layout.tensors.values()))  # fmt: skip
     return _Experts(bundles, expert.width)
+
+
+def _laid_out_columns(path: str, neurons: ExpertNeurons) -> BundleShape:
+    """The columns of a container's experts, a neuron a bundle."""
+    form = neurons.form
+    slot = -(-form.column_bytes // VIEW_ALIGNMENT) * VIEW_ALIGNMENT
+    return BundleShape("row", f"{path}.fc2", form.stored.shape[0], slot, form.column_bytes, neurons.reads, item_bytes=4,
+                       active_share=neurons.active_share, owners=form.experts)  # fmt: skip
 
 
 def _cache(cache: Any, item: int | None = None) -> CacheShape:

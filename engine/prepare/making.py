@@ -81,8 +81,8 @@ def make(
     making = making or Making()
     way = way_of(source, making.converted)
     if way is Way.AS_IT_IS:
-        raise CheckpointError("{folder} is in MLX's form already: it runs as it is.", folder=source)
-    if way is Way.GGUF:
+        _by_neurons(source, out, progress)
+    elif way is Way.GGUF:
         _from_gguf(source, out, progress)
     elif way is Way.CONVERSION:
         convert(source, out, making.quantisation, progress)
@@ -100,6 +100,13 @@ def make(
             progress=progress,
         )
     return way
+
+
+def _by_neurons(source: Path, out: Path, progress: Progress) -> None:
+    """Raises CheckpointError for one that is never read by neurons: it runs as it is."""
+    from engine.prepare.columns import add_columns
+
+    add_columns(source, out, progress)
 
 
 def _from_gguf(source: Path, out: Path, progress: Progress) -> None:

@@ -7,7 +7,7 @@ land in one slot, each at a place of its own, and are seen there as one strided 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
@@ -153,6 +153,10 @@ class Layout:
             order = np.arange(len(r.offsets)).reshape(-1, self.bundles).T.ravel()  # they come tensor after tensor
             found[path] = Ranges(r.offsets[order], r.lengths[order], r.places[order])
         return found
+
+    def some(self, prefix: str) -> "Layout":
+        """The same slots, of which the tensors alone are looked at whose names begin so."""
+        return replace(self, tensors={name: each for name, each in self.tensors.items() if name.startswith(prefix)})
 
     def views(self, slab: mx.array) -> dict[str, mx.array]:
         """Every tensor in all slots, by name: [slots, *shape], nothing copied. slab: uint32 [slots, slot_bytes / 4]."""

@@ -1,5 +1,6 @@
 """Installing in a model of mlx-lm's: what of it has no room in memory is streamed."""
 
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,7 @@ from engine.memory.pool import BundlePool
 from engine.models.checkpoint import module_at, replace_module
 from engine.settings import Settings
 from engine.store.layout import SLOT_ALIGNMENT, Layout
+from engine.streaming.active_columns import ActiveColumns
 from engine.streaming.active_rows import ActiveLinear, SparselyGated
 from engine.streaming.bundles import LayerBundles
 from engine.streaming.early import RouterGuess, router_of, take_early
@@ -59,10 +61,13 @@ class CheckpointInstallation:
                   for (each, place), linear in pairs]  # fmt: skip
         places += [self._place(network, each, place, table)
                    for (each, place), table in zip(self._tables, tables, strict=True)]  # fmt: skip
-        layers = self._install_experts(network)  # which look for linears beside them
+        columns = {each.path: self._columns(each, place) for each, place in self._by_neurons}
+        layers = self._install_experts(network, columns)  # which look for linears beside them
         planned: list[tuple[int, Resizable]] = [*enumerate(layers), *enumerate(places, len(layers))]
+        planned += enumerate((each.bundles for each in columns.values()), len(planned))
         tables += heads.values()
-        blocks, rows = [linear.bundles for linear in linears], [each.bundles for each in (*tables, *active.values())]
+        blocks = [linear.bundles for linear in linears]
+        rows = [each.bundles for each in (*tables, *active.values(), *columns.values())]
         layers, others = (layers, [*blocks, *rows]) if self.found.experts else (blocks, rows)
         return Streaming(self._passes, self._overlap, self._ring, layers, (), planned, others, tables)
 
@@ -126,19 +131,37 @@ class CheckpointInstallation:
         return 0 if self._is_whole(place) else self.budget.capacities[place]
 
     # -------------------------------------------------------------------------------------------------------- experts
-    def _install_experts(self, network: Module) -> list[LayerBundles]:
-        modules = [self._experts(network, number, each) for number, each in enumerate(self.found.experts)]
+    def _install_experts(self, network: Module, columns: Mapping[str, ActiveColumns]) -> list[LayerBundles]:
+        modules = [
+            self._experts(network, number, each, columns.get(each.path))
+            for number, each in enumerate(self.found.experts)
+        ]
         for before, after, expert in zip(modules, modules[1:], self.found.experts[1:], strict=False):
             ask = router_of(network, expert.path, after)
             before.guess = RouterGuess(ask, after) if ask else None
         return [module.bundles for module in modules]
 
-    def _experts(self, network: Module, number: int, expert: ExpertContainer) -> StreamedExperts:
+    @cached_property
+    def _by_neurons(self) -> list[tuple[ExpertContainer, int]]:
+        """Containers whose experts are read by their neurons, and the places of their columns in the plan."""
+        first = len(self.found.experts) + len(self.found.linears) + len(self.found.tables)
+        return [(each, place) for place, each in enumerate(self.found.by_neurons, first)]
+
+    def _columns(self, expert: ExpertContainer, place: int) -> ActiveColumns:
+        neurons = expert.neurons
+        assert neurons is not None
+        assert neurons.layout is not None
+        pool = self._pool_of_rows(self.budget.capacities[place], neurons.layout, self.settings.hot_neurons)
+        return ActiveColumns(neurons, expert.layout, self._bundles(neurons.layout, pool, gap=neurons.gap))
+
+    def _experts(
+        self, network: Module, number: int, expert: ExpertContainer, columns: ActiveColumns | None
+    ) -> StreamedExperts:
         """One container's, in its place."""
         layout, slots, hot = expert.layout, self.budget.capacities[number], self.settings.hot_neurons
         pool = BundlePool(slots, layout.slot_bytes, SLOT_DTYPE, layout.bundles, hot, dense=False)
         bundles = self._bundles(layout, pool, look_ahead=ExpertLookAhead())
-        module = StreamedExperts(expert.module, layout, bundles)
+        module = StreamedExperts(expert.module, layout, bundles, columns)
         module.is_last = _is_in_last_layer(network, expert.path)
         module.beside = tuple(take_early(network, expert.path))
         replace_module(network, expert.path, module)
@@ -184,6 +207,7 @@ class CheckpointInstallation:
         """Those of what is streamed, or may be, open."""
         found = self.found
         layouts = [each.layout for kind in (found.experts, found.linears, found.tables) for each in kind]
+        layouts += [each.neurons.layout for each in found.by_neurons if each.neurons and each.neurons.layout]
         paths = dict.fromkeys(path for layout in layouts for path in layout.paths)
         return {path: CheckpointFile.open(self.reader, path) for path in paths}
 

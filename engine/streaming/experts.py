@@ -1,15 +1,19 @@
 """Experts that stay on flash: the router says which, they are brought, and mlx-lm's own container multiplies them."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import mlx.core as mx
 import numpy as np
 from mlx.nn.layers.base import Module
 
 from engine.memory.pool import Integers
+from engine.models.sparse_ffn import leaves_zeros
 from engine.store.layout import Layout
+from engine.streaming.active_columns import ActiveColumns
 from engine.streaming.bundles import LayerBundles, Part
 from engine.streaming.early import AskedError, EarlyModule, RouterGuess
+from engine.streaming.passes import Passes
 from engine.streaming.slots import SlotExperts
 
 SORTED_PAIRS = 64  # of tokens and their experts, from which on mlx-lm's containers sort, and Metal copies what it reads
@@ -23,14 +27,38 @@ def adopt_children(module: Module, container: Module, layout: Layout) -> None:
             module[name] = child
 
 
+class CountedActivation(Module):
+    """Takes the place of an activation that makes neurons exactly zero: of tokens that are decoded, the share of the
+    others is noted."""
+
+    def __init__(self, activation: Any, passes: Passes):
+        super().__init__()
+        self._own, self._passes = activation, passes
+
+    def __call__(self, x: mx.array) -> mx.array:
+        """The activation's own values."""
+        y: mx.array = self._own(x)
+        if not self._passes.current.is_prompt:
+            self._passes.current.active_shares.append(mx.mean(y != 0))
+        return y
+
+
 class StreamedExperts(Module):
     """Takes the place of an mlx-lm container of experts: `experts(x, indices)`, x [..., width], indices
-    [..., chosen]; result [..., chosen, width], as the container's own."""
+    [..., chosen]; result [..., chosen, width], as the container's own.
 
-    def __init__(self, container: Module, layout: Layout, bundles: LayerBundles):
+    columns: in the place of the container's second matrices, where active columns of them are read.
+    """
+
+    def __init__(self, container: Module, layout: Layout, bundles: LayerBundles, columns: ActiveColumns | None = None):
         super().__init__()
         adopt_children(self, container, layout)
-        self.bundles, self._in_slots = bundles, SlotExperts(container, layout)
+        self.bundles, self._columns = bundles, columns
+        self._in_slots = SlotExperts(container, layout if columns is None else layout.some("fc1."))
+        if columns is not None:
+            container["fc2"] = columns
+        if leaves_zeros(container):
+            container["activation"] = CountedActivation(container["activation"], bundles.passes)
         self.asked = False  # only for the router's answer
         self.is_last = False  # nothing but the logits comes after
         self.guess: RouterGuess | None = None  # at the next layer's experts
@@ -45,7 +73,7 @@ class StreamedExperts(Module):
         current.check()
         if self.is_last and current.keeps_caches_only:
             return mx.zeros((*indices.shape, x.shape[-1]), x.dtype)  # no cache depends on it
-        if pool.holds_all:
+        if pool.holds_all and self._columns is None:
             return self._resident(x, indices)
         self._slots = None
         return self._routed(x, indices)
@@ -134,6 +162,10 @@ class StreamedExperts(Module):
     def _multiply(self, x: mx.array, ids: Integers, part: Part) -> mx.array:
         """[..., chosen, width] of x [..., width] and ids [..., chosen], all of which are in the part."""
         slots = part.row_numbers[np.searchsorted(part.ids, ids)]
+        if self._columns is not None:
+            self._columns.part = part
         y = self._in_slots(x, mx.array(slots.astype(np.uint32)), part.slab)
+        if self._columns is not None:
+            self._columns.part = None  # a slab that is given back must not be held
         self.bundles.read_by(y)
         return y

@@ -2,35 +2,63 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import mlx.core as mx
 from mlx.nn.layers.base import Module
 from mlx_lm.models.switch_layers import QuantizedSwitchLinear, SwitchLinear
 
+from engine.arrays.dtypes import DTYPES
 from engine.errors import CheckpointError
 from engine.models.checkpoint import LazyModel
 from engine.models.linears import TABLES, block_rows, matrix_of, uses_of
 from engine.models.mlx_lm import containers
 from engine.models.probe import probed
-from engine.models.sparse_ffn import SparseFFN, sparse_ffns
+from engine.models.sparse_ffn import SparseFFN, leaves_zeros, sparse_ffns
+from engine.store.columns import ColumnForm, check_columns
 from engine.store.layout import BLOCK_BYTES, VIEW_ALIGNMENT, Layout
 from engine.store.stored_tensor import StoredTensor
-from engine.streaming.slots import SlotExperts
+from engine.streaming.slots import SlotExperts, form_of
 
 Stored = Mapping[str, StoredTensor]
 
 
 @dataclass(frozen=True)
+class ExpertNeurons:
+    """The neurons of a container's experts, of which a token needs those that are not zero: their columns of the second
+    matrix, a neuron a bundle. experts: the layout of these without the columns. layout: of the columns; None where
+    nobody has prepared them. active_share: of all neurons of all experts, those that a token needs. gap: bytes between
+    two columns that are read through. reads: that bring one, in the mean."""
+
+    form: ColumnForm
+    experts: Layout
+    layout: Layout | None = None
+    active_share: float = 0.0
+    gap: int = BLOCK_BYTES
+    reads: float = 1.0
+
+    @property
+    def dtype(self) -> mx.Dtype:
+        """The weights' dtype."""
+        return DTYPES[self.form.dtype]
+
+
+@dataclass(frozen=True)
 class ExpertContainer:
-    """A container of experts whose tensors lie in files as they are used. path: in the model."""
+    """A container of experts whose tensors lie in files as they are used. path: in the model. neurons: the way to read
+    less of its experts, where there is one. by_neurons: it is taken; the layout is then without their columns."""
 
     path: str
     module: Module
     layout: Layout
+    neurons: ExpertNeurons | None = None
+    by_neurons: bool = False
 
     @property
     def width(self) -> int:
         """The numbers of an expert's output."""
+        if self.by_neurons and self.neurons:
+            return self.neurons.form.width
         return [tensor.shape[0] for name, tensor in self.layout.tensors.items() if name.endswith(".weight")][-1]
 
 
@@ -78,17 +106,22 @@ class Streamable:
     tables: tuple[TableRows, ...] = ()
 
     @property
+    def by_neurons(self) -> list[ExpertContainer]:
+        """Containers whose experts are read by their neurons."""
+        return [each for each in self.experts if each.by_neurons]
+
+    @property
     def head(self) -> str | None:
         """The path of what makes the logits, if that is among the linears."""
         return next((each.path for each in self.linears if each.is_head), None)
 
 
-def find_streamable(model: LazyModel, stored: Stored) -> Streamable:
-    """All that can stay on flash. The experts' tensors leave the model.
+def find_streamable(model: LazyModel, stored: Stored, columns: Stored | None = None) -> Streamable:
+    """All that can stay on flash. The experts' tensors leave the model. columns: prepared ones, by container.
 
-    Raises CheckpointError for experts that are not stored as they are used.
+    Raises CheckpointError for experts that are not stored as they are used, and for columns of another model.
     """
-    experts = tuple(_experts(model, stored))
+    experts = tuple(_experts(model, stored, columns or {}))
     with probed(model.network, {each.path: each.width for each in experts}):
         uses = uses_of(model.network)
     sparse = {ffn.up: ffn for ffn in sparse_ffns(model.network)}
@@ -97,11 +130,27 @@ def find_streamable(model: LazyModel, stored: Stored) -> Streamable:
     return Streamable(experts, tuple(filter(None, linears)), tuple(filter(None, tables)))
 
 
-def _experts(model: LazyModel, stored: Stored) -> Iterator[ExpertContainer]:
+def _experts(model: LazyModel, stored: Stored, columns: Stored) -> Iterator[ExpertContainer]:
     for path, module in containers(model.network):
-        layout = Layout.of({name: _stored(model, stored, path, name, array) for name, array in _matrices(module)})
+        tensors = {name: _stored(model, stored, path, name, array) for name, array in _matrices(module)}
+        layout = Layout.of(tensors)
+        neurons = _neurons(module, tensors, columns.get(path)) if leaves_zeros(module) else None
         SlotExperts(module, layout)
-        yield ExpertContainer(path, module, layout)
+        yield ExpertContainer(path, module, layout, neurons)
+
+
+def _neurons(container: Any, tensors: Stored, columns: StoredTensor | None) -> ExpertNeurons | None:
+    """The way to read a container's experts by their neurons, if they are stored in a form that has one."""
+    weight, inner = tensors["fc2.weight"], tensors["fc1.weight"].shape[1]
+    dtype = weight.dtype if weight.dtype in DTYPES else "float32"
+    form = ColumnForm(form_of(container.fc2), dtype, weight.shape[0], inner, weight.shape[1])
+    if not form.can_be_stored or "fc2.bias" in tensors:
+        return None
+    if columns is not None:
+        check_columns(columns, form)
+    layout = Layout.of({"weight": columns}, alignment=VIEW_ALIGNMENT) if columns else None
+    rest = Layout.of({name: tensor for name, tensor in tensors.items() if name != "fc2.weight"})
+    return ExpertNeurons(form, rest, layout)
 
 
 def _matrices(container: Module) -> Iterator[tuple[str, mx.array]]:

@@ -60,6 +60,7 @@ class Pass:
     def __post_init__(self) -> None:
         self.all_active, self.all_loaded, self.all_resident = ([0] * (self.layers + self.others) for _ in range(3))
         self.experts: list[mx.array | NDArray[np.int64] | None] = [None] * self.layers
+        self.active_shares: list[mx.array] = []  # of experts' neurons, those that are not zero, as they are computed
 
     @property
     def active(self) -> list[int]:
@@ -141,7 +142,11 @@ class Pass:
             footprint_bytes=footprint(),
             kind=self.kind,
             experts=() if self.is_prompt else self._experts_used(),
+            active_share=self._active_share(),
         )
+
+    def _active_share(self) -> float | None:
+        return float(np.array(mx.mean(mx.stack(self.active_shares)))) if self.active_shares else None
 
     def _experts_used(self) -> tuple[tuple[int, ...], ...]:
         """The ids by layer. They are known once the token is."""

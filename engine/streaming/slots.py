@@ -90,7 +90,7 @@ class SlotLinear(Module):
 
     def __init__(self, form: Form | None, tensors: dict[str, SlotTensor]):
         super().__init__()
-        self._form, self._tensors = form, tensors
+        self.form, self._tensors = form, tensors
         self._matrices: WeakKeyDictionary[Slab, Matrix] = WeakKeyDictionary()
         self.slab: Any = None
 
@@ -127,7 +127,7 @@ class SlotLinear(Module):
         if slab not in self._matrices:
             weight, scales, biases = (self._tensor_in(slab, name) for name in MATRIX)
             assert weight is not None
-            self._matrices[slab] = packed_matrix(self._form, weight, scales, biases)
+            self._matrices[slab] = packed_matrix(self.form, weight, scales, biases)
         return self._matrices[slab]
 
     def _tensor_in(self, slab: Slab, name: str) -> Tensor | None:
@@ -166,7 +166,7 @@ def _native_linears(container: Module, layout: Layout) -> dict[str, SlotLinear]:
 
 
 def _native(linear: Any, tensors: dict[str, SlotTensor]) -> SlotLinear:
-    return linear if isinstance(linear, SlotLinear) else SlotLinear(form_of(linear), tensors)
+    return SlotLinear(linear.form if isinstance(linear, SlotLinear) else form_of(linear), tensors)
 
 
 def form_of(linear: Any) -> Form | None:

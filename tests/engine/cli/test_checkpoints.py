@@ -14,6 +14,7 @@ from tests.helpers.dense_models import GEMMA3N, write_dense
 from tests.helpers.drives import FAST, profile
 from tests.helpers.gguf_files import write_gguf
 from tests.helpers.mlx_models import VOCABULARY, InMemory, write_moe, write_original
+from tests.helpers.sparse_experts import MANY_READS, measure, write_sparse_experts
 
 
 @pytest.fixture(scope="module")
@@ -87,18 +88,36 @@ def test_info_says_how_linears_are_read_of_which_active_rows_are_enough(capsys, 
     folder = write_dense(tmp_path / "gemma", "gemma3n", config=config)
     assert "on a usual drive, as this one was not measured" in run(capsys, "info", folder)[1]
     for drive, read, words in (
-        ({"iops": 1e6, "bandwidth": 2e8}, "active rows", "the active rows alone"),
-        ({"iops": 1e4}, "all", "all"),
+        ({"iops": 1e6, "bandwidth": 2e8}, "active rows", "Of the others alone their rows of up_proj are read"),
+        ({"iops": 1e4}, "all", "All is read"),
     ):
         profile(processor=FAST, **drive).save(profile_path(folder))
         ways = answered(capsys, "info", folder)["read_ways"]
         assert ways["read"] == read == min(("all", "active rows"), key=ways["token_ms"].get)
-        [linear] = ways["linears"]
+        [linear] = ways["parts"]
         assert linear["active_share"] == pytest.approx(0.05)
         assert (linear["active rows"]["seconds"] < linear["all"]["seconds"]) == (read == "active rows")
         out = run(capsys, "info", folder)[1]
-        assert f"1 FFN leaves 95 % of the neurons at exactly zero. Of up_proj a token reads {words}: it takes" in out
+        assert f"1 FFN leaves 95 % of the neurons at exactly zero. {words}: a token takes" in out
         assert "not measured" not in out
+
+
+def test_experts_that_leave_neurons_at_zero_are_prepared_and_told_of(capsys, tmp_path):
+    folder, made = write_sparse_experts(tmp_path / "nemotron"), tmp_path / "by-neurons"
+    write_tokenizer(folder, VOCABULARY)
+    assert "They are read whole until answers have shown how many" in run(capsys, "info", folder)[1]
+    measure(folder, 0.02, MANY_READS)
+    out = run(capsys, "info", folder)[1]
+    assert "Its experts leave 98 % of the neurons at exactly zero, as its answers have shown. All is read" in out
+    assert "`flashbulb prepare` makes of this folder one that can be read so" in out
+    assert run(capsys, "prepare", folder, made)[0] == 0
+    out = run(capsys, "info", made)[1]
+    assert "Of the others alone their columns of fc2 are read" in out
+    assert "flashbulb prepare" not in out
+    measure(made, 0.5, MANY_READS)
+    ways = answered(capsys, "info", made)["read_ways"]
+    assert (ways["read"], ways["faster"], ways["prepared"]) == ("all", "all", True)
+    assert answered(capsys, "generate", made, "--prompt", "Hello", "--max-tokens", 3)["per_token"]["active_share"] < 0.2
 
 
 def test_every_kind_of_model_has_a_smallest_budget(capsys, moe, tiny_model, tmp_path):

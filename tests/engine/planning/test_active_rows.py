@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from engine.flash.reader import open_reader
 from engine.models.checkpoint import load_lazily
-from engine.planning.active_rows import ReadCost, choices_of, with_rows
+from engine.planning.active_rows import ReadCost, Rows, choices_of, with_rows
 from engine.planning.layers import ActiveRowsLayer, layers_of
 from engine.planning.shape import ModelShape
 from engine.settings import Settings
@@ -50,7 +50,7 @@ def test_reads_and_bytes_are_a_reader_s(tmp_path, stride, offset, share, gap, se
         reader.register(slots)
         [ticket] = source.read(wanted, slots, np.arange(len(wanted)))
         ticket.wait()
-    found = ReadCost.scattered(layout.tensors.values(), len(wanted) / rows, gap, profile())
+    found = ReadCost.scattered(map(Rows.of, layout.tensors.values()), len(wanted) / rows, gap, profile())
     chance = 4 * ticket.reads**0.5
     assert found.reads == pytest.approx(ticket.reads, rel=0.05, abs=chance + 2)
     assert found.bytes == pytest.approx(blocks_of(wanted, stride, offset, gap), rel=0.1, abs=(chance + 2) * 4096)

@@ -3839,6 +3839,10 @@
         <translation>{name} 有 {size} 个词元，却收到了词元 {token}：它的分词器属于另一个模型。请重新下载并准备该模型。</translation>
     </message>
     <message>
+        <source>{name} in {path} does not belong to this model: prepare it again.</source>
+        <translation>{path} 中的 {name} 不属于此模型：请重新准备。</translation>
+    </message>
+    <message>
         <source>{name} in {path} holds NaN or infinite weights: the checkpoint is damaged.</source>
         <translation>{path} 中的 {name} 含有 NaN 或无穷大的权重：检查点已损坏。</translation>
     </message>
@@ -3965,6 +3969,10 @@
     <message>
         <source>{path} holds {name}, which models of its architecture do not have here. Get the same model in MLX&apos;s form (safetensors).</source>
         <translation>{path} 含有 {name}，此处该架构的模型没有它。请获取同一模型的 MLX 格式（safetensors）。</translation>
+    </message>
+    <message>
+        <source>{path} is cut off. Download it again.</source>
+        <translation>{path} 不完整。请重新下载。</translation>
     </message>
     <message>
         <source>{path} is damaged ({error}). Delete it and run the report again.</source>

@@ -1,5 +1,6 @@
 """The engine for other programs: the local server, in this process, while the user lets them."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
@@ -13,6 +14,8 @@ if TYPE_CHECKING:  # what is only imported when it is wanted
     from engine.server.answering import Answering
     from engine.server.programs import Program
     from engine.server.server import Server
+
+Wanted = tuple[bool, bool, int]  # to serve, and to need a key; the port
 
 
 class Serving(QObject):
@@ -28,7 +31,7 @@ class Serving(QObject):
         super().__init__(parent)
         self.address = self.key = self.problem = ""
         self.overhearing = Overhearing(answering)
-        self._wanted = (False, False, 0)  # to serve, and to need a key; the port
+        self._wanted: Wanted = (False, False, 0)
         self._server: Server | None = None  # the worker starts and stops it
         self._worker: Worker | None = None
 
@@ -40,12 +43,15 @@ class Serving(QObject):
 
     def follow(self, allowed: bool, need_key: bool, port: int) -> None:
         """Serve, or do not serve any more; what is so already stays."""
-        was, self._wanted = self._wanted, (allowed, need_key, port)
-        if was == self._wanted or not (was[0] or allowed):
+        wanted = allowed, need_key, port
+        was, self._wanted = self._wanted, wanted
+        if was == wanted or not (was[0] or allowed):
             return
         self._worker = self._worker or Worker("serving", self)
         self.address = self.key = self.problem = ""
-        self._worker.submit(lambda: self._serve(allowed, need_key, port), self._on_started, self._on_failed)
+        self._worker.submit(
+            lambda: self._serve(*wanted), partial(self._on_started, wanted), partial(self._on_failed, wanted)
+        )
         self.changed.emit()
 
     def finish(self) -> None:
@@ -82,10 +88,12 @@ class Serving(QObject):
         self._server = server
         return server.address, key or ""
 
-    def _on_started(self, started: tuple[str, str] | None) -> None:
-        self.address, self.key = started or ("", "")
-        self.changed.emit()
+    def _on_started(self, wanted: Wanted, started: tuple[str, str] | None) -> None:
+        if wanted == self._wanted:  # nothing else was wanted meanwhile
+            self.address, self.key = started or ("", "")
+            self.changed.emit()
 
-    def _on_failed(self, error: Exception) -> None:
-        self.problem = spoken(error)
-        self.changed.emit()
+    def _on_failed(self, wanted: Wanted, error: Exception) -> None:
+        if wanted == self._wanted:
+            self.problem = spoken(error)
+            self.changed.emit()

@@ -9,7 +9,7 @@ from app.host.serving import Serving
 from app.settings.panes import Pane
 from app.settings.registry import BY_KEY, Preferences
 from app.widgets import units
-from app.widgets.labels import quiet
+from app.widgets.labels import SMALL_FACTOR, Label, quiet
 from app.widgets.language import tr
 
 LOOK_MS = 1000  # between two looks at which programs are connected, and what they ask for
@@ -29,6 +29,9 @@ class ProgramsPane(Pane):
             self.tr("Editors, agents and chat applications that speak as OpenAI, Anthropic or Ollama do. Nothing "
                     "leaves this computer, and your own chats go first."),
         )  # fmt: skip
+        self.problem = Label(colour="error", factor=SMALL_FACTOR)
+        self.problem.setWordWrap(True)
+        self.form.addWidget(self.problem, self.form.rowCount(), 1)
         self.address = QLineEdit(readOnly=True)
         self.address.setMinimumWidth(ADDRESS_WIDTH)
         self.copy_address = QPushButton(self.tr("Copy"))
@@ -89,6 +92,8 @@ class ProgramsPane(Pane):
         self.allowed.setChecked(self._settings["programs.allowed"])
         self.need_key.setChecked(self._settings["programs.need_key"])
         self.port.setValue(self._settings["programs.port"])
+        self.problem.setText(self._serving.problem)
+        self.problem.setVisible(bool(self._serving.problem))
         self.need_key.setEnabled(self.allowed.isChecked())
         self.address.setText(self._serving.address and f"{self._serving.address}/v1")
         self.copy_address.setEnabled(bool(self._serving.address))
@@ -106,7 +111,7 @@ class ProgramsPane(Pane):
             self.requests.addItems(lines)
 
     def _show_connected(self) -> None:
-        self.connected.setText(self._serving.problem or self._programs())
+        self.connected.setText(self._programs())
 
     def _programs(self) -> str:
         found = self._serving.connected

@@ -1,6 +1,7 @@
 """The server: it listens on this computer's own addresses, on a thread of its own."""
 
 import asyncio
+import errno
 import logging
 import socket
 import threading
@@ -151,8 +152,10 @@ def _socket(family: socket.AddressFamily, address: str, port: int) -> socket.soc
         listening.listen()
     except OSError as error:
         listening.close()
+        if error.errno == errno.EADDRINUSE:
+            raise ServerError("Another program has port {port}: choose another port.", port=port) from None
         raise ServerError(
-            "Nothing can listen on port {port} ({reason}). Another program may have it: choose another port.",
+            "Nothing can listen on port {port} ({reason}): choose another port.",
             port=port,
             reason=error.strerror or type(error).__name__,
         ) from None

@@ -3191,6 +3191,10 @@
         <translation>阿里巴巴的对话模型，适合日常问题、代码和长文本。支持一百多种语言。</translation>
     </message>
     <message>
+        <source>Another program has port {port}: choose another port.</source>
+        <translation>端口 {port} 已被其他程序占用：请换一个端口。</translation>
+    </message>
+    <message>
         <source>Falcon 40B, trained on with ReLU. It continues a text. English and European languages.</source>
         <translation>用 ReLU 继续训练的 Falcon 40B。用于续写文本。英语和欧洲语言。</translation>
     </message>
@@ -3269,6 +3273,10 @@
     <message>
         <source>None: {name} has other tokens. Take a smaller model of the same family.</source>
         <translation>无：{name} 的词元不同。请选用同系列的较小模型。</translation>
+    </message>
+    <message>
+        <source>Nothing can listen on port {port} ({reason}): choose another port.</source>
+        <translation>无法在端口 {port} 上监听（{reason}）：请换一个端口。</translation>
     </message>
     <message>
         <source>OpenAI&apos;s open chat models, which reason before they answer. They call tools.</source>
@@ -4489,10 +4497,6 @@
     <message>
         <source>chat_template_kwargs cannot have {name}: it is said otherwise.</source>
         <translation>chat_template_kwargs 中不能有 {name}：它另有指定方式。</translation>
-    </message>
-    <message>
-        <source>Nothing can listen on port {port} ({reason}). Another program may have it: choose another port.</source>
-        <translation>无法在端口 {port} 上监听（{reason}）。可能已被其他程序占用：请换一个端口。</translation>
     </message>
     <message>
         <source>{reason}</source>

@@ -352,3 +352,17 @@ def test_a_port_that_another_program_has_is_said(qtbot, ready, free_port):
             host.serving.follow(True, False, free_port)
     assert host.serving.address == ""
     assert f"port {free_port}" in host.serving.problem
+
+
+def test_only_what_was_wanted_last_is_told(qtbot, ready, free_port):
+    host = ready(FakeEngine())
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        host.serving.follow(True, False, free_port)
+        host.serving.follow(True, False, other.getsockname()[1])
+        qtbot.waitUntil(lambda: bool(host.serving.problem), timeout=60_000)
+    assert host.serving.address == ""
+    host.serving.follow(True, False, free_port)
+    qtbot.waitUntil(lambda: bool(host.serving.address), timeout=60_000)
+    assert host.serving.problem == ""

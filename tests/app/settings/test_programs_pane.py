@@ -61,6 +61,23 @@ def test_the_key_is_there_to_be_copied_once_it_is_needed(qtbot, pane, monkeypatc
     assert "mine" not in pane.address.text() + pane.connected.text()
 
 
+def test_a_port_that_another_program_has_is_said_until_another_is_chosen(qtbot, pane):
+    free = pane.port.value()
+    assert pane.problem.isHidden()
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        pane.port.setValue(taken)
+        press(qtbot, pane, QCheckBox, "Let other programs on this computer use Flashbulb")
+        qtbot.waitUntil(lambda: not pane.problem.isHidden(), timeout=60_000)
+    assert pane.problem.text() == f"Another program has port {taken}: choose another port."
+    assert (pane.address.text(), pane.connected.text()) == ("", "Off")
+    pane.port.setValue(free)
+    qtbot.waitUntil(lambda: bool(pane.address.text()), timeout=60_000)
+    assert pane.problem.isHidden()
+
+
 def ask(pane, words):
     """A chat of a program; the engine of the window says what came of it."""
     connection = HTTPConnection("127.0.0.1", pane.port.value(), timeout=30)

@@ -33,7 +33,7 @@ def test_it_listens_on_both_of_its_own_addresses(serve):
 
 def test_a_port_that_is_taken_is_said_in_a_line(serve):
     taken = serve(ScriptedAnswering())
-    with pytest.raises(ServerError, match=f"Nothing can listen on port {taken.port} .* choose another port"):
+    with pytest.raises(ServerError, match=f"Another program has port {taken.port}: choose another port"):
         Server(ScriptedAnswering(), Access(), taken.port).start()
 
 

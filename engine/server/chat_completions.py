@@ -28,6 +28,7 @@ from engine.server.openai import (
     sampling_of,
     schema_of,
     thinking_of,
+    tool_of,
     usage_of,
     vendor,
 )
@@ -83,11 +84,7 @@ def asked(given: ChatRequest, model: ServedModel) -> Asked:
 
 
 def _tools(given: ChatRequest) -> tuple[Json, ...]:
-    tools = given.tools or []
-    for tool in tools:
-        if tool.function is None or not isinstance(tool.function.get("name"), str):
-            raise RefusedError(BAD, "A tool is a function with a name.", param="tools")
-    return tuple({"type": "function", "function": tool.function} for tool in tools)
+    return tuple(tool_of(tool.function) for tool in given.tools or ())
 
 
 class ChatReply:

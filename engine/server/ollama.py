@@ -22,7 +22,7 @@ from engine.server.desk import Desk, found, json_response, read, route
 from engine.server.exchange import Asked, Ended
 from engine.server.framing import LINES, Payload
 from engine.server.models import ServedModel, at, served
-from engine.server.openai import VENDOR, Json, logprob_of, options_of, role_of, tool_call
+from engine.server.openai import VENDOR, Json, logprob_of, options_of, role_of, tool_call, tool_of
 from engine.server.refusals import BAD, NOT_HERE, RefusedError
 from engine.settings import ANY_OBJECT, MIN_SHARE, GenerationOptions
 from engine.tokens.forms import Message
@@ -137,7 +137,7 @@ class ShowRequest(msgspec.Struct):
 def asked_chat(given: ChatRequest, model: ServedModel) -> Asked:
     """The request as the engine takes it. Raises RefusedError, OptionError."""
     messages = [_message(message) for message in given.messages or ()]
-    return _asked(given, model, messages, tuple(given.tools or ()))
+    return _asked(given, model, messages, tuple(tool_of(tool.get("function")) for tool in given.tools or ()))
 
 
 def asked_generate(given: GenerateRequest, model: ServedModel) -> Asked:

@@ -209,6 +209,14 @@ def schema_of(form: Mapping[str, Any] | None) -> Json:
     return {"schema": schema}
 
 
+def tool_of(function: Any) -> Json:
+    """A tool as templates know it, of its function. Raises RefusedError for what describes none."""
+    named = isinstance(function, dict) and isinstance(function.get("name"), str) and function["name"]
+    if not named or not isinstance(function.get("parameters"), dict | bool | None):
+        raise RefusedError(BAD, "A tool is a function with a name, whose parameters are a schema.", param="tools")
+    return {"type": "function", "function": function}
+
+
 def choice_of(choice: str | Mapping[str, Any] | None, parallel: bool | None = None) -> Json:
     """The options that a choice of tools is: a word, one tool, or several that are allowed. Raises RefusedError."""
     options: Json = {} if parallel is None else {"parallel_calls": parallel}
@@ -216,7 +224,9 @@ def choice_of(choice: str | Mapping[str, Any] | None, parallel: bool | None = No
         return options | ({"tool_choice": choice} if choice else {})
     if choice.get("type") == "allowed_tools":
         allowed = choice.get("allowed_tools", choice)
-        names = [_named(tool) for tool in allowed.get("tools", ())]
+        if not isinstance(allowed, dict) or not isinstance(tools := allowed.get("tools", []), list):
+            raise RefusedError(BAD, "allowed_tools has a list of tools.", param="tool_choice")
+        names = [_named(tool) for tool in tools]
         return options | {"tool_choice": allowed.get("mode", ToolChoice.AUTO), "allowed_tools": tuple(names)}
     return options | {"tool_choice": ToolChoice.REQUIRED, "allowed_tools": (_named(choice),)}
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from http.client import HTTPConnection
 
 import anthropic
+import httpx
 import jsonschema
 import ollama
 import openai
@@ -55,6 +56,11 @@ def as_ollama(serving):
         yield client
 
 
+@pytest.fixture
+def clients(as_openai, as_anthropic, as_ollama):
+    return {"openai": as_openai, "anthropic": as_anthropic, "ollama": as_ollama}
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_every_client_chats_and_streams_the_same_answer(model, as_openai, as_anthropic, as_ollama):
     greedy = {"model": model, "messages": hello(), "temperature": 0, "max_tokens": 12}
@@ -100,18 +106,31 @@ def test_the_stop_text_that_ended_an_answer_is_told(model, as_anthropic):
         assert message.content[0].text == text[: text.index(stop)]
 
 
-def test_a_prefix_that_was_read_is_not_read_again(as_openai, as_anthropic):
-    """Of 400 tokens and more: the usage says so, in each form."""
-    system = {"role": "system", "content": LONG}
-    for name in ("Anna", "Ben"):
-        usage = as_openai.chat.completions.create(
-            model="tiny/moe", messages=[system, *hello(f"I am {name}.")], max_tokens=2
-        ).usage
-    assert usage.prompt_tokens_details.cached_tokens > 400
-    assert usage.prompt_tokens - usage.prompt_tokens_details.cached_tokens < 100
-    usage = as_anthropic.messages.create(model="tiny/moe", system=LONG, messages=hello("I am Cem."), max_tokens=2).usage
-    assert usage.cache_read_input_tokens > 400
-    assert usage.input_tokens < 100
+def test_a_prefix_that_was_read_is_not_read_again(serving, clients):
+    """Of 400 tokens and more, whichever protocol it came by: each one's usage says so; of
+    Ollama's, which has no word for it, the receipt."""
+    system, asks = {"role": "system", "content": LONG}, {"model": "tiny/moe"}
+    clients["openai"].chat.completions.create(messages=[system, *hello("I am Anna.")], max_tokens=2, **asks)
+    chat = clients["openai"].chat.completions.create(messages=[system, *hello("I am Ben.")], max_tokens=2, **asks)
+    response = clients["openai"].responses.create(
+        instructions=LONG, input=hello("I am Dan."), max_output_tokens=2, **asks
+    )
+    message = clients["anthropic"].messages.create(system=LONG, messages=hello("I am Cem."), max_tokens=2, **asks)
+    said = {"messages": [system, *hello("I am Eva.")], "options": {"num_predict": 2}, "stream": False}
+    told = httpx.post(f"{serving.address}/api/chat", json=said | asks, timeout=60).json()
+    for text in ("Fay", "Gus"):
+        completion = clients["openai"].completions.create(prompt=f"{LONG} I am {text}.", max_tokens=2, **asks)
+    cached = {
+        "chat": (chat.usage.prompt_tokens, chat.usage.prompt_tokens_details.cached_tokens),
+        "completion": (completion.usage.prompt_tokens, completion.usage.prompt_tokens_details.cached_tokens),
+        "response": (response.usage.input_tokens, response.usage.input_tokens_details.cached_tokens),
+        "message": (message.usage.input_tokens + message.usage.cache_read_input_tokens,
+                    message.usage.cache_read_input_tokens),
+        "ollama": (told["prompt_eval_count"], told["flashbulb"]["cached_tokens"]),
+    }  # fmt: skip
+    for protocol, (tokens, again) in cached.items():
+        assert again > 400, protocol
+        assert tokens - again < 100, protocol
 
 
 PERSON = {
@@ -243,11 +262,6 @@ def ollama_generate(clients, **more):
 
 WAYS = (openai_chat, openai_completion, openai_response, anthropic_message, ollama_chat, ollama_generate)
 PROGRAM_NAMES = {"openai": "OpenAI/Python", "anthropic": "Anthropic/Python", "ollama": "ollama-python"}
-
-
-@pytest.fixture
-def clients(as_openai, as_anthropic, as_ollama):
-    return {"openai": as_openai, "anthropic": as_anthropic, "ollama": as_ollama}
 
 
 def cancelled_by(serving, program):

@@ -198,8 +198,12 @@ def compared(name: str, peer: Peer, program: Path, folder: Path) -> Iterator[Com
 
 
 def theirs_in_memory(program: Path, file: Path) -> Figures:
-    """llama.cpp with as many threads as there are cores, its weights repacked as it likes."""
-    return _llama_bench([str(program), *_of_prompt(PROMPT_TOKENS, TOKENS), "-r", "3", "-m", str(file)])
+    """llama.cpp with as many threads as there are cores, its weights repacked as it likes. The answer follows a prompt,
+    as ours does."""
+    command = ["-r", "3", "-m", str(file)]
+    prompt = _llama_bench([str(program), *_of_prompt(PROMPT_TOKENS, 0), *command])
+    answer = _llama_bench([str(program), *_of_prompt(0, TOKENS, PROMPT_TOKENS), *command])
+    return Figures(prompt.prompt, answer.answer, prompt.note or answer.note)
 
 
 def theirs_capped(program: Path, file: Path, limit: int) -> Figures:
@@ -223,8 +227,9 @@ def theirs_capped(program: Path, file: Path, limit: int) -> Figures:
         return _llama_bench(["sh", "-c", f'echo $$ > "{group}/cgroup.procs" && exec "$@"', "sh", *command])
 
 
-def _of_prompt(prompt: int, tokens: int) -> list[str]:
-    return ["-o", "json", "-t", str(os.cpu_count()), "-p", str(prompt), "-n", str(tokens)]
+def _of_prompt(prompt: int, tokens: int, before: int = 0) -> list[str]:
+    """before: tokens that are in the context already."""
+    return ["-o", "json", "-t", str(os.cpu_count()), "-p", str(prompt), "-n", str(tokens), "-d", str(before)]
 
 
 def _llama_bench(command: list[str]) -> Figures:

@@ -13,7 +13,7 @@ LLAMA_BENCH = """#!{python}
 import json, sys
 arguments = dict(zip(sys.argv[1::2], sys.argv[2::2]))
 assert open(arguments["-m"], "rb").read(4) == b"GGUF"
-tests = [dict(n_prompt=0, n_gen=int(arguments["-n"]), samples_ts=[10.0, 40.0, 20.0])]
+tests = [dict(n_prompt=0, n_gen=int(arguments["-n"]), samples_ts=[10.0, 40.0, 20.0 + int(arguments["-d"])])]
 if arguments["-p"] != "0":
     tests.append(dict(n_prompt=int(arguments["-p"]), n_gen=0, samples_ts=[300.0]))
 print(json.dumps(tests))
@@ -53,7 +53,7 @@ def test_both_are_measured_in_memory_and_capped(tmp_path, llama_bench, monkeypat
     assert peers.main(arguments) == 0
     rows = json.loads(out.read_text())["rows"]
     assert [row["memory"] for row in rows] == ["all", "0.30 GB"]
-    assert rows[0]["theirs"] == {"prompt": 300.0, "answer": 20.0, "note": ""}
+    assert rows[0]["theirs"] == {"prompt": 300.0, "answer": 36.0, "note": ""}
     assert rows[0]["ours"]["prompt"] > 0
     assert rows[0]["ours"]["answer"] > 0
     assert rows[1]["ours"]["answer"] > 0 or rows[1]["ours"]["note"]

@@ -96,13 +96,18 @@ class _QuantizedLinear(_Multiplied, nn.QuantizedLinear):
 
 
 class _Embedding(_Multiplied, nn.Embedding):
+    def __call__(self, x: mx.array) -> mx.array:
+        """In float32, and so is all that is computed from it: products sum in float32 anyway, whatever weights are."""
+        rows: mx.array = super().__call__(x)
+        return rows.astype(mx.float32)
+
     def as_linear(self, x: mx.array) -> mx.array:
         return self._product(x)
 
 
 class _QuantizedEmbedding(_Multiplied, nn.QuantizedEmbedding):
     def __call__(self, x: mx.array) -> mx.array:
-        """In float32: where scales are no floats, MLX would make it bfloat16, and all that is computed from it."""
+        """In float32, as above: where scales are no floats, MLX would make it bfloat16."""
         rows: mx.array = super().__call__(x)
         return rows.astype(mx.float32)
 

@@ -11,7 +11,8 @@ from mlx.nn.layers.base import Module
 from numpy.typing import NDArray
 
 from engine.arrays.dtypes import DTYPES
-from engine.arrays.packed import Resident, held_dtype
+from engine.arrays.packed import Resident, available, held_dtype
+from engine.arrays.products import floats_of
 from engine.flash.reader import Reader, ReadFile
 from engine.memory.pool import BundlePool
 from engine.models.activations import Activation
@@ -199,6 +200,7 @@ class Installation:
         ffns = []
         for i, layer in enumerate(layers):
             down_bias = weights.pop(f"ffn.{i}.down_bias", None)
+            down_bias = None if down_bias is None else mx.array(floats_of(down_bias)) if available() else down_bias
             mx.eval([down_bias] if down_bias is not None else [])
             product = self._product(activations[i], _bias(biases[i], self.prepared.layer_reports[i].neurons))
             ffns.append(self._ffn(layer, product, down_bias, selectors[i]))

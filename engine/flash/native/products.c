@@ -40,7 +40,7 @@ enum {
     FEW = 12,                   /* vectors for which a row is not unpacked: each product is what it is alone */
     DOTS = 4,                   /* vectors of a `dots` */
     DEEP = 1024,                /* columns of rows and vectors that are multiplied while they are in the nearest cache */
-    TASK_BYTES = 32 << 10,      /* of weights that a thread takes at once */
+    TASK_BYTES = 128 << 10,     /* of weights that a thread takes at once */
     ALONE_BYTES = 256 << 10,    /* of weights below which no other thread is woken */
     SLICE = 64,                 /* columns, of which a thread takes a multiple */
     KEPT_BYTES = 1 << 20,       /* of room that is kept from call to call */
@@ -93,6 +93,7 @@ struct integer_kernels {
 struct kernels {
     int width, lanes, tall;     /* width: as it is asked for; tall: rows of a `product` */
     void (*dots)(const struct fb_matrix *, struct row, const float *const *, const float *const *, float *, float *, int);
+    void (*dots_rows)(const struct fb_matrix *, struct row, const float *, float *); /* of tall / 2 rows */
     void (*unpack)(const struct fb_matrix *, struct row, int64_t, float *, float *);
     void (*product)(const float *, int64_t, const float *const *, float *const *, int64_t, int64_t, int);
     void (*add)(const struct fb_matrix *, int64_t, const int64_t *, const float *, int64_t, int64_t, int64_t, float *);
@@ -369,6 +370,8 @@ static void multiply_rows(const struct job *j, int64_t run, int64_t first, int64
             }
         }
     }
+    for (; m->mode == PLAIN && end - begin == 1 && r + tall / 2 <= last; r += tall / 2)
+        kernels->dots_rows(m, row_of(m, slot, r), j->x + j->vectors[begin] * j->padded, j->y + begin * m->rows + r);
     for (int64_t p = begin; p < end; p += DOTS) {
         const float *x[DOTS], *sums[DOTS];
         float products[DOTS];

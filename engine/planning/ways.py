@@ -18,6 +18,8 @@ from engine.planning.shape import ModelShape
 from engine.settings import Settings
 from engine.streaming.found import Streamable
 
+MAX_TIME_SHARE = 0.95  # of a token's time: what active rows must make of it, as waits are more than is foreseen
+
 
 @dataclass(frozen=True)
 class ReadWays:
@@ -46,7 +48,7 @@ class ReadWays:
         if not choices:
             return cls((), unmeasured=True) if neurons else None
         rows, whole = (_token_ms(lazy, with_rows(found, each), profile, measured) for each in (choices, ()))
-        faster = all(one < other for one, other in zip(rows, whole, strict=True))
+        faster = rows[0] < MAX_TIME_SHARE * whole[0] and rows[1] < whole[1]
         return cls(choices, rows[0], whole[0], faster, all(each.layout is not None for each in neurons))
 
     @property

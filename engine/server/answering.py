@@ -183,6 +183,8 @@ def attend(request: AnswerRequest, load: Load, unload: Callable[[Path], None]) -
     folder, if that is in memory."""
     try:
         request.told(_unloaded(request, unload) if request.unloads else _answer(request, load))
+    except FlashbulbError as error:
+        request.told(Failed(error.with_traceback(None)))  # whose frames would keep a model that is half loaded
     except BaseException as error:  # also a panic of a library, which is no Exception
         request.told(Failed(error))
 

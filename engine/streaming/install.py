@@ -164,8 +164,11 @@ class Streaming:
         self.ring.resize(buffer_bytes if self._all else 0)
 
     def close(self) -> None:
-        """Let the ring's buffers go."""
+        """Let the ring's buffers go, and the layers of each other: the last knows the first, so that files and slots
+        would stay until garbage is looked for."""
         self.ring.close()
+        for layer in (*self.all_layers, *self.all_others):
+            layer.after = None
 
     def _count(self) -> None:
         """Count what is streamed now: what is whole is none of it until it gives its room back."""

@@ -1,6 +1,9 @@
 """A checkpoint in MLX's format is run where it lies, and gives what mlx-lm computes with all of it in memory."""
 
+import gc
+import os
 import threading
+import weakref
 
 import mlx.core as mx
 import numpy as np
@@ -16,6 +19,8 @@ from engine.models.checkpoint import module_at
 from engine.settings import Settings
 from engine.streaming.early import EarlyModule
 from engine.streaming.overlap import Way
+from tests.helpers.dense_models import write_dense
+from tests.helpers.held import Held
 from tests.helpers.mlx_models import FORMS, InMemory, write_moe
 from tests.helpers.moe_configs import VOCABULARY
 from tests.helpers.planning import budgets_of, budgets_of_experts
@@ -399,3 +404,27 @@ def test_a_model_whose_heads_know_no_8_bits_keeps_its_context_as_it_is(tmp_path)
         assert {type(cache) for cache in model.caches} == {KVCache}
     finally:
         model.close()
+
+
+@pytest.mark.parametrize(
+    ("write", "model_type"),
+    [(write_moe, "qwen3_moe"), (write_moe, "qwen3_next"), (write_dense, "llama"), (write_dense, "gemma3n")],
+)
+def test_a_model_that_was_closed_is_gone_before_garbage_is_looked_for(write, model_type, tmp_path):
+    """Its files and its slots are needed by the next one."""
+    folder = write(tmp_path / "model", model_type)
+    for budget in budgets_of(folder):
+        gc.collect()
+        gc.disable()
+        try:
+            model = load(folder, Settings(memory_budget=budget))
+            model.prefill(TOKENS[:PROMPT])
+            model.decode(TOKENS[PROMPT])
+            layers = [weakref.ref(layer) for layer in (*model.streaming.all_layers, *model.streaming.all_others)]
+            model.close()
+            del model
+            assert layers
+            assert not any(layer() for layer in layers)
+            assert str(folder / "model.safetensors") not in Held.of(os.getpid()).open
+        finally:
+            gc.enable()

@@ -2,8 +2,8 @@
 
     python -m tests.end_to_end.person DAY --data-dir FOLDER
 
-The person presses keys and buttons, each when what the last one asked for is there. DAY names a function of `days`.
-What was seen is printed as one JSON object at the end.
+The person presses keys and buttons, each when what the last one asked for is there. DAY names a function of `days` or
+`hosting`. What was seen is printed as one JSON object at the end.
 """
 
 import json
@@ -50,7 +50,7 @@ class Person(QObject):
             elif time.monotonic() - self._since > PATIENCE_S:
                 raise TimeoutError
         except Exception as error:  # nobody would close the window
-            self.seen["failure"] = f"{error!r}, days.py, line {self._line()}"
+            self.seen["failure"] = f"{error!r}, line {self._line()}"
             self._wait = None
             self.window.quit()
         if self._wait is None:
@@ -114,7 +114,7 @@ class Person(QObject):
 
 
 def main() -> int:
-    from tests.end_to_end import days
+    from tests.end_to_end import days, hosting
 
     day, *arguments = sys.argv[1:]
     present = []
@@ -122,7 +122,7 @@ def main() -> int:
 
     def start(window: MainWindow) -> None:
         started(window)
-        present.append(Person(window, getattr(days, day)))
+        present.append(Person(window, (vars(days) | vars(hosting))[day]))
 
     MainWindow.start = start
     code = application.main(arguments)

@@ -109,6 +109,7 @@ CUT_ACROSS = {
     "engine/models/test_architectures.py": "the table of all of them",
     "engine/models/test_parity.py": "every architecture of ours",
     "packaging/test_documented_commands.py": "every page that names a command",
+    "end_to_end/test_programs.py": "the window and other programs at once",
     "end_to_end/test_clients.py": "the server's process, and every official client",
     "end_to_end/test_interrupted_prompts.py": "a process that is killed, and the next one",
     "end_to_end/test_person.py": "the whole application",

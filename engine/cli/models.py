@@ -159,7 +159,7 @@ def _name(said: str) -> str:
     name = full_name(said)
     if built_in_named(said):
         raise HubError("{name} is built in: there is nothing to get.", name=said)
-    if Path(said).expanduser().exists():
+    if said.strip("./") and Path(said).expanduser().exists():
         raise HubError("{path} is on this disk already: `flashbulb prepare` makes a model of it.", path=said)
     if "/" not in name or not is_repository(name):
         raise HubError("{repo} is no repository's name. Names look like facebook/opt-125m.", repo=repr(said))

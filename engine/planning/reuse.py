@@ -122,6 +122,8 @@ def _probabilities(mean: float, spread: float) -> tuple[np.ndarray, np.ndarray]:
 @lru_cache(maxsize=1 << 10)  # the layers of a model often differ by nothing but their share of live neurons
 def _unused(mean: float, spread: float, tokens: float) -> float:
     b = (1 - mean) * spread
+    if b <= 0:  # all are always live
+        return 0.0
     return exp(lgamma(b + tokens) + lgamma(spread) - lgamma(b) - lgamma(spread + tokens))
 
 

@@ -186,7 +186,7 @@ class _Preparation:
         measured = perplexity(calibration.finished(self._layers, self._finish()), self._head_pieces)
         self._progress(Text("checksums"), 0.99)
         return {
-            "source": {"checkpoint": self._source.folder.resolve().name},
+            "source": {"checkpoint": _shown_name(self._source.folder.resolve().name)},
             "architecture": self._source.config["model_type"],
             "dtype": self._dtype_name,
             "neuron_order": "co-activation",

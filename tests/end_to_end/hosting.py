@@ -103,7 +103,7 @@ def moment_of_asking(p: Person, begun: list[str]) -> list[int]:
 
 
 def order_of_answers() -> list[str]:
-    """What each answer is to, in the order in which they begin, from now on."""
+    """The questions of answers, in the order in which they begin, from now on."""
     from engine.inference.model import LoadedModel
 
     begun: list[str] = []

@@ -37,7 +37,7 @@ def say(process, words):
 
 
 def test_programs_and_the_window_at_once(window, tmp_path, request):
-    """Whoever asks gets an answer of his own, the window first; nothing is left of it."""
+    """An answer of his own for everybody who asks, for the window first; nothing is left of it."""
     errors = tmp_path / "errors.txt"
     address = window.stdout.readline().strip()
     assert address.startswith("http://"), address + errors.read_text()

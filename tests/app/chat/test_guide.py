@@ -139,6 +139,5 @@ def test_the_best_one_follows_memory_and_drive(monkeypatch, tmp_path, memory, be
     monkeypatch.setattr("app.library.survey.memory_total", lambda: memory * GB)
     monkeypatch.setattr("app.library.survey.memory_available", lambda: int(0.6 * memory * GB))
     monkeypatch.setattr("engine.system.folders.free_bytes", lambda folder: 500 * GB)
-    monkeypatch.setattr("engine.planning.cost.mx.metal.is_available", lambda: True)
     found = guide.look()
     assert (found.best and found.best.title) == best

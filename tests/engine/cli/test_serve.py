@@ -37,9 +37,10 @@ def test_arguments_are_understood():
 
 def test_a_port_that_is_taken_is_said_in_a_line(capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        status, _, err = run(capsys, "serve", "--port", taken.getsockname()[1])
+        port = taken.getsockname()[1]
+        status, _, err = run(capsys, "serve", "--port", port)
     assert status == 1
-    assert "Another program may have it: choose another port." in err
+    assert f"Another program has port {port}: choose another port." in err
     assert err.count("\n") == 1
 
 

@@ -55,7 +55,7 @@ def test_files_come_in_parallel_ranges(hub, tmp_path):
     assert {"bytes=0-19999", "bytes=20000-39999", "bytes=100000-102399"} <= ranges
     assert {report.total for report in reports} == {len(WEIGHTS) + 11}
     assert describe(Progress("weights", "fetching", 10**9, 2 * 10**9, 10**6)) == "1 GB of 2 GB, 1 MB/s, weights"
-    assert describe(Progress("weights", "checking", 1, 2, 0.0)) == "1 bytes of 2 bytes, checking weights"
+    assert describe(Progress("weights", "checking", 1, 2, 0.0)) == "1 byte of 2 bytes, checking weights"
 
 
 def test_what_is_there_is_not_fetched_again(hub, tmp_path):

@@ -36,7 +36,7 @@ def enough_memory(monkeypatch):
     monkeypatch.setattr(pressure, "memory_pressure", lambda: pressure.Pressure.NORMAL)
 
 
-ENDING_S = 2  # that a thread may take to end, on a machine that is busy
+ENDING_S = 20  # that a thread may take to end, which imports the engine on a machine that is busy
 
 
 @pytest.fixture(autouse=True)

@@ -40,7 +40,7 @@ class Serving:
 
     def end(self) -> str:
         """Ask it to end, and wait; what it wrote to standard error."""
-        self.process.send_signal(signal.SIGINT)
+        self.process.send_signal(signal.SIGTERM)  # Ctrl-C's is ignored by what a shell started in the background
         status = self.process.wait(ENDING_S)
         self.process.stdout.close()
         assert status == 130, self.said()

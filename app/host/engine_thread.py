@@ -7,7 +7,7 @@ import logging
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -84,7 +84,7 @@ class EngineThread:
         self._model: Model | None = None
         self.contexts: KeptContexts | None = None  # of the next model that is loaded
         self._unkept = False  # True after an answer, until its context is kept
-        self._jobs: Turns[Job | AnswerRequest | Wake | Forget | End] = Turns(self._is_ready, _is_cancelled)
+        self._jobs: Turns[Job | AnswerRequest | Wake | Forget | End] = Turns(self._is_ready, answering.is_cancelled)
         self._folder: Path | None = None  # of the model in memory
         self._rest: Rest | None = None  # of a program's model
         self._wanted: LoadJob | None = None  # the model of the window
@@ -120,7 +120,7 @@ class EngineThread:
 
     def attend(self, request: AnswerRequest) -> None:
         """Answer a program, when nothing of the window's waits and it is its turn. Raises BusyError."""
-        _turn_away(self._jobs.put(request, request.program))
+        answering.turn_away(self._jobs.put(request, request.program))
 
     @property
     def in_memory(self) -> InMemory | None:
@@ -157,7 +157,7 @@ class EngineThread:
                 self._look_after_memory()
                 if self._unkept and not self._jobs.window_waits:
                     self._keep_contexts()
-        _turn_away(self._jobs.drain())
+        answering.turn_away(self._jobs.drain())
         try:
             self._unload()
             self._engine.release()
@@ -361,17 +361,6 @@ class EngineThread:
         gc.unfreeze()
         if model is not None:
             model.close()
-
-
-def _is_cancelled(job: object) -> bool:
-    return isinstance(job, AnswerRequest) and job.cancelled.is_set()
-
-
-def _turn_away(jobs: Iterable[object]) -> None:
-    """Tell programs that wait for nothing any more."""
-    for request in jobs:
-        if isinstance(request, AnswerRequest):
-            request.turn_away()
 
 
 @contextmanager

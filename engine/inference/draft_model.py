@@ -175,8 +175,7 @@ class DraftModel:
         return self._forward(tokens, last_only=len(tokens) == 1)
 
     def _forward(self, tokens: list[int], last_only: bool) -> mx.array:
-        if self._answer.cancelled is not None and self._answer.cancelled.is_set():
-            raise CancelledError("Stopped.")
+        self._streaming.passes.current.stop_if_cancelled()
         self._streaming.passes.advance(len(tokens))
         logits = self._open.compute(tokens, last_only)
         if len(tokens) > 1:

@@ -10,7 +10,7 @@ submitted on the thread that it has already, after what the window itself wants.
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -110,6 +110,18 @@ class AnswerRequest:
     def turn_away(self) -> None:
         """It will not be attended to: whoever asked is told."""
         self.told(Failed(CancelledError("The request was cancelled.")))
+
+
+def is_cancelled(job: object) -> bool:
+    """True for a request that nobody waits for any more."""
+    return isinstance(job, AnswerRequest) and job.cancelled.is_set()
+
+
+def turn_away(jobs: Iterable[object]) -> None:
+    """Tell those who wait for requests among these jobs."""
+    for job in jobs:
+        if isinstance(job, AnswerRequest):
+            job.turn_away()
 
 
 @dataclass(frozen=True)

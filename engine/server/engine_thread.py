@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.server.answering import AnswerRequest, InMemory, attend, in_memory
+from engine.server.answering import AnswerRequest, InMemory, attend, in_memory, is_cancelled, turn_away
 from engine.server.rest import USUAL_REST_S, Rest
 from engine.server.turns import Turns
 from engine.settings import Settings
@@ -40,7 +40,7 @@ class EngineThread:
     def __init__(self, settings: Settings, first: Path | None = None, rest_s: float = USUAL_REST_S):
         self._settings, self._first, self._rest_s = settings, first, rest_s
         self._loaded: _Loaded | None = None
-        self._turns: Turns[AnswerRequest | None] = Turns(self._is_ready, _is_cancelled)
+        self._turns: Turns[AnswerRequest | None] = Turns(self._is_ready, is_cancelled)
         self._present: AnswerRequest | None = None
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="flashbulb: engine", daemon=True)
@@ -51,8 +51,7 @@ class EngineThread:
 
     def submit(self, request: AnswerRequest) -> None:
         """As `Answering` has it."""
-        for gone in filter(None, self._turns.put(request, request.program)):
-            gone.turn_away()
+        turn_away(self._turns.put(request, request.program))
 
     @property
     def in_memory(self) -> InMemory | None:
@@ -77,8 +76,7 @@ class EngineThread:
             while not self._ending.is_set():
                 self._attend_next()
         finally:
-            for request in filter(None, self._turns.drain()):
-                request.turn_away()
+            turn_away(self._turns.drain())
             self._unload()
             release()
 
@@ -120,7 +118,3 @@ class EngineThread:
         loaded, self._loaded = self._loaded, None
         if loaded is not None:
             loaded.model.close()
-
-
-def _is_cancelled(request: AnswerRequest | None) -> bool:
-    return request is not None and request.cancelled.is_set()

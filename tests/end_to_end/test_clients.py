@@ -15,6 +15,7 @@ import openai
 import pytest
 
 from tests.conftest import BUSY_OPTION
+from tests.helpers.held import Held
 from tests.helpers.programs import hello, let_programs_ask, right_answers
 from tests.helpers.serving import Serving, write_talker
 
@@ -318,11 +319,11 @@ def test_programs_at_once_get_their_own_answers_and_leave_nothing_behind(serving
     expected = right_answers(serving.address)
     let_programs_ask(serving.address, PROGRAMS, expected, SETTLING_S)
     right_answers(serving.address)
-    before = serving.held()
+    before = Held.of(serving.process.pid)
     count, seconds = 0, request.config.getoption(BUSY_OPTION)
     while count < MANY_REQUESTS:
         programs = let_programs_ask(serving.address, PROGRAMS, expected, seconds)
         count += sum(program.answered + program.left for program in programs)
         assert sum(program.answered for program in programs) > 0
     right_answers(serving.address)
-    assert serving.held().more_than(before, MAX_GROWTH_BYTES, POOL_THREADS) == ""
+    assert before.left_of(serving.process.pid, MAX_GROWTH_BYTES, POOL_THREADS) == ""

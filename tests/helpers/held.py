@@ -1,10 +1,12 @@
 """The things that a process holds: what a leak makes more of."""
 
+import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 PROC = Path("/proc")
+PATIENCE_S, STEP_S = 30, 0.05
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,14 @@ class Held:
         if self.bytes > before.bytes + room_bytes:
             found.append(f"{self.bytes - before.bytes:,} bytes")
         return ", ".join(found)
+
+    def left_of(self, process: int, room_bytes: int, room_threads: int = 0) -> str:
+        """The things, in words, that a process does not let go of, which held this before: a connection whose other end
+        was closed just now is noticed a little later."""
+        until = time.monotonic() + PATIENCE_S
+        while (left := Held.of(process).more_than(self, room_bytes, room_threads)) and time.monotonic() < until:
+            time.sleep(STEP_S)
+        return left
 
 
 def _open(folder: Path):

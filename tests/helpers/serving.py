@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 from tests.helpers.checkpoints import write_tokenizer
-from tests.helpers.held import Held
 from tests.helpers.mlx_models import write_moe
 from tests.helpers.moe_configs import VOCABULARY
 
@@ -45,10 +44,6 @@ class Serving:
         self.process.stdout.close()
         assert status == 130, self.said()
         return self.said()
-
-    def held(self) -> Held:
-        """The process's memory, and so on."""
-        return Held.of(self.process.pid)
 
     def said(self) -> str:
         """All that it wrote to standard error so far."""

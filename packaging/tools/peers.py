@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.bench import table3
+from engine.bench.drafts import DENSE_3B
 from engine.bench.expert_shapes import AFFINE, EXPERT_SHAPES
 from engine.bench.machine import describe, forget_cached, memory_cap, scratch
 from engine.bench.measure import Measured, Specification, measure
@@ -43,20 +44,6 @@ THEIR_CAPPED_TOKENS = 4  # their tokens take seconds there
 TIMEOUT_S = 900
 ROOM_BYTES = 300_000_000  # beside half of the model
 FREE_BYTES = 1_500_000_000  # beside a model that is in memory as a whole
-DENSE_3B = {
-    "model_type": "llama",
-    "num_hidden_layers": 28,
-    "hidden_size": 3072,
-    "intermediate_size": 8192,
-    "num_attention_heads": 24,
-    "num_key_value_heads": 8,
-    "head_dim": 128,
-    "vocab_size": 128256,
-    "rms_norm_eps": 1e-5,
-    "rope_theta": 5e5,
-    "max_position_embeddings": 8192,
-    "tie_word_embeddings": True,
-}
 
 
 @dataclass(frozen=True)

@@ -27,19 +27,6 @@ HELLO = [{"role": "user", "content": "Hello"}]
 ORDER = ["reasoning", "answer", "writing", "called"]
 
 
-@pytest.fixture
-def ready(qtbot, make_host):
-    """`ready(engine)`: a host with a loaded model."""
-
-    def make(engine):
-        host = make_host(engine)
-        with qtbot.waitSignal(host.loaded):
-            host.load("starter")
-        return host
-
-    return make
-
-
 def test_everything_reaches_the_gui_thread_in_order(qtbot, ready):
     host = ready(FakeEngine(scripts=[["a", "b", "c"]]))
     seen = []

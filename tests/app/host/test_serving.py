@@ -51,17 +51,6 @@ def loads(engine):
     return [seen for seen in engine.seen if seen.startswith("load")]
 
 
-@pytest.fixture
-def ready(qtbot, make_host):
-    def make(engine):
-        host = make_host(engine)
-        with qtbot.waitSignal(host.loaded):
-            host.load("starter")
-        return host
-
-    return make
-
-
 def test_a_program_is_answered_by_the_windows_model(ready):
     engine = FakeEngine(scripts=[["a", "b"]])
     host, asked = ready(engine), Asked()

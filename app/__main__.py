@@ -95,7 +95,7 @@ def _run_window(model: str | None, data_dir: "Path | None", smoke_test: bool = F
         _say(instance.trouble, box=not instance.first)
     if not instance.first:
         return 0 if instance.handed_over else 1
-    from app.host.deadline import left_behind
+    from engine.system.threads import left_behind
 
     try:
         window = _window(model, folder)

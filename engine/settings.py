@@ -10,6 +10,8 @@ from engine.errors import OptionError
 from engine.text import shown
 
 MIN_SHARE = 1e-6  # of probability: what is below leaves the likeliest token alone, as this does
+FORBIDDING_BIAS, MAX_BIAS = -100.0, 100.0  # of a token
+USUAL_PENALISED_TOKENS = 64
 
 
 class Selection(StrEnum):
@@ -134,14 +136,17 @@ class GenerationOptions:
     max_tokens: of the answer, with its reasoning. temperature: 0 takes the likeliest token. top_k: the likeliest tokens
     that may be sampled, 0 for all; top_p: the likeliest that have this probability together; min_p: those that have
     this share of the likeliest one's. repetition_penalty: what the scores of the last tokens are divided by, 1 for no
-    penalty; presence_penalty, frequency_penalty: what is taken from their scores, once or each time.
+    penalty; presence_penalty, frequency_penalty: what is taken from their scores, once or each time. penalised_tokens:
+    how many of the last tokens, prompt and answer, these look at.
+    logit_bias: what is added to the scores of tokens, by their ids: FORBIDDING_BIAS says that one never comes, unless a
+    schema leaves nothing else; with MAX_BIAS those that have it are nearly all that ever comes.
     seed: from 0; None is different every time. stop: texts before which the answer ends.
 
     enable_thinking, reasoning_effort: what the chat template is told of them; None leaves it to the template.
     plain_format: a line a message instead of the chat template, for one that fails.
     tools: functions that the model may ask to be called, described as OpenAI's API describes them. tool_choice: whether
     it may call none, must call none, or must call one. allowed_tools: names of those that it may call, empty for all.
-    parallel_calls: where it must call, it may call several.
+    parallel_calls: it may call several; else the first call ends the answer.
     schema: a JSON schema that the answer satisfies, in one line of JSON, unless it is cut off; ANY_OBJECT for any
     object. Where tools may be called as well, an answer satisfies it or calls. The reasoning before is free.
     logprobs: the likeliest tokens whose probabilities are told beside each token's own, 0 for that alone; None for
@@ -161,6 +166,8 @@ class GenerationOptions:
     min_p: float | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
+    penalised_tokens: int = USUAL_PENALISED_TOKENS
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
     enable_thinking: bool | None = None
     reasoning_effort: str | None = None
     plain_format: bool = False
@@ -178,12 +185,19 @@ class GenerationOptions:
         for name, (kind, least, most) in OPTION_RANGES.items():
             if (value := getattr(self, name)) is not None:
                 _check_range(name, value, kind, least, most)
+        self._check_bias()
         if isinstance(self.stop, str) or not all(isinstance(text, str) for text in self.stop):
             raise OptionError("stop is a list of texts, not {value}.", value=_shown(self.stop))
         if taken := TEMPLATE_NAMES & self.chat_template_kwargs.keys():
             raise OptionError("chat_template_kwargs cannot have {name}: it is said otherwise.", name=min(taken))
         object.__setattr__(self, "stop", tuple(self.stop))
         self._check_tools()
+
+    def _check_bias(self) -> None:
+        for token, bias in self.logit_bias.items():
+            if isinstance(token, bool) or not isinstance(token, int) or token < 0:
+                raise OptionError("logit_bias names tokens by their ids, not by {value}.", value=_shown(token))
+            _check_range("logit_bias", bias, float, FORBIDDING_BIAS, MAX_BIAS)
 
     def _check_tools(self) -> None:
         if self.tool_choice not in TOOL_CHOICES:
@@ -232,19 +246,23 @@ OPTION_RANGES: Mapping[str, tuple[type, float, float]] = {
     "min_p": (float, 0, 1),
     "presence_penalty": (float, -100, 100),
     "frequency_penalty": (float, -100, 100),
+    "penalised_tokens": (int, 0, 2**31 - 1),
     "logprobs": (int, 0, 20),
 }
 
 
 def in_range(name: str, value: object) -> bool:
     """True for a value that the option of this name can have."""
-    kind, least, most = OPTION_RANGES[name]
+    return _is_between(value, *OPTION_RANGES[name])
+
+
+def _is_between(value: object, kind: type, least: float, most: float) -> bool:
     accepted = int if kind is int else (int, float)
     return isinstance(value, accepted) and not isinstance(value, bool) and least <= value <= most
 
 
 def _check_range(name: str, value: Any, kind: type, least: float, most: float) -> None:
-    if in_range(name, value):
+    if _is_between(value, kind, least, most):
         return
     low, high, given = _plain(least), _plain(most), _shown(value)
     if kind is int:

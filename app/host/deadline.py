@@ -1,15 +1,12 @@
 """The time that may be waited at the end: one for all that ends together. What has not ended then is left behind."""
 
-import os
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import ClassVar
 
 CLOSING_S = 2.0  # a window that closes never takes longer
-NAME = "flashbulb: {0}"  # of threads of ours
 
 
 class Deadline:
@@ -49,19 +46,3 @@ def ending_together() -> Iterator[Deadline]:
         yield Deadline._shared
     finally:
         Deadline._shared = None
-
-
-def start_thread(name: str, run: Callable[[], object]) -> threading.Thread:
-    """A thread that does not keep the process alive."""
-    thread = threading.Thread(target=run, name=NAME.format(name), daemon=True)
-    thread.start()
-    return thread
-
-
-def left_behind(code: int) -> None:
-    """End the process at once if a thread of ours still runs: taking Python down below it would crash."""
-    if any(thread.name.startswith(NAME.format("")) for thread in threading.enumerate()):
-        for stream in (sys.stdout, sys.stderr):
-            if stream is not None:
-                stream.flush()
-        os._exit(code)

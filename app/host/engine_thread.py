@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from app.host.deadline import Deadline, start_thread
+from app.host.deadline import Deadline
 from app.host.engine_protocol import Engine, Model
 from app.host.events import (
     PROMPT,
@@ -43,6 +43,7 @@ from engine.settings import Settings
 from engine.statistics import PromptProgress
 from engine.system.awake import awake
 from engine.system.footprint import footprint
+from engine.system.threads import start_thread
 
 PATIENCE_S = 5.0  # for what has to be stored before an answer begins
 LOOK_S = 2.0  # while nothing is asked, between two looks at how short of memory the system is, and at what to keep

@@ -10,7 +10,8 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Qt, Signal
 
-from app.host.deadline import Deadline, start_thread
+from app.host.deadline import Deadline
+from engine.system.threads import start_thread
 
 Outcome = Callable[[Any], object]
 

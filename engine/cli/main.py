@@ -14,7 +14,7 @@ from typing import Any
 
 from engine.cli import bench, chat, evaluate, generate, info, models, prepare, serve
 from engine.cli.arguments import Parser
-from engine.cli.output import fail, never_stumble
+from engine.cli.output import INTERRUPTED_STATUS, fail, never_stumble
 from engine.errors import FlashbulbError, OptionError
 from engine.system.awake import awake
 from engine.text import shown
@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
     except OSError as error:
         return _failed(_of_the_system(error))
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED_STATUS
     except MemoryError:
         return _failed("There is not enough memory for that. Choose a smaller model, or give the process more.")
     except Exception as error:  # a mistake of ours, or of a library

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from engine.library.hub import Found, Plan
     from engine.store.others import OtherCheckpoint, Verdict
 
-REPO_HELP = "a repository on the Hugging Face Hub, such as facebook/opt-125m; of the catalogue's, its name alone does"
+REPO_HELP = (
+    "a repository on the Hugging Face Hub, such as facebook/opt-125m; of the catalogue's, its name alone does. A path "
+    "to what is on this disk begins with ./ or /"
+)
 
 
 def add_to(commands: Commands) -> None:
@@ -159,11 +162,11 @@ def _name(said: str) -> str:
     name = full_name(said)
     if built_in_named(said):
         raise HubError("{name} is built in: there is nothing to get.", name=said)
+    if "/" in name and is_repository(name):
+        return name
     if said.strip("./") and Path(said).expanduser().exists():
         raise HubError("{path} is on this disk already: `flashbulb prepare` makes a model of it.", path=said)
-    if "/" not in name or not is_repository(name):
-        raise HubError("{repo} is no repository's name. Names look like facebook/opt-125m.", repo=repr(said))
-    return name
+    raise HubError("{repo} is no repository's name. Names look like facebook/opt-125m.", repo=repr(said))
 
 
 def _search(args: Namespace) -> None:

@@ -15,6 +15,7 @@ from typing import Protocol
 from engine.errors import FlashbulbError, GatedError
 from engine.text import text_of, to_line, without_secrets
 
+INTERRUPTED_STATUS = 130  # of the process, as shells have it after Ctrl-C
 MAX_LINE_CHARACTERS = 2000  # characters of an error
 DIM_CODE, PLAIN_CODE = "\x1b[2m", "\x1b[0m"  # as terminals take it
 FIRST_PICTURE = 0x2400  # where Unicode's pictures of control characters begin

@@ -7,11 +7,17 @@ import threading
 from argparse import ArgumentTypeError, Namespace
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.cli.arguments import Commands, add_settings, positive, settings_of, text
-from engine.cli.output import note, say
+from engine.cli.output import INTERRUPTED_STATUS, note, say
 from engine.errors import FlashbulbError
+from engine.system.threads import left_behind
 from engine.text import shown
+
+if TYPE_CHECKING:
+    from engine.server.engine_thread import EngineThread
+    from engine.server.server import Server
 
 PORT, MAX_PORT = 8081, 65535
 REST_MINUTES = 10
@@ -69,8 +75,16 @@ def run(args: Namespace) -> None:
     try:
         threading.Event().wait()
     finally:
+        _end(server, engine)
+
+
+def _end(server: "Server", engine: "EngineThread") -> None:
+    """Stop both; also where nobody waits for that, or one of them takes too long."""
+    try:
         server.stop()
         engine.stop()
+    finally:
+        left_behind(INTERRUPTED_STATUS)
 
 
 def _say_what_happens() -> None:

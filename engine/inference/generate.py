@@ -16,7 +16,7 @@ from engine.inference.decoding import Decoded, Decoding
 from engine.inference.decoding import Model as Decoder
 from engine.inference.drafts import Drafts
 from engine.inference.logprobs import Logprobs, Recorder
-from engine.inference.sampling import Sampling, chosen, sampler
+from engine.inference.sampling import Sampling, check_bias, chosen, sampler
 from engine.settings import GenerationOptions, ToolChoice
 from engine.statistics import Summary, TokenStatistics, means
 from engine.streaming.passes import Pass, PromptTold
@@ -128,6 +128,7 @@ class Generation:
             self._prompt, self.summary.left_out = encode_counting(model, prompt, options, cancelled)
             if model.contexts.branches(options.seed is not None):
                 self._shared = shared_tokens(model, prompt, options, self._prompt)
+            check_bias(options.logit_bias, tokenizer_of(model).ids)
             self._constraint = constraint_of(tokenizer_of(model), options, self._prompt, _begun(prompt))
 
     def __iter__(self) -> Iterator[Piece]:
@@ -207,7 +208,7 @@ class Generation:
         options, calls = self._options, self._constraint.calls if self._constraint else None
         seen = SEEN_TOKENS if self._continued else 0
         tools = () if options.tool_choice is ToolChoice.NONE else options.tools
-        return Channels(tokenizer, prompt, options.stop, seen, self._plain, tools, calls)
+        return Channels(tokenizer, prompt, options.stop, seen, self._plain, tools, calls, not options.parallel_calls)
 
     def _prefill(self, prompt: list[int]) -> tuple[mx.array, Pass]:
         """Process what the KV cache does not hold yet; the last token always, its logits are needed."""

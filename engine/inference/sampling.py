@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,11 +10,18 @@ import mlx.core as mx
 import numpy as np
 from mlx_lm.sample_utils import apply_min_p, apply_top_k, apply_top_p, make_logits_processors
 
-from engine.errors import PreparedModelError
-from engine.settings import NEUTRAL_SAMPLING, OUR_SAMPLING, GenerationOptions, in_range
+from engine.errors import OptionError, PreparedModelError
+from engine.settings import (
+    FORBIDDING_BIAS,
+    NEUTRAL_SAMPLING,
+    OUR_SAMPLING,
+    USUAL_PENALISED_TOKENS,
+    GenerationOptions,
+    in_range,
+)
 from engine.system.documents import PREPARE_AGAIN, parsing, read_json
 
-PENALISED_TOKENS = 64  # the last tokens, whose repetition is penalised
+FORBIDDING_SCORE = -1e4  # far below all scores, and above those of what a constraint does not allow
 LOWEST_TEMPERATURE = 1e-3  # below, scores would overflow; and there the likeliest token is all that is sampled
 SEED_BITS = 64  # of a seed that nobody chose
 
@@ -23,9 +30,9 @@ Sample = Callable[[mx.array, Sequence[int]], int]  # from logits [1, vocabulary]
 
 @dataclass(frozen=True)
 class Sampling:
-    """The sampling of tokens: the options of GenerationOptions that a model's makers may advise, none left open.
+    """The sampling of tokens: the options of GenerationOptions that say it, none left open.
 
-    advised: names of those that they do advise.
+    advised: names of those that a model's makers do advise.
     """
 
     temperature: float
@@ -35,6 +42,8 @@ class Sampling:
     repetition_penalty: float
     presence_penalty: float
     frequency_penalty: float
+    penalised_tokens: int = USUAL_PENALISED_TOKENS
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
     advised: frozenset[str] = frozenset()
 
 
@@ -55,8 +64,14 @@ def advised_sampling(folder: Path) -> Sampling:
 
 def chosen(options: GenerationOptions, advised: Sampling) -> Sampling:
     """The sampling that was chosen; what was not is as advised."""
-    own = {name: getattr(options, name) for name in OUR_SAMPLING}
+    own = {name: getattr(options, name) for name in (*OUR_SAMPLING, "penalised_tokens", "logit_bias")}
     return replace(advised, **{name: value for name, value in own.items() if value is not None})
+
+
+def check_bias(biases: Mapping[int, float], ids: Collection[int]) -> None:
+    """Raise OptionError for a bias of a token that is none of these."""
+    if unknown := [token for token in biases if token not in ids]:
+        raise OptionError("logit_bias names token {token}, and this model has none of that number.", token=unknown[0])
 
 
 def sampler(sampling: Sampling, vocabulary: int, ids: Collection[int], seed: int | None = None) -> Sample:
@@ -73,13 +88,15 @@ def sampler(sampling: Sampling, vocabulary: int, ids: Collection[int], seed: int
     seed = secrets.randbits(SEED_BITS) if seed is None else seed
     temperature = sampling.temperature if sampling.temperature >= LOWEST_TEMPERATURE else 0.0
     penalties, narrowings = _penalties(sampling), _narrowings(sampling, vocabulary) if temperature else []
+    bias = _bias(sampling.logit_bias)
     forbidden = mx.array([token for token in range(vocabulary) if token not in ids], mx.int32)
 
     def next_token(logits: mx.array, before: Sequence[int]) -> int:
         if forbidden.size:
             logits[:, forbidden] = -mx.inf
         for penalise in penalties:
-            logits = penalise(mx.array(list(before[-PENALISED_TOKENS:]), mx.int32), logits)
+            logits = penalise(mx.array(list(before[-sampling.penalised_tokens :]), mx.int32), logits)
+        logits = bias(logits)
         if not temperature:
             return cast(int, mx.argmax(logits, axis=-1).item())
         scores = logits - mx.logsumexp(logits, axis=-1, keepdims=True)
@@ -93,14 +110,25 @@ def sampler(sampling: Sampling, vocabulary: int, ids: Collection[int], seed: int
 
 def _penalties(sampling: Sampling) -> Sequence[Callable[[mx.array, mx.array], mx.array]]:
     """The steps that take something from the scores of tokens that were said."""
+    if not sampling.penalised_tokens:
+        return []
     return make_logits_processors(
         repetition_penalty=sampling.repetition_penalty if sampling.repetition_penalty != 1.0 else None,
-        repetition_context_size=PENALISED_TOKENS,
+        repetition_context_size=sampling.penalised_tokens,
         presence_penalty=sampling.presence_penalty or None,
-        presence_context_size=PENALISED_TOKENS,
+        presence_context_size=sampling.penalised_tokens,
         frequency_penalty=sampling.frequency_penalty or None,
-        frequency_context_size=PENALISED_TOKENS,
+        frequency_context_size=sampling.penalised_tokens,
     )
+
+
+def _bias(biases: Mapping[int, float]) -> Callable[[mx.array], mx.array]:
+    """The step that adds biases to the scores of tokens, in numbers that are fine enough for the scores beside them."""
+    if not biases:
+        return lambda logits: logits
+    tokens = mx.array(list(biases), mx.int32)
+    added = mx.array([FORBIDDING_SCORE if bias == FORBIDDING_BIAS else bias for bias in biases.values()], mx.float32)
+    return lambda logits: logits.astype(mx.float32).at[:, tokens].add(added)
 
 
 def _narrowings(sampling: Sampling, vocabulary: int) -> list[Callable[[mx.array], mx.array]]:

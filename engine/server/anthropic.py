@@ -16,7 +16,7 @@ from engine.server.desk import Desk, found, json_response, read, route
 from engine.server.exchange import Asked, Ended
 from engine.server.framing import NAMED_EVENTS, Payload
 from engine.server.models import ServedModel
-from engine.server.openai import VENDOR, Json, options_of, schema_of, tool_call
+from engine.server.openai import VENDOR, Json, least, options_of, refuse_unsupported, schema_of, stops_of, tool_call
 from engine.server.refusals import BAD, BUSY, FORBIDDEN, NOT_FOUND, TOO_LARGE, UNAUTHORIZED, RefusedError
 from engine.settings import MIN_SHARE
 from engine.statistics import Summary
@@ -33,6 +33,7 @@ ERROR_TYPES = {
 STOP_REASONS = {"length": "max_tokens", "context": "model_context_window_exceeded"}  # of ours
 CHOICES = {"auto": "auto", "any": "required", "tool": "required", "none": "none"}  # of tools, and ours
 PASSED_OVER = {"thinking", "redacted_thinking"}  # blocks that are no text, and nothing is missed without
+UNSUPPORTED = ("container", "mcp_servers")
 NO_SIGNATURE = "flashbulb"  # thinking is signed by nobody here, and clients want a text
 
 
@@ -114,15 +115,18 @@ class MessagesRequest(CountRequest, kw_only=True):
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None
+    container: Any = None
+    mcp_servers: list[Any] | None = None
 
 
 def asked(given: MessagesRequest, model: ServedModel) -> Asked:
     """The request as the engine takes it. Raises RefusedError, OptionError."""
+    refuse_unsupported(given, UNSUPPORTED)
     options = options_of(
         max_tokens=given.max_tokens,
-        stop=tuple(given.stop_sequences or ()),
+        stop=stops_of(given.stop_sequences),
         temperature=given.temperature,
-        top_p=given.top_p if given.top_p is None else max(given.top_p, MIN_SHARE),
+        top_p=least(given.top_p, MIN_SHARE),
         top_k=given.top_k,
         **_told(given),
     )

@@ -21,7 +21,9 @@ from engine.server.openai import (
     Sampled,
     choice_of,
     finish_reason,
+    limit_of,
     logprob_of,
+    logprobs_of,
     message_of,
     options_of,
     refusal,
@@ -72,13 +74,13 @@ def asked(given: ChatRequest, model: ServedModel) -> Asked:
     if not given.messages:
         raise RefusedError(BAD, "There are no messages.", param="messages")
     options = options_of(
-        max_tokens=given.max_completion_tokens or given.max_tokens,
+        max_tokens=limit_of(given.max_completion_tokens, given.max_tokens),
         tools=_tools(given),
         **sampling_of(given),
         **thinking_of(given.reasoning_effort),
         **schema_of(given.response_format),
         **choice_of(given.tool_choice, given.parallel_tool_calls),
-        logprobs=(given.top_logprobs or 0) if given.logprobs else None,
+        logprobs=logprobs_of(given.logprobs, given.top_logprobs),
     )
     return Asked(model, [message_of(message) for message in given.messages], options, bool(given.stream))
 

@@ -21,6 +21,7 @@ from engine.server.openai import (
     Json,
     Sampled,
     finish_reason,
+    limit_of,
     logprob_of,
     options_of,
     refusal,
@@ -42,18 +43,13 @@ class CompletionRequest(Sampled, kw_only=True):
     prompt: str | list[Any]
     max_tokens: int | None = None
     stream_options: StreamOptions | None = None
-    suffix: str | None = None
-    echo: bool | None = None
-    best_of: int | None = None
     logprobs: int | None = None
 
 
 def asked(given: CompletionRequest, model: ServedModel) -> Asked:
     """The request as the engine takes it. Raises RefusedError, OptionError."""
-    for name, unusual in (("suffix", given.suffix), ("echo", given.echo), ("best_of", (given.best_of or 1) > 1)):
-        if unusual:
-            raise RefusedError(BAD, f"{name} is not supported.", param=name)
-    options = options_of(max_tokens=given.max_tokens or USUAL_TOKENS, logprobs=given.logprobs, **sampling_of(given))
+    limit = USUAL_TOKENS if given.max_tokens is None else limit_of(given.max_tokens)
+    options = options_of(max_tokens=limit, logprobs=given.logprobs, **sampling_of(given))
     return Asked(model, _prompt(given.prompt), options, bool(given.stream))
 
 

@@ -10,7 +10,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from engine.errors import OptionError
 from engine.server.answering import Answering
 from engine.server.counting import Tokenizers
 from engine.server.exchange import Answer, Asked, Exchange, Reply
@@ -18,7 +17,6 @@ from engine.server.framing import JSON_TYPE, Payload
 from engine.server.models import ServedModel, find
 from engine.server.programs import program_of
 from engine.server.refusals import BAD, GONE, TIMEOUT, TOO_LARGE, RefusedError, refusal_of
-from engine.settings import GenerationOptions
 
 MAX_BODY_BYTES = 32_000_000
 MAX_BODY_S = 30.0  # for a body to arrive
@@ -72,8 +70,9 @@ def decoded(content: bytes, body: type[Struct]) -> Struct:
         return msgspec.json.decode(content, type=body)
     except msgspec.ValidationError as error:
         said, _, place = str(error).partition(" - at ")
-        param = place.strip("`").removeprefix("$").removeprefix(".") or None
-        raise RefusedError(BAD, f"{said} in {param or 'the body'}.", param=param) from None
+        param = place.rpartition("$")[2].strip("`.") or None
+        kind = "a key of " if place.startswith("`key`") else ""
+        raise RefusedError(BAD, f"{said} in {kind}{param or 'the body'}.", param=param) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise RefusedError(BAD, "The body is no JSON.") from None
 
@@ -103,16 +102,7 @@ def route(path: str, method: str, handler: Handler, form: Callable[[RefusedError
         try:
             return await handler(http)
         except Exception as error:  # a mistake of ours as well: whoever asked is told
-            refused = _named(error)
+            refused = refusal_of(error)
             return json_response(form(refused), refused.status, refused.headers)
 
     return Route(path, endpoint, methods=[method])
-
-
-def _named(error: Exception) -> RefusedError:
-    """The refusal that an error is; of an option with the option's name."""
-    refused = refusal_of(error)
-    first = str(error).partition(" ")[0]
-    if isinstance(error, OptionError) and first in GenerationOptions.__dataclass_fields__:
-        refused.param = first
-    return refused

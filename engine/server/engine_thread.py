@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.errors import CancelledError
 from engine.server.answering import AnswerRequest, InMemory, attend, in_memory, is_cancelled, turn_away
 from engine.server.rest import USUAL_REST_S, Rest
 from engine.server.turns import Turns
 from engine.settings import Settings
 from engine.system.awake import awake
+from engine.system.threads import start_thread
 
 if TYPE_CHECKING:  # which takes MLX to import
     from engine.inference.model import LoadedModel
@@ -43,11 +45,11 @@ class EngineThread:
         self._turns: Turns[AnswerRequest | None] = Turns(self._is_ready, is_cancelled)
         self._present: AnswerRequest | None = None
         self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="flashbulb: engine", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin to answer."""
-        self._thread.start()
+        self._thread = start_thread("engine", self._run)
 
     def submit(self, request: AnswerRequest) -> None:
         """As `Answering` has it."""
@@ -65,6 +67,8 @@ class EngineThread:
         if self._present is not None:
             self._present.cancelled.set()
         self._turns.put(None)
+        if self._thread is None:
+            return True
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
@@ -96,7 +100,12 @@ class EngineThread:
     def _load_first(self) -> None:
         if self._first is not None:
             with suppress(Exception):  # whoever asks for it is told
-                self._load(self._first, lambda *_: None)
+                self._load(self._first, self._go_on)
+
+    def _go_on(self, *_: object) -> None:
+        """Raise CancelledError where all ends."""
+        if self._ending.is_set():
+            raise CancelledError("The work was cancelled before it was complete.")
 
     def _load(self, folder: Path, progress: Callable[..., None]) -> "LoadedModel":
         from engine.inference.load import load

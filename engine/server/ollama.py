@@ -22,7 +22,19 @@ from engine.server.desk import Desk, found, json_response, read, route
 from engine.server.exchange import Asked, Ended
 from engine.server.framing import LINES, Payload
 from engine.server.models import ServedModel, at, served
-from engine.server.openai import VENDOR, Json, logprob_of, options_of, role_of, tool_call, tool_of
+from engine.server.openai import (
+    VENDOR,
+    Json,
+    least,
+    logprob_of,
+    options_of,
+    penalised_of,
+    refuse_unsupported,
+    role_of,
+    stops_of,
+    tool_call,
+    tool_of,
+)
 from engine.server.refusals import BAD, NOT_HERE, RefusedError
 from engine.settings import ANY_OBJECT, MIN_SHARE, GenerationOptions
 from engine.tokens.forms import Message
@@ -38,10 +50,11 @@ PART = re.compile(r"([\d.]+)([a-zµ]+)")  # of a duration: number and unit
 UNIT_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 MAX_DURATION_CHARACTERS = 100  # characters
 NEVER = datetime(2318, 1, 1, tzinfo=UTC)  # when a model is unloaded that stays: Ollama's word for it
+UNSUPPORTED = ("suffix", "template", "images", "context")
+UNSUPPORTED_OPTIONS = {"mirostat": 0, "tfs_z": 1, "typical_p": 1}  # and the value with which each does nothing
 EFFORTS = {"low", "medium", "high", "max"}
 OPTIONS = {  # Ollama's names, and those of GenerationOptions
     "temperature": "temperature",
-    "top_k": "top_k",
     "min_p": "min_p",
     "repeat_penalty": "repetition_penalty",
     "presence_penalty": "presence_penalty",
@@ -65,6 +78,10 @@ class Options(msgspec.Struct):
     repeat_penalty: float | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
+    repeat_last_n: int | None = None
+    mirostat: Any = None
+    tfs_z: Any = None
+    typical_p: Any = None
     seed: int | None = None
     num_predict: int | None = None
     stop: str | list[str] | None = None
@@ -106,6 +123,7 @@ class Base(msgspec.Struct, kw_only=True):
     logprobs: bool | None = None
     top_logprobs: int | None = None
     options: Options | None = None
+    truncate: bool | None = None
     keep_alive: float | str | None = None
 
 
@@ -125,6 +143,7 @@ class GenerateRequest(Base, kw_only=True):
     template: str | None = None
     raw: bool | None = None
     images: list[Any] | None = None
+    context: list[Any] | None = None
 
 
 class ShowRequest(msgspec.Struct):
@@ -142,9 +161,7 @@ def asked_chat(given: ChatRequest, model: ServedModel) -> Asked:
 
 def asked_generate(given: GenerateRequest, model: ServedModel) -> Asked:
     """The request as the engine takes it. Raises RefusedError, OptionError."""
-    for name, unusual in (("suffix", given.suffix), ("template", given.template), ("images", given.images)):
-        if unusual:
-            raise RefusedError(BAD, f"{name} is not supported.", param=name)
+    refuse_unsupported(given, UNSUPPORTED)
     said = given.prompt or ""
     if given.raw:
         return _asked(given, model, said)
@@ -177,13 +194,16 @@ def _seconds(said: str) -> float:
 
 def _options(given: Base, tools: tuple[Json, ...]) -> GenerationOptions:
     chosen = given.options or Options()
-    stop = (chosen.stop,) if isinstance(chosen.stop, str) else tuple(chosen.stop or ())
+    refuse_unsupported(chosen, UNSUPPORTED_OPTIONS, UNSUPPORTED_OPTIONS)
     limit, seed = chosen.num_predict, chosen.seed
     return options_of(
         max_tokens=limit if limit is not None and limit > 0 else None,
         seed=seed if seed is not None and seed >= 0 else None,
-        top_p=chosen.top_p if chosen.top_p is None else max(chosen.top_p, MIN_SHARE),
-        stop=stop,
+        top_p=least(chosen.top_p, MIN_SHARE),
+        top_k=least(chosen.top_k, 0),
+        penalised_tokens=penalised_of(chosen.repeat_last_n),
+        stop=stops_of(chosen.stop),
+        shorten=bool(given.truncate),
         tools=tools,
         **{ours: getattr(chosen, theirs) for theirs, ours in OPTIONS.items()},
         **_thinking(given.think),

@@ -1,8 +1,8 @@
 """The forms that OpenAI's protocols share: errors, models, messages, tools, sampling, usage."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from starlette.requests import Request
@@ -34,7 +34,18 @@ KNOWN_ROLES = {"system", "user", "assistant", "tool"}
 TEXT_PARTS = {"text", "input_text", "output_text", "refusal", "summary_text", "reasoning_text"}
 NO_THINKING = "none"  # an effort
 
+ALL = -1  # tokens, in numbers of them
+INSTEAD = {  # of what is not supported
+    "functions": "Describe them as tools.",
+    **dict.fromkeys(("guided_json", "json_schema", "structured_outputs"), "Give the schema in response_format."),
+    **dict.fromkeys(
+        ("previous_response_id", "conversation", "background", "context"),
+        "Nothing is kept here: send the whole conversation.",
+    ),
+}
+
 Json = dict[str, Any]
+Number = TypeVar("Number", int, float)
 
 
 # ----------------------------------------------------------------------------------------------- errors, models
@@ -122,8 +133,33 @@ class ChatMessage(msgspec.Struct):
     reasoning: str | None = None
 
 
-class Sampled(msgspec.Struct, kw_only=True):
-    """The part of a request that says how an answer is sampled."""
+class Unsupported(msgspec.Struct, kw_only=True):
+    """The parts of a request that ask for what is not here. Other parts that are unknown miss nothing."""
+
+    audio: Any = None
+    best_of: Any = None
+    echo: Any = None
+    function_call: Any = None
+    functions: Any = None
+    grammar: Any = None
+    guided_choice: Any = None
+    guided_grammar: Any = None
+    guided_json: Any = None
+    guided_regex: Any = None
+    json_schema: Any = None
+    modalities: Any = None
+    structured_outputs: Any = None
+    suffix: Any = None
+    web_search_options: Any = None
+
+
+NOTHING: Mapping[str, Any] = {}
+USUAL = {"best_of": 1, "function_call": "none", "modalities": ["text"]}  # which ask for nothing
+
+
+class Sampled(Unsupported, kw_only=True):
+    """The part of a request that says how an answer is sampled: OpenAI's names, and those that other servers with the
+    same protocol have given to more."""
 
     model: str = ""
     stream: bool | None = None
@@ -132,8 +168,11 @@ class Sampled(msgspec.Struct, kw_only=True):
     top_k: int | None = None
     min_p: float | None = None
     repetition_penalty: float | None = None
+    repeat_penalty: float | None = None
+    repeat_last_n: int | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
+    logit_bias: dict[int, float] | None = None
     seed: int | None = None
     stop: str | list[str] | None = None
     n: int | None = None
@@ -177,20 +216,60 @@ def tool_call(name: str, arguments: str | Json | None, identity: str | None) -> 
     return call | ({"id": identity} if identity else {})
 
 
+def refuse_unsupported(given: msgspec.Struct, parts: Iterable[str], usual: Mapping[str, Any] = NOTHING) -> None:
+    """Raise RefusedError for the first of these parts of a request that asks for something. usual: values that do not,
+    beside those that are empty."""
+    for name in parts:
+        if (value := getattr(given, name)) not in (None, False, "", []) and value != usual.get(name):
+            raise RefusedError(BAD, f"{name} is not supported. {INSTEAD.get(name, '')}".strip(), param=name)
+
+
 def sampling_of(given: Sampled) -> Json:
     """The options of GenerationOptions that such a request chooses; numbers that others take mean what they do there.
     Raises RefusedError."""
+    refuse_unsupported(given, Unsupported.__struct_fields__, USUAL)
     if given.n not in (None, 1):
         raise RefusedError(BAD, "Only one answer at a time is written: n is 1.", param="n")
-    names = ("temperature", "top_k", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty")
-    stop = (given.stop,) if isinstance(given.stop, str) else tuple(given.stop or ())
+    names = ("temperature", "min_p", "presence_penalty", "frequency_penalty", "logit_bias")
+    again = given.repetition_penalty
     return {
         **{name: getattr(given, name) for name in names},
-        "top_p": given.top_p if given.top_p is None else max(given.top_p, MIN_SHARE),
+        "top_p": least(given.top_p, MIN_SHARE),
+        "top_k": least(given.top_k, 0),
+        "repetition_penalty": given.repeat_penalty if again is None else again,
+        "penalised_tokens": penalised_of(given.repeat_last_n),
         "seed": given.seed if given.seed is None else given.seed % 2**64,
-        "stop": stop,
+        "stop": stops_of(given.stop),
         "chat_template_kwargs": given.chat_template_kwargs or {},
     }
+
+
+def least(value: Number | None, limit: Number) -> Number | None:
+    """A number that is chosen, and at least this: what others write below it means the same there."""
+    return None if value is None else max(value, limit)
+
+
+def penalised_of(said: int | None) -> int | None:
+    """The last tokens whose repetition is penalised, of a number of which -1 means all."""
+    return UNLIMITED_TOKENS if said == ALL else said
+
+
+def limit_of(*said: int | None) -> int | None:
+    """The greatest length of an answer, as the first that says one: tokens, of which -1 means no limit."""
+    first = next((each for each in said if each is not None), None)
+    return None if first == ALL else first
+
+
+def stops_of(said: str | list[str] | None) -> tuple[str, ...]:
+    """Texts that end an answer."""
+    return (said,) if isinstance(said, str) else tuple(said or ())
+
+
+def logprobs_of(wanted: bool | None, top: int | None) -> int | None:
+    """The likeliest tokens that are told beside each token's own; None for nothing of the kind. Raises RefusedError."""
+    if top and not wanted:
+        raise RefusedError(BAD, "top_logprobs is told where logprobs is true.", param="top_logprobs")
+    return (top or 0) if wanted else None
 
 
 def schema_of(form: Mapping[str, Any] | None) -> Json:

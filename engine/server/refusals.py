@@ -5,6 +5,7 @@ import traceback
 
 from engine.errors import BudgetError, CancelledError, FlashbulbError, NoRoomError, OptionError, PromptError
 from engine.server.answering import BusyError
+from engine.settings import GenerationOptions
 
 BAD, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, TIMEOUT, TOO_LARGE, BUSY = 400, 401, 403, 404, 408, 413, 429
 GONE, BROKEN, NOT_HERE = 499, 500, 501
@@ -41,8 +42,14 @@ def refusal_of(error: BaseException) -> RefusedError:
     if isinstance(error, CancelledError):
         return RefusedError(GONE, str(error), code="cancelled")
     if isinstance(error, PromptError | OptionError | BudgetError):
-        return RefusedError(BAD, str(error))
+        return RefusedError(BAD, str(error), param=_option_of(error))
     return RefusedError(BROKEN, _words(error))
+
+
+def _option_of(error: FlashbulbError) -> str | None:
+    """The option that is wrong, which such an error begins with."""
+    first = str(error).partition(" ")[0]
+    return first if isinstance(error, OptionError) and first in GenerationOptions.__dataclass_fields__ else None
 
 
 def _by_how_much(error: NoRoomError) -> str:

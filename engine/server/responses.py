@@ -21,10 +21,13 @@ from engine.server.openai import (
     Part,
     Sampled,
     choice_of,
+    limit_of,
     logprob_of,
+    logprobs_of,
     message_of,
     options_of,
     refusal,
+    refuse_unsupported,
     sampling_of,
     schema_of,
     text_of,
@@ -37,6 +40,7 @@ from engine.statistics import Summary
 from engine.tokens.forms import Message
 
 LOGPROBS = "message.output_text.logprobs"  # as it is asked for
+UNSUPPORTED = ("previous_response_id", "conversation", "background", "prompt")
 
 
 # ---------------------------------------------------------------------------------------------------- requests
@@ -87,6 +91,8 @@ class ResponseRequest(Sampled, kw_only=True):
     previous_response_id: str | None = None
     conversation: str | Json | None = None
     background: bool | None = None
+    prompt: Any = None
+    metadata: Json | None = None
     truncation: str | None = None
     include: list[str] | None = None
     top_logprobs: int | None = None
@@ -94,19 +100,16 @@ class ResponseRequest(Sampled, kw_only=True):
 
 def asked(given: ResponseRequest, model: ServedModel) -> Asked:
     """The request as the engine takes it. Raises RefusedError, OptionError."""
-    for name in ("previous_response_id", "conversation", "background"):
-        if getattr(given, name):
-            words = f"{name} is not supported: nothing is kept here. Send the whole conversation as input."
-            raise RefusedError(BAD, words, param=name)
+    refuse_unsupported(given, UNSUPPORTED)
     options = options_of(
-        max_tokens=given.max_output_tokens,
+        max_tokens=limit_of(given.max_output_tokens),
         tools=_tools(given),
         shorten=given.truncation == "auto",
         **sampling_of(given),
         **thinking_of(given.reasoning.effort if given.reasoning else None),
         **schema_of(given.text.format if given.text else None),
         **choice_of(given.tool_choice, given.parallel_tool_calls),
-        logprobs=(given.top_logprobs or 0) if LOGPROBS in (given.include or ()) else None,
+        logprobs=logprobs_of(LOGPROBS in (given.include or ()) or bool(given.top_logprobs), given.top_logprobs),
     )
     return Asked(model, _messages(given), options, bool(given.stream))
 
@@ -277,8 +280,8 @@ def _head(given: ResponseRequest, model: ServedModel) -> Json:
         "incomplete_details": None,
         "instructions": given.instructions,
         "max_output_tokens": given.max_output_tokens,
-        "metadata": {},
-        "parallel_tool_calls": True,
+        "metadata": given.metadata or {},
+        "parallel_tool_calls": given.parallel_tool_calls is not False,
         "previous_response_id": None,
         "store": False,
         "temperature": given.temperature,

@@ -16,6 +16,7 @@ from engine.server.access import Access
 from engine.server.answering import Answering
 from engine.server.application import application
 from engine.server.programs import Program, Programs
+from engine.system.threads import start_thread
 
 USUAL_PORT = 8081
 IPV4, IPV6 = "127.0.0.1", "::1"
@@ -57,10 +58,7 @@ class Server:
         sockets = _sockets(self._wanted_port)
         self.port = sockets[0].getsockname()[1]
         self._server = server = _Server(_config(self._app))
-        self._thread = threading.Thread(
-            target=lambda: asyncio.run(_serve(server, sockets)), name="flashbulb: server", daemon=True
-        )
-        self._thread.start()
+        self._thread = start_thread("server", lambda: asyncio.run(_serve(server, sockets)))
 
     def stop(self, seconds: float = STOPPING_S) -> bool:
         """Stop listening, and cancel what is under way. Returns whether it has ended in so many seconds. Harmless when

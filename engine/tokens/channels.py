@@ -65,7 +65,8 @@ class ChannelText:
     stop: texts that end the answer, where they stand in its answer. initial: the state to begin in, if not the usual.
     plain: an answer that goes on, or a text that is no chat: what it begins with is kept as it is.
     names: of stand-ins, which are no text, but which calls of tools are parsed with. tools: what may be called, as
-    parsers know it; where there are any, an answer that is a call without marks is one.
+    parsers know it; where there are any, an answer that is a call without marks is one. one_call: the first call ends
+    the answer.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class ChannelText:
         plain: bool = False,
         names: Mapping[str, str] | None = None,
         tools: Sequence[Mapping[str, Any]] = (),
+        one_call: bool = False,
     ):
         ends: Edges = [(text, f"{STOPPED_BY}{text}") for text in stop if text]
         transitions = {state: list(edges) for state, edges in markers.response_transitions.items()}
@@ -86,9 +88,10 @@ class ChannelText:
         self._state = self._machine.make_state(initial or markers.initial)
         self._harmony, self._parser, self._names = markers.harmony, parser, {} if names is None else names
         self._header, self._call, self._tools = "", "", list(tools) or None
+        self._one_call = one_call
         self._held = "" if markers.bare and tools and not plain else None  # while it may be a call without marks
         self._begun = set(Channel) if plain else set()
-        self._says, self._others_turn = self._state[0] in STATES, False
+        self._says, self._over = self._state[0] in STATES, False
         self.channel = STATES.get(self._state[0], Channel.REASONING)
 
     @property
@@ -104,8 +107,8 @@ class ChannelText:
 
     @property
     def stopped(self) -> bool:
-        """True once a stop text was complete, or somebody else's turn began."""
-        return bool(self.stop_text) or self._state[0] is None or self._others_turn
+        """True once a stop text was complete, somebody else's turn began, or there was the one call."""
+        return bool(self.stop_text) or self._state[0] is None or self._over
 
     def add(self, text: str) -> list[ChannelEvent]:
         """The events that a text completes. What may be a part of a marker or a stop text is held back."""
@@ -143,7 +146,7 @@ class ChannelText:
             if position:
                 yield from self._called()
                 self._enter(state)
-            if self._others_turn:
+            if self._over:
                 return
             if state in STATES:
                 yield from self._said(text)
@@ -155,7 +158,7 @@ class ChannelText:
             self._header = ""
         self._says = state in STATES
         if state in STATES:
-            self._others_turn = self._harmony and bool(OTHERS_TURN.match(self._header))
+            self._over = self._over or (self._harmony and bool(OTHERS_TURN.match(self._header)))
             calls = self._harmony and RECIPIENT.search(self._header)
             self.channel = Channel.TOOL_CALL if calls else STATES[state]
 
@@ -180,6 +183,7 @@ class ChannelText:
         """The calls of a block that is complete."""
         text, self._call = self._call, ""
         if text and (calls := self._parsed(text)):
+            self._over = self._over or self._one_call
             yield ChannelEvent(Channel.TOOL_CALL, "", calls)
 
     def _parsed(self, text: str) -> tuple[ToolCall, ...]:
@@ -188,7 +192,8 @@ class ChannelText:
                 recipient = RECIPIENT.search(self._header)
                 return (ToolCall(recipient[1], _json_only(json.loads(text))),) if recipient else ()
             found = self._parser(text, self._tools)
-            return tuple(_call(call) for call in (found if isinstance(found, list) else [found]))
+            several = found if isinstance(found, list) else [found]
+            return tuple(_call(call) for call in (several[:1] if self._one_call else several))
         except Exception:  # whatever a parser makes of what a model wrote: it is shown as it is
             return ()
 
@@ -212,7 +217,7 @@ class Channels:
 
     seen: the last tokens of the prompt that are the beginning of the same answer. plain: the answer goes on, or is no
     chat's: what it begins with is kept as it is. tools: what the model was told that it may call. calls: the format of
-    its calls, where it is asked for one that is not its own.
+    its calls, where it is asked for one that is not its own. one_call: the first call ends the answer.
     """
 
     def __init__(
@@ -224,6 +229,7 @@ class Channels:
         plain: bool = False,
         tools: Sequence[Mapping[str, Any]] = (),
         calls: CallFormat | None = None,
+        one_call: bool = False,
     ):
         found = markers_of(tokenizer)
         if calls is not None:
@@ -236,7 +242,7 @@ class Channels:
         initial = _initial(markers, self._text_of(tokenizer, prompt[-LOOKED_BACK_TOKENS:]))
         self._names = {standin: name for name, standin in standins.items()}
         parser = calls.parse if calls else tokenizer.wrapper.tool_parser
-        self._text = ChannelText(markers, stop, parser, initial, plain, self._names, tools)
+        self._text = ChannelText(markers, stop, parser, initial, plain, self._names, tools, one_call)
 
     @property
     def channel(self) -> Channel:
@@ -250,7 +256,7 @@ class Channels:
 
     @property
     def stopped(self) -> bool:
-        """True once a stop text was complete."""
+        """True once a stop text was complete, or something else has ended the answer."""
         return self._text.stopped
 
     @property

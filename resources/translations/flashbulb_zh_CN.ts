@@ -3611,6 +3611,14 @@
         <translation>第 {layer} 层，共 {layers} 层</translation>
     </message>
     <message>
+        <source>logit_bias names token {token}, and this model has none of that number.</source>
+        <translation>logit_bias 中的词元 {token} 不存在：此模型没有这个编号的词元。</translation>
+    </message>
+    <message>
+        <source>logit_bias names tokens by their ids, not by {value}.</source>
+        <translation>logit_bias 用编号指明词元，而不是 {value}。</translation>
+    </message>
+    <message>
         <source>measuring the predictors</source>
         <translation>测量预测器</translation>
     </message>

@@ -210,6 +210,21 @@ def test_probabilities_of_tokens(as_openai):
         assert len(token.top_logprobs) == 3
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_a_bias_forbids_and_brings_about_tokens_and_probabilities_stay_the_models_own(model, as_openai):
+    request = {"model": model, "messages": hello(), "max_tokens": 6, "temperature": 0, "logprobs": True}
+    plain = as_openai.chat.completions.create(**request).choices[0].logprobs.content
+    only = as_openai.chat.completions.create(**request, logit_bias={40: 100}).choices[0].logprobs.content
+    assert len({token.token for token in only}) == 1
+    assert len(only) == 6
+    assert only[0].logprob < plain[0].logprob
+    wrong = {"tokens": {10**6: 1}, "biases": {40: 101}}
+    for bias in wrong.values():
+        with pytest.raises(openai.BadRequestError) as caught:
+            as_openai.chat.completions.create(**request, logit_bias=bias)
+        assert caught.value.param == "logit_bias"
+
+
 @pytest.mark.parametrize("schema", [{"type": "no such"}, {"$ref": "#/nowhere"}])
 def test_a_schema_that_is_none_is_refused(as_openai, schema):
     form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}

@@ -21,6 +21,8 @@ from engine.settings import GenerationOptions, ToolChoice
         ("stop", ["text", [3], [None]]),
         ("tool_choice", ["any", "get_weather", None, 3]),
         ("logprobs", [-1, 21, 1.5, True]),
+        ("penalised_tokens", [-1, 2**31, 1.5, True]),
+        ("logit_bias", [{3: 101}, {3: -100.1}, {3: float("nan")}, {3: None}, {3: "5"}, {3: True}, {4: 1, 5: 1e9}]),
     ],
 )
 def test_an_option_out_of_range_is_refused_by_its_name(name, values):
@@ -28,6 +30,12 @@ def test_an_option_out_of_range_is_refused_by_its_name(name, values):
         with pytest.raises(OptionError, match=f"^{name} is ") as caught:
             GenerationOptions(**{name: value})
         assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("token", [-1, "3", 1.0, True, None])
+def test_a_bias_is_of_the_id_of_a_token(token):
+    with pytest.raises(OptionError, match=r"^logit_bias names tokens by their ids"):
+        GenerationOptions(logit_bias={2: 0.5, token: 1.0})
 
 
 def test_options_at_the_ends_of_their_ranges_are_taken():

@@ -198,6 +198,21 @@ def test_a_folder_that_is_to_be_got_is_to_be_prepared(capsys, tmp_path):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("action", ["get", "show"])
+@pytest.mark.parametrize("said", ["somebody/else", "facebook/opt-125m", "opt-125m"])
+def test_a_name_is_the_hubs_whatever_folders_there_are_and_a_path_begins_with_a_dot(
+    capsys, tmp_path, monkeypatch, action, said
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FLASHBULB_MODELS", str(tmp_path / "models"))
+    (tmp_path / said).mkdir(parents=True)
+    status, _, err = run(capsys, "models", action, said)
+    assert (status, err.count("\n")) == (1, 1)
+    assert "the Hub is not asked" in err
+    for path in (f"./{said}", f"../{tmp_path.name}/{said}"):
+        assert "is on this disk already" in run(capsys, "models", action, path)[2]
+
+
 def test_nothing_is_loaded_for_an_empty_prompt(capsys, tmp_path):
     status, _, err = run(capsys, "generate", tmp_path / "nowhere", "--prompt", " \n")
     assert (status, err) == (1, "flashbulb: The message is empty: write something to answer.\n")

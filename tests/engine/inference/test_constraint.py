@@ -85,6 +85,19 @@ def test_a_text_that_is_no_chat_goes_on_with_what_satisfies_the_schema(model):
     jsonschema.validate(json.loads(answered(model, "Somebody: ", schema=PERSON).text), PERSON)
 
 
+@pytest.mark.parametrize("temperature", [0.0, 1.5])
+def test_biases_hold_within_a_schema_and_it_is_satisfied_whatever_they_forbid(model, temperature):
+    ids = model.tokenizer.ids
+    digits = {token for token in ids if b"7" in model.tokenizer.bytes_of(token)}
+    liked = answered(model, schema=PERSON, temperature=temperature, logit_bias=dict.fromkeys(digits, 100))
+    assert "7" in liked.text
+    without = answered(model, schema=PERSON, temperature=temperature, logit_bias=dict.fromkeys(digits, -100))
+    assert "7" not in without.text
+    nothing = answered(model, schema=PERSON, temperature=temperature, logit_bias=dict.fromkeys(ids, -100))
+    for summary in (liked, without, nothing):
+        jsonschema.validate(json.loads(summary.text), PERSON)
+
+
 def test_a_tool_that_must_be_called_is_called(model):
     summary = answered(model, tools=TOOLS, tool_choice="required", allowed_tools=("get_person",), parallel_calls=False)
     (call,) = summary.tool_calls

@@ -1,6 +1,7 @@
 """Decoding with drafts says what decoding without them says: greedily, with a seed, and in distribution."""
 
 from collections import Counter
+from dataclasses import replace
 
 import mlx.core as mx
 import numpy as np
@@ -21,6 +22,7 @@ from tests.helpers.mlx_models import write_moe
 PROMPT, ANSWER = [int(t) for t in np.random.default_rng(1).integers(0, 320, 14)], 16
 LIKELIEST = Sampling(**{**OUR_SAMPLING, "temperature": 0.0})
 LIVELY = Sampling(**{**OUR_SAMPLING, "temperature": 3.0, "top_p": 0.95, "repetition_penalty": 1.3, "min_p": 0.01})
+BIASED = replace(LIVELY, logit_bias={token: (-100, 40, 3)[token % 3] for token in range(0, 320, 2)})
 
 
 class Guesses:
@@ -86,7 +88,7 @@ def model(request, tmp_path_factory, tiny_model):
     loaded.close()
 
 
-@pytest.mark.parametrize("sampling", [LIKELIEST, LIVELY], ids=["greedy", "seeded"])
+@pytest.mark.parametrize("sampling", [LIKELIEST, LIVELY, BIASED], ids=["greedy", "seeded", "biased"])
 def test_an_answer_with_drafts_is_the_one_without(model, sampling):
     plain, _ = answer(model, Guesses(), sampling)
     for count, wrong_every in ((3, 0), (7, 3), (2, 1)):

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from engine.errors import NoRoomError, PromptError, TemplateError
+from engine.errors import NoRoomError, OptionError, PromptError, TemplateError
 from engine.inference.load import load
 from engine.prepare.prepare import prepare
 from engine.settings import GenerationOptions, Settings
@@ -394,6 +394,24 @@ def test_a_call_of_a_tool_is_no_prose(says):
     text, summary = answer(model)
     assert text == "Wait."
     assert summary.tool_calls == [{"name": "add", "arguments": {"a": 1}}]
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_where_one_call_is_wanted_the_first_one_ends_the_answer(says, several):
+    template = THINKING + "{# tool_call.name in <tool_call> #}"
+    call = '{"name": "add", "arguments": {"a": 1}}'
+    model = says(["Wait.", "<tool_call>", call, "</tool_call>", "Done."], template=template)
+    text, summary = answer(model, parallel_calls=several)
+    assert [call["arguments"]["a"] for call in summary.tool_calls] == [1]
+    assert text == ("Wait.Done." if several else "Wait.")
+    assert (summary.finish_reason, len(summary.tokens)) == ("stop", 6 if several else 4)
+
+
+def test_biases_reach_the_answer_and_unknown_tokens_are_refused(model):
+    first = answer(model, "Do you like music?")[1].tokens[0]
+    assert first not in answer(model, "Do you like music?", logit_bias={first: -100})[1].tokens
+    with pytest.raises(OptionError, match="logit_bias names token 320"):
+        model.generate("Do you like music?", options(logit_bias={320: 1}))
 
 
 def test_sampling_is_as_the_makers_advise_unless_it_is_chosen(says):

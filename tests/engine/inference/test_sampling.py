@@ -8,7 +8,8 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
-from engine.inference.sampling import Sampling, advised_sampling, chosen, sampler
+from engine.errors import OptionError
+from engine.inference.sampling import Sampling, advised_sampling, check_bias, chosen, sampler
 from engine.settings import NEUTRAL_SAMPLING, OUR_SAMPLING, GenerationOptions
 
 SCORES = [1.0, 3.0, 2.5, -1.0, 9.0]
@@ -49,6 +50,54 @@ def test_min_p_leaves_what_has_a_share_of_the_likeliest():
 def test_penalties_are_taken_from_what_was_said(options, before, token):
     assert sampled({"temperature": 0} | options, before) == {token}
     assert sampled({"temperature": 0} | options) == {1}
+
+
+def test_only_so_many_of_the_last_tokens_are_penalised():
+    before = [1, 0, 0]
+    for count, token in ((3, 2), (2, 1), (0, 1)):
+        assert sampled({"temperature": 0, "presence_penalty": 1.0, "penalised_tokens": count}, before) == {token}
+
+
+@pytest.mark.parametrize(
+    ("bias", "tokens"),
+    [
+        ({1: -1.0}, {2}),
+        ({0: 2.5, 1: 0.4}, {0}),
+        ({1: -100}, {2}),
+        ({1: -100, 2: -100}, {0}),
+        ({0: -100, 1: -100, 2: -100, 3: -100}, {1}),
+        ({3: 100}, {3}),
+        ({3: 100, 4: 100}, {3}),
+    ],
+)
+def test_biases_are_added_to_scores(bias, tokens):
+    """Of tokens that stand for something; where all are forbidden, they are as likely as they were."""
+    assert sampled({"temperature": 0, "logit_bias": bias}) == tokens
+    assert sampled({"temperature": 1.0, "top_p": 0.3, "logit_bias": bias}) == tokens
+
+
+def test_a_token_that_is_forbidden_never_comes():
+    biased = {"temperature": 100.0, "top_p": 1.0, "logit_bias": {1: -100}}
+    assert sampled(biased, times=400) == {0, 2, 3}
+    assert sampled(biased | {"logit_bias": {1: 100, 2: 100}, "temperature": 3.0}, times=100) == {1, 2}
+
+
+@pytest.mark.parametrize("dtype", [mx.float16, mx.bfloat16, mx.float32])
+def test_of_tokens_with_the_greatest_bias_the_likelier_is_the_likelier(dtype):
+    how = replace(FLAT, temperature=0.0, logit_bias={1: 100, 2: 100})
+    for scores, token in (([0.0, 0.5, 0.25], 1), ([0.0, 0.25, 0.5], 2)):
+        assert sampler(how, 3, range(3))(mx.array([scores], dtype), []) == token
+
+
+def test_a_bias_has_the_last_word_after_penalties():
+    options = {"temperature": 0, "repetition_penalty": 100.0, "logit_bias": {2: 100}}
+    assert sampled(options, [2, 2, 2]) == {2}
+
+
+def test_a_bias_of_a_token_that_there_is_not_is_refused():
+    check_bias({0: 1.0, 3: 2.0}, range(4))
+    with pytest.raises(OptionError, match=r"^logit_bias names token 4, and this model has none"):
+        check_bias({0: 1.0, 4: 2.0}, range(4))
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,7 @@ def test_messages_become_those_that_templates_know(client):
         ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "runs at Anthropic's"),
         ({"tools": TOOLS, "tool_choice": {"type": "some"}}, "no tool_choice 'some'"),
         ({"extra_body": {"temperature": -1}}, "temperature is a number"),
+        ({"extra_body": {"mcp_servers": [{"type": "url", "url": "x"}]}}, "mcp_servers is not supported"),
     ],
 )
 def test_what_is_wrong_is_said_in_anthropics_form(client, wrong, words):

@@ -190,6 +190,7 @@ def test_what_is_wrong_is_said_in_openais_form(client, wrong, words):
             "context_length_exceeded",
         ),
         (OptionError("seed is wrong."), openai.BadRequestError, "seed is wrong", None),
+        (OptionError("logit_bias names token 7."), openai.BadRequestError, "token 7", None),
         (KeyError("a secret of the prompt"), openai.InternalServerError, "Something went wrong inside", None),
     ],
 )
@@ -197,6 +198,7 @@ def test_errors_of_the_engine(client, streamed, error, raised, words, code, capl
     with pytest.raises(raised, match=words) as caught:
         client(ScriptedAnswering(error=error)).chat.completions.create(model="starter", messages=HELLO, stream=streamed)
     assert caught.value.code == code
+    assert caught.value.param in (None, "messages", words.split()[0], "logit_bias")
     assert "secret" not in str(caught.value)
     assert "secret" not in caplog.text
 

@@ -120,9 +120,35 @@ def test_options_reach_the_engine(client):
     options = asked(client, options=given).options
     assert (options.temperature, options.top_k, options.top_p, options.repetition_penalty) == (0.5, 3, 0.9, 1.2)
     assert (options.max_tokens, options.stop, options.seed) == (7, ("END",), 3)
-    unlimited = asked(client, options={"num_predict": -1, "seed": -1}).options
-    assert unlimited.max_tokens > 10**9
-    assert unlimited.seed is None
+    unlimited = asked(client, options={"num_predict": -1, "seed": -1, "repeat_last_n": -1, "top_k": -1}).options
+    assert min(unlimited.max_tokens, unlimited.penalised_tokens) > 10**9
+    assert (unlimited.seed, unlimited.top_k) == (None, 0)
+    assert asked(client, options={"repeat_last_n": 0, "mirostat": 0, "tfs_z": 1.0}).options.penalised_tokens == 0
+
+
+@pytest.mark.parametrize(("said", "shortened"), [({}, False), ({"truncate": False}, False), ({"truncate": True}, True)])
+def test_a_conversation_is_shortened_where_that_is_asked(ask, serve, said, shortened):
+    answering = ScriptedAnswering()
+    request = {"model": "starter", "messages": HELLO, **said}
+    assert ask(serve(answering), "POST", "/api/chat", request).status == 200
+    assert answering.requests[0].options.shorten is shortened
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"suffix": "x"}, "suffix is not supported."),
+        ({"template": "x"}, "template is not supported."),
+        ({"images": ["eA=="]}, "images is not supported."),
+        ({"context": [1, 2]}, "context is not supported. Nothing is kept here"),
+        ({"options": {"mirostat": 2}}, "mirostat is not supported."),
+        ({"options": {"typical_p": 0.5}}, "typical_p is not supported."),
+    ],
+)
+def test_what_is_not_here_is_refused_by_its_name(ask, serve, wrong, words):
+    reply = ask(serve(ScriptedAnswering()), "POST", "/api/generate", {"model": "starter", "prompt": "x", **wrong})
+    assert reply.status == 400
+    assert words in reply.body["error"]
 
 
 @pytest.mark.parametrize(

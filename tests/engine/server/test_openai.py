@@ -53,3 +53,73 @@ def test_a_tool_that_is_none_is_refused(ask, serve, path, function):
     reply = ask(serve(ScriptedAnswering()), "POST", path, HELLO | {"tools": [{"function": function}]})
     assert reply.status == 400
     assert TOOL in str(reply.body["error"])
+
+
+PATHS = {
+    "/v1/chat/completions": HELLO,
+    "/v1/completions": {"model": "starter", "prompt": "Hello!"},
+    "/v1/responses": {"model": "starter", "input": "Hello!"},
+}
+each_path = pytest.mark.parametrize("path", PATHS)
+
+
+def options_of(ask, serve, path, more):
+    """The options that the engine is given."""
+    answering = ScriptedAnswering()
+    reply = ask(serve(answering), "POST", path, PATHS[path] | more)
+    assert reply.status == 200, reply.content
+    return answering.requests[0].options
+
+
+@each_path
+@pytest.mark.parametrize(
+    ("said", "option", "value"),
+    [
+        ({"logit_bias": {"50": -100, "7": 3.5}}, "logit_bias", {50: -100.0, 7: 3.5}),
+        ({"logit_bias": None}, "logit_bias", {}),
+        ({"logit_bias": {}}, "logit_bias", {}),
+        ({"top_k": -1}, "top_k", 0),
+        ({"top_p": 0}, "top_p", 1e-6),
+        ({"repeat_penalty": 1.2}, "repetition_penalty", 1.2),
+        ({"repeat_penalty": 1.2, "repetition_penalty": 1.1}, "repetition_penalty", 1.1),
+        ({"repeat_last_n": 9}, "penalised_tokens", 9),
+        ({"repeat_last_n": -1}, "penalised_tokens", 2**31 - 1),
+        ({"max_tokens": -1, "max_completion_tokens": -1, "max_output_tokens": -1}, "max_tokens", 2**31 - 1),
+        ({"functions": [], "modalities": ["text"], "best_of": 1, "echo": False, "suffix": ""}, "stop", ()),
+    ],
+)
+def test_numbers_mean_what_they_do_elsewhere(ask, serve, path, said, option, value):
+    assert getattr(options_of(ask, serve, path, said), option) == value
+
+
+@each_path
+@pytest.mark.parametrize(
+    ("said", "words", "param"),
+    [
+        ({"logit_bias": {"7": 101}}, "logit_bias is a number from -100 to 100, not 101", "logit_bias"),
+        ({"logit_bias": {"-7": 1}}, "logit_bias names tokens by their ids", "logit_bias"),
+        ({"logit_bias": {"yes": 1}}, "Expected `int`, got `str` in a key of logit_bias", "logit_bias"),
+        ({"logit_bias": {"7": "much"}}, "Expected `float`, got `str` in logit_bias", "logit_bias"),
+        ({"logit_bias": [[7, 1]]}, "Expected `object | null`, got `array` in logit_bias", "logit_bias"),
+        ({"functions": [{"name": "f"}]}, "functions is not supported. Describe them as tools.", "functions"),
+        ({"modalities": ["text", "audio"]}, "modalities is not supported.", "modalities"),
+        ({"web_search_options": {}}, "web_search_options is not supported.", "web_search_options"),
+        ({"grammar": "root ::= x"}, "grammar is not supported.", "grammar"),
+        ({"guided_json": {"type": "object"}}, "Give the schema in response_format.", "guided_json"),
+        ({"best_of": 3}, "best_of is not supported.", "best_of"),
+        ({"max_tokens": 0, "max_completion_tokens": 0, "max_output_tokens": 0}, "from 1 to", "max_tokens"),
+        ({"n": 2}, "n is 1", "n"),
+    ],
+)
+def test_what_is_wrong_or_not_here_is_refused_by_its_name(ask, serve, path, said, words, param):
+    reply = ask(serve(ScriptedAnswering()), "POST", path, PATHS[path] | said)
+    assert (reply.status, reply.body["error"]["param"].partition("[")[0]) == (400, param)
+    assert words in reply.body["error"]["message"]
+
+
+def test_probabilities_of_others_are_told_beside_a_tokens_own(ask, serve):
+    server = serve(ScriptedAnswering())
+    reply = ask(server, "POST", "/v1/chat/completions", HELLO | {"top_logprobs": 2})
+    assert (reply.status, reply.body["error"]["param"]) == (400, "top_logprobs")
+    for said in ({"top_logprobs": 0}, {"logprobs": False, "top_logprobs": None}):
+        assert options_of(ask, serve, "/v1/chat/completions", said).logprobs is None

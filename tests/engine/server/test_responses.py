@@ -97,10 +97,23 @@ def test_options_reach_the_engine(client):
     assert (options.max_tokens, options.shorten, options.reasoning_effort) == (9, True, "low")
 
 
+def test_what_was_asked_is_told_again(client):
+    more = {"metadata": {"run": "7"}, "parallel_tool_calls": False}
+    answer = client(ScriptedAnswering()).responses.create(model="starter", input="Hello!", **more)
+    assert (answer.metadata, answer.parallel_tool_calls) == ({"run": "7"}, False)
+
+
+@pytest.mark.parametrize("more", [{"include": ["message.output_text.logprobs"]}, {"top_logprobs": 3}])
+def test_probabilities_are_asked_for_in_two_ways(client, more):
+    assert asked(client, **more).options.logprobs == more.get("top_logprobs", 0)
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"previous_response_id": "resp_1"}, "nothing is kept here"),
+        ({"previous_response_id": "resp_1"}, "Nothing is kept here: send the whole conversation"),
+        ({"background": True}, "Nothing is kept here: send the whole conversation"),
+        ({"prompt": {"id": "pmpt_1"}}, "prompt is not supported"),
         ({"input": []}, "The input is empty"),
         ({"input": [{"type": "computer_call"}]}, "type 'computer_call' is not supported"),
         ({"tools": [{"type": "web_search"}]}, "not 'web_search'"),

@@ -196,6 +196,22 @@ def test_a_call_that_nothing_understands_is_shown_as_it_was_written():
     assert calls_of(events) == []
 
 
+TWO_CALLS = "Hm. <tool_call>12</tool_call> and <tool_call>3</tool_call>, I say."
+
+
+@pytest.mark.parametrize("texts", [[TWO_CALLS], list(TWO_CALLS)], ids=["at once", "by letters"])
+@pytest.mark.parametrize(("one_call", "calls", "rest"), [(True, ["1"], ""), (False, ["1", "2", "3"], " and , I say.")])
+def test_where_one_call_is_wanted_nothing_comes_after_the_first(texts, one_call, calls, rest):
+    def parser(text, tools):
+        return [{"name": number, "arguments": {}} for number in text]
+
+    channels = ChannelText(THINKING, (), parser, one_call=one_call)
+    events = [event for text in texts for event in channels.add(text)] + channels.finish()
+    assert [call["name"] for call in calls_of(events)] == calls
+    assert texts_of(events)[Channel.ANSWER] == "Hm. " + rest
+    assert channels.stopped is one_call
+
+
 ODD_ARGUMENTS = (
     {"of": {1, 2}},
     {"of": b"bytes"},

@@ -122,7 +122,8 @@ class BundlePool:
 
         Rows of bundles that left the window are given to incoming ones. A few that nothing needs stay as they are; of
         many, the holes are closed with the last rows. The caller fills `rows` with the bundles of `bundles`, or calls
-        `discard` if it cannot. Where the window does not fit, its oldest bundles leave first.
+        `discard` if it cannot. Where the window does not fit, the least used bundles leave first; where uses are not
+        counted, its oldest.
         """
         admission = self.make_room(active, window)
         self.settle(admission, active, window)
@@ -150,21 +151,17 @@ class BundlePool:
 
     def expect(self, likely: Integers, window: Window) -> Admission:
         """Make room for bundles that may be needed next (sorted int64 ids): in free rows, in those of bundles that the
-        window has left, and, where it does not fit and its oldest have to leave anyway, in theirs. They become at most
-        a fifth of the pool; what has no room is left out. Until they are admitted, they count as used by nobody.
+        window has left, and, where it does not fit and some have to leave it anyway, in theirs. They become at most a
+        fifth of the pool; what has no room is left out. Until they are admitted, they count as used by nobody.
         """
         missing = likely[self.absent[likely]][: int(self.capacity * MAX_GUESSED_SHARE)]
         free = self.capacity - self.num_used
         last_k_active = self.last_k_active.copy()
         last_k_active[likely] = window.token  # these stay
         last = last_k_active[self.pointer[: self.num_used]]
-        rows = np.flatnonzero(last < window.oldest)
-        wanted = max(0, len(missing) - free)
-        if len(rows) < wanted and self._tight:
-            rows = np.argpartition(last, wanted)[:wanted]
-            self.left_early += int(np.count_nonzero(last[rows] >= window.oldest))
-        else:
-            rows = self._least_used(rows, wanted)
+        rows, wanted = np.flatnonzero(last < window.oldest), max(0, len(missing) - free)
+        crowded = self._tight and len(rows) < wanted
+        rows = self._crowded_out(wanted, last, window) if crowded else self._least_used(rows, wanted)
         missing = missing[: free + len(rows)]
         return self._place(missing, self._append(rows, len(missing)), window.oldest - 1)
 
@@ -246,13 +243,14 @@ class BundlePool:
         return bundles[staying], last_active[staying], self.remove(gone)
 
     def _rows_for(self, count: int, active: Integers, window: Window) -> Integers:
-        """That many rows for what is missing of the active set: of what the window has left, then, where that and the
-        free tail are too few, of its oldest."""
+        """That many rows for what is missing of the active set: of what the window has left, or, where that and the free
+        tail are too few, of the least used of all that the token does not need."""
         needed = max(0, count - (self.capacity - self.num_used))
         stale = self._left(needed, active, window)
         self._tight = len(stale) < needed
         if self._tight:
-            stale = np.concatenate([stale, self._oldest(needed - len(stale), active, window)])
+            self.last_k_active[active] = window.token
+            stale = self._crowded_out(needed, self._last(), window)
         elif self.keep_hot:
             stale = stale[:needed]
         elif self.dense and len(stale) - count > MAX_STALE_SHARE * self.num_used:
@@ -271,13 +269,16 @@ class BundlePool:
         rows = np.flatnonzero(self._last() < window.oldest)
         return self._least_used(rows, needed) if self.keep_hot else rows
 
-    def _oldest(self, count: int, active: Integers, window: Window) -> Integers:
-        """That many rows of bundles of the window which were active longest ago."""
-        self.last_k_active[active] = window.token
-        last = self._last()
-        candidates = np.flatnonzero((last >= window.oldest) & (last < window.token))
-        self.left_early += count
-        return candidates[np.argpartition(last[candidates], count - 1)[:count]]
+    def _crowded_out(self, count: int, last: NDArray[np.int32], window: Window) -> Integers:
+        """That many rows, or all but the present token's, where the window does not fit: of the least used bundles, in
+        the window or not, or, where uses are not counted, of those that were active longest ago. last: int32
+        [num_used], the token at which each row's was active last."""
+        rows = np.flatnonzero(last < window.token)
+        if count < len(rows):
+            worth = self._uses[self.pointer[rows]] if self.keep_hot else last[rows]
+            rows = rows[np.argpartition(worth, count)[:count]]
+        self.left_early += int(np.count_nonzero(last[rows] >= window.oldest))
+        return rows
 
     def _look_for_leaving(self, count: int, window: Window) -> None:
         """Find, while there is time, what the window will have left at the next token, unless that needs it."""

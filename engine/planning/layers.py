@@ -73,13 +73,15 @@ class NeuronLayer:
         return PoolDemand(self.bundles.bytes, count, minimum, self.selected)
 
     def use(self, slots: float, settings: Settings) -> TokenUse:
-        """By the curve of how neurons are used again. All that are in memory are multiplied."""
+        """By the curve of how neurons are used again. All that are in memory are multiplied. Where the window does not
+        fit and uses are counted, these alone say who stays, beside the last token's."""
         reuse, count = self.reuse, self.bundles.count
         share = min(1.0, slots / count)
         window = reuse.window_of(share, float(settings.window))
         in_window = reuse.aggregated(window)
         full = min(share, reuse.aggregated(SEEN_TOKENS)) if settings.hot_neurons else 0.0
-        missed = reuse.loaded(window, max(0.0, full - in_window))
+        lasting = min(window, 1.0) if settings.hot_neurons and window < settings.window else window
+        missed = reuse.loaded(lasting, max(0.0, full - reuse.aggregated(lasting)))
         held = count * max(reuse.selected, in_window, full)
         return TokenUse(count * reuse.selected, count * missed, held, held, window)
 

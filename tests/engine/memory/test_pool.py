@@ -82,6 +82,24 @@ def test_a_full_pool_lets_its_oldest_bundles_go_first(tokens, capacity):
             assert max(before[n] for n in left) <= min(before[n] for n in stayed)
 
 
+@settings(deadline=None, max_examples=50)
+@given(tokens=active_sets, capacity=st.integers(12, 20))
+def test_where_uses_are_counted_a_full_pool_lets_its_least_used_bundles_go_first(tokens, capacity):
+    pool, window = BundlePool(capacity, ROW_BYTES, "F32", BUNDLES, True), Window(BUNDLES)
+    uses: dict[int, float] = {}
+    for active in tokens:
+        before = check_structure(pool)
+        window.advance()
+        admission = pool.admit(np.array(sorted(active), np.int64), window)
+        fill(pool, admission)
+        held = check_structure(pool)
+        left, stayed = before.keys() - held.keys(), before.keys() & held.keys() - active
+        if left and stayed:
+            assert max(uses[n] for n in left) <= min(uses[n] for n in stayed) * 1.0001
+        decay = USE_DECAY * (1 - MISS_DECAY * (len(admission.bundles) / max(1, len(active))) ** 2)
+        uses = {n: decay * uses.get(n, 0.0) + (n in active) for n in uses.keys() | active}
+
+
 def test_a_window_of_nothing_loads_every_token_anew():
     pool, window = new_pool(8), Window(0)
     for _ in range(3):
@@ -126,8 +144,8 @@ def test_what_is_expected_takes_live_rows_only_where_the_window_does_not_fit(tok
         live = {bundle for bundle, token in before.items() if token >= window.oldest}
         gone = before.keys() - held.keys()
         assert live <= held.keys() or early
-        if gone & live:  # the oldest, and nothing that is expected
-            assert not gone & likely
+        assert not gone & live & likely
+        if gone & live and not hot:  # the oldest
             assert max(before[n] for n in gone) <= min([before[n] for n in before.keys() - gone - likely], default=99)
         assert set(expected.bundles.tolist()) == (likely & held.keys()) - before.keys()
         assert len(expected.bundles) <= int(capacity * MAX_GUESSED_SHARE)

@@ -94,7 +94,7 @@ def test_what_the_window_leaves_free_keeps_hot_neurons():
         for budget in budgets
     ]
     assert 0 < without[0].window < 4  # nothing is left free
-    assert with_them[0].bytes_read == pytest.approx(without[0].bytes_read, rel=0.02)
+    assert with_them[0].bytes_read < 0.97 * without[0].bytes_read  # of what does not fit, the most used stay
     assert [p.bytes_read for p in with_them] == sorted((p.bytes_read for p in with_them), reverse=True)
     assert with_them[-1].bytes_read < without[-1].bytes_read / 10
     assert all(w.pool_bytes >= o.pool_bytes for w, o in zip(with_them, without, strict=True))

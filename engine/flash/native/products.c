@@ -46,7 +46,7 @@ enum {
     KEPT_BYTES = 1 << 20,       /* of room that is kept from call to call */
     CACHE_LINE = 64,            /* bytes */
     AHEAD_BYTES = 4096,         /* of rows that are asked of memory before they are wanted */
-    AWAKE_NS = 300000,          /* that a thread waits for the next product, or for the others' last tasks, before it sleeps */
+    AWAKE_NS = 3000000,         /* that a thread waits for the next product, or for the others' last tasks, before it sleeps */
     MAX_THREADS = 16
 };
 

@@ -31,23 +31,23 @@ class RouterGuess:
     """A guess at a layer's experts: its own router's answer to the input of the layer before. From one layer to the
     next the residual stream changes little.
 
-    ask: the ids, unevaluated, for such an input.
+    ask: the ids, unevaluated, for such an input. can_be_asked: false once that failed.
     """
 
     def __init__(self, ask: Ask, experts: "StreamedExperts"):
         self._ask, self._bundles = ask, experts.bundles
-        self._can_be_asked = True
+        self.can_be_asked = True
 
     def __call__(self, x: mx.array) -> mx.array | None:
         """The ids, unevaluated; None where nothing is to be guessed."""
         bundles = self._bundles
-        wanted = self._can_be_asked and bundles.overlap.ahead and not bundles.passes.current.is_prompt
+        wanted = self.can_be_asked and bundles.overlap.ahead and not bundles.passes.current.is_prompt
         if not wanted or bundles.pool.holds_all:
             return None
         try:
             return self._ask(x)
         except Exception:  # routers that take another input than their experts
-            self._can_be_asked = False
+            self.can_be_asked = False
             return None
 
     def begin(self, ids: mx.array) -> None:
@@ -71,9 +71,10 @@ def router_of(network: Module, path: str, experts: "StreamedExperts") -> Ask | N
 
 
 def _answer_of(block: Any, x: mx.array, experts: "StreamedExperts") -> mx.array:
+    """x: [..., width], as the experts of the layer before were given it: some blocks make one list of all tokens."""
     experts.asked = True
     try:
-        block(x)
+        block(x if x.ndim > 2 else x[None])
     except AskedError as answer:
         return answer.indices
     finally:

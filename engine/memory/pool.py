@@ -67,6 +67,7 @@ class BundlePool:
         self._leaving: Admission | None = None  # what the window will have left, unless it is used again,
         self._leaving_before = 0  # once its oldest token is this one
         self._tight = False  # true where the window did not fit, the last time that it was looked at
+        self._expected = NO_ROWS  # bundles that may still be on their way to their rows
 
     @property
     def bundles(self) -> int:
@@ -135,10 +136,18 @@ class BundlePool:
             raise ValueError(f"{len(active)} active bundles do not fit {self.capacity} rows")
         if window.size == 0:
             self.clear()
-        if not self.num_used:
-            return Admission(active, self._append(NO_ROWS, len(active)))
+        if not self.spares_expected(active):
+            self._let_expected_go(window)
         missing = active[self.absent[active]]
-        return Admission(missing, self._rows_for(len(missing), active, window))
+        rows = self._rows_for(len(missing), active, window) if self.num_used else self._append(NO_ROWS, len(missing))
+        self._let_expected_go(window)
+        return Admission(missing, rows)
+
+    def spares_expected(self, active: Integers) -> bool:
+        """True where room for an active set is made without the rows of what is expected: that may then still be on its
+        way."""
+        moves = self.dense and not self.keep_hot
+        return not len(self._expected) or (not moves and len(active) + len(self._expected) <= self.capacity)
 
     def settle(self, admission: Admission, active: Integers, window: Window) -> None:
         """Take in what `make_room` made room for."""
@@ -152,9 +161,11 @@ class BundlePool:
     def expect(self, likely: Integers, window: Window) -> Admission:
         """Make room for bundles that may be needed next (sorted int64 ids): in free rows, in those of bundles that the
         window has left, and, where it does not fit and some have to leave it anyway, in theirs. They become at most a
-        fifth of the pool; what has no room is left out. Until they are admitted, they count as used by nobody.
+        fifth of the pool; what has no room is left out. They stay until room was made for an active set, and count as
+        used by nobody.
         """
-        missing = likely[self.absent[likely]][: int(self.capacity * MAX_GUESSED_SHARE)]
+        most = int(self.capacity * MAX_GUESSED_SHARE) if window.size else 0  # else they would not stay
+        missing = likely[self.absent[likely]][:most]
         free = self.capacity - self.num_used
         last_k_active = self.last_k_active.copy()
         last_k_active[likely] = window.token  # these stay
@@ -162,8 +173,8 @@ class BundlePool:
         rows, wanted = np.flatnonzero(last < window.oldest), max(0, len(missing) - free)
         crowded = self._tight and len(rows) < wanted
         rows = self._crowded_out(wanted, last, window) if crowded else self._least_used(rows, wanted)
-        missing = missing[: free + len(rows)]
-        return self._place(missing, self._append(rows, len(missing)), window.oldest - 1)
+        missing = self._expected = missing[: free + len(rows)]
+        return self._place(missing, self._append(rows, len(missing)), window.token)
 
     def seed(self, bundles: Integers, last_active: Integers, window: Window) -> Admission:
         """Take in bundles that a prompt's last tokens used; returns those that were not here. What the window has left
@@ -216,7 +227,7 @@ class BundlePool:
 
     def clear(self) -> None:
         """Empty all rows."""
-        self._leaving = None
+        self._leaving, self._expected = None, NO_ROWS
         self.absent.fill(True)
         self.pointer[: self.num_used] = -1
         self.num_used = 0
@@ -257,6 +268,11 @@ class BundlePool:
             # Moving bundles takes longer than multiplying a few too many: those that nothing needs yet stay.
             self.remove(stale[count:])
         return self._append(stale[:count], count)
+
+    def _let_expected_go(self, window: Window) -> None:
+        """What was expected may leave from now on, unless it is needed."""
+        self.last_k_active[self._expected] = window.oldest - 1
+        self._expected = NO_ROWS
 
     def _left(self, needed: int, active: Integers, window: Window) -> Integers:
         """Rows that the window has left; where the most used are to stay, not all, but those needed if there are."""

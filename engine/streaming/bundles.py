@@ -61,6 +61,13 @@ class _Loading:
     admission: Admission
     tickets: list[Ticket]
 
+    def beside(self, other: "_Loading") -> "_Loading":
+        """Both, which are waited for together."""
+        if not other.tickets:
+            return self
+        bundles, rows = (np.concatenate(pair) for pair in zip(other.admission, self.admission, strict=True))
+        return _Loading(Admission(bundles, rows), [*other.tickets, *self.tickets])
+
 
 @dataclass(frozen=True)
 class _Begun:
@@ -324,28 +331,29 @@ class LayerBundles:
         if self.begun is None:
             if self._begun is not None or self._reading is not None:  # of a pass that failed
                 self.settle()
-            current = self.passes.current
+            current, fits = self.passes.current, len(ids) <= self.pool.capacity
             current.all_active[self.layer] = len(ids)
-            self._take_expected(ids)
-            fits = len(ids) <= self.pool.capacity
-            self._begun = _Begun(current, ids, self._load(ids) if fits else None)
+            ahead = self._reading = self._known_of_expected(ids, fits)
+            loading = self._load(ids).beside(ahead) if fits else None
+            self._reading, self._begun = None, _Begun(current, ids, loading)
         assert self._begun is not None
         return self._begun
 
     def _around_reads(self, ids: Integers, loading: _Loading) -> Iterator[Part]:
         """The part that is in memory already, while the rest is read; then the rest. Or all of it at once."""
-        missing, rows = loading.admission
         here = len(ids) if self._gathered else self.pool.num_used
-        beside = self.overlap.beside and loading.tickets and len(missing) < here
+        beside = self.overlap.beside and bool(loading.tickets)
+        missing = ids[np.isin(ids, loading.admission.bundles)] if beside else ids
+        beside = beside and len(missing) < here
         if beside:
             self._reading = loading
             present = np.setdiff1d(ids, missing, assume_unique=True) if self._gathered else ids
-            yield self._pooled(present, rows)
+            yield self._pooled(present, loading.admission.rows)
             self._evaluate_readers()  # while flash works
             self._reading = None
         self._finish(loading)
         if beside:
-            yield Part(missing, self.pool.slab, rows, NO_ROWS)
+            yield Part(missing, self.pool.slab, self.pool.rows_of(missing), NO_ROWS)
         elif self.pool.num_used:
             yield self._pooled(ids)
 
@@ -430,16 +438,26 @@ class LayerBundles:
             raise
         self.passes.current.read(perf_counter() - began, sum(t.bytes for t in tickets), sum(t.reads for t in tickets))
 
-    def _take_expected(self, active: Integers | None = None) -> None:
-        """Wait for what was read ahead, and learn from it if the active set is known."""
-        if self._expected is None:
-            return
+    def _known_of_expected(self, active: Integers, fits: bool) -> _Loading:
+        """What was read ahead, now that the active set is known: learn from it. It may still be on its way, unless room
+        for what is missing could be made of its rows."""
         expected, self._expected = self._expected, None
+        if expected is None:
+            return _Loading(NOTHING, [])
         late = not all(ticket.done for ticket in expected.tickets)
-        self._finish(expected)
-        if active is not None and self.look_ahead is not None:
+        if self.look_ahead is not None:
             right = self.look_ahead.learn(expected.admission.bundles, active, late)
             self.passes.current.all_loaded[self.layer] += right
+        if late and fits and self.pool.spares_expected(active):
+            return expected
+        self._finish(expected)
+        return _Loading(NOTHING, [])
+
+    def _take_expected(self) -> None:
+        """Wait for what was read ahead and nobody asked for."""
+        expected, self._expected = self._expected, None
+        if expected is not None:
+            self._finish(expected)
 
     def _evaluate_readers(self) -> None:
         if self._readers:

@@ -19,6 +19,7 @@ from engine.streaming.overlap import Overlap, Way
 from engine.streaming.passes import Passes
 from engine.streaming.ring import Ring
 from engine.streaming.source import RowSource
+from tests.helpers.lazy_reader import LazyReader
 
 BUNDLES, WIDTH = 40, 8
 ROW = 4 * 2 * WIDTH
@@ -35,17 +36,21 @@ def path(tmp_path_factory) -> Path:
 
 
 class Layers:
-    """Layers of one file with small pools."""
+    """Layers of one file with small pools. lazy: reads begin when somebody waits for them."""
 
-    def __init__(self, path: Path, capacity: int = 16, window: int = 2, parts: int = 1, **kind):
+    def __init__(
+        self, path: Path, capacity: int = 16, window: int = 2, parts: int = 1, lazy: bool = False, hot: bool = True,
+        **kind,
+    ):  # fmt: skip
         self.reader, opened = open_reader(4), BundleFile.open(path)
+        self.reader = LazyReader(self.reader) if lazy else self.reader
         file, self.passes, self.overlap = self.reader.open(path), Passes(2, window), Overlap()
         ring = Ring(self.reader, ROW, "F32", 8 * ROW)
         self.layers = [
             LayerBundles(
                 i,
                 RowSource(self.reader, file, place, parts),
-                BundlePool(capacity, ROW, "F32", BUNDLES, keep_hot=True),
+                BundlePool(capacity, ROW, "F32", BUNDLES, keep_hot=hot),
                 self.passes,
                 self.overlap,
                 ring,
@@ -93,15 +98,18 @@ def total(layer: LayerBundles, parts, wanted: set[int] | None = None) -> dict[in
 sets = st.lists(st.sets(st.integers(0, BUNDLES - 1), max_size=24), min_size=1, max_size=12)
 
 
-@settings(deadline=None, max_examples=40)
-@given(tokens=sets, guesses=sets, beside=st.booleans(), parts=st.sampled_from([1, 2]), window=st.integers(0, 3))
-def test_every_bundle_comes_once_and_is_what_lies_on_flash(path, tokens, guesses, beside, parts, window):
-    with Layers(path, parts=parts, window=window) as made:
+@settings(deadline=None, max_examples=100)
+@given(
+    tokens=sets, guesses=sets, beside=st.booleans(), parts=st.sampled_from([1, 2]), window=st.integers(0, 3),
+    lazy=st.booleans(), hot=st.booleans(),
+)  # fmt: skip
+def test_every_bundle_comes_once_and_is_what_lies_on_flash(path, tokens, guesses, beside, parts, window, lazy, hot):
+    with Layers(path, parts=parts, window=window, lazy=lazy, hot=hot) as made:
         layer = made.layers[0]
         made.overlap.way = Way.BOTH if beside else Way.NONE
         for number, wanted in enumerate(tokens):
             current = made.token()
-            if window and number < len(guesses):
+            if number < len(guesses):
                 layer.expect(ids(*guesses[number]))
             found = total(layer, layer.bring(ids(*wanted)))
             assert wanted <= found.keys()

@@ -50,7 +50,7 @@ def test_it_counts_that_the_other_rows_are_not_multiplied_either(folder):
 
 def test_answers_that_were_measured_count(folder):
     before, drive = ways_of(folder, FAST, **MANY_READS), profile(processor=FAST, **MANY_READS)
-    Measured(drive.measured, 100, misses=1.5).save(folder)
+    Measured(drive.measured, 100, misses=3.0).save(folder)
     after = outlook_of(folder).sizes.ways
     assert after.rows_ms > before.rows_ms
     assert after.whole_ms == before.whole_ms

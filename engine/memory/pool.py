@@ -254,8 +254,8 @@ class BundlePool:
         return bundles[staying], last_active[staying], self.remove(gone)
 
     def _rows_for(self, count: int, active: Integers, window: Window) -> Integers:
-        """That many rows for what is missing of the active set: of what the window has left, or, where that and the free
-        tail are too few, of the least used of all that the token does not need."""
+        """That many rows for what is missing of the active set: of what the window has left, or, where that and the
+        free tail are too few, of the least used of all that the token does not need."""
         needed = max(0, count - (self.capacity - self.num_used))
         stale = self._left(needed, active, window)
         self._tight = len(stale) < needed

@@ -270,7 +270,7 @@ class BundlePool:
         return self._append(stale[:count], count)
 
     def _let_expected_go(self, window: Window) -> None:
-        """What was expected may leave from now on, unless it is needed."""
+        """Let what was expected leave from now on, unless it is needed."""
         self.last_k_active[self._expected] = window.oldest - 1
         self._expected = NO_ROWS
 

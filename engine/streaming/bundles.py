@@ -439,8 +439,8 @@ class LayerBundles:
         self.passes.current.read(perf_counter() - began, sum(t.bytes for t in tickets), sum(t.reads for t in tickets))
 
     def _known_of_expected(self, active: Integers, fits: bool) -> _Loading:
-        """What was read ahead, now that the active set is known: learn from it. It may still be on its way, unless room
-        for what is missing could be made of its rows."""
+        """Learn from what was read ahead, now that the active set is known. Returns what may still be on its way: all,
+        unless room for what is missing could be made of its rows."""
         expected, self._expected = self._expected, None
         if expected is None:
             return _Loading(NOTHING, [])

@@ -12,6 +12,7 @@ from engine.text import shown
 MIN_SHARE = 1e-6  # of probability: what is below leaves the likeliest token alone, as this does
 FORBIDDING_BIAS, MAX_BIAS = -100.0, 100.0  # of a token
 USUAL_PENALISED_TOKENS = 64
+MAX_STOP_CHARACTERS = 100_000  # of all texts that end an answer: what looks for them takes 200 bytes for each
 
 
 class Selection(StrEnum):
@@ -190,6 +191,8 @@ class GenerationOptions:
             raise OptionError("stop is a list of texts, not {value}.", value=_shown(self.stop))
         if taken := TEMPLATE_NAMES & self.chat_template_kwargs.keys():
             raise OptionError("chat_template_kwargs cannot have {name}: it is said otherwise.", name=min(taken))
+        if sum(map(len, self.stop)) > MAX_STOP_CHARACTERS:
+            raise OptionError("stop has more than {most} characters.", most=MAX_STOP_CHARACTERS)
         object.__setattr__(self, "stop", tuple(self.stop))
         self._check_tools()
 

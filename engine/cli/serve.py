@@ -69,10 +69,10 @@ def run(args: Namespace) -> None:
     engine = EngineThread(settings, _folder(args.model), 60.0 * args.rest)
     server = Server(engine, Access(_key(args.require_key), tuple(args.origin)), args.port)
     server.start()
-    engine.start()
-    say(f"Programs that speak as OpenAI's do ask {server.address}/v1; as Anthropic's or Ollama's, {server.address}. "
-        "Ctrl-C ends it.")  # fmt: skip
     try:
+        engine.start()
+        say(f"Programs that speak as OpenAI's do ask {server.address}/v1; as Anthropic's or Ollama's, "
+            f"{server.address}. Ctrl-C ends it.")  # fmt: skip
         threading.Event().wait()
     finally:
         _end(server, engine)

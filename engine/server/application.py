@@ -15,7 +15,8 @@ from engine.server.access import Access, Guard, form_of
 from engine.server.answering import Answering
 from engine.server.desk import Desk, json_response
 from engine.server.programs import Programs, program_of
-from engine.server.refusals import RefusedError
+from engine.server.refusals import BUSY, RefusedError
+from engine.server.turns import USUAL_WAIT_S
 
 log = logging.getLogger(__name__)
 PROTOCOLS = (chat_completions, completions, responses, anthropic, ollama)
@@ -27,6 +28,13 @@ def application(answering: Answering, access: Access, programs: Programs) -> ASG
     routes = [*openai.routes(), *(route for protocol in PROTOCOLS for route in protocol.routes(desk))]
     app = Starlette(routes=routes, exception_handlers={HTTPException: _not_served})
     return _Counted(Guard(app, access), programs)
+
+
+async def one_too_many(scope: Scope, receive: Receive, send: Send) -> None:
+    """The application of a connection beside which there are as many as may be."""
+    refused = RefusedError(BUSY, "Too many connections are open. Try again later.", "busy", retry_after=USUAL_WAIT_S)
+    headers = refused.headers | {"connection": "close"}
+    await json_response(form_of(scope["path"], refused), refused.status, headers)(scope, receive, send)
 
 
 class _Counted:

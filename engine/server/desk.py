@@ -1,6 +1,8 @@
 """The desk: where requests of every protocol are read, checked, and handed on."""
 
 import asyncio
+import re
+from codecs import BOM_UTF8
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -20,6 +22,11 @@ from engine.server.refusals import BAD, GONE, TIMEOUT, TOO_LARGE, RefusedError, 
 
 MAX_BODY_BYTES = 32_000_000
 MAX_BODY_S = 30.0  # for a body to arrive
+HALF = re.compile(rb"\\u[dD][89a-fA-F]")  # of a character that JSON writes as two
+ESCAPE = re.compile(  # of JSON; a half without its other half is the first group
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
+)
+HALF_SIGN = rb"\ufffd"
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 
 
@@ -67,7 +74,7 @@ async def read(http: Request, body: type[Struct]) -> Struct:
 def decoded(content: bytes, body: type[Struct]) -> Struct:
     """A body of JSON. Raises RefusedError, with the place of what is wrong."""
     try:
-        return msgspec.json.decode(content, type=body)
+        return msgspec.json.decode(_mended(content), type=body)
     except msgspec.ValidationError as error:
         said, _, place = str(error).partition(" - at ")
         param = place.rpartition("$")[2].strip("`.") or None
@@ -77,13 +84,27 @@ def decoded(content: bytes, body: type[Struct]) -> Struct:
         raise RefusedError(BAD, "The body is no JSON.") from None
 
 
+def _mended(content: bytes) -> bytes:
+    """JSON as it is meant: without a mark at its beginning, and with another sign for each half of a character, which
+    programs send that cut texts anywhere."""
+    content = content.removeprefix(BOM_UTF8)
+    if not HALF.search(content):
+        return content
+    return ESCAPE.sub(lambda found: HALF_SIGN if found[1] else found[0], content)
+
+
 async def _content(http: Request) -> bytes:
+    _check_size(int(http.headers.get("content-length", 0)))
     content = bytearray()
     async for part in http.stream():
         content += part
-        if len(content) > MAX_BODY_BYTES:
-            raise RefusedError(TOO_LARGE, f"The body has more than {MAX_BODY_BYTES:,} bytes.")
+        _check_size(len(content))
     return bytes(content)
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_BODY_BYTES:
+        raise RefusedError(TOO_LARGE, f"The body has more than {MAX_BODY_BYTES:,} bytes.")
 
 
 # ----------------------------------------------------------------------------------------------------- routes

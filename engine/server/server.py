@@ -14,7 +14,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from engine.errors import FlashbulbError
 from engine.server.access import Access
 from engine.server.answering import Answering
-from engine.server.application import application
+from engine.server.application import application, one_too_many
 from engine.server.programs import Program, Programs
 from engine.system.threads import start_thread
 
@@ -23,6 +23,7 @@ IPV4, IPV6 = "127.0.0.1", "::1"
 MAX_HEADER_BYTES = 32_000
 MAX_CONNECTIONS = 200
 IDLE_S = 30  # until a connection that nothing is asked on is closed
+MAX_UNREAD_S = 60  # until a client that does not read what it is sent is hung up on
 STOPPING_S = 1.0
 log = logging.getLogger(__name__)
 
@@ -81,7 +82,6 @@ def _config(app: ASGIApp) -> uvicorn.Config:
         log_level=logging.CRITICAL,  # what goes wrong is logged by us: words of its own could have some of a prompt
         access_log=False,
         server_header=False,
-        limit_concurrency=MAX_CONNECTIONS,
         timeout_keep_alive=IDLE_S,
         timeout_graceful_shutdown=1,
         h11_max_incomplete_event_size=MAX_HEADER_BYTES,
@@ -120,15 +120,49 @@ class _Server(uvicorn.Server):
 
 
 class _Protocol(H11Protocol):
-    """A connection that is closed where the headers of its first request do not come in time either."""
+    """A connection that is closed where the headers of a request do not come in time, or its client does not read; one
+    too many is told so."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """As asyncio calls it."""
+        if len(self.connections) >= MAX_CONNECTIONS:
+            self.app = one_too_many
         super().connection_made(transport)
-        self.loop.call_later(IDLE_S, self._close_unless_asked)
+        self._headers: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
+        transport.set_write_buffer_limits(0)  # so that we are told of each byte that is not read
+        self._wait_for_headers()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """As asyncio calls it."""
+        for timer in (self._headers, self._unread):
+            if timer is not None:
+                timer.cancel()
+        super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        """As uvicorn calls it."""
+        super().on_response_complete()
+        self._wait_for_headers()
+
+    def pause_writing(self) -> None:
+        """As asyncio calls it."""
+        super().pause_writing()
+        self._unread = self.loop.call_later(MAX_UNREAD_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """As asyncio calls it."""
+        if self._unread is not None:
+            self._unread.cancel()
+        super().resume_writing()
+
+    def _wait_for_headers(self) -> None:
+        if self._headers is not None:
+            self._headers.cancel()
+        self._headers = self.loop.call_later(IDLE_S, self._close_unless_asked)
 
     def _close_unless_asked(self) -> None:
-        if self.cycle is None and not self.transport.is_closing():
+        if self.cycle is None or self.cycle.response_complete:
             self.transport.close()
 
 

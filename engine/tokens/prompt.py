@@ -1,8 +1,9 @@
 """The prompt: from text, token ids or chat messages to the tokens that a model is given."""
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from threading import Event
-from typing import Protocol
+from typing import Any, Protocol
 
 from engine.errors import NoRoomError, PromptError, TemplateError
 from engine.settings import GenerationOptions
@@ -13,6 +14,7 @@ from engine.tokens.tokenizer import Template, Tokenizer
 RESERVED_DIVISOR = 4  # a conversation is cut so that at least this part of the context is left for the answer
 MAX_TOKEN_CHARACTERS = 64  # of text for a token of the context, far more than any language has
 MIN_LIMIT_CHARACTERS = 1_000_000
+MAX_TURN_CHARACTERS = 200  # that templates write around a message
 CUT_MARK = "\ue0f1flashbulb continues here\ue0f1"  # behind an answer that goes on, to find its end
 OTHER_QUESTION = "\ue0f1"  # that begins like no other
 EMPTY_PROMPT = Text("The prompt is empty: write something to answer.")
@@ -64,7 +66,9 @@ def encode_counting(
         messages = [_whole_message(message) for message in prompt if isinstance(message, dict)]
         conversation = Conversation(tokenizer, messages, options, cancelled)
         return conversation.fitted(model.context), conversation.left_out
-    return _fitting([i for i in prompt if not isinstance(i, dict)], model.context), 0
+    tokens = [i for i in prompt if not isinstance(i, dict)]
+    _check_known(tokens, tokenizer)
+    return _fitting(tokens, model.context), 0
 
 
 def shared_tokens(
@@ -117,20 +121,20 @@ class Conversation:
         if _says_nothing(self._messages[-1]):
             raise PromptError("The message is empty: write something to answer.")
         if not self._options.shorten:
-            _check_length(_characters(self._messages), context)
+            _check_length(self._characters(self._messages), context)
             return _fitting(self.tokens(self._messages), context)
         room = context - min(self._options.max_tokens, context // RESERVED_DIVISOR)
         cuts = self._cuts()
         first, last = 0, len(cuts) - 1
         middle = 0  # mostly nothing is left out
         while first < last:  # the more is left out, the fewer are the tokens
-            if _characters(cuts[middle]) <= _most_characters(context) and len(self.tokens(cuts[middle])) <= room:
+            if self._characters(cuts[middle]) <= _most_characters(context) and len(self.tokens(cuts[middle])) <= room:
                 last = middle
             else:
                 first = middle + 1
             middle = (first + last) // 2
         self.left_out = len(self._messages) - len(cuts[first])
-        _check_length(_characters(cuts[first]), context)
+        _check_length(self._characters(cuts[first]), context)
         return _fitting(self.tokens(cuts[first]), context)
 
     def _cuts(self) -> list[list[Message]]:
@@ -159,7 +163,7 @@ class Conversation:
 
     def whole_text(self, messages: list[Message]) -> str:
         """The template's text of a whole conversation. Raises TemplateError, also of a model without a template."""
-        template, told = self._template(), self._tokenizer.mark(self._options.template_variables)
+        template, told = self._template(), self._told
         return self._first(messages, lambda form: template.render(form, self._most(form), self._cancelled, **told))
 
     def _template(self) -> Template:
@@ -170,8 +174,7 @@ class Conversation:
 
     def prompt_text(self, messages: list[Message]) -> str:
         """The template's text of a conversation that is to be answered. Raises as `whole_text` does."""
-        template = self._template()
-        told = self._tokenizer.mark(self._options.template_variables)
+        template, told = self._template(), self._told
 
         def render(said: list[Message], prompted: bool) -> str:
             return template.render(said, self._most(said), self._cancelled, add_generation_prompt=prompted, **told)
@@ -192,9 +195,22 @@ class Conversation:
         assert problem is not None
         raise problem
 
-    @staticmethod
-    def _most(messages: list[Message]) -> int:
-        return MIN_LIMIT_CHARACTERS + 4 * _characters(messages)
+    @cached_property
+    def _told(self) -> dict[str, Any]:
+        """The variables of the template beside the messages, marked."""
+        told: dict[str, Any] = self._tokenizer.mark(self._options.template_variables)
+        return told
+
+    @cached_property
+    def _told_characters(self) -> int:
+        return len(str(self._told))
+
+    def _characters(self, messages: list[Message]) -> int:
+        """The characters of messages and of what else the template is told."""
+        return _characters(messages) + self._told_characters
+
+    def _most(self, messages: list[Message]) -> int:
+        return MIN_LIMIT_CHARACTERS + 4 * self._characters(messages) + MAX_TURN_CHARACTERS * len(messages)
 
 
 def _continued(messages: list[Message], render: Callable[[list[Message], bool], str]) -> str:
@@ -265,6 +281,12 @@ def _check_length(characters: int, context: int) -> None:
             characters=characters,
             context=context,
         )
+
+
+def _check_known(tokens: list[int], tokenizer: Tokenizer) -> None:
+    last = max(tokenizer.ids)
+    if unknown := [token for token in tokens if not 0 <= token <= last]:
+        raise PromptError("The prompt has token {token}, and this model has none of that number.", token=unknown[0])
 
 
 def _fitting(tokens: list[int], context: int) -> list[int]:

@@ -23,7 +23,7 @@ from transformers.utils.chat_template_utils import (
     mark_control_tokens,
 )
 
-from engine.errors import SchemaError, TemplateError, TokenizerError
+from engine.errors import PromptError, SchemaError, TemplateError, TokenizerError
 from engine.system.allocator import give_back_free_memory
 from engine.system.documents import check_whole, parsing, read_json
 from engine.text import Text, shown
@@ -191,8 +191,12 @@ class Tokenizer:
         return tuple(ids[:-1] if len(ids) > 1 and ids[-1] == self.eos_token_id else ids)
 
     def mark(self, said: Any) -> Any:
-        """A person's words, with the control tokens in them marked as text; a string, or lists and dicts of them."""
-        return mark_control_tokens(said, self._control_tokens)
+        """A person's words, with the control tokens in them marked as text; a string, or lists and dicts of them.
+        Raises PromptError for those that are nested too deeply."""
+        try:
+            return mark_control_tokens(said, self._control_tokens)
+        except RecursionError:
+            raise PromptError("What the chat template is told is nested too deeply.") from None
 
     def encode_marked(self, text: str) -> list[int]:
         """Token ids of a text: what is marked is text, and everything else that reads as a special token is one."""

@@ -3339,6 +3339,10 @@
         <translation>缺少本机闪存读取器。请重新安装 Flashbulb。</translation>
     </message>
     <message>
+        <source>The prompt has token {token}, and this model has none of that number.</source>
+        <translation>提示中有词元 {token}，而此模型没有这个编号的词元。</translation>
+    </message>
+    <message>
         <source>The prompt has {tokens} tokens, and this model&apos;s context holds {context} together with the answer. Shorten it.</source>
         <translation>提示词有 {tokens} 个词元，而此模型的上下文连同回答只能容纳 {context} 个。请缩短提示词。</translation>
     </message>
@@ -3413,6 +3417,10 @@
     <message>
         <source>Weights of {name} are too large for float16. Prepare it with --dtype bfloat16.</source>
         <translation>{name} 的权重超出 float16 的范围。请用 --dtype bfloat16 准备。</translation>
+    </message>
+    <message>
+        <source>What the chat template is told is nested too deeply.</source>
+        <translation>传给聊天模板的内容嵌套过深。</translation>
     </message>
     <message>
         <source>What {name} remembers cannot be kept in 8 bits: its attention knows no such keys and values.</source>
@@ -3649,6 +3657,10 @@
     <message>
         <source>resident</source>
         <translation>常驻权重</translation>
+    </message>
+    <message>
+        <source>stop has more than {most} characters.</source>
+        <translation>stop 超过 {most} 个字符。</translation>
     </message>
     <message>
         <source>the connection broke</source>

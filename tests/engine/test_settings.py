@@ -38,6 +38,12 @@ def test_a_bias_is_of_the_id_of_a_token(token):
         GenerationOptions(logit_bias={2: 0.5, token: 1.0})
 
 
+def test_texts_that_end_an_answer_are_not_books():
+    GenerationOptions(stop=["a" * 50_000, "b" * 50_000])
+    with pytest.raises(OptionError, match=r"^stop has more than 100000 characters"):
+        GenerationOptions(stop=["a" * 50_000, "b" * 50_001])
+
+
 def test_options_at_the_ends_of_their_ranges_are_taken():
     GenerationOptions(
         max_tokens=1, temperature=0, top_p=1, seed=2**64 - 1, top_k=0, repetition_penalty=100, min_p=1, stop=["a"]

@@ -1,6 +1,10 @@
 """`flashbulb serve`: its arguments, and what ends it."""
 
+import signal
 import socket
+import subprocess
+import sys
+from subprocess import PIPE
 
 import pytest
 
@@ -49,3 +53,31 @@ def test_a_model_that_is_not_there_is_said_in_a_line(capsys):
     assert status == 1
     assert "There is no model 'nobody' here. There are: " in err
     assert err.count("\n") == 1
+
+
+BUSY = """
+import sys, threading, time
+import engine.inference.load
+from engine.cli.main import main
+from engine.server.engine_thread import EngineThread
+
+def load(*_):
+    print("loading", flush=True)
+    while True:
+        time.sleep(0.01)
+
+engine.inference.load.load = load
+EngineThread.stop.__defaults__ = (0.1,)
+sys.exit(main(["serve", "--port", "0", "--model", "starter"]))
+"""
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_it_ends_in_order_in_the_middle_of_what_does_not_end(signals):
+    with subprocess.Popen([sys.executable, "-c", BUSY], stdout=PIPE, stderr=PIPE, text=True) as process:
+        while "loading" not in process.stdout.readline():
+            assert process.poll() is None
+        for _ in range(signals):
+            process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 130
+        assert process.stderr.read() == ""

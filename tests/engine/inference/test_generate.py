@@ -1,6 +1,7 @@
 """Prompts, sampling and stopping."""
 
 import threading
+from functools import reduce
 
 import pytest
 
@@ -121,6 +122,31 @@ def test_a_conversation_that_may_not_be_shortened_is_refused_by_how_much_it_is_t
     assert f"has {caught.value.excess - 1 + model.context} tokens" in str(caught.value)
 
 
+def lengthy(kind):
+    """A conversation, and options, that are far too long for any model."""
+    tool = {"type": "function", "function": {"name": "look", "description": "far away " * 300_000}}
+    if kind == "messages":
+        return [{"role": ("user", "assistant")[i % 2], "content": "x"} for i in range(20_001)], {}
+    return [{"role": "user", "content": "Hi"}], {"tools": (tool,)}
+
+
+@pytest.mark.parametrize("kind", ["messages", "tools"])
+def test_a_conversation_with_too_much_around_it_is_too_long(says, kind):
+    template = TEMPLATE + "{% for t in tools or [] %}{{ t | tojson }}{% endfor %}"
+    messages, told = lengthy(kind)
+    with pytest.raises(NoRoomError, match="this model's context holds"):
+        says(["Hi"], template=template).generate(messages, options(shorten=False, **told))
+
+
+@pytest.mark.parametrize("name", ["tools", "chat_template_kwargs"])
+@pytest.mark.parametrize("depth", [600, 3000])
+def test_what_is_nested_too_deeply_for_a_template_is_refused(says, name, depth):
+    deep = reduce(lambda inner, _: [inner], range(depth), "x")
+    told = ({"function": {"name": "f", "parameters": {"x": deep}}},) if name == "tools" else {"x": deep}
+    with pytest.raises(PromptError, match="nested too deeply"):
+        says(["Hi"]).generate(HELLO, options(**{name: told}))
+
+
 def test_a_tool_may_have_nothing_to_say(model):
     call = {"type": "function", "function": {"name": "save", "arguments": "{}"}}
     asked = [{"role": "user", "content": "Save it."}, {"role": "assistant", "content": "", "tool_calls": [call]}]
@@ -129,8 +155,8 @@ def test_a_tool_may_have_nothing_to_say(model):
 
 @pytest.mark.parametrize("token", [320, -1])
 def test_a_token_that_the_model_does_not_have_is_refused(model, token):
-    with pytest.raises(PromptError, match=f"was given token {token}: its tokenizer is another model's"):
-        list(model.generate([3, token, 5] if token > 0 else [token]))
+    with pytest.raises(PromptError, match=f"has token {token}, and this model has none of that number"):
+        model.generate([3, token, 5] if token > 0 else [token])
 
 
 def test_the_oldest_turns_of_a_long_conversation_are_left_out(model):

@@ -3,6 +3,7 @@
 import gc
 import logging
 import socket
+import time
 from contextlib import ExitStack, suppress
 
 import pytest
@@ -12,7 +13,7 @@ from engine.server import server as module
 from engine.server.access import Access
 from engine.server.server import Server, ServerError
 from engine.tokens.channels import Channel, ChannelEvent
-from tests.helpers.answering import ScriptedAnswering
+from tests.helpers.answering import SAID, ScriptedAnswering
 
 HELLO = {"model": "starter", "messages": [{"role": "user", "content": "a secret question"}]}
 
@@ -126,6 +127,87 @@ def test_headers_that_do_not_arrive_close_the_connection(serve, monkeypatch):
     with socket.create_connection(("127.0.0.1", server.port), 30) as connection:
         connection.sendall(b"GET /v1/models HTTP/1.1\r\nHost: loc")
         assert connection.recv(1000) == b""
+
+
+def test_headers_of_another_request_that_do_not_arrive_close_the_connection_too(serve, monkeypatch):
+    monkeypatch.setattr(module, "IDLE_S", 0.3)
+    server = serve(ScriptedAnswering())
+    with socket.create_connection(("127.0.0.1", server.port), 30) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\nGET / HTTP/1.1\r\nHost: loc")
+        assert until_closed(connection).count(b"HTTP/1.1 200") == 1
+
+
+def test_an_answer_may_take_longer_than_headers_may(serve, monkeypatch):
+    """Also one that was asked for while another was answered."""
+    monkeypatch.setattr(module, "IDLE_S", 0.1)
+    answering = SlowAnswering(SAID[2:3])
+    server = serve(answering)
+    with socket.create_connection(("127.0.0.1", server.port), 30) as connection:
+        connection.sendall(STREAMED * 2)
+        assert until_closed(connection).count(b'"done":true') == 2
+
+
+class SlowAnswering(ScriptedAnswering):
+    def _answer(self, request):
+        time.sleep(0.5)
+        super()._answer(request)
+
+
+def until_closed(connection):
+    return b"".join(iter(lambda: connection.recv(1_000_000), b""))
+
+
+def test_a_client_that_does_not_read_is_hung_up_on_and_its_answer_cancelled(serve, monkeypatch):
+    monkeypatch.setattr(module, "MAX_UNREAD_S", 0.1)
+    answering = ScriptedAnswering([(ChannelEvent(Channel.ANSWER, "a" * 20_000_000),)], waits=True)
+    server = serve(answering)
+    with socket.create_connection(("127.0.0.1", server.port), 30) as connection:
+        connection.sendall(STREAMED)
+        assert answering.cancelled.wait(30)
+        assert hung_up(connection)
+
+
+def test_a_client_that_reads_slowly_is_not_hung_up_on(serve, monkeypatch):
+    monkeypatch.setattr(module, "MAX_UNREAD_S", 1.0)
+    many = [(ChannelEvent(Channel.ANSWER, "a" * 300_000),)] * 40
+    server = serve(ScriptedAnswering(many))
+    with socket.create_connection(("127.0.0.1", server.port), 30) as connection:
+        connection.sendall(STREAMED)
+        told = b""
+        while b'"done":true' not in told[-2000:]:
+            told += connection.recv(100_000)
+            time.sleep(0.01)
+    assert told.count(b"a" * 300_000) == 40
+
+
+def test_a_connection_too_many_is_told_so_in_its_protocols_form(serve, ask, monkeypatch):
+    monkeypatch.setattr(module, "MAX_CONNECTIONS", 3)
+    answering = ScriptedAnswering()
+    server = serve(answering)
+    with ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port), 30)).sendall(b"GET")
+        for path, kind in (("/v1/chat/completions", "type"), ("/v1/messages", "type"), ("/api/chat", None)):
+            reply = ask(server, "POST", path, HELLO)
+            assert (reply.status, reply.headers["retry-after"], reply.headers["connection"]) == (429, "5", "close")
+            assert kind is None or reply.body["error"][kind] == "rate_limit_error"
+    assert answering.requests == []
+    wait_until(lambda: ask(server, "GET", "/").status == 200)
+
+
+def wait_until(true, seconds=30):
+    end = time.monotonic() + seconds
+    while not true() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert true()
+
+
+def test_who_says_how_large_a_body_is_hears_at_once_that_it_is_too_large(serve):
+    server = serve(ScriptedAnswering())
+    with socket.create_connection(("127.0.0.1", server.port), 30) as connection:
+        head = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500000000\r\n"
+        connection.sendall(head + b"Expect: 100-continue\r\n\r\n")
+        assert connection.recv(1000).startswith(b"HTTP/1.1 413")
 
 
 def test_headers_that_are_too_large_are_refused(serve):

@@ -10,7 +10,7 @@ import mlx.core as mx
 import numpy as np
 from mlx_lm.models.base import scaled_dot_product_attention
 
-from engine.arrays.packed import FEW_VECTORS, Floats, Tensor, add_rows, available, multiply, packed_matrix
+from engine.arrays.packed import FEW_VECTORS, Floats, Tensor, attend, available, packed_matrix
 from engine.arrays.products import as_float32, as_numpy, floats_of
 from engine.system.native_library import Matrix
 
@@ -66,23 +66,12 @@ def _of_few_tokens(
     queries: mx.array, keys: mx.array, values: mx.array, scale: float, sinks: mx.array | None
 ) -> mx.array:
     """Each token attends to itself and those before it, to the bit as if it were alone."""
-    q = floats_of(queries)[0] * np.float32(scale)
-    length, out = q.shape[1], np.zeros((*q.shape[:2], values.shape[-1]), np.float32)
+    q, sink = floats_of(queries)[0] * np.float32(scale), None if sinks is None else floats_of(sinks)
+    length, out = q.shape[1], np.empty((*q.shape[:2], values.shape[-1]), np.float32)
     for i in range(length):
         seen = keys.shape[2] - length + i + 1
-        out[:, i] = _of_one_token(q[:, i], _heads(keys, seen), _heads(values, seen), keys.shape[1], sinks)
+        out[:, i] = attend(_heads(keys, seen), _heads(values, seen), q[:, i], keys.shape[1], sink)
     return mx.array(out[None]).astype(queries.dtype)
-
-
-def _of_one_token(q: Floats, keys: Matrix, values: Matrix, groups: int, sinks: mx.array | None) -> Floats:
-    """[heads, dim] of q [heads, dim]. Each of the `groups` heads of keys and values is a slot."""
-    heads = len(q)
-    slots = np.arange(heads) * groups // heads
-    scores = multiply(keys, q, np.arange(heads), slots)
-    _softmax(scores, None if sinks is None else floats_of(sinks)[:, None])
-    out = np.zeros((heads, values.columns), np.float32)
-    add_rows(values, slots, None, scores, out)
-    return out
 
 
 def _heads(array: mx.array, tokens: int) -> Matrix:

@@ -2,6 +2,7 @@
 multiply with a reference BLAS."""
 
 import functools
+from dataclasses import dataclass
 from types import FunctionType
 from typing import Any, cast
 
@@ -10,8 +11,9 @@ import mlx.nn as nn
 import numpy as np
 
 from engine.arrays.attention import attended, evaluating
-from engine.arrays.packed import FEW_VECTORS, Floats, Form, Resident, available
+from engine.arrays.packed import FEW_VECTORS, Floats, Form, Resident, available, normed
 from engine.arrays.products import floats_of
+from engine.arrays.rotation import ROTARY
 
 MAX_NORMED_VALUES = FEW_VECTORS << 14  # of the widest hidden states; of more, MLX's calls cost little
 ATTENTION = "scaled_dot_product_attention"  # the name of mlx-lm's
@@ -115,19 +117,31 @@ class _QuantizedEmbedding(_Multiplied, nn.QuantizedEmbedding):
         return self._product(x)
 
 
+@dataclass(frozen=True)
+class _Parts:
+    """A norm's weights and biases, each None where there are none: MLX's arrays, and float32 of them."""
+
+    arrays: tuple[Any, ...]
+    floats: tuple[Floats | None, ...]
+
+    def are(self, arrays: tuple[Any, ...]) -> bool:
+        """True for these very arrays."""
+        return all(one is other for one, other in zip(self.arrays, arrays, strict=True))
+
+
 class _Normed:
-    """The part that norms share."""
+    """The part that norms share: their weights and biases in float32, made when they are first wanted."""
+
+    _parts: _Parts | None = None
 
     def _normed(self: Any, x: mx.array, centred: bool) -> mx.array:
-        y = floats_of(x)
-        if centred:
-            y = y - y.mean(axis=-1, keepdims=True)
-        y = y / np.sqrt(np.square(y).mean(axis=-1, keepdims=True) + np.float32(self.eps))
-        if "weight" in self:
-            y *= floats_of(self.weight)
-        if "bias" in self:
-            y += floats_of(self.bias)
-        return mx.array(y).astype(mx.result_type(x, *(self[name] for name in ("weight", "bias") if name in self)))
+        arrays = self.get("weight"), self.get("bias")
+        if self._parts is None or not self._parts.are(arrays):
+            self._parts = _Parts(arrays, tuple(None if part is None else np.array(floats_of(part)) for part in arrays))
+        y = mx.array(normed(floats_of(x), self.eps, centred, *self._parts.floats))
+        return (
+            y if x.dtype == mx.float32 else y.astype(mx.result_type(x, *(part for part in arrays if part is not None)))
+        )
 
 
 class _LayerNorm(_Normed, nn.LayerNorm):
@@ -147,4 +161,5 @@ NATIVE: dict[type, type] = {
     nn.QuantizedEmbedding: _QuantizedEmbedding,
     nn.LayerNorm: _LayerNorm,
     nn.RMSNorm: _RMSNorm,
+    **ROTARY,
 }

@@ -153,6 +153,39 @@ def add_rows(matrix: Matrix, slots: Integers, rows: Integers | None, weights: Fl
         raise MemoryError
 
 
+def attend(keys: Matrix, values: Matrix, q: Floats, slots: int, sinks: Floats | None) -> Floats:
+    """One token's attention, float32 [heads, values' columns]: of each head, as many of which share a slot of keys and
+    values, the sum of the values, each times its share in the softmax of the keys times q.
+
+    keys, values: plain, a row a token. q: float32 [heads, keys' columns]. sinks: a score by head that has no value.
+    """
+    q, y = np.ascontiguousarray(q, np.float32), np.empty((len(q), values.columns), np.float32)
+    sinks = None if sinks is None else np.ascontiguousarray(sinks, np.float32)
+    library = native_library.load_library()
+    assert library is not None
+    failed = library.fb_attend(
+        ctypes.byref(keys), ctypes.byref(values), q.ctypes.data, slots, len(q) // slots,
+        None if sinks is None else sinks.ctypes.data, y.ctypes.data, threads(),
+    )  # fmt: skip
+    if failed:
+        raise MemoryError
+    return y
+
+
+def normed(x: Floats, epsilon: float, centred: bool, weights: Floats | None, biases: Floats | None) -> Floats:
+    """Each vector of x, float32 [..., columns], over the root of its mean square, less its mean before where it is to
+    be centred; times weights, float32 [columns], and with biases."""
+    x = np.ascontiguousarray(x, np.float32)
+    y, columns = np.empty_like(x), x.shape[-1]
+    library = native_library.load_library()
+    assert library is not None
+    library.fb_norm(
+        x.ctypes.data, x.size // columns, columns, epsilon, centred, None if weights is None else weights.ctypes.data,
+        None if biases is None else biases.ctypes.data, y.ctypes.data,
+    )  # fmt: skip
+    return y
+
+
 class Resident:
     """Weights in memory, [rows, columns], that vectors are multiplied with. form: None if they are not quantised."""
 

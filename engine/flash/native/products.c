@@ -89,7 +89,7 @@ struct integer_kernels {
                  int64_t, float *, float *);
 };
 
-/* What is made once for every width of vectors; row_products.h says what each does. */
+/* What is made once for every width of vectors; row_products.h and elementwise.h say what each does. */
 struct kernels {
     int width, lanes, tall;     /* width: as it is asked for; tall: rows of a `product` */
     void (*dots)(const struct fb_matrix *, struct row, const float *const *, const float *const *, float *, float *, int);
@@ -100,6 +100,10 @@ struct kernels {
     void (*add_laid_out)(const struct fb_matrix *, struct row, float, float *, float *);
     float (*sum)(const float *, int64_t);
     void (*sums)(const float *, int64_t, int64_t, float *);
+    void (*softmax)(float *, int64_t, const float *);
+    void (*weigh)(const struct fb_matrix *, int64_t, const float *, int64_t, float *);
+    void (*gate)(float *, const float *, int64_t);
+    void (*norm)(const float *, int64_t, float, bool, const float *, const float *, float *);
     const struct integer_kernels *in_integers; /* or NULL */
 };
 
@@ -152,10 +156,7 @@ static const int32_t LANE_NUMBERS[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 1
 #define LANES 4
 #define TALL 2
 #define NAME(f) f##_4
-#include "row_products.h"
-#undef LANES
-#undef TALL
-#undef NAME
+#include "width.h"
 
 #ifdef MANY_WIDTHS
 static const float E2M1[16] = {0, 0.5f, 1, 1.5f, 2, 3, 4, 6, -0.0f, -0.5f, -1, -1.5f, -2, -3, -4, -6};
@@ -166,10 +167,7 @@ static const float COUNTING[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13,
 #define LANES 8
 #define TALL 4
 #define NAME(f) f##_8
-#include "row_products.h"
-#undef LANES
-#undef TALL
-#undef NAME
+#include "width.h"
 #pragma GCC pop_options
 
 #pragma GCC push_options
@@ -177,10 +175,7 @@ static const float COUNTING[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13,
 #define LANES 16
 #define TALL 8
 #define NAME(f) f##_16
-#include "row_products.h"
-#undef LANES
-#undef TALL
-#undef NAME
+#include "width.h"
 #pragma GCC pop_options
 
 #pragma GCC push_options
@@ -225,6 +220,9 @@ struct job {
     const int64_t *rows;        /* that are added; NULL for all */
     const float *weights;       /* [pairs, row_count] */
     int64_t row_count, slices;
+
+    const float *sinks;         /* by pair, or NULL: of attention, whose keys are `m` and values `beside` */
+    int64_t heads;              /* pairs of a slot */
 
     const float *numbers;       /* that are summed, `total` of them */
     int64_t total;
@@ -402,8 +400,7 @@ static void multiply_gated(const struct job *j, int64_t run, int64_t first, int6
     multiply_run(j, run, first, last, room);
     multiply_run(&beside, run, first, last, room);
     for (int64_t p = j->runs[run]; p < run_end(j, run); p++)
-        for (int64_t i = p * j->m->rows + first; i < p * j->m->rows + last; i++)
-            j->y[i] *= j->beside_y[i] / (1 + expf(-j->y[i]));
+        kernels->gate(j->y + p * j->m->rows + first, j->beside_y + p * j->m->rows + first, last - first);
 }
 
 static void multiply_task(const struct job *j, int64_t index, float *room) {
@@ -449,6 +446,28 @@ static void add_task(const struct job *j, int64_t index, float *room) {
     int64_t last = first + j->step < j->m->columns ? first + j->step : j->m->columns;
     kernels->add(j->m, j->slots[pair], j->rows, j->weights + pair * j->row_count, j->row_count, first, last,
                  j->y + pair * j->m->columns);
+}
+
+/* Attention of some heads of one slot, at most DOTS. */
+static void attend_task(const struct job *j, int64_t index, float *room) {
+    const struct fb_matrix *keys = j->m, *values = j->beside;
+    int64_t slot = index / j->slices, first = index % j->slices * j->step, r = 0;
+    int count = (int)(j->heads - first < j->step ? j->heads - first : j->step);
+    const float *q[DOTS];
+    float products[DOTS];
+    first += slot * j->heads;
+    for (int h = 0; h < count; h++) q[h] = j->x + (first + h) * keys->columns;
+    for (int64_t tall = kernels->tall / 2; count == 1 && r + tall <= keys->rows; r += tall)
+        kernels->dots_rows(keys, row_of(keys, slot, r), q[0], room + r);
+    for (; r < keys->rows; r++) {
+        kernels->dots(keys, row_of(keys, slot, r), q, NULL, products, NULL, count);
+        for (int h = 0; h < count; h++) room[h * keys->rows + r] = products[h];
+    }
+    for (int h = 0; h < count; h++) {
+        float *shares = room + h * keys->rows;
+        kernels->softmax(shares, keys->rows, j->sinks ? j->sinks + first + h : NULL);
+        kernels->weigh(values, slot, shares, values->rows, j->y + (first + h) * values->columns);
+    }
 }
 
 /* The columns from `first` on of a packed matrix: whole groups. */
@@ -604,6 +623,38 @@ API int fb_add_rows(const struct fb_matrix *m, const int64_t *slots, int64_t pai
     leave_room();
     pthread_mutex_unlock(&one_caller);
     return !room;
+}
+
+/* One token's attention: y[h] is the sum of the values of head h's slot, each times its share in the softmax of the slot's
+ * keys times q[h]. keys, values: plain, of each slot a row a token. q: float32 [slots * heads, keys' columns]; y: [slots *
+ * heads, values' columns]. sinks: a score by head that has no value; or NULL. Returns 0, or 1 where there is no memory. */
+API int fb_attend(const struct fb_matrix *keys, const struct fb_matrix *values, const float *q, int64_t slots,
+                  int64_t heads, const float *sinks, float *y, int threads) {
+    pthread_mutex_lock(&one_caller);
+    if (!kernels) kernels = widest();
+    struct job j = {.task = attend_task, .m = keys, .beside = values, .x = q, .heads = heads, .sinks = sinks, .y = y};
+    if (slots * heads * keys->rows * (row_bytes(keys) + row_bytes(values)) < ALONE_BYTES) threads = 1;
+    int64_t share = (slots * heads + threads - 1) / threads;
+    j.step = heads < share ? heads : share;
+    if (j.step > DOTS) j.step = DOTS;
+    j.slices = (heads + j.step - 1) / j.step;
+    j.count = slots * j.slices;
+    j.room = j.step * keys->rows;
+    float *room = room_of((size_t)(j.room + 1) * sizeof *room);
+    if (room) run(&j, room, threads);
+    leave_room();
+    pthread_mutex_unlock(&one_caller);
+    return !room;
+}
+
+/* Each of `count` vectors of x, [count, columns], normed; see `norm`. weights, biases: float32 [columns], or NULL. */
+API void fb_norm(const float *x, int64_t count, int64_t columns, float epsilon, int centred, const float *weights,
+                 const float *biases, float *y) {
+    pthread_mutex_lock(&one_caller);
+    if (!kernels) kernels = widest();
+    for (int64_t i = 0; i < count * columns; i += columns)
+        kernels->norm(x + i, columns, epsilon, centred, weights, biases, y + i);
+    pthread_mutex_unlock(&one_caller);
 }
 
 /* The sum of float32 numbers, with as many threads as a product would use: what memory gives at most. */

@@ -1,21 +1,10 @@
 /*
- * Products of rows, in vectors of LANES floats. Included by products.c once for each width that a processor may have,
- * with NAME(f) as the function's name for that width; WIDEST where vectors have sixteen lanes.
+ * Products of rows, in vectors of LANES floats; see width.h.
  *
  * Packed values are taken as words, one a lane, each of `per` values: the word is shifted for the next of them. So the
  * vectors that rows are multiplied with are laid out: of every block of LANES * per elements first those that lanes take
  * first. Nothing is read behind a row, and elements behind the last one are zero.
  */
-
-#define floats NAME(floats)
-#define integers NAME(integers)
-#define halves NAME(halves)
-#define bytes NAME(bytes)
-
-typedef float floats __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
-typedef int32_t integers __attribute__((vector_size(4 * LANES), aligned(1), may_alias));
-typedef int16_t halves __attribute__((vector_size(2 * LANES), aligned(1), may_alias));
-typedef uint8_t bytes __attribute__((vector_size(LANES), aligned(1), may_alias));
 
 INLINE float NAME(total)(floats lanes) {
     float half[LANES / 2];
@@ -518,13 +507,4 @@ static void NAME(sums)(const float *numbers, int64_t groups, int64_t group, floa
     }
 }
 
-static const struct kernels NAME(kernels) = {
-    LANES, LANES, TALL, NAME(dots), NAME(dots_rows), NAME(unpack), NAME(product), NAME(add), NAME(add_laid_out), NAME(sum),
-    NAME(sums), NULL,
-};
-
-#undef floats
-#undef integers
-#undef halves
-#undef bytes
 #undef BY_FORM

@@ -13,9 +13,11 @@ from engine.arrays.packed import (
     Resident,
     Tensor,
     add_rows,
+    attend,
     is_like,
     multiply,
     multiply_gated,
+    normed,
     packed_matrix,
 )
 from engine.system.native_library import load_library
@@ -316,3 +318,72 @@ def test_the_same_whatever_the_number_of_threads(monkeypatch, vectors):
         found.append(multiply(matrix, x, np.arange(vectors), np.zeros(vectors, np.int64)))
     assert (found[0] == found[1]).all()
     assert (found[0] == found[2]).all()
+
+
+@SLOW_FIXTURES
+@given(
+    dtype=st.sampled_from(DTYPES), slots=st.integers(1, 3), group=st.integers(1, 9), tokens=st.integers(1, 90),
+    widths=st.sampled_from([(64, 64), (128, 80), (20, 7), (1, 33)]), with_sinks=st.booleans(), seed=st.integers(0, 99),
+)  # fmt: skip
+def test_attention_of_one_token(lanes, dtype, slots, group, tokens, widths, with_sinks, seed):
+    random, heads = np.random.default_rng(seed), slots * group
+    spread = random.choice([0.1, 1, 30])
+    held = [spread * random.standard_normal((slots, tokens + 2, width)) for width in widths]
+    keys, values = (mx.array(each.astype(np.float32)).astype(dtype) for each in held)
+    mx.eval(keys, values)
+    matrices = []
+    for each in (keys, values):  # what is behind the last token counts for nothing
+        of, shape = Tensor.of(each), (tokens, each.shape[2])
+        matrices.append(packed_matrix(None, Tensor(of.address, each.nbytes // slots, shape, dtype), None, None))
+    q = random.standard_normal((heads, widths[0])).astype(np.float32)
+    sinks = random.standard_normal(heads).astype(np.float32) if with_sinks else None
+    found = attend(*matrices, q, slots, sinks)
+    k, v = (np.array(each.astype(mx.float32)).astype(np.float64)[:, :tokens] for each in (keys, values))
+    for head in range(heads):
+        scores = k[head // group] @ q[head].astype(np.float64)
+        scores = scores if sinks is None else np.append(scores, sinks[head])
+        shares = np.exp(scores - scores.max())
+        shares = (shares / shares.sum())[:tokens]
+        rounding = 1e-5 + 1e-6 * (np.abs(k[head // group]) @ np.abs(q[head])).max()
+        assert np.abs(found[head] - shares @ v[head // group]).max() <= rounding * np.abs(v[head // group]).max()
+
+
+@pytest.mark.parametrize("heads", [1, 3, 16])
+def test_attention_is_the_same_whatever_the_number_of_threads(monkeypatch, heads):
+    random, found = np.random.default_rng(0), []
+    keys, values = (mx.array(random.standard_normal((2, 900, 64)).astype(np.float32)) for _ in range(2))
+    mx.eval(keys, values)
+    tensors = [Tensor(Tensor.of(each).address, each.nbytes // 2, (900, 64), mx.float32) for each in (keys, values)]
+    matrices = [packed_matrix(None, tensor, None, None) for tensor in tensors]
+    q = random.standard_normal((2 * heads, 64)).astype(np.float32)
+    for threads in (1, 2, 5):
+        monkeypatch.setattr("engine.arrays.packed.threads", lambda count=threads: count)
+        found.append(attend(*matrices, q, 2, None))
+    assert all(np.array_equal(each, found[0]) for each in found)
+
+
+def test_attention_to_what_is_no_number_is_none():
+    keys = mx.array(np.full((1, 5, 16), np.nan, np.float32))
+    mx.eval(keys)
+    matrix = packed_matrix(None, Tensor(Tensor.of(keys).address, 0, (5, 16), mx.float32), None, None)
+    assert np.isnan(attend(matrix, matrix, np.ones((1, 16), np.float32), 1, None)).all()
+
+
+@SLOW_FIXTURES
+@given(
+    shape=st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(1, 200)), centred=st.booleans(),
+    with_weights=st.booleans(), with_biases=st.booleans(), seed=st.integers(0, 99),
+)  # fmt: skip
+def test_norms(lanes, shape, centred, with_weights, with_biases, seed):
+    random = np.random.default_rng(seed)
+    x = (random.choice([1e-3, 1, 1e3]) * (random.standard_normal(shape) + 0.5)).astype(np.float32)
+    weights, biases = random.standard_normal((2, shape[-1])).astype(np.float32)
+    found = normed(x, 1e-5, centred, weights if with_weights else None, biases if with_biases else None)
+    wide = x.astype(np.float64)
+    wanted = wide - wide.mean(axis=-1, keepdims=True) if centred else wide
+    spread = np.sqrt(np.square(wanted).mean(axis=-1, keepdims=True) + 1e-5)
+    weights, biases = weights if with_weights else np.ones_like(weights), biases if with_biases else 0 * biases
+    rounding = 1e-6 * (np.abs(wide).max() / spread * np.abs(weights) + np.abs(biases))
+    wanted = wanted / spread * weights + biases
+    assert found.shape == x.shape
+    assert (np.abs(found - wanted) <= rounding).all()

@@ -6,7 +6,6 @@ longer of the two is the floor. Both are measured here, each alone.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -21,6 +20,7 @@ from engine.bench.drafts import AFFINE4, DENSE_3B
 from engine.bench.machine import describe, scratch
 from engine.bench.random_checkpoint import checkpoint_bytes, write_random_checkpoint
 from engine.bench.results import Progress, Result, Row, known, summarise
+from engine.bench.sweep import reading_alone
 from engine.inference.load import load
 from engine.inference.model import LoadedModel
 from engine.settings import Settings
@@ -77,7 +77,7 @@ def _in_turns(model: LoadedModel, tokens: int) -> tuple[Row, Row]:
     for _ in range(WARM_TOKENS):
         next(coming)
     for _ in range(tokens):
-        sweeps.append(_sweep(model))
+        sweeps.append(reading_alone(model))
         costs.append(next(coming))
     model.streaming.drop()
     return summarise("half of it: reading alone", sweeps, io_only=True), summarise("half of it", costs)
@@ -89,16 +89,6 @@ def _tokens(model: LoadedModel) -> Iterator[TokenStatistics]:
     while True:
         logits, current = model.decode(_likeliest(logits))
         yield current.statistics(model.bundles)
-
-
-def _sweep(model: LoadedModel) -> TokenStatistics:
-    """The cost of a token's blocks, read in the same order through the same ring, nothing computed."""
-    current = model.streaming.passes.begin()
-    for layer in model.streaming.layers:
-        for _ in layer.stream():
-            pass
-    sweep = current.statistics(model.bundles)
-    return replace(sweep, io_ms=sweep.total_ms, compute_ms=0.0, memory_ms=0.0)
 
 
 def _mlx_lm(folder: Path, tokens: int) -> Row:

@@ -4,16 +4,18 @@ and on one that does not, and there with a draft model that is right more or les
 The weights are random, and so would be what the models say. They are made to say a given text: whatever they compute,
 which is all that they would compute anyway, the text's next token is chosen; for the draft model a wrong one, as often
 as it is to be wrong. So drafts are as often right as they are for models that say this text, and passes take what they
-take. Answers with and without drafts take turns.
+take.
+
+A drive is faster in one minute than in the next. So two models say the same text side by side, one with drafts and one
+without: a few tokens in turn.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
+from itertools import islice
 from pathlib import Path
 from random import Random
-from statistics import median
 from typing import Any, NamedTuple
 
 import mlx.core as mx
@@ -22,6 +24,7 @@ from engine.bench import results
 from engine.bench.machine import describe, scratch
 from engine.bench.random_checkpoint import checkpoint_bytes, write_random_checkpoint
 from engine.bench.results import Progress, Result, Row, summarise
+from engine.bench.sweep import reading_rate
 from engine.inference.checkpoint import CheckpointExecution
 from engine.inference.decoding import Decoding
 from engine.inference.draft_choice import DraftChoice
@@ -59,11 +62,13 @@ DRAFT_135M: dict[str, Any] = DENSE_3B | {  # of SmolLM2's size, with the large o
     "head_dim": 64,
 }
 ROOM_BYTES = 300_000_000  # beside half of the model, as in the other tables
-CONTEXT, PROMPT_TOKENS, TOKENS, TURNS = 1024, 192, 64, 3
+CONTEXT, TOKENS, TURNS = 1024, 64, 2
+EDIT_TOKENS, TALK_TOKENS = 192, 64  # of prompts
+TURN_TOKENS = 8  # so many that the reads in flight, which are given up at a turn's end, do not count
 EDITED = (("self", "this"), ("column", "field"), ("figures", "values"))  # words of a program, and what they become
-TALK = "talk"
-SHARES = (0.4, 0.6, 0.8)  # of the draft model's tokens that are right
-NO_DRAFTS, FROM_TEXT = "none", "lookup"
+EDIT, TALK = "a program edited", "talk"
+SHARES = (0.1, 0.3, 0.5, 0.7)  # of the draft model's tokens that are right
+EDIT_SHARE = 0.7  # of those on the text that prompt lookup suits
 
 
 class Spoken(NamedTuple):
@@ -81,30 +86,51 @@ def texts(tokenizer: Tokenizer, talk: str) -> dict[str, Spoken]:
         edited = edited.replace(word, other)
     spoken = tokenizer.encode(talk)
     return {
-        "a program edited": Spoken(tokenizer.encode(program)[:PROMPT_TOKENS], tokenizer.encode(edited)),
-        TALK: Spoken(spoken[:PROMPT_TOKENS], spoken[PROMPT_TOKENS:]),
+        EDIT: Spoken(tokenizer.encode(program)[:EDIT_TOKENS], tokenizer.encode(edited)),
+        TALK: Spoken(spoken[:TALK_TOKENS], spoken[TALK_TOKENS:]),
     }
+
+
+@dataclass(frozen=True)
+class Case:
+    """A text to say. right_share: of the tokens of the draft model beside; None for none, but prompt lookup alone."""
+
+    text: str
+    right_share: float | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name in the table."""
+        drafter = "prompt lookup" if self.right_share is None else f"a draft model right {self.right_share:.0%}"
+        return f"{self.text}, {drafter}"
+
+
+def cases(shares: Sequence[float] = SHARES) -> list[Case]:
+    """All that are measured: prompt lookup on both texts, a draft model beside it on the one that this suits, and on
+    the other as often right as `shares` say."""
+    beside = [Case(EDIT, EDIT_SHARE), *(Case(TALK, share) for share in shares)] if shares else []
+    return [Case(EDIT), Case(TALK), *beside]
 
 
 @dataclass
 class _Answers:
-    """Answers of one kind. seconds: of each, after the prompt. costs: of all their tokens."""
+    """Answers of one kind. costs: of all their tokens after the first. seconds: of each answer's. drafters: tokens that
+    were drafted, and those that were right, by the name of what made them."""
 
-    seconds: list[float] = field(default_factory=list)
     costs: list[TokenStatistics] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
     passes: int = 0
-    drafted: int = 0
-    accepted: int = 0
+    drafters: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class _Way:
-    """A way to answer. right_share: of the tokens of the draft model."""
+    """A way to answer: a model of its own, and its drafts. right_share: of the tokens of the draft model."""
 
-    name: str
     model: LoadedModel
     drafts: Drafts
     right_share: float = 1.0
+    answers: _Answers = field(default_factory=_Answers)
 
 
 def run(
@@ -118,16 +144,16 @@ def run(
     budget: int | None = None,
     progress: Progress = lambda *_: None,
 ) -> Result:
-    """The table of a dense shape in 4 bits, and a small one that drafts for it. texts: by name. tokens: of an answer.
-    turns: answers each way. budget: bytes, of the model alone, and of both together; None for half of the model and
-    300 MB. Raises FlashbulbError if there is no room."""
+    """The table of a shape in 4 bits, and a small one that drafts for it. texts: by name. tokens: of an answer. turns:
+    answers each way. budget: bytes, of the model alone, and of both together; None for half of the model and 300 MB.
+    Raises FlashbulbError if there is no room."""
     size = checkpoint_bytes(config, AFFINE4)
     budget = budget or size // 2 + ROOM_BYTES
     with scratch(folder, size + checkpoint_bytes(draft_config, AFFINE4)) as place:
         progress(0.02, "writing the models")
         write_random_checkpoint(place / "model", config, AFFINE4)
         write_random_checkpoint(place / "draft", draft_config, AFFINE4)
-        measured = measure(place, texts, tokens, turns, shares, budget, progress)
+        measured = measure(place, texts, cases(shares), tokens, turns, budget, progress)
     settings = {"tokens": tokens, "turns": turns, "model_bytes": size, "budget_bytes": budget}
     return replace(measured, machine=describe(folder), settings=settings | measured.settings)
 
@@ -135,67 +161,65 @@ def run(
 def measure(
     place: Path,
     texts: dict[str, Spoken],
+    cases: Sequence[Case],
     tokens: int,
     turns: int,
-    shares: Sequence[float],
     budget: int,
     progress: Progress = lambda *_: None,
 ) -> Result:
     """The table of the models in `place`, `model` and `draft`."""
     settings = Settings(memory_budget=budget, context=CONTEXT, draft_model=DRAFT_MODEL_NONE)
-    with closing(_loaded(place, settings)) as alone, closing(_loaded(place, settings, "draft")) as beside:
-        found: dict[str, dict[str, _Answers]] = {}
-        for name, text in texts.items():
-            ways = [_Way(NO_DRAFTS, alone, Drafts([])), _Way(FROM_TEXT, alone, Drafts([PromptLookup()]))]
-            found[name] = _take_turns(ways, _cut(text, tokens), turns, partial(progress, 0.5, name))
-        for share in shares:
-            name, ways = (
-                f"a draft model right {share:.0%}",
-                [_Way(NO_DRAFTS, alone, Drafts([])), _drafting(beside, share)],
-            )
-            found[name] = _take_turns(ways, _cut(texts[TALK], tokens), turns, partial(progress, 0.5, name))
-        items = {name: model.budget.items for name, model in (("alone", alone), ("beside", beside))}
-        streamed = sum(layer.source.bundles - layer.pool.capacity for layer in alone.streaming.layers)
-    rows = [_row(f"{name}, drafts: {way}", answers) for name, ways in found.items() for way, answers in ways.items()]
-    details = {
-        "speedup": {name: _speedup(ways) for name, ways in found.items()},
-        "blocks_on_flash": streamed,
-        "budget_items": items,
-        "drafts": {name: _counts(list(ways.values())[-1]) for name, ways in found.items()},
-    }
+    rows, details = list[Row](), dict[str, Any]()
+    for i, case in enumerate(cases):
+        text = texts[case.text]
+        with _both_ways(place, settings, case) as ways:
+            share, rates = i / len(cases), [reading_rate(ways[0].model)]
+            for turn in range(turns):
+                progress(share + turn / turns / len(cases), case.name)
+                _side_by_side(ways, text._replace(answer=text.answer[:tokens]))
+                rates.append(reading_rate(ways[0].model))
+            rows += [_row(f"{case.name}: {name}", way) for name, way in zip(("without", "with"), ways, strict=True)]
+            details[case.name] = _details(*ways) | {"drive_bytes_per_s": rates}
     return Result("drafts", {}, rows, {}, details)
 
 
-def _loaded(place: Path, settings: Settings, draft: str = "") -> LoadedModel:
-    """The model, with a draft model beside it whatever its tokens are."""
-    if not draft:
-        return load(place / "model", settings)
-    large, small = (CheckpointExecution(MlxFolder.open(place / name)) for name in ("model", draft))
+@contextmanager
+def _both_ways(place: Path, settings: Settings, case: Case) -> Iterator[list[_Way]]:
+    """Without drafts and with them, by models that know nothing yet of what passes take."""
+    with ExitStack() as stack:
+        alone, drafting = (stack.enter_context(closing(model)) for model in _loaded(place, settings, case))
+        beside = [drafting.draft_model] if drafting.draft_model else []
+        share = 1.0 if case.right_share is None else case.right_share
+        yield [_Way(alone, Drafts([])), _Way(drafting, Drafts([PromptLookup(), *beside]), share)]
+
+
+def _loaded(place: Path, settings: Settings, case: Case) -> Iterator[LoadedModel]:
+    """The model twice, the second time with a draft model beside it, if there is to be one, whatever its tokens are."""
+    yield load(place / "model", settings)
+    if case.right_share is None:
+        yield load(place / "model", settings)
+        return
+    large, small = (CheckpointExecution(MlxFolder.open(place / name)) for name in ("model", "draft"))
     drafting = DraftChoice("", (small, Planner.whole(small.sizes, Settings(context=CONTEXT))))
-    return LoadedModel(large, settings, footprint(), lambda _: None, drafting)
+    yield LoadedModel(large, settings, footprint(), lambda _: None, drafting)
 
 
-def _drafting(model: LoadedModel, share: float) -> _Way:
-    assert model.draft_model is not None  # nobody has answered yet, so that it had no occasion to go
-    return _Way(model.draft_model.name, model, Drafts([PromptLookup(), model.draft_model]), share)
+def _side_by_side(ways: Sequence[_Way], text: Spoken) -> None:
+    """An answer each way. What is learned of passes and drafts stays from answer to answer, as it does in a chat."""
+    decoding, costs = [_decoded(way, text) for way in ways], [list[TokenStatistics]() for _ in ways]
+    for _ in range(0, len(text.answer), TURN_TOKENS):
+        for way, coming, said in zip(ways, decoding, costs, strict=True):
+            said += islice(coming, TURN_TOKENS)
+            way.model.streaming.drop()
+    for way, coming, said in zip(ways, decoding, costs, strict=True):
+        coming.close()
+        way.answers.seconds.append(sum(cost.total_ms for cost in said[1:]) / 1e3)
+        way.answers.costs += said[1:]
 
 
-def _cut(text: Spoken, tokens: int) -> Spoken:
-    return text._replace(answer=text.answer[:tokens])
-
-
-def _take_turns(ways: Sequence[_Way], text: Spoken, turns: int, progress: Callable[[], None]) -> dict[str, _Answers]:
-    """Answers in turns. What is learned of passes and drafts stays from answer to answer, as it does in a chat."""
-    answers = {way.name: _Answers() for way in ways}
-    for _ in range(turns):
-        for way in ways:
-            progress()
-            _answer(way, text, answers[way.name])
-    return answers
-
-
-def _answer(way: _Way, text: Spoken, answers: _Answers) -> None:
-    model, whole = way.model, [*text.prompt, *text.answer, 0]
+def _decoded(way: _Way, text: Spoken) -> Generator[TokenStatistics]:
+    """The costs of an answer's tokens, as they are decided."""
+    model, whole, answers = way.model, [*text.prompt, *text.answer, 0], way.answers
     kept = model.recall(text.prompt).tokens
     first = model.prefill(text.prompt[kept:])
     wrong = Random(len(answers.seconds))
@@ -205,11 +229,15 @@ def _answer(way: _Way, text: Spoken, answers: _Answers) -> None:
         return token if wrong.random() < way.right_share else token + 1
 
     decoding = Decoding(model, lambda logits, known: _said(logits, whole[len(known)]), way.drafts, draw=draw)
-    costs = [each.statistics for each in decoding.tokens(*first, len(text.answer))][1:]
-    answers.seconds.append(sum(cost.total_ms for cost in costs) / 1e3)
-    answers.costs += costs
-    answers.passes, answers.drafted = answers.passes + decoding.passes, answers.drafted + decoding.drafted
-    answers.accepted += decoding.accepted
+    try:
+        for each in decoding.tokens(*first, len(text.answer)):
+            model.keep_within_budget(0)  # the process has two models: its footprint says nothing of either
+            yield each.statistics
+    finally:
+        answers.passes += decoding.passes
+        for name, counts in decoding.drafters.items():
+            before = answers.drafters.get(name, (0, 0))
+            answers.drafters[name] = before[0] + counts[0], before[1] + counts[1]
 
 
 def _said(logits: mx.array, token: int) -> int:
@@ -218,21 +246,22 @@ def _said(logits: mx.array, token: int) -> int:
     return token
 
 
-def _row(name: str, answers: _Answers) -> Row:
+def _row(name: str, way: _Way) -> Row:
+    answers = way.answers
     row = summarise(name, answers.costs)
     return replace(row, tokens_per_second=len(answers.costs) / sum(answers.seconds), p50_ms=None, p99_ms=None)
 
 
-def _speedup(ways: dict[str, _Answers]) -> dict[str, float]:
-    """Times as fast with drafts as without: of all answers together, of the first ones, of the later ones in the
-    median."""
-    plain, drafted = (answers.seconds for answers in ways.values())
-    later = [one / other for one, other in zip(plain, drafted, strict=True)][1:]
-    figures = {"all": sum(plain) / sum(drafted), "first": plain[0] / drafted[0]}
-    return figures | ({"later": median(later)} if later else {})
-
-
-def _counts(answers: _Answers) -> dict[str, float]:
-    tokens = len(answers.costs)
-    counts = {"passes": answers.passes, "drafted": answers.drafted, "accepted": answers.accepted}
-    return counts | {"tokens_a_pass": tokens / answers.passes}
+def _details(plain: _Way, drafting: _Way) -> dict[str, Any]:
+    """times: as fast with drafts as without, of all answers together, and of each. stays: False once the draft model
+    has gone."""
+    answers, model = drafting.answers, drafting.model
+    times = [one / other for one, other in zip(plain.answers.seconds, answers.seconds, strict=True)]
+    return {
+        "times": {"all": sum(plain.answers.seconds) / sum(answers.seconds), "each": times},
+        "passes": answers.passes,
+        "drafters": answers.drafters,
+        "tokens_a_pass": len(answers.costs) / answers.passes,
+        "stays": model.draft_model is not None,
+        "budget_items": {"without": plain.model.budget.items, "with": model.budget.items},
+    }

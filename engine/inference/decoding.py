@@ -100,10 +100,11 @@ class Decoding:
         drafted = perf_counter()
         logits, current = self._model.verify([*waiting, *drafts], self._cancelled)
         decided = self._decided(logits[:, len(waiting) - 1 :], drafts, known)
-        self._drafts.verified(len(waiting) + len(drafts), known[-decided:], perf_counter() - drafted, drafted - began)
+        seconds, passed = perf_counter() - drafted, len(waiting) + len(drafts)
+        self._drafts.verified(passed, known[-decided:], seconds, drafted - began, current.io_s)
         self.passes += 1
         self._count(len(drafts), sum(token == draft for token, draft in zip(known[-decided:], drafts, strict=False)))
-        return current, decided, len(waiting) + len(drafts), 1e3 * (drafted - began)
+        return current, decided, passed, 1e3 * (drafted - began)
 
     def _count(self, drafted: int, accepted: int) -> None:
         self.drafted, self.accepted = self.drafted + drafted, self.accepted + accepted

@@ -19,7 +19,6 @@ from engine.planning.memory import Planner
 from engine.system.allocator import give_back_free_memory
 
 MEDIAN_DRAFTS = 5  # whose median is what a draft takes
-WATCHED_PASSES, MIN_USED_SHARE = 96, 0.25  # of the last passes, the share that must have had drafts of it, to pay
 log = logging.getLogger(__name__)
 
 
@@ -27,7 +26,7 @@ class DraftModel:
     """A drafter that is a model, all of it in memory. Its context follows the large model's: it keeps what both have in
     common, and takes in the rest when it is next asked for drafts.
 
-    name: the model's. vocabulary: tokens that it has.
+    name: the model's. vocabulary: tokens that it has. room_share: as `Drafter` has it, from whoever plans memory.
     """
 
     def __init__(self, execution: Execution, planner: Planner, progress: Callable[[float], None] = lambda _: None):
@@ -46,7 +45,7 @@ class DraftModel:
         self._chunk, self._longest = plan.workspace.chunk, planner.most
         self._tokens: list[int] = []  # of its context,
         self._right = 0  # of which so many are known to be the answer's
-        self._used: deque[bool] = deque(maxlen=WATCHED_PASSES)
+        self.room_share = 0.0
         self._seconds: deque[float] = deque(maxlen=MEDIAN_DRAFTS)  # that a draft takes
         self._read_s: deque[float] = deque(maxlen=MEDIAN_DRAFTS)  # that a prompt's token takes
         self._answer = Answer(_likeliest, self.vocabulary)
@@ -65,7 +64,6 @@ class DraftModel:
 
     def kind_after(self, known: Sequence[int]) -> Hashable:
         """One kind of all, where it can go on from what is known."""
-        self._used.append(False)
         if self._execution is None or not self._follows(known):
             return None
         return "next"
@@ -91,7 +89,6 @@ class DraftModel:
             self._draft(known, min(count, self._rows - len(known) + 1), drafts)
         if drafts:
             self._seconds.append((perf_counter() - began) / len(drafts))
-            self._note_use()
         return drafts
 
     # ------------------------------------------------------------------------------------------------- as a model
@@ -99,11 +96,6 @@ class DraftModel:
     def is_open(self) -> bool:
         """False once it was closed, perhaps as it had no room any more."""
         return self._execution is not None
-
-    @property
-    def pays(self) -> bool:
-        """False once few of the last passes had drafts of it: what it holds is of more use to others."""
-        return len(self._used) < WATCHED_PASSES or sum(self._used) >= MIN_USED_SHARE * WATCHED_PASSES
 
     def resize(self, rows: int) -> None:
         """Have room for so many tokens, or as many as it was made for."""
@@ -120,15 +112,10 @@ class DraftModel:
             return
         self._streaming.close()
         self._reader.close()
-        self._execution = None
+        self._execution, self.room_share = None, 0.0
         del self._streaming
         mx.clear_cache()
         give_back_free_memory()
-
-    def _note_use(self) -> None:
-        """The pass that it was asked about last has drafts of it."""
-        if self._used:
-            self._used[-1] = True
 
     def _follows(self, known: Sequence[int]) -> bool:
         """True where there is room for what is known, and it has all of these tokens."""

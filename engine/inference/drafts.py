@@ -62,6 +62,10 @@ class Drafter(Protocol):
     def drafting_s(self) -> float:
         """Seconds that a token's draft takes."""
 
+    @property
+    def room_share(self) -> float:
+        """The share of what a pass reads that it would not, had the model the memory that this takes."""
+
     def begin(self, answer: Answer) -> None:
         """Another answer begins."""
 
@@ -83,7 +87,7 @@ class PromptLookup:
     of, and helps where an answer repeats its prompt or itself: quotations, edits, code, JSON."""
 
     name = LOOKUP
-    drafting_s = 0.0
+    drafting_s = room_share = 0.0
 
     def __init__(self) -> None:
         self.begin()
@@ -157,6 +161,7 @@ class Drafts:
     def begin(self, answer: Answer) -> None:
         """Another answer begins."""
         self._proposed = []
+        self._pace.begin()
         for drafter in self._drafters:
             drafter.begin(answer)
 
@@ -175,14 +180,22 @@ class Drafts:
             drafts = found if offer is best else drafts
         return drafts
 
-    def verified(self, passed: int, decided: Sequence[int], seconds: float, drafting_s: float) -> None:
-        """A pass of so many tokens has decided some, the first of which were drafts where these were right."""
-        self._pace.took(passed, seconds, len(decided), drafting_s - self._catching_up_s)
+    def verified(
+        self, passed: int, decided: Sequence[int], seconds: float, drafting_s: float, waited_s: float = 0.0
+    ) -> None:
+        """A pass of so many tokens has decided some, the first of which were drafts where these were right. waited_s:
+        of its time, for flash."""
+        room_s = min(waited_s, seconds * sum(drafter.room_share for drafter in self._drafters))
+        self._pace.took(passed, seconds, len(decided), drafting_s - self._catching_up_s, room_s)
         for proposed in self._proposed:
             right, most = 0, min(len(proposed.tokens), len(decided))
             while right < most and proposed.tokens[right] == decided[right]:
                 right += 1
             self._pace.judge(proposed.kind, right, min(right + 1, most))
+
+    def pays(self, drafter: Drafter) -> bool:
+        """False where what a drafter holds is of more use to the model: drafts have lost as much as they may."""
+        return not (drafter.room_share and self._pace.is_overdrawn)
 
     def _kinds(self, known: Sequence[int]) -> Iterator[tuple[Drafter, Hashable]]:
         """The drafters that have something to say."""

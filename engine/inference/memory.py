@@ -9,6 +9,7 @@ from mlx_lm.models.cache import KVCache
 from engine.inference.execution import Context
 from engine.memory.budget import MemoryBudget
 from engine.memory.relief import Relief
+from engine.planning.layers import missed_bytes, uses
 from engine.planning.memory import MemoryPlan, Planner, Sizes
 from engine.settings import Settings
 from engine.streaming.install import Streaming
@@ -30,7 +31,12 @@ class KeptContexts(Protocol):
 
 
 class DraftModel(Protocol):
-    """A draft model in memory. It goes before the context of the large model has too little room."""
+    """A draft model in memory. It goes before the context of the large model has too little room.
+
+    room_share: of what a token reads, that it would not, had the large model the memory of this one.
+    """
+
+    room_share: float
 
     def resize(self, rows: int) -> None:
         """Have room for so many tokens."""
@@ -137,6 +143,15 @@ class HeldMemory:
         self._context.resize(rows)
         if self._draft:
             self._draft.resize(rows)
+            self._draft.room_share = self._room_share(rows)
+
+    def _room_share(self, rows: int) -> float:
+        beside, alone = (self._read_bytes(each, rows) for each in (self._planner, replace(self._planner, draft=None)))
+        return 1 - alone / beside if beside else 0.0
+
+    def _read_bytes(self, planner: Planner, rows: int) -> float:
+        layers, slots = self._sizes.layers(planner.settings), planner.plan(rows).budget.capacities
+        return missed_bytes(zip(layers, uses(layers, slots, planner.settings), strict=True))
 
     def _rows_for(self, tokens: int) -> int:
         """So many and some more, in whole steps: of a long context, in larger ones."""

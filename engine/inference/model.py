@@ -372,7 +372,7 @@ class LoadedModel:
         if monotonic() >= self._next_look:
             self._next_look = monotonic() + LOOK_S
             self.relieve(pressure.memory_pressure())
-        if self.draft_model and not self.draft_model.pays and self.streams:
+        if self.draft_model and not self.drafts.pays(self.draft_model):
             self._memory.dismiss_draft()
 
     def relieve(self, level: pressure.Pressure) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from engine.flash.profile import DriveProfile, pool_key
 from engine.memory.pool import ROW_BOOKKEEPING
-from engine.planning.layers import StreamedLayer, TokenUse, expected_hits, uses
+from engine.planning.layers import StreamedLayer, TokenUse, expected_hits, missed_bytes, uses
 from engine.planning.measured import UNMEASURED, Measured
 from engine.planning.shape import ModelShape
 from engine.settings import Settings
@@ -106,9 +106,8 @@ class _Reads:
 
     @classmethod
     def of(cls, used: Iterable[tuple[StreamedLayer, TokenUse]]) -> "_Reads":
-        missed = [(layer, use.missed) for layer, use in used]
-        count = sum(bundles * layer.reads for layer, bundles in missed)
-        return cls(count, sum(bundles * layer.bundles.stored_bytes for layer, bundles in missed), len(missed))
+        both = list(used)
+        return cls(sum(use.missed * layer.reads for layer, use in both), missed_bytes(both), len(both))
 
     @property
     def size(self) -> float:

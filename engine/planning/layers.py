@@ -4,7 +4,7 @@ One class for each kind of bundle. Published hit rates of experts take the place
 such.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -235,6 +235,11 @@ def hit_rate(share: float, chosen_share: float = FINEST_SHARE) -> float:
 def uses(layers: Sequence[StreamedLayer], slots: Sequence[float], settings: Settings) -> list[TokenUse]:
     """A token's use of each layer. slots: of each layer's pool."""
     return [layer.use(room, settings) for layer, room in zip(layers, slots, strict=True)]
+
+
+def missed_bytes(used: Iterable[tuple[StreamedLayer, TokenUse]]) -> float:
+    """The bytes that a token reads."""
+    return sum(use.missed * layer.bundles.stored_bytes for layer, use in used)
 
 
 def expected_hits(layers: Sequence[StreamedLayer], used: Sequence[TokenUse]) -> float:

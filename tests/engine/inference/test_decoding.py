@@ -42,7 +42,7 @@ class Guesses:
         wrong = self._wrong_every
         return [(t + 1) % 300 if wrong and p % wrong == 0 else t for p, t in zip(places, right, strict=True)]
 
-    def verified(self, passed, decided, seconds, drafting_s):
+    def verified(self, passed, decided, seconds, drafting_s, waited_s):
         pass
 
 
@@ -213,7 +213,7 @@ class OtherBigrams:
             text.append(self._draw(self._scores[mx.array(text[-1:])], text))
         return text[len(known) :]
 
-    def verified(self, passed, decided, seconds, drafting_s):
+    def verified(self, passed, decided, seconds, drafting_s, waited_s):
         pass
 
 

@@ -11,7 +11,7 @@ import pytest
 from engine.errors import CancelledError
 from engine.inference.checkpoint import CheckpointExecution
 from engine.inference.decoding import Decoding
-from engine.inference.draft_model import WATCHED_PASSES, DraftModel
+from engine.inference.draft_model import DraftModel
 from engine.inference.drafts import Answer
 from engine.inference.load import load
 from engine.inference.prepared import PreparedExecution
@@ -50,7 +50,7 @@ class Always:
             self._drafter.catch_up(known)
         return self._drafter.draft(known, min(self._count, most))
 
-    def verified(self, passed, decided, seconds, drafting_s):
+    def verified(self, passed, decided, seconds, drafting_s, waited_s):
         pass
 
 
@@ -176,20 +176,6 @@ def test_more_rows_than_the_large_model_has_are_cut_off_and_fewer_never_drawn(fo
     assert mx.all(mx.isfinite(seen[0][0, :300]))
 
 
-def test_it_pays_as_long_as_tokens_are_drafted(folders):
-    draft = draft_model(folders["llama"])
-    draft.begin(Answer(sampler(LIKELIEST, 320, range(320)), 320))
-    for _ in range(WATCHED_PASSES):
-        assert draft.pays
-        draft.kind_after(PROMPT)
-    assert not draft.pays
-    for _ in range(WATCHED_PASSES):
-        draft.kind_after(PROMPT)
-        draft.draft(PROMPT, 1)
-    assert draft.pays
-    draft.close()
-
-
 # ------------------------------------------------------------------------------------------- beside a large model
 @pytest.fixture(scope="module")
 def family(folders, tmp_path_factory):
@@ -251,3 +237,26 @@ def test_it_is_left_out_where_the_budget_has_no_room_and_goes_before_the_context
     assert drafting.context <= longest
     assert asked(drafting)[1].drafted == 0 or "small" not in asked(drafting)[1].drafters
     drafting.close()
+
+
+def test_it_goes_once_the_memory_that_it_holds_has_cost_more_than_it_brings(family):
+    large, small, _ = family
+    outlook, settings = Outlook.of(MlxFolder.open(large), None), Settings(draft_model=str(small), context=256)
+    loaded = load(large, replace(settings, memory_budget=outlook.full_budget(Settings()) + 50_000_000))
+    assert loaded.draft_model.room_share == 0  # all of the large one is in memory as well
+    room = loaded.budget.items["draft_model"]
+    loaded.close()
+    smallest = outlook.smallest_budget(Settings(context=256))
+    loaded = load(large, replace(settings, memory_budget=smallest + room + 200_000))
+    assert 0 < loaded.draft_model.room_share <= 1
+    pool = loaded.budget.items["pool"]
+    for _ in range(3):
+        loaded.drafts.verified(1, [7], 1.0, 0.0, 0.1)
+        loaded.keep_within_budget(0)
+    assert loaded.draft_model is not None
+    for _ in range(10):
+        loaded.drafts.verified(1, [7], 1.0, 0.0, 0.1)
+        loaded.keep_within_budget(0)
+    assert loaded.draft_model is None
+    assert loaded.budget.items["pool"] > pool
+    loaded.close()

@@ -65,6 +65,7 @@ class Counting:
         self.drafting_s, self._kind, self._step = drafting_s, kind, step
 
     name = "counting"
+    room_share = 0.0
 
     def begin(self, answer):
         pass
@@ -81,7 +82,7 @@ class Counting:
 
 def known_to_pay(drafts):
     drafts.after([0], 0)
-    for tokens in range(1, MAX_DRAFTS + 2):
+    for tokens in (1, *range(1, MAX_DRAFTS + 2)):
         drafts.verified(tokens, list(range(1, tokens + 1)), 1 + 0.2 * tokens, 0.0)
 
 
@@ -151,3 +152,27 @@ def test_a_slow_drafter_makes_no_draft_that_is_not_verified():
     drafts = Drafts([slow])
     known_to_pay(drafts)
     assert list(drafts.after([5], 4)) == []
+
+
+def test_a_drafter_that_holds_memory_pays_until_what_that_costs_was_lost():
+    """A tenth of what a pass reads, of passes that only wait for flash."""
+    text, model = Counting(), Slow(drafting_s=10.0)
+    model.room_share = 0.1
+    drafts = Drafts([text, model])
+    for _ in range(2):
+        drafts.verified(1, [0], 1.0, 0.0, 1.0)
+    assert drafts.pays(model)
+    for _ in range(10):
+        drafts.after([5], 0)
+        drafts.verified(1, [9], 1.0, 0.0, 1.0)
+    assert not drafts.pays(model)
+    assert drafts.pays(text)  # which holds none
+
+
+def test_memory_that_no_pass_waits_for_costs_nothing():
+    model = Slow(drafting_s=10.0)
+    model.room_share = 0.1
+    drafts = Drafts([model])
+    for _ in range(200):
+        drafts.verified(1, [9], 1.0, 0.0, 0.001)
+    assert drafts.pays(model)

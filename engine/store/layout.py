@@ -6,7 +6,7 @@ row of a table. A bundle is one such range of each of several tensors: weight, s
 land in one slot, each at a place of its own, and are seen there as one strided view a tensor, `[slots, ...]`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -66,15 +66,6 @@ class SlotTensor:
         """Bytes before the tensor's own, that are read into the slot with it."""
         return self.offset % BLOCK_BYTES if self.blockwise else 0
 
-    def ranges(self, ids: Ids, slots: Ids, slot_bytes: int) -> Ranges:
-        """The ranges of bundles `ids` [n], to their places in `slots` [n]."""
-        starts = self.offset + ids.astype(np.int64) * self.stride
-        stops = np.minimum(starts + self.stride, self.end)
-        if self.blockwise:
-            stops = np.minimum(-(-stops // BLOCK_BYTES) * BLOCK_BYTES, self.file_bytes)
-        starts = starts - self.head
-        return Ranges(starts, stops - starts, slots.astype(np.int64) * slot_bytes + self.place - self.head)
-
     def view(self, slab: mx.array) -> mx.array:
         """The tensor in all slots, [slots, *shape]. slab: uint32 [slots, slot_bytes / 4]."""
         return slot_view(slab, self.dtype, self.shape, self.place)
@@ -87,6 +78,38 @@ def slot_view(slab: mx.array, dtype: mx.Dtype, shape: tuple[int, ...], place: in
     typed = slab if dtype == slab.dtype else slab.view(dtype)
     inner = [int(np.prod(shape[axis + 1 :])) for axis in range(len(shape))]
     return mx.as_strided(typed, (slots, *shape), (slot_bytes // dtype.size, *inner), place // dtype.size)
+
+
+@dataclass(frozen=True)
+class _FileTensors:
+    """The tensors of a layout that lie in one file, int64 [tensors] each, so that a few operations find all ranges.
+    units: what ends are rounded up to. limits: beyond which nothing is read. The others as a `SlotTensor` has them."""
+
+    offsets: NDArray[np.int64]
+    strides: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    units: NDArray[np.int64]
+    limits: NDArray[np.int64]
+    heads: NDArray[np.int64]
+    places: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, tensors: Iterable[SlotTensor]) -> "_FileTensors":
+        rows = [
+            (t.offset, t.stride, t.end, BLOCK_BYTES if t.blockwise else 1, t.file_bytes if t.blockwise else t.end,
+             t.head, t.place)
+            for t in tensors
+        ]  # fmt: skip
+        return cls(*np.array(rows, np.int64).T)
+
+    def ranges(self, ids: NDArray[np.int64], slots: NDArray[np.int64], slot_bytes: int) -> Ranges:
+        """The ranges of bundles `ids` [n], one bundle's after the other's, to their places in `slots` [n]."""
+        starts = self.offsets + ids[:, None] * self.strides
+        stops = np.minimum(starts + self.strides, self.ends)
+        stops = np.minimum(-(-stops // self.units) * self.units, self.limits)
+        starts -= self.heads
+        places = slots[:, None] * slot_bytes + (self.places - self.heads)
+        return Ranges(starts.ravel(), (stops - starts).ravel(), places.ravel())
 
 
 @dataclass(frozen=True)
@@ -132,8 +155,13 @@ class Layout:
         """
         if len(ids) and not (ids.min() >= 0 and ids.max() < self.bundles):
             raise ValueError(f"a bundle is not among {self.bundles}")
-        found = [(tensor.path, tensor.ranges(ids, slots, self.slot_bytes)) for tensor in self.tensors.values()]
-        return {path: _joined([ranges for at, ranges in found if at == path]) for path in self.paths}
+        which, where = ids.astype(np.int64), slots.astype(np.int64)
+        return {path: tensors.ranges(which, where, self.slot_bytes) for path, tensors in self._by_file.items()}
+
+    @cached_property
+    def _by_file(self) -> dict[Path, _FileTensors]:
+        tensors = self.tensors.values()
+        return {path: _FileTensors.of(t for t in tensors if t.path == path) for path in self.paths}
 
     def run(self, ids: range) -> dict[Path, Ranges]:
         """By file, the ranges that bring bundles which follow each other to the first slots."""
@@ -148,11 +176,8 @@ class Layout:
     @cached_property
     def _all(self) -> dict[Path, Ranges]:
         """The ranges of every bundle, one bundle's after the other's, to the slots of their own numbers."""
-        ids, found = np.arange(self.bundles), {}
-        for path, r in self.ranges(ids, ids).items():
-            order = np.arange(len(r.offsets)).reshape(-1, self.bundles).T.ravel()  # they come tensor after tensor
-            found[path] = Ranges(r.offsets[order], r.lengths[order], r.places[order])
-        return found
+        ids = np.arange(self.bundles)
+        return self.ranges(ids, ids)
 
     def some(self, prefix: str) -> "Layout":
         """The same slots, of which the tensors alone are looked at whose names begin so."""
@@ -175,11 +200,3 @@ def _placed(tensor: Tensor, rows: int, free: int) -> tuple[SlotTensor, int]:
     stop = -(-(place + stride) // BLOCK_BYTES) * BLOCK_BYTES if blockwise else place + stride
     end, file_bytes = tensor.offset + tensor.nbytes, tensor.path.stat().st_size
     return SlotTensor(tensor.path, dtype, shape, tensor.offset, stride, end, file_bytes, place, blockwise), stop
-
-
-def _joined(ranges: list[Ranges]) -> Ranges:
-    return Ranges(
-        np.concatenate([r.offsets for r in ranges]),
-        np.concatenate([r.lengths for r in ranges]),
-        np.concatenate([r.places for r in ranges]),
-    )

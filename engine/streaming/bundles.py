@@ -1,7 +1,7 @@
 """One layer's bundles: which of them are in memory, and bringing those that are not (paper, section 3)."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import mlx.core as mx
@@ -26,13 +26,15 @@ MAX_READERS = 8  # outputs remembered: those before the last few tokens' have lo
 class Part:
     """Bundles in memory: row `rows[i]` of `slab` holds bundle `ids[i]`, int64 [n].
 
-    arriving: of all the slab's rows, those that are still being read: they must add nothing.
+    arriving: of all the slab's rows, those that are still being read: they must add nothing. more: the rest of the
+    same active set follows, and until that is multiplied the rows hold what they do.
     """
 
     ids: Integers
     slab: Slab
     rows: slice | Integers
     arriving: Integers
+    more: bool = False
 
     @property
     def row_numbers(self) -> Integers:
@@ -41,7 +43,7 @@ class Part:
 
     def some(self, wanted: NDArray[np.bool_]) -> "Part":
         """Those of the bundles, bool [n], that are wanted; all are here."""
-        return Part(self.ids[wanted], self.slab, self.row_numbers[wanted], NO_ROWS)
+        return Part(self.ids[wanted], self.slab, self.row_numbers[wanted], NO_ROWS, self.more)
 
     @property
     def matrix(self) -> mx.array:
@@ -348,7 +350,7 @@ class LayerBundles:
         if beside:
             self._reading = loading
             present = np.setdiff1d(ids, missing, assume_unique=True) if self._gathered else ids
-            yield self._pooled(present, loading.admission.rows)
+            yield replace(self._pooled(present, loading.admission.rows), more=True)
             self._evaluate_readers()  # while flash works
             self._reading = None
         self._finish(loading)

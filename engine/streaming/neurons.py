@@ -1,6 +1,7 @@
 """The FFN whose neurons stay on flash: select, bring, multiply (paper, section 3)."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import mlx.core as mx
@@ -22,6 +23,27 @@ Floats = NDArray[np.float32]
 Rows = TypeVar("Rows", mx.array, Floats)
 
 
+@dataclass(frozen=True)
+class Active:
+    """Neurons of one token that are active: their numbers in the layer and their rows of a slab, counted through its
+    slots, int64 [n], and their hidden values, float32 [n]. all_hidden: [1, neurons], of the part that they come from.
+    """
+
+    neurons: Integers
+    rows: Integers
+    values: Floats
+    all_hidden: Floats
+
+    def beside(self, other: "Active | None") -> "Active":
+        """Both, in the order of neurons."""
+        if other is None:
+            return self
+        neurons = np.concatenate([other.neurons, self.neurons])
+        order = np.argsort(neurons)
+        rows, values = np.concatenate([other.rows, self.rows]), np.concatenate([other.values, self.values])
+        return Active(neurons[order], rows[order], values[order], self.all_hidden)
+
+
 class Product(Protocol):
     """The product of an FFN's input with some of its neurons."""
 
@@ -33,9 +55,20 @@ class Product(Protocol):
     def bundle_neurons(self) -> int:
         """Neurons of a bundle."""
 
-    def after(self, y: mx.array | None, x: mx.array, part: Part) -> tuple[mx.array, mx.array]:
+    def after(
+        self, y: mx.array | None, x: mx.array, part: Part, before: Active | None = None
+    ) -> tuple[mx.array, mx.array]:
         """Hidden values [1, tokens, neurons] and float32 output [1, tokens, width] of x [1, tokens, width], the output
-        added to y, of the parts before."""
+        added to y, of the parts before. before: of the part before, whose output is added with this one's."""
+
+    def active(self, x: mx.array, part: Part) -> Active:
+        """The active neurons of a part, for one token's x [1, 1, width]."""
+
+
+def sums_in_order(tokens: int) -> bool:
+    """True where the sum for so many tokens at once is made neuron by neuron, in their order: it is the same to the bit
+    whatever neurons that are not active are in memory, and whichever of them came first."""
+    return tokens == 1 and available()
 
 
 class NeuronProduct:
@@ -53,25 +86,54 @@ class NeuronProduct:
         """Hidden values [1, tokens, neurons] and float32 output [1, tokens, width] of x [1, tokens, width]."""
         return self.after(None, x, part)
 
-    def after(self, y: mx.array | None, x: mx.array, part: Part) -> tuple[mx.array, mx.array]:
-        """The same, the output added to y, of the parts before.
+    def after(
+        self, y: mx.array | None, x: mx.array, part: Part, before: Active | None = None
+    ) -> tuple[mx.array, mx.array]:
+        """The same, the output added to y, of the parts before. before: of the part before, whose output is added with
+        this one's.
 
         Without a GPU, one token's sum is made neuron by neuron in the order of ids: it is the same to the bit whatever
         neurons that are not active are in memory, and however a layer is cut into parts that follow each other. Were it
         float32's last bit that differed, the next rounding to 16 bits would now and then make it one of theirs.
         """
-        bias = self._bias[part.ids]
-        bias[part.arriving] = -np.inf  # every activation here makes nothing of it
         if mx.metal.is_available():
-            hidden, added = self._in_mlx(x, part.matrix, bias)
+            hidden, added = self._in_mlx(x, part.matrix, self._bias_of(part))
             return hidden, added if y is None else y + added
         tokens = floats_of(x).reshape(-1, x.shape[-1])
         total = np.zeros_like(tokens) if y is None else np.array(y[0])
-        if len(tokens) == 1 and available():
-            hidden_values = self._token(tokens, part, bias, total)
+        if sums_in_order(len(tokens)):
+            active = self.active(x, part)
+            hidden_values = active.all_hidden
+            active = active.beside(before)
+            down = self._rows(part.slab, len(self.activation.parts) - 1, x.shape[-1])
+            add_rows(down, np.zeros(1, np.int64), active.rows, active.values[None], total)
         else:
-            hidden_values = self._tokens(tokens, part.matrix, bias, total)
+            hidden_values = self._tokens(tokens, part.matrix, self._bias_of(part), total)
         return mx.array(hidden_values[None]), mx.array(total[None])
+
+    def active(self, x: mx.array, part: Part) -> Active:
+        """The active neurons of a part, for one token's x [1, 1, width]. What is not decisive is multiplied for these
+        alone."""
+        token, bias = floats_of(x).reshape(1, -1), self._bias_of(part)
+        *inputs, _ = (self._rows(part.slab, i, x.shape[-1]) for i in range(len(self.activation.parts)))
+        rows, products = part.row_numbers, []
+        zeros = np.zeros(len(rows), np.int64)
+        for matrix in inputs[: self.activation.decisive]:
+            products.append(multiply(matrix, token, zeros, rows)[:, 0])
+        products[0] += bias
+        active = np.flatnonzero(self.activation.active(*products))
+        active = active[np.argsort(part.ids[active])]
+        products = [product[active] for product in products]
+        for matrix in inputs[self.activation.decisive :]:
+            products.append(multiply(matrix, token, zeros[: len(active)], rows[active])[:, 0])
+        hidden = np.zeros((1, len(rows)), np.float32)
+        hidden[0, active] = values = self.activation.hidden(*products)
+        return Active(part.ids[active], rows[active], values, hidden)
+
+    def _bias_of(self, part: Part) -> Floats:
+        bias = self._bias[part.ids]
+        bias[part.arriving] = -np.inf  # every activation here makes nothing of it
+        return bias
 
     def _in_mlx(self, x: mx.array, matrix: mx.array, bias: NDArray[np.float32]) -> tuple[mx.array, mx.array]:
         *inputs, down = (rows.astype(x.dtype) for rows in self._parts(matrix, x.shape[-1]))
@@ -90,24 +152,6 @@ class NeuronProduct:
             products[0] += bias[here]
             hidden[:, here] = self.activation.hidden(*products)
             y += hidden[:, here] @ down
-        return hidden
-
-    def _token(self, x: Floats, part: Part, bias: Floats, y: Floats) -> Floats:
-        """The same for one token: what is not decisive is multiplied for the active neurons alone."""
-        *inputs, down = (self._rows(part.slab, i, x.shape[-1]) for i in range(len(self.activation.parts)))
-        rows, products = part.row_numbers, []
-        zeros = np.zeros(len(rows), np.int64)
-        for matrix in inputs[: self.activation.decisive]:
-            products.append(multiply(matrix, x, zeros, rows)[:, 0])
-        products[0] += bias
-        active = np.flatnonzero(self.activation.active(*products))
-        active = active[np.argsort(part.ids[active])]
-        products = [product[active] for product in products]
-        for matrix in inputs[self.activation.decisive :]:
-            products.append(multiply(matrix, x, zeros[: len(active)], rows[active])[:, 0])
-        hidden = np.zeros((1, len(rows)), np.float32)
-        hidden[0, active] = values = self.activation.hidden(*products)
-        add_rows(down, zeros[:1], rows[active], values[None], y)
         return hidden
 
     def _rows(self, slab: Slab, part: int, width: int) -> Matrix:
@@ -137,9 +181,13 @@ class AllNeurons(Resident):
 
     def over(self, x: mx.array, parts: Iterable[Part]) -> mx.array:
         """The sum over parts of the layer."""
-        y = None
+        y = before = None
         for part in parts:
-            hidden, y = self.product.after(y, x, part)
+            if part.more and sums_in_order(x.shape[1]):
+                before = self.product.active(x, part)
+                self._see(x, part, mx.array(before.all_hidden[None]))
+                continue
+            hidden, y = self.product.after(y, x, part, before)
             self.bundles.read_by(y)
             self._see(x, part, hidden)
         return self._with_bias(mx.zeros_like(x) if y is None else y, x)
@@ -199,9 +247,14 @@ class StreamedNeurons(AllNeurons):
         if not available():
             return self.over(x, parts)
         totals: list[mx.array | None] = [None] * len(active)
+        before: list[Active | None] = [None] * len(active)
         for part in parts:
             for i, needed in enumerate(needs):
-                _, totals[i] = self.product.after(totals[i], x[:, i : i + 1], part.some(needed[part.ids]))
+                token, own = x[:, i : i + 1], part.some(needed[part.ids])
+                if part.more:
+                    before[i] = self.product.active(token, own)
+                else:
+                    _, totals[i] = self.product.after(totals[i], token, own, before[i])
         known = [mx.zeros((1, 1, x.shape[-1])) if total is None else total for total in totals]
         return self._with_bias(mx.concatenate(known, axis=1), x)
 

@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.arrays.aligned import Slab
-from engine.arrays.packed import add_rows, available, multiply
+from engine.arrays.packed import add_rows, multiply
 from engine.arrays.products import BLOCK_ELEMENTS, floats_of
 from engine.memory.pool import Integers
 from engine.models.activations import Activation
 from engine.store.packing import Packing
 from engine.streaming.bundles import Part
+from engine.streaming.neurons import Active, sums_in_order
 from engine.system.native_library import Matrix
 
 Floats = NDArray[np.float32]
@@ -32,20 +33,32 @@ class PackedProduct:
         padded[: len(bias)] = bias
         self._bias = padded.reshape(-1, packing.neurons)
 
-    def after(self, y: mx.array | None, x: mx.array, part: Part) -> tuple[mx.array, mx.array]:
+    def after(
+        self, y: mx.array | None, x: mx.array, part: Part, before: Active | None = None
+    ) -> tuple[mx.array, mx.array]:
         """Hidden values [1, tokens, neurons] and float32 output [1, tokens, width] of x [1, tokens, width], the output
-        added to y, of the parts before. Without a GPU one token's sum is made neuron by neuron in the order of ids: it
-        is the same to the bit whatever else is in memory."""
-        bias = self._bias[part.ids]
-        bias[part.arriving] = -np.inf  # every activation here makes nothing of it
+        added to y, of the parts before. before: of the part before, whose output is added with this one's. Without a
+        GPU one token's sum is made neuron by neuron in the order of ids: it is the same to the bit whatever else is in
+        memory."""
         if mx.metal.is_available():
-            hidden, added = self._in_mlx(x, part, bias)
+            hidden, added = self._in_mlx(x, part, self._bias_of(part))
             return hidden, added if y is None else y + added
         tokens = floats_of(x).reshape(-1, x.shape[-1])
         total = np.zeros_like(tokens) if y is None else np.array(y[0])
-        native = len(tokens) == 1 and available()
-        hidden_values = (self._token if native else self._tokens)(tokens, part, bias, total)
+        if sums_in_order(len(tokens)):
+            active = self.active(x, part)
+            hidden_values = active.all_hidden
+            active = active.beside(before)
+            down = self._matrix(part.slab, self._packing.parts[-1])
+            add_rows(down, np.zeros(1, np.int64), active.rows, active.values[None], total)
+        else:
+            hidden_values = self._tokens(tokens, part, self._bias_of(part), total)
         return mx.array(hidden_values[None]), mx.array(total[None])
+
+    def _bias_of(self, part: Part) -> Floats:
+        bias = self._bias[part.ids]
+        bias[part.arriving] = -np.inf  # every activation here makes nothing of it
+        return bias
 
     # ------------------------------------------------------------------------------------------------ with a GPU
     def _in_mlx(self, x: mx.array, part: Part, bias: Floats) -> tuple[mx.array, mx.array]:
@@ -82,24 +95,24 @@ class PackedProduct:
         return rows.reshape(-1, self._packing.width)
 
     # --------------------------------------------------------------------------------------------- without a GPU
-    def _token(self, x: Floats, part: Part, bias: Floats, y: Floats) -> Floats:
-        """Hidden values [1, neurons]; their output is added to y. What is not decisive is multiplied for the bundles
-        alone that have an active neuron."""
-        *inputs, down = (self._matrix(part.slab, name) for name in self._packing.parts)
+    def active(self, x: mx.array, part: Part) -> Active:
+        """The active neurons of a part, for one token's x [1, 1, width]. What is not decisive is multiplied for the
+        bundles alone that have an active neuron."""
+        token = floats_of(x).reshape(1, -1)
+        *inputs, _ = (self._matrix(part.slab, name) for name in self._packing.parts)
         rows, decisive = part.row_numbers, self.activation.decisive
-        products = [_times(matrix, x, rows) for matrix in inputs[:decisive]]
-        products[0] += bias
+        products = [_times(matrix, token, rows) for matrix in inputs[:decisive]]
+        products[0] += self._bias_of(part)
         active = self.activation.active(*products)
         used = np.flatnonzero(active.any(axis=1))
         used = used[np.argsort(part.ids[used])]
         products = [product[used] for product in products]
-        products += [_times(matrix, x, rows[used]) for matrix in inputs[decisive:]]
+        products += [_times(matrix, token, rows[used]) for matrix in inputs[decisive:]]
         hidden = np.zeros(active.shape, np.float32)
         hidden[used] = values = np.where(active[used], self.activation.hidden(*products), np.float32(0))
-        of_slots = rows[used, None] * self.bundle_neurons + np.arange(self.bundle_neurons)
-        here = active[used]
-        add_rows(down, np.zeros(1, np.int64), of_slots[here], values[here][None], y)
-        return hidden.reshape(1, -1)
+        here, within = active[used], np.arange(self.bundle_neurons)
+        numbers, of_slots = (each[used, None] * self.bundle_neurons + within for each in (part.ids, rows))
+        return Active(numbers[here], of_slots[here], values[here], hidden.reshape(1, -1))
 
     def _tokens(self, tokens: Floats, part: Part, bias: Floats, y: Floats) -> Floats:
         """The same for many tokens, block by block."""

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from engine.arrays.packed import available
 from engine.inference.load import load
 from engine.prepare.prepare import prepare
 from engine.settings import Settings
@@ -39,6 +40,26 @@ def test_every_way_gives_the_dense_logits(prepared, way):
         model.close()
     dense, streamed = results
     assert np.abs(dense - streamed).max() <= 1e-5 * np.abs(dense).max()
+    assert np.array_equal(dense, streamed) or not available()
+
+
+@pytest.mark.skipif(not available(), reason="where MLX computes, all neurons in memory are multiplied")
+@pytest.mark.parametrize("selection", ["exact", "predictor"])
+def test_every_way_gives_the_same_to_the_bit(prepared, selection):
+    results = []
+    for way in Way:
+        model = load(prepared[0], Settings(selection=selection, overlap=True, window=1, hot_neurons=False))
+        results.append(decoded(model, TOKENS, way))
+        results.append(several_at_once(model, TOKENS[:5]))
+        model.close()
+    for way in range(1, len(Way)):
+        assert np.array_equal(results[0], results[2 * way])
+        assert np.array_equal(results[1], results[2 * way + 1])
+
+
+def several_at_once(model, tokens) -> np.ndarray:
+    """Logits of tokens that are decoded together."""
+    return np.array(model.verify(tokens)[0])
 
 
 def test_reads_are_under_way_while_attention_is_computed(prepared):

@@ -95,8 +95,8 @@ def test_exact_selection_computes_what_all_neurons_do_to_the_bit(models, hot):
     budget = model.budget.smallest
     model.close()
     assert np.array_equal(logits(packed_model, memory_budget=budget, **settings), dense)
-    beside = logits(packed_model, memory_budget=budget, overlap=True, **settings)  # what is read is added later
-    assert np.abs(beside - dense).max() <= 1e-5 * np.abs(dense).max()
+    beside = logits(packed_model, memory_budget=budget, overlap=True, **settings)  # what is read comes later
+    assert np.array_equal(beside, dense)
 
 
 def test_predicted_selection_reads_groups_and_loses_little(models):
@@ -144,7 +144,7 @@ def test_every_way_of_computing_gives_the_same(monkeypatch, activation, tokens, 
     slab.view[rows] = packing.pack(parts, order)
     bias = np.random.default_rng(2).standard_normal(neurons).astype(np.float32)
     x = np.random.default_rng(4).standard_normal((1, tokens, 128)).astype(np.float32)
-    monkeypatch.setattr(packed_neurons, "available", lambda: way == "native")
+    monkeypatch.setattr(packed_neurons, "sums_in_order", lambda tokens: way == "native" and tokens == 1)
     if way == "mlx":
         monkeypatch.setattr(mx.metal, "is_available", lambda: True)
     product = PackedProduct(activation, bias, packing)

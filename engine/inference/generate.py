@@ -25,6 +25,8 @@ from engine.tokens.forms import Message
 from engine.tokens.prompt import Model as Prompted
 from engine.tokens.prompt import continues, encode_counting, shared_tokens, tokenizer_of
 from engine.tokens.tokenizer import Tokenizer
+from engine.tokens.told_tools import are_told
+from engine.tokens.tool_calls import USUAL
 
 SEEN_TOKENS = 8  # tokens of a continued answer that the detokenizer sees, to know whether a space belongs before a word
 
@@ -206,6 +208,7 @@ class Generation:
 
     def _channels(self, tokenizer: Tokenizer, prompt: Sequence[int]) -> Channels:
         options, calls = self._options, self._constraint.calls if self._constraint else None
+        calls = calls or (USUAL if are_told(tokenizer, options) else None)
         seen = SEEN_TOKENS if self._continued else 0
         tools = () if options.tool_choice is ToolChoice.NONE else options.tools
         return Channels(tokenizer, prompt, options.stop, seen, self._plain, tools, calls, not options.parallel_calls)

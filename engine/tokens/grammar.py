@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 from engine.settings import GenerationOptions, ToolChoice, name_of
 from engine.tokens import schemas
+from engine.tokens.call_form import USUAL as USUAL_FORM
 from engine.tokens.call_form import CallForm, form_of, rules_of
 from engine.tokens.markers import markers_of
 from engine.tokens.marks import ANYTHING, Marks
 from engine.tokens.tokenizer import Tokenizer
+from engine.tokens.told_tools import are_told
 from engine.tokens.tool_calls import USUAL, CallFormat
 
 BLANK = "/\\n{1,2}/"  # as makers put between reasoning and answer
@@ -34,7 +36,7 @@ def grammar_of(tokenizer: Tokenizer, options: GenerationOptions, state: str, con
         return None
     writer = Writer(tokenizer, options, state, continued)
     choices = [] if calls is ToolChoice.REQUIRED else [writer.answer()]
-    form = None if calls is ToolChoice.NONE else form_of(tokenizer)
+    form = None if calls is ToolChoice.NONE else USUAL_FORM if are_told(tokenizer, options) else form_of(tokenizer)
     if form is not None:
         choices.append(writer.calls(form))
     return Grammar(writer.grammar(choices), None if form is None or form.own else USUAL)

@@ -10,6 +10,7 @@ from engine.settings import GenerationOptions
 from engine.text import Text
 from engine.tokens.forms import TURN_SEPARATOR, Message, calls_forms, forms, text_of
 from engine.tokens.tokenizer import Template, Tokenizer
+from engine.tokens.told_tools import are_told, telling
 
 RESERVED_DIVISOR = 4  # a conversation is cut so that at least this part of the context is left for the answer
 MAX_TOKEN_CHARACTERS = 64  # of text for a token of the context, far more than any language has
@@ -151,15 +152,21 @@ class Conversation:
 
     def tokens(self, messages: list[Message]) -> list[int]:
         """Token ids of messages, with what a person said in them as text."""
+        messages = self._telling(messages)
         if self._tokenizer.template is None or self._options.plain_format:
             return self._tokenizer.encode_plain(plain_format(messages))
         return self._tokenizer.encode_marked(self.prompt_text(self._tokenizer.mark(messages)))
 
     def ended(self) -> list[int]:
         """Token ids of the whole conversation, with the last message's end and nothing to answer."""
+        messages = self._telling(self._messages)
         if self._tokenizer.template is None or self._options.plain_format:
-            return self._tokenizer.encode_plain("".join(m["content"] + "\n" for m in self._messages))
-        return self._tokenizer.encode_marked(self.whole_text(self._tokenizer.mark(self._messages)))
+            return self._tokenizer.encode_plain("".join(m["content"] + "\n" for m in messages))
+        return self._tokenizer.encode_marked(self.whole_text(self._tokenizer.mark(messages)))
+
+    def _telling(self, messages: list[Message]) -> list[Message]:
+        """Messages that tell of tools, where the template would not."""
+        return telling(messages, self._options.tools) if are_told(self._tokenizer, self._options) else messages
 
     def whole_text(self, messages: list[Message]) -> str:
         """The template's text of a whole conversation. Raises TemplateError, also of a model without a template."""

@@ -32,7 +32,8 @@ UNBOUNDED = 400  # tokens, more than any answer to these schemas has
 
 def _moe(folder):
     tokenizer = tokenizer_of_kind("sentencepiece")
-    write_moe(folder, vocab_size=max(VOCABULARY, 4 * (tokenizer.get_vocab_size() // 4 + 1)))
+    size = max(VOCABULARY, 4 * (tokenizer.get_vocab_size() // 4 + 1))
+    write_moe(folder, vocab_size=size, max_position_embeddings=2048)
     return write_tokenizer_files(folder, tokenizer)
 
 

@@ -9,16 +9,14 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from statistics import median
-from time import perf_counter
 from typing import Any
 
 import mlx.core as mx
-from mlx_lm.models.cache import make_prompt_cache
-from mlx_lm.utils import load_model
 
 from engine.bench.drafts import AFFINE4, DENSE_3B
 from engine.bench.machine import describe, scratch
 from engine.bench.random_checkpoint import checkpoint_bytes, write_random_checkpoint
+from engine.bench.resident import PROMPT, mlx_lm_tokens
 from engine.bench.results import Progress, Result, Row, known, summarise
 from engine.bench.sweep import reading_alone
 from engine.inference.load import load
@@ -28,7 +26,6 @@ from engine.statistics import TokenStatistics
 
 CONTEXT, TOKENS, WARM_TOKENS = 512, 12, 1
 THEIR_TOKENS = 2  # of mlx_lm's, each of which takes many seconds where there is no GPU
-PROMPT = list(range(1, 9))
 
 
 def run(
@@ -92,15 +89,7 @@ def _tokens(model: LoadedModel) -> Iterator[TokenStatistics]:
 
 
 def _mlx_lm(folder: Path, tokens: int) -> Row:
-    model, _ = load_model(folder)
-    cache = make_prompt_cache(model)
-    logits, times = model(mx.array([PROMPT]), cache=cache), []
-    for _ in range(tokens + 1):
-        began, token = perf_counter(), _likeliest(logits)
-        logits = model(mx.array([[token]]), cache=cache)
-        mx.eval(logits)
-        times.append(1e3 * (perf_counter() - began))
-    total = median(times[1:])
+    total = median(islice(mlx_lm_tokens(folder), WARM_TOKENS, tokens + WARM_TOKENS))
     return Row("mlx_lm, all in memory", total_ms=total, tokens_per_second=1e3 / total)
 
 

@@ -28,7 +28,7 @@ from engine.bench.sweep import reading_rate
 from engine.inference.checkpoint import CheckpointExecution
 from engine.inference.decoding import Decoding
 from engine.inference.draft_choice import DraftChoice
-from engine.inference.drafts import Drafts, PromptLookup
+from engine.inference.drafts import Drafts
 from engine.inference.load import load
 from engine.inference.model import LoadedModel
 from engine.planning.memory import Planner
@@ -188,9 +188,8 @@ def _both_ways(place: Path, settings: Settings, case: Case) -> Iterator[list[_Wa
     """Without drafts and with them, by models that know nothing yet of what passes take."""
     with ExitStack() as stack:
         alone, drafting = (stack.enter_context(closing(model)) for model in _loaded(place, settings, case))
-        beside = [drafting.draft_model] if drafting.draft_model else []
         share = 1.0 if case.right_share is None else case.right_share
-        yield [_Way(alone, Drafts([])), _Way(drafting, Drafts([PromptLookup(), *beside]), share)]
+        yield [_Way(alone, Drafts([])), _Way(drafting, drafting.drafts, share)]
 
 
 def _loaded(place: Path, settings: Settings, case: Case) -> Iterator[LoadedModel]:

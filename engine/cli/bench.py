@@ -54,6 +54,7 @@ def add_to(commands: Commands) -> None:
         _add_table3,
         _add_experts,
         _add_dense,
+        _add_resident,
         _add_drafts,
         _add_window,
         _add_budget,
@@ -129,6 +130,15 @@ def _add_dense(actions: Commands) -> None:
     dense.add_argument("--tokens", type=positive, default=12, metavar="N", help="of each row (default %(default)s)")
     _add_place(dense)
     dense.set_defaults(run=partial(_show, "dense", _dense))
+
+
+def _add_resident(actions: Commands) -> None:
+    resident = actions.add_parser("resident", help="a model that is all in memory, beside mlx_lm's own, in turns")
+    resident.add_argument("model", type=model_name, metavar="MODEL", help=MODEL_HELP)
+    resident.add_argument("--tokens", type=positive, default=4, metavar="N", help="of a turn (default %(default)s)")
+    resident.add_argument("--turns", type=positive, default=6, metavar="N", help="of each (default %(default)s)")
+    add_json(resident)
+    resident.set_defaults(run=partial(_show, "resident", _resident))
 
 
 def _add_drafts(actions: Commands) -> None:
@@ -308,6 +318,12 @@ def _dense(args: Namespace, progress: Report) -> "Result":
     from engine.bench.dense import run
 
     return run(_folder(args), tokens=args.tokens, progress=progress)
+
+
+def _resident(args: Namespace, progress: Report) -> "Result":
+    from engine.bench.resident import run
+
+    return run(args.model, args.tokens, args.turns, progress)
 
 
 def _drafts(args: Namespace, progress: Report) -> "Result":

@@ -4,17 +4,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.errors import BudgetError, FlashbulbError
+from engine.errors import BudgetError, CheckpointError, FlashbulbError
 from engine.inference.execution import Execution
 from engine.planning.memory import FIRST_TOKENS, USUAL_CONTEXT, Planner, Sizes
+from engine.planning.outlook import Outlook
 from engine.settings import DRAFT_MODEL_AUTO, DRAFT_MODEL_NONE, Drafting, Settings
 from engine.store.installed import installed, open_stored
 from engine.store.manifest import PreparedModel
 from engine.store.mlx_folder import MlxFolder
 from engine.store.others import Use, other_checkpoints, use_of
-from engine.system.built_in import STARTER_FOLDER, assistant_folder, assistant_is_ready
+from engine.system.built_in import ASSISTANT, STARTER, STARTER_FOLDER, assistant_folder, assistant_is_ready
 from engine.text import Text, readable, text_of
-from engine.tokens.same_tokens import same_tokens
+from engine.tokens.same_tokens import Comparison, same_tokens
 
 MIN_RATIO = 8  # times as many bytes a token as the draft model needs
 MAX_ROOM_SHARE = 0.1  # of what a budget has beyond the smallest: the draft model takes it from what would be in memory
@@ -30,6 +31,15 @@ class DraftChoice:
     draft: tuple[Execution, Planner] | None = None
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """A model that may draft. name: that it can be asked for by. bytes: of its files."""
+
+    name: str
+    folder: Path
+    bytes: int
+
+
 Build = Callable[[Stored], Execution]
 
 
@@ -41,8 +51,8 @@ def choose(stored: Stored, sizes: Sizes, settings: Settings, find: Callable[[str
     if settings.draft_model != DRAFT_MODEL_AUTO:
         return _named(stored, sizes, settings, build(open_stored(find(settings.draft_model))))
     most = token_bytes(sizes, settings) // MIN_RATIO
-    for folder in _candidates(stored.folder, most):
-        choice = _tried(sizes, settings, folder, most, build)
+    for candidate in _candidates(stored.folder, most):
+        choice = _tried(sizes, settings, candidate.folder, most, build)
         if choice is not None:
             return choice
     return DraftChoice(
@@ -50,6 +60,30 @@ def choose(stored: Stored, sizes: Sizes, settings: Settings, find: Callable[[str
             "None: no other model on this disk has the same tokens, is far smaller, and has room in the memory budget."
         )
     )
+
+
+def draft_models(stored: Stored, sizes: Sizes, settings: Settings) -> list[Candidate]:
+    """The models on this disk that could draft for a model under these settings, whether or not that pays: smaller
+    ones with the same tokens that fit beside it. The largest first. Any thread may ask."""
+    smaller = _candidates(stored.folder, _bytes(stored.folder) - 1)
+    return [each for each in smaller if _fits(each.folder, sizes, settings)]
+
+
+def _fits(folder: Path, sizes: Sizes, settings: Settings) -> bool:
+    try:
+        draft = _planner(Outlook.of(_opened(folder), None).sizes, settings, sizes)
+        Planner.of(sizes, settings, draft).plan(FIRST_TOKENS)
+    except FlashbulbError:
+        return False
+    return True
+
+
+def _opened(folder: Path) -> Stored:
+    """Raises FlashbulbError for a model that does not run as it is."""
+    stored = open_stored(folder)
+    if isinstance(stored, MlxFolder) and (verdict := use_of(folder)).use is not Use.AS_IT_IS:
+        raise CheckpointError(verdict.reason)
+    return stored
 
 
 def token_bytes(sizes: Sizes, settings: Settings) -> int:
@@ -61,7 +95,7 @@ def token_bytes(sizes: Sizes, settings: Settings) -> int:
 
 
 def _named(stored: Stored, sizes: Sizes, settings: Settings, draft: Execution) -> DraftChoice:
-    name, planner = draft.stored.name, _planner(draft, settings, sizes)
+    name, planner = draft.stored.name, _planner(draft.sizes, settings, sizes)
     if not same_tokens(stored.folder, draft.stored.folder):
         return DraftChoice(Text("None: {name} has other tokens. Take a smaller model of the same family.", name=name))
     try:
@@ -71,26 +105,30 @@ def _named(stored: Stored, sizes: Sizes, settings: Settings, draft: Execution) -
     return DraftChoice(Text("{name}, as it was asked for.", name=name), (draft, planner))
 
 
-def _candidates(folder: Path, most: int) -> Iterator[Path]:
-    """The folders of other models with the same tokens, of which a token needs at most so many bytes, perhaps, the
-    largest first: they are right more often."""
-    found = {each.folder: each.bytes for each in installed()}
-    found |= {each.folder: each.bytes for each in other_checkpoints() if not each.missing}
-    built_in = [STARTER_FOLDER, *([assistant_folder()] if assistant_is_ready() else [])]
-    found |= {each: sum(path.stat().st_size for path in each.glob("*") if path.is_file()) for each in built_in}
-    for each in sorted(found, key=lambda other: -found[other]):
-        if found[each] <= most and each.resolve() != folder.resolve() and same_tokens(folder, each):
+def _candidates(folder: Path, most: int) -> Iterator[Candidate]:
+    """Other models with the same tokens, of which a token needs at most so many bytes, perhaps, the largest first: they
+    are right more often."""
+    found = [Candidate(each.repo, each.folder, each.bytes) for each in installed()]
+    found += [Candidate(each.name, each.folder, each.bytes) for each in other_checkpoints() if not each.missing]
+    built_in = {STARTER: STARTER_FOLDER} | ({ASSISTANT: assistant_folder()} if assistant_is_ready() else {})
+    found += [Candidate(name, each, _bytes(each)) for name, each in built_in.items()]
+    tokens, seen = Comparison(folder), {folder.resolve()}
+    for each in sorted(found, key=lambda other: -other.bytes):
+        if each.bytes <= most and (place := each.folder.resolve()) not in seen and tokens.holds(each.folder):
+            seen.add(place)
             yield each
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.glob("*") if path.is_file())
 
 
 def _tried(sizes: Sizes, settings: Settings, folder: Path, most: int, build: Build) -> DraftChoice | None:
     """One of these models, if it runs and there is room for it."""
     try:
-        stored = open_stored(folder)
-        if isinstance(stored, MlxFolder) and use_of(folder).use is not Use.AS_IT_IS:
-            return None
+        stored = _opened(folder)
         draft = build(stored)
-        planner = _planner(draft, settings, sizes)
+        planner = _planner(draft.sizes, settings, sizes)
         if token_bytes(draft.sizes, planner.settings) > most or not _has_room(sizes, settings, planner):
             return None
     except FlashbulbError:
@@ -100,10 +138,10 @@ def _tried(sizes: Sizes, settings: Settings, folder: Path, most: int, build: Bui
                        (draft, planner))  # fmt: skip
 
 
-def _planner(draft: Execution, settings: Settings, sizes: Sizes) -> Planner:
+def _planner(draft: Sizes, settings: Settings, sizes: Sizes) -> Planner:
     """The plan of all of it in memory, beside a context as long as the large model's can be."""
     context = settings.context or sizes.shape(settings).context
-    return Planner.whole(draft.sizes, Settings(context=context, compute_dtype=settings.compute_dtype))
+    return Planner.whole(draft, Settings(context=context, compute_dtype=settings.compute_dtype))
 
 
 def _has_room(sizes: Sizes, settings: Settings, draft: Planner) -> bool:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ INDEX = "model.safetensors.index.json"
 MAX_CONFIG_BYTES = 4_000_000
 SETTINGS, FOLDERS_KEY = "settings.json", "models.folders"  # of the window
 FOLDERS_VARIABLE = "FLASHBULB_FOLDERS"
+MAX_REMEMBERED = 1024  # files whose gist is remembered as long as they stay as they are
 MAX_LEVELS = 2  # below a folder that the user names
 
 
@@ -179,15 +181,40 @@ def _folders(folder: Path) -> list[Path]:
 
 def _checkpoint(name: str, folder: Path, source: str) -> OtherCheckpoint | None:
     try:
-        config = _table(folder / "config.json")
+        model_type, bits = _described(folder / "config.json", _stamp(folder / "config.json"))
         weights, missing = _weights(folder)
-        model_type = config.get("model_type")
-        if not isinstance(model_type, str) or not (weights or missing) or (folder / MANIFEST).is_file():
+        if model_type is None or not (weights or missing) or (folder / MANIFEST).is_file():
             return None
         size = sum(path.stat().st_size for path in weights)
     except (OSError, ValueError, RecursionError):
         return None
-    return OtherCheckpoint(name, folder, source, model_type, _bits(config), size, missing)
+    return OtherCheckpoint(name, folder, source, model_type, bits, size, missing)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """The state of a file: bytes, and when it was last changed. Raises OSError."""
+    state = path.stat()
+    return state.st_size, state.st_mtime_ns
+
+
+@lru_cache(maxsize=MAX_REMEMBERED)
+def _described(config: Path, _stamped: tuple[int, int]) -> tuple[str | None, int | None]:
+    """The model type that a config names, and the bits of its quantised weights. Read again only once it is another.
+    Raises OSError, ValueError, RecursionError."""
+    found = _table(config)
+    model_type = found.get("model_type")
+    return model_type if isinstance(model_type, str) else None, _bits(found)
+
+
+@lru_cache(maxsize=MAX_REMEMBERED)
+def _listed(index: Path, _stamped: tuple[int, int]) -> frozenset[str]:
+    """The names of the weight files that an index lists, likewise."""
+    places = _table(index).get("weight_map")
+    return (
+        frozenset(name for name in places.values() if isinstance(name, str))
+        if isinstance(places, dict)
+        else frozenset()
+    )
 
 
 def _weights(folder: Path) -> tuple[list[Path], tuple[str, ...]]:
@@ -195,8 +222,7 @@ def _weights(folder: Path) -> tuple[list[Path], tuple[str, ...]]:
     there = sorted(path for path in folder.glob("*.safetensors") if path.is_file() and not path.name.startswith("."))
     if not (folder / INDEX).is_file():
         return there, ()
-    places = _table(folder / INDEX).get("weight_map")
-    names = {name for name in places.values() if isinstance(name, str)} if isinstance(places, dict) else set()
+    names = _listed(folder / INDEX, _stamp(folder / INDEX))
     return there, tuple(sorted(names - {path.name for path in there}))
 
 

@@ -2,6 +2,7 @@
 
 import filecmp
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from msgspec import MsgspecError, json
@@ -12,6 +13,8 @@ from engine.tokens.files import TABLES, TOKENIZER_COMPANIONS
 MAX_TABLE_BYTES = 200_000_000
 ADDED = "added_tokens.json"  # beside a vocab.json
 MERGES = "merges.txt"  # says how texts become tokens, not what these are
+_Stamps = tuple[tuple[str, int, int], ...]  # of files: path, bytes, when they were last changed
+_COMPARED: dict[tuple[_Stamps, _Stamps], bool] = {}  # what was found in this process
 
 
 @dataclass(frozen=True)
@@ -35,19 +38,47 @@ class _Tokenizer:
     added_tokens: list[_Added] = field(default_factory=list)
 
 
-def same_tokens(folder: Path, other: Path) -> bool:
-    """True if each token of the model in `folder` is one of the other's, under the same id. That may have more. False
-    where the files cannot be compared."""
-    try:
-        tables = _table(folder), _table(other)
-        if None in tables:
+class Comparison:
+    """The tokens of one model beside those of others. Its files are read once, however many others there are, and none
+    that is as it was when they were last compared.
+
+    Not for long: the ids stay in memory with it.
+    """
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+
+    def holds(self, other: Path) -> bool:
+        """True if each token of the model is one of the other's, under the same id. That may have more. False where the
+        files cannot be compared."""
+        try:
+            both = _stamps(self._folder), _stamps(other)
+            if both not in _COMPARED:
+                _COMPARED[both] = self._compared(other)
+        except (OSError, ValueError, MsgspecError, RecursionError):
             return False
-        if _equal(folder, other):
-            return True
-        ids, others = _ids(folder), _ids(other)
-    except (OSError, ValueError, MsgspecError, RecursionError):
-        return False
-    return bool(ids) and ids.items() <= others.items()
+        return _COMPARED[both]
+
+    def _compared(self, other: Path) -> bool:
+        if None in (_table(self._folder), _table(other)):
+            return False
+        return _equal(self._folder, other) or (bool(self._own) and self._own.items() <= _ids(other).items())
+
+    @cached_property
+    def _own(self) -> dict[str, int]:
+        return _ids(self._folder)
+
+
+def same_tokens(folder: Path, other: Path) -> bool:
+    """The same, of two models alone."""
+    return Comparison(folder).holds(other)
+
+
+def _stamps(folder: Path) -> _Stamps:
+    """The state of the files that say what a model's tokens are."""
+    paths = [folder / name for name in (*TABLES, *TOKENIZER_COMPANIONS)]
+    found = [(str(path), path.stat()) for path in paths if path.is_file()]
+    return tuple((path, state.st_size, state.st_mtime_ns) for path, state in found)
 
 
 def _table(folder: Path) -> str | None:

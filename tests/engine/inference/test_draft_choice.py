@@ -9,12 +9,15 @@ import pytest
 from mlx.utils import tree_flatten
 
 from engine.cli.main import main
+from engine.inference.draft_choice import draft_models
 from engine.inference.load import drafting_with, load
 from engine.models.mlx_lm import build_quantised
 from engine.planning.outlook import Outlook
 from engine.settings import Settings
+from engine.store import others
 from engine.store.mlx_folder import MlxFolder
 from engine.system.folders import models_folder
+from engine.tokens import same_tokens
 from tests.helpers.checkpoints import write_tokenizer
 from tests.helpers.dense_models import DENSE
 from tests.helpers.mlx_models import AFFINE4
@@ -46,6 +49,11 @@ def disk(home):
 def chosen(folder, **changes):
     stored = MlxFolder.open(folder)
     return drafting_with(stored, Outlook.of(stored, None).sizes, Settings(**changes))
+
+
+def offered(folder, **changes):
+    stored = MlxFolder.open(folder)
+    return [each.name for each in draft_models(stored, Outlook.of(stored, None).sizes, Settings(**changes))]
 
 
 def name_of(choice):
@@ -110,3 +118,45 @@ def test_an_answer_tells_of_it(disk, capsys):
     assert report["budget_items"]["draft_model"] > 0
     assert main([*asked[:-1], "--draft-model", str(disk["another family"])]) == 0
     assert "Draft model: None: another has other tokens." in capsys.readouterr().err
+
+
+def test_all_that_can_serve_are_those_that_are_smaller_have_the_same_tokens_and_fit(disk):
+    assert offered(disk["large"]) == ["small", "smallest"]
+    assert offered(disk["small"]) == ["smallest"]  # though not far smaller
+    assert offered(disk["smallest"]) == []
+    smallest = Outlook.of(MlxFolder.open(disk["large"]), None).smallest_budget(Settings())
+    assert offered(disk["large"], memory_budget=smallest) == []
+    (disk["small"] / "model.safetensors").write_bytes(b"nothing")
+    assert offered(disk["large"]) == ["smallest"]
+    assert load(disk["large"], Settings(draft_model="smallest")).draft_model.name == "smallest"
+
+
+def test_a_choice_reads_each_file_once_and_the_next_one_none_that_stayed_as_it_was(disk, tmp_path, monkeypatch):
+    """Models in the models folder, and where another tool keeps them."""
+    monkeypatch.setenv(others.FOLDERS_VARIABLE, str(tmp_path / "elsewhere"))
+    for i in range(3):
+        write(tmp_path / "elsewhere" / f"model {i}", 311 + i)
+    write(tmp_path / "elsewhere" / "the same", hidden_size=32)
+    tokenizer = json.loads((tmp_path / "elsewhere" / "the same" / "tokenizer.json").read_text())
+    (tmp_path / "elsewhere" / "the same" / "tokenizer.json").write_text(json.dumps(tokenizer, indent=1))
+    read = []
+
+    def counting(function):
+        return lambda path, *more: read.append(str(path)) or function(path, *more)
+
+    monkeypatch.setattr(same_tokens, "read_bytes", counting(same_tokens.read_bytes))
+    monkeypatch.setattr(others, "read_json", counting(others.read_json))
+    assert offered(disk["large"]) == ["small", "smallest", "the same"]
+    own = str(disk["large"] / "tokenizer.json")
+    assert read.count(own) == 1
+    configs = [path for path in read if path.endswith("config.json") and "elsewhere" in path]
+    assert len(read) > 6
+    assert len(configs) <= 5 + 1  # of what can serve, once more to see that it runs
+    read.clear()
+    assert name_of(chosen(disk["large"])) == "small"
+    assert read == [str(disk["small"] / "config.json")]
+    tokenizer["version"] = "1.0 "
+    (disk["smallest"] / "tokenizer.json").write_text(json.dumps(tokenizer, indent=2))
+    read.clear()
+    offered(disk["large"])
+    assert str(disk["smallest"] / "tokenizer.json") in read

@@ -47,6 +47,7 @@ enum {
     CACHE_LINE = 64,            /* bytes */
     AHEAD_BYTES = 4096,         /* of rows that are asked of memory before they are wanted */
     AWAKE_NS = 3000000,         /* that a thread waits for the next product, or for the others' last tasks, before it sleeps */
+    MAX_BESIDE = 4,             /* rows of numbers that are multiplied at once */
     MAX_THREADS = 16
 };
 
@@ -93,7 +94,8 @@ struct integer_kernels {
 struct kernels {
     int width, lanes, tall;     /* width: as it is asked for; tall: rows of a `product` */
     void (*dots)(const struct fb_matrix *, struct row, const float *const *, const float *const *, float *, float *, int);
-    void (*dots_rows)(const struct fb_matrix *, struct row, const float *, float *); /* of tall / 2 rows */
+    void (*dots_rows)(const struct fb_matrix *, const uint8_t *const *, const uint8_t *const *, const float *,
+                      float *);     /* of tall / 2 rows */
     void (*unpack)(const struct fb_matrix *, struct row, int64_t, float *, float *);
     void (*product)(const float *, int64_t, const float *const *, float *const *, int64_t, int64_t, int);
     void (*add)(const struct fb_matrix *, int64_t, const int64_t *, const float *, int64_t, int64_t, int64_t, float *);
@@ -214,6 +216,7 @@ struct job {
     float *y;                   /* [pairs, rows], or [pairs, columns] of rows that are added */
     const struct fb_matrix *beside; /* that is multiplied as well, its products in beside_y */
     float *beside_y;
+    bool beside_each_other;     /* numbers, with one vector and one pair a run */
     const int64_t *runs;        /* the first pair of each run of pairs with one slot */
     int64_t run_count;
 
@@ -368,8 +371,6 @@ static void multiply_rows(const struct job *j, int64_t run, int64_t first, int64
             }
         }
     }
-    for (; m->mode == PLAIN && end - begin == 1 && r + tall / 2 <= last; r += tall / 2)
-        kernels->dots_rows(m, row_of(m, slot, r), j->x + j->vectors[begin] * j->padded, j->y + begin * m->rows + r);
     for (int64_t p = begin; p < end; p += DOTS) {
         const float *x[DOTS], *sums[DOTS];
         float products[DOTS];
@@ -403,9 +404,25 @@ static void multiply_gated(const struct job *j, int64_t run, int64_t first, int6
         kernels->gate(j->y + p * j->m->rows + first, j->beside_y + p * j->m->rows + first, last - first);
 }
 
+/* Rows of numbers from the one on that is number n of all runs' rows, with the one vector: several at a time, of whatever
+ * slots. Returns the number of the first that is left. */
+static int64_t multiply_beside(const struct job *j, int64_t n, int64_t end) {
+    const uint8_t *rows[2 * MAX_BESIDE];
+    int64_t some = kernels->tall / 2, all = j->m->rows * j->pairs;
+    for (; n + some <= end; n += some) {
+        for (int64_t k = 0; k < 2 * some; k++) {
+            int64_t at = n + k < all ? n + k : all - 1;
+            rows[k] = row_of(j->m, j->slots[at / j->m->rows], at % j->m->rows).weight;
+        }
+        kernels->dots_rows(j->m, rows, rows + some, j->x, j->y + n);
+    }
+    return n;
+}
+
 static void multiply_task(const struct job *j, int64_t index, float *room) {
     int64_t rows = j->m->rows, at = index * j->step, end = at + j->step;
     if (end > rows * j->run_count) end = rows * j->run_count;
+    if (j->beside_each_other) at = multiply_beside(j, at, end);
     while (at < end) {
         int64_t run = at / rows, last = end < (run + 1) * rows ? end : (run + 1) * rows;
         (j->beside ? multiply_gated : multiply_run)(j, run, at - run * rows, last - run * rows, room);
@@ -457,8 +474,11 @@ static void attend_task(const struct job *j, int64_t index, float *room) {
     float products[DOTS];
     first += slot * j->heads;
     for (int h = 0; h < count; h++) q[h] = j->x + (first + h) * keys->columns;
-    for (int64_t tall = kernels->tall / 2; count == 1 && r + tall <= keys->rows; r += tall)
-        kernels->dots_rows(keys, row_of(keys, slot, r), q[0], room + r);
+    for (int64_t some = kernels->tall / 2; count == 1 && r + some <= keys->rows; r += some) {
+        const uint8_t *rows[2 * MAX_BESIDE];
+        for (int64_t k = 0; k < 2 * some; k++) rows[k] = row_of(keys, slot, r + k).weight;
+        kernels->dots_rows(keys, rows, rows + some, q[0], room + r);
+    }
     for (; r < keys->rows; r++) {
         kernels->dots(keys, row_of(keys, slot, r), q, NULL, products, NULL, count);
         for (int h = 0; h < count; h++) room[h * keys->rows + r] = products[h];
@@ -547,6 +567,7 @@ static bool multiply(struct job *j, const float *x, int64_t count, int threads) 
     j->groups = m->group ? m->columns / m->group : 0;
     j->padded = up_to(m->columns, kernels->lanes * values_a_word(m));
     bool as_it_is = j->padded == m->columns && m->mode == PLAIN;
+    j->beside_each_other = m->mode == PLAIN && count == 1 && j->run_count == j->pairs && !j->beside;
     struct places places = places_of(j, count, as_it_is);
     j->room = 2 * (j->groups + kernels->lanes) + kernels->tall * j->padded;
     if (j->integers && integers->room(m) > j->room) j->room = integers->room(m);

@@ -323,9 +323,10 @@ static void NAME(dots)(const struct fb_matrix *m, struct row row, const float *c
     else BY_FORM(NAME(dots_by_count), m, row, x, sums, to, room, vectors)
 }
 
-/* TALL / 2 rows of numbers, row_bytes apart, with one vector: each product to the bit what it is alone. Several rows
- * are asked of memory at once, and the vector's elements are loaded once. */
-INLINE void NAME(dots_beside)(const uint8_t *row, int64_t row_bytes, const float *x, float *to, int64_t count, int kind) {
+/* TALL / 2 rows of numbers with one vector: each product to the bit what it is alone. Several rows are asked of memory
+ * at once, wherever they are, and behind their ends those that are `next`; the vector's elements are loaded once. */
+INLINE void NAME(dots_beside)(const uint8_t *const *rows, const uint8_t *const *next, const float *x, float *to,
+                              int64_t count, int kind) {
     enum { ROWS = TALL / 2 };
     const int size = kind == F32 ? 4 : 2;
     floats sums[ROWS][4];
@@ -333,38 +334,39 @@ INLINE void NAME(dots_beside)(const uint8_t *row, int64_t row_bytes, const float
     for (int r = 0; r < ROWS; r++)
         UNROLL(4)
         for (int k = 0; k < 4; k++) sums[r][k] = (floats){0};
-    int64_t i = 0;
-    for (; i + 4 * LANES <= count; i += 4 * LANES) {
+    int64_t i = 0, ahead = AHEAD_BYTES / ROWS, end = size * count;
+    for (; i + 4 * LANES <= count; i += 4 * LANES, ahead += 4 * LANES * size) {
         UNROLL(4)
-        for (int r = 0; r < ROWS; r++)
-            for (int line = 0; line < 4 * LANES * size; line += CACHE_LINE)
-                __builtin_prefetch(row + r * row_bytes + size * i + line + AHEAD_BYTES / ROWS);
+        for (int r = 0; r < ROWS; r++) {
+            const uint8_t *wanted = ahead < end ? rows[r] + ahead : next[r] + (ahead - end);
+            for (int line = 0; line < 4 * LANES * size; line += CACHE_LINE) __builtin_prefetch(wanted + line);
+        }
         UNROLL(4)
         for (int k = 0; k < 4; k++) {
             int64_t at = i + k * LANES;
             floats of_x = *(const floats *)(x + at);
             UNROLL(4)
-            for (int r = 0; r < ROWS; r++) sums[r][k] += NAME(load)(row + r * row_bytes + size * at, kind) * of_x;
+            for (int r = 0; r < ROWS; r++) sums[r][k] += NAME(load)(rows[r] + size * at, kind) * of_x;
         }
     }
     for (; i + LANES <= count; i += LANES)
         UNROLL(4)
-        for (int r = 0; r < ROWS; r++)
-            sums[r][0] += NAME(load)(row + r * row_bytes + size * i, kind) * *(const floats *)(x + i);
+        for (int r = 0; r < ROWS; r++) sums[r][0] += NAME(load)(rows[r] + size * i, kind) * *(const floats *)(x + i);
     UNROLL(4)
     for (int r = 0; r < ROWS; r++) {
         float sum = NAME(total)((sums[r][0] + sums[r][1]) + (sums[r][2] + sums[r][3]));
-        for (int64_t j = i; j < count; j++) sum += number(row + r * row_bytes, kind, j) * x[j];
+        for (int64_t j = i; j < count; j++) sum += number(rows[r], kind, j) * x[j];
         to[r] = sum;
     }
 }
 
 /* The same, of any kind. */
-static void NAME(dots_rows)(const struct fb_matrix *m, struct row row, const float *x, float *to) {
+static void NAME(dots_rows)(const struct fb_matrix *m, const uint8_t *const *rows, const uint8_t *const *next,
+                            const float *x, float *to) {
     switch (m->kind) {
-    case F32: NAME(dots_beside)(row.weight, m->weight_row, x, to, m->columns, F32); break;
-    case F16: NAME(dots_beside)(row.weight, m->weight_row, x, to, m->columns, F16); break;
-    default: NAME(dots_beside)(row.weight, m->weight_row, x, to, m->columns, BF16);
+    case F32: NAME(dots_beside)(rows, next, x, to, m->columns, F32); break;
+    case F16: NAME(dots_beside)(rows, next, x, to, m->columns, F16); break;
+    default: NAME(dots_beside)(rows, next, x, to, m->columns, BF16);
     }
 }
 
@@ -417,15 +419,19 @@ static void NAME(product)(const float *rows, int64_t padded, const float *const 
     else NAME(product_of)(rows, padded, x, y, first, last, 1);
 }
 
-/* Adds four rows, or one, times their weights to columns [first, last) of y, one after the other. */
-INLINE void NAME(add_some)(const uint8_t *const *rows, const float *weights, int64_t first, int64_t last, float *y,
-                           int kind, int count) {
+/* Adds four rows, or one, times their weights to columns [first, last) of y, one after the other; those that are next
+ * are asked of memory meanwhile. */
+INLINE void NAME(add_some)(const uint8_t *const *rows, const uint8_t *const *next, const float *weights, int64_t first,
+                           int64_t last, float *y, int kind, int count) {
     const int size = kind == F32 ? 4 : 2;
     int64_t c = first;
     for (; c + LANES <= last; c += LANES) {
         floats sum = *(floats *)(y + c);
         UNROLL(4)
-        for (int r = 0; r < count; r++) sum += NAME(load)(rows[r] + size * c, kind) * weights[r];
+        for (int r = 0; r < count; r++) {
+            __builtin_prefetch(next[r] + size * c);
+            sum += NAME(load)(rows[r] + size * c, kind) * weights[r];
+        }
         *(floats *)(y + c) = sum;
     }
     for (; c < last; c++)
@@ -434,15 +440,15 @@ INLINE void NAME(add_some)(const uint8_t *const *rows, const float *weights, int
 
 INLINE void NAME(add_kind)(const struct fb_matrix *m, int64_t slot, const int64_t *rows, const float *weights,
                            int64_t count, int64_t first, int64_t last, float *y, int kind) {
-    const uint8_t *four[4];
-    int64_t i = 0;
-    for (; i + 4 <= count; i += 4) {
-        for (int k = 0; k < 4; k++) four[k] = row_from(m, slot, rows ? rows[i + k] : i + k).weight;
-        NAME(add_some)(four, weights + i, first, last, y, kind, 4);
-    }
-    for (; i < count; i++) {
-        four[0] = row_from(m, slot, rows ? rows[i] : i).weight;
-        NAME(add_some)(four, weights + i, first, last, y, kind, 1);
+    const uint8_t *some[8];
+    for (int64_t i = 0, step; i < count; i += step) {
+        step = i + 4 <= count ? 4 : 1;
+        for (int64_t k = 0; k < 2 * step; k++) {
+            int64_t at = i + k < count ? i + k : count - 1;
+            some[k] = row_from(m, slot, rows ? rows[at] : at).weight;
+        }
+        if (step == 4) NAME(add_some)(some, some + 4, weights + i, first, last, y, kind, 4);
+        else NAME(add_some)(some, some + 1, weights + i, first, last, y, kind, 1);
     }
 }
 

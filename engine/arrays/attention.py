@@ -1,31 +1,19 @@
 """Attention to keys and values where there is no GPU: MLX's own takes two to six times as long for one token, and some
 twenty times for a prompt."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 
 import mlx.core as mx
 import numpy as np
 from mlx_lm.models.base import scaled_dot_product_attention
 
+from engine.arrays.evaluation import evaluating
+from engine.arrays.kv_cache import held_of
 from engine.arrays.packed import FEW_VECTORS, Floats, Tensor, attend, available, packed_matrix
 from engine.arrays.products import as_float32, as_numpy, floats_of
 from engine.system.native_library import Matrix
 
-evaluating = ContextVar("evaluating", default=True)  # false where shapes alone are wanted
 Mask = mx.array | str | None  # bool [length, tokens], or "causal"
-
-
-@contextmanager
-def unevaluated() -> Iterator[None]:
-    """For shapes alone: what attends or adds meanwhile evaluates nothing."""
-    token = evaluating.set(False)
-    try:
-        yield
-    finally:
-        evaluating.reset(token)
 
 
 def attended(
@@ -54,11 +42,11 @@ def attended(
             sinks=sinks,
         )
         return out
-    mx.eval(queries, keys, values)
     batch, _, length, _ = queries.shape
     in_order = mask is None if length == 1 else mask == "causal"
     if batch == 1 and length <= FEW_VECTORS and in_order and available():
         return _of_few_tokens(queries, keys, values, scale, sinks)
+    mx.eval(queries, keys, values)
     return _of_many_tokens(queries, keys, values, scale, mask, sinks)
 
 
@@ -67,9 +55,10 @@ def _of_few_tokens(
 ) -> mx.array:
     """Each token attends to itself and those before it, to the bit as if it were alone."""
     q, sink = floats_of(queries)[0] * np.float32(scale), None if sinks is None else floats_of(sinks)
-    length, out = q.shape[1], np.empty((*q.shape[:2], values.shape[-1]), np.float32)
+    length, tokens, out = q.shape[1], keys.shape[2], np.empty((*q.shape[:2], values.shape[-1]), np.float32)
+    keys, values = held_of(keys, values)
     for i in range(length):
-        seen = keys.shape[2] - length + i + 1
+        seen = tokens - length + i + 1
         out[:, i] = attend(_heads(keys, seen), _heads(values, seen), q[:, i], keys.shape[1], sink)
     return mx.array(out[None]).astype(queries.dtype)
 

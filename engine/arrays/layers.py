@@ -10,7 +10,8 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from engine.arrays.attention import attended, evaluating
+from engine.arrays.attention import attended
+from engine.arrays.evaluation import evaluating
 from engine.arrays.packed import FEW_VECTORS, Floats, Form, Resident, available, normed
 from engine.arrays.products import floats_of
 from engine.arrays.rotation import ROTARY
@@ -56,10 +57,30 @@ def _attending(kind: Any) -> type:
 
 def added(x: mx.array, y: mx.array) -> mx.array:
     """x + y; of one token's float32 numbers without a GPU at once, as handing them to MLX's own thread takes longer."""
-    small = x.size == x.shape[-1] and x.dtype == y.dtype == mx.float32
-    if not small or not available() or not evaluating.get():
+    if not (_is_at_once(x) and y.dtype == mx.float32):
         return x + y
     return mx.array(floats_of(x) + floats_of(y))
+
+
+def in_heads(x: mx.array, dim: int) -> mx.array:
+    """[batch, heads, length, dim] of x [batch, length, heads * dim]; at once, as above."""
+    batch, length, _ = x.shape
+    if _is_at_once(x):
+        return mx.array(floats_of(x).reshape(batch, -1, length, dim))
+    return x.reshape(batch, length, -1, dim).transpose(0, 2, 1, 3)
+
+
+def side_by_side(x: mx.array) -> mx.array:
+    """[batch, length, heads * dim] of x [batch, heads, length, dim]; at once, as above."""
+    batch, heads, length, dim = x.shape
+    if _is_at_once(x, heads):
+        return mx.array(floats_of(x).reshape(batch, length, -1))
+    return x.transpose(0, 2, 1, 3).reshape(batch, length, heads * dim)
+
+
+def _is_at_once(x: mx.array, heads: int = 1) -> bool:
+    """True for the float32 numbers of one token, where there is no GPU."""
+    return x.size == heads * x.shape[-1] and x.dtype == mx.float32 and available() and evaluating.get()
 
 
 class _Multiplied:

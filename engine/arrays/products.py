@@ -59,3 +59,18 @@ def as_float32(halves: np.ndarray) -> np.ndarray:
 def floats_of(x: mx.array) -> np.ndarray:
     """float32 of an array, evaluated: its own memory where it has that dtype."""
     return as_float32(as_numpy(x))
+
+
+def stored_as(x: mx.array, dtype: mx.Dtype) -> np.ndarray:
+    """An array's numbers, evaluated, as another float dtype has them, rounded to the nearest; bfloat16 as uint16."""
+    if x.dtype == dtype:
+        return as_numpy(x)
+    values = floats_of(x)
+    if dtype == mx.float32:
+        return values
+    if dtype == mx.float16:
+        with np.errstate(over="ignore"):
+            return values.astype(np.float16)
+    bits = values.view(np.uint32)
+    rounded = (bits + (((bits >> 16) & 1) + np.uint32(0x7FFF))) >> 16
+    return np.where(np.isnan(values), np.uint32(0x7FC0), rounded).astype(np.uint16)

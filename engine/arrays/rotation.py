@@ -11,7 +11,7 @@ import mlx.nn as nn
 import numpy as np
 from mlx_lm.models.rope_utils import Llama3RoPE, ProportionalRoPE, SuScaledRoPE, YarnRoPE
 
-from engine.arrays.attention import evaluating
+from engine.arrays.evaluation import evaluating
 from engine.arrays.packed import FEW_VECTORS, Floats
 from engine.arrays.products import as_numpy, floats_of
 

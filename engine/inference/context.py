@@ -4,8 +4,8 @@ from typing import Any
 
 import mlx.core as mx
 from mlx.nn.layers.base import Module
-from mlx_lm.models.cache import KVCache
 
+from engine.arrays.kv_cache import KVCache
 from engine.inference.states import ContextState
 from engine.models.caches import shaped_caches
 from engine.system.allocator import long_lived

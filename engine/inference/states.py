@@ -7,8 +7,10 @@ from typing import Any
 
 import mlx.core as mx
 from mlx.utils import tree_map
-from mlx_lm.models.cache import KVCache, QuantizedKVCache
+from mlx_lm.models import cache as mlx_caches
+from mlx_lm.models.cache import QuantizedKVCache
 
+from engine.arrays.kv_cache import KVCache
 from engine.system.allocator import long_lived
 
 Caches = list[Any]  # mlx-lm's, by layer
@@ -58,7 +60,7 @@ class ContextState:
 
 def always_trims(cache: Any) -> bool:
     """True for a cache that keeps every token, so that the last ones can be taken off."""
-    return type(cache) in (KVCache, QuantizedKVCache)
+    return type(cache) in (KVCache, mlx_caches.KVCache, QuantizedKVCache)
 
 
 def arrays_of(value: Any) -> Iterator[mx.array]:

@@ -6,6 +6,7 @@ from typing import Protocol
 import mlx.core as mx
 
 from engine.arrays.attention import Mask, attended
+from engine.arrays.layers import side_by_side
 
 
 class Cache(Protocol):
@@ -39,6 +40,4 @@ def attend(
         queries, keys = rope(queries, offset=offset), rope(keys, offset=offset)
     if cache is not None:
         keys, values = cache.update_and_fetch(keys, values)
-    batch, _, length, _ = queries.shape
-    out = attended(queries, keys, values, cache, scale, mask)
-    return out.transpose(0, 2, 1, 3).reshape(batch, length, -1)
+    return side_by_side(attended(queries, keys, values, cache, scale, mask))

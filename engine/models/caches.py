@@ -4,9 +4,11 @@ from typing import Any
 
 import mlx.core as mx
 from mlx.nn.layers.base import Module
-from mlx_lm.models.cache import KVCache, QuantizedKVCache, make_prompt_cache
+from mlx_lm.models import cache as mlx_caches
+from mlx_lm.models.cache import QuantizedKVCache, make_prompt_cache
 
-from engine.arrays.attention import unevaluated
+from engine.arrays.evaluation import unevaluated
+from engine.arrays.kv_cache import KVCache
 
 KEY_VALUE_BITS = 8  # of a number of keys and values that are kept small
 GROUP_SIZE = 64  # of those that share a scale
@@ -17,7 +19,11 @@ def prompt_caches(model: Module, small: bool = False) -> list[Any]:
     """mlx-lm's caches by layer, empty. small: those that keep every token keep its keys and values in 8 bits, which
     loses some of their precision."""
     caches: list[Any] = make_prompt_cache(model)
-    return [QuantizedKVCache(GROUP_SIZE, KEY_VALUE_BITS) if small and type(c) is KVCache else c for c in caches]
+    return [_keeping_all(small) if type(cache) is mlx_caches.KVCache else cache for cache in caches]
+
+
+def _keeping_all(small: bool) -> Any:
+    return QuantizedKVCache(GROUP_SIZE, KEY_VALUE_BITS) if small else KVCache()
 
 
 def shaped_caches(model: Module, tokens: int = 1, small: bool = False) -> list[Any]:

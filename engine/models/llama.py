@@ -11,7 +11,7 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from engine.arrays.attention import Mask
-from engine.arrays.layers import added
+from engine.arrays.layers import added, in_heads
 from engine.errors import FlawError
 from engine.models.activations import Activation
 from engine.models.attention import Cache, attend
@@ -64,11 +64,7 @@ class Attention(nn.Module):
 
     def __call__(self, x: mx.array, mask: Mask = None, cache: Cache | None = None) -> mx.array:
         """The attended values of x [batch, length, hidden_size], in its shape."""
-        batch, length, _ = x.shape
-        split = (batch, length, -1, self.head_dim)
-        queries, keys, values = (
-            p(x).reshape(split).transpose(0, 2, 1, 3) for p in (self.q_proj, self.k_proj, self.v_proj)
-        )  # [batch, heads, length, head_dim]
+        queries, keys, values = (in_heads(p(x), self.head_dim) for p in (self.q_proj, self.k_proj, self.v_proj))
         return self.o_proj(attend(queries, keys, values, cache, mask, self.scale, self.rope))
 
 

@@ -6,7 +6,7 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from engine.arrays.attention import Mask
-from engine.arrays.layers import added
+from engine.arrays.layers import added, in_heads
 from engine.models import config
 from engine.models.activations import Activation
 from engine.models.attention import Cache, attend
@@ -40,8 +40,8 @@ class Attention(nn.Module):
     def __init__(self, args: ModelArgs):
         super().__init__()
         dim, bias = args.hidden_size, args.enable_bias
-        self.heads = args.num_attention_heads
-        self.scale = (dim // self.heads) ** -0.5
+        self.head_dim = dim // args.num_attention_heads
+        self.scale = self.head_dim**-0.5
         self.q_proj = nn.Linear(dim, dim, bias=bias)
         self.k_proj = nn.Linear(dim, dim, bias=bias)
         self.v_proj = nn.Linear(dim, dim, bias=bias)
@@ -49,11 +49,7 @@ class Attention(nn.Module):
 
     def __call__(self, x: mx.array, mask: Mask = None, cache: Cache | None = None) -> mx.array:
         """The attended values of x [batch, length, hidden_size], in its shape."""
-        batch, length, _ = x.shape
-        split = (batch, length, self.heads, -1)
-        queries, keys, values = (
-            p(x).reshape(split).transpose(0, 2, 1, 3) for p in (self.q_proj, self.k_proj, self.v_proj)
-        )  # [batch, heads, length, dim / heads]
+        queries, keys, values = (in_heads(p(x), self.head_dim) for p in (self.q_proj, self.k_proj, self.v_proj))
         return self.out_proj(attend(queries, keys, values, cache, mask, self.scale))
 
 

@@ -7,6 +7,7 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from engine.arrays.attention import Mask
+from engine.arrays.layers import in_heads
 from engine.models.activations import Activation
 from engine.models.attention import Cache, attend
 from engine.models.base import CausalModel, Decoder
@@ -50,11 +51,7 @@ class Attention(nn.Module):
 
     def __call__(self, x: mx.array, mask: Mask = None, cache: Cache | None = None) -> mx.array:
         """The attended values of x [batch, length, hidden_size], in its shape."""
-        batch, length, _ = x.shape
-        split = (batch, length, -1, self.head_dim)
-        queries, keys, values = (
-            p(x).reshape(split).transpose(0, 2, 1, 3) for p in (self.q_proj, self.k_proj, self.v_proj)
-        )  # [batch, heads, length, head_dim]
+        queries, keys, values = (in_heads(p(x), self.head_dim) for p in (self.q_proj, self.k_proj, self.v_proj))
         if "q_layernorm" in self:
             queries, keys = self.q_layernorm(queries), self.k_layernorm(keys)
         return self.dense(attend(queries, keys, values, cache, mask, self.scale, self.rope))

@@ -9,8 +9,9 @@ import mlx.core as mx
 import numpy as np
 import pytest
 from mlx.nn.layers.base import Module
-from mlx_lm.models.cache import KVCache, QuantizedKVCache
+from mlx_lm.models.cache import QuantizedKVCache
 
+from engine.arrays.kv_cache import KVCache
 from engine.bench.random_checkpoint import write_random_checkpoint
 from engine.errors import CancelledError, CheckpointError
 from engine.inference.checkpoint import without_head

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from app.chat.guide import Guide
 from app.widgets.labels import Label
+from app.widgets.language import sentences
 from engine.system.built_in import ASSISTANT, STARTER
 
 EXAMPLE_WIDTH, EXAMPLE_HEIGHT = 270, 30
@@ -52,7 +53,7 @@ class Welcome(QWidget):
     def describe(self, name: str, model: str = "") -> None:
         """Name the model that is loaded now, and offer what it can answer. model: what it is loaded by."""
         self.title.setText(name)
-        self.about.setText(f"{self._about(model)} {self.tr('Nothing leaves this computer.')}".strip())
+        self.about.setText(sentences(self._about(model), self.tr("Nothing leaves this computer.")))
         examples = {STARTER: STARTER_EXAMPLES, ASSISTANT: ASSISTANT_EXAMPLES}.get(model) or self._questions()
         for button, text in zip(self.examples, examples, strict=True):
             button.setText(text)

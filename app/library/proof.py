@@ -18,6 +18,7 @@ from app.host.engine_host import EngineHost, State
 from app.widgets import units
 from app.widgets.dialogs import plain_buttons
 from app.widgets.labels import Label, quiet
+from app.widgets.language import sentences
 from app.widgets.progress import ThinBar
 
 if TYPE_CHECKING:  # the engine takes a while to import
@@ -112,7 +113,7 @@ class ProofWindow(QDialog):
         if predicted is None:
             self._end(heading, self._verdict_of_experts(proof, count))
         else:
-            self._end(heading, self._verdict(exact, count) + " " + self._verdict_of_prediction(predicted, proof))
+            self._end(heading, sentences(self._verdict(exact, count), self._verdict_of_prediction(predicted, proof)))
         self._fill(proof)
         _say(self.answers, "\n".join(f"“{prompt}” – {answer}" for prompt, answer in proof.answers))
 

@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QWidget
 from app.widgets.colours import colours
 from app.widgets.focus import Ringed
 from app.widgets.labels import ChatLabel
+from app.widgets.language import sentences
 
 LINK_FORMAT = '{0} <a href="#" style="color: {2}">{1}</a>'  # the palette's own colour of links is passed over
 
@@ -20,7 +21,7 @@ class StarterLine(Ringed, ChatLabel):
         super().__init__(colour="quiet", factor=0.92, parent=parent)
         self._words = (self.tr("Starter only makes small talk, in English."), self.tr("Get a model that knows things"))
         self.setTextFormat(Qt.TextFormat.RichText)  # of texts of ours only
-        self.setAccessibleName(" ".join(self._words))
+        self.setAccessibleName(sentences(*self._words))
         self.setTextInteractionFlags(Qt.TextInteractionFlag.LinksAccessibleByMouse)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setWordWrap(True)

@@ -24,6 +24,7 @@ from app.widgets.dropping import DropWindow
 from app.widgets.fields import SearchField
 from app.widgets.focus import Ringed
 from app.widgets.labels import Label, quiet
+from app.widgets.language import sentences
 from app.widgets.message_bar import MessageBar
 
 SIZE, MIN_SIZE = (880, 640), (700, 360)
@@ -147,7 +148,7 @@ class LibraryWindow(DropWindow):
             )
         )  # fmt: skip
         if found.troubles:
-            self.say(" ".join(found.troubles))
+            self.say(sentences(*found.troubles))
         self._show_rows()
 
     def _show_rows(self) -> None:
@@ -307,7 +308,7 @@ class LibraryWindow(DropWindow):
         self._list.setSpacing(0)
         self._list.addWidget(self.nothing)
         self._list.addWidget(self.research)
-        self._list.addStretch()
+        self._list.addStretch(1)  # all that no row needs, which would grow else
         area = RowsArea(widgetResizable=True)
         area.setAccessibleName(self.tr("Models"))
         area.setFrameShape(QFrame.Shape.NoFrame)

@@ -14,7 +14,7 @@ from app.monitor.section import Legend, Section
 from app.widgets import units
 from app.widgets.focus import Ringed
 from app.widgets.labels import SMALL_FACTOR, ChatLabel, quiet
-from app.widgets.language import tr
+from app.widgets.language import sentences, tr
 from app.widgets.prompt_words import words_of_prompt
 from engine.statistics import TokenStatistics
 from engine.system import pressure
@@ -113,7 +113,7 @@ class MemorySection(Section):
         given = ""
         if model.given_bytes:
             given = tr("The model gave back {0} until there is enough again.").format(units.size(model.given_bytes))
-        self.alarm.setText(" ".join(text for text in (levels[level], given) if text))
+        self.alarm.setText(sentences(levels[level], given))
         self.alarm.setVisible(bool(self.alarm.text()))
 
 

@@ -19,6 +19,7 @@ from app.settings.panes import Pane
 from app.settings.registry import BY_KEY, Preferences
 from app.widgets import units
 from app.widgets.labels import Label, at_both_ends, quiet, set_tip
+from app.widgets.language import sentences
 from engine.planning.measured import ContextLoss
 from engine.settings import DRAFT_MODEL_AUTO, DRAFT_MODEL_NONE, Drafting, Selection
 from engine.system.machine import memory_total
@@ -368,10 +369,9 @@ class MemoryPane(Pane):
                         "do that; others stay as they are.")  # fmt: skip
         model = self._host.model
         loss, name = (model.context_loss, model.name) if model and model.context_loss else MEASURED_CONTEXT
-        return about + " " + self.tr("Answers lose some precision: measured with {0}, perplexity changes by {1}, and "
-                                     "{2} of the likeliest words stay the same.").format(
-            name, units.signed_percent(loss.loss), units.percent(loss.agreement)
-        )  # fmt: skip
+        cost = self.tr("Answers lose some precision: measured with {0}, perplexity changes by {1}, and {2} of the "
+                       "likeliest words stay the same.")  # fmt: skip
+        return sentences(about, cost.format(name, units.signed_percent(loss.loss), units.percent(loss.agreement)))
 
     def _words_of_window(self, window: int, forecast: Forecast | None) -> str:
         if self._reads_all:
@@ -386,9 +386,8 @@ class MemoryPane(Pane):
             units.percent(prediction.hit_rate), units.size(prediction.bytes_read)
         )
         if prediction.window < window - 0.05:
-            return found + " " + self.tr("The budget has room for a window of about {0} only.").format(
-                units.number(prediction.window)
-            )  # fmt: skip
+            room = self.tr("The budget has room for a window of about {0} only.")
+            return sentences(found, room.format(units.number(prediction.window)))
         return found
 
     def _words_of_budget(self, budget: int, forecast: Forecast) -> str:
@@ -398,8 +397,8 @@ class MemoryPane(Pane):
             return self._refused
         if budget < smallest:
             return self.tr("Too small: {0} needs {1}.").format(model.name, units.size(smallest))
-        tokens = units.whole(forecast.longest_context)
-        return self._words_of_memory(forecast) + " " + self.tr("A conversation has room for {0} tokens.").format(tokens)
+        room = self.tr("A conversation has room for {0} tokens.").format(units.whole(forecast.longest_context))
+        return sentences(self._words_of_memory(forecast), room)
 
     def _words_of_memory(self, forecast: Forecast) -> str:
         if not self._kind:

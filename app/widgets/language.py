@@ -4,6 +4,7 @@
 again in the present language.
 """
 
+import re
 from pathlib import Path
 
 from PySide6.QtCore import QCoreApplication, QLibraryInfo, QLocale, QTranslator
@@ -16,6 +17,7 @@ NAMES = {ENGLISH: "English", CHINESE: "简体中文"}  # each in itself, so that
 TRANSLATIONS = Path(__file__).parents[2] / "resources" / "translations"
 MAX_COUNT = 2**31 - 1  # that Qt takes
 TRADITIONAL_SUBTAGS = ("Hant", "TW", "HK", "MO")
+FULL_WIDTH_END = re.compile("(?<=[。！？；…）]) ")  # behind which no space is written
 _installed: list[QTranslator] = []
 
 
@@ -31,6 +33,11 @@ def spoken(said: object) -> str:
         return text
     template = QCoreApplication.translate(ENGINE, text.template)
     return template.format(**{name: spoken(value) for name, value in text.values.items()})
+
+
+def sentences(*said: str) -> str:
+    """Those sentences that there are, one after the other: with a space between them, as far as the language has it."""
+    return FULL_WIDTH_END.sub("", " ".join(filter(None, said)))
 
 
 def use(choice: str) -> str:

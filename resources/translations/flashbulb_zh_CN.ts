@@ -919,7 +919,7 @@
     </message>
     <message>
         <source>What the model remembers of the chats</source>
-        <translation>模型对各聊天的记忆</translation>
+        <translation>模型对各对话的记忆</translation>
     </message>
     <message>
         <source>Drafts</source>
@@ -1405,15 +1405,15 @@
     </message>
     <message>
         <source>Keep on disk what the model remembers of them</source>
-        <translation>把模型对聊天的记忆保留在磁盘上</translation>
+        <translation>把模型记住的对话内容保留在磁盘上</translation>
     </message>
     <message>
         <source>Chats</source>
-        <translation>聊天</translation>
+        <translation>对话</translation>
     </message>
     <message>
         <source>A chat that is opened again goes on at once, instead of being read anew. At most {0}, and {1} written a day; deleted with the chat, and at once if you turn this off.</source>
-        <translation>再次打开的聊天会立即继续，而不必重新读取。最多占用 {0}，每天最多写入 {1}；随聊天一起删除，关闭此项时立即全部删除。</translation>
+        <translation>再次打开的对话会立即继续，而不必重新读取。最多占用 {0}，每天最多写入 {1}；随对话一起删除，关闭此项时立即全部删除。</translation>
     </message>
 </context>
 <context>
@@ -1824,7 +1824,7 @@
     </message>
     <message>
         <source>&amp;Model</source>
-        <translation>模型(&amp;M)</translation>
+        <translation>模型</translation>
     </message>
     <message>
         <source>Choose a Model</source>
@@ -1832,31 +1832,31 @@
     </message>
     <message>
         <source>Unp&amp;in Chat</source>
-        <translation>取消置顶对话(&amp;I)</translation>
+        <translation>取消置顶对话</translation>
     </message>
     <message>
         <source>&amp;Switch Model…</source>
-        <translation>切换模型(&amp;S)…</translation>
+        <translation>切换模型…</translation>
     </message>
     <message>
         <source>&amp;Add Folder…</source>
-        <translation>添加文件夹(&amp;A)…</translation>
+        <translation>添加文件夹…</translation>
     </message>
     <message>
         <source>&amp;Reload Model</source>
-        <translation>重新加载模型(&amp;R)</translation>
+        <translation>重新加载模型</translation>
     </message>
     <message>
         <source>P&amp;in Chat</source>
-        <translation>置顶对话(&amp;I)</translation>
+        <translation>置顶对话</translation>
     </message>
     <message>
         <source>&amp;Actual Size</source>
-        <translation>实际大小(&amp;A)</translation>
+        <translation>实际大小</translation>
     </message>
     <message>
         <source>What&apos;s &amp;New</source>
-        <translation>新功能(&amp;N)</translation>
+        <translation>新功能</translation>
     </message>
     <message>
         <source>being prepared, this once: {0} %</source>
@@ -2607,7 +2607,7 @@
     </message>
     <message>
         <source>Editors, agents and chat applications that speak as OpenAI, Anthropic or Ollama do. Nothing leaves this computer, and your own chats go first.</source>
-        <translation>采用 OpenAI、Anthropic 或 Ollama 协议的编辑器、智能体和聊天应用。任何内容都不会离开这台电脑，并且你自己的聊天优先。</translation>
+        <translation>采用 OpenAI、Anthropic 或 Ollama 协议的编辑器、智能体和聊天应用。任何内容都不会离开这台电脑，并且你自己的对话优先。</translation>
     </message>
     <message>
         <source>Copy</source>
@@ -3148,7 +3148,7 @@
     </message>
     <message>
         <source>Arcee&apos;s chat model of 2025, for everyday questions and tasks.</source>
-        <translation>Arcee 于 2025 年发布的聊天模型，适合日常问题和任务。</translation>
+        <translation>Arcee 于 2025 年发布的对话模型，适合日常问题和任务。</translation>
     </message>
     <message>
         <source>Download the checkpoint again.</source>
@@ -3248,7 +3248,7 @@
     </message>
     <message>
         <source>NVIDIA&apos;s small chat model, for role play and questions about a text. English.</source>
-        <translation>NVIDIA 的小型聊天模型，适合角色扮演和针对文本的提问。英语。</translation>
+        <translation>NVIDIA 的小型对话模型，适合角色扮演和针对文本的提问。英语。</translation>
     </message>
     <message>
         <source>Naive loading gave no figures, so there is nothing to compare with.</source>

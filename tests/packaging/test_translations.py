@@ -120,3 +120,9 @@ def _words(call: ast.Call) -> Iterator[str]:
 
 def _placeholders(text: str) -> list[str]:
     return sorted(PLACEHOLDER.findall(text))
+
+
+def test_chinese_menus_have_no_letters_to_press():
+    """Else a few would show one, and the others not."""
+    with_letters = [text.source for text in texts("zh_CN") for form in text.forms if re.search(r"&[A-Za-z]", form)]
+    assert with_letters == []

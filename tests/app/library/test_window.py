@@ -102,6 +102,14 @@ def test_the_catalogue_says_what_would_become_of_each_model(library):
     assert all(row.facts.text() and row.button.accessibleName() for row in library.rows)
 
 
+@pytest.mark.parametrize("height", [360, 900])
+def test_a_row_alone_is_no_higher_than_it_needs_to_be(qtbot, library, height):
+    library.resize(library.width(), height)
+    row = find(qtbot, library, "starter", STARTER)
+    assert len(library.rows) == 1
+    qtbot.waitUntil(lambda: row.height() == row.heightForWidth(row.width()))
+
+
 def test_quantised_neurons_and_their_loss_are_told_beside_the_size(qtbot, library):
     plain = library.rows[0].row
     for bits, loss, words in (

@@ -42,6 +42,19 @@ def test_the_first_language_that_we_have(wanted, spoken):
     assert language.best_of(wanted) == spoken
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (("It fits.", "", "It is fast."), "It fits. It is fast."),
+        (("放得下。", "", "很快。"), "放得下。很快。"),
+        (("放得下（全部）", "用 SmolLM2 测得。", "Well."), "放得下（全部）用 SmolLM2 测得。Well."),
+        (("", ""), ""),
+    ],
+)
+def test_sentences_follow_each_other_as_the_language_has_it(said, shown):
+    assert language.sentences(*said) == shown
+
+
 def test_the_application_follows_the_system(open_window, monkeypatch):
     monkeypatch.setattr(language, "system_languages", lambda: ["zh-Hans-CN"])
     window = open_window()

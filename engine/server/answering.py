@@ -19,6 +19,7 @@ from engine.errors import CancelledError, FlashbulbError
 from engine.server.rest import Rest
 from engine.settings import GenerationOptions
 from engine.statistics import PromptProgress, Summary
+from engine.system.allocator import give_back_free_memory
 from engine.tokens.forms import Message
 
 if TYPE_CHECKING:  # which takes MLX to import
@@ -199,6 +200,8 @@ def attend(request: AnswerRequest, load: Load, unload: Callable[[Path], None]) -
         request.told(Failed(error.with_traceback(None)))  # whose frames would keep a model that is half loaded
     except BaseException as error:  # also a panic of a library, which is no Exception
         request.told(Failed(error))
+    finally:
+        give_back_free_memory()  # a long prompt that was refused leaves much behind
 
 
 def _unloaded(request: AnswerRequest, unload: Callable[[Path], None]) -> Answered:

@@ -9,6 +9,7 @@ from engine.server.answering import Prompt
 from engine.server.models import ServedModel
 from engine.server.refusals import BAD, RefusedError
 from engine.settings import GenerationOptions
+from engine.system.allocator import give_back_free_memory
 
 if TYPE_CHECKING:  # which takes MLX to import
     from engine.tokens.tokenizer import Tokenizer
@@ -38,7 +39,9 @@ class Tokenizers:
         from engine.tokens.prompt import encode
 
         with self._lock:
-            return len(encode(_Counted(model.name, self._tokenizer(model)), prompt, options))
+            tokens = len(encode(_Counted(model.name, self._tokenizer(model)), prompt, options))
+        give_back_free_memory()
+        return tokens
 
     def capabilities(self, model: ServedModel) -> list[str]:
         """The things that a model can do besides writing text, in Ollama's words: `tools`, `thinking`. Raises what

@@ -15,6 +15,7 @@ from engine.tokens.told_tools import are_told, telling
 RESERVED_DIVISOR = 4  # a conversation is cut so that at least this part of the context is left for the answer
 MAX_TOKEN_CHARACTERS = 64  # of text for a token of the context, far more than any language has
 MIN_LIMIT_CHARACTERS = 1_000_000
+UNBOUNDED = 1 << 60  # tokens, of no context
 MAX_TURN_CHARACTERS = 200  # that templates write around a message
 CUT_MARK = "\ue0f1flashbulb continues here\ue0f1"  # behind an answer that goes on, to find its end
 OTHER_QUESTION = "\ue0f1"  # that begins like no other
@@ -123,7 +124,7 @@ class Conversation:
             raise PromptError("The message is empty: write something to answer.")
         if not self._options.shorten:
             _check_length(self._characters(self._messages), context)
-            return _fitting(self.tokens(self._messages), context)
+            return _fitting(self.tokens(self._messages, context), context)
         room = context - min(self._options.max_tokens, context // RESERVED_DIVISOR)
         cuts = self._cuts()
         first, last = 0, len(cuts) - 1
@@ -136,7 +137,7 @@ class Conversation:
             middle = (first + last) // 2
         self.left_out = len(self._messages) - len(cuts[first])
         _check_length(self._characters(cuts[first]), context)
-        return _fitting(self.tokens(cuts[first]), context)
+        return _fitting(self.tokens(cuts[first], context), context)
 
     def _cuts(self) -> list[list[Message]]:
         """The conversation whole, and what is left of it without ever more of its oldest turns; a user begins it."""
@@ -150,12 +151,15 @@ class Conversation:
         ]
         return [messages[:system] + messages[start:] for start in starts] or [messages]
 
-    def tokens(self, messages: list[Message]) -> list[int]:
-        """Token ids of messages, with what a person said in them as text."""
+    def tokens(self, messages: list[Message], context: int = UNBOUNDED) -> list[int]:
+        """Token ids of messages, with what a person said in them as text. Raises NoRoomError for a text that a context
+        of so many tokens cannot hold, before it is read."""
         messages = self._telling(messages)
         if self._tokenizer.template is None or self._options.plain_format:
             return self._tokenizer.encode_plain(plain_format(messages))
-        return self._tokenizer.encode_marked(self.prompt_text(self._tokenizer.mark(messages)))
+        text = self.prompt_text(self._tokenizer.mark(messages))
+        _check_length(len(text), context)
+        return self._tokenizer.encode_marked(text)
 
     def ended(self) -> list[int]:
         """Token ids of the whole conversation, with the last message's end and nothing to answer."""

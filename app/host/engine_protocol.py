@@ -11,6 +11,7 @@ from engine.statistics import PromptProgress, Summary, TokenStatistics
 
 if TYPE_CHECKING:
     from engine.flash.profile import DriveProfile
+    from engine.inference.draft_choice import Candidate
     from engine.planning.cost import Prediction
     from engine.planning.measured import ContextLoss
 
@@ -113,6 +114,8 @@ class Model(Protocol):
     def taken_bytes(self) -> int: ...  # of weights, that the chat has taken since it was short
     @property
     def outlook(self) -> Outlook: ...
+    @property
+    def draft_models(self) -> Callable[[], "Sequence[Candidate]"]: ...  # that could draft; any thread may call it
     @property
     def measured_loss(self) -> float | None: ...
     @property

@@ -1,13 +1,17 @@
 """A loaded model, as the window shows it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app.host.engine_protocol import Model, Outlook
 from engine.planning.measured import ContextLoss
 from engine.settings import OUR_SAMPLING, Settings
 from engine.system.footprint import footprint
+
+if TYPE_CHECKING:
+    from engine.inference.draft_choice import Candidate
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,8 @@ class ModelInfo:
     drive's profile advised when the model was loaded; None where it was not measured. sampling: where nothing was
     chosen, by option; advised: those options whose values are the makers'. reasoning_controls: options that the model's
     chat template knows. streams: the kind of bundle that comes from flash, neuron or expert; empty where all weights
-    are resident. context_loss: what keeping the context in 8 bits costs; None where it was not measured.
+    are resident. context_loss: what keeping the context in 8 bits costs; None where it was not measured. draft_models:
+    looks for those on this computer that could draft for it, which takes a while; any thread may call it.
     """
 
     name: str
@@ -45,6 +50,7 @@ class ModelInfo:
     reasoning_controls: frozenset[str] = frozenset()
     streams: str = "neuron"
     context_loss: ContextLoss | None = None
+    draft_models: Callable[[], "Sequence[Candidate]"] = tuple
 
     @classmethod
     def of(cls, model: Model) -> "ModelInfo":
@@ -68,6 +74,7 @@ class ModelInfo:
             reasoning_controls=model.reasoning_controls,
             streams=model.streams,
             context_loss=model.context_loss,
+            draft_models=model.draft_models,
         )
 
     @property

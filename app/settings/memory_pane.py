@@ -5,7 +5,6 @@ even that makes a difference.
 """
 
 from dataclasses import replace
-from pathlib import Path
 
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QFont, QHideEvent, QShowEvent
@@ -13,6 +12,7 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QPushButton, QS
 
 from app.host.engine_host import EngineHost, State
 from app.settings.curve import Curve
+from app.settings.draft_model_choice import DraftModelChoice
 from app.settings.drive_test import DriveTest
 from app.settings.forecast import Forecast
 from app.settings.panes import Pane
@@ -21,7 +21,7 @@ from app.widgets import units
 from app.widgets.labels import Label, at_both_ends, quiet, set_tip
 from app.widgets.language import sentences
 from engine.planning.measured import ContextLoss
-from engine.settings import DRAFT_MODEL_AUTO, DRAFT_MODEL_NONE, Drafting, Selection
+from engine.settings import Drafting, Selection
 from engine.system.machine import memory_total
 
 BUDGET_STEPS = 1000  # of the budget's slider
@@ -95,7 +95,7 @@ class MemoryPane(Pane):
         ):
             self.selection.addItem(name, key.value)
         self.threshold = self._threshold_slider()
-        self.drafts, self.draft_model = self._drafts_choice(), self._draft_model_choice()
+        self.drafts, self.draft_model = self._drafts_choice(), DraftModelChoice(host)
         self.threads = QSpinBox(minimum=0, maximum=BY_KEY["memory.reader_threads"].whole_bounds[1])
         self.threads.setMaximumWidth(180)
         self.drive = DriveTest(host)
@@ -142,13 +142,6 @@ class MemoryPane(Pane):
             control.addItem(name, key.value)
         return control
 
-    def _draft_model_choice(self) -> QComboBox:
-        control = QComboBox()
-        control.setMaximumWidth(180)
-        for key, name in ((DRAFT_MODEL_AUTO, self.tr("Automatic")), (DRAFT_MODEL_NONE, self.tr("Off"))):
-            control.addItem(name, key)
-        return control
-
     def _window_slider(self) -> CurvedSlider:
         (shortest, longest), control = BY_KEY["memory.window"].whole_bounds, CurvedSlider(lines=3)
         control.slider.setRange(shortest, longest)
@@ -173,6 +166,7 @@ class MemoryPane(Pane):
         self._measuring.stop()
         self._moving.stop()
         self.drive.shutdown()
+        self.draft_model.shutdown()
 
     def hideEvent(self, event: QHideEvent) -> None:
         self._measuring.stop()
@@ -203,7 +197,7 @@ class MemoryPane(Pane):
         self.window_size.slider.valueChanged.connect(self._on_window)
         self.selection.currentIndexChanged.connect(self._on_selection)
         self.drafts.currentIndexChanged.connect(self._on_drafts)
-        self.draft_model.currentIndexChanged.connect(self._on_draft_model)
+        self.draft_model.chosen.connect(self._on_draft_model)
         self.small_context.toggled.connect(self._on_small_context)
         self.threads.valueChanged.connect(self._on_threads)
         self.threshold.slider.valueChanged.connect(self._on_threshold)
@@ -271,7 +265,8 @@ class MemoryPane(Pane):
         self.selection.setCurrentIndex(self.selection.findData(values["selection"]))
         self._show_threshold(values["threshold_shift"], values["selection"])
         self.drafts.setCurrentIndex(self.drafts.findData(values["drafts"]))
-        self._show_draft_model(values["draft_model"], values["drafts"])
+        self.draft_model.show_choice(values["draft_model"])
+        self.draft_model.setEnabled(Drafting(values["drafts"]) is not Drafting.NONE)
         self.small_context.setChecked(bool(values["small_context"]))
         self.context_words.setText(self._words_of_small_context())
         self._show_threads(values["reader_threads"])
@@ -279,13 +274,6 @@ class MemoryPane(Pane):
         self._row.setVisible(self.needs_reload())
         self.reload.setEnabled(self._host.state in (State.READY, State.FAILED))
         self._showing = False
-
-    def _show_draft_model(self, name: str, drafts: str) -> None:
-        """The choice, and one that was named elsewhere, in the settings file, as another."""
-        if self.draft_model.findData(name) < 0:
-            self.draft_model.addItem(Path(name).name, name)
-        self.draft_model.setCurrentIndex(self.draft_model.findData(name))
-        self.draft_model.setEnabled(Drafting(drafts) is not Drafting.NONE)
 
     def _why_no_curve(self) -> str:
         if self._host.model is None:
@@ -509,8 +497,8 @@ class MemoryPane(Pane):
     def _on_drafts(self) -> None:
         self._set("drafts", self.drafts.currentData())
 
-    def _on_draft_model(self) -> None:
-        self._set("draft_model", self.draft_model.currentData())
+    def _on_draft_model(self, name: str) -> None:
+        self._set("draft_model", name)
 
     def _on_threshold(self, step: int) -> None:
         self._set("threshold_shift", step / SHIFT_STEPS)

@@ -21,9 +21,11 @@ from typing import Any, NamedTuple
 import mlx.core as mx
 
 from engine.bench import results
+from engine.bench.expert_shapes import EXPERT_SHAPES, ExpertShape
 from engine.bench.machine import describe, scratch
 from engine.bench.random_checkpoint import checkpoint_bytes, write_random_checkpoint
 from engine.bench.results import Progress, Result, Row, summarise
+from engine.bench.routing import draw_routing, replay
 from engine.bench.sweep import reading_rate
 from engine.inference.checkpoint import CheckpointExecution
 from engine.inference.decoding import Decoding
@@ -144,18 +146,40 @@ def run(
     budget: int | None = None,
     progress: Progress = lambda *_: None,
 ) -> Result:
-    """The table of a shape in 4 bits, and a small one that drafts for it. texts: by name. tokens: of an answer. turns:
-    answers each way. budget: bytes, of the model alone, and of both together; None for half of the model and 300 MB.
-    Raises FlashbulbError if there is no room."""
+    """The table of a dense shape in 4 bits, and a small one that drafts for it. texts: by name. tokens: of an answer.
+    turns: answers each way. budget: bytes, of the model alone, and of both together; None for half of the model and
+    300 MB. Raises FlashbulbError if there is no room."""
     size = checkpoint_bytes(config, AFFINE4)
     budget = budget or size // 2 + ROOM_BYTES
     with scratch(folder, size + checkpoint_bytes(draft_config, AFFINE4)) as place:
         progress(0.02, "writing the models")
         write_random_checkpoint(place / "model", config, AFFINE4)
         write_random_checkpoint(place / "draft", draft_config, AFFINE4)
-        measured = measure(place, texts, cases(shares), tokens, turns, budget, progress)
+        measured = measure(place, texts, cases(shares), tokens, turns, budget, progress=progress)
     settings = {"tokens": tokens, "turns": turns, "model_bytes": size, "budget_bytes": budget}
-    return replace(measured, machine=describe(folder), settings=settings | measured.settings)
+    return replace(measured, machine=describe(folder), settings=settings)
+
+
+def run_experts(
+    name: str,
+    folder: Path,
+    texts: dict[str, Spoken],
+    tokens: int = TOKENS,
+    turns: int = TURNS,
+    budget: int | None = None,
+    progress: Progress = lambda *_: None,
+) -> Result:
+    """The table of one of EXPERT_SHAPES, by prompt lookup alone: a pass of several tokens needs the experts of each.
+    Routing is that of published models, from token to token. The other arguments are as those of `run`."""
+    shape = EXPERT_SHAPES[name]
+    size = checkpoint_bytes(shape.config, shape.quantization)
+    budget = budget or size // 2 + ROOM_BYTES
+    with scratch(folder, size) as place:
+        progress(0.02, "writing the model")
+        write_random_checkpoint(place / "model", shape.config, shape.quantization)
+        measured = measure(place, texts, cases(()), tokens, turns, budget, shape, progress)
+    settings = {"tokens": tokens, "turns": turns, "model_bytes": size, "budget_bytes": budget}
+    return replace(measured, machine=describe(folder), settings=settings)
 
 
 def measure(
@@ -165,19 +189,22 @@ def measure(
     tokens: int,
     turns: int,
     budget: int,
+    shape: ExpertShape | None = None,
     progress: Progress = lambda *_: None,
 ) -> Result:
-    """The table of the models in `place`, `model` and `draft`."""
+    """The table of the models in `place`, `model` and `draft`. shape: of one with experts."""
     settings = Settings(memory_budget=budget, context=CONTEXT, draft_model=DRAFT_MODEL_NONE)
     rows, details = list[Row](), dict[str, Any]()
     for i, case in enumerate(cases):
         text = texts[case.text]
         with _both_ways(place, settings, case) as ways:
-            share, rates = i / len(cases), [reading_rate(ways[0].model)]
+            if shape:
+                _replay_routing([way.model for way in ways], shape, len(text.prompt) + turns * tokens)
+            share, rates = i / len(cases), _reading_rates(ways[0].model)
             for turn in range(turns):
                 progress(share + turn / turns / len(cases), case.name)
                 _side_by_side(ways, text._replace(answer=text.answer[:tokens]))
-                rates.append(reading_rate(ways[0].model))
+                rates += _reading_rates(ways[0].model)
             rows += [_row(f"{case.name}: {name}", way) for name, way in zip(("without", "with"), ways, strict=True)]
             details[case.name] = _details(*ways) | {"drive_bytes_per_s": rates}
     return Result("drafts", {}, rows, {}, details)
@@ -201,6 +228,18 @@ def _loaded(place: Path, settings: Settings, case: Case) -> Iterator[LoadedModel
     large, small = (CheckpointExecution(MlxFolder.open(place / name)) for name in ("model", "draft"))
     drafting = DraftChoice("", (small, Planner.whole(small.sizes, Settings(context=CONTEXT))))
     yield LoadedModel(large, settings, footprint(), lambda _: None, drafting)
+
+
+def _replay_routing(models: Sequence[LoadedModel], shape: ExpertShape, tokens: int) -> None:
+    """Let each use the same experts, whatever its routers say."""
+    trace = draw_routing(shape.experts, shape.top_k, models[0].layers, tokens)
+    for model in models:
+        replay(trace, model.network)
+
+
+def _reading_rates(model: LoadedModel) -> list[float]:
+    """The drive's rate now, where what a token reads does not depend on the token."""
+    return [reading_rate(model)] if model.streams == "block" else []
 
 
 def _side_by_side(ways: Sequence[_Way], text: Spoken) -> None:

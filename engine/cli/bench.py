@@ -146,7 +146,8 @@ def _add_drafts(actions: Commands) -> None:
         "drafts", help="a dense model of 3B in half of its memory, with drafts and without, on text of two kinds"
     )
     drafts.add_argument("--tokens", type=positive, default=64, metavar="N", help="of an answer (default %(default)s)")
-    drafts.add_argument("--turns", type=positive, default=3, metavar="N", help="answers each way (default %(default)s)")
+    drafts.add_argument("--turns", type=positive, default=2, metavar="N", help="answers each way (default %(default)s)")
+    drafts.add_argument("--experts", choices=EXPERT_SHAPES, help="with random weights of this size instead")
     _add_place(drafts)
     drafts.set_defaults(run=partial(_show, "drafts", _drafts))
 
@@ -327,7 +328,7 @@ def _resident(args: Namespace, progress: Report) -> "Result":
 
 
 def _drafts(args: Namespace, progress: Report) -> "Result":
-    from engine.bench.drafts import run, texts
+    from engine.bench.drafts import run, run_experts, texts
     from engine.inference.load import find
     from engine.store.mlx_folder import MlxFolder
     from engine.system.built_in import ASSISTANT
@@ -337,7 +338,10 @@ def _drafts(args: Namespace, progress: Report) -> "Result":
     assistant = MlxFolder.open(find(ASSISTANT))
     tokenizer = read_tokenizer(assistant.folder, assistant.config)
     assert tokenizer is not None  # the assistant has one
-    return run(_folder(args), texts(tokenizer, talk(HELD_OUT)), tokens=args.tokens, turns=args.turns, progress=progress)
+    said = texts(tokenizer, talk(HELD_OUT))
+    if args.experts:
+        return run_experts(args.experts, _folder(args), said, args.tokens, args.turns, progress=progress)
+    return run(_folder(args), said, tokens=args.tokens, turns=args.turns, progress=progress)
 
 
 def _window(args: Namespace, progress: Report) -> "Result":

@@ -218,6 +218,7 @@ class Drafts:
         if count and drafter.catching_up_s(known):
             drafter.catch_up(known)
             self._catching_up_s = perf_counter() - began
+            self._pace.did_once(self._catching_up_s)
         tokens = drafter.draft(known, count or int(not drafter.drafting_s))
         if tokens:
             self._proposed.append(Draft(tokens, offer.kind))

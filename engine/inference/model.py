@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from threading import Event
 from time import monotonic, perf_counter
@@ -15,7 +16,7 @@ from engine.errors import BudgetError, FlashbulbError, PressureError, PromptErro
 from engine.flash.profile import DEFAULT_THREADS, DriveProfile, drive_of, profile_path, scratch_place
 from engine.flash.reader import open_reader
 from engine.inference.contexts import Contexts
-from engine.inference.draft_choice import DraftChoice
+from engine.inference.draft_choice import Candidate, DraftChoice, draft_models
 from engine.inference.draft_model import DraftModel
 from engine.inference.drafts import Drafter, Drafts, PromptLookup
 from engine.inference.execution import Context, Execution
@@ -111,6 +112,12 @@ class LoadedModel:
     def draft_model(self) -> DraftModel | None:
         """The model that drafts beside it; None for none, or once it has given its room back."""
         return self._draft_model if self._draft_model and self._draft_model.is_open else None
+
+    @property
+    def draft_models(self) -> Callable[[], list[Candidate]]:
+        """A search for the models on this disk that could draft beside it, the largest first. Any thread may call it,
+        and keep it: it keeps nothing of the model in memory."""
+        return partial(draft_models, self.stored, self.outlook.sizes, self.settings)
 
     @property
     def network(self) -> Module:

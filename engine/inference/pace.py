@@ -23,11 +23,11 @@ FIRST_SLOPE = 0.1  # of a token's time that each more takes in the same pass, be
 MIN_GAIN = 1.02  # times the tokens a second without drafts that are to be expected of them
 FIRST_PASSES = 2  # of one token, before several are given to one: a first pass may take longer
 KNOWN_PASSES = 16  # of several, after which one of one token shows again what these save
-FIRST_CREDIT = 0.75  # passes of one token that drafts may lose: the first ones may be wrong by chance
+FIRST_CREDIT = 0.6  # passes of one token that drafts may lose: the first ones may be wrong by chance
 CREDIT_SHARE = 0.01  # of all time, by which that grows
 ANSWER_CREDIT, MAX_CREDIT = 1.25, 4.0  # passes, as an answer begins, and ever: what was won before is soon lost again
 MAX_RISK_SHARE = 0.25  # of the credit, that more than one draft may lose at once
-MAX_TRIAL_SHARE = 0.01  # of the time that the tokens to come take by themselves, for what is done once
+MAX_TRIAL_SHARE = 0.015  # of the time that the tokens to come take by themselves, for what is done once
 SETTLED_DRAFTS = 8  # of a kind that were judged, after which it is known how often they are right
 USUAL_TOKENS = 128  # that still come, of an answer that may be longer
 FORGOTTEN_PASSES = 64  # of one token, after which the cost of several is tried again
@@ -43,6 +43,7 @@ class Pace:
         self._single = 0  # passes of one token, since one of several
         self._several = 0  # of several, since one of one token
         self._credit = FIRST_CREDIT
+        self._owed_s = 0.0  # of what was done once, for which the credit does not grow yet
 
     def begin(self) -> None:
         """Another answer begins."""
@@ -81,6 +82,10 @@ class Pace:
         for i in range(tried):
             was_right, was_tried = self._right.get(kind, (0.0, 0.0))
             self._right[kind] = TRIAL_DECAY * was_right + (i < right), TRIAL_DECAY * was_tried + 1
+
+    def did_once(self, seconds: float) -> None:
+        """So long was spent for the tokens to come."""
+        self._owed_s += seconds
 
     def took(self, tokens: int, seconds: float, decided: int, drafting_s: float = 0.0, room_s: float = 0.0) -> None:
         """A pass of so many tokens took so long, and decided some. drafting_s: before it. room_s: of it, that it would
@@ -127,7 +132,10 @@ class Pace:
             return  # nobody knows what was lost: tokens that are certain need no trial
         one = self.seconds_of(1)
         lost = room_s if tokens == 1 else seconds - decided * (one - room_s)
-        self._credit = min(MAX_CREDIT, self._credit + (CREDIT_SHARE * seconds - lost) / one)
+        granted_s = CREDIT_SHARE * seconds
+        repaid_s = min(self._owed_s, granted_s)
+        self._owed_s -= repaid_s
+        self._credit = min(MAX_CREDIT, self._credit + (granted_s - repaid_s - lost) / one)
 
     def _slope(self, largest: int) -> float:
         """Seconds that each token adds to a pass of more than were tried."""

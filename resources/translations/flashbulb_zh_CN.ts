@@ -1278,6 +1278,33 @@
     </message>
 </context>
 <context>
+    <name>DraftModelChoice</name>
+    <message>
+        <source>Small helper model</source>
+        <translation>小型辅助模型</translation>
+    </message>
+    <message>
+        <source>Automatic</source>
+        <translation>自动</translation>
+    </message>
+    <message>
+        <source>Off</source>
+        <translation>关闭</translation>
+    </message>
+    <message>
+        <source>Load a model to see which ones can help it.</source>
+        <translation>载入一个模型后，这里会列出能辅助它的模型。</translation>
+    </message>
+    <message>
+        <source>None on this computer can help this model yet: one of the same family that is smaller can.</source>
+        <translation>这台电脑上还没有能辅助这个模型的模型：需要同一系列中更小的模型。</translation>
+    </message>
+    <message>
+        <source>Listed are the models on this computer that can help this one.</source>
+        <translation>列出的是这台电脑上能辅助这个模型的模型。</translation>
+    </message>
+</context>
+<context>
     <name>DriveTest</name>
     <message>
         <source>Measure This Drive</source>

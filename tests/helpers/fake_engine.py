@@ -219,6 +219,7 @@ class FakeModel:
         self.outlook = FakeOutlook(engine.profile)
         self.advised_sampling = SimpleNamespace(**{**OUR_SAMPLING, **engine.advised}, advised=frozenset(engine.advised))
         self.reasoning_controls = frozenset(engine.controls)
+        self.draft_models = engine.draft_models
         self.model_bytes, self.flash_bytes = 24 * MB, 19 * MB if engine.streams else 0
         self.context, self.given_bytes, self.taken_bytes = engine.context, 0, 0
         self.streams = engine.streams
@@ -297,6 +298,7 @@ class FakeEngine:
     ):
         self.streams, self.context = streams, context
         self.advised, self.controls = dict(advised), controls
+        self.draft_models: Callable[[], Sequence[Any]] = tuple
         self.scripts, self.loads, self.profile = list(scripts), list(loads), profile
         self.proofs = list(proofs)
         self.asked: list[Sequence[Any]] = []

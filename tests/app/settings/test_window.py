@@ -136,18 +136,6 @@ def test_drafts_can_be_turned_off(qtbot, main, settings):
     assert main.host.model.settings.drafts == "none"
 
 
-def test_the_helper_model_can_be_turned_off_and_one_that_is_named_elsewhere_stays_a_choice(qtbot, main, settings):
-    pane = settings.memory
-    assert pane.draft_model.currentText() == "Automatic"
-    main.settings["memory.draft_model"] = "/models/Qwen3-0.6B"
-    assert pane.draft_model.currentText() == "Qwen3-0.6B"
-    pane.draft_model.setCurrentIndex(pane.draft_model.findText("Off"))
-    assert main.settings["memory.draft_model"] == "none"
-    assert pane.needs_reload()
-    pane.drafts.setCurrentIndex(pane.drafts.findText("Off"))
-    assert not pane.draft_model.isEnabled()
-
-
 def test_the_predictors_threshold(qtbot, main, settings):
     pane = settings.memory
     assert pane.threshold.value.text() == "Default"

@@ -1,8 +1,10 @@
 """`bench drafts` on a tiny shape: both ways are measured, and drafts are right where the text repeats itself."""
 
 from engine.bench import drafts
-from engine.bench.drafts import DENSE_3B, EDIT, TALK, Spoken, cases, run, texts
+from engine.bench.drafts import DENSE_3B, EDIT, TALK, Spoken, cases, run, run_experts, texts
+from engine.bench.expert_shapes import EXPERT_SHAPES, ExpertShape
 from engine.inference.pace import Pace
+from tests.helpers.moe_sizes import TINY_EXPERTS
 
 TINY = DENSE_3B | {
     "hidden_size": 64,
@@ -35,11 +37,23 @@ def test_both_ways_are_measured(tmp_path, monkeypatch):
     drafted, right = always["drafters"]["draft"]
     assert drafted == right > 20
     assert len(always["times"]["each"]) == 2
-    assert len(always["drive_bytes_per_s"]) == 3
+    assert always["drive_bytes_per_s"] == []  # all of it is in memory
     assert always["stays"]
     assert always["budget_items"]["with"]["draft_model"] > 0
     assert "draft_model" not in always["budget_items"]["without"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_models_with_experts_follow_a_drawn_routing(tmp_path, monkeypatch):
+    monkeypatch.setattr(Pace, "best", lambda _, __, most, ___: (min(3, most), 2.0))
+    tiny = ExpertShape(EXPERT_SHAPES["qwen3-30b-a3b"].config | TINY_EXPERTS, experts=32, top_k=4)
+    monkeypatch.setitem(EXPERT_SHAPES, "tiny", tiny)
+    again = Spoken(list(range(40)), list(range(10, 34)))
+    result = run_experts("tiny", tmp_path, {EDIT: again, TALK: again}, tokens=16, turns=1)
+    assert [row.name for row in result.rows] == [
+        f"{case.name}: {way}" for case in cases(()) for way in ("without", "with")
+    ]
+    assert all(result.details[case.name]["tokens_a_pass"] > 2 for case in cases(()))
 
 
 class Words:

@@ -97,8 +97,8 @@ class NativeTicket:
 class NativeReader(Reader):
     """A `Reader` over native threads (paper, section 3.1).
 
-    threads: reads that are outstanding at once, each a thread's, at most 1,024; where Linux reads directly, two threads
-    keep as many going as those would. max_read: bytes of the largest single read, a multiple of 16 KiB.
+    threads: reads that are outstanding at once, each a thread's, at most 1,024; where Linux reads directly, one or two
+    threads keep as many going as those would. max_read: bytes of the largest single read, a multiple of 16 KiB.
 
     For tests: `library`, `read` (a `READ_FUNCTION` in the place of preadv, one thread a read) and `scatter_alignment`.
     Raises ReadError if the native library is missing or no thread can be started.

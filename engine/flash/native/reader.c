@@ -60,8 +60,9 @@ enum {
     MAX_ALIGNMENT = 16 << 10,   /* a file that asks for more is read through the cache */
     USUAL_ALIGNMENT = 4096,
     STACK_BYTES = 256 << 10,
-    ASYNCHRONOUS_WORKERS = 2,   /* one is busy with submitting while the other learns what is complete */
-    MAX_DEPTH = 128,            /* slots of a worker */
+    ASYNCHRONOUS_WORKERS = 2,   /* one is busy with submitting while the other learns what is complete; */
+    FEW_CORES = 2,              /* where that takes both from a model's sums, there is one */
+    MAX_DEPTH = 256,            /* slots of a worker */
     BUCKETS = 496               /* of latencies: 8 for every power of two nanoseconds */
 };
 
@@ -731,7 +732,8 @@ API struct fb_reader *fb_reader_new(int threads, int64_t max_read, int64_t scatt
     r->workers = calloc((size_t)threads + ASYNCHRONOUS_WORKERS, sizeof *r->workers);
     while (r->workers && r->blocking.workers < threads && start_worker(r, &r->blocking)) {}
 #ifndef __APPLE__
-    int workers = threads < ASYNCHRONOUS_WORKERS ? threads : ASYNCHRONOUS_WORKERS;
+    int workers = sysconf(_SC_NPROCESSORS_ONLN) > FEW_CORES ? ASYNCHRONOUS_WORKERS : 1;
+    if (workers > threads) workers = threads;
     /* Half as many again: as long as a worker takes what is complete and submits anew, fewer are outstanding. */
     r->asynchronous.depth = (int)smaller((threads + threads / 2 + workers - 1) / workers, MAX_DEPTH);
     while (r->workers && !read && r->asynchronous.workers < workers && start_worker(r, &r->asynchronous)) {}

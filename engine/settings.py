@@ -63,10 +63,12 @@ class Settings:
     How flash is read, each of which can be switched off. reader_threads: reads outstanding at once, and read_gap: bytes
     between two bundles that are read through (0 joins only neighbours, -1 nothing); None takes what the drive's profile
     says. bundling: a neuron's parts are one read (3.2); without, each part is its own. overlap: what a layer will
-    probably need is read while its attention is computed, and resident neurons are computed while the others are read,
-    where that is found to be faster; what is in memory is then as timing has it, and so is the order of sums: it is off
-    unless asked for. early_reads: layers that have attention and FFN side by side read while attention is computed:
-    there the neurons are known by then, and nothing depends on timing.
+    probably need is read while its attention is computed, and what is in memory is computed while the rest is read,
+    each as long as tokens take less time with it, which is tried as they are decoded. None does so where nothing that
+    is said can depend on it: with experts, and with neurons where there is no GPU. With one, all neurons in memory are
+    multiplied, and timing would say which these are: there it is for who asks. early_reads: layers that have attention
+    and FFN side by side read while attention is computed: there the neurons are known by then, and nothing depends on
+    timing.
     hot_neurons: rows that the window does not need keep the neurons that were used most often.
     small_context: keys and values of a checkpoint's context are kept in 8 bits instead of 16 or 32, where its attention
     knows such: twice the conversation in the same memory, at some loss, which `context_loss` measures.
@@ -86,7 +88,7 @@ class Settings:
     reader_threads: int | None = None
     read_gap: int | None = None
     bundling: bool = True
-    overlap: bool = False
+    overlap: bool | None = None
     early_reads: bool = True
     hot_neurons: bool = True
     read_at_once: bool = False

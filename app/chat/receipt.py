@@ -46,7 +46,7 @@ class Receipt:
     read_back_tokens: of the cached ones, from disk; context_trouble: as in Summary.
     reasoning_tokens: of the tokens, those before the answer itself. drafted, accepted: tokens that were guessed ahead,
     and those of them that were right; passes: of the model, after the prompt's. drafted_by_model, accepted_of_model: of
-    these, those of draft_model.
+    these, those of draft_model. overlap: as in Summary.
     """
 
     model: str = ""
@@ -76,6 +76,7 @@ class Receipt:
     draft_model: str = ""
     drafted_by_model: int = 0
     accepted_of_model: int = 0
+    overlap: str = ""
     finish_reason: str = ""
     loss: float | None = None
     longer_window: int = 0
@@ -115,6 +116,7 @@ class Receipt:
             draft_model=draft_model,
             drafted_by_model=drafted_by_model,
             accepted_of_model=accepted_of_model,
+            overlap=summary.overlap,
             finish_reason=summary.finish_reason,
             loss=model.loss,
             longer_window=longer_window,
@@ -250,9 +252,19 @@ class Receipt:
         return [
             (tr("Time per token"), self._shares()),
             flash,
+            *self._row_of_overlap(),
             (tr("Experts"), experts) if self._of_experts else (tr("Neurons"), neurons),
             (tr("Hit rate"), units.percent(cost.get("hit_rate", 0))),
         ]
+
+    def _row_of_overlap(self) -> list[tuple[str, str]]:
+        """The way of reading that tokens were fastest with."""
+        ways = {
+            "none": tr("when it is needed"),
+            "ahead": tr("ahead, while attention is computed"),
+            "both": tr("ahead, and while what is in memory is computed"),
+        }
+        return [(tr("Read"), ways[self.overlap])] if self.overlap in ways else []
 
     def hint(self) -> str:
         """Plain words on what took the time, and what would help. Empty where there is nothing to say."""

@@ -21,10 +21,10 @@ ROOM_BYTES = 300_000_000  # beside half of the model: the interpreter, the libra
 LRU_WINDOW = 100_000  # tokens: what was used longest ago leaves
 
 ROWS: dict[str, dict[str, Any]] = {  # by name: settings
-    "everything read": {"window": 0, "hot_neurons": False},
-    "the last used stay (LRU)": {"window": LRU_WINDOW, "hot_neurons": False},
-    "ours: the most used stay": {"window": 1},
-    "+ overlap": {"window": 1, "overlap": True},
+    "everything read": {"window": 0, "hot_neurons": False, "overlap": False},
+    "the last used stay (LRU)": {"window": LRU_WINDOW, "hot_neurons": False, "overlap": False},
+    "ours: the most used stay": {"window": 1, "overlap": False},
+    "+ overlap": {"window": 1},
 }
 
 

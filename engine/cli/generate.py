@@ -186,6 +186,7 @@ def generation_report(loaded: "LoadedModel", summary: "Summary") -> dict[str, ob
         "window": loaded.settings.window,
         "left_early": summary.left_early,
         "reader": asdict(loaded.reader.statistics()),
+        "overlap": summary.overlap,
         "drafts": {
             "passes": summary.passes,
             "drafted": summary.drafted,

@@ -89,6 +89,9 @@ class Model(Prompted, Decoder, Protocol):
     @property
     def left_early(self) -> int: ...
 
+    @property
+    def overlap(self) -> str: ...
+
     def prefill(
         self,
         tokens: list[int],
@@ -203,6 +206,7 @@ class Generation:
     def _count_pass(self, decoding: Decoding, decoded: Decoded, count: int) -> None:
         self.summary.passes, self.summary.drafted = decoding.passes, decoding.drafted
         self.summary.accepted, self.summary.drafters = decoding.accepted, decoding.drafters
+        self.summary.overlap = self._model.overlap
         if count > 1 and decoded.passed == 1:
             self._alone.append(decoded.statistics)
 

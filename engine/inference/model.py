@@ -221,6 +221,12 @@ class LoadedModel:
         return (self._execution.sizes.shape(self.settings).kind or "") if streaming else ""
 
     @property
+    def overlap(self) -> str:
+        """The way of using the time that flash takes that tokens were found to be fastest with, as in Summary."""
+        found = self.streaming.overlap.found if self.streams else None
+        return found.name.lower() if found else ""
+
+    @property
     def reasoning_controls(self) -> frozenset[str]:
         """The options of how to reason that the chat template knows: `enable_thinking`, `reasoning_effort`."""
         template = self.tokenizer.template if self.tokenizer else None

@@ -189,7 +189,8 @@ class CheckpointInstallation:
     @cached_property
     def _overlap(self) -> Overlap:
         """Nothing is guessed where linears are streamed: these keep the drive busy, each in its turn."""
-        return Overlap(self.settings.overlap and bool(self.found.experts) and not self._streams_linears)
+        wanted = self.settings.overlap is not False and bool(self.found.experts)
+        return Overlap(wanted and not self._streams_linears)
 
     @cached_property
     def _ring(self) -> Ring:

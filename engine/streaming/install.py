@@ -23,7 +23,7 @@ from engine.store.manifest import PREDICTOR, PreparedModel
 from engine.store.packing import Packing
 from engine.streaming.bundles import LayerBundles
 from engine.streaming.lookahead import LookAhead
-from engine.streaming.neurons import AllNeurons, NeuronProduct, Product, StreamedNeurons
+from engine.streaming.neurons import AllNeurons, NeuronProduct, Product, StreamedNeurons, sums_in_order
 from engine.streaming.overlap import Overlap
 from engine.streaming.packed_neurons import PackedProduct
 from engine.streaming.passes import Passes
@@ -212,7 +212,7 @@ class Installation:
 
     def _layers(self) -> list[LayerBundles]:
         bundles, settings = self.prepared.bundles, self.settings
-        passes, overlap = Passes(len(bundles.layers), settings.window), Overlap(settings.overlap)
+        passes, overlap = Passes(len(bundles.layers), settings.window), Overlap(self._overlaps)
         ring = Ring(self.reader, max(layer.row_bytes for layer in bundles.layers), bundles.dtype, self.piece_bytes)
         layers: list[LayerBundles] = []
         for i, place in enumerate(bundles.layers):
@@ -229,8 +229,14 @@ class Installation:
         return self.settings.selection.streams_all
 
     def _look_ahead(self) -> LookAhead | None:
-        wanted = self.settings.overlap and self.settings.selection.predicts and self.settings.window
+        wanted = self._overlaps and self.settings.selection.predicts and self.settings.window
         return LookAhead() if wanted else None
+
+    @property
+    def _overlaps(self) -> bool:
+        """True where the ways of overlapping are tried: unasked only where sums are the same whatever is in memory."""
+        asked = self.settings.overlap
+        return (sums_in_order(1) if asked is None else asked) and not self._pinned
 
     def _selectors(
         self, layers: list[LayerBundles], activations: list[Activation], biases: list[mx.array | None]

@@ -46,10 +46,19 @@ class Overlap:
         if tried < TRIES_PER_WAY * len(ways):
             self.way = ways[tried % len(ways)]
             return
-        self.way = fastest = min(ways, key=lambda way: median(self._seconds[way] or [0.0]))
+        self.way = fastest = self._fastest
         if tried % RETRY_TOKENS == 0:
             others = [way for way in ways if way is not fastest]
             self.way = others[tried // RETRY_TOKENS % len(others)]
+
+    @property
+    def found(self) -> Way | None:
+        """The way that tokens take least time with; None until each was tried, or where none is wanted."""
+        return self._fastest if self._token >= TRIES_PER_WAY * len(Way) else None
+
+    @property
+    def _fastest(self) -> Way:
+        return min(Way, key=lambda way: median(self._seconds[way] or [0.0]))
 
     def end(self, seconds: float) -> None:
         """It is over, and took this long."""

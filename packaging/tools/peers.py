@@ -246,7 +246,7 @@ def ours_in_memory(peer: Peer, model: Path, place: Path) -> Figures:
 def ours_capped(peer: Peer, model: Path, limit: int, place: Path) -> Figures:
     """The same in a control group, as `bench table3` and `bench experts` have it: active sets and routing with the
     published statistics."""
-    settings = {"context": 512 if peer.dtype is None else table3.CONTEXT_TOKENS, "overlap": peer.experts is not None}
+    settings = {"context": 512 if peer.dtype is None else table3.CONTEXT_TOKENS}
     prompt = table3.PROMPT_TOKENS if peer.dtype else CAPPED_PROMPT_TOKENS
     warm = CAPPED_WARM_TOKENS if peer.experts else WARM_TOKENS
     specification = _specification(peer, model, settings, prompt, warm, CAPPED_TOKENS)
@@ -262,7 +262,7 @@ def _specification(
         return Specification(str(model), settings, ids, tokens, warm)
     shape = SHAPES["opt-1.3b"]
     reuse = [shape.reuse.live, shape.reuse.mean, shape.reuse.spread]
-    ours = settings | table3.OUR_SETTINGS | {"window": shape.window}
+    ours = settings | table3.DEFAULT_SETTINGS | {"window": shape.window}
     return Specification(str(model), ours, ids, tokens, warm, reuse=reuse, agreement=table3.AGREEMENT)
 
 

@@ -70,6 +70,18 @@
         <translation>命中率</translation>
     </message>
     <message>
+        <source>when it is needed</source>
+        <translation>需要时</translation>
+    </message>
+    <message>
+        <source>ahead, while attention is computed</source>
+        <translation>提前，在计算注意力的同时</translation>
+    </message>
+    <message>
+        <source>ahead, and while what is in memory is computed</source>
+        <translation>提前，且在计算内存中的部分的同时</translation>
+    </message>
+    <message>
         <source>Computing takes {0} of the time, waiting for flash {1}: more memory would hardly make it faster.</source>
         <translation>计算占 {0} 的时间，等待闪存占 {1}：增加内存几乎不会更快。</translation>
     </message>

@@ -119,6 +119,17 @@ def test_in_detail():
     assert rows["Selection"] == "approximate, window of 5 tokens"
 
 
+def test_it_says_how_flash_was_read_where_ways_were_tried():
+    assert "Read" not in dict(receipt().rows())
+    for way, words in (
+        ("none", "when it is needed"),
+        ("ahead", "ahead, while attention"),
+        ("both", "ahead, and while"),
+    ):
+        assert dict(receipt(overlap=way).rows())["Read"].startswith(words)
+    assert "Read" not in dict(receipt(overlap="in another version").rows())
+
+
 def test_it_says_how_many_drafts_were_right():
     assert "Drafts" not in dict(receipt().rows())
     drafted = receipt(passes=5, drafted=8, accepted=6)

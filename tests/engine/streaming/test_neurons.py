@@ -57,6 +57,18 @@ def test_every_way_gives_the_same_to_the_bit(prepared, selection):
         assert np.array_equal(results[1], results[2 * way + 1])
 
 
+@pytest.mark.parametrize(("asked", "selection"), [(None, "predictor"), (False, "predictor"), (None, "dense")])
+def test_ways_are_tried_unasked_where_nothing_depends_on_them(prepared, asked, selection):
+    model = load(prepared[0], Settings(selection=selection, overlap=asked, memory_budget=None))
+    try:
+        model.prefill(TOKENS[:2])
+        for token in TOKENS[2:16]:
+            model.decode(token)
+        assert bool(model.overlap) == (asked is None and available() and selection != "dense")
+    finally:
+        model.close()
+
+
 def several_at_once(model, tokens) -> np.ndarray:
     """Logits of tokens that are decoded together."""
     return np.array(model.verify(tokens)[0])

@@ -62,3 +62,13 @@ def test_only_both_computes_beside_what_is_read():
         seen[overlap.way] = (overlap.ahead, overlap.beside)
         overlap.end(1.0)
     assert seen == {Way.NONE: (False, False), Way.AHEAD: (True, False), Way.BOTH: (True, True)}
+
+
+def test_it_is_said_which_way_is_the_fastest_once_each_was_tried():
+    overlap = Overlap(True)
+    run(overlap, TRIED - 1, seconds := {Way.NONE: 2.0, Way.AHEAD: 1.0, Way.BOTH: 3.0})
+    assert overlap.found is None
+    run(overlap, RETRY_TOKENS, seconds)
+    assert overlap.found is Way.AHEAD
+    run(unwanted := Overlap(), 2 * TRIED, seconds)
+    assert unwanted.found is None

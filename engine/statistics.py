@@ -90,7 +90,7 @@ class Summary:
     passes: of the model, after the prompt's. drafted: tokens that they verified beside those that were known; accepted:
     of these, those that are in the answer. drafters: both counts by the name of what made the drafts: of
     the draft model, LOOKUP or CERTAIN. overlap: the way of using the time that flash takes that was found to be the
-    fastest, `none`, `ahead` or `both`; empty where that is not known.
+    fastest, `none`, `ahead`, `beside` or `both`; empty where that is not known.
     """
 
     prompt_tokens: int = 0

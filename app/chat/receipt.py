@@ -262,6 +262,7 @@ class Receipt:
         ways = {
             "none": tr("when it is needed"),
             "ahead": tr("ahead, while attention is computed"),
+            "beside": tr("while what is in memory is computed"),
             "both": tr("ahead, and while what is in memory is computed"),
         }
         return [(tr("Read"), ways[self.overlap])] if self.overlap in ways else []

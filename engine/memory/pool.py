@@ -67,7 +67,8 @@ class BundlePool:
         self._leaving: Admission | None = None  # what the window will have left, unless it is used again,
         self._leaving_before = 0  # once its oldest token is this one
         self._tight = False  # true where the window did not fit, the last time that it was looked at
-        self._expected = NO_ROWS  # bundles that may still be on their way to their rows
+        self._expected = NO_ROWS  # bundles that may still be on their way to their rows,
+        self._expected_last: NDArray[np.integer] = NO_ROWS  # and the token at which each was last active
 
     @property
     def bundles(self) -> int:
@@ -137,10 +138,10 @@ class BundlePool:
         if window.size == 0:
             self.clear()
         if not self.spares_expected(active):
-            self._let_expected_go(window)
+            self._let_expected_go()
         missing = active[self.absent[active]]
         rows = self._rows_for(len(missing), active, window) if self.num_used else self._append(NO_ROWS, len(missing))
-        self._let_expected_go(window)
+        self._let_expected_go()
         return Admission(missing, rows)
 
     def spares_expected(self, active: Integers) -> bool:
@@ -174,6 +175,7 @@ class BundlePool:
         crowded = self._tight and len(rows) < wanted
         rows = self._crowded_out(wanted, last, window) if crowded else self._least_used(rows, wanted)
         missing = self._expected = missing[: free + len(rows)]
+        self._expected_last = self.last_k_active[missing]
         return self._place(missing, self._append(rows, len(missing)), window.token)
 
     def seed(self, bundles: Integers, last_active: Integers, window: Window) -> Admission:
@@ -227,7 +229,7 @@ class BundlePool:
 
     def clear(self) -> None:
         """Empty all rows."""
-        self._leaving, self._expected = None, NO_ROWS
+        self._leaving, self._expected, self._expected_last = None, NO_ROWS, NO_ROWS
         self.absent.fill(True)
         self.pointer[: self.num_used] = -1
         self.num_used = 0
@@ -269,10 +271,10 @@ class BundlePool:
             self.remove(stale[count:])
         return self._append(stale[:count], count)
 
-    def _let_expected_go(self, window: Window) -> None:
-        """Let what was expected leave from now on, unless it is needed."""
-        self.last_k_active[self._expected] = window.oldest - 1
-        self._expected = NO_ROWS
+    def _let_expected_go(self) -> None:
+        """Let what was expected leave from now on, unless it is needed: it is as old as it was before."""
+        self.last_k_active[self._expected] = self._expected_last
+        self._expected = self._expected_last = NO_ROWS
 
     def _left(self, needed: int, active: Integers, window: Window) -> Integers:
         """Rows that the window has left; where the most used are to stay, not all, but those needed if there are."""

@@ -4,18 +4,19 @@ from collections import deque
 from enum import Enum
 from statistics import median
 
-TRIES_PER_WAY = 4  # tokens of each way before a choice
+TRIES_PER_WAY = 3  # tokens of each way before a choice
 RETRY_TOKENS = 16  # tokens after which another way is tried again, for one token
 MEDIAN_TOKENS = 5  # tokens of a way whose median counts: one that something else held up must not decide
 
 
 class Way(Enum):
-    """NONE waits for what is read. AHEAD reads during attention what the layer will probably need. BOTH also computes
-    the neurons that are in memory while the others are read."""
+    """NONE waits for what is read. AHEAD reads during attention what the layer will probably need: what of that is
+    wrong takes rows from what is used. BESIDE computes what is in memory while the rest is read. BOTH does both."""
 
     NONE = 0
     AHEAD = 1
-    BOTH = 2
+    BESIDE = 2
+    BOTH = 3
 
 
 class Overlap:
@@ -30,12 +31,12 @@ class Overlap:
     @property
     def ahead(self) -> bool:
         """True where reads are begun before what they are for is reached."""
-        return self.way is not Way.NONE
+        return self.way in (Way.AHEAD, Way.BOTH)
 
     @property
     def beside(self) -> bool:
         """True where computing goes on beside reads."""
-        return self.way is Way.BOTH
+        return self.way in (Way.BESIDE, Way.BOTH)
 
     def begin(self) -> None:
         """A token begins: choose how it is computed."""

@@ -78,6 +78,10 @@
         <translation>提前，在计算注意力的同时</translation>
     </message>
     <message>
+        <source>while what is in memory is computed</source>
+        <translation>在计算内存中的部分的同时</translation>
+    </message>
+    <message>
         <source>ahead, and while what is in memory is computed</source>
         <translation>提前，且在计算内存中的部分的同时</translation>
     </message>

@@ -27,13 +27,15 @@ def test_the_fastest_way_is_chosen_and_the_others_tried_again_now_and_then(faste
 
 def test_a_drive_that_becomes_slow_is_noticed():
     overlap = Overlap(True)
-    assert run(overlap, 20, {Way.NONE: 1.0, Way.AHEAD: 1.5, Way.BOTH: 2.0})[-1] is Way.NONE
-    assert run(overlap, 6 * RETRY_TOKENS, {Way.NONE: 9.0, Way.AHEAD: 1.5, Way.BOTH: 2.0})[-2] is Way.AHEAD
+    assert run(overlap, 20, {Way.NONE: 1.0, Way.AHEAD: 1.5, Way.BESIDE: 2.0, Way.BOTH: 2.0})[-1] is Way.NONE
+    assert (
+        run(overlap, 6 * RETRY_TOKENS, {Way.NONE: 9.0, Way.AHEAD: 1.5, Way.BESIDE: 2.0, Way.BOTH: 2.0})[-2] is Way.AHEAD
+    )
 
 
 def test_tokens_that_something_else_held_up_do_not_decide():
     overlap = Overlap(True)
-    seconds = {Way.NONE: 1.0, Way.AHEAD: 1.1, Way.BOTH: 1.2}
+    seconds = {Way.NONE: 1.0, Way.AHEAD: 1.1, Way.BESIDE: 1.2, Way.BOTH: 1.2}
     for token in range(TRIED + 1):
         overlap.begin()
         overlap.end(seconds[overlap.way] + 8 * (token == 0))
@@ -54,19 +56,24 @@ def test_what_is_not_wanted_is_not_tried():
     assert run(Overlap(False), 30, {Way.NONE: 1.0}) == [Way.NONE] * 30
 
 
-def test_only_both_computes_beside_what_is_read():
+def test_each_way_does_what_it_is_called():
     overlap = Overlap(True)
     seen = {}
     for _ in range(TRIED):
         overlap.begin()
         seen[overlap.way] = (overlap.ahead, overlap.beside)
         overlap.end(1.0)
-    assert seen == {Way.NONE: (False, False), Way.AHEAD: (True, False), Way.BOTH: (True, True)}
+    assert seen == {
+        Way.NONE: (False, False),
+        Way.AHEAD: (True, False),
+        Way.BESIDE: (False, True),
+        Way.BOTH: (True, True),
+    }
 
 
 def test_it_is_said_which_way_is_the_fastest_once_each_was_tried():
     overlap = Overlap(True)
-    run(overlap, TRIED - 1, seconds := {Way.NONE: 2.0, Way.AHEAD: 1.0, Way.BOTH: 3.0})
+    run(overlap, TRIED - 1, seconds := {Way.NONE: 2.0, Way.AHEAD: 1.0, Way.BESIDE: 2.0, Way.BOTH: 3.0})
     assert overlap.found is None
     run(overlap, RETRY_TOKENS, seconds)
     assert overlap.found is Way.AHEAD

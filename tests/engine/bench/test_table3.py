@@ -52,7 +52,9 @@ def test_layers_with_attention_beside_the_ffn_have_a_row_of_their_own():
     assert [name for name, _, _ in table3.rows_of(False)] == NAMES
     parallel = table3.rows_of(True)
     assert [name for name, _, _ in parallel] == [*NAMES[:-1], table3.EARLY_ROW, NAMES[-1]]
-    early = {name: settings.get("early_reads") for name, settings, _ in parallel if settings["selection"] != "dense"}
+    early = {
+        name: settings.get("early_reads", True) for name, settings, _ in parallel if settings["selection"] != "dense"
+    }
     assert [name for name, on in early.items() if on] == [table3.EARLY_ROW, NAMES[-1]]
 
 

@@ -144,6 +144,7 @@ class GenerationOptions:
     logit_bias: what is added to the scores of tokens, by their ids: FORBIDDING_BIAS says that one never comes, unless a
     schema leaves nothing else; with MAX_BIAS those that have it are nearly all that ever comes.
     seed: from 0; None is different every time. stop: texts before which the answer ends.
+    suffix: of a prompt that is a text, what stands behind the gap that the answer fills.
 
     enable_thinking, reasoning_effort: what the chat template is told of them; None leaves it to the template.
     plain_format: a line a message instead of the chat template, for one that fails.
@@ -164,6 +165,7 @@ class GenerationOptions:
     top_p: float | None = None
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    suffix: str = ""
     top_k: int | None = None
     repetition_penalty: float | None = None
     min_p: float | None = None

@@ -111,6 +111,7 @@ CUT_ACROSS = {
     "packaging/test_documented_commands.py": "every page that names a command",
     "end_to_end/test_programs.py": "the window and other programs at once",
     "end_to_end/test_clients.py": "the server's process, and every official client",
+    "end_to_end/test_agents.py": "the server, and agents turn after turn",
     "end_to_end/test_interrupted_prompts.py": "a process that is killed, and the next one",
     "end_to_end/test_person.py": "the whole application",
     "test_habits.py": "the whole source",

@@ -22,6 +22,7 @@ from engine.statistics import Summary, TokenStatistics, means
 from engine.streaming.passes import Pass, PromptTold
 from engine.tokens.channels import Channel, ChannelEvent, Channels
 from engine.tokens.forms import Message
+from engine.tokens.gaps import ends_of
 from engine.tokens.prompt import Model as Prompted
 from engine.tokens.prompt import continues, encode_counting, shared_tokens, tokenizer_of
 from engine.tokens.tokenizer import Tokenizer
@@ -183,7 +184,7 @@ class Generation:
         recorder = Recorder(tokenizer, options.logprobs) if options.logprobs is not None else None
         sample = recorder.sampling(sample) if recorder else sample
         channels = self._channels(tokenizer, self._prompt)
-        ends = tokenizer.eos_token_ids
+        ends = tokenizer.eos_token_ids | (ends_of(tokenizer) if options.suffix else frozenset())
         first = self._prefill(self._prompt)
         certain = held.forced if held else ()
         decoding = Decoding(model, sample, model.drafts, ends, self._cancelled, certain, draw)

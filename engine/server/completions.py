@@ -44,13 +44,17 @@ class CompletionRequest(Sampled, kw_only=True):
     max_tokens: int | None = None
     stream_options: StreamOptions | None = None
     logprobs: int | None = None
+    suffix: str | None = None
 
 
 def asked(given: CompletionRequest, model: ServedModel) -> Asked:
     """The request as the engine takes it. Raises RefusedError, OptionError."""
     limit = USUAL_TOKENS if given.max_tokens is None else limit_of(given.max_tokens)
-    options = options_of(max_tokens=limit, logprobs=given.logprobs, **sampling_of(given))
-    return Asked(model, _prompt(given.prompt), options, bool(given.stream))
+    options = options_of(max_tokens=limit, logprobs=given.logprobs, suffix=given.suffix, **sampling_of(given))
+    prompt = _prompt(given.prompt)
+    if given.suffix and not isinstance(prompt, str):
+        raise RefusedError(BAD, "A suffix stands behind a prompt that is a text.", param="suffix")
+    return Asked(model, prompt, options, bool(given.stream))
 
 
 def _prompt(given: str | list[Any]) -> Prompt:

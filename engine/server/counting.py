@@ -44,14 +44,18 @@ class Tokenizers:
         return tokens
 
     def capabilities(self, model: ServedModel) -> list[str]:
-        """The things that a model can do besides writing text, in Ollama's words: `tools`, `thinking`. Raises what
-        `read_tokenizer` does."""
+        """The things that a model can do besides writing text, in Ollama's words: `tools`, `thinking`, `insert`. Raises
+        what `read_tokenizer` does."""
+        from engine.tokens.gaps import form_of
+
         with self._lock:
             tokenizer = self._tokenizer(model)
             template = tokenizer.template if tokenizer else None
             tools = template is not None and "tools" in template.written
             thinks = template is not None and bool(template.controls)
-        return ["completion", *(["tools"] if tools else []), *(["thinking"] if thinks else [])]
+            inserts = tokenizer is not None and form_of(tokenizer) is not None
+        able = {"completion": True, "tools": tools, "thinking": thinks, "insert": inserts}
+        return [name for name, can in able.items() if can]
 
     def _tokenizer(self, model: ServedModel) -> "Tokenizer | None":
         key = model.name, model.modified

@@ -5,6 +5,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib.metadata import version
@@ -50,7 +51,7 @@ PART = re.compile(r"([\d.]+)([a-zµ]+)")  # of a duration: number and unit
 UNIT_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 MAX_DURATION_CHARACTERS = 100  # characters
 NEVER = datetime(2318, 1, 1, tzinfo=UTC)  # when a model is unloaded that stays: Ollama's word for it
-UNSUPPORTED = ("suffix", "template", "images", "context")
+UNSUPPORTED = ("template", "images", "context")
 UNSUPPORTED_OPTIONS = {"mirostat": 0, "tfs_z": 1, "typical_p": 1}  # and the value with which each does nothing
 EFFORTS = {"low", "medium", "high", "max"}
 OPTIONS = {  # Ollama's names, and those of GenerationOptions
@@ -163,6 +164,9 @@ def asked_generate(given: GenerateRequest, model: ServedModel) -> Asked:
     """The request as the engine takes it. Raises RefusedError, OptionError."""
     refuse_unsupported(given, UNSUPPORTED)
     said = given.prompt or ""
+    if given.suffix:
+        options = replace(_options(given, ()), suffix=given.suffix)
+        return Asked(model, said, options, given.stream is not False, rest_of(given.keep_alive))
     if given.raw:
         return _asked(given, model, said)
     system = [{"role": "system", "content": given.system}] if given.system else []

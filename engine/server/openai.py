@@ -149,7 +149,6 @@ class Unsupported(msgspec.Struct, kw_only=True):
     json_schema: Any = None
     modalities: Any = None
     structured_outputs: Any = None
-    suffix: Any = None
     web_search_options: Any = None
 
 

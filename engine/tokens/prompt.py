@@ -9,6 +9,7 @@ from engine.errors import NoRoomError, PromptError, TemplateError
 from engine.settings import GenerationOptions
 from engine.text import Text
 from engine.tokens.forms import TURN_SEPARATOR, Message, calls_forms, forms, text_of
+from engine.tokens.gaps import with_gap
 from engine.tokens.tokenizer import Template, Tokenizer
 from engine.tokens.told_tools import are_told, telling
 
@@ -58,10 +59,11 @@ def encode_counting(
     """The token ids that `encode` returns, and how many of the oldest messages were left out. Raises the same."""
     tokenizer = tokenizer_of(model)
     if isinstance(prompt, str):
-        if not prompt.strip():
+        if not (prompt + options.suffix).strip():
             raise PromptError(EMPTY_PROMPT)
-        _check_length(len(prompt), model.context)
-        return _fitting(tokenizer.encode(whole(prompt)), model.context), 0
+        text = with_gap(tokenizer, model.name, prompt, options.suffix) if options.suffix else prompt
+        _check_length(len(text), model.context)
+        return _fitting(tokenizer.encode(whole(text)), model.context), 0
     if not prompt:
         raise PromptError(EMPTY_PROMPT)
     if isinstance(prompt[0], dict):
@@ -78,7 +80,7 @@ def shared_tokens(
 ) -> int:
     """The tokens at the beginning of a conversation's that others begin with as well: of its system message and tools.
     0 where it has neither, or is none."""
-    first = prompt[0]
+    first = prompt[0] if prompt else None
     if not isinstance(first, dict) or not (options.tools or first.get("role") == "system"):
         return 0
     system = [_whole_message(first)] if first.get("role") == "system" else []

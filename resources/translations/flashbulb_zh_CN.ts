@@ -3878,6 +3878,10 @@
         <translation>{name} 两次下载的校验和都不对，已丢弃。请稍后重试。</translation>
     </message>
     <message>
+        <source>{name} fills no gaps: no token of it marks one. Take a model of code.</source>
+        <translation>{name} 不能填补空缺：它没有标记空缺的词元。请改用代码模型。</translation>
+    </message>
+    <message>
         <source>{name} has a value of no known type</source>
         <translation>{name} 的值类型未知</translation>
     </message>

@@ -88,7 +88,7 @@ def messages(address):
 
 
 def ollama(address):
-    """Which has no choice of tools: the conversation goes on with what a program puts into it."""
+    """The same of Ollama, which has no choice of tools: the conversation goes on with what a program puts into it."""
     said = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": QUESTION}]
     for number in range(TURNS):
         request = {"model": MODEL, "messages": said, "tools": FUNCTIONS, "options": {"num_predict": 8, "num_ctx": 9999}}

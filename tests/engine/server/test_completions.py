@@ -40,11 +40,22 @@ def test_prompts_of_every_kind(client, prompt, given):
 
 @pytest.mark.parametrize(
     ("wrong", "words"),
-    [({"prompt": ["a", "b"]}, "One prompt at a time"), ({"suffix": "x"}, "suffix is not"), ({"echo": True}, "echo is")],
+    [
+        ({"prompt": ["a", "b"]}, "One prompt at a time"),
+        ({"prompt": [1, 2], "suffix": "x"}, "A suffix stands behind a prompt that is a text"),
+        ({"echo": True}, "echo is"),
+    ],
 )
 def test_what_is_wrong_is_said(client, wrong, words):
     with pytest.raises(openai.BadRequestError, match=words):
         client(ScriptedAnswering()).completions.create(**{"model": "starter", "prompt": "x", **wrong})
+
+
+@pytest.mark.parametrize("prompt", ["def add", ""])
+def test_what_stands_behind_a_gap_reaches_the_engine(client, prompt):
+    answering = ScriptedAnswering()
+    client(answering).completions.create(model="starter", prompt=prompt, suffix="return a + b")
+    assert (answering.requests[0].prompt, answering.requests[0].options.suffix) == (prompt, "return a + b")
 
 
 def test_probabilities_whole_and_streamed(client):

@@ -126,6 +126,14 @@ def test_options_reach_the_engine(client):
     assert asked(client, options={"repeat_last_n": 0, "mirostat": 0, "tfs_z": 1.0}).options.penalised_tokens == 0
 
 
+@pytest.mark.parametrize("prompt", ["def add", ""])
+def test_what_stands_behind_a_gap_reaches_the_engine(client, prompt):
+    answering = ScriptedAnswering()
+    client(answering).generate("starter", prompt=prompt, suffix="return", options={"num_predict": 3})
+    assert (answering.requests[0].prompt, answering.requests[0].options.suffix) == (prompt, "return")
+    assert answering.requests[0].options.max_tokens == 3
+
+
 @pytest.mark.parametrize(("said", "shortened"), [({}, False), ({"truncate": False}, False), ({"truncate": True}, True)])
 def test_a_conversation_is_shortened_where_that_is_asked(ask, serve, said, shortened):
     answering = ScriptedAnswering()
@@ -137,7 +145,6 @@ def test_a_conversation_is_shortened_where_that_is_asked(ask, serve, said, short
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"suffix": "x"}, "suffix is not supported."),
         ({"template": "x"}, "template is not supported."),
         ({"images": ["eA=="]}, "images is not supported."),
         ({"context": [1, 2]}, "context is not supported. Nothing is kept here"),

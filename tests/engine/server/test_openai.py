@@ -85,7 +85,7 @@ def options_of(ask, serve, path, more):
         ({"repeat_last_n": 9}, "penalised_tokens", 9),
         ({"repeat_last_n": -1}, "penalised_tokens", 2**31 - 1),
         ({"max_tokens": -1, "max_completion_tokens": -1, "max_output_tokens": -1}, "max_tokens", 2**31 - 1),
-        ({"functions": [], "modalities": ["text"], "best_of": 1, "echo": False, "suffix": ""}, "stop", ()),
+        ({"functions": [], "modalities": ["text"], "best_of": 1, "echo": False}, "stop", ()),
     ],
 )
 def test_numbers_mean_what_they_do_elsewhere(ask, serve, path, said, option, value):

@@ -18,8 +18,9 @@ INLINE void NAME(store_some)(floats values, float *to, int64_t first, int64_t co
 
 /* e to the power of numbers up to 88, off by two units of the last bit at most: 2 to the power of a whole number, times
  * a polynomial of what is left. Below -87 it is 0. */
-INLINE floats NAME(exponential)(floats x) {
+INLINE floats NAME(exponential)(floats all) {
     const float whole = 0x1.8p23f; /* added to a number, it leaves the nearest integer in the last bits */
+    floats x = NAME(chosen)(all >= -87.0f, all, (floats){0} - 87.0f);
     floats shifted = x * 0x1.715476p0f + whole, n = shifted - whole;
     floats r = x - n * 0x1.62e400p-1f - n * 0x1.7f7d1cp-20f;
     floats p = r * 1.9875691500e-4f + 1.3981999507e-3f;
@@ -29,7 +30,7 @@ INLINE floats NAME(exponential)(floats x) {
     p = p * r + 5.0000001201e-1f;
     p = p * r * r + r + 1;
     floats power = (floats)((integers)p + ((integers)shifted << 23));
-    return NAME(chosen)(x != x, x, NAME(chosen)(x < -87.0f, (floats){0}, power));
+    return NAME(chosen)(all != all, all, NAME(chosen)(all < -87.0f, (floats){0}, power));
 }
 
 /* Scores become shares of 1, of which a sink's score, if there is one, has what is missing. */

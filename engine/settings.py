@@ -106,6 +106,11 @@ class Settings:
         if self.window < 0:
             raise ValueError("a window holds 0 tokens or more")
 
+    @property
+    def wants_draft_model(self) -> bool:
+        """True where a small model may guess."""
+        return self.drafts is not Drafting.NONE and self.draft_model != DRAFT_MODEL_NONE
+
 
 class ToolChoice(StrEnum):
     """The model's choice of calling tools."""

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.bench import breathing
 from engine.bench.machine import describe, lower_cap, memory_cap, scratch
@@ -20,7 +20,10 @@ from engine.bench.random_model import model_bytes, write_random_model
 from engine.bench.results import Result, Row
 from engine.bench.shapes import FALCON_7B, LLAMA_2_7B, opt_config
 from engine.errors import FlashbulbError
-from engine.settings import SELECTIONS, Selection, Settings
+from engine.settings import DRAFT_MODEL_NONE, SELECTIONS, Selection, Settings
+
+if TYPE_CHECKING:
+    from engine.inference.model import LoadedModel
 
 BUDGET_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the way from the smallest budget to the one that holds every neuron
 SELECTED_SHARE = 0.06  # share of neurons that a token needs
@@ -63,7 +66,8 @@ CASES: dict[str, tuple[Config, str]] = {  # config and dtype
 @dataclass(frozen=True)
 class Held:
     """One run. Bytes: budget, its ceiling; planned, all items of the plan; grown, the process's peak beyond its
-    baseline, None where the system ended it. capped: whether a control group held it to the budget."""
+    baseline, None where the system ended it. capped: whether a control group held it to the budget. drafted: tokens, by
+    a draft model that was still there once the context was full."""
 
     case: str
     selection: Selection
@@ -71,6 +75,7 @@ class Held:
     planned: int
     grown: int | None
     capped: bool
+    drafted: int = 0
 
     @property
     def kept(self) -> bool:
@@ -125,10 +130,11 @@ def budgets(model: Path, selection: Selection, shares: Iterable[float]) -> list[
     return [int(low + share * (high - low)) for share in shares]
 
 
-def measure(model: Path, case: str, selection: Selection, budget: int) -> Held:
-    """One run in a process of its own. Raises FlashbulbError if that breaks for another reason than memory."""
+def measure(model: Path, case: str, selection: Selection, budget: int, draft: str = DRAFT_MODEL_NONE) -> Held:
+    """One run in a process of its own. draft: the draft model beside it, which reads all of the context as well.
+    Raises FlashbulbError if that breaks for another reason than memory."""
     with memory_cap(START_ROOM_BYTES) as group:
-        command = [sys.executable, "-m", "engine.bench.budget", str(model), selection, str(budget)]
+        command = [sys.executable, "-m", "engine.bench.budget", str(model), selection, str(budget), draft]
         done = subprocess.run([*command, *([str(group)] if group else [])], capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return Held(case, selection, budget, capped=group is not None, **json.loads(done.stdout))
@@ -137,7 +143,7 @@ def measure(model: Path, case: str, selection: Selection, budget: int) -> Held:
     raise FlashbulbError("A measurement broke: {reason}", reason=done.stderr.strip().splitlines()[-1:])
 
 
-def main(model: str, selection: str, budget: str, group: str | None = None) -> None:
+def main(model: str, selection: str, budget: str, draft: str, group: str | None = None) -> None:
     """The run itself: fill the context, and print what was planned and by how much the process grew."""
     if group is not None:
         (Path(group) / "cgroup.procs").write_text(str(os.getpid()))
@@ -153,10 +159,8 @@ def main(model: str, selection: str, budget: str, group: str | None = None) -> N
     before = footprint()
     if group is not None:
         lower_cap(Path(group), int(budget))
-    loaded, rng = (
-        load(model, Settings(selection=Selection(selection), memory_budget=int(budget), read_at_once=True)),
-        random.Random(0),
-    )
+    asked = Settings(selection=Selection(selection), memory_budget=int(budget), read_at_once=True, draft_model=draft)
+    loaded, rng = load(model, asked), random.Random(0)
     if loaded.tokenizer:  # an answer takes what a prompt of numbers does not: its template, its text, what is sampled
         for _ in loaded.generate("Hello", GenerationOptions(max_tokens=DECODED_TOKENS)):
             pass
@@ -169,12 +173,22 @@ def main(model: str, selection: str, budget: str, group: str | None = None) -> N
     for i in range(VERIFIED_TOKENS):
         sample(logits[:, i], loaded.cached_tokens)
     loaded.keep(loaded.context - DECODED_TOKENS)
+    drafted = _drafted(loaded)
     for _ in range(DECODED_TOKENS):
         loaded.keep_within_budget(current.statistics(loaded.bundles).footprint_bytes)
         logits, current = loaded.decode(int(np.argmax(np.array(logits[0, -1]))))
-    print(json.dumps({"planned": loaded.budget.total, "grown": peak_footprint() - before}))
+    print(json.dumps({"planned": loaded.budget.total, "grown": peak_footprint() - before, "drafted": drafted}))
     loaded.close()
     release()
+
+
+def _drafted(loaded: "LoadedModel") -> int:
+    """Let the draft model read the whole context, and draft. Returns how many tokens it has drafted."""
+    draft = loaded.draft_model
+    if draft is None or draft.kind_after(loaded.cached_tokens) is None:
+        return 0
+    draft.catch_up(loaded.cached_tokens)
+    return len(draft.draft(loaded.cached_tokens, DECODED_TOKENS))
 
 
 def _row(held: Held) -> Row:

@@ -61,8 +61,10 @@ def run(args: Namespace) -> None:
         described, print_described = _prepared(stored), _print_prepared
     else:
         described, print_described = _checkpoint(stored, outlook), _print_checkpoint
+    drafting = drafting_with(stored, outlook.sizes, settings)
+    outlook = replace(outlook, draft=drafting.draft[1] if drafting.draft else None)
     report = described | _memory(outlook, settings) | {"by_budget": _by_budget(outlook, settings)}
-    report["draft_model"] = str(drafting_with(stored, outlook.sizes, settings).reason)
+    report["draft_model"] = str(drafting.reason)
     report["conversation"] = conversation(outlook, settings, stored.folder)
     if args.verify and not isinstance(stored, PreparedModel):
         report["verified"] = _verified(stored.folder, args.json)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from engine.errors import BudgetError, CheckpointError, FlashbulbError
 from engine.inference.execution import Execution
-from engine.planning.memory import FIRST_TOKENS, USUAL_CONTEXT, Planner, Sizes
+from engine.planning.draft_room import has_room
+from engine.planning.memory import FIRST_TOKENS, Planner, Sizes
 from engine.planning.outlook import Outlook
-from engine.settings import DRAFT_MODEL_AUTO, DRAFT_MODEL_NONE, Drafting, Settings
+from engine.settings import DRAFT_MODEL_AUTO, Settings
 from engine.store.installed import installed, open_stored
 from engine.store.manifest import PreparedModel
 from engine.store.mlx_folder import MlxFolder
@@ -18,7 +19,6 @@ from engine.text import Text, readable, text_of
 from engine.tokens.same_tokens import Comparison, same_tokens
 
 MIN_RATIO = 8  # times as many bytes a token as the draft model needs
-MAX_ROOM_SHARE = 0.1  # of what a budget has beyond the smallest: the draft model takes it from what would be in memory
 Stored = PreparedModel | MlxFolder
 
 
@@ -46,7 +46,7 @@ Build = Callable[[Stored], Execution]
 def choose(stored: Stored, sizes: Sizes, settings: Settings, find: Callable[[str], Path], build: Build) -> DraftChoice:
     """The draft model for a model that is loaded with these settings. find: from a model's name to its folder. build:
     a model that is not evaluated. Raises FlashbulbError where the user has named one that is none."""
-    if settings.drafts is Drafting.NONE or settings.draft_model == DRAFT_MODEL_NONE:
+    if not settings.wants_draft_model:
         return DraftChoice(Text("None: that is turned off."))
     if settings.draft_model != DRAFT_MODEL_AUTO:
         return _named(stored, sizes, settings, build(open_stored(find(settings.draft_model))))
@@ -129,7 +129,7 @@ def _tried(sizes: Sizes, settings: Settings, folder: Path, most: int, build: Bui
         stored = _opened(folder)
         draft = build(stored)
         planner = _planner(draft.sizes, settings, sizes)
-        if token_bytes(draft.sizes, planner.settings) > most or not _has_room(sizes, settings, planner):
+        if token_bytes(draft.sizes, planner.settings) > most or not has_room(sizes, settings, planner):
             return None
     except FlashbulbError:
         return None
@@ -142,14 +142,3 @@ def _planner(draft: Sizes, settings: Settings, sizes: Sizes) -> Planner:
     """The plan of all of it in memory, beside a context as long as the large model's can be."""
     context = settings.context or sizes.shape(settings).context
     return Planner.whole(draft, Settings(context=context, compute_dtype=settings.compute_dtype))
-
-
-def _has_room(sizes: Sizes, settings: Settings, draft: Planner) -> bool:
-    """True where a usual context fits all the same, and what is held of the model is nearly as much."""
-    alone, beside = Planner.of(sizes, settings), Planner.of(sizes, settings, draft)
-    tokens = alone.at_most(settings.context or USUAL_CONTEXT)
-    if beside.smallest(tokens) > beside.ceiling:
-        return False
-    rows, fewer = (planner.plan(tokens).budget.capacities for planner in (alone, beside))
-    room = alone.ceiling - alone.smallest(tokens)
-    return fewer == rows or (beside.smallest(tokens) - alone.smallest(tokens) <= MAX_ROOM_SHARE * room)

@@ -18,6 +18,7 @@ from engine.inference.execution import Execution
 from engine.planning.memory import Planner
 from engine.system.allocator import give_back_free_memory
 
+TRIED_TOKENS = 32  # of a prompt, as it is loaded: what one of them takes
 MEDIAN_DRAFTS = 5  # whose median is what a draft takes
 log = logging.getLogger(__name__)
 
@@ -191,11 +192,10 @@ class DraftModel:
 
     def _try_out(self) -> None:
         """Compute a few tokens, so that it is known what they take."""
-        tokens = [0] * FEW_VECTORS
-        for seconds, several in ((self._seconds, tokens[:1]), (self._read_s, tokens), (self._seconds, tokens[:1])):
+        for seconds, tokens in ((self._seconds, 1), (self._read_s, TRIED_TOKENS), (self._seconds, 1)):
             began = perf_counter()
-            self._compute(several)
-            seconds.append((perf_counter() - began) / len(several))
+            self._read([0] * min(tokens, self._rows - len(self._tokens)))
+            seconds.append((perf_counter() - began) / tokens)
         self._seconds.popleft()  # the first pass of all takes longer
         self._trim(0)
 

@@ -74,7 +74,7 @@ class LoadedModel:
         self.vocabulary = sizes.shape(settings).vocabulary or MAX_VOCABULARY
         mx.set_cache_limit(self._memory.plan.cache_limit)
         profile = DriveProfile.load(profile_path(self.stored.folder))
-        self.outlook = Outlook(sizes, profile, Measured.load(self.stored.folder, profile))
+        self.outlook = Outlook(sizes, profile, Measured.load(self.stored.folder, profile), draft and draft[1])
         self.reader = open_reader(*reading(settings, profile, max((each.bytes for each in bundles), default=1)))
         try:
             self.tokenizer = read_tokenizer(self.stored.folder, self.stored.config)  # first: to be built takes most
@@ -387,6 +387,8 @@ class LoadedModel:
             self.relieve(pressure.memory_pressure())
         if self.draft_model and not self.drafts.pays(self.draft_model):
             self._memory.dismiss_draft()
+        if self.outlook.draft and not self.draft_model:  # which goes for other reasons as well
+            self.outlook = replace(self.outlook, draft=None)
 
     def relieve(self, level: pressure.Pressure) -> None:
         """Give the system a part of the pools where it is short of memory, or take some of it again where it is not any

@@ -12,9 +12,10 @@ from engine.flash.profile import DriveProfile
 from engine.memory.budget import MemoryBudget
 from engine.planning.checkpoint import CheckpointSizes
 from engine.planning.cost import ModelCost, Prediction, predict
+from engine.planning.draft_room import planner_beside
 from engine.planning.layers import expected_hits, uses
 from engine.planning.measured import MAX_TOKENS, MIN_TOKENS, SETTLED_MISSES, SETTLED_MS, UNMEASURED, Measured, factor
-from engine.planning.memory import FORECAST_TOKENS, USUAL_CONTEXT, Planner, Sizes, longest_context, plan_memory
+from engine.planning.memory import FORECAST_TOKENS, USUAL_CONTEXT, Planner, Sizes, longest_context
 from engine.planning.prepared import PreparedSizes
 from engine.settings import Settings
 from engine.store.manifest import PreparedModel
@@ -28,11 +29,12 @@ FULL_PRECISION, WINDOW_PRECISION = 2000, 200  # budgets are told to one part in 
 @dataclass(frozen=True, eq=False)
 class Outlook:
     """Once made, it is only arithmetic: any thread may ask. profile: of the drive, None where it was not measured.
-    measured: of the model's answers here so far."""
+    measured: of the model's answers here so far. draft: of the draft model beside it, None for none."""
 
     sizes: Sizes
     profile: DriveProfile | None
     measured: Measured = UNMEASURED
+    draft: Planner | None = None
 
     @classmethod
     def of(cls, stored: PreparedModel | MlxFolder, profile: DriveProfile | None) -> "Outlook":
@@ -44,7 +46,7 @@ class Outlook:
     def plan(self, settings: Settings, tokens: int = 0) -> MemoryBudget:
         """The plan: bytes held, item by item, while the context has room for so many tokens, or for what it is loaded
         with. Raises BudgetError."""
-        return plan_memory(self.sizes, settings, tokens).budget
+        return self._planner(settings).plan(tokens).budget
 
     def longest_context(self, settings: Settings) -> int:
         """Tokens of the longest context that the budget holds. Raises BudgetError."""
@@ -148,14 +150,17 @@ class Outlook:
     def _forecast(self, settings: Settings) -> MemoryBudget:
         """The plan while a conversation of usual length is in the context, or one that fills it: then pools have no
         more than they need."""
-        planner = Planner.of(self.sizes, settings)
+        planner = self._planner(settings)
         tokens = planner.at_most(FORECAST_TOKENS)
         if tokens < min(FORECAST_TOKENS, planner.most):
             return replace(planner, ceiling=planner.smallest(tokens)).plan(tokens).budget
         return planner.plan(tokens).budget
 
+    def _planner(self, settings: Settings) -> Planner:
+        return planner_beside(self.sizes, settings, self.draft)
+
     def _ceiling(self, settings: Settings) -> int:
-        return settings.memory_budget or Planner.of(self.sizes, settings).ceiling
+        return settings.memory_budget or self._planner(settings).ceiling
 
     def _with_budget(self, settings: Settings, budget: int) -> MemoryBudget:
         return self.plan(replace(settings, memory_budget=budget))

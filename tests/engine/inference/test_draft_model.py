@@ -260,3 +260,18 @@ def test_it_goes_once_the_memory_that_it_holds_has_cost_more_than_it_brings(fami
     assert loaded.draft_model is None
     assert loaded.budget.items["pool"] > pool
     loaded.close()
+
+
+def test_what_is_forecast_is_what_is_held_with_it_and_once_it_is_gone(family):
+    large, small, _ = family
+    settings = Settings(draft_model=str(small), context=256)
+    outlook = Outlook.of(MlxFolder.open(large), None)
+    settings = replace(settings, memory_budget=outlook.full_budget(settings) + 50_000_000)
+    loaded = load(large, settings)
+    assert loaded.budget.items["draft_model"] > 0
+    assert loaded.outlook.plan(settings, 256).items == loaded.budget.items
+    loaded.draft_model.close()
+    loaded.keep_within_budget(0)
+    assert loaded.outlook.draft is None
+    assert "draft_model" not in loaded.outlook.plan(settings).items
+    loaded.close()

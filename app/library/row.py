@@ -17,7 +17,7 @@ from app.widgets.language import tr
 from app.widgets.progress import ThinBar
 from engine.system.built_in import ASSISTANT, STARTER
 
-VERDICT_WIDTH, ACTION_WIDTH = 220, 190
+VERDICT_WIDTH, ACTION_WIDTH = 220, 200
 MIN_ETA_S = 10  # seconds left below which none is told
 SLOW_RATE, VERY_SLOW_RATE = 3.0, 1.0  # tokens a second
 

@@ -82,15 +82,6 @@ class MemoryPlan:
     kept_room: int = 0
 
 
-def plan_memory(sizes: Sizes, settings: Settings, tokens: int = 0, kept_bytes: int = 0) -> MemoryPlan:
-    """Plan a model's memory while its context has room for `tokens` (of a step at least), and the contexts of other
-    conversations take `kept_bytes`. Pools have what is left. Raises BudgetError.
-
-    The workspace grows only with what is left beyond the smallest budget: so more memory is never worse.
-    """
-    return Planner.of(sizes, settings).plan(tokens, kept_bytes)
-
-
 def longest_context(sizes: Sizes, settings: Settings) -> int:
     """Tokens of the longest context that the budget holds, at most what the model was made for, or what was asked for.
     Raises BudgetError."""
@@ -139,7 +130,11 @@ class Planner:
         return planner._with_whole_layers() if any(demand.may_be_whole for demand in demands) else planner
 
     def plan(self, tokens: int, kept_bytes: int = 0) -> MemoryPlan:
-        """The plan for a context with room for `tokens`, beside others of `kept_bytes`. Raises BudgetError."""
+        """The plan while the context has room for `tokens` (of a step at least), and the contexts of other
+        conversations take `kept_bytes`. Pools have what is left. Raises BudgetError.
+
+        The workspace grows only with what is left beyond the smallest budget: so more memory is never worse.
+        """
         tokens = max(tokens, min(FIRST_TOKENS, self.most))
         whole = self.stays_whole(tokens, kept_bytes)
         roomy = min(self.roomy, max(0, self._spare(tokens, whole) - kept_bytes))

@@ -5,7 +5,7 @@ import pytest
 
 from engine.inference.load import load
 from engine.inference.states import arrays_of
-from engine.planning.memory import plan_memory
+from engine.planning.memory import Planner
 from engine.settings import GenerationOptions, Settings
 from tests.helpers.checkpoints import write_tokenizer
 from tests.helpers.mlx_models import write_moe
@@ -89,7 +89,7 @@ def test_the_least_recently_used_is_let_go_when_room_is_short(opened):
         scores(model, conversation)
     room = 2.5 * model.contexts.bytes_aside
     budget = smallest_budget(model)
-    while plan_memory(model.outlook.sizes, Settings(memory_budget=budget)).kept_room < room:
+    while Planner.of(model.outlook.sizes, Settings(memory_budget=budget)).plan(0).kept_room < room:
         budget += 20_000
     model = opened("qwen3_moe", memory_budget=budget)
     for number in (0, 1, 2, 0, 3):

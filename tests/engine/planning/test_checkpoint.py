@@ -10,7 +10,7 @@ from engine.errors import BudgetError
 from engine.inference.load import load
 from engine.planning.checkpoint import HEAD_KEYS, CheckpointSizes
 from engine.planning.layers import TABLE_ROWS
-from engine.planning.memory import plan_memory
+from engine.planning.memory import Planner
 from engine.planning.outlook import Outlook
 from engine.planning.shape import ModelShape, first_number
 from engine.settings import Settings
@@ -64,12 +64,12 @@ def test_every_budget_beyond_the_smallest_has_a_plan(name):
     network = ModelShape.from_config(config)
     heads = first_number(config, HEAD_KEYS)
     sizes = CheckpointSizes(network, network.model_bytes, 50_000_000, heads)
-    assert plan_memory(sizes, Settings()).workspace.bytes < network.model_bytes / 8
+    assert Planner.of(sizes, Settings()).plan(0).workspace.bytes < network.model_bytes / 8
     with pytest.raises(BudgetError) as refused:
-        plan_memory(sizes, Settings(memory_budget=1))
+        Planner.of(sizes, Settings(memory_budget=1)).plan(0)
     smallest, least = refused.value.smallest, (0,) * len(network.bundles)
     for budget in (smallest + step * network.model_bytes // 32 for step in range(48)):
-        capacities = plan_memory(sizes, Settings(memory_budget=budget)).budget.capacities
+        capacities = Planner.of(sizes, Settings(memory_budget=budget)).plan(0).budget.capacities
         assert all(more >= fewer for more, fewer in zip(capacities, least, strict=True))
         least = capacities
 

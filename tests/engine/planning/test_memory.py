@@ -12,7 +12,7 @@ from engine.bench.expert_shapes import EXPERT_SHAPES
 from engine.errors import BudgetError
 from engine.models.caches import MAX_SNAPSHOTS
 from engine.planning.checkpoint import CheckpointSizes
-from engine.planning.memory import FIRST_TOKENS, USUAL_CONTEXT, Planner, longest_context, plan_memory
+from engine.planning.memory import FIRST_TOKENS, USUAL_CONTEXT, Planner, longest_context
 from engine.planning.outlook import Outlook
 from engine.planning.shape import ModelShape
 from engine.settings import Settings
@@ -37,7 +37,7 @@ def test_a_longer_context_takes_from_pools_and_the_ceiling_holds(name, data):
     chosen = Settings(memory_budget=budget)
     longest = longest_context(sizes, chosen)
     less, more = sorted(data.draw(st.tuples(*[st.integers(1, longest)] * 2)))
-    short, long = (plan_memory(sizes, chosen, tokens) for tokens in (less, more))
+    short, long = (Planner.of(sizes, chosen).plan(tokens) for tokens in (less, more))
     for found, tokens in ((short, less), (long, more)):
         assert found.budget.total <= found.budget.ceiling == budget
         assert found.tokens == max(tokens, FIRST_TOKENS)
@@ -55,10 +55,10 @@ def test_the_longest_context_leaves_the_smallest_pools(name):
     chosen = Settings(memory_budget=(planner.smallest(FIRST_TOKENS) + planner.smallest(planner.most)) // 2)
     longest = longest_context(sizes, chosen)
     assert FIRST_TOKENS < longest < planner.most
-    found = plan_memory(sizes, chosen, longest)
+    found = Planner.of(sizes, chosen).plan(longest)
     assert found.budget.ceiling - found.budget.smallest < found.budget.items["kv_cache"] / 2
     with pytest.raises(BudgetError):
-        plan_memory(sizes, chosen, longest + 1)
+        Planner.of(sizes, chosen).plan(longest + 1)
 
 
 def test_a_context_that_was_asked_for_is_a_limit():
@@ -119,7 +119,7 @@ def test_what_is_whole_beside_a_usual_context_stays_until_a_longer_one_needs_it(
 @pytest.mark.parametrize("name", sorted(SHAPES))
 def test_snapshots_of_what_cannot_be_trimmed_are_planned(name):
     sizes = sizes_of(name)
-    plan = plan_memory(sizes, Settings(memory_budget=1 << 50), 4096)
+    plan = Planner.of(sizes, Settings(memory_budget=1 << 50)).plan(4096)
     chunk = plan.workspace.chunk
     untrimmed = [cache for cache in sizes.network.caches if cache.window is not None or cache.fixed_bytes]
     expected = sum(cache.bytes(4096, chunk) for cache in untrimmed)

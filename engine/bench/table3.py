@@ -31,7 +31,7 @@ AGREEMENT = (  # `traces.Agreement` of the starter's layers but the first, on he
 PROMPT_TOKENS = 32  # tokens; the weights are random, so are these
 
 DENSE_SETTINGS: dict[str, Any] = {"selection": Selection.DENSE}
-DEFAULT_SETTINGS: dict[str, Any] = {"selection": Selection.PREDICTOR}  # what a user gets
+DEFAULT_SETTINGS: dict[str, Any] = {"selection": Selection.PREDICTOR}  # what a user gets; without a GPU, with overlap
 OUR_SETTINGS = DEFAULT_SETTINGS | {"early_reads": False, "overlap": False}
 GAPS_SETTINGS = OUR_SETTINGS | {"hot_neurons": False}
 PAPER_SETTINGS = GAPS_SETTINGS | {"read_gap": -1}
@@ -46,7 +46,7 @@ ROWS = (  # name, settings, whether the resident weights are read again, and whe
     ("+ coalescing and gap reads", GAPS_SETTINGS, False),
     (WATCHED_ROW, OUR_SETTINGS, False),
     (EARLY_ROW, OUR_SETTINGS | {"early_reads": True}, False),
-    ("+ overlap", DEFAULT_SETTINGS, False),
+    ("+ overlap", DEFAULT_SETTINGS | {"overlap": True}, False),
 )
 SPECULATIVE = (SPECULATIVE_ROW, DEFAULT_SETTINGS, False)
 ROW_NAMES = (*(row[0] for row in ROWS), SPECULATIVE_ROW)

@@ -137,7 +137,9 @@ class BundlePool:
             raise ValueError(f"{len(active)} active bundles do not fit {self.capacity} rows")
         if window.size == 0:
             self.clear()
-        if not self.spares_expected(active):
+        if self.spares_expected(active):
+            self.last_k_active[self._expected] = window.token  # tokens may have passed since, and its rows stay
+        else:
             self._let_expected_go()
         missing = active[self.absent[active]]
         rows = self._rows_for(len(missing), active, window) if self.num_used else self._append(NO_ROWS, len(missing))

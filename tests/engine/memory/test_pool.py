@@ -127,6 +127,26 @@ def test_hot_bundles_stay_until_their_row_is_needed(tokens, size, capacity):
 
 @settings(deadline=None, max_examples=100)
 @given(
+    tokens=st.lists(st.tuples(*[st.sets(st.integers(0, BUNDLES - 1), max_size=8)] * 2), min_size=1, max_size=20),
+    passing=st.integers(0, 5),
+    size=st.integers(1, 4),
+    dense=st.booleans(),
+)
+def test_rows_of_what_is_still_on_its_way_are_given_to_nobody(tokens, passing, size, dense):
+    """Tokens that pass between change nothing of it."""
+    pool, window = BundlePool(12, ROW_BYTES, "F32", BUNDLES, keep_hot=True, dense=dense), Window(size)
+    for active, likely in tokens:
+        window.advance()
+        expected, wanted = pool.expect(np.array(sorted(likely), np.int64), window), np.array(sorted(active), np.int64)
+        window.advance(passing)
+        spared = pool.spares_expected(wanted)
+        admission = pool.make_room(wanted, window)
+        assert not spared or not set(expected.rows.tolist()) & set(admission.rows.tolist())
+        pool.settle(admission, wanted, window)
+
+
+@settings(deadline=None, max_examples=100)
+@given(
     tokens=st.lists(st.tuples(*[st.sets(st.integers(0, BUNDLES - 1), max_size=12)] * 2), min_size=1, max_size=20),
     size=st.integers(1, 4),
     capacity=st.integers(12, BUNDLES),

@@ -24,7 +24,7 @@ def serve(tmp_path, monkeypatch):
 
     yield start
     for server in servers:
-        assert server.stop(10)
+        assert server.stop(60)
 
 
 @pytest.fixture

@@ -101,16 +101,20 @@ sets = st.lists(st.sets(st.integers(0, BUNDLES - 1), max_size=24), min_size=1, m
 @settings(deadline=None, max_examples=100)
 @given(
     tokens=sets, guesses=sets, beside=st.booleans(), parts=st.sampled_from([1, 2]), window=st.integers(0, 3),
-    lazy=st.booleans(), hot=st.booleans(),
+    lazy=st.booleans(), hot=st.booleans(), early=st.sampled_from([0, 1, 2, 5]),
 )  # fmt: skip
-def test_every_bundle_comes_once_and_is_what_lies_on_flash(path, tokens, guesses, beside, parts, window, lazy, hot):
+def test_every_bundle_comes_once_and_is_what_lies_on_flash(
+    path, tokens, guesses, beside, parts, window, lazy, hot, early
+):
+    """Bundles are expected in the same token, or `early` tokens before it."""
     with Layers(path, parts=parts, window=window, lazy=lazy, hot=hot) as made:
         layer = made.layers[0]
         made.overlap.way = Way.BOTH if beside else Way.NONE
         for number, wanted in enumerate(tokens):
-            current = made.token()
+            current = None if early else made.token()
             if number < len(guesses):
                 layer.expect(ids(*guesses[number]))
+            current = current or made.token(early)
             found = total(layer, layer.bring(ids(*wanted)))
             assert wanted <= found.keys()
             assert all(value == bundle for bundle, value in found.items())

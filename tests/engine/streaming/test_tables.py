@@ -18,6 +18,7 @@ from engine.streaming.checkpoint import CheckpointInstallation
 from engine.streaming.found import Streamable, TableRows
 from engine.streaming.tables import MAX_WRONG, StreamedTable
 from tests.helpers.dense_models import write_dense
+from tests.helpers.lazy_reader import LazyReader
 from tests.helpers.mlx_models import FORMS, write_moe
 from tests.helpers.planning import budgets_of_experts, outlook_of, slots
 
@@ -25,9 +26,9 @@ ROWS, WIDTH = 40, 128
 
 
 class Streamed:
-    """One table in a pool of `capacity` rows, and the embedding that it was."""
+    """One table in a pool of `capacity` rows, and the embedding that it was. lazy: reads begin when somebody waits."""
 
-    def __init__(self, folder, form, capacity):
+    def __init__(self, folder, form, capacity, lazy=False):
         mx.random.seed(0)
         self.own = nn.Embedding(ROWS, WIDTH)
         if form:
@@ -37,6 +38,7 @@ class Streamed:
         layout = Layout.of(read_safetensors(file), alignment=VIEW_ALIGNMENT)
         table = nn.Embedding(ROWS, WIDTH).to_quantized(**form) if form else nn.Embedding(ROWS, WIDTH)
         self.reader, network = open_reader(2), {"table": table}
+        self.reader = LazyReader(self.reader) if lazy else self.reader
         how = Settings(window=2), slots(capacity, ROWS), 0, self.reader
         found = Streamable(tables=(TableRows("table", table, layout),))
         self.streaming = CheckpointInstallation(*how, found).install(network)
@@ -68,10 +70,13 @@ batches = st.lists(st.lists(st.integers(0, ROWS - 1), min_size=1, max_size=24), 
 
 
 @settings(max_examples=40, deadline=None)
-@given(capacity=st.integers(0, ROWS - 1), batches=batches, expected=st.lists(st.integers(0, 2 * ROWS), max_size=8))
+@given(
+    capacity=st.integers(0, ROWS - 1), batches=batches, lazy=st.booleans(),
+    expected=st.lists(st.integers(0, 2 * ROWS), max_size=8),
+)  # fmt: skip
 @pytest.mark.parametrize("form", [None, "affine-4-g32", "mxfp8"])
-def test_rows_are_the_embedding_s_to_the_bit(form, capacity, batches, expected, tmp_path_factory):
-    with Streamed(tmp_path_factory.mktemp("table"), FORMS[form] if form else None, capacity) as streamed:
+def test_rows_are_the_embedding_s_to_the_bit(form, capacity, batches, expected, lazy, tmp_path_factory):
+    with Streamed(tmp_path_factory.mktemp("table"), FORMS[form] if form else None, capacity, lazy) as streamed:
         for number, ids in enumerate(batches):
             if number < len(expected):
                 streamed.table.expect(expected[: number + 1])

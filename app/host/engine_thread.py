@@ -178,10 +178,12 @@ class EngineThread:
     def _attend(self, request: AnswerRequest) -> None:
         self._present, self._unkept = request, True
         with awake("Answering a program"):
-            answering.attend(request, self._for_program, self._unload_for_program)
+            answering.attend(request, self._for_program, self._unload_for_program, self._begin_rest)
+        self._present = None
+
+    def _begin_rest(self, request: AnswerRequest) -> None:
         if self._rest is not None and self._folder == request.folder:
             self._rest.begin(request.rest_s)
-        self._present = None
 
     def _for_program(self, folder: Path, progress: Callable[..., None]) -> Any:
         """The model that a program asks for: the one in memory, or another one in its place."""

@@ -147,7 +147,7 @@ def _add_drafts(actions: Commands) -> None:
     )
     drafts.add_argument("--tokens", type=positive, default=64, metavar="N", help="of an answer (default %(default)s)")
     drafts.add_argument("--turns", type=positive, default=2, metavar="N", help="answers each way (default %(default)s)")
-    drafts.add_argument("--experts", choices=EXPERT_SHAPES, help="with random weights of this size instead")
+    drafts.add_argument("--experts", choices=EXPERT_SHAPES, help="a model of experts; by default, a dense one of 3B")
     _add_place(drafts)
     drafts.set_defaults(run=partial(_show, "drafts", _drafts))
 

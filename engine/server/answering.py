@@ -191,17 +191,27 @@ def in_memory(folder: Path, model: Holding, rest: Rest | None) -> InMemory:
     return InMemory(folder, round(sum(model.budget.items.values())), model.context, rest.left_s if rest else None)
 
 
-def attend(request: AnswerRequest, load: Load, unload: Callable[[Path], None]) -> None:
+def attend(
+    request: AnswerRequest,
+    load: Load,
+    unload: Callable[[Path], None],
+    over: Callable[[AnswerRequest], None] = lambda _request: None,
+) -> None:
     """Answer a request, and tell it all. Nothing is raised: whatever goes wrong, it is told. unload: a model of this
-    folder, if that is in memory."""
+    folder, if that is in memory. over: called before the last thing is told, so that whoever hears it finds it done."""
+    last = _last_of(request, load, unload)
+    give_back_free_memory()  # a long prompt that was refused leaves much behind
+    over(request)
+    request.told(last)
+
+
+def _last_of(request: AnswerRequest, load: Load, unload: Callable[[Path], None]) -> Answered | Failed:
     try:
-        request.told(_unloaded(request, unload) if request.unloads else _answer(request, load))
+        return _unloaded(request, unload) if request.unloads else _answer(request, load)
     except FlashbulbError as error:
-        request.told(Failed(error.with_traceback(None)))  # whose frames would keep a model that is half loaded
+        return Failed(error.with_traceback(None))  # whose frames would keep a model that is half loaded
     except BaseException as error:  # also a panic of a library, which is no Exception
-        request.told(Failed(error))
-    finally:
-        give_back_free_memory()  # a long prompt that was refused leaves much behind
+        return Failed(error)
 
 
 def _unloaded(request: AnswerRequest, unload: Callable[[Path], None]) -> Answered:

@@ -90,8 +90,7 @@ class EngineThread:
             self._unload()
         else:
             with awake("Answering a program"):
-                attend(request, self._load, self._unload_this)
-            self._begin_rest(request)
+                attend(request, self._load, self._unload_this, self._begin_rest)
         self._present = None
 
     def _is_ready(self, request: AnswerRequest | None) -> bool:

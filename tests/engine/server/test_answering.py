@@ -78,6 +78,13 @@ def test_whatever_goes_wrong_is_told(request_, told, error):
     assert told[-1] == Failed(error)
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_whoever_hears_the_last_finds_done_what_follows_an_answer(request_, told, fails):
+    found = []
+    attend(request_, never if fails else loaded(Answer()), never, lambda request: found.append((request, len(told))))
+    assert found == [(request_, len(told) - 1)]
+
+
 def test_what_asks_for_no_rest_and_nothing_else_unloads(request_, told):
     folders = []
     attend(replace(request_, prompt=None, rest_s=0.0), never, folders.append)

@@ -1,5 +1,6 @@
 """The FFN whose neurons stay on flash: select, bring, multiply (paper, section 3)."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -71,7 +72,62 @@ def sums_in_order(tokens: int) -> bool:
     return tokens == 1 and available()
 
 
-class NeuronProduct:
+class SummedProduct(ABC):
+    """The part that products with neurons share: the sum over a part, added to that of the parts before.
+
+    bias: float32 [bundles, ...], of the bundles' first part.
+    """
+
+    activation: Activation
+
+    def __init__(self, bias: Floats):
+        self._bias = bias
+
+    def after(
+        self, y: mx.array | None, x: mx.array, part: Part, before: Active | None = None
+    ) -> tuple[mx.array, mx.array]:
+        """Hidden values [1, tokens, neurons] and float32 output [1, tokens, width] of x [1, tokens, width], the output
+        added to y, of the parts before. before: of the part before, whose output is added with this one's.
+
+        Without a GPU, one token's sum is made neuron by neuron in the order of ids: it is the same to the bit whatever
+        neurons that are not active are in memory, and however a layer is cut into parts that follow each other. Were it
+        float32's last bit that differed, the next rounding to 16 bits would now and then make it one of theirs.
+        """
+        if mx.metal.is_available():
+            hidden, added = self._in_mlx(x, part, self._bias_of(part))
+            return hidden, added if y is None else y + added
+        tokens = floats_of(x).reshape(-1, x.shape[-1])
+        total = np.zeros_like(tokens) if y is None else np.array(y[0])
+        if sums_in_order(len(tokens)):
+            active = self.active(x, part)
+            hidden_values = active.all_hidden
+            self._add(active.beside(before), part.slab, total)
+        else:
+            hidden_values = self._tokens(tokens, part, self._bias_of(part), total)
+        return mx.array(hidden_values[None]), mx.array(total[None])
+
+    @abstractmethod
+    def active(self, x: mx.array, part: Part) -> Active:
+        """The active neurons of a part, for one token's x [1, 1, width]."""
+
+    @abstractmethod
+    def _in_mlx(self, x: mx.array, part: Part, bias: Floats) -> tuple[mx.array, mx.array]: ...
+
+    @abstractmethod
+    def _tokens(self, tokens: Floats, part: Part, bias: Floats, y: Floats) -> Floats:
+        """Hidden values of [tokens, width]; their output is added to y."""
+
+    @abstractmethod
+    def _add(self, active: Active, slab: Slab, y: Floats) -> None:
+        """Add the output of active neurons to y [1, width], one after the other."""
+
+    def _bias_of(self, part: Part) -> Floats:
+        bias = self._bias[part.ids]
+        bias[part.arriving] = -np.inf  # every activation here makes nothing of it
+        return bias
+
+
+class NeuronProduct(SummedProduct):
     """The product with neurons whose bundles are [up | down] or [gate | up | down], one neuron each.
 
     bias: float32 [neurons], of the bundles' first part; zeros where the model has none, as gated ones do.
@@ -80,36 +136,12 @@ class NeuronProduct:
     bundle_neurons = 1
 
     def __init__(self, activation: Activation, bias: NDArray[np.float32]):
-        self.activation, self.neurons, self._bias = activation, len(bias), bias
+        super().__init__(bias)
+        self.activation, self.neurons = activation, len(bias)
 
     def __call__(self, x: mx.array, part: Part) -> tuple[mx.array, mx.array]:
         """Hidden values [1, tokens, neurons] and float32 output [1, tokens, width] of x [1, tokens, width]."""
         return self.after(None, x, part)
-
-    def after(
-        self, y: mx.array | None, x: mx.array, part: Part, before: Active | None = None
-    ) -> tuple[mx.array, mx.array]:
-        """The same, the output added to y, of the parts before. before: of the part before, whose output is added with
-        this one's.
-
-        Without a GPU, one token's sum is made neuron by neuron in the order of ids: it is the same to the bit whatever
-        neurons that are not active are in memory, and however a layer is cut into parts that follow each other. Were it
-        float32's last bit that differed, the next rounding to 16 bits would now and then make it one of theirs.
-        """
-        if mx.metal.is_available():
-            hidden, added = self._in_mlx(x, part.matrix, self._bias_of(part))
-            return hidden, added if y is None else y + added
-        tokens = floats_of(x).reshape(-1, x.shape[-1])
-        total = np.zeros_like(tokens) if y is None else np.array(y[0])
-        if sums_in_order(len(tokens)):
-            active = self.active(x, part)
-            hidden_values = active.all_hidden
-            active = active.beside(before)
-            down = self._rows(part.slab, len(self.activation.parts) - 1, x.shape[-1])
-            add_rows(down, np.zeros(1, np.int64), active.rows, active.values[None], total)
-        else:
-            hidden_values = self._tokens(tokens, part.matrix, self._bias_of(part), total)
-        return mx.array(hidden_values[None]), mx.array(total[None])
 
     def active(self, x: mx.array, part: Part) -> Active:
         """The active neurons of a part, for one token's x [1, 1, width]. What is not decisive is multiplied for these
@@ -130,29 +162,28 @@ class NeuronProduct:
         hidden[0, active] = values = self.activation.hidden(*products)
         return Active(part.ids[active], rows[active], values, hidden)
 
-    def _bias_of(self, part: Part) -> Floats:
-        bias = self._bias[part.ids]
-        bias[part.arriving] = -np.inf  # every activation here makes nothing of it
-        return bias
-
-    def _in_mlx(self, x: mx.array, matrix: mx.array, bias: NDArray[np.float32]) -> tuple[mx.array, mx.array]:
-        *inputs, down = (rows.astype(x.dtype) for rows in self._parts(matrix, x.shape[-1]))
+    def _in_mlx(self, x: mx.array, part: Part, bias: Floats) -> tuple[mx.array, mx.array]:
+        *inputs, down = (rows.astype(x.dtype) for rows in self._parts(part.matrix, x.shape[-1]))
         products = [x @ rows.T for rows in inputs]
         hidden = self.activation.hidden(products[0] + mx.array(bias).astype(x.dtype), *products[1:])
         return hidden, (hidden @ down).astype(mx.float32)
 
-    def _tokens(self, tokens: Floats, matrix: mx.array, bias: Floats, y: Floats) -> Floats:
-        """Hidden values; their output is added to y. Block by block: MLX has only a reference BLAS without a GPU, and
-        would copy each strided part."""
+    def _tokens(self, tokens: Floats, part: Part, bias: Floats, y: Floats) -> Floats:
+        """Block by block: MLX has only a reference BLAS without a GPU, and would copy each strided part."""
+        matrix = part.matrix
         hidden = np.empty((len(tokens), matrix.shape[0]), np.float32)
         for start, block in float32_blocks(matrix):
             here = slice(start, start + len(block))
             *inputs, down = self._parts(block, tokens.shape[-1])
-            products = [tokens @ part.T for part in inputs]
+            products = [tokens @ rows.T for rows in inputs]
             products[0] += bias[here]
             hidden[:, here] = self.activation.hidden(*products)
             y += hidden[:, here] @ down
         return hidden
+
+    def _add(self, active: Active, slab: Slab, y: Floats) -> None:
+        down = self._rows(slab, len(self.activation.parts) - 1, y.shape[-1])
+        add_rows(down, np.zeros(1, np.int64), active.rows, active.values[None], y)
 
     def _rows(self, slab: Slab, part: int, width: int) -> Matrix:
         """One of the parts of bundles: each bundle is a slot with one row, and a row of slot 0."""

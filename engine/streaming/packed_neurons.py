@@ -13,52 +13,25 @@ from engine.memory.pool import Integers
 from engine.models.activations import Activation
 from engine.store.packing import Packing
 from engine.streaming.bundles import Part
-from engine.streaming.neurons import Active, sums_in_order
+from engine.streaming.neurons import Active, SummedProduct
 from engine.system.native_library import Matrix
 
 Floats = NDArray[np.float32]
 MAX_GATHERED_TOKENS = 4  # whose products are made from packed values; for more, these are unpacked once
 
 
-class PackedProduct:
+class PackedProduct(SummedProduct):
     """The product of an FFN's input with some of its neurons, in groups, whose parts are quantised along the width.
 
     bias: float32 [neurons], of the bundles' first part; zeros where the model has none, as gated ones do.
     """
 
     def __init__(self, activation: Activation, bias: NDArray[np.float32], packing: Packing):
-        self.activation, self.neurons, self._packing = activation, len(bias), packing
-        self.bundle_neurons = packing.neurons
         padded = np.zeros(packing.bundles(len(bias)) * packing.neurons, np.float32)
         padded[: len(bias)] = bias
-        self._bias = padded.reshape(-1, packing.neurons)
-
-    def after(
-        self, y: mx.array | None, x: mx.array, part: Part, before: Active | None = None
-    ) -> tuple[mx.array, mx.array]:
-        """Hidden values [1, tokens, neurons] and float32 output [1, tokens, width] of x [1, tokens, width], the output
-        added to y, of the parts before. before: of the part before, whose output is added with this one's. Without a
-        GPU one token's sum is made neuron by neuron in the order of ids: it is the same to the bit whatever else is in
-        memory."""
-        if mx.metal.is_available():
-            hidden, added = self._in_mlx(x, part, self._bias_of(part))
-            return hidden, added if y is None else y + added
-        tokens = floats_of(x).reshape(-1, x.shape[-1])
-        total = np.zeros_like(tokens) if y is None else np.array(y[0])
-        if sums_in_order(len(tokens)):
-            active = self.active(x, part)
-            hidden_values = active.all_hidden
-            active = active.beside(before)
-            down = self._matrix(part.slab, self._packing.parts[-1])
-            add_rows(down, np.zeros(1, np.int64), active.rows, active.values[None], total)
-        else:
-            hidden_values = self._tokens(tokens, part, self._bias_of(part), total)
-        return mx.array(hidden_values[None]), mx.array(total[None])
-
-    def _bias_of(self, part: Part) -> Floats:
-        bias = self._bias[part.ids]
-        bias[part.arriving] = -np.inf  # every activation here makes nothing of it
-        return bias
+        super().__init__(padded.reshape(-1, packing.neurons))
+        self.activation, self.neurons, self._packing = activation, len(bias), packing
+        self.bundle_neurons = packing.neurons
 
     # ------------------------------------------------------------------------------------------------ with a GPU
     def _in_mlx(self, x: mx.array, part: Part, bias: Floats) -> tuple[mx.array, mx.array]:
@@ -115,7 +88,7 @@ class PackedProduct:
         return Active(numbers[here], of_slots[here], values[here], hidden.reshape(1, -1))
 
     def _tokens(self, tokens: Floats, part: Part, bias: Floats, y: Floats) -> Floats:
-        """The same for many tokens, block by block."""
+        """Block by block."""
         hidden = np.empty((len(tokens), bias.size), np.float32)
         for bundles, rows in self._blocks(part):
             here = slice(bundles.start * self.bundle_neurons, bundles.stop * self.bundle_neurons)
@@ -132,6 +105,10 @@ class PackedProduct:
         for start in range(0, len(rows), step):
             here = slice(start, min(start + step, len(rows)))
             yield here, part.slab.view[rows[here]]
+
+    def _add(self, active: Active, slab: Slab, y: Floats) -> None:
+        down = self._matrix(slab, self._packing.parts[-1])
+        add_rows(down, np.zeros(1, np.int64), active.rows, active.values[None], y)
 
     def _matrix(self, slab: Slab, name: str) -> Matrix:
         return self._packing.matrix(slab.view.ctypes.data, name)

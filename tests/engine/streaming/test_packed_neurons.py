@@ -15,7 +15,6 @@ from engine.settings import Settings
 from engine.store.bundle_file import BundleFile
 from engine.store.manifest import BUNDLES, ORDER, PreparedModel
 from engine.store.packing import Packing
-from engine.streaming import packed_neurons
 from engine.streaming.bundles import Part
 from engine.streaming.packed_neurons import PackedProduct
 from tests.helpers.checkpoints import FAMILIES, write_family, write_opt
@@ -144,7 +143,7 @@ def test_every_way_of_computing_gives_the_same(monkeypatch, activation, tokens, 
     slab.view[rows] = packing.pack(parts, order)
     bias = np.random.default_rng(2).standard_normal(neurons).astype(np.float32)
     x = np.random.default_rng(4).standard_normal((1, tokens, 128)).astype(np.float32)
-    monkeypatch.setattr(packed_neurons, "sums_in_order", lambda tokens: way == "native" and tokens == 1)
+    monkeypatch.setattr("engine.streaming.neurons.sums_in_order", lambda tokens: way == "native" and tokens == 1)
     if way == "mlx":
         monkeypatch.setattr(mx.metal, "is_available", lambda: True)
     product = PackedProduct(activation, bias, packing)

@@ -11,7 +11,7 @@ from app.widgets.memory_words import weights_in_words
 from engine.settings import Selection
 from engine.statistics import CERTAIN, LOOKUP, Summary
 
-LARGE_SHARE = 0.5  # a share of a token's time that is worth a word
+SMALL_SHARE = 0.1  # of a token's time: more memory saves what waits for flash at most, and so little is hardly any
 MAX_FIGURE, MAX_COUNT = 2**53, 2**31 - 1  # of a figure, and of what is counted: Qt counts no further
 COUNT_FIELDS = (
     "window",
@@ -33,7 +33,6 @@ COUNT_FIELDS = (
 MAX_LEFT_EARLY_SHARE = (
     0.1  # of the neurons that were read, that left early: more than a window that now and then overflows
 )
-GOOD_HIT_RATE = 0.9  # a hit rate that a larger pool would hardly raise
 
 
 @dataclass(frozen=True)
@@ -275,52 +274,47 @@ class Receipt:
         if not self._streamed:
             return tr("All of the model is in memory, so computing takes all of the time.")
         io, compute = (self.per_token.get(name, 0) / total for name in ("io_ms", "compute_ms"))
+        if io >= SMALL_SHARE:
+            waiting = tr("Waiting for flash {0} of the time, computing {1}.")
+            return waiting.format(units.percent(io), units.percent(compute)) + " " + self._remedy()
+        return tr(
+            "Computing takes {0} of the time, waiting for flash {1}: more memory would hardly make it faster."
+        ).format(units.percent(compute), units.percent(io))
+
+    def _remedy(self) -> str:
+        """Words on what would make waits for flash fewer."""
+        if self._of_experts or self._of_blocks:
+            return self._remedy_by_memory()
+        if self.selection == Selection.DENSE:
+            return tr("All neurons are read for every token: predicted selection reads far less.")
         if self._cramped:
             return tr(
                 "The neuron cache was too small for a window of {0}. A larger memory budget or a shorter window helps."
             ).format(self.window)
-        if io >= LARGE_SHARE:
-            return self._hint_about_flash(io)
-        if compute >= LARGE_SHARE:
-            return tr(
-                "Computing takes {0} of the time, waiting for flash {1}: more memory would hardly make it faster."
-            ).format(units.percent(compute), units.percent(io))
-        return tr("The time is spread: waiting for flash {0}, computing {1}.").format(
-            units.percent(io), units.percent(compute)
-        )
-
-    def _hint_about_flash(self, io: float) -> str:
-        waiting = tr("Waiting for flash {0} of the time.").format(units.percent(io))
-        if self._of_experts:
-            return self._hint_about_experts(waiting)
-        if self._of_blocks:
-            return f"{waiting} " + tr(
-                "What has no room in memory is read for every token; with {0} more, nothing would be read any more."
-            ).format(units.size(self.on_flash_bytes))
-        if self.selection == Selection.DENSE:
-            return f"{waiting} " + tr("All neurons are read for every token: predicted selection reads far less.")
         if self.longer_window and self.longer_needs:
-            return f"{waiting} " + tr("A window of {0} would need {1} more memory and read less.").format(
+            return tr("A window of {0} would need {1} more memory and read less.").format(
                 self.longer_window, units.size(self.longer_needs)
             )
         if self.longer_window:
-            return f"{waiting} " + tr("A window of {0} fits the memory budget, and would read less.").format(
-                self.longer_window
-            )
-        if self.per_token.get("hit_rate", 0) < GOOD_HIT_RATE and not self.on_flash_bytes:
-            return f"{waiting} " + tr("Everything fits, but is not read yet: the next answers will be faster.")
-        if self.per_token.get("hit_rate", 0) < GOOD_HIT_RATE:
-            return f"{waiting} " + tr(
-                "A larger window keeps more neurons in memory; with {0} more, nothing would be read any more."
-            ).format(units.size(self.on_flash_bytes))
-        return f"{waiting} " + tr("Most neurons are in memory already: a faster drive would help, more memory little.")
+            return tr("A window of {0} fits the memory budget, and would read less.").format(self.longer_window)
+        return self._remedy_by_memory()
 
-    def _hint_about_experts(self, waiting: str) -> str:
+    def _remedy_by_memory(self) -> str:
         if not self.on_flash_bytes:
-            return f"{waiting} " + tr("Everything fits, but is not read yet: the next answers will be faster.")
-        return f"{waiting} " + tr(
-            "A larger memory budget keeps more experts in memory; with {0} more, nothing would be read any more."
-        ).format(units.size(self.on_flash_bytes))
+            return tr("Everything fits, but is not read yet: the next answers will be faster.")
+        if self._of_blocks:
+            words = tr(
+                "What has no room in memory is read for every token; with {0} more, nothing would be read any more."
+            )
+        elif self._of_experts:
+            words = tr(
+                "A larger memory budget keeps more experts in memory; with {0} more, nothing would be read any more."
+            )
+        else:
+            words = tr(
+                "A larger memory budget keeps more neurons in memory; with {0} more, nothing would be read any more."
+            )
+        return words.format(units.size(self.on_flash_bytes))
 
     def _selection(self) -> str:
         names = {"predictor": tr("approximate"), "exact": tr("exact"), "dense": tr("all neurons")}

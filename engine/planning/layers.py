@@ -77,6 +77,8 @@ class NeuronLayer:
         fit and uses are counted, these alone say who stays, beside the last token's."""
         reuse, count = self.reuse, self.bundles.count
         share = min(1.0, slots / count)
+        if share == 1 and settings.read_at_once:  # while it was loaded
+            return TokenUse(count * reuse.selected, 0.0, count, count, settings.window)
         window = reuse.window_of(share, float(settings.window))
         in_window = reuse.aggregated(window)
         full = min(share, reuse.aggregated(SEEN_TOKENS)) if settings.hot_neurons else 0.0

@@ -86,16 +86,12 @@
         <translation>提前，且在计算内存中的部分的同时</translation>
     </message>
     <message>
+        <source>Waiting for flash {0} of the time, computing {1}.</source>
+        <translation>等待闪存占 {0} 的时间，计算占 {1}。</translation>
+    </message>
+    <message>
         <source>Computing takes {0} of the time, waiting for flash {1}: more memory would hardly make it faster.</source>
         <translation>计算占 {0} 的时间，等待闪存占 {1}：增加内存几乎不会更快。</translation>
-    </message>
-    <message>
-        <source>The time is spread: waiting for flash {0}, computing {1}.</source>
-        <translation>时间分布较均匀：等待闪存 {0}，计算 {1}。</translation>
-    </message>
-    <message>
-        <source>Waiting for flash {0} of the time.</source>
-        <translation>{0} 的时间在等待闪存。</translation>
     </message>
     <message>
         <source>All neurons are read for every token: predicted selection reads far less.</source>
@@ -108,14 +104,6 @@
     <message>
         <source>A window of {0} fits the memory budget, and would read less.</source>
         <translation>窗口为 {0} 时仍在内存预算之内，读取更少。</translation>
-    </message>
-    <message>
-        <source>A larger window keeps more neurons in memory; with {0} more, nothing would be read any more.</source>
-        <translation>更长的窗口能让更多神经元留在内存中；再多 {0} 内存，就完全不必读取了。</translation>
-    </message>
-    <message>
-        <source>Most neurons are in memory already: a faster drive would help, more memory little.</source>
-        <translation>大部分神经元已在内存中：更快的硬盘会有帮助，增加内存作用不大。</translation>
     </message>
     <message>
         <source>exact</source>
@@ -684,6 +672,10 @@
     <message>
         <source>Everything fits, but is not read yet: the next answers will be faster.</source>
         <translation>全部放得下，但尚未读入：接下来的回答会更快。</translation>
+    </message>
+    <message>
+        <source>A larger memory budget keeps more neurons in memory; with {0} more, nothing would be read any more.</source>
+        <translation>更大的内存预算能让更多神经元留在内存中；再多 {0}，就不再需要读取。</translation>
     </message>
     <message>
         <source>approximate</source>

@@ -4,9 +4,17 @@ import pytest
 
 from app.chat.receipt import Receipt
 from app.host.model_info import ModelInfo
+from engine.planning.cost import Prediction
+from engine.planning.outlook import Outlook
 from engine.settings import Settings
-from engine.statistics import Summary, means
+from engine.statistics import PER_TOKEN, Summary, means
+from engine.store.manifest import PreparedModel
+from engine.store.mlx_folder import MlxFolder
+from engine.system.built_in import STARTER_FOLDER
+from tests.helpers.dense_models import write_dense
+from tests.helpers.drives import profile
 from tests.helpers.fake_engine import FakeOutlook, expert_statistics, token_statistics
+from tests.helpers.mlx_models import write_moe
 
 COST = {
     "bytes_read": 201e6,
@@ -143,14 +151,14 @@ def test_it_says_how_many_drafts_were_right():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({}, "Computing takes 79 % of the time, waiting for flash 20 %"),
+        ({"cost": {"io_ms": 29.0, "compute_ms": 268.0}}, "Computing takes 89 % of the time, waiting for flash 9.7 %"),
+        ({"cost": {"io_ms": 29.0, "compute_ms": 268.0}, "left_early": 145}, "more memory would hardly make it faster."),
+        ({"cost": {"io_ms": 135.0, "compute_ms": 159.0}}, "Waiting for flash 45 % of the time, computing 53 %."),
+        ({"cost": {"io_ms": 135.0, "compute_ms": 159.0}}, "with 5.9 GB more"),
         ({"cost": {"io_ms": 213.0, "compute_ms": 84.0, "hit_rate": 0.5}}, "with 5.9 GB more"),
-        ({"cost": {"io_ms": 213.0, "compute_ms": 84.0, "hit_rate": 0.5}}, "Waiting for flash 71 % of the time."),
-        ({"cost": {"io_ms": 213.0, "compute_ms": 84.0}}, "a faster drive would help"),
         ({"cost": {"io_ms": 213.0, "compute_ms": 84.0}, "selection": "dense"}, "predicted selection reads far less"),
         ({"left_early": 145}, "too small for a window of 5"),
-        ({"left_early": 144}, "Computing takes 79 %"),  # of 12 tokens that read 120 neurons each
-        ({"cost": {"io_ms": 140.0, "compute_ms": 140.0}}, "The time is spread"),
+        ({"left_early": 144}, "with 5.9 GB more"),  # of 12 tokens that read 120 neurons each
     ],
 )
 def test_the_hint_says_what_would_help(changes, words):
@@ -166,6 +174,45 @@ def test_the_hint_names_a_window_that_is_worth_it(longer, words):
     found = Receipt.of(summary, replace(MODEL, longer_window=longer))
     assert words in found.hint().replace("\u00a0", " ")
     assert Receipt.from_json(found.to_json()) == found
+
+
+def forecast_in_figures(prediction: Prediction, kind: str) -> dict[str, float]:
+    """The means of an answer whose tokens cost what was predicted."""
+    figures = {name: getattr(prediction, name) for name in PER_TOKEN}
+    return figures | {f"all_{kind}s": 1.0, f"active_{kind}s": 1.0, f"loaded_{kind}s": 1.0}
+
+
+def starter(folder):
+    return PreparedModel.open(STARTER_FOLDER)
+
+
+def experts(folder):
+    return MlxFolder.open(write_moe(folder / "experts", "qwen3_moe"))
+
+
+def layers(folder):
+    return MlxFolder.open(write_dense(folder / "layers", "qwen3"))
+
+
+@pytest.mark.parametrize(("stored", "kind"), [(starter, "neuron"), (experts, "expert"), (layers, "block")])
+@pytest.mark.parametrize("bandwidth", [1e7, 1e8, 1e9])
+def test_what_it_says_of_more_memory_is_what_the_cost_model_says(stored, kind, bandwidth, tmp_path):
+    outlook = Outlook.of(stored(tmp_path), profile(iops=bandwidth / 16384, bandwidth=bandwidth))
+    low, high = outlook.smallest_budget(Settings()), outlook.full_budget(Settings())
+    budgets = [Settings(memory_budget=low + (high - low) * i // 16, read_at_once=True) for i in range(17)]
+    in_memory, hints = outlook.predict(budgets[-1]), []
+    assert in_memory.bytes_read == 0
+    for settings in budgets:
+        found, pool = outlook.predict(settings), outlook.plan(settings).items["pool"]
+        figures = forecast_in_figures(found, kind)
+        shown = Receipt(per_token=figures, tokens=99, pool_bytes=pool, flash_bytes=10**12, selection="predictor")
+        hints.append(shown.hint())
+        if "nothing would be read any more" in hints[-1]:
+            assert found.io_ms >= 0.1 * found.total_ms
+        else:
+            assert in_memory.total_ms > 0.9 * found.total_ms
+    assert "nothing would be read any more" not in hints[-1]
+    assert "nothing would be read any more" in hints[0] or bandwidth > 1e8
 
 
 def test_a_pool_that_has_room_for_all_will_be_filled():

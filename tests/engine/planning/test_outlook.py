@@ -78,6 +78,14 @@ def test_the_full_budget_holds_every_neuron_and_hardly_more(outlook):
     assert outlook.plan(Settings(memory_budget=full - full // 500), CONTEXT).capacities != neurons
 
 
+def test_of_what_is_all_read_while_loading_nothing_is_read_for_a_token(outlook):
+    full = Settings(memory_budget=outlook.full_budget(Settings()))
+    assert outlook.predict(replace(full, read_at_once=True)).bytes_read == 0
+    assert outlook.predict(full).bytes_read > 0  # of those that no token of a conversation has used so far
+    part = replace(full, memory_budget=outlook.smallest_budget(Settings()))
+    assert outlook.predict(replace(part, read_at_once=True)) == outlook.predict(part)
+
+
 def test_more_memory_is_never_worse(outlook):
     settings = Settings(window=32)
     budgets = between(outlook, settings, 25)

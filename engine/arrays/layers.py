@@ -160,9 +160,9 @@ class _Normed:
         if self._parts is None or not self._parts.are(arrays):
             self._parts = _Parts(arrays, tuple(None if part is None else np.array(floats_of(part)) for part in arrays))
         y = mx.array(normed(floats_of(x), self.eps, centred, *self._parts.floats))
-        return (
-            y if x.dtype == mx.float32 else y.astype(mx.result_type(x, *(part for part in arrays if part is not None)))
-        )
+        if x.dtype == mx.float32:
+            return y
+        return y.astype(mx.result_type(x, *(part for part in arrays if part is not None)))
 
 
 class _LayerNorm(_Normed, nn.LayerNorm):

@@ -11,10 +11,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import mlx.core as mx
-
 from engine.bench.drafts import AFFINE4, DENSE_3B
 from engine.bench.machine import describe, scratch
+from engine.bench.measure import likeliest
 from engine.bench.random_checkpoint import checkpoint_bytes, write_random_checkpoint
 from engine.bench.resident import PROMPT, mlx_lm_tokens
 from engine.bench.results import Progress, Result, Row, known, summarise
@@ -84,18 +83,13 @@ def _tokens(model: LoadedModel) -> Iterator[TokenStatistics]:
     """The costs of tokens that follow each other. The first finds nothing pinned yet."""
     logits, _ = model.prefill(PROMPT)
     while True:
-        logits, current = model.decode(_likeliest(logits))
+        logits, current = model.decode(likeliest(logits))
         yield current.statistics(model.bundles)
 
 
 def _mlx_lm(folder: Path, tokens: int) -> Row:
     total = median(islice(mlx_lm_tokens(folder), WARM_TOKENS, tokens + WARM_TOKENS))
     return Row("mlx_lm, all in memory", total_ms=total, tokens_per_second=1e3 / total)
-
-
-def _likeliest(logits: mx.array) -> int:
-    token: Any = mx.argmax(logits[0, -1]).item()
-    return int(token)
 
 
 def _ratios(streamed: Row, resident: Row, theirs: Row, reading: Row) -> dict[str, float]:

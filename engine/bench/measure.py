@@ -140,7 +140,7 @@ def measure_here(specification: Specification) -> Measured:
         began = perf_counter()
         logits, current = model.prefill(specification.prompt)
         prefill_s, prefill_bytes = perf_counter() - began, current.bytes_read
-        token = _likeliest(logits)
+        token = likeliest(logits)
         first_s = perf_counter() - began
         naive = _Naive(model) if specification.reread else None
         costs, before = [], device_bytes()
@@ -180,7 +180,7 @@ def _decoded(model: "LoadedModel", token: int, naive: "_Naive | None") -> "Itera
         logits, current = model.decode(token)
         if naive is not None:
             naive.read_resident(current)
-        token = _likeliest(logits)
+        token = likeliest(logits)
         yield current.statistics(model.bundles)
 
 
@@ -190,13 +190,13 @@ def _verified(model: "LoadedModel", token: int, drafts: int, share: float) -> "I
     while True:
         logits, current = model.verify([token] * (1 + drafts))
         right = next((i for i in range(drafts) if random.random() >= share), drafts)
-        token = _likeliest(logits[:, : 1 + right])
+        token = likeliest(logits[:, : 1 + right])
         model.keep(len(model.cached_tokens) - (drafts - right))
         yield from current.statistics(model.bundles).shares(1 + right)
 
 
-def _likeliest(logits: "mx.array") -> int:
-    """Of the last token's logits [1, tokens, vocabulary]."""
+def likeliest(logits: "mx.array") -> int:
+    """The likeliest next token, by the last token's logits [1, tokens, vocabulary]."""
     import mlx.core as mx
 
     token: Any = mx.argmax(logits[0, -1]).item()
@@ -208,7 +208,7 @@ def _stages(model: "LoadedModel", token: int, tokens: int) -> dict[str, float]:
 
     watch = Stopwatch(model)
     for _ in range(min(tokens, model.context - len(model.cached_tokens) - 1)):
-        token = _likeliest(watch.decode(token))
+        token = likeliest(watch.decode(token))
     return watch.milliseconds()
 
 

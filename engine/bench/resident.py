@@ -6,13 +6,13 @@ from itertools import islice
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import Any
 
 import mlx.core as mx
 from mlx_lm.models.cache import make_prompt_cache
 from mlx_lm.utils import load_model
 
 from engine.bench.machine import describe
+from engine.bench.measure import likeliest
 from engine.bench.results import Progress, Result, Row
 from engine.inference.load import find, load
 from engine.inference.model import LoadedModel
@@ -54,7 +54,7 @@ def mlx_lm_tokens(folder: Path) -> Iterator[float]:
     cache = make_prompt_cache(model)
     logits = model(mx.array([PROMPT]), cache=cache)
     while True:
-        token, began = _likeliest(logits), perf_counter()
+        token, began = likeliest(logits), perf_counter()
         logits = model(mx.array([[token]]), cache=cache)
         mx.eval(logits)
         yield 1e3 * (perf_counter() - began)
@@ -63,14 +63,9 @@ def mlx_lm_tokens(folder: Path) -> Iterator[float]:
 def _ours(model: LoadedModel) -> Iterator[float]:
     logits, _ = model.prefill(PROMPT)
     while True:
-        token, began = _likeliest(logits), perf_counter()
+        token, began = likeliest(logits), perf_counter()
         logits, _ = model.decode(token)
         yield 1e3 * (perf_counter() - began)
-
-
-def _likeliest(logits: mx.array) -> int:
-    token: Any = mx.argmax(logits[0, -1]).item()
-    return int(token)
 
 
 def _row(name: str, taken: list[float]) -> Row:

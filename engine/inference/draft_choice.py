@@ -6,7 +6,7 @@ from pathlib import Path
 
 from engine.errors import BudgetError, CheckpointError, FlashbulbError
 from engine.inference.execution import Execution
-from engine.planning.draft_room import has_room
+from engine.planning.draft_room import fits, has_room
 from engine.planning.memory import FIRST_TOKENS, Planner, Sizes
 from engine.planning.outlook import Outlook
 from engine.settings import DRAFT_MODEL_AUTO, Settings
@@ -72,10 +72,9 @@ def draft_models(stored: Stored, sizes: Sizes, settings: Settings) -> list[Candi
 def _fits(folder: Path, sizes: Sizes, settings: Settings) -> bool:
     try:
         draft = _planner(Outlook.of(_opened(folder), None).sizes, settings, sizes)
-        Planner.of(sizes, settings, draft).plan(FIRST_TOKENS)
     except FlashbulbError:
         return False
-    return True
+    return fits(sizes, settings, draft)
 
 
 def _opened(folder: Path) -> Stored:

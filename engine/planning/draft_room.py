@@ -25,14 +25,17 @@ def has_room(sizes: Sizes, settings: Settings, draft: Planner) -> bool:
 def planner_beside(sizes: Sizes, settings: Settings, draft: Planner | None) -> Planner:
     """The planner of a model, with a draft model beside it where there is one that these settings have room for.
     Raises BudgetError where not even the model alone fits."""
-    wanted = draft if draft and settings.wants_draft_model and _fits(sizes, settings, draft) else None
+    wanted = draft if draft and settings.wants_draft_model and _is_loaded(sizes, settings, draft) else None
     return Planner.of(sizes, settings, wanted)
 
 
-def _fits(sizes: Sizes, settings: Settings, draft: Planner) -> bool:
+def _is_loaded(sizes: Sizes, settings: Settings, draft: Planner) -> bool:
     """True where it would be loaded: one that somebody named needs no more than some room."""
-    if settings.draft_model == DRAFT_MODEL_AUTO:
-        return has_room(sizes, settings, draft)
+    return (has_room if settings.draft_model == DRAFT_MODEL_AUTO else fits)(sizes, settings, draft)
+
+
+def fits(sizes: Sizes, settings: Settings, draft: Planner) -> bool:
+    """True where there is room for both, and a context that begins."""
     try:
         Planner.of(sizes, settings, draft).plan(FIRST_TOKENS)
     except BudgetError:

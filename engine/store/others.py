@@ -210,11 +210,8 @@ def _described(config: Path, _stamped: tuple[int, int]) -> tuple[str | None, int
 def _listed(index: Path, _stamped: tuple[int, int]) -> frozenset[str]:
     """The names of the weight files that an index lists, likewise."""
     places = _table(index).get("weight_map")
-    return (
-        frozenset(name for name in places.values() if isinstance(name, str))
-        if isinstance(places, dict)
-        else frozenset()
-    )
+    names = places.values() if isinstance(places, dict) else ()
+    return frozenset(name for name in names if isinstance(name, str))
 
 
 def _weights(folder: Path) -> tuple[list[Path], tuple[str, ...]]:

@@ -19,7 +19,7 @@ from msgspec import Meta
 
 from engine.flash.profile import DriveProfile
 from engine.system.documents import Line, try_read
-from engine.system.files import write_whole
+from engine.system.files import stamp, write_whole
 from engine.system.folders import models_folder
 
 MEASURED = ".measured"  # a folder among the models
@@ -128,7 +128,4 @@ def _key(folder: Path) -> str:
 
 
 def _state(path: Path) -> list[object]:
-    if path.is_symlink():
-        return [path.readlink().name]
-    state = path.stat()
-    return [state.st_size, state.st_mtime_ns]
+    return [path.readlink().name] if path.is_symlink() else list(stamp(path))

@@ -20,6 +20,7 @@ from engine.models import streams_neurons
 from engine.store.manifest import MANIFEST
 from engine.store.mlx_folder import runs_as_it_is
 from engine.system.documents import read_json, try_read
+from engine.system.files import stamp
 from engine.system.folders import application_folder, given_path, hub_cache, lm_studio_folders
 from engine.text import Text, text_of
 
@@ -181,7 +182,7 @@ def _folders(folder: Path) -> list[Path]:
 
 def _checkpoint(name: str, folder: Path, source: str) -> OtherCheckpoint | None:
     try:
-        model_type, bits = _described(folder / "config.json", _stamp(folder / "config.json"))
+        model_type, bits = _described(folder / "config.json", stamp(folder / "config.json"))
         weights, missing = _weights(folder)
         if model_type is None or not (weights or missing) or (folder / MANIFEST).is_file():
             return None
@@ -189,12 +190,6 @@ def _checkpoint(name: str, folder: Path, source: str) -> OtherCheckpoint | None:
     except (OSError, ValueError, RecursionError):
         return None
     return OtherCheckpoint(name, folder, source, model_type, bits, size, missing)
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    """The state of a file: bytes, and when it was last changed. Raises OSError."""
-    state = path.stat()
-    return state.st_size, state.st_mtime_ns
 
 
 @lru_cache(maxsize=MAX_REMEMBERED)
@@ -219,7 +214,7 @@ def _weights(folder: Path) -> tuple[list[Path], tuple[str, ...]]:
     there = sorted(path for path in folder.glob("*.safetensors") if path.is_file() and not path.name.startswith("."))
     if not (folder / INDEX).is_file():
         return there, ()
-    names = _listed(folder / INDEX, _stamp(folder / INDEX))
+    names = _listed(folder / INDEX, stamp(folder / INDEX))
     return there, tuple(sorted(names - {path.name for path in there}))
 
 

@@ -37,6 +37,12 @@ def _close_to_others(path: Path, own: int) -> None:
         path.chmod(stat.S_IMODE(path.stat().st_mode) & ~(stat.S_IRWXG | stat.S_IRWXO) | own)
 
 
+def stamp(path: Path) -> tuple[int, int]:
+    """The state of a file, which changes with it: bytes, and nanoseconds of its last change. Raises OSError."""
+    state = path.stat()
+    return state.st_size, state.st_mtime_ns
+
+
 def write_whole(path: Path, text: str, *, private: bool = False) -> None:
     """Write a file in one step: it is there whole, or as it was before. private: only its user reads it."""
     fresh = path.with_name(f".{path.name}.new")

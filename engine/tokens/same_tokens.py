@@ -8,6 +8,7 @@ from pathlib import Path
 from msgspec import MsgspecError, json
 
 from engine.system.documents import read_bytes
+from engine.system.files import stamp
 from engine.tokens.files import TABLES, TOKENIZER_COMPANIONS
 
 MAX_TABLE_BYTES = 200_000_000
@@ -77,8 +78,7 @@ def same_tokens(folder: Path, other: Path) -> bool:
 def _stamps(folder: Path) -> _Stamps:
     """The state of the files that say what a model's tokens are."""
     paths = [folder / name for name in (*TABLES, *TOKENIZER_COMPANIONS)]
-    found = [(str(path), path.stat()) for path in paths if path.is_file()]
-    return tuple((path, state.st_size, state.st_mtime_ns) for path, state in found)
+    return tuple((str(path), *stamp(path)) for path in paths if path.is_file())
 
 
 def _table(folder: Path) -> str | None:

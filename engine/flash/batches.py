@@ -17,7 +17,7 @@ from engine.text import Text
 MAX_GAP = 128 << 10  # bytes
 
 # What the native library answers instead of an errno.
-BAD_LENGTH, BAD_OFFSET, BAD_PLACE, BAD_GAP, NOT_REGISTERED, CLOSED, TRUNCATED = range(-1, -8, -1)
+BAD_LENGTH, BAD_OFFSET, BAD_PLACE, BAD_GAP, NOT_REGISTERED, CLOSED, TRUNCATED, NO_THREAD = range(-1, -9, -1)
 
 
 Bytes: TypeAlias = NDArray[np.uint8]
@@ -107,7 +107,11 @@ def refusal(code: int, path: Path, ranges: Ranges, destination: Bytes, gap: int)
 
 
 def open_error(path: Path, code: int) -> ReadError:
-    """The ReadError for a file that could not be opened with errno `code`."""
+    """The ReadError for a file that could not be opened with errno `code`, or NO_THREAD."""
+    if code == NO_THREAD:
+        return ReadError(
+            "No thread could be started to read {path} with. Close other applications and try again.", path=path
+        )
     return _error(Text("{path} could not be opened: {reason}.", path=path, reason=os.strerror(code)), code)
 
 

@@ -101,7 +101,7 @@ class NativeReader(Reader):
     threads keep as many going as those would. max_read: bytes of the largest single read, a multiple of 16 KiB.
 
     For tests: `library`, `read` (a `READ_FUNCTION` in the place of preadv, one thread a read) and `scatter_alignment`.
-    Raises ReadError if the native library is missing or no thread can be started.
+    Raises ReadError if the native library is missing.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class NativeReader(Reader):
         read = read or READ_FUNCTION()
         self._handle = ctypes.c_void_p(self._library.fb_reader_new(threads, max_read, scatter_alignment, read))
         if not self._handle:
-            raise ReadError("No thread could be started to read with. Close other applications and try again.")
+            raise MemoryError
         self._finalizer = weakref.finalize(self, _release_reader, self._library, self._handle, read)
 
     def open(self, path: str | Path, direct: bool = True) -> NativeFile:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from engine.tokens.files import CONFIG, LEGACY_TEMPLATE, TABLES, TEMPLATE, TOKENIZER_COMPANIONS
 
-PROCESS_BYTES = 13_000_000  # reader threads, pages of libraries, the interpreter's growth, the allocator's slack
+PROCESS_BYTES = 15_000_000  # of reading, pages of libraries, the interpreter's growth, the allocator's slack
 HELPER_BYTES = 12_000_000  # of the process that renders chat templates
 TOKENIZER_BYTES, TOKENIZER_SHARE = 3_000_000, 4.5  # of any tokenizer, and for each byte of its files
 

@@ -3294,10 +3294,6 @@
         <translation>{folder} 的神经元只能用 16、8 或 4 位，没有其他形式：MLX 中没有这一类模型。</translation>
     </message>
     <message>
-        <source>No thread could be started to read with. Close other applications and try again.</source>
-        <translation>无法启动用于读取的线程。请关闭其他应用后重试。</translation>
-    </message>
-    <message>
         <source>None: that is turned off.</source>
         <translation>无：已关闭。</translation>
     </message>
@@ -4120,6 +4116,10 @@
     <message>
         <source>Download the model again.</source>
         <translation>请重新下载该模型。</translation>
+    </message>
+    <message>
+        <source>No thread could be started to read {path} with. Close other applications and try again.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>None: no other model on this disk has the same tokens, is far smaller, and has room in the memory budget.</source>

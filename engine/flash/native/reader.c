@@ -53,7 +53,7 @@
 #define API __attribute__((visibility("default")))
 
 enum {
-    VERSION = 9,                /* of this interface; the wrapper refuses any other */
+    VERSION = 10,               /* of this interface; the wrapper refuses any other */
     MAX_PIECES = 128,           /* in a run; with the gaps between them far below IOV_MAX */
     MAX_BOUNCE = 128 << 10,     /* bytes of a slot's buffer: 32 of them must not cost the user much memory */
     MIN_BOUNCE = 16 << 10,
@@ -67,7 +67,10 @@ enum {
 };
 
 /* What submit refuses, and an error that errno has no name for. */
-enum { BAD_LENGTH = -1, BAD_OFFSET = -2, BAD_PLACE = -3, BAD_GAP = -4, NOT_REGISTERED = -5, CLOSED = -6, TRUNCATED = -7 };
+enum {
+    BAD_LENGTH = -1, BAD_OFFSET = -2, BAD_PLACE = -3, BAD_GAP = -4, NOT_REGISTERED = -5, CLOSED = -6, TRUNCATED = -7,
+    NO_THREAD = -8
+};
 
 typedef ssize_t (*read_function)(int fd, const struct iovec *parts, int count, off_t offset);
 
@@ -144,7 +147,7 @@ struct worker {
 struct queue {
     struct fb_ticket *first, **end;
     pthread_cond_t work;
-    int workers, depth;         /* depth: slots of each */
+    int workers, wanted, depth; /* depth: slots of each */
 };
 
 struct fb_reader {
@@ -494,6 +497,14 @@ static bool start_worker(struct fb_reader *r, struct queue *q) {
     return ready;
 }
 
+/* Whether anybody reads what this queue is given: its threads are started for its first file, as each of them takes
+ * memory. Under the mutex. */
+static bool staffed(struct fb_reader *r, struct queue *q) {
+    if (r->stopping) return true; /* nothing will be submitted */
+    while (q->workers < q->wanted && start_worker(r, q)) {}
+    return q->workers > 0;
+}
+
 /* ---- Planning, on the caller's thread, without the mutex. ---- */
 
 static int by_offset(const void *a, const void *b) {
@@ -718,8 +729,8 @@ static void init_locks(struct fb_reader *r) {
     pthread_condattr_destroy(&attributes);
 }
 
-/* NULL if no thread could be started. threads: how many reads are outstanding. scatter_alignment: below it the system
- * reads the pieces of a run one by one. */
+/* NULL without memory. threads: how many reads are outstanding. scatter_alignment: below it the system reads the pieces of
+ * a run one by one. */
 API struct fb_reader *fb_reader_new(int threads, int64_t max_read, int64_t scatter_alignment, read_function read) {
     struct fb_reader *r = calloc(1, sizeof *r);
     if (!r) return NULL;
@@ -727,23 +738,31 @@ API struct fb_reader *fb_reader_new(int threads, int64_t max_read, int64_t scatt
     r->references = 1;
     r->max_read = max_read, r->scatter_alignment = scatter_alignment;
     r->read = read ? read : preadv;
-    r->blocking = (struct queue){.end = &r->blocking.first, .depth = 1};
+    r->blocking = (struct queue){.end = &r->blocking.first, .wanted = threads, .depth = 1};
     r->asynchronous = (struct queue){.end = &r->asynchronous.first};
-    r->workers = calloc((size_t)threads + ASYNCHRONOUS_WORKERS, sizeof *r->workers);
-    while (r->workers && r->blocking.workers < threads && start_worker(r, &r->blocking)) {}
 #ifndef __APPLE__
     int workers = sysconf(_SC_NPROCESSORS_ONLN) > FEW_CORES ? ASYNCHRONOUS_WORKERS : 1;
     if (workers > threads) workers = threads;
+    r->asynchronous.wanted = read ? 0 : workers;
     /* Half as many again: as long as a worker takes what is complete and submits anew, fewer are outstanding. */
     r->asynchronous.depth = (int)smaller((threads + threads / 2 + workers - 1) / workers, MAX_DEPTH);
-    while (r->workers && !read && r->asynchronous.workers < workers && start_worker(r, &r->asynchronous)) {}
 #endif
-    if (r->blocking.workers) return r;
+    r->workers = calloc((size_t)threads + ASYNCHRONOUS_WORKERS, sizeof *r->workers);
+    if (r->workers) return r;
     fb_reader_release(r);
     return NULL;
 }
 
-/* Returns 0 or an errno. */
+/* The descriptors stay open until the last ticket of the file is complete. */
+API void fb_file_close(struct fb_file *f) {
+    struct fb_reader *r = f->reader;
+    pthread_mutex_lock(&r->mutex);
+    r->references++;            /* holds the reader while the file lets go of it */
+    drop_file(f);
+    unlock_and_drop(r);
+}
+
+/* Returns 0, an errno, or NO_THREAD. */
 API int fb_file_open(struct fb_reader *r, const char *path, int direct, struct fb_file **out) {
     struct stat s;
     struct fb_file *f = calloc(1, sizeof *f);
@@ -759,10 +778,15 @@ API int fb_file_open(struct fb_reader *r, const char *path, int direct, struct f
     f->reader = r, f->size = s.st_size, f->references = 1;
     if (direct) open_direct(f, path);
     if (!f->direct) f->alignment = f->address_alignment = 1;
-    f->queue = f->direct && r->asynchronous.workers ? &r->asynchronous : &r->blocking;
     pthread_mutex_lock(&r->mutex);
+    f->queue = f->direct && staffed(r, &r->asynchronous) ? &r->asynchronous : &r->blocking;
+    bool ready = staffed(r, f->queue);
     r->references++;
     pthread_mutex_unlock(&r->mutex);
+    if (!ready) {
+        fb_file_close(f);
+        return NO_THREAD;
+    }
     *out = f;
     return 0;
 }
@@ -770,15 +794,6 @@ API int fb_file_open(struct fb_reader *r, const char *path, int direct, struct f
 API int64_t fb_file_size(const struct fb_file *f) { return f->size; }
 API int64_t fb_file_alignment(const struct fb_file *f) { return f->alignment; }
 API int fb_file_direct(const struct fb_file *f) { return f->direct; }
-
-/* The descriptors stay open until the last ticket of the file is complete. */
-API void fb_file_close(struct fb_file *f) {
-    struct fb_reader *r = f->reader;
-    pthread_mutex_lock(&r->mutex);
-    r->references++;            /* holds the reader while the file lets go of it */
-    drop_file(f);
-    unlock_and_drop(r);
-}
 
 API int fb_register(struct fb_reader *r, char *address, int64_t bytes) {
     pthread_mutex_lock(&r->mutex);

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.errors import CancelledError, ReadError
-from engine.flash.batches import Ranges
+from engine.flash.batches import NO_THREAD, Ranges
 from engine.flash.native_reader import MAX_READ, NativeReader
 from engine.flash.python_reader import PythonReader
 from engine.flash.reader import open_reader
@@ -740,15 +740,33 @@ def test_without_asynchronous_reads_threads_read(path):
     def threads():
         return set(os.listdir("/proc/self/task"))  # noqa: PTH208
 
-    def new_threads():
+    def new_threads(direct):
         before = threads()
         with native_reader(threads=8) as reader:
-            read_all(reader, reader.open(path), scattered(16), BLOCK, aligned(16, BLOCK), range(16))
+            assert threads() == before  # none is there before there is a file to read
+            file = reader.open(path, direct)
+            if file.direct != direct:
+                pytest.skip("nothing is read directly here")
+            read_all(reader, file, scattered(16), BLOCK, aligned(16, BLOCK), range(16))
             return len(threads() - before)
 
-    assert new_threads() == 8 + (2 if os.cpu_count() > 2 else 1)
+    asynchronous = 2 if os.cpu_count() > 2 else 1
+    assert new_threads(True) == asynchronous
+    assert new_threads(False) == 8
     with no_asynchronous_reads():
-        assert new_threads() == 8
+        assert new_threads(True) == 8
+
+
+def test_a_file_that_no_thread_can_be_started_for(path):
+    """The library says so of a process that may have no more of them."""
+
+    class Full:
+        def __getattr__(self, name):
+            return (lambda *_: NO_THREAD) if name == "fb_file_open" else getattr(load_library(), name)
+
+    with native_reader(threads=1, library=Full()) as reader, pytest.raises(ReadError, match="No thread") as raised:
+        reader.open(path)
+    assert str(path) in str(raised.value)
 
 
 @contextlib.contextmanager

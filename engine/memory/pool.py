@@ -14,9 +14,10 @@ Integers: TypeAlias = NDArray[np.int64]
 ROW_BOOKKEEPING = 8  # bytes a row: pointer
 BUNDLE_BOOKKEEPING = 1 + 1 + 4 + 4  # bytes a bundle of the layer: absent, idle, last_k_active, how often it was used
 MAX_STALE_SHARE = 1 / 8  # of the rows in use: as many may hold bundles that left the window
-USE_DECAY = 0.995  # of a use, from token to token
+USE_DECAY = 0.98  # of a use, from token to token
 MISS_DECAY = 1 / 4  # more, at a token all of whose bundles were missed; by the square of the share that was
 MAX_USE_WEIGHT = 1e6  # of a use; beyond it all are scaled down
+MIN_HOT_SHARE = 1 / 3  # of the rows in use that the window must leave, or uses alone say who stays
 MAX_GUESSED_SHARE = 1 / 5  # of a pool's rows that may be filled with what is only likely to be needed
 CANDIDATES_PER_ROW = 4  # rows looked at for each that is given away: nearly as good as all, and much cheaper
 READY_ROWS_PER_MISS, MIN_READY_ROWS = 2, 16  # kept for the next token: for each that this one took, and beside
@@ -124,8 +125,8 @@ class BundlePool:
 
         Rows of bundles that left the window are given to incoming ones. A few that nothing needs stay as they are; of
         many, the holes are closed with the last rows. The caller fills `rows` with the bundles of `bundles`, or calls
-        `discard` if it cannot. Where the window does not fit, the least used bundles leave first; where uses are not
-        counted, its oldest.
+        `discard` if it cannot. Where the window does not fit, its oldest bundles leave first. Where uses are counted,
+        the least used do, and those of the window are spared only where it leaves room enough for what is used most.
         """
         admission = self.make_room(active, window)
         self.settle(admission, active, window)
@@ -172,10 +173,10 @@ class BundlePool:
         free = self.capacity - self.num_used
         last_k_active = self.last_k_active.copy()
         last_k_active[likely] = window.token  # these stay
-        last = last_k_active[self.pointer[: self.num_used]]
-        rows, wanted = np.flatnonzero(last < window.oldest), max(0, len(missing) - free)
-        crowded = self._tight and len(rows) < wanted
-        rows = self._crowded_out(wanted, last, window) if crowded else self._least_used(rows, wanted)
+        last, wanted = last_k_active[self.pointer[: self.num_used]], max(0, len(missing) - free)
+        rows = self._least_used(self._leavable(last, wanted, window.oldest, window.token), wanted)
+        if self._tight and len(rows) < wanted:
+            rows = self._crowded_out(wanted, last, window)
         missing = self._expected = missing[: free + len(rows)]
         self._expected_last = self.last_k_active[missing]
         return self._place(missing, self._append(rows, len(missing)), window.token)
@@ -268,6 +269,7 @@ class BundlePool:
             stale = self._crowded_out(needed, self._last(), window)
         elif self.keep_hot:
             stale = stale[:needed]
+            self.left_early += int(np.count_nonzero(self.last_k_active[self.pointer[stale]] >= window.oldest))
         elif self.dense and len(stale) - count > MAX_STALE_SHARE * self.num_used:
             # Moving bundles takes longer than multiplying a few too many: those that nothing needs yet stay.
             self.remove(stale[count:])
@@ -286,26 +288,33 @@ class BundlePool:
             if not self.keep_hot or len(rows) >= needed:
                 return rows
         self.last_k_active[active] = window.token
-        rows = np.flatnonzero(self._last() < window.oldest)
+        rows = self._leavable(self._last(), needed, window.oldest, window.token)
         return self._least_used(rows, needed) if self.keep_hot else rows
 
+    def _leavable(self, last: NDArray[np.int32], needed: int, oldest: int, token: int) -> Integers:
+        """Rows that the window has left. Where uses are counted and these are fewer than are needed, or than should
+        hold what is used most, all but those of the token: of two bundles the more used one is then worth more, however
+        recent the other is. last: int32 [num_used], the token at which each row's bundle was last active."""
+        rows = np.flatnonzero(last < oldest)
+        if self.keep_hot and len(rows) < max(needed, MIN_HOT_SHARE * len(last)):
+            return np.flatnonzero(last < token)
+        return rows
+
     def _crowded_out(self, count: int, last: NDArray[np.int32], window: Window) -> Integers:
-        """That many rows, or all but the present token's, where the window does not fit: of the least used bundles, in
-        the window or not, or, where uses are not counted, of those that were active longest ago. last: int32
-        [num_used], the token at which each row's was active last."""
+        """That many rows, or all but the present token's, where the window does not fit: of those bundles that were
+        active longest ago. last: int32 [num_used], the token at which each row's was active last."""
         rows = np.flatnonzero(last < window.token)
         if count < len(rows):
-            worth = self._uses[self.pointer[rows]] if self.keep_hot else last[rows]
-            rows = rows[np.argpartition(worth, count)[:count]]
+            rows = rows[np.argpartition(last[rows], count)[:count]]
         self.left_early += int(np.count_nonzero(last[rows] >= window.oldest))
         return rows
 
     def _look_for_leaving(self, count: int, window: Window) -> None:
         """Find, while there is time, what the window will have left at the next token, unless that needs it."""
-        self._leaving_before = window.oldest + 1
-        rows = np.flatnonzero(self._last() < self._leaving_before)
+        self._leaving_before, ready = window.oldest + 1, READY_ROWS_PER_MISS * count + MIN_READY_ROWS
+        rows = self._leavable(self._last(), ready, self._leaving_before, window.token + 1)
         if self.keep_hot:
-            rows = self._least_used(rows, READY_ROWS_PER_MISS * count + MIN_READY_ROWS)
+            rows = self._least_used(rows, ready)
             rows = rows[np.argsort(self._uses[self.pointer[rows]])]
         self._leaving = Admission(self.pointer[rows], rows)
 

@@ -73,8 +73,8 @@ class NeuronLayer:
         return PoolDemand(self.bundles.bytes, count, minimum, self.selected)
 
     def use(self, slots: float, settings: Settings) -> TokenUse:
-        """By the curve of how neurons are used again. All that are in memory are multiplied. Where the window does not
-        fit and uses are counted, these alone say who stays, beside the last token's."""
+        """By the curve of how neurons are used again. All that are in memory are multiplied. Where uses are counted and
+        the window takes too much of the pool, uses alone say who stays, beside the last token's."""
         reuse, count = self.reuse, self.bundles.count
         share = min(1.0, slots / count)
         if share == 1 and settings.read_at_once:  # while it was loaded
@@ -82,8 +82,8 @@ class NeuronLayer:
         window = reuse.window_of(share, float(settings.window))
         in_window = reuse.aggregated(window)
         full = min(share, reuse.aggregated(SEEN_TOKENS)) if settings.hot_neurons else 0.0
-        lasting = min(window, 1.0) if settings.hot_neurons and window < settings.window else window
-        missed = reuse.loaded(lasting, max(0.0, full - reuse.aggregated(lasting)))
+        spared = {window, min(window, 1.0)} if settings.hot_neurons else {window}
+        missed = min(reuse.loaded(tokens, max(0.0, full - reuse.aggregated(tokens))) for tokens in spared)
         held = count * max(reuse.selected, in_window, full)
         return TokenUse(count * reuse.selected, count * missed, held, held, window)
 

@@ -85,7 +85,8 @@ class BundleShape:
 @dataclass(frozen=True)
 class CacheShape:
     """The memory of one layer for the context. row_bytes: of each token. fixed_bytes: however long it is. window:
-    tokens after which the oldest make way, None where all are kept. step: tokens for which room is made at once."""
+    tokens after which the oldest make way, None where all are kept. step: tokens for which room is made at once: by
+    mlx-lm's own caches; those of our architectures have as much as they are told to."""
 
     row_bytes: int
     fixed_bytes: int = 0
@@ -260,7 +261,7 @@ def _of_neurons(model: CausalModel, args: ModelArgs, stored: str, computed: str,
     ffns = {f"model.layers.{i}.ffn": layer.ffn for i, layer in enumerate(model.layers)}
     return ModelShape(
         bundles=tuple(_neurons(path, ffn, stored, bits) for path, ffn in ffns.items()),
-        caches=tuple(_cache(cache, item) for cache in shaped_caches(model)),
+        caches=tuple(replace(_cache(cache, item), step=1) for cache in shaped_caches(model)),
         resident_bytes=(resident + sum(biases)) * item,
         looked_up_bytes=looked_up * item,
         head_bytes=head * item,

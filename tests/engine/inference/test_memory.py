@@ -1,6 +1,6 @@
 """Pools have what the context does not need, give it what it takes, and get it back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -53,6 +53,17 @@ def test_a_context_takes_from_the_pools_and_gives_back(model):
     model.prefill(TOKENS[:3])
     assert model.budget == first
     assert {cache.keys.shape[2] for cache in model.caches} == {256}
+
+
+@pytest.mark.parametrize("tokens", [100, 300])
+def test_a_prepared_model_s_context_is_planned_to_the_token(tokens):
+    model = load("starter", replace(SETTINGS, context=tokens))
+    try:
+        model.prefill(TOKENS[: tokens - 1])
+        held = sum(cache.keys.nbytes + cache.values.nbytes for cache in model.caches)
+        assert held == model.outlook.sizes.shape(model.settings).context_bytes(tokens)
+    finally:
+        model.close()
 
 
 def test_pools_that_come_and_go_change_nothing_that_is_computed(model):

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.memory.pool import MAX_GUESSED_SHARE, MAX_STALE_SHARE, MISS_DECAY, USE_DECAY, Admission, BundlePool
+from engine.memory.pool import (
+    MAX_GUESSED_SHARE,
+    MAX_STALE_SHARE,
+    MIN_HOT_SHARE,
+    MISS_DECAY,
+    USE_DECAY,
+    Admission,
+    BundlePool,
+)
 from engine.memory.window import Window
 
 BUNDLES, ROW_BYTES = 40, 32
@@ -163,7 +171,13 @@ def test_what_is_expected_takes_live_rows_only_where_the_window_does_not_fit(tok
         held = check_structure(pool)
         live = {bundle for bundle, token in before.items() if token >= window.oldest}
         gone = before.keys() - held.keys()
-        assert live <= held.keys() or early
+        outside, missing = (
+            before.keys() - live - likely,
+            min(len(likely - before.keys()), int(capacity * MAX_GUESSED_SHARE)),
+        )
+        wanted = max(0, missing - (capacity - len(before)))
+        crowded = hot and len(outside) < max(wanted, MIN_HOT_SHARE * len(before))
+        assert live <= held.keys() or early or crowded
         assert not gone & live & likely
         if gone & live and not hot:  # the oldest
             assert max(before[n] for n in gone) <= min([before[n] for n in before.keys() - gone - likely], default=99)
@@ -187,6 +201,17 @@ def test_the_most_used_of_the_bundles_that_left_the_window_stay():
     window.advance()
     pool.admit(np.array([5, 6], np.int64), window)
     assert set(pool.pointer[: pool.num_used].tolist()) == {7, 3, 5, 6}
+
+
+@pytest.mark.parametrize(("others", "stays"), [((), False), (range(20, 28), True)])
+def test_a_window_that_leaves_room_for_what_is_used_most_spares_its_own(others, stays):
+    """A bundle used once, two tokens ago, against ones used often before: by uses alone it would be the first to go."""
+    pool, window = BundlePool(12, ROW_BYTES, "F32", BUNDLES, True), Window(3)
+    often = [1, 2, 3, 4] if stays else [1, 2, *range(20, 28)]
+    for active in ([*often, *others], often, often, [9], [10], [11, 12, 13] if stays else [11]):
+        window.advance()
+        fill(pool, pool.admit(np.array(active, np.int64), window))
+    assert (9 in check_structure(pool)) == stays
 
 
 def test_what_left_the_window_is_a_hit_until_its_row_is_needed():
@@ -408,7 +433,7 @@ def test_an_experts_pool_is_least_frequently_used_with_ageing(tokens, capacity):
 
 def test_a_smaller_pool_keeps_the_experts_that_are_used_most():
     pool, window = BundlePool(8, ROW_BYTES, "F32", BUNDLES, True, dense=False), Window(1)
-    for active in ([1, 2], [1, 2], [1, 3], [4, 5], [6, 7]):
+    for active in ([1, 2], [1, 2], [1, 2], [1, 3], [4, 5], [6, 7]):
         window.advance()
         fill(pool, pool.admit(np.array(active, np.int64), window))
     pool.resize(3, 3 * ROW_BYTES)

@@ -13,6 +13,7 @@ without: a few tokens in turn.
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -29,7 +30,7 @@ from engine.bench.routing import draw_routing, replay
 from engine.bench.sweep import reading_rate
 from engine.inference.checkpoint import CheckpointExecution
 from engine.inference.decoding import Decoding
-from engine.inference.draft_choice import DraftChoice
+from engine.inference.draft_choice import DraftChoice, DraftSource
 from engine.inference.drafts import Drafts
 from engine.inference.load import load
 from engine.inference.model import LoadedModel
@@ -226,7 +227,8 @@ def _loaded(place: Path, settings: Settings, case: Case) -> Iterator[LoadedModel
         yield load(place / "model", settings)
         return
     large, small = (CheckpointExecution(MlxFolder.open(place / name)) for name in ("model", "draft"))
-    drafting = DraftChoice("", (small, Planner.whole(small.sizes, Settings(context=CONTEXT))))
+    planner = Planner.whole(small.sizes, Settings(context=CONTEXT))
+    drafting = DraftChoice("", DraftSource("draft", partial(CheckpointExecution, small.stored), planner))
     yield LoadedModel(large, settings, footprint(), lambda _: None, drafting)
 
 

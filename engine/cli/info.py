@@ -62,7 +62,7 @@ def run(args: Namespace) -> None:
     else:
         described, print_described = _checkpoint(stored, outlook), _print_checkpoint
     drafting = drafting_with(stored, outlook.sizes, settings)
-    outlook = replace(outlook, draft=drafting.draft[1] if drafting.draft else None)
+    outlook = replace(outlook, draft=drafting.source.planner if drafting.source else None)
     report = described | _memory(outlook, settings) | {"by_budget": _by_budget(outlook, settings)}
     report["draft_model"] = str(drafting.reason)
     report["conversation"] = conversation(outlook, settings, stored.folder)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from engine.errors import BudgetError, CheckpointError, FlashbulbError
@@ -23,12 +24,21 @@ Stored = PreparedModel | MlxFolder
 
 
 @dataclass(frozen=True)
+class DraftSource:
+    """A draft model that can be loaded, again and again. build: makes one, nothing of which is evaluated. planner: of
+    its memory."""
+
+    name: str
+    build: Callable[[], Execution]
+    planner: Planner
+
+
+@dataclass(frozen=True)
 class DraftChoice:
-    """The draft model that a model is loaded with, and the reason, as a sentence. draft: it, nothing of it evaluated,
-    and the planner of its memory; None for none."""
+    """The draft model that a model is loaded with, None for none, and the reason, as a sentence."""
 
     reason: str
-    draft: tuple[Execution, Planner] | None = None
+    source: DraftSource | None = None
 
 
 @dataclass(frozen=True)
@@ -49,7 +59,7 @@ def choose(stored: Stored, sizes: Sizes, settings: Settings, find: Callable[[str
     if not settings.wants_draft_model:
         return DraftChoice(Text("None: that is turned off."))
     if settings.draft_model != DRAFT_MODEL_AUTO:
-        return _named(stored, sizes, settings, build(open_stored(find(settings.draft_model))))
+        return _named(stored, sizes, settings, open_stored(find(settings.draft_model)), build)
     most = token_bytes(sizes, settings) // MIN_RATIO
     for candidate in _candidates(stored.folder, most):
         choice = _tried(sizes, settings, candidate.folder, most, build)
@@ -93,15 +103,15 @@ def token_bytes(sizes: Sizes, settings: Settings) -> int:
     return int(shape.resident_bytes - shape.looked_up_bytes + streamed)
 
 
-def _named(stored: Stored, sizes: Sizes, settings: Settings, draft: Execution) -> DraftChoice:
-    name, planner = draft.stored.name, _planner(draft.sizes, settings, sizes)
-    if not same_tokens(stored.folder, draft.stored.folder):
+def _named(stored: Stored, sizes: Sizes, settings: Settings, draft: Stored, build: Build) -> DraftChoice:
+    name, planner = draft.name, _planner(build(draft).sizes, settings, sizes)
+    if not same_tokens(stored.folder, draft.folder):
         return DraftChoice(Text("None: {name} has other tokens. Take a smaller model of the same family.", name=name))
     try:
         Planner.of(sizes, settings, planner).plan(FIRST_TOKENS)
     except BudgetError as error:
         return DraftChoice(Text("None: {name} has no room. {reason}", name=name, reason=text_of(error)))
-    return DraftChoice(Text("{name}, as it was asked for.", name=name), (draft, planner))
+    return DraftChoice(Text("{name}, as it was asked for.", name=name), _source(draft, build, planner))
 
 
 def _candidates(folder: Path, most: int) -> Iterator[Candidate]:
@@ -126,15 +136,18 @@ def _tried(sizes: Sizes, settings: Settings, folder: Path, most: int, build: Bui
     """One of these models, if it runs and there is room for it."""
     try:
         stored = _opened(folder)
-        draft = build(stored)
-        planner = _planner(draft.sizes, settings, sizes)
-        if token_bytes(draft.sizes, planner.settings) > most or not has_room(sizes, settings, planner):
+        planner = _planner(build(stored).sizes, settings, sizes)
+        if token_bytes(planner.sizes, planner.settings) > most or not has_room(sizes, settings, planner):
             return None
     except FlashbulbError:
         return None
     size = readable(planner.smallest(min(FIRST_TOKENS, planner.most)))
     return DraftChoice(Text("{name}: it has the same tokens and takes {size}.", name=stored.name, size=size),
-                       (draft, planner))  # fmt: skip
+                       _source(stored, build, planner))  # fmt: skip
+
+
+def _source(stored: Stored, build: Build, planner: Planner) -> DraftSource:
+    return DraftSource(stored.name, partial(build, stored), planner)
 
 
 def _planner(draft: Sizes, settings: Settings, sizes: Sizes) -> Planner:

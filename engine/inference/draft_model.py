@@ -28,6 +28,7 @@ class DraftModel:
     common, and takes in the rest when it is next asked for drafts.
 
     name: the model's. vocabulary: tokens that it has. room_share: as `Drafter` has it, from whoever plans memory.
+    has_failed: True once it was closed as it could not be computed.
     """
 
     def __init__(self, execution: Execution, planner: Planner, progress: Callable[[float], None] = lambda _: None):
@@ -47,6 +48,7 @@ class DraftModel:
         self._tokens: list[int] = []  # of its context,
         self._right = 0  # of which so many are known to be the answer's
         self.room_share = 0.0
+        self.has_failed = False
         self._seconds: deque[float] = deque(maxlen=MEDIAN_DRAFTS)  # that a draft takes
         self._read_s: deque[float] = deque(maxlen=MEDIAN_DRAFTS)  # that a prompt's token takes
         self._answer = Answer(_likeliest, self.vocabulary)
@@ -188,6 +190,7 @@ class DraftModel:
             if not isinstance(error, FlashbulbError) or isinstance(error, CancelledError):
                 raise
             log.warning("%s drafts no more: %s", self.name, error)
+            self.has_failed = True
             self.close()
 
     def _try_out(self) -> None:

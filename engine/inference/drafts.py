@@ -150,17 +150,20 @@ class Drafts:
     """The drafts of several drafters, as far as they pay: of each pass, those of whoever is expected to bring most by
     what was measured.
 
-    source: the name of what made the last drafts; CERTAIN where they were no guess.
+    source: the name of what made the last drafts; CERTAIN where they were no guess. answers: that have begun.
     """
 
     def __init__(self, drafters: Sequence[Drafter], rolls_back: bool = False):
-        self._drafters, self._pace, self.source = drafters, Pace(rolls_back), ""
+        self._drafters, self._pace, self.source = list(drafters), Pace(rolls_back), ""
+        self._answer: Answer | None = None
+        self.answers = 0
         self._proposed: list[Draft] = []  # what is next, whether or not it is verified
         self._catching_up_s = 0.0  # of the last drafts
 
     def begin(self, answer: Answer) -> None:
         """Another answer begins."""
-        self._proposed = []
+        self._proposed, self._answer = [], answer
+        self.answers += 1
         self._pace.begin()
         for drafter in self._drafters:
             drafter.begin(answer)
@@ -196,6 +199,19 @@ class Drafts:
     def pays(self, drafter: Drafter) -> bool:
         """False where what a drafter holds is of more use to the model: drafts have lost as much as they may."""
         return not (drafter.room_share and self._pace.is_overdrawn)
+
+    def allow_again(self, seconds: float) -> bool:
+        """True where a drafter that has given its room back may come again, which takes so long."""
+        return self._pace.allows_again(seconds)
+
+    def take_again(self, drafter: Drafter, seconds: float) -> None:
+        """Ask a drafter that has come again, which took so long, in place of the one of its name. It is as unknown as
+        at first."""
+        self._drafters = [*(each for each in self._drafters if each.name != drafter.name), drafter]
+        self._pace.forget(lambda kind: isinstance(kind, tuple) and kind[0] == drafter.name)
+        self._pace.did_once(seconds)
+        if self._answer:
+            drafter.begin(self._answer)
 
     def _kinds(self, known: Sequence[int]) -> Iterator[tuple[Drafter, Hashable]]:
         """The drafters that have something to say."""

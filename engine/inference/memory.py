@@ -1,5 +1,6 @@
 """The memory that a loaded model holds: its context has what the conversation needs, its pools have the rest."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
@@ -9,6 +10,7 @@ from mlx_lm.models.cache import KVCache
 from engine.inference.execution import Context
 from engine.memory.budget import MemoryBudget
 from engine.memory.relief import Relief
+from engine.planning.draft_room import planner_beside
 from engine.planning.layers import missed_bytes, uses
 from engine.planning.memory import MemoryPlan, Planner, Sizes
 from engine.settings import Settings
@@ -87,7 +89,7 @@ class HeldMemory:
         if max(tokens, self._reserved) <= held < ROOMY_RATIO * rows:
             rows = held
         if rows != self.plan.tokens or held != rows or self._kept_bytes != self.budget.items.get("kept_contexts", 0):
-            self._apply(self._planned(self._planner, rows))
+            self._follow(self._planner, rows)
 
     def reserve(self, tokens: int) -> None:
         """Let the context have room for at least so many tokens from now on. Raises BudgetError."""
@@ -96,33 +98,55 @@ class HeldMemory:
 
     def set_budget(self, settings: Settings) -> None:
         """Hold what another budget has room for. Raises BudgetError where it has too little for the present context."""
-        draft = self._planner.draft
-        planner = Planner.of(self._sizes, settings, draft if settings.memory_budget is None else None)
-        planner = replace(planner, draft=draft)
+        planner = planner_beside(self._sizes, settings, self._planner.draft)
         longest = replace(planner, draft=None).longest
-        rows = min(self._context.rows, longest)
-        self._apply(self._planned(planner, max(rows, self._context.tokens)))
-        self._planner, self.longest = replace(planner, draft=self._planner.draft), longest
+        self._follow(planner, max(min(self._context.rows, longest), self._context.tokens))
+        self.longest = longest
+
+    def has_room_for(self, draft: Planner) -> bool:
+        """True where a draft model would be loaded now, beside a context as long as this one."""
+        planner = planner_beside(self._sizes, self._planner.settings, draft)
+        return self.relief.share == 1 and planner.draft is not None and planner.stays_whole(self._context.rows)
+
+    def admit_draft(self, draft: Planner, load: Callable[[], DraftModel]) -> None:
+        """Let a draft model have its room: pools give it before it is loaded. Raises BudgetError and what `load` does;
+        it has no room then."""
+        before, rows = self._planner, self._context.rows
+        self._follow(planner_beside(self._sizes, before.settings, draft), rows)
+        try:
+            self._draft = load()
+        except BaseException:
+            self._follow(before, rows)
+            raise
+        self._resize_contexts(rows)
 
     def dismiss_draft(self) -> None:
         """Let the draft model go: pools get its room."""
-        self._planner = self._without_draft(self._planner)
-        self._apply(self._planned(self._planner, self._context.rows))
+        self._follow(self._planner.with_draft(None), self._context.rows)
 
     def follow_relief(self) -> None:
         """Hold what `relief` leaves."""
-        self._apply(self._planned(self._planner, self._context.rows))
+        self._follow(self._planner, self._context.rows)
 
     @property
     def _kept_bytes(self) -> int:
         return self._kept.bytes_aside if self._kept else 0
 
+    def _follow(self, planner: Planner, tokens: int) -> None:
+        """Hold what is planned for so many tokens, without the draft model where that leaves too little room. Raises
+        BudgetError; nothing has changed then."""
+        if planner.draft and not planner.stays_whole(tokens):
+            planner = planner.with_draft(None)
+        planner.plan(tokens)
+        if self._draft and not planner.draft:
+            self._draft.close()
+            self._draft = None
+        self._planner, plan = planner, self._planned(planner, tokens)
+        self._apply(plan)
+
     def _planned(self, planner: Planner, tokens: int) -> MemoryPlan:
         """The plan for so many tokens, beside as many other contexts as there is room for."""
         self.given_bytes = 0
-        if planner.draft and not planner.stays_whole(tokens):
-            replace(planner, draft=None).plan(tokens)  # or nothing has changed
-            planner = self._without_draft(planner)
         if self.relief.share < 1:
             smallest, usual = planner.smallest(tokens), planner.plan(tokens).budget.total
             self.given_bytes = int((1 - self.relief.share) * (usual - smallest))
@@ -132,12 +156,6 @@ class HeldMemory:
         plan = planner.plan(tokens, self._kept_bytes)
         self.taken_bytes = max(0, _weights(planner.plan(0)) - _weights(plan))
         return plan
-
-    def _without_draft(self, planner: Planner) -> Planner:
-        if self._draft:
-            self._draft.close()
-        self._draft, self._planner = None, replace(self._planner, draft=None)
-        return replace(planner, draft=None)
 
     def _resize_contexts(self, rows: int) -> None:
         self._context.resize(rows)

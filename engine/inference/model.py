@@ -12,12 +12,13 @@ from typing import Any
 import mlx.core as mx
 from mlx.nn.layers.base import Module
 
-from engine.errors import BudgetError, FlashbulbError, PressureError, PromptError
+from engine.errors import BudgetError, PressureError, PromptError
 from engine.flash.profile import DEFAULT_THREADS, DriveProfile, drive_of, profile_path, scratch_place
 from engine.flash.reader import open_reader
 from engine.inference.contexts import Contexts
 from engine.inference.draft_choice import Candidate, DraftChoice, draft_models
 from engine.inference.draft_model import DraftModel
+from engine.inference.draft_place import DraftPlace
 from engine.inference.drafts import Drafter, Drafts, PromptLookup
 from engine.inference.execution import Context, Execution
 from engine.inference.generate import Generation, Recalled
@@ -27,7 +28,6 @@ from engine.inference.memory import HeldMemory
 from engine.inference.sampling import advised_sampling
 from engine.memory.budget import MemoryBudget
 from engine.planning.measured import ContextLoss, Measured
-from engine.planning.memory import Planner
 from engine.planning.outlook import Outlook
 from engine.planning.shape import flash_bytes
 from engine.settings import DRAFT_MODEL_AUTO, Drafting, GenerationOptions, Settings
@@ -67,14 +67,16 @@ class LoadedModel:
         self.baseline_bytes, self.settings, self._closed = baseline_bytes, settings, False
         self._execution, self.stored = execution, execution.stored
         self.name, self.model_bytes = self.stored.name, self.stored.bytes
-        self.drafting, draft = drafting, drafting.draft if drafting else None
-        sizes, self._memory = execution.sizes, HeldMemory(execution.sizes, settings, draft and draft[1])
+        self.drafting, source = drafting, drafting.source if drafting else None
+        draft, sizes = source.planner if source else None, execution.sizes
+        self._memory = HeldMemory(sizes, settings, draft)
+        self._draft_place = DraftPlace(source, self._memory)
         bundles = [layer.bundles for layer in sizes.layers(settings)]
         self.flash_bytes = flash_bytes(bundles)
         self.vocabulary = sizes.shape(settings).vocabulary or MAX_VOCABULARY
         mx.set_cache_limit(self._memory.plan.cache_limit)
         profile = DriveProfile.load(profile_path(self.stored.folder))
-        self.outlook = Outlook(sizes, profile, Measured.load(self.stored.folder, profile), draft and draft[1])
+        self.outlook = Outlook(sizes, profile, Measured.load(self.stored.folder, profile), draft)
         self.reader = open_reader(*reading(settings, profile, max((each.bytes for each in bundles), default=1)))
         try:
             self.tokenizer = read_tokenizer(self.stored.folder, self.stored.config)  # first: to be built takes most
@@ -82,9 +84,9 @@ class LoadedModel:
             self.streaming = execution.install(settings, self._memory.plan, self.reader)
             kept_room = self._memory.plan.kept_room
             self.contexts = Contexts(self._context, kept_room, marks_prompts=not execution.feels_pools)
-            self._draft_model = self._drafting_by(*draft) if draft else None
-            self._memory.attach(execution.context, self.streaming, self.contexts, self._draft_model)
-            if draft and self._draft_model is None:
+            beside = self._draft_place.fill(must=settings.draft_model != DRAFT_MODEL_AUTO)
+            self._memory.attach(execution.context, self.streaming, self.contexts, beside)
+            if draft and beside is None:
                 self._memory.dismiss_draft()
             self.contexts.hold = self._memory.hold
             if settings.read_at_once and self.streaming.can_fill:
@@ -98,20 +100,10 @@ class LoadedModel:
         self._next_keeping = 0.0
         self._next_look = 0.0  # at how short of memory the system is
 
-    def _drafting_by(self, execution: Execution, planner: Planner) -> DraftModel | None:
-        """The draft model; None where one fails that nobody asked for. Raises what loading does."""
-        try:
-            return DraftModel(execution, planner)
-        except FlashbulbError as error:
-            if self.settings.draft_model != DRAFT_MODEL_AUTO:
-                raise
-            log.warning("%s does not draft: %s", execution.stored.name, error)
-            return None
-
     @property
     def draft_model(self) -> DraftModel | None:
-        """The model that drafts beside it; None for none, or once it has given its room back."""
-        return self._draft_model if self._draft_model and self._draft_model.is_open else None
+        """The model that drafts beside it; None for none, or as long as it has given its room back."""
+        return self._draft_place.model
 
     @property
     def draft_models(self) -> Callable[[], list[Candidate]]:
@@ -385,10 +377,9 @@ class LoadedModel:
         if monotonic() >= self._next_look:
             self._next_look = monotonic() + LOOK_S
             self.relieve(pressure.memory_pressure())
-        if self.draft_model and not self.drafts.pays(self.draft_model):
-            self._memory.dismiss_draft()
-        if self.outlook.draft and not self.draft_model:  # which goes for other reasons as well
-            self.outlook = replace(self.outlook, draft=None)
+        self._draft_place.look_after(self.drafts)
+        if self.outlook.draft is not self._draft_place.planner:
+            self.outlook = replace(self.outlook, draft=self._draft_place.planner)
 
     def relieve(self, level: pressure.Pressure) -> None:
         """Give the system a part of the pools where it is short of memory, or take some of it again where it is not any
@@ -418,14 +409,14 @@ class LoadedModel:
         settings = replace(self.settings, memory_budget=memory_budget)
         self._memory.set_budget(settings)
         self.settings = settings
+        self._draft_place.rethink()
 
     def close(self) -> None:
         """Free memory and stop the reader. Harmless when repeated."""
         if self._closed:
             return
         self._closed = True
-        if self.draft_model:
-            self.draft_model.close()
+        self._draft_place.close()
         self.streaming.close()
         self.reader.close()
         self._memory.detach()

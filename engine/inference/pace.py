@@ -9,7 +9,8 @@ them, whatever comes.
 """
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from math import inf
 from statistics import median
 
 from engine.arrays.packed import FEW_VECTORS
@@ -71,6 +72,16 @@ class Pace:
         _, tried = self._right.get(kind, (0.0, 0.0))
         share = (1 - 1 / gain) / 2 if tried >= SETTLED_DRAFTS else MAX_TRIAL_SHARE
         return catching_up_s <= share * min(most, USUAL_TOKENS) * self.seconds_of(1)
+
+    def allows_again(self, seconds: float) -> bool:
+        """True where so long, once, may be spent on drafts that have lost what they might, or had no room: there is as
+        much credit as at first, nothing of the like is owed, and it is little beside the tokens to come."""
+        most = MAX_TRIAL_SHARE * USUAL_TOKENS * self.seconds_of(1) if 1 in self._seconds else inf
+        return self._credit >= FIRST_CREDIT and not self._owed_s and seconds <= most
+
+    def forget(self, is_one: Callable[[Hashable], bool]) -> None:
+        """Know nothing any more of how often drafts of some kinds were right."""
+        self._right = {kind: counts for kind, counts in self._right.items() if not is_one(kind)}
 
     def right_share(self, kind: Hashable) -> float:
         """The share of drafts of a kind, of those that came after right ones alone, that was right."""

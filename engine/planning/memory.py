@@ -145,6 +145,11 @@ class Planner:
         budget = plan(self.ceiling, fixed, demands).counting_whole_as_resident(self.beside)
         return MemoryPlan(budget, tokens, _cache_limit(roomy), workspace, self._kept_room(budget, tokens))
 
+    def with_draft(self, draft: "Planner | None") -> "Planner":
+        """The same ceiling with another draft model, or without one. Raises BudgetError."""
+        planner = replace(self, draft=draft, staying=frozenset())
+        return planner._with_whole_layers() if any(demand.may_be_whole for demand in self.demands) else planner
+
     def smallest(self, tokens: int) -> int:
         """Bytes of the smallest budget with room for so many tokens."""
         _, fixed = self._fixed(tokens, 0)

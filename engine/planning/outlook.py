@@ -69,14 +69,18 @@ class Outlook:
             return error.smallest
 
     def full_budget(self, settings: Settings) -> int:
-        """Bytes with which every bundle has a slot in its pool beside a usual context: decoding then reads each only
-        once."""
+        """Bytes with which every bundle has a slot in its pool beside a usual context, and beside the draft model
+        where there is one: decoding then reads each only once."""
         slots = sum(layer.bundles.count for layer in self.sizes.layers(settings))
+        draft = self.draft if settings.wants_draft_model else None
 
         def holds_all(budget: int) -> bool:
-            planner = Planner.of(self.sizes, replace(settings, memory_budget=budget))
-            beside = planner.at_most(settings.context or USUAL_CONTEXT)
-            return sum(planner.plan(beside).budget.capacities) >= slots
+            try:
+                planner = Planner.of(self.sizes, replace(settings, memory_budget=budget), draft)
+                beside = planner.plan(planner.at_most(settings.context or USUAL_CONTEXT))
+            except BudgetError:  # of a draft model there is no room for
+                return False
+            return sum(beside.budget.capacities) >= slots
 
         low = high = self.smallest_budget(settings)
         while not holds_all(high):

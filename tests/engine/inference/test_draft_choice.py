@@ -57,7 +57,7 @@ def offered(folder, **changes):
 
 
 def name_of(choice):
-    return choice.draft[0].stored.name if choice.draft else None
+    return choice.source.name if choice.source else None
 
 
 def test_it_is_the_largest_of_those_with_the_same_tokens_that_are_far_smaller(disk):

@@ -1,6 +1,7 @@
 """A small model that drafts: it changes nothing that is said, follows the large one, and goes where it has no room."""
 
 import shutil
+from contextlib import closing
 from dataclasses import replace
 from threading import Event
 
@@ -8,7 +9,7 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
-from engine.errors import CancelledError
+from engine.errors import CancelledError, ReadError
 from engine.inference.checkpoint import CheckpointExecution
 from engine.inference.decoding import Decoding
 from engine.inference.draft_model import DraftModel
@@ -21,6 +22,7 @@ from engine.planning.outlook import Outlook
 from engine.settings import NEUTRAL_SAMPLING, OUR_SAMPLING, GenerationOptions, Settings
 from engine.store.manifest import PreparedModel
 from engine.store.mlx_folder import MlxFolder
+from engine.system.folders import models_folder
 from tests.helpers.checkpoints import write_tokenizer
 from tests.helpers.dense_models import write_dense
 
@@ -259,6 +261,132 @@ def test_it_goes_once_the_memory_that_it_holds_has_cost_more_than_it_brings(fami
         loaded.keep_within_budget(0)
     assert loaded.draft_model is None
     assert loaded.budget.items["pool"] > pool
+    loaded.close()
+
+
+@pytest.fixture
+def scarce(family):
+    """A large model in a budget that has room for the draft model, though not for all of both."""
+    large, small, _ = family
+    settings = Settings(draft_model=str(small), context=512)
+    outlook = Outlook.of(MlxFolder.open(large), None)
+    roomy = load(large, replace(settings, memory_budget=outlook.full_budget(settings) + 50_000_000))
+    room = roomy.budget.items["draft_model"]
+    roomy.close()
+    loaded = load(large, replace(settings, memory_budget=outlook.smallest_budget(settings) + room + 200_000))
+    yield loaded
+    loaded.close()
+
+
+def lose(model):
+    """Passes of a second that wait for flash, as long as the draft model stays."""
+    recover(model, 5)
+    for _ in range(500):
+        model.drafts.verified(1, [7], 1.0, 0.0, 1.0)
+        model.keep_within_budget(0)
+        if model.draft_model is None:
+            return
+
+
+def recover(model, passes=200):
+    """Passes of a second that wait for nothing."""
+    for _ in range(passes):
+        model.drafts.verified(1, [7], 1.0, 0.0, 0.0)
+
+
+def test_it_comes_again_with_an_answer_once_the_account_allows_that(family, scarce):
+    with closing(load(family[0], Settings(draft_model="none"))) as alone:
+        said = asked(alone, temperature=0.0)[0]
+    held = scarce.budget
+    lose(scarce)
+    assert scarce.draft_model is None
+    assert "draft_model" not in scarce.budget.items
+    assert scarce.outlook.draft is None
+    assert asked(scarce, temperature=0.0)[0] == said
+    assert scarce.draft_model is None  # nothing is repaid
+    recover(scarce)
+    scarce.keep_within_budget(0)
+    assert scarce.draft_model is None  # no answer has begun
+    assert asked(scarce, temperature=0.0)[0] == said
+    assert scarce.draft_model.name == "small"
+    assert scarce.budget == held
+    assert scarce.outlook.draft is not None
+    lose(scarce)
+    assert scarce.draft_model is None
+
+
+def test_it_goes_for_a_long_conversation_and_comes_again_with_the_next(scarce):
+    long = [int(token) for token in np.random.default_rng(2).integers(5, 300, 500)]
+    for _ in scarce.generate(long, GenerationOptions(max_tokens=4)):
+        pass
+    assert scarce.draft_model is None
+    recover(scarce)
+    assert asked(scarce)[1].prompt_tokens < 100
+    assert scarce.draft_model.name == "small"
+    assert scarce.budget.total <= scarce.settings.memory_budget
+
+
+def test_one_that_fails_gives_its_room_and_stays_away(scarce, monkeypatch):
+    def fail(*_):
+        raise ReadError("the disk is gone")
+
+    monkeypatch.setattr(CheckpointExecution, "compute", fail)
+    assert scarce.draft_model.draft([5, 6, 7], 2) == []
+    monkeypatch.undo()
+    assert scarce.draft_model is None
+    scarce.keep_within_budget(0)
+    assert "draft_model" not in scarce.budget.items
+    asked(scarce)
+    assert scarce.draft_model is None
+
+
+def test_one_that_cannot_be_loaded_again_leaves_its_room_to_the_large_one(scarce, monkeypatch):
+    lose(scarce)
+    held = scarce.budget
+    recover(scarce)
+
+    def fail(*_):
+        raise ReadError("the disk is gone")
+
+    monkeypatch.setattr(CheckpointExecution, "install", fail)
+    assert asked(scarce)[0]
+    assert scarce.budget == held
+    monkeypatch.undo()
+    asked(scarce)
+    assert scarce.draft_model is None
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_another_budget_holds_what_loading_with_it_would(home, family, named):
+    large, small, _ = family
+    if not named:
+        shutil.copytree(small, models_folder() / "small")
+    settings = Settings(draft_model=str(small) if named else "auto", context=512)
+    outlook = Outlook.of(MlxFolder.open(large), None)
+    low, high = outlook.smallest_budget(settings), outlook.full_budget(settings) + 20_000_000
+    budgets = [low + (high - low) * i // 8 for i in (8, 3, 8, 0, 6, 1, 7, 2, 4, 8)]
+    loaded = load(large, replace(settings, memory_budget=budgets[0]))
+    assert loaded.draft_model is not None or not named
+    for budget in budgets:
+        loaded.set_budget(budget)
+        recover(loaded)
+        loaded.keep_within_budget(0)
+        with closing(load(large, replace(settings, memory_budget=budget))) as fresh:
+            assert loaded.budget == fresh.budget
+            assert (loaded.draft_model is None) == (fresh.draft_model is None)
+    loaded.close()
+
+
+def test_the_full_budget_holds_all_of_both(family):
+    large, small, _ = family
+    settings = Settings(draft_model=str(small), context=512)
+    alone = Outlook.of(MlxFolder.open(large), None)
+    loaded = load(large, replace(settings, memory_budget=alone.full_budget(settings) + 50_000_000))
+    full = loaded.outlook.full_budget(settings)
+    assert full >= alone.full_budget(settings) + loaded.budget.items["draft_model"]
+    loaded.set_budget(full)
+    assert loaded.draft_model.room_share == 0
+    assert loaded.budget.capacities == tuple(demand.bundles for demand in loaded.budget.demands)
     loaded.close()
 
 

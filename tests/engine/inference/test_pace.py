@@ -107,18 +107,28 @@ class Chat:
     """Answers of 48 tokens with a draft model that is held as long as it pays, in made time: by itself a pass of one
     token takes a second, more or less; each more, and each draft, a part of that."""
 
-    def __init__(self, seed, token_s=0.1, drafting_s=0.08):
+    def __init__(self, seed, token_s=0.1, drafting_s=0.08, loading_s=0.5):
         self._pace, self._random, self._token_s, self._drafting_s = Pace(), Random(seed), token_s, drafting_s
+        self._loading_s, self.loads = loading_s, 1
         self.has_draft_model = True
 
     def times(self, share):
         """As many tokens a second as without, of an answer whose drafts are right so often."""
         self._pace.begin()
-        said, seconds = 0, 0.0
+        said, seconds = 0, self._come_again()
         while said < 48:
             decided, took = self._passed(share, 47 - said)
             said, seconds = said + decided, seconds + took
         return 48 / seconds
+
+    def _come_again(self):
+        """The seconds that it takes, where it does."""
+        if self.has_draft_model or not self._pace.allows_again(self._loading_s):
+            return 0.0
+        self._pace.forget(lambda kind: kind == KIND)
+        self._pace.did_once(self._loading_s)
+        self.has_draft_model, self.loads = True, self.loads + 1
+        return self._loading_s
 
     def _passed(self, share, most):
         pace, random = self._pace, self._random
@@ -140,6 +150,45 @@ def test_however_often_drafts_are_right_an_answer_is_nearly_as_fast_as_without(s
     assert median(first) > 0.97
     assert min(first) > 0.85  # the drafts of some are wrong more often
     assert all(median(times) > 0.97 for times in others)
+
+
+@pytest.mark.parametrize("loading_s", [0.1, 2.0])
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.3])
+def test_a_draft_model_that_comes_again_and_again_costs_little(share, loading_s):
+    """Two hundred answers, of none of which it is right often enough."""
+    for seed in range(5):
+        chat = Chat(seed, token_s=0.2, loading_s=loading_s)
+        times = [chat.times(share) for _ in range(200)]
+        assert len(times) / sum(1 / each for each in times) > 0.97
+        assert chat.loads > 2
+
+
+def test_a_draft_model_that_was_wrong_comes_again_for_what_it_is_right_about():
+    for seed in range(20):
+        chat = Chat(seed, token_s=0.05, drafting_s=0.03)
+        for _ in range(3):
+            chat.times(0.0)
+        later = [chat.times(0.9) for _ in range(12)]
+        assert max(later) > 1.5
+        assert chat.has_draft_model
+
+
+def test_what_would_take_long_does_not_come_again():
+    pace = measured(lambda _: 1.0)
+    assert pace.allows_again(2.5)
+    assert not pace.allows_again(2.6)  # a fiftieth of what 128 tokens take
+    pace.did_once(2.5)
+    assert not pace.allows_again(0.1)  # before that is repaid
+    for _ in range(300):
+        pace.took(1, 1.0, 1)
+    assert pace.allows_again(0.1)
+    for _ in range(10):
+        pace.took(1, 1.0, 1, room_s=0.5)
+    assert not pace.allows_again(0.1)  # as all that drafts might lose is lost
+
+
+def test_before_any_pass_it_comes_as_at_first():
+    assert Pace().allows_again(1e3)
 
 
 def test_drafts_that_are_mostly_right_are_kept_and_pay():

@@ -7,10 +7,11 @@ import mlx.core as mx
 from mlx.nn.layers.base import Module
 
 from engine.arrays.layers import attends_by_head
+from engine.arrays.packed import available
 from engine.models.checkpoint import LazyModel, load_lazily
 from engine.planning.layers import ExpertLayer, StreamedLayer, layers_of
 from engine.planning.logits import logits_bytes
-from engine.planning.memory import ROOMY_DIVISOR, Workspace
+from engine.planning.memory import ROOMY_DIVISOR, Workspace, prompt_share
 from engine.planning.overhead import overhead_bytes
 from engine.planning.shape import BundleShape, ModelShape, first_number
 from engine.planning.ways import ReadWays, as_read
@@ -29,6 +30,7 @@ HEAD_KEYS = ("num_attention_heads", "n_head", "n_heads", "num_heads")
 TOKEN_BYTES = 1 << 16  # that a prompt's token is computed with, of a model without experts, at least
 OPEN_OUTPUTS = 12  # of a linear that are there at once: blocks, joined, gated, and their copies for products
 OPEN_EXPERT_OUTPUTS = 5  # of a token's experts: copies for products, part by part, joined, in the tokens' own order
+OPEN_NATIVE_OUTPUTS = 2  # the same where products are native, and go to their places part by part
 LOGITS_COPIES, SCORES_COPIES = 4, 2  # scores: of attention, where no GPU fuses them
 EXPERT_HEAP_BYTES = 16_000_000  # that sorting tokens by expert leaves in pieces, as measured
 
@@ -87,7 +89,7 @@ class CheckpointSizes:
         chunk, token = self._chunk(context, roomy)
         logits = LOGITS_COPIES * FLOAT_BYTES * self.network.vocabulary
         passed = logits_bytes(self.network.vocabulary, LOGITS_COPIES, settings)
-        heap = EXPERT_HEAP_BYTES if any(bundles.kind == "expert" for bundles in self.network.bundles) else 0
+        heap = EXPERT_HEAP_BYTES if self._has_experts else 0
         size = BUFFERS * buffer + max(chunk * token + logits + heap, passed)
         return Workspace(size, chunk, buffer, chunk * token)
 
@@ -96,18 +98,24 @@ class CheckpointSizes:
         layer: so much is read while attention, or what else has room, is computed."""
         slot = max((bundles.bytes for bundles in self.network.bundles if bundles.kind != "row"), default=0)
         linear = max((each.total_bytes for each in self._linears), default=0)
-        return max(slot, min(max(roomy // ROOMY_DIVISOR, linear) // BUFFERS, MAX_BUFFER_BYTES))
+        share = prompt_share(roomy) if self._has_experts else roomy // ROOMY_DIVISOR
+        return max(slot, min(max(share, linear) // BUFFERS, MAX_BUFFER_BYTES))
 
     def _chunk(self, context: int, roomy: int) -> tuple[int, int]:
         """Tokens of a prompt at once, and the bytes that one of them takes: in the layer that takes most, and for
         attention's scores."""
         layers = [ExpertLayer(bundles) for bundles in self.network.bundles if bundles.kind == "expert"]
-        outputs = [OPEN_EXPERT_OUTPUTS * FLOAT_BYTES * layer.chosen * layer.bundles.numbers for layer in layers]
+        open_outputs = OPEN_NATIVE_OUTPUTS if available() else OPEN_EXPERT_OUTPUTS
+        outputs = [open_outputs * FLOAT_BYTES * layer.chosen * layer.bundles.numbers for layer in layers]
         token = max(self._linear_token, max(outputs, default=0))
         if not mx.metal.is_available():
             token += SCORES_COPIES * FLOAT_BYTES * self.heads * context
         most = min(MAX_CHUNK, MAX_PAIRS // max((layer.chosen for layer in layers), default=1))
-        return max(min(MIN_CHUNK, most), min(most, roomy // ROOMY_DIVISOR // token)), token
+        return max(min(MIN_CHUNK, most), min(most, prompt_share(roomy) // token)), token
+
+    @property
+    def _has_experts(self) -> bool:
+        return any(bundles.kind == "expert" for bundles in self.network.bundles)
 
     @property
     def _linear_token(self) -> int:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
 
+import mlx.core as mx
+
 from engine.memory.budget import (
     FREE_MEMORY_SHARE,
     SHARE_WITHOUT_BUDGET,
@@ -27,6 +29,7 @@ KEPT_CHATS = 8  # beside the present one, each of a usual context, that a budget
 KEPT_SHARE = 0.25  # of what is left beyond the smallest budget: for contexts of other conversations, at most
 MIN_CACHE_LIMIT, MAX_CACHE_LIMIT = 4 << 20, 256 << 20  # bytes that MLX may keep for reuse
 ROOMY_DIVISOR = 16  # the part of what is left beyond the smallest budget that each piece of the workspace may take
+SLOW_DIVISOR = 64  # the same of what brings little without a GPU, as computing takes longer than to read a layer again
 
 
 @dataclass(frozen=True)
@@ -255,8 +258,13 @@ class Planner:
         return max(0, int(KEPT_SHARE * self._spare(first, self.stays_whole(first))) - grown)
 
 
+def prompt_share(roomy: int) -> int:
+    """The bytes, of so many to spare, that what a prompt is computed with may take: the rest serves every token."""
+    return roomy // (ROOMY_DIVISOR if mx.metal.is_available() else SLOW_DIVISOR)
+
+
 def _cache_limit(roomy: int) -> int:
-    return min(MAX_CACHE_LIMIT, max(MIN_CACHE_LIMIT, roomy // ROOMY_DIVISOR))
+    return min(MAX_CACHE_LIMIT, max(MIN_CACHE_LIMIT, prompt_share(roomy)))
 
 
 def default_share(fixed: int, demands: Sequence[PoolDemand], available: int) -> float:

@@ -41,6 +41,10 @@ class Part:
         """The row of each bundle, int64 [n]."""
         return np.arange(*self.rows.indices(len(self.slab.view))) if isinstance(self.rows, slice) else self.rows
 
+    def places_of(self, wanted: Integers) -> Integers:
+        """The places in `wanted` of those that are here."""
+        return np.flatnonzero(np.isin(wanted, self.ids, kind="sort"))
+
     def some(self, wanted: NDArray[np.bool_]) -> "Part":
         """Those of the bundles, bool [n], that are wanted; all are here."""
         return Part(self.ids[wanted], self.slab, self.row_numbers[wanted], NO_ROWS, self.more)

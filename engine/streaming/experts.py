@@ -1,6 +1,7 @@
 """Experts that stay on flash: the router says which, they are brought, and mlx-lm's own container multiplies them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import mlx.core as mx
@@ -16,6 +17,7 @@ from engine.streaming.early import AskedError, EarlyModule, RouterGuess
 from engine.streaming.passes import Passes
 from engine.streaming.slots import SlotExperts
 
+NO_FLOATS = np.empty((0, 0), np.float32)
 SORTED_PAIRS = 64  # of tokens and their experts, from which on mlx-lm's containers sort, and Metal copies what it reads
 
 
@@ -143,10 +145,26 @@ class StreamedExperts(Module):
                 bundles.keep(part, kept, np.full(len(kept), window.token))
 
     def _over(self, x: mx.array, ids: Integers, parts: Iterable[Part]) -> mx.array:
-        """Every token with each of its experts, part by part, sorted by expert; then in the tokens' own order."""
+        """Every token with each of its experts, part by part."""
+        return (self._in_place if self._in_slots.is_native else self._sorted)(x, ids, parts)
+
+    def _in_place(self, x: mx.array, ids: Integers, parts: Iterable[Part]) -> mx.array:
+        """The products at once where they belong: nothing is there twice."""
+        wanted, y = ids.reshape(-1), NO_FLOATS
+        for part in parts:
+            here = part.places_of(wanted)
+            slots = part.row_numbers[np.searchsorted(part.ids, wanted[here])]
+            with self._columns_of(part):
+                products = self._in_slots.pairs(x, here // ids.shape[-1], slots, part.slab)
+            y = y if len(y) else np.empty((len(wanted), products.shape[-1]), np.float32)
+            y[here] = products
+        return mx.array(y.reshape(*ids.shape, -1)).astype(x.dtype)
+
+    def _sorted(self, x: mx.array, ids: Integers, parts: Iterable[Part]) -> mx.array:
+        """The same sorted by expert, for a GPU; then in the tokens' own order."""
         pairs, outputs, whole = [], [], None
         for part in parts:
-            here = np.flatnonzero(np.isin(ids.reshape(-1), part.ids))
+            here = part.places_of(ids.reshape(-1))
             if len(here) == ids.size < SORTED_PAIRS:
                 whole = self._multiply(x, ids, part)
             elif len(here):
@@ -162,10 +180,18 @@ class StreamedExperts(Module):
     def _multiply(self, x: mx.array, ids: Integers, part: Part) -> mx.array:
         """[..., chosen, width] of x [..., width] and ids [..., chosen], all of which are in the part."""
         slots = part.row_numbers[np.searchsorted(part.ids, ids)]
-        if self._columns is not None:
-            self._columns.part = part
-        y = self._in_slots(x, mx.array(slots.astype(np.uint32)), part.slab)
-        if self._columns is not None:
-            self._columns.part = None  # a slab that is given back must not be held
+        with self._columns_of(part):
+            y = self._in_slots(x, mx.array(slots.astype(np.uint32)), part.slab)
         self.bundles.read_by(y)
         return y
+
+    @contextmanager
+    def _columns_of(self, part: Part) -> Iterator[None]:
+        """Let columns be those of a part's experts meanwhile: a slab that is given back must not be held."""
+        if self._columns is not None:
+            self._columns.part = part
+        try:
+            yield
+        finally:
+            if self._columns is not None:
+                self._columns.part = None

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from engine.arrays.aligned import Slab
 from engine.arrays.packed import Floats, Form, Tensor, available, is_like, multiply, multiply_gated, packed_matrix
 from engine.arrays.products import floats_of
+from engine.memory.pool import Integers
 from engine.models.linears import MATRIX
 from engine.store.layout import Layout, SlotTensor
 from engine.system.native_library import Matrix
@@ -40,9 +41,7 @@ class SlotExperts:
     def __call__(self, x: mx.array, slots: mx.array, slab: Slab) -> mx.array:
         """One row for each slot: [..., chosen, width] of x [..., width] and slots [..., chosen]."""
         if self._native:
-            with in_slab(self._native.values(), slab):
-                found: mx.array = self._gated(x, slots) if self._is_gated else self._container(x, slots)
-            return found
+            return self._called_natively(x, slots, slab)
         if slab not in self._views:
             self._views[slab] = self.layout.views(slab.matrix)
         self._show(self._views[slab])
@@ -51,6 +50,16 @@ class SlotExperts:
         finally:
             self._show({})  # a slab that is given back must not be held here
         return y
+
+    @property
+    def is_native(self) -> bool:
+        """True where there is no GPU, and products are native."""
+        return bool(self._native)
+
+    def _called_natively(self, x: mx.array, slots: mx.array, slab: Slab) -> mx.array:
+        chosen = np.array(slots).astype(np.int64)
+        y = self.pairs(x, np.arange(chosen.size) // chosen.shape[-1], chosen.reshape(-1), slab)
+        return mx.array(y.reshape(*chosen.shape, -1)).astype(x.dtype)
 
     @cached_property
     def _is_gated(self) -> bool:
@@ -61,16 +70,23 @@ class SlotExperts:
         gate, up = (linears[name].matrix for name in ("gate_proj", "up_proj"))
         return is_like(gate, up) and not any(linear.has_bias for linear in linears.values())
 
-    def _gated(self, x: mx.array, slots: mx.array) -> mx.array:
-        chosen = np.array(slots).astype(np.int64)
-        tokens = floats_of(x).reshape(-1, x.shape[-1])
-        vectors = np.arange(len(tokens)).repeat(chosen.shape[-1])
-        order = np.argsort(chosen, axis=None, kind="stable")  # an expert's tokens one after the other
+    def pairs(self, x: mx.array, vectors: Integers, slots: Integers, slab: Slab) -> Floats:
+        """float32 [pairs, width], where products are native: of vector `vectors[p]` of x [..., width] with the expert
+        in slot `slots[p]`, for every pair p."""
+        tokens = x.reshape(-1, x.shape[-1])
+        with in_slab(self._native.values(), slab):
+            if self._is_gated:
+                return self._gated(floats_of(tokens), vectors, slots)
+            y = self._container(tokens[mx.array(vectors)], mx.array(slots.astype(np.uint32)[:, None]))
+            return floats_of(y).reshape(len(slots), -1)
+
+    def _gated(self, tokens: Floats, vectors: Integers, slots: Integers) -> Floats:
+        order = np.argsort(slots, kind="stable")  # an expert's tokens one after the other
         gate, up, down = (self._native[name].matrix for name in ("gate_proj", "up_proj", "down_proj"))
-        sorted_rows = multiply_gated(gate, up, down, tokens, vectors[order], chosen.reshape(-1)[order])
+        sorted_rows = multiply_gated(gate, up, down, tokens, vectors[order], slots[order])
         y = np.empty_like(sorted_rows)
         y[order] = sorted_rows
-        return mx.array(y.reshape(*chosen.shape, -1)).astype(x.dtype)
+        return y
 
     def _show(self, tensors: dict[str, mx.array]) -> None:
         """Let the container's linears have these tensors, and no others."""

@@ -11,8 +11,8 @@ from engine.bench.drafts import AFFINE4, DENSE_3B
 from engine.bench.expert_shapes import EXPERT_SHAPES
 from engine.errors import BudgetError
 from engine.models.caches import MAX_SNAPSHOTS
-from engine.planning.checkpoint import CheckpointSizes
-from engine.planning.memory import FIRST_TOKENS, USUAL_CONTEXT, Planner, longest_context
+from engine.planning.checkpoint import MIN_CHUNK, CheckpointSizes
+from engine.planning.memory import FIRST_TOKENS, USUAL_CONTEXT, MemoryPlan, Planner, longest_context
 from engine.planning.outlook import Outlook
 from engine.planning.shape import ModelShape
 from engine.settings import Settings
@@ -43,6 +43,23 @@ def test_a_longer_context_takes_from_pools_and_the_ceiling_holds(name, data):
         assert found.tokens == max(tokens, FIRST_TOKENS)
         assert found.budget.items["kv_cache"] >= sizes.network.context_bytes(tokens)
     assert all(a >= b for a, b in zip(short.budget.capacities, long.budget.capacities, strict=True))
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.8])
+def test_without_a_gpu_what_a_prompt_is_computed_with_leaves_more_to_the_pools(share, monkeypatch):
+    """It takes longer to compute a chunk than to read what that needs, so a larger one would save nothing."""
+    sizes = sizes_of("olmoe-1b-7b")
+    settings = Settings(memory_budget=int(share * sizes.network.model_bytes) + 300_000_000)
+
+    def planned(gpu: bool) -> MemoryPlan:
+        monkeypatch.setattr("mlx.core.metal.is_available", lambda: gpu)
+        monkeypatch.setattr("engine.planning.checkpoint.available", lambda: not gpu)
+        return Planner.of(sizes, settings).plan(0)
+
+    slow, fast = planned(gpu=False), planned(gpu=True)
+    assert slow.budget.items["workspace"] < 0.6 * fast.budget.items["workspace"]
+    assert slow.budget.items["pool"] > fast.budget.items["pool"]
+    assert slow.workspace.chunk >= MIN_CHUNK
 
 
 @pytest.mark.parametrize("name", SHAPES)

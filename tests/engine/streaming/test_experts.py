@@ -95,14 +95,19 @@ def equal(found: mx.array, expected: mx.array) -> bool:
     quantised=st.booleans(),
     window=st.integers(0, 3),
     beside=st.booleans(),
+    native=st.booleans(),
 )
-def test_any_routing_gives_what_the_container_gives(tmp_path_factory, lengths, chosen, quantised, window, beside):
-    with Streamed(tmp_path_factory.mktemp("experts"), SwitchGLU, quantised, 5, window, beside) as streamed:
-        late = []
-        for seed, length in enumerate(lengths):
-            x, indices = routed(length, chosen, seed)
-            late.append((streamed(x, indices, length if length > 1 else 0), streamed.whole(x, indices)))
-        assert all(equal(found, expected) for found, expected in late)
+def test_any_routing_gives_what_the_container_gives(
+    tmp_path_factory, lengths, chosen, quantised, window, beside, native
+):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(in_slots, "available", lambda: native and available())
+        with Streamed(tmp_path_factory.mktemp("experts"), SwitchGLU, quantised, 5, window, beside) as streamed:
+            late = []
+            for seed, length in enumerate(lengths):
+                x, indices = routed(length, chosen, seed)
+                late.append((streamed(x, indices, length if length > 1 else 0), streamed.whole(x, indices)))
+            assert all(equal(found, expected) for found, expected in late)
 
 
 @pytest.mark.parametrize("tokens", [1, 30])

@@ -12,13 +12,14 @@ import mlx.core as mx
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.arrays.products import as_numpy, numpy_product
+from engine.arrays.products import as_numpy
 from engine.system import native_library
 from engine.system.native_library import Matrix
 
 MODES = {"affine": 0, "mxfp4": 1, "mxfp8": 2, "nvfp4": 3}
 PLAIN_MODE = 4  # weights that are not quantised
 FEW_VECTORS = 12  # as the native library has it: each product of so many is to the bit what it is alone
+PANELS_BYTES = 600_000  # that a thread makes products of many vectors with
 DTYPE_KINDS = {mx.float32: 0, mx.float16: 1, mx.bfloat16: 2}
 
 Integers = NDArray[np.int64]
@@ -63,6 +64,11 @@ def available() -> bool:
 def threads() -> int:
     """The cores of this process."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def panels_bytes() -> int:
+    """The bytes that products of many vectors are made with, beside vectors and products."""
+    return threads() * PANELS_BYTES if available() else 0
 
 
 def held_dtype(stored: mx.Dtype, computed: mx.Dtype) -> mx.Dtype:
@@ -113,6 +119,22 @@ def multiply(matrix: Matrix, x: Floats, vectors: Integers, slots: Integers) -> F
     return y
 
 
+def multiply_many(matrix: Matrix, x: Floats, rows: int, slot: int = 0) -> Floats:
+    """Rows times each vector, float32 [count, rows]; x float32 [count, columns]. rows: so many, from a slot's first on,
+    counted on through the slots that follow.
+
+    Each product is to the bit the same whatever other vectors and rows there are; but only of more than FEW_VECTORS is
+    it what `multiply` makes.
+    """
+    x, y = np.ascontiguousarray(x, np.float32), np.empty((len(x), rows), np.float32)
+    library = native_library.load_library()
+    assert library is not None
+    failed = library.fb_multiply_many(ctypes.byref(matrix), slot, rows, x.ctypes.data, len(x), y.ctypes.data, threads())
+    if failed:
+        raise MemoryError
+    return y
+
+
 def multiply_gated(gate: Matrix, up: Matrix, down: Matrix, x: Floats, vectors: Integers, slots: Integers) -> Floats:
     """Row p: down times (silu(gate times x[vectors[p]]) * (up times x[vectors[p]])), each the matrix of slot
     `slots[p]`: float32 [pairs, down's rows]; x float32 [count, columns]. gate and up: see `is_like`."""
@@ -149,6 +171,23 @@ def add_rows(matrix: Matrix, slots: Integers, rows: Integers | None, weights: Fl
         ctypes.byref(matrix), slots.ctypes.data, len(slots), None if rows is None else rows.ctypes.data,
         weights.ctypes.data, weights.shape[1], y.ctypes.data, threads(),
     )  # fmt: skip
+    if failed:
+        raise MemoryError
+
+
+def add_many(matrix: Matrix, weights: Floats, y: Floats, slot: int = 0) -> None:
+    """Add to each y[v], float32 [count, columns], rows times weights[v], float32 [count, rows]: from a slot's first on,
+    counted on through the slots that follow.
+
+    They are added one after the other: to the bit the same however they are cut into several calls, and whatever other
+    vectors there are.
+    """
+    weights = np.ascontiguousarray(weights, np.float32)
+    library = native_library.load_library()
+    assert library is not None
+    failed = library.fb_add_many(
+        ctypes.byref(matrix), slot, weights.shape[1], weights.ctypes.data, len(y), y.ctypes.data, threads()
+    )
     if failed:
         raise MemoryError
 
@@ -198,8 +237,6 @@ class Resident:
 
     def times(self, x: Floats) -> Floats:
         """x @ weight.T, float32 [count, rows], of x [count, columns]."""
-        if self._form is None and (self._matrix is None or len(x) > FEW_VECTORS):
-            return numpy_product(x, self.weight)
         if self._matrix is None:
             return np.array(self.times_mlx(mx.array(x)).astype(mx.float32))
         return multiply(self._matrix, x, _counting(len(x)), _zeros(len(x)))

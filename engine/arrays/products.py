@@ -1,32 +1,9 @@
-"""Products without a GPU: MLX has only a reference BLAS on the CPU, numpy's is many times faster."""
-
-from collections.abc import Iterator
+"""Arrays as numpy has them: their memory, and their numbers in float32."""
 
 import mlx.core as mx
 import numpy as np
 
 SIGN_AND_HALF = np.int32(-0x70002000)  # of a float32's bits: its sign, and the 15 that a float16 has besides
-BLOCK_ELEMENTS = 1 << 17  # elements that are converted at once: they stay in the processor's cache until they are used
-
-
-def numpy_product(x: np.ndarray, weight: mx.array) -> np.ndarray:
-    """x @ weight.T for float32 x [..., in] and weight [out, in] of any dtype."""
-    y = np.empty((*x.shape[:-1], len(weight)), np.float32)
-    for start, block in float32_blocks(weight):
-        np.matmul(x, block.T, out=y[..., start : start + len(block)])
-    return y
-
-
-def float32_blocks(rows: mx.array, columns: int | None = None) -> Iterator[tuple[int, np.ndarray]]:
-    """A matrix, or its first columns, in runs of rows, each with the number of its first: float32 as it is, other
-    dtypes block by block."""
-    halves = as_numpy(rows)[:, :columns]
-    if rows.dtype == mx.float32:
-        yield 0, halves
-        return
-    step = max(1, BLOCK_ELEMENTS // max(1, halves.shape[1]))
-    for start in range(0, len(halves), step):
-        yield start, as_float32(halves[start : start + step])
 
 
 def as_numpy(array: mx.array) -> np.ndarray:

@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 import mlx.core as mx
 
 from engine.arrays.dtypes import NAMES, mlx_dtype, name_of, stored_dtype
-from engine.arrays.packed import held_dtype
-from engine.arrays.products import BLOCK_ELEMENTS
+from engine.arrays.packed import available, held_dtype, panels_bytes
 from engine.memory.budget import MAX_FLOAT32_BYTES
 from engine.models.activations import Activation
 from engine.models.config import ModelArgs
@@ -125,7 +124,7 @@ class PreparedSizes:
         logits = logits_bytes(shape.vocabulary, LOGITS_COPIES, settings)
         block = OPEN_STATES * PREFILL_TOKENS * self.width * FLOAT32_BYTES
         halves = _ffn_workspace(shape, piece, self.prepared.bundles), _attention_workspace(self, shape, context)
-        block += max(halves)
+        block += max(halves) + panels_bytes()
         return Workspace(BUFFERS * piece + max(block, logits), PREFILL_TOKENS, piece, max(0, block - logits))
 
 
@@ -157,16 +156,14 @@ def _reuse(report: LayerReport, selection: Selection) -> Reuse:
 
 def _ffn_workspace(shape: ModelShape, piece: int, stored: BundleFile) -> int:
     """Of one piece of a layer: each part's product, what the activation makes of them, the hidden values as numpy's and
-    as MLX's. Where weights are not computed in their own dtype, they are converted, at most a piece of them."""
+    as MLX's. Where MLX does not compute weights in their own dtype, it converts a piece of them."""
     rows = (piece // shape.row_bytes + 1) * stored.neurons
     hidden = PREFILL_TOKENS * rows * FLOAT32_BYTES
-    converted = min(2 * piece, 2 * FLOAT32_BYTES * BLOCK_ELEMENTS) if shape.dtype != "float32" else 0
-    if mx.metal.is_available():
-        converted = 2 * piece if shape.dtype != shape.compute_dtype else 0
-    if stored.packing:  # unpacked: by MLX all of the piece, else block by block, as bytes and as numbers, of each part
-        item = stored_dtype(stored.numbers).size
-        unpacked = rows * stored.width * item if mx.metal.is_available() else 2 * FLOAT32_BYTES * BLOCK_ELEMENTS
-        converted = shape.parts * unpacked
+    converted = 0
+    if not available() and stored.packing:
+        converted = shape.parts * rows * stored.width * stored_dtype(stored.numbers).size
+    elif not available() and shape.dtype != shape.compute_dtype:
+        converted = 2 * piece
     return (shape.parts + 3) * hidden + converted
 
 

@@ -50,6 +50,15 @@ class Part:
         return Part(self.ids[wanted], self.slab, self.row_numbers[wanted], NO_ROWS, self.more)
 
     @property
+    def in_sequence(self) -> "tuple[Slab, int]":
+        """A slab in which the bundles follow each other, and the row of the first: a copy where they do not yet."""
+        if isinstance(self.rows, slice):
+            return self.slab, self.rows.start
+        matrix = mx.contiguous(self.matrix)
+        mx.eval(matrix)
+        return Slab(matrix, np.asarray(memoryview(matrix).cast("B")).reshape(len(self.ids), -1)), 0  # type: ignore[arg-type] # MLX's arrays are buffers
+
+    @property
     def matrix(self) -> mx.array:
         """The bundles, [n, row]."""
         return self.slab.matrix[self.rows if isinstance(self.rows, slice) else mx.array(self.rows)]

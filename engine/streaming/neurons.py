@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from engine.arrays.aligned import Slab
 from engine.arrays.layers import added
-from engine.arrays.packed import Tensor, add_rows, available, multiply, packed_matrix
-from engine.arrays.products import float32_blocks, floats_of
+from engine.arrays.packed import Tensor, add_many, add_rows, available, multiply, multiply_many, packed_matrix
+from engine.arrays.products import floats_of
 from engine.memory.pool import Integers
 from engine.models.activations import Activation
 from engine.models.ffn import Resident
@@ -93,7 +93,7 @@ class SummedProduct(ABC):
         neurons that are not active are in memory, and however a layer is cut into parts that follow each other. Were it
         float32's last bit that differed, the next rounding to 16 bits would now and then make it one of theirs.
         """
-        if mx.metal.is_available():
+        if not available():
             hidden, added = self._in_mlx(x, part, self._bias_of(part))
             return hidden, added if y is None else y + added
         tokens = floats_of(x).reshape(-1, x.shape[-1])
@@ -103,7 +103,8 @@ class SummedProduct(ABC):
             hidden_values = active.all_hidden
             self._add(active.beside(before), part.slab, total)
         else:
-            hidden_values = self._tokens(tokens, part, self._bias_of(part), total)
+            hidden_values = self._hidden(tokens, part)
+            self._add_all(hidden_values, part, total)
         return mx.array(hidden_values[None]), mx.array(total[None])
 
     @abstractmethod
@@ -114,8 +115,12 @@ class SummedProduct(ABC):
     def _in_mlx(self, x: mx.array, part: Part, bias: Floats) -> tuple[mx.array, mx.array]: ...
 
     @abstractmethod
-    def _tokens(self, tokens: Floats, part: Part, bias: Floats, y: Floats) -> Floats:
-        """Hidden values of [tokens, width]; their output is added to y."""
+    def _hidden(self, tokens: Floats, part: Part) -> Floats:
+        """Hidden values [tokens, neurons] of [tokens, width]."""
+
+    @abstractmethod
+    def _add_all(self, hidden: Floats, part: Part, y: Floats) -> None:
+        """Add the output of a part's hidden values [tokens, neurons] to y [tokens, width]."""
 
     @abstractmethod
     def _add(self, active: Active, slab: Slab, y: Floats) -> None:
@@ -168,18 +173,17 @@ class NeuronProduct(SummedProduct):
         hidden = self.activation.hidden(products[0] + mx.array(bias).astype(x.dtype), *products[1:])
         return hidden, (hidden @ down).astype(mx.float32)
 
-    def _tokens(self, tokens: Floats, part: Part, bias: Floats, y: Floats) -> Floats:
-        """Block by block: MLX has only a reference BLAS without a GPU, and would copy each strided part."""
-        matrix = part.matrix
-        hidden = np.empty((len(tokens), matrix.shape[0]), np.float32)
-        for start, block in float32_blocks(matrix):
-            here = slice(start, start + len(block))
-            *inputs, down = self._parts(block, tokens.shape[-1])
-            products = [tokens @ rows.T for rows in inputs]
-            products[0] += bias[here]
-            hidden[:, here] = self.activation.hidden(*products)
-            y += hidden[:, here] @ down
+    def _hidden(self, tokens: Floats, part: Part) -> Floats:
+        slab, first = part.in_sequence
+        *inputs, _ = (self._rows(slab, i, tokens.shape[1]) for i in range(len(self.activation.parts)))
+        products = [multiply_many(matrix, tokens, len(part.ids), first) for matrix in inputs]
+        products[0] += self._bias_of(part)
+        hidden: Floats = self.activation.hidden(*products)
         return hidden
+
+    def _add_all(self, hidden: Floats, part: Part, y: Floats) -> None:
+        slab, first = part.in_sequence
+        add_many(self._rows(slab, len(self.activation.parts) - 1, y.shape[1]), hidden, y, first)
 
     def _add(self, active: Active, slab: Slab, y: Floats) -> None:
         down = self._rows(slab, len(self.activation.parts) - 1, y.shape[-1])

@@ -1,14 +1,12 @@
 """The product with quantised neurons, several of which are one bundle."""
 
-from collections.abc import Iterator
-
 import mlx.core as mx
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.arrays.aligned import Slab
-from engine.arrays.packed import add_rows, multiply
-from engine.arrays.products import BLOCK_ELEMENTS, floats_of
+from engine.arrays.packed import add_many, add_rows, multiply, multiply_many
+from engine.arrays.products import floats_of
 from engine.memory.pool import Integers
 from engine.models.activations import Activation
 from engine.store.packing import Packing
@@ -87,24 +85,17 @@ class PackedProduct(SummedProduct):
         numbers, of_slots = (each[used, None] * self.bundle_neurons + within for each in (part.ids, rows))
         return Active(numbers[here], of_slots[here], values[here], hidden.reshape(1, -1))
 
-    def _tokens(self, tokens: Floats, part: Part, bias: Floats, y: Floats) -> Floats:
-        """Block by block."""
-        hidden = np.empty((len(tokens), bias.size), np.float32)
-        for bundles, rows in self._blocks(part):
-            here = slice(bundles.start * self.bundle_neurons, bundles.stop * self.bundle_neurons)
-            *inputs, down = self._packing.parts
-            products = [tokens @ self._packing.part(rows, name)[:].T for name in inputs]
-            products[0] += bias[bundles].reshape(-1)
-            hidden[:, here] = self.activation.hidden(*products)
-            y += hidden[:, here] @ self._packing.part(rows, down)[:]
+    def _hidden(self, tokens: Floats, part: Part) -> Floats:
+        slab, first = part.in_sequence
+        *inputs, _ = (self._matrix(slab, name) for name in self._packing.parts)
+        products = [multiply_many(matrix, tokens, len(part.ids) * self.bundle_neurons, first) for matrix in inputs]
+        products[0] += self._bias_of(part).reshape(-1)
+        hidden: Floats = self.activation.hidden(*products)
         return hidden
 
-    def _blocks(self, part: Part) -> Iterator[tuple[slice, NDArray[np.uint8]]]:
-        """Bundles of a part, as many as stay in the processor's cache once they are unpacked, and their bytes."""
-        rows, step = part.row_numbers, max(1, BLOCK_ELEMENTS // (self.bundle_neurons * self._packing.width))
-        for start in range(0, len(rows), step):
-            here = slice(start, min(start + step, len(rows)))
-            yield here, part.slab.view[rows[here]]
+    def _add_all(self, hidden: Floats, part: Part, y: Floats) -> None:
+        slab, first = part.in_sequence
+        add_many(self._matrix(slab, self._packing.parts[-1]), hidden, y, first)
 
     def _add(self, active: Active, slab: Slab, y: Floats) -> None:
         down = self._matrix(slab, self._packing.parts[-1])

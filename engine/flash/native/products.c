@@ -5,7 +5,7 @@
  * A packed matrix is rows of packed values, in groups that share a scale (and, affine, a bias). A product of one row
  * with one vector is summed in float32, by the same lanes in the same order whatever the number of threads and whatever
  * other rows there are: each result is one thread's. With few vectors it is the same to the bit whatever others there
- * are; of many with the same rows, these are unpacked once. Where a processor multiplies bytes fast, packed weights are
+ * are; of many with the same rows, these are unpacked once; panels.h says how. Where a processor multiplies bytes fast, packed weights are
  * multiplied in integers; integer_products.h says how.
  *
  * Threads sleep when there has been nothing to do for a moment; the caller is one of them, and waits for none that has
@@ -39,7 +39,8 @@
 enum {
     FEW = 12,                   /* vectors for which a row is not unpacked: each product is what it is alone */
     DOTS = 4,                   /* vectors of a `dots` */
-    DEEP = 1024,                /* columns of rows and vectors that are multiplied while they are in the nearest cache */
+    DEEP = 512,                 /* columns of panels and vectors that are multiplied while they are in a core's cache */
+    PANEL_ROWS = 256,           /* of the panels that a thread has at once */
     TASK_BYTES = 128 << 10,     /* of weights that a thread takes at once */
     ALONE_BYTES = 256 << 10,    /* of weights below which no other thread is woken */
     SLICE = 64,                 /* columns, of which a thread takes a multiple */
@@ -92,12 +93,14 @@ struct integer_kernels {
 
 /* What is made once for every width of vectors; row_products.h and elementwise.h say what each does. */
 struct kernels {
-    int width, lanes, tall;     /* width: as it is asked for; tall: rows of a `product` */
+    int width, lanes, beside, vectors; /* width: as it is asked for; beside, vectors: rows of `dots_rows`, vectors of
+                                        * `add_panel` */
     void (*dots)(const struct fb_matrix *, struct row, const float *const *, const float *const *, float *, float *, int);
     void (*dots_rows)(const struct fb_matrix *, const uint8_t *const *, const uint8_t *const *, const float *,
-                      float *);     /* of tall / 2 rows */
-    void (*unpack)(const struct fb_matrix *, struct row, int64_t, float *, float *);
-    void (*product)(const float *, int64_t, const float *const *, float *const *, int64_t, int64_t, int);
+                      float *);
+    void (*unpack)(const struct fb_matrix *, struct row, float *, float *);
+    void (*turn)(const float *, int64_t, int64_t, float *);
+    void (*add_panel)(const float *, const float *, int64_t, float *, int64_t, int64_t, int);
     void (*add)(const struct fb_matrix *, int64_t, const int64_t *, const float *, int64_t, int64_t, int64_t, float *);
     void (*add_laid_out)(const struct fb_matrix *, struct row, float, float *, float *);
     float (*sum)(const float *, int64_t);
@@ -156,7 +159,8 @@ static float power_of_two(uint8_t exponent) {
 static const int32_t LANE_NUMBERS[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
 #define LANES 4
-#define TALL 2
+#define BESIDE 1
+#define VECTORS 6
 #define NAME(f) f##_4
 #include "width.h"
 
@@ -167,7 +171,8 @@ static const float COUNTING[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13,
 #pragma GCC push_options
 #pragma GCC target("arch=x86-64-v3")
 #define LANES 8
-#define TALL 4
+#define BESIDE 2
+#define VECTORS 6
 #define NAME(f) f##_8
 #include "width.h"
 #pragma GCC pop_options
@@ -175,7 +180,8 @@ static const float COUNTING[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13,
 #pragma GCC push_options
 #pragma GCC target("arch=x86-64-v4,prefer-vector-width=512")
 #define LANES 16
-#define TALL 8
+#define BESIDE 4
+#define VECTORS 12
 #define NAME(f) f##_16
 #include "width.h"
 #pragma GCC pop_options
@@ -207,13 +213,15 @@ struct job {
     const struct fb_matrix *m;
     int64_t step;               /* rows or columns of a task */
 
-    const float *x;             /* [vectors, padded], as the kernels want them */
+    const float *given;         /* [vectors, columns] */
+    const float *x;             /* [vectors, padded], as the kernels of few vectors want them */
     const float *sums;          /* [vectors, groups] */
     const struct integer_kernels *integers; /* of runs of few pairs; or NULL */
     struct vectors laid;        /* which they take in the place of both */
-    const int64_t *vectors, *slots; /* by pair */
+    const int64_t *vectors, *slots; /* by pair; vectors: NULL where pair p has vector p */
     int64_t pairs, padded, groups;
-    float *y;                   /* [pairs, rows], or [pairs, columns] of rows that are added */
+    int64_t height;             /* rows of a run, counted on through the slots that follow */
+    float *y;                   /* [pairs, height], or [pairs, columns] of rows that are added */
     const struct fb_matrix *beside; /* that is multiplied as well, its products in beside_y */
     float *beside_y;
     bool beside_each_other;     /* numbers, with one vector and one pair a run */
@@ -344,34 +352,13 @@ static int64_t run_end(const struct job *j, int64_t run) {
     return run + 1 < j->run_count ? j->runs[run + 1] : j->pairs;
 }
 
-/* True for a run of pairs that are multiplied in integers: each product of few is what it is alone. */
-static bool is_in_integers(const struct job *j, int64_t run) {
-    return j->integers && run_end(j, run) - j->runs[run] <= FEW;
-}
+static bool is_of_many(const struct job *j, int64_t run) { return run_end(j, run) - j->runs[run] > FEW; }
 
-/* Rows [first, last) of one run's slot, with all of its pairs. room: for scales and biases, then for rows. */
-static void multiply_rows(const struct job *j, int64_t run, int64_t first, int64_t last, float *room) {
+/* Rows [first, last) of one run's slot, with all of its pairs, few. room: for scales and biases. */
+static void multiply_few(const struct job *j, int64_t run, int64_t first, int64_t last, float *room) {
     const struct fb_matrix *m = j->m;
-    int64_t begin = j->runs[run], end = run_end(j, run);
-    int64_t slot = j->slots[begin], r = first, tall = kernels->tall;
-    float *rows = room + 2 * (j->groups + kernels->lanes);
-    for (; end - begin > FEW && r + tall <= last; r += tall) {
-        for (int64_t k = 0; k < tall; k++)
-            kernels->unpack(m, row_of(m, slot, r + k), j->padded, rows + k * j->padded, room);
-        for (int64_t p = begin; p < end; p++) memset(j->y + p * m->rows + r, 0, (size_t)tall * sizeof *j->y);
-        for (int64_t c = 0; c < j->padded; c += DEEP) {
-            int64_t stop = c + DEEP < j->padded ? c + DEEP : j->padded;
-            for (int64_t p = begin; p < end; p += 3) {
-                const float *x[3];
-                float *y[3];
-                int vectors = end - p < 3 ? (int)(end - p) : 3;
-                for (int v = 0; v < vectors; v++)
-                    x[v] = j->x + j->vectors[p + v] * j->padded, y[v] = j->y + (p + v) * m->rows + r;
-                kernels->product(rows, j->padded, x, y, c, stop, vectors);
-            }
-        }
-    }
-    for (int64_t p = begin; p < end; p += DOTS) {
+    int64_t end = run_end(j, run), slot = j->slots[j->runs[run]];
+    for (int64_t p = j->runs[run]; p < end; p += DOTS) {
         const float *x[DOTS], *sums[DOTS];
         float products[DOTS];
         int vectors = end - p < DOTS ? (int)(end - p) : DOTS;
@@ -379,19 +366,117 @@ static void multiply_rows(const struct job *j, int64_t run, int64_t first, int64
             x[v] = j->x + j->vectors[p + v] * j->padded;
             sums[v] = j->sums + j->vectors[p + v] * j->groups;
         }
-        for (int64_t i = r; i < last; i++) {
+        for (int64_t i = first; i < last; i++) {
             kernels->dots(m, row_of(m, slot, i), x, sums, products, room, vectors);
             for (int v = 0; v < vectors; v++) j->y[(p + v) * m->rows + i] = products[v];
         }
     }
 }
 
+/* The columns from `first` on of a matrix: of a packed one, whole groups. */
+static struct fb_matrix columns_of(const struct fb_matrix *m, int64_t first, int64_t last) {
+    struct fb_matrix part = *m;
+    int64_t item = m->kind == F32 ? 4 : 2;
+    part.columns = (int32_t)(last - first);
+    part.weight += m->mode == PLAIN ? first * item : first * m->bits / 8;
+    if (part.scales) part.scales += first / m->group * (m->mode == AFFINE ? item : 1);
+    if (part.biases) part.biases += first / m->group * item;
+    return part;
+}
+
+static int64_t row_bytes(const struct fb_matrix *m) {
+    return m->mode == PLAIN ? m->columns * (m->kind == F32 ? 4 : 2) : (int64_t)m->columns * m->bits / 8 + 1;
+}
+
+/* A thread's room for products of many vectors, by its parts. */
+struct panels { float *panels, *x, *rows, *scales; };
+
+static int64_t panels_room(void) { return (PANEL_ROWS + kernels->vectors + kernels->lanes) * DEEP + DEEP; }
+
+static struct panels panels_in(float *room) {
+    struct panels p = {.panels = room, .x = room + PANEL_ROWS * DEEP};
+    p.rows = p.x + kernels->vectors * DEEP, p.scales = p.rows + kernels->lanes * DEEP;
+    return p;
+}
+
+/* Rows [first, last) from a slot's first on become panels, of all columns of a matrix. */
+static void turn_rows(const struct fb_matrix *m, int64_t slot, int64_t first, int64_t last, struct panels to) {
+    int64_t lanes = kernels->lanes, count = up_to(last - first, 2 * lanes);
+    for (int64_t r = 0; r < count; r += lanes) {
+        for (int64_t k = 0; k < lanes; k++) {
+            int64_t row = first + r + k < last ? first + r + k : last - 1; /* somebody in every lane */
+            kernels->unpack(m, row_from(m, slot, row), to.rows + k * DEEP, to.scales);
+        }
+        kernels->turn(to.rows, DEEP, up_to(m->columns, lanes), to.panels + r / (2 * lanes) * (2 * lanes) * DEEP + r % (2 * lanes));
+    }
+}
+
+/* So many panels of `count` columns with the vectors of pairs [begin, end), from element `first` of each on. y: of the
+ * first pair, `step` from each to the next; `rows` lanes count. */
+static void add_panels(const struct job *j, const float *x, int64_t x_step, int64_t first, int64_t count, int64_t begin,
+                       int64_t end, int64_t rows, float *y, int64_t step, struct panels of) {
+    int64_t wide = 2 * kernels->lanes;
+    for (int64_t p = begin; p < end; p += kernels->vectors) {
+        int vectors = end - p < kernels->vectors ? (int)(end - p) : kernels->vectors;
+        for (int64_t v = 0; v < kernels->vectors; v++) {
+            int64_t pair = v < vectors ? p + v : p, vector = j->vectors ? j->vectors[pair] : pair;
+            memcpy(of.x + v * DEEP, x + vector * x_step + first, (size_t)count * sizeof *x);
+        }
+        for (int64_t r = 0; r < rows; r += wide)
+            kernels->add_panel(of.panels + r * DEEP, of.x, count, y + p * step + r, step, rows - r < wide ? rows - r : wide,
+                               vectors);
+    }
+}
+
+/* Rows [first, last) of one run's slot, with all of its pairs, many. */
+static void multiply_many(const struct job *j, int64_t run, int64_t first, int64_t last, float *room) {
+    int64_t begin = j->runs[run], end = run_end(j, run), columns = j->m->columns;
+    struct panels panels = panels_in(room);
+    for (int64_t p = begin; p < end; p++) memset(j->y + p * j->height + first, 0, (size_t)(last - first) * sizeof *j->y);
+    for (int64_t c = 0; c < columns; c += DEEP) {
+        int64_t stop = c + DEEP < columns ? c + DEEP : columns;
+        struct fb_matrix part = columns_of(j->m, c, stop);
+        turn_rows(&part, j->slots[begin], first, last, panels);
+        add_panels(j, j->given, columns, c, stop - c, begin, end, last - first, j->y + first, j->height, panels);
+    }
+}
+
+static void many_task(const struct job *j, int64_t index, float *room) {
+    int64_t first = index * j->step, last = first + j->step < j->height ? first + j->step : j->height;
+    multiply_many(j, 0, first, last, room);
+}
+
+/* Columns of rows [first, last) from a slot's first on become panels, as they are. */
+static void take_rows(const struct fb_matrix *m, int64_t slot, int64_t first, int64_t last, struct panels to) {
+    int64_t wide = 2 * kernels->lanes;
+    for (int64_t r = first; r < last; r++) {
+        kernels->unpack(m, row_from(m, slot, r), to.rows, to.scales);
+        for (int64_t c = 0; c < m->columns; c += wide)
+            memcpy(to.panels + c * DEEP + (r - first) * wide, to.rows + c, (size_t)wide * sizeof *to.rows);
+    }
+}
+
+/* Some columns of what is added to y, as of many vectors. */
+static void add_many_task(const struct job *j, int64_t index, float *room) {
+    int64_t first = index * j->step, last = first + j->step < j->m->columns ? first + j->step : j->m->columns;
+    struct fb_matrix part = columns_of(j->m, first, last);
+    struct panels panels = panels_in(room);
+    memset(panels.rows, 0, 2 * PANEL_ROWS * sizeof *room); /* behind the last column */
+    for (int64_t r = 0; r < j->height; r += DEEP) {
+        int64_t stop = r + DEEP < j->height ? r + DEEP : j->height;
+        take_rows(&part, j->slots[0], r, stop, panels);
+        add_panels(j, j->given, j->height, r, stop - r, 0, j->pairs, last - first, j->y + first, j->m->columns, panels);
+    }
+}
+
 static void multiply_run(const struct job *j, int64_t run, int64_t first, int64_t last, float *room) {
-    if (is_in_integers(j, run))
+    if (is_of_many(j, run))
+        multiply_many(j, run, first, last, room);
+    else if (j->integers)
         j->integers->rows(j->m, j->slots[j->runs[run]], first, last, &j->laid, j->vectors, j->runs[run], run_end(j, run),
                           j->y, room);
     else
-        multiply_rows(j, run, first, last, room);
+        multiply_few(j, run, first, last, room);
 }
 
 /* y becomes silu(y) * beside_y, of a gated FFN. */
@@ -408,7 +493,7 @@ static void multiply_gated(const struct job *j, int64_t run, int64_t first, int6
  * slots. Returns the number of the first that is left. */
 static int64_t multiply_beside(const struct job *j, int64_t n, int64_t end) {
     const uint8_t *rows[2 * MAX_BESIDE];
-    int64_t some = kernels->tall / 2, all = j->m->rows * j->pairs;
+    int64_t some = kernels->beside, all = j->m->rows * j->pairs;
     for (; n + some <= end; n += some) {
         for (int64_t k = 0; k < 2 * some; k++) {
             int64_t at = n + k < all ? n + k : all - 1;
@@ -420,7 +505,7 @@ static int64_t multiply_beside(const struct job *j, int64_t n, int64_t end) {
 }
 
 static void multiply_task(const struct job *j, int64_t index, float *room) {
-    int64_t rows = j->m->rows, at = index * j->step, end = at + j->step;
+    int64_t rows = j->height, at = index * j->step, end = at + j->step;
     if (end > rows * j->run_count) end = rows * j->run_count;
     if (j->beside_each_other) at = multiply_beside(j, at, end);
     while (at < end) {
@@ -474,7 +559,7 @@ static void attend_task(const struct job *j, int64_t index, float *room) {
     float products[DOTS];
     first += slot * j->heads;
     for (int h = 0; h < count; h++) q[h] = j->x + (first + h) * keys->columns;
-    for (int64_t some = kernels->tall / 2; count == 1 && r + some <= keys->rows; r += some) {
+    for (int64_t some = kernels->beside; count == 1 && r + some <= keys->rows; r += some) {
         const uint8_t *rows[2 * MAX_BESIDE];
         for (int64_t k = 0; k < 2 * some; k++) rows[k] = row_of(keys, slot, r + k).weight;
         kernels->dots_rows(keys, rows, rows + some, q[0], room + r);
@@ -488,17 +573,6 @@ static void attend_task(const struct job *j, int64_t index, float *room) {
         kernels->softmax(shares, keys->rows, j->sinks ? j->sinks + first + h : NULL);
         kernels->weigh(values, slot, shares, values->rows, j->y + (first + h) * values->columns);
     }
-}
-
-/* The columns from `first` on of a packed matrix: whole groups. */
-static struct fb_matrix columns_of(const struct fb_matrix *m, int64_t first, int64_t last) {
-    struct fb_matrix part = *m;
-    int64_t scale_bytes = m->mode != AFFINE ? 1 : m->kind == F32 ? 4 : 2, groups = first / m->group;
-    part.columns = (int32_t)(last - first);
-    part.weight += first * m->bits / 8;
-    part.scales += groups * scale_bytes;
-    if (part.biases) part.biases += groups * scale_bytes;
-    return part;
 }
 
 static void add_packed_task(const struct job *j, int64_t index, float *room) {
@@ -522,18 +596,23 @@ static void sum_task(const struct job *j, int64_t index, float *room) {
     j->totals[index] = kernels->sum(j->numbers + first, count);
 }
 
+/* Rows of a task. unit: they are a multiple of it. */
+static int64_t rows_of_task(const struct job *j, int64_t unit, bool many, int threads) {
+    int64_t rows = j->height * j->run_count, step = TASK_BYTES / row_bytes(j->m);
+    if (many && step < PANEL_ROWS) step = PANEL_ROWS;
+    if (step * 4 * threads > rows) step = rows / (4 * threads);
+    step = step < unit ? unit : up_to(step, unit);
+    return many && step > PANEL_ROWS ? PANEL_ROWS : step;
+}
+
 /* Room for vectors: where they are laid out as floats, as integers, and where their sums are, by float; its floats. */
 struct places { int64_t floats, integers, sums, count; };
 
-static struct places places_of(const struct job *j, int64_t count, bool as_it_is) {
-    bool some = false, all = j->integers;
-    for (int64_t run = 0; run < j->run_count; run++) {
-        some |= is_in_integers(j, run);
-        all &= is_in_integers(j, run);
-    }
+static struct places places_of(const struct job *j, int64_t count, bool as_it_is, bool few) {
     struct places p = {0};
-    p.integers = as_it_is || all ? 0 : up_to(count * j->padded, CACHE_LINE / 4);
-    p.sums = p.integers + (some ? count * j->laid.laid_bytes / 4 : 0);
+    if (!few) return p;
+    p.integers = as_it_is || j->integers ? 0 : up_to(count * j->padded, CACHE_LINE / 4);
+    p.sums = p.integers + (j->integers ? count * j->laid.laid_bytes / 4 : 0);
     p.count = up_to(p.sums + count * j->groups, CACHE_LINE / 4);
     return p;
 }
@@ -551,37 +630,40 @@ static void lay_out_all(struct job *j, const float *x, int64_t count, struct pla
     }
 }
 
-static int64_t row_bytes(const struct fb_matrix *m) {
-    return m->mode == PLAIN ? m->columns * (m->kind == F32 ? 4 : 2) : (int64_t)m->columns * m->bits / 8 + 1;
+/* Says where a job's runs begin, and whether any is of few pairs, any of many. Returns false without memory. */
+static bool find_runs(struct job *j, bool *few, bool *many) {
+    int64_t *runs = malloc((size_t)(j->pairs + 1) * sizeof *runs);
+    for (int64_t p = 0; runs && p < j->pairs; p++)
+        if (p == 0 || j->slots[p] != j->slots[p - 1]) runs[j->run_count++] = p;
+    j->runs = runs, *few = *many = false;
+    for (int64_t run = 0; run < j->run_count; run++) *(is_of_many(j, run) ? many : few) = true;
+    return runs;
 }
 
 /* Does a product's job. x: [count, columns]. Returns false where there is no memory. */
 static bool multiply(struct job *j, const float *x, int64_t count, int threads) {
     const struct fb_matrix *m = j->m;
     const struct integer_kernels *integers = kernels->in_integers;
+    bool few, many, found = find_runs(j, &few, &many);
     if (integers && m->mode != PLAIN && integers->suits(m)) j->integers = integers, j->laid.laid_bytes = integers->laid_bytes(m);
-    int64_t *runs = malloc((size_t)(j->pairs + 1) * sizeof *runs);
-    for (int64_t p = 0; runs && p < j->pairs; p++)
-        if (p == 0 || j->slots[p] != j->slots[p - 1]) runs[j->run_count++] = p;
-    j->task = multiply_task, j->runs = runs, j->x = x;
+    j->task = multiply_task, j->given = j->x = x, j->height = m->rows;
     j->groups = m->group ? m->columns / m->group : 0;
     j->padded = up_to(m->columns, kernels->lanes * values_a_word(m));
     bool as_it_is = j->padded == m->columns && m->mode == PLAIN;
     j->beside_each_other = m->mode == PLAIN && count == 1 && j->run_count == j->pairs && !j->beside;
-    struct places places = places_of(j, count, as_it_is);
-    j->room = 2 * (j->groups + kernels->lanes) + kernels->tall * j->padded;
-    if (j->integers && integers->room(m) > j->room) j->room = integers->room(m);
-    float *room = runs ? room_of((size_t)(places.count + j->room) * sizeof *room) : NULL;
+    struct places places = places_of(j, count, as_it_is, few);
+    j->room = 2 * (j->groups + kernels->lanes);
+    if (few && j->integers && integers->room(m) > j->room) j->room = integers->room(m);
+    if (many && panels_room() > j->room) j->room = panels_room();
+    float *room = found ? room_of((size_t)(places.count + j->room) * sizeof *room) : NULL;
     if (room && j->pairs && m->rows) {
-        if (!as_it_is) lay_out_all(j, x, count, places, room);
-        int64_t rows = m->rows * j->run_count, many = 1 + j->pairs / j->run_count / FEW;
-        j->step = TASK_BYTES / many / row_bytes(m);
-        if (j->step * 4 * threads > rows) j->step = rows / (4 * threads);
-        j->step = j->step < kernels->tall ? kernels->tall : up_to(j->step, kernels->tall);
+        if (few && !as_it_is) lay_out_all(j, x, count, places, room);
+        int64_t rows = m->rows * j->run_count;
+        j->step = rows_of_task(j, many ? 2 * kernels->lanes : 2 * kernels->beside, many, threads);
         j->count = (rows + j->step - 1) / j->step;
-        run(j, room + places.count, rows * row_bytes(m) * many < ALONE_BYTES ? 1 : threads);
+        run(j, room + places.count, rows * row_bytes(m) * (1 + j->pairs / j->run_count / FEW) < ALONE_BYTES ? 1 : threads);
     }
-    free(runs);
+    free((void *)j->runs);
     return room;
 }
 
@@ -597,6 +679,44 @@ API int fb_multiply(const struct fb_matrix *m, const float *x, int64_t count, co
     leave_room();
     pthread_mutex_unlock(&one_caller);
     return !done;
+}
+
+/* y[v] = so many rows, from a slot's first on and counted on through the slots that follow, times x[v], as of many vectors
+ * however few there are. x: float32 [count, columns]; y: [count, rows]. Returns 0, or 1 where there is no memory. */
+API int fb_multiply_many(const struct fb_matrix *m, int64_t slot, int64_t rows, const float *x, int64_t count, float *y,
+                         int threads) {
+    int64_t one_run = 0;
+    pthread_mutex_lock(&one_caller);
+    if (!kernels) kernels = widest();
+    struct job j = {.m = m, .task = many_task, .given = x, .slots = &slot, .pairs = count, .runs = &one_run, .run_count = 1};
+    j.height = rows, j.y = y, j.room = panels_room();
+    j.step = rows_of_task(&j, 2 * kernels->lanes, true, threads);
+    j.count = count ? (rows + j.step - 1) / j.step : 0;
+    float *room = room_of((size_t)j.room * sizeof *room);
+    if (room) run(&j, room, rows * row_bytes(m) * (1 + count / FEW) < ALONE_BYTES ? 1 : threads);
+    leave_room();
+    pthread_mutex_unlock(&one_caller);
+    return !room;
+}
+
+/* y[v] += so many rows, from a slot's first on and counted on through the slots that follow, times weights[v], row after
+ * row, so that a sum may be made in several calls. weights: float32 [count, rows]; y: [count, columns]. Returns 0, or 1
+ * where there is no memory. */
+API int fb_add_many(const struct fb_matrix *m, int64_t slot, int64_t rows, const float *weights, int64_t count, float *y,
+                    int threads) {
+    pthread_mutex_lock(&one_caller);
+    if (!kernels) kernels = widest();
+    struct job j = {.m = m, .task = add_many_task, .given = weights, .slots = &slot, .pairs = count, .height = rows, .y = y};
+    int64_t unit = m->group > 2 * kernels->lanes ? m->group : 2 * kernels->lanes;
+    j.room = panels_room();
+    j.step = up_to((m->columns + 4 * threads - 1) / (4 * threads), unit);
+    if (j.step > PANEL_ROWS) j.step = PANEL_ROWS;
+    j.count = count ? (m->columns + j.step - 1) / j.step : 0;
+    float *room = room_of((size_t)j.room * sizeof *room);
+    if (room) run(&j, room, rows * row_bytes(m) * (1 + count / FEW) < ALONE_BYTES ? 1 : threads);
+    leave_room();
+    pthread_mutex_unlock(&one_caller);
+    return !room;
 }
 
 /* y[p] = down times (silu(gate times x[vectors[p]]) * (up times x[vectors[p]])), matrices of slots[p], as fb_multiply.

@@ -17,24 +17,6 @@ INLINE float NAME(total)(floats lanes) {
     return half[0];
 }
 
-#if LANES > 4
-/* Adds to `to` the totals of TALL vectors, LANES / 2 of them, each summed as `total` does: two vectors of halves become
- * one, until lanes 2r and 2r + 1 are what is left of vector r. */
-INLINE void NAME(add_totals)(floats *sums, float *to) {
-    const integers lane = *(const integers *)LANE_NUMBERS;
-    UNROLL(3)
-    for (int n = LANES / 2; n > 1; n /= 2) { /* n: lanes that are left of a vector */
-        integers low = lane / n * 2 * n + lane % n;
-        UNROLL(4)
-        for (int i = 0; i < n / 2; i++)
-            sums[i] = __builtin_shuffle(sums[2 * i], sums[2 * i + 1], low) +
-                      __builtin_shuffle(sums[2 * i], sums[2 * i + 1], low + n);
-    }
-    UNROLL(8)
-    for (int r = 0; r < TALL; r++) to[r] += sums[0][2 * r] + sums[0][2 * r + 1];
-}
-#endif
-
 /* Compilers make half a dozen instructions of each of these two. */
 INLINE integers NAME(widened)(const uint8_t *at) {
 #if LANES > 4
@@ -281,26 +263,6 @@ INLINE void NAME(dots_by_count)(const struct fb_matrix *m, struct row row, const
     }
 }
 
-INLINE void NAME(unpack_packed)(const struct fb_matrix *m, struct row row, float *to, float *room, int bits, int per,
-                                int mode) {
-    struct NAME(packed) p;
-    int64_t groups = m->columns / m->group;
-    float *biases = room + groups + LANES;
-    NAME(begin)(&p, m, row.weight, bits, per);
-    NAME(scales)(m, row.scales, groups, room);
-    if (mode == AFFINE) NAME(convert)(row.biases, m->kind, groups, biases);
-    *(floats *)(biases + groups) = (floats){0};
-    for (int64_t b = 0; b < p.blocks; b++) {
-        const uint8_t *at = NAME(block)(&p, b);
-        integers words = NAME(words)(at, bits, per);
-        floats scale = NAME(of_lanes)(&p, b, room, mode), bias = {0};
-        if (mode == AFFINE) bias = NAME(of_lanes)(&p, b, biases, mode);
-        UNROLL(16)
-        for (int k = 0; k < per; k++)
-            *(floats *)(to + (b * per + k) * LANES) = NAME(values)(at, words, k, bits, mode) * UNIT(mode) * scale + bias;
-    }
-}
-
 /* f(matrix, row, ..., bits, per, mode), with the last three known to the compiler. */
 #define BY_FORM(f, ...)                                           \
     switch (m->mode << 4 | m->bits) {                             \
@@ -323,21 +285,20 @@ static void NAME(dots)(const struct fb_matrix *m, struct row row, const float *c
     else BY_FORM(NAME(dots_by_count), m, row, x, sums, to, room, vectors)
 }
 
-/* TALL / 2 rows of numbers with one vector: each product to the bit what it is alone. Several rows are asked of memory
+/* BESIDE rows of numbers with one vector: each product to the bit what it is alone. Several rows are asked of memory
  * at once, wherever they are, and behind their ends those that are `next`; the vector's elements are loaded once. */
 INLINE void NAME(dots_beside)(const uint8_t *const *rows, const uint8_t *const *next, const float *x, float *to,
                               int64_t count, int kind) {
-    enum { ROWS = TALL / 2 };
     const int size = kind == F32 ? 4 : 2;
-    floats sums[ROWS][4];
+    floats sums[BESIDE][4];
     UNROLL(4)
-    for (int r = 0; r < ROWS; r++)
+    for (int r = 0; r < BESIDE; r++)
         UNROLL(4)
         for (int k = 0; k < 4; k++) sums[r][k] = (floats){0};
-    int64_t i = 0, ahead = AHEAD_BYTES / ROWS, end = size * count;
+    int64_t i = 0, ahead = AHEAD_BYTES / BESIDE, end = size * count;
     for (; i + 4 * LANES <= count; i += 4 * LANES, ahead += 4 * LANES * size) {
         UNROLL(4)
-        for (int r = 0; r < ROWS; r++) {
+        for (int r = 0; r < BESIDE; r++) {
             const uint8_t *wanted = ahead < end ? rows[r] + ahead : next[r] + (ahead - end);
             for (int line = 0; line < 4 * LANES * size; line += CACHE_LINE) __builtin_prefetch(wanted + line);
         }
@@ -346,14 +307,14 @@ INLINE void NAME(dots_beside)(const uint8_t *const *rows, const uint8_t *const *
             int64_t at = i + k * LANES;
             floats of_x = *(const floats *)(x + at);
             UNROLL(4)
-            for (int r = 0; r < ROWS; r++) sums[r][k] += NAME(load)(rows[r] + size * at, kind) * of_x;
+            for (int r = 0; r < BESIDE; r++) sums[r][k] += NAME(load)(rows[r] + size * at, kind) * of_x;
         }
     }
     for (; i + LANES <= count; i += LANES)
         UNROLL(4)
-        for (int r = 0; r < ROWS; r++) sums[r][0] += NAME(load)(rows[r] + size * i, kind) * *(const floats *)(x + i);
+        for (int r = 0; r < BESIDE; r++) sums[r][0] += NAME(load)(rows[r] + size * i, kind) * *(const floats *)(x + i);
     UNROLL(4)
-    for (int r = 0; r < ROWS; r++) {
+    for (int r = 0; r < BESIDE; r++) {
         float sum = NAME(total)((sums[r][0] + sums[r][1]) + (sums[r][2] + sums[r][3]));
         for (int64_t j = i; j < count; j++) sum += number(rows[r], kind, j) * x[j];
         to[r] = sum;
@@ -368,55 +329,6 @@ static void NAME(dots_rows)(const struct fb_matrix *m, const uint8_t *const *row
     case F16: NAME(dots_beside)(rows, next, x, to, m->columns, F16); break;
     default: NAME(dots_beside)(rows, next, x, to, m->columns, BF16);
     }
-}
-
-/* A row as floats, laid out as the vectors are, `padded` of them. */
-static void NAME(unpack)(const struct fb_matrix *m, struct row row, int64_t padded, float *to, float *room) {
-    if (m->mode == PLAIN) {
-        NAME(convert)(row.weight, m->kind, m->columns, to);
-        for (int64_t i = m->columns; i < padded; i++) to[i] = 0;
-        return;
-    }
-    BY_FORM(NAME(unpack_packed), m, row, to, room)
-}
-
-/* Sums over [first, last) of TALL rows with some vectors, added to y[vector][row]. */
-INLINE void NAME(product_of)(const float *rows, int64_t padded, const float *const *x, float *const *y, int64_t first,
-                             int64_t last, int vectors) {
-    floats sums[TALL][3];
-    UNROLL(8)
-    for (int r = 0; r < TALL; r++)
-        UNROLL(3)
-        for (int v = 0; v < vectors; v++) sums[r][v] = (floats){0};
-    for (int64_t i = first; i < last; i += LANES) {
-        floats at[3];
-        UNROLL(3)
-        for (int v = 0; v < vectors; v++) at[v] = *(const floats *)(x[v] + i);
-        UNROLL(8)
-        for (int r = 0; r < TALL; r++) {
-            floats row = *(const floats *)(rows + r * padded + i);
-            UNROLL(3)
-            for (int v = 0; v < vectors; v++) sums[r][v] += row * at[v];
-        }
-    }
-    UNROLL(3)
-    for (int v = 0; v < vectors; v++) {
-#if LANES > 4
-        floats column[TALL];
-        UNROLL(8)
-        for (int r = 0; r < TALL; r++) column[r] = sums[r][v];
-        NAME(add_totals)(column, y[v]);
-#else
-        for (int r = 0; r < TALL; r++) y[v][r] += NAME(total)(sums[r][v]);
-#endif
-    }
-}
-
-static void NAME(product)(const float *rows, int64_t padded, const float *const *x, float *const *y, int64_t first,
-                          int64_t last, int vectors) {
-    if (vectors == 3) NAME(product_of)(rows, padded, x, y, first, last, 3);
-    else if (vectors == 2) NAME(product_of)(rows, padded, x, y, first, last, 2);
-    else NAME(product_of)(rows, padded, x, y, first, last, 1);
 }
 
 /* Adds four rows, or one, times their weights to columns [first, last) of y, one after the other; those that are next
@@ -512,5 +424,3 @@ static void NAME(sums)(const float *numbers, int64_t groups, int64_t group, floa
         to[g] = NAME(total)(sum);
     }
 }
-
-#undef BY_FORM

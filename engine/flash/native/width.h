@@ -1,6 +1,7 @@
 /*
- * All that is made once for every width of vectors that a processor may have: of LANES floats, several rows at once TALL,
- * with NAME(f) as the name of function f for that width. Included by products.c.
+ * All that is made once for every width of vectors that a processor may have: of LANES floats, BESIDE
+ * rows of numbers at once, VECTORS vectors with a panel at once, with NAME(f) as the name of function f for that width.
+ * Included by products.c.
  */
 
 #define floats NAME(floats)
@@ -13,12 +14,16 @@ typedef int32_t integers __attribute__((vector_size(4 * LANES), aligned(1), may_
 typedef int16_t halves __attribute__((vector_size(2 * LANES), aligned(1), may_alias));
 typedef uint8_t bytes __attribute__((vector_size(LANES), aligned(1), may_alias));
 
+#define PANEL (2 * LANES)
+
 #include "row_products.h"
+#include "panels.h"
 #include "elementwise.h"
 
 static const struct kernels NAME(kernels) = {
-    .width = LANES, .lanes = LANES, .tall = TALL, .dots = NAME(dots), .dots_rows = NAME(dots_rows), .unpack = NAME(unpack),
-    .product = NAME(product), .add = NAME(add), .add_laid_out = NAME(add_laid_out), .sum = NAME(sum), .sums = NAME(sums),
+    .width = LANES, .lanes = LANES, .beside = BESIDE, .vectors = VECTORS, .dots = NAME(dots),
+    .dots_rows = NAME(dots_rows), .unpack = NAME(unpack), .turn = NAME(turn), .add_panel = NAME(add_panel),
+    .add = NAME(add), .add_laid_out = NAME(add_laid_out), .sum = NAME(sum), .sums = NAME(sums),
     .softmax = NAME(softmax), .weigh = NAME(weigh), .gate = NAME(gate), .norm = NAME(norm),
 };
 
@@ -27,5 +32,7 @@ static const struct kernels NAME(kernels) = {
 #undef halves
 #undef bytes
 #undef LANES
-#undef TALL
+#undef BESIDE
+#undef VECTORS
+#undef PANEL
 #undef NAME

@@ -12,11 +12,13 @@ from engine.arrays.packed import (
     Form,
     Resident,
     Tensor,
+    add_many,
     add_rows,
     attend,
     is_like,
     multiply,
     multiply_gated,
+    multiply_many,
     normed,
     packed_matrix,
 )
@@ -223,6 +225,81 @@ def test_a_few_vectors_are_multiplied_to_the_bit_as_each_alone(lanes, form, dtyp
     x = random.standard_normal((vectors, columns)).astype(np.float32)
     alone = np.concatenate([matrix.times(x[i : i + 1]) for i in range(vectors)])
     np.testing.assert_array_equal(matrix.times(x), alone)
+
+
+@st.composite
+def slots_of_rows(draw):
+    """Rows in slots, of each of which the next part of a matrix: random sizes and a form."""
+    form = draw(st.sampled_from([None, *FORMS]))
+    unit = max(form.group_size, 32) if form else 1
+    columns = draw(st.integers(1, 1300 // unit)) * unit
+    rows_of_slot, rows = draw(st.integers(1, 5)), draw(st.integers(1, 300))
+    return form, draw(st.sampled_from(DTYPES)), columns, rows_of_slot, rows, draw(st.integers(0, 3))
+
+
+def matrix_in_slots(random, form, dtype, columns, rows_of_slot, rows, first):
+    """The matrix of slots, the numbers of its rows from the first slot on, and what must be kept."""
+    slots = first + -(-rows // rows_of_slot)
+    weight = mx.array(random.standard_normal((slots * rows_of_slot, columns)).astype(np.float32)).astype(dtype)
+    parts = mx.quantize(weight, form.group_size, form.bits, form.mode) if form else [weight]
+    floats = [part.astype(mx.float32) if part.dtype in DTYPES else part for part in parts]
+    plain = mx.dequantize(*floats, group_size=form.group_size, bits=form.bits, mode=form.mode) if form else floats[0]
+    mx.eval(*parts, plain)
+    shaped = [mx.contiguous(part.reshape(slots, rows_of_slot, -1)) for part in parts]
+    mx.eval(*shaped)
+    memory, tensors = in_slots(shaped, slots, 16, random)
+    numbers = np.array(plain.astype(mx.float32))[first * rows_of_slot :][:rows]
+    return packed_matrix(form, *(*tensors, None, None)[:3]), numbers, memory
+
+
+@SLOW_FIXTURES
+@given(shape=slots_of_rows(), vectors=st.integers(1, 40), seed=st.integers(0, 99))
+def test_many_vectors_with_rows_of_several_slots(lanes, shape, vectors, seed):
+    random, (_, _, columns, _, rows, slot) = np.random.default_rng(seed), shape
+    matrix, plain, kept = matrix_in_slots(random, *shape)
+    x = random.standard_normal((vectors, columns)).astype(np.float32)
+    found = multiply_many(matrix, x, rows, slot)
+    assert close(found, x.astype(np.float64) @ plain.astype(np.float64).T, x, plain)
+    some, less = random.permutation(vectors)[: 1 + vectors // 2], int(random.integers(0, rows + 1))
+    assert np.array_equal(multiply_many(matrix, x[some], less, slot), found[some, :less])
+    assert len(kept)
+
+
+@SLOW_FIXTURES
+@given(shape=slots_of_rows(), vectors=st.integers(1, 40), cut=st.integers(0, 60), seed=st.integers(0, 99))
+def test_rows_of_several_slots_add_up_for_many_vectors(lanes, shape, vectors, cut, seed):
+    random, (_, _, columns, rows_of_slot, rows, slot) = np.random.default_rng(seed), shape
+    matrix, plain, kept = matrix_in_slots(random, *shape)
+    weights = random.standard_normal((vectors, rows)).astype(np.float32)
+    before = random.standard_normal((vectors, columns)).astype(np.float32)
+    together, piecewise = before.copy(), before.copy()
+    add_many(matrix, weights, together, slot)
+    cut = min(cut, rows // rows_of_slot)
+    add_many(matrix, weights[:, : cut * rows_of_slot], piecewise, slot)
+    add_many(matrix, weights[:, cut * rows_of_slot :], piecewise, slot + cut)
+    assert np.array_equal(together, piecewise)
+    alone = before[-1:].copy()
+    add_many(matrix, weights[-1:], alone, slot)
+    assert np.array_equal(alone, together[-1:])
+    wanted = before + weights.astype(np.float64) @ plain.astype(np.float64)
+    scale = np.abs(before) + np.abs(weights) @ np.abs(plain)
+    assert (np.abs(together - wanted) <= 1e-5 * scale + 1e-30).all()
+    assert len(kept)
+
+
+@pytest.mark.parametrize("form", [None, Form(4, 64, "affine")])
+def test_many_vectors_are_multiplied_the_same_whatever_the_number_of_threads(monkeypatch, form):
+    random, found = np.random.default_rng(0), []
+    matrix, _, kept = matrix_in_slots(random, form, mx.bfloat16, 1088, 3, 700, 1)
+    x = random.standard_normal((50, 1088)).astype(np.float32)
+    for threads in (1, 2, 5):
+        monkeypatch.setattr(packed, "threads", lambda count=threads: count)
+        y = np.zeros((50, 1088), np.float32)
+        hidden = multiply_many(matrix, x, 700, 1)
+        add_many(matrix, hidden, y, 1)
+        found.append((hidden, y))
+    assert all(np.array_equal(one, other) for pair in found for one, other in zip(pair, found[0], strict=True))
+    assert len(kept)
 
 
 @SLOW_FIXTURES

@@ -1,13 +1,16 @@
 """Preallocated MLX memory that the flash reader writes into."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import mlx.core as mx
 import numpy as np
+from mlx.nn.layers.base import Module
+from mlx.utils import tree_flatten
 from numpy.typing import NDArray
 
 from engine.arrays.dtypes import mlx_dtype
-from engine.system.allocator import long_lived
+from engine.system.allocator import begin_in_huge_pages, keep_in_huge_pages, long_lived
 
 ALIGNMENT = 16384  # direct reads want aligned memory; on macOS they merge only at whole pages
 
@@ -38,6 +41,14 @@ class Slab:
         return Slab(self.matrix[rows], self.view[rows])
 
 
+def lasting_rows(rows: int, row_bytes: int, dtype: str) -> Slab:
+    """The same as `aligned_rows`, in huge pages where the system has such: of what stays, and is read all the time. It
+    takes memory as it is filled."""
+    slab = aligned_rows(rows, row_bytes, dtype)
+    begin_in_huge_pages((slab.view.ctypes.data, slab.view.nbytes))
+    return slab
+
+
 def aligned_rows(rows: int, row_bytes: int, dtype: str) -> Slab:
     """Zeroed rows that start on a 16 KiB boundary. dtype: safetensors' name."""
     kind = mlx_dtype(dtype)
@@ -55,3 +66,14 @@ def aligned_rows(rows: int, row_bytes: int, dtype: str) -> Slab:
     array = mx.as_strided(raw, (rows, width), (width, 1), skip // kind.size)
     mx.eval(array)
     return Slab(array, view)
+
+
+def settle_in_huge_pages(network: Module) -> None:
+    """Move a model's weights, all evaluated, to huge pages, where the system has such and there is no GPU: every token
+    reads them."""
+    if mx.metal.is_available():
+        return
+    weights: Any = tree_flatten(network.parameters())
+    held = (memoryview(array) for _, array in weights if array.size)
+    views = [np.frombuffer(each.cast("B"), np.uint8) for each in held if each.c_contiguous]
+    keep_in_huge_pages([(each.ctypes.data, each.nbytes) for each in views])

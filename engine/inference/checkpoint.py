@@ -8,6 +8,7 @@ import mlx.core as mx
 from mlx.nn.layers.base import Module
 from mlx.utils import tree_flatten
 
+from engine.arrays.aligned import settle_in_huge_pages
 from engine.arrays.dtypes import DTYPES
 from engine.arrays.layers import use_native_layers
 from engine.errors import CheckpointError
@@ -112,6 +113,7 @@ class CheckpointExecution:
                 else:
                     mx.eval(parameter)
         self._stored = {}
+        settle_in_huge_pages(self.network)
 
 
 def _stored_as_they_are(lazy: LazyModel, checkpoint: MlxFolder) -> dict[str, StoredTensor]:

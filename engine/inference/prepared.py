@@ -5,6 +5,7 @@ from typing import Any
 
 import mlx.core as mx
 
+from engine.arrays.aligned import settle_in_huge_pages
 from engine.arrays.layers import use_native_layers
 from engine.flash.reader import Reader
 from engine.inference.context import KeyValueContext
@@ -47,6 +48,7 @@ class PreparedExecution:
         self.network.load_weights(list(weights.items()), strict=True)
         use_native_layers(self.network)
         mx.eval(self.network.parameters())
+        settle_in_huge_pages(self.network)
         return streaming
 
     def blocks(self, tokens: list[int], size: int, observed: bool, branch: int = 0) -> Iterator[list[int]]:  # noqa: ARG002

@@ -6,7 +6,7 @@ import mlx.core as mx
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.arrays.aligned import aligned_rows
+from engine.arrays.aligned import lasting_rows
 from engine.memory.window import Window
 
 Integers: TypeAlias = NDArray[np.int64]
@@ -55,7 +55,7 @@ class BundlePool:
         Else nothing ever moves, and holes are the first rows to be filled.
         """
         self.capacity, self.keep_hot, self.dense, self.dtype = capacity, keep_hot, dense, dtype
-        self.slab = aligned_rows(capacity, row_bytes, dtype)
+        self.slab = lasting_rows(capacity, row_bytes, dtype)
         self.pointer = np.full(capacity, -1, np.int64)
         self.absent = np.ones(bundles + 1, np.bool_)
         self.last_k_active = np.full(bundles + 1, NO_TOKEN, np.int32)
@@ -219,7 +219,7 @@ class BundlePool:
         self.clear()
         del self.slab  # there is no room for two
         mx.clear_cache()
-        self.capacity, self.slab = capacity, aligned_rows(capacity, row_bytes, self.dtype)
+        self.capacity, self.slab = capacity, lasting_rows(capacity, row_bytes, self.dtype)
         self.pointer = np.full(capacity, -1, np.int64)
         self.view[: len(moved)] = moved
         self._place(bundles, self._append(NO_ROWS, len(bundles)), last)

@@ -141,7 +141,9 @@ class GenerationOptions:
 
     What is None is as the model's makers advise, and else as OUR_SAMPLING.
 
-    max_tokens: of the answer, with its reasoning. temperature: 0 takes the likeliest token. top_k: the likeliest tokens
+    max_tokens: of the answer, with its reasoning; min_tokens: before which no token of the model's ends it.
+    reasoning_tokens: of the reasoning, at most; then its end comes, and the answer. context: of the conversation and
+    the answer together, at most. temperature: 0 takes the likeliest token. top_k: the likeliest tokens
     that may be sampled, 0 for all; top_p: the likeliest that have this probability together; min_p: those that have
     this share of the likeliest one's. repetition_penalty: what the scores of the last tokens are divided by, 1 for no
     penalty; presence_penalty, frequency_penalty: what is taken from their scores, once or each time. penalised_tokens:
@@ -161,11 +163,15 @@ class GenerationOptions:
     logprobs: the likeliest tokens whose probabilities are told beside each token's own, 0 for that alone; None for
     nothing of the kind.
     chat_template_kwargs: what else the chat template is told, by name.
-    shorten: leave out the oldest messages of a conversation for which the context has no room, instead of an error.
+    shorten: leave out the oldest messages of a conversation for which the context has no room, instead of an error;
+    shorten_to_context: those for which the one that was chosen has none, if the model's is as long.
     conversation: the name under which the context is kept on disk, where contexts are; empty for none.
     """
 
     max_tokens: int = 256
+    min_tokens: int = 0
+    reasoning_tokens: int | None = None
+    context: int | None = None
     temperature: float | None = None
     top_p: float | None = None
     seed: int | None = None
@@ -189,6 +195,7 @@ class GenerationOptions:
     logprobs: int | None = None
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
     shorten: bool = True
+    shorten_to_context: bool = False
     conversation: str = ""
 
     def __post_init__(self) -> None:
@@ -221,6 +228,15 @@ class GenerationOptions:
         if self.tool_choice is ToolChoice.REQUIRED and not self.tools:
             raise OptionError("A tool is to be called, and none was described.")
 
+    def context_of(self, context: int) -> int:
+        """Tokens of conversation and answer together, of a model whose context has so many."""
+        return min(context, self.context or context)
+
+    def shortens(self, context: int) -> bool:
+        """True where the oldest messages are left out for which there is no room, of a model whose context has so many
+        tokens."""
+        return self.shorten or (self.shorten_to_context and self.context is not None and self.context <= context)
+
     @property
     def template_variables(self) -> dict[str, Any]:
         """The variables that the chat template is told, under each name that templates have for them."""
@@ -228,6 +244,8 @@ class GenerationOptions:
         if self.enable_thinking is not None:
             told |= {"enable_thinking": self.enable_thinking, "thinking": self.enable_thinking}
             told |= {} if self.enable_thinking else {"thinking_budget": 0}
+        if self.reasoning_tokens is not None:
+            told["thinking_budget"] = self.reasoning_tokens
         if self.reasoning_effort is not None:
             told |= {"reasoning_effort": self.reasoning_effort, "thinking_effort": self.reasoning_effort}
         return {**told, **self.chat_template_kwargs}
@@ -250,6 +268,9 @@ OUR_SAMPLING: Mapping[str, float] = {
 }  # where a model's makers advise nothing
 OPTION_RANGES: Mapping[str, tuple[type, float, float]] = {
     "max_tokens": (int, 1, 2**31 - 1),
+    "min_tokens": (int, 0, 2**31 - 1),
+    "reasoning_tokens": (int, 0, 2**31 - 1),
+    "context": (int, 1, 2**31 - 1),
     "temperature": (float, 0, 100),
     "top_p": (float, MIN_SHARE, 1),
     "seed": (int, 0, 2**64 - 1),

@@ -16,7 +16,8 @@ from engine.inference.decoding import Decoded, Decoding
 from engine.inference.decoding import Model as Decoder
 from engine.inference.drafts import Drafts
 from engine.inference.logprobs import Logprobs, Recorder
-from engine.inference.sampling import Sampling, check_bias, chosen, sampler
+from engine.inference.reasoning_limit import ReasoningLimit
+from engine.inference.sampling import Sampling, check_bias, chosen, going_on, sampler
 from engine.settings import GenerationOptions, ToolChoice
 from engine.statistics import Summary, TokenStatistics, means
 from engine.streaming.passes import Pass, PromptTold
@@ -180,15 +181,18 @@ class Generation:
             raise CancelledError("The answer was cancelled before it began.")
         draw = sampler(chosen(options, model.advised_sampling), model.vocabulary, tokenizer.ids, options.seed)
         held = self._constraint
+        ends = tokenizer.eos_token_ids | (ends_of(tokenizer) if options.suffix else frozenset())
+        draw = going_on(draw, ends, len(self._prompt) + options.min_tokens) if options.min_tokens else draw
         sample = held.sampling(draw) if held else draw
+        if options.reasoning_tokens is not None:
+            sample = ReasoningLimit(tokenizer, self._prompt, options.reasoning_tokens).sampling(sample)
         recorder = Recorder(tokenizer, options.logprobs) if options.logprobs is not None else None
         sample = recorder.sampling(sample) if recorder else sample
         channels = self._channels(tokenizer, self._prompt)
-        ends = tokenizer.eos_token_ids | (ends_of(tokenizer) if options.suffix else frozenset())
         first = self._prefill(self._prompt)
         certain = held.forced if held else ()
         decoding = Decoding(model, sample, model.drafts, ends, self._cancelled, certain, draw)
-        room = min(options.max_tokens, model.context - len(self._prompt))
+        room = min(options.max_tokens, options.context_of(model.context) - len(self._prompt))
         with contextlib.closing(decoding.tokens(*first, room)) as tokens:
             for count, each in enumerate(tokens, 1):
                 events = [] if each.token in ends else channels.add(each.token)
@@ -236,7 +240,8 @@ class Generation:
         """The limit that an answer of so many tokens has reached: of its length, of the context; empty for none."""
         if count == self._options.max_tokens:
             return "length"
-        return "context" if self.summary.prompt_tokens + count >= self._model.context else ""
+        context = self._options.context_of(self._model.context)
+        return "context" if self.summary.prompt_tokens + count >= context else ""
 
 
 def _begun(prompt: str | Sequence[int] | Sequence[Message]) -> str | None:

@@ -108,6 +108,19 @@ def sampler(sampling: Sampling, vocabulary: int, ids: Collection[int], seed: int
     return next_token
 
 
+def going_on(sample: Sample, ends: Collection[int], tokens: int) -> Sample:
+    """A way to choose tokens that chooses none of the ends before so many tokens are known, unless nothing else may
+    come."""
+    tokens_that_end = mx.array(sorted(ends), mx.int32)
+
+    def choose(logits: mx.array, before: Sequence[int]) -> int:
+        if len(before) < tokens and tokens_that_end.size:
+            logits = logits.astype(mx.float32).at[:, tokens_that_end].add(FORBIDDING_SCORE)
+        return sample(logits, before)
+
+    return choose
+
+
 def _penalties(sampling: Sampling) -> Sequence[Callable[[mx.array, mx.array], mx.array]]:
     """The steps that take something from the scores of tokens that were said."""
     if not sampling.penalised_tokens:

@@ -16,7 +16,19 @@ from engine.server.desk import Desk, found, json_response, read, route
 from engine.server.exchange import Asked, Ended
 from engine.server.framing import NAMED_EVENTS, Payload
 from engine.server.models import ServedModel
-from engine.server.openai import VENDOR, Json, least, options_of, refuse_unsupported, schema_of, stops_of, tool_call
+from engine.server.openai import (
+    VENDOR,
+    Json,
+    Thinking,
+    least,
+    options_of,
+    refuse_unsupported,
+    schema_of,
+    stops_of,
+    thinking_of,
+    thinks,
+    tool_call,
+)
 from engine.server.refusals import BAD, BUSY, FORBIDDEN, NOT_FOUND, TOO_LARGE, UNAUTHORIZED, RefusedError
 from engine.settings import MIN_SHARE
 from engine.statistics import Summary
@@ -81,12 +93,6 @@ class ToolChoice(msgspec.Struct):
     disable_parallel_tool_use: bool | None = None
 
 
-class Thinking(msgspec.Struct):
-    """The choice to think."""
-
-    type: str
-
-
 class OutputConfig(msgspec.Struct):
     """The effort and the form of an answer."""
 
@@ -135,12 +141,11 @@ def asked(given: MessagesRequest, model: ServedModel) -> Asked:
 
 def _told(given: CountRequest) -> Json:
     """The options that are part of the prompt."""
-    thinking = {"enabled": True, "adaptive": True, "disabled": False}
     effort = given.output_config.effort if given.output_config else None
+    thinking = given.thinking or Thinking()
     return {
         "tools": tuple(_tools(given)),
-        "enable_thinking": thinking.get(given.thinking.type) if given.thinking else None,
-        "reasoning_effort": effort,
+        **thinking_of(effort, thinks(thinking.type), thinking.budget_tokens),
         **schema_of(given.output_config.format if given.output_config else None),
         **_choice(given.tool_choice),
     }

@@ -18,7 +18,9 @@ from engine.server.models import ServedModel
 from engine.server.openai import (
     ChatMessage,
     Json,
+    Reasoning,
     Sampled,
+    Thinking,
     choice_of,
     finish_reason,
     limit_of,
@@ -30,6 +32,7 @@ from engine.server.openai import (
     sampling_of,
     schema_of,
     thinking_of,
+    thinks,
     tool_of,
     usage_of,
     vendor,
@@ -67,6 +70,13 @@ class ChatRequest(Sampled, kw_only=True):
     top_logprobs: int | None = None
     stream_options: StreamOptions | None = None
     reasoning_effort: str | None = None
+    reasoning: Reasoning | None = None
+    thinking: Thinking | None = None
+    enable_thinking: bool | None = None
+    thinking_budget: int | None = None
+    thinking_budget_tokens: int | None = None
+    thinking_token_budget: int | None = None
+    reasoning_budget: int | None = None
 
 
 def asked(given: ChatRequest, model: ServedModel) -> Asked:
@@ -77,12 +87,26 @@ def asked(given: ChatRequest, model: ServedModel) -> Asked:
         max_tokens=limit_of(given.max_completion_tokens, given.max_tokens),
         tools=_tools(given),
         **sampling_of(given),
-        **thinking_of(given.reasoning_effort),
+        **_thinking(given),
         **schema_of(given.response_format),
         **choice_of(given.tool_choice, given.parallel_tool_calls),
         logprobs=logprobs_of(given.logprobs, given.top_logprobs),
     )
     return Asked(model, [message_of(message) for message in given.messages], options, bool(given.stream))
+
+
+def _thinking(given: ChatRequest) -> Json:
+    """The options of reasoning, under the names that servers with this protocol have given them."""
+    reasoning, thinking = given.reasoning or Reasoning(), given.thinking or Thinking()
+    chosen = (given.enable_thinking, reasoning.enabled, thinks(thinking.type))
+    limits = (given.thinking_budget, given.thinking_budget_tokens, given.thinking_token_budget, given.reasoning_budget)
+    return thinking_of(
+        given.reasoning_effort if given.reasoning_effort is not None else reasoning.effort,
+        next((choice for choice in chosen if choice is not None), None),
+        *limits,
+        reasoning.max_tokens,
+        thinking.budget_tokens,
+    )
 
 
 def _tools(given: ChatRequest) -> tuple[Json, ...]:

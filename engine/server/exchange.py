@@ -157,8 +157,7 @@ class Answer(Response):
             if not self._begun:
                 self._begun = True
                 await _start(send, 200, {"content-type": self._reply.framing.media_type, "cache-control": "no-cache"})
-            if content:
-                await _send_body(send, content, more=True)
+            await _send_body(send, content, more=True)
         await _send_body(send, self._reply.framing.end, more=False)
 
     async def _contents(self) -> AsyncIterator[bytes]:
@@ -169,7 +168,8 @@ class Answer(Response):
                 waited = waited or asyncio.create_task(self._exchange.next())
                 await asyncio.wait({waited}, timeout=SILENCE_S)
                 if not waited.done():
-                    yield framing.comment(words)
+                    if comment := framing.comment(words):
+                        yield comment
                     continue
                 event, waited = waited.result(), None
                 words = _progress(event) or words

@@ -85,6 +85,7 @@ class Options(msgspec.Struct):
     typical_p: Any = None
     seed: int | None = None
     num_predict: int | None = None
+    num_ctx: int | None = None
     stop: str | list[str] | None = None
 
 
@@ -207,7 +208,9 @@ def _options(given: Base, tools: tuple[Json, ...]) -> GenerationOptions:
         top_k=least(chosen.top_k, 0),
         penalised_tokens=penalised_of(chosen.repeat_last_n),
         stop=stops_of(chosen.stop),
+        context=chosen.num_ctx if chosen.num_ctx and chosen.num_ctx > 0 else None,
         shorten=bool(given.truncate),
+        shorten_to_context=given.truncate is not False,
         tools=tools,
         **{ours: getattr(chosen, theirs) for theirs, ours in OPTIONS.items()},
         **_thinking(given.think),

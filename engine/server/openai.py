@@ -33,10 +33,15 @@ ROLES = {"developer": "system", "function": "tool"}  # roles under other names
 KNOWN_ROLES = {"system", "user", "assistant", "tool"}
 TEXT_PARTS = {"text", "input_text", "output_text", "refusal", "summary_text", "reasoning_text"}
 NO_THINKING = "none"  # an effort
+THINKING = {"enabled": True, "adaptive": True, "auto": None, "disabled": False}  # kinds, and whether each is any
 
 ALL = -1  # tokens, in numbers of them
 INSTEAD = {  # of what is not supported
     "functions": "Describe them as tools.",
+    "max_tool_calls": "With parallel_tool_calls false there is one.",
+    "num_ctx": "The context is as long as the memory budget has room for.",
+    "stop_token_ids": "Give the texts in stop.",
+    "verbosity": "Say in the conversation how long an answer is to be.",
     **dict.fromkeys(("guided_json", "json_schema", "structured_outputs"), "Give the schema in response_format."),
     **dict.fromkeys(
         ("previous_response_id", "conversation", "background", "context"),
@@ -114,6 +119,21 @@ class FunctionCall(msgspec.Struct):
     arguments: str | Json | None = None
 
 
+class Thinking(msgspec.Struct):
+    """The choice to reason. budget_tokens: at most."""
+
+    type: str | None = None
+    budget_tokens: int | None = None
+
+
+class Reasoning(msgspec.Struct):
+    """The choice of how to reason. max_tokens: at most."""
+
+    effort: str | None = None
+    enabled: bool | None = None
+    max_tokens: int | None = None
+
+
 class ToolCall(msgspec.Struct):
     """A call of a tool in an earlier answer."""
 
@@ -136,8 +156,12 @@ class ChatMessage(msgspec.Struct):
 class Unsupported(msgspec.Struct, kw_only=True):
     """The parts of a request that ask for what is not here. Other parts that are unknown miss nothing."""
 
+    add_generation_prompt: Any = None
     audio: Any = None
+    bad_words: Any = None
     best_of: Any = None
+    dry_multiplier: Any = None
+    dynatemp_range: Any = None
     echo: Any = None
     function_call: Any = None
     functions: Any = None
@@ -146,14 +170,36 @@ class Unsupported(msgspec.Struct, kw_only=True):
     guided_grammar: Any = None
     guided_json: Any = None
     guided_regex: Any = None
+    include_stop_str_in_output: Any = None
     json_schema: Any = None
+    length_penalty: Any = None
+    max_tool_calls: Any = None
+    mirostat: Any = None
+    mirostat_mode: Any = None
     modalities: Any = None
+    num_ctx: Any = None
+    prompt_logprobs: Any = None
+    stop_token_ids: Any = None
     structured_outputs: Any = None
+    tfs: Any = None
+    tfs_z: Any = None
+    top_a: Any = None
+    typical_p: Any = None
+    use_beam_search: Any = None
+    verbosity: Any = None
     web_search_options: Any = None
+    xtc_probability: Any = None
 
 
 NOTHING: Mapping[str, Any] = {}
-USUAL = {"best_of": 1, "function_call": "none", "modalities": ["text"]}  # which ask for nothing
+USUAL = {  # which ask for nothing
+    "add_generation_prompt": True,
+    "best_of": 1,
+    "function_call": "none",
+    "modalities": ["text"],
+    "verbosity": "medium",
+    **dict.fromkeys(("length_penalty", "tfs", "tfs_z", "typical_p"), 1),
+}
 
 
 class Sampled(Unsupported, kw_only=True):
@@ -173,6 +219,8 @@ class Sampled(Unsupported, kw_only=True):
     frequency_penalty: float | None = None
     logit_bias: dict[int, float] | None = None
     seed: int | None = None
+    min_tokens: int | None = None
+    ignore_eos: bool | None = None
     stop: str | list[str] | None = None
     n: int | None = None
     chat_template_kwargs: Json | None = None
@@ -238,6 +286,7 @@ def sampling_of(given: Sampled) -> Json:
         "repetition_penalty": given.repeat_penalty if again is None else again,
         "penalised_tokens": penalised_of(given.repeat_last_n),
         "seed": given.seed if given.seed is None else given.seed % 2**64,
+        "min_tokens": UNLIMITED_TOKENS if given.ignore_eos else least(given.min_tokens, 0),
         "stop": stops_of(given.stop),
         "chat_template_kwargs": given.chat_template_kwargs or {},
     }
@@ -316,11 +365,23 @@ def _named(tool: Any) -> str:
     return name
 
 
-def thinking_of(effort: str | None) -> Json:
-    """The options that an effort of reasoning is."""
-    if effort is None:
-        return {}
-    return {"enable_thinking": False} if effort == NO_THINKING else {"reasoning_effort": effort}
+def thinking_of(effort: str | None, thinks: bool | None = None, *tokens: int | None) -> Json:
+    """The options of reasoning: of an effort, of a choice to reason at all, and of the most tokens of it, which the
+    first says that says any; -1 for no limit."""
+    options: Json = {} if thinks is None else {"enable_thinking": thinks}
+    if effort is not None:
+        options |= {"enable_thinking": False} if effort == NO_THINKING else {"reasoning_effort": effort}
+    limit = limit_of(*tokens)
+    if limit is None:
+        return options
+    return options | {"reasoning_tokens": limit} | ({} if limit else {"enable_thinking": False})
+
+
+def thinks(kind: str | None) -> bool | None:
+    """The choice to reason, by its kind; None for none. Raises RefusedError."""
+    if kind is not None and kind not in THINKING:
+        raise RefusedError(BAD, f"There is no thinking {kind[:40]!r}.", param="thinking")
+    return THINKING[kind] if kind else None
 
 
 def options_of(**chosen: Any) -> GenerationOptions:

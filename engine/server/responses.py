@@ -16,9 +16,11 @@ from engine.server.exchange import Asked, Ended
 from engine.server.framing import NAMED_EVENTS, Payload
 from engine.server.models import ServedModel
 from engine.server.openai import (
+    USUAL,
     ChatMessage,
     Json,
     Part,
+    Reasoning,
     Sampled,
     choice_of,
     limit_of,
@@ -65,16 +67,11 @@ class Tool(msgspec.Struct):
     parameters: Json | None = None
 
 
-class Reasoning(msgspec.Struct):
-    """The choice of how to reason."""
-
-    effort: str | None = None
-
-
 class TextConfig(msgspec.Struct):
     """The form of an answer."""
 
     format: Json | None = None
+    verbosity: str | None = None
 
 
 class ResponseRequest(Sampled, kw_only=True):
@@ -101,17 +98,22 @@ class ResponseRequest(Sampled, kw_only=True):
 def asked(given: ResponseRequest, model: ServedModel) -> Asked:
     """The request as the engine takes it. Raises RefusedError, OptionError."""
     refuse_unsupported(given, UNSUPPORTED)
+    refuse_unsupported(given.text or TextConfig(), ("verbosity",), USUAL)
     options = options_of(
         max_tokens=limit_of(given.max_output_tokens),
         tools=_tools(given),
         shorten=given.truncation == "auto",
         **sampling_of(given),
-        **thinking_of(given.reasoning.effort if given.reasoning else None),
+        **_thinking(given.reasoning or Reasoning()),
         **schema_of(given.text.format if given.text else None),
         **choice_of(given.tool_choice, given.parallel_tool_calls),
         logprobs=logprobs_of(LOGPROBS in (given.include or ()) or bool(given.top_logprobs), given.top_logprobs),
     )
     return Asked(model, _messages(given), options, bool(given.stream))
+
+
+def _thinking(given: Reasoning) -> Json:
+    return thinking_of(given.effort, given.enabled, given.max_tokens)
 
 
 def _tools(given: ResponseRequest) -> tuple[Json, ...]:

@@ -7,6 +7,7 @@ import socket
 import threading
 from contextlib import suppress
 
+import h11
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -25,6 +26,8 @@ MAX_CONNECTIONS = 200
 IDLE_S = 30  # until a connection that nothing is asked on is closed
 MAX_UNREAD_S = 60  # until a client that does not read what it is sent is hung up on
 STOPPING_S = 1.0
+SOUGHT_S = 0.5  # between two looks whether a client that sends no more is still there
+GOING_ON = h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue")
 log = logging.getLogger(__name__)
 
 
@@ -121,7 +124,8 @@ class _Server(uvicorn.Server):
 
 class _Protocol(H11Protocol):
     """A connection that is closed where the headers of a request do not come in time, or its client does not read; one
-    too many is told so."""
+    too many is told so. A client that has said that it sends no more gets its answer all the same, as long as it is
+    there."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """As asyncio calls it."""
@@ -130,12 +134,14 @@ class _Protocol(H11Protocol):
         super().connection_made(transport)
         self._headers: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
+        self._sought: asyncio.TimerHandle | None = None  # a client that sends no more
+        self._sends_no_more = False
         transport.set_write_buffer_limits(0)  # so that we are told of each byte that is not read
         self._wait_for_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """As asyncio calls it."""
-        for timer in (self._headers, self._unread):
+        for timer in (self._headers, self._unread, self._sought):
             if timer is not None:
                 timer.cancel()
         super().connection_lost(exc)
@@ -144,6 +150,31 @@ class _Protocol(H11Protocol):
         """As uvicorn calls it."""
         super().on_response_complete()
         self._wait_for_headers()
+        if self._sends_no_more and self._answers:  # what was asked behind it
+            self._seek()
+        elif self._sends_no_more:
+            self.transport.close()
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """As asyncio calls it. True leaves the connection open."""
+        self._sends_no_more = True
+        if not self._answers or self.cycle.more_body:
+            return False
+        self._seek()
+        return True
+
+    @property
+    def _answers(self) -> bool:
+        """True while a request is answered."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _seek(self) -> None:
+        """Write what says nothing, again and again until there is something to say: where nobody is left to read it,
+        the next writing fails. Clients take any number of such responses before the one that counts."""
+        if not self._answers or self.cycle.response_started or self.conn.their_http_version == b"1.0":
+            return
+        self.transport.write(self.conn.send(GOING_ON) or b"")
+        self._sought = self.loop.call_later(SOUGHT_S, self._seek)
 
     def pause_writing(self) -> None:
         """As asyncio calls it."""

@@ -27,6 +27,7 @@ LOOKED_BACK_TOKENS = 4096  # tokens of the prompt in which it is looked for reas
 STOPPED_BY = "stopped by "  # begins the state after a stop text, which has an end of its own for each of them
 RECIPIENT = re.compile(r"to=(?:functions\.)?([^\s<\ud800-\udfff]+)")  # of a harmony message: the tool that it calls
 
+HARMONY_ANSWER = "<|end|><|start|>assistant<|channel|>final<|message|>"  # begins so behind reasoning
 OTHERS_TURN = re.compile(r"(?:user|system|developer|tool)\b|\S* to=assistant\b")  # in a harmony message's header
 
 
@@ -255,6 +256,11 @@ class Channels:
         return self._text.state
 
     @property
+    def reasons(self) -> bool:
+        """True where the next token is one of reasoning."""
+        return STATES.get(self.state) is Channel.REASONING
+
+    @property
     def stopped(self) -> bool:
         """True once a stop text was complete, or something else has ended the answer."""
         return self._text.stopped
@@ -298,6 +304,17 @@ class Channels:
 def state_at(tokenizer: Tokenizer, prompt: Sequence[int]) -> str:
     """The state of the channels in which an answer to a prompt begins: `normal`, `reasoning`, or another."""
     return Channels(tokenizer, prompt, ()).state
+
+
+def end_of_reasoning(tokenizer: Tokenizer) -> list[int]:
+    """Tokens that end reasoning and begin the answer; none where the model does not reason between marks."""
+    markers = markers_of(tokenizer)
+    if markers.harmony:
+        end = HARMONY_ANSWER
+    else:
+        edges = markers.response_transitions.get("reasoning", ())
+        end = markers.think_end or next((text for text, state in edges if state == "normal"), "")
+    return tokenizer.encode_marked(end) if end else []
 
 
 def _standins(tokenizer: Tokenizer, markers: Markers) -> dict[str, str]:

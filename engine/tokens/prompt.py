@@ -57,22 +57,22 @@ def encode_counting(
     cancelled: Event | None = None,
 ) -> tuple[list[int], int]:
     """The token ids that `encode` returns, and how many of the oldest messages were left out. Raises the same."""
-    tokenizer = tokenizer_of(model)
+    tokenizer, context = tokenizer_of(model), options.context_of(model.context)
     if isinstance(prompt, str):
         if not (prompt + options.suffix).strip():
             raise PromptError(EMPTY_PROMPT)
         text = with_gap(tokenizer, model.name, prompt, options.suffix) if options.suffix else prompt
-        _check_length(len(text), model.context)
-        return _fitting(tokenizer.encode(whole(text)), model.context), 0
+        _check_length(len(text), context)
+        return _fitting(tokenizer.encode(whole(text)), context), 0
     if not prompt:
         raise PromptError(EMPTY_PROMPT)
     if isinstance(prompt[0], dict):
         messages = [_whole_message(message) for message in prompt if isinstance(message, dict)]
         conversation = Conversation(tokenizer, messages, options, cancelled)
-        return conversation.fitted(model.context), conversation.left_out
+        return conversation.fitted(context, options.shortens(model.context)), conversation.left_out
     tokens = [i for i in prompt if not isinstance(i, dict)]
     _check_known(tokens, tokenizer)
-    return _fitting(tokens, model.context), 0
+    return _fitting(tokens, context), 0
 
 
 def shared_tokens(
@@ -119,12 +119,12 @@ class Conversation:
         self._tokenizer, self._messages, self._options, self._cancelled = tokenizer, messages, options, cancelled
         self.left_out = 0  # messages, once it is fitted
 
-    def fitted(self, context: int) -> list[int]:
+    def fitted(self, context: int, shortened: bool) -> list[int]:
         """Tokens that leave room for an answer: the fewest of the oldest turns are left out, if any may be. Raises
         PromptError."""
         if _says_nothing(self._messages[-1]):
             raise PromptError("The message is empty: write something to answer.")
-        if not self._options.shorten:
+        if not shortened:
             _check_length(self._characters(self._messages), context)
             return _fitting(self.tokens(self._messages, context), context)
         room = context - min(self._options.max_tokens, context // RESERVED_DIVISOR)

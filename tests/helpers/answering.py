@@ -1,6 +1,7 @@
 """An engine that says what it is told to: for tests of what protocols make of it."""
 
 import threading
+import time
 from itertools import zip_longest
 from types import SimpleNamespace
 
@@ -36,6 +37,7 @@ def noted(text, logprob=-0.5):
 class ScriptedAnswering:
     """Answers each request with the same pieces. waits: after the first of them, or after `before`, until the request
     is cancelled.
+    pause_s: before each piece.
     error, breaks: it fails with this, before or after them. refusal: raised instead of taking a request."""
 
     def __init__(
@@ -48,8 +50,10 @@ class ScriptedAnswering:
         breaks=None,
         logprobs=(),
         before=(),
+        pause_s=0.0,
     ):
         self.said, self.error, self.waits, self.refusal, self.breaks = said, error, waits, refusal, breaks
+        self.pause_s = pause_s
         self.logprobs, self.before = logprobs, before  # of each piece; events before the first
         self.summary = Summary(prompt_tokens=10, cached_tokens=4, tokens=[7] * len(said), reasoning_tokens=2)
         self.summary.finish_reason = finish_reason
@@ -74,6 +78,7 @@ class ScriptedAnswering:
                 self._wait(request)
                 return
         for events, probabilities in zip_longest(self.said, self.logprobs):
+            time.sleep(self.pause_s)
             request.told(Written(piece(events, probabilities)))
             if self.waits:
                 self._wait(request)

@@ -89,6 +89,25 @@ def test_an_answer_ends_where_the_context_does(model):
     assert len(model.cached_tokens) < model.context
 
 
+def test_an_answer_ends_where_the_context_that_was_chosen_does(model):
+    for chosen in (60, 1000):
+        generation = model.generate(list(range(3, 55)), options(max_tokens=100, min_tokens=100, context=chosen))
+        list(generation)
+        summary = generation.summary
+        assert summary.finish_reason == "context"
+        assert summary.prompt_tokens + len(summary.tokens) == min(chosen, model.context)
+
+
+def test_the_oldest_turns_are_left_out_for_the_context_that_was_chosen_where_the_model_has_as_much(model):
+    messages = [{"role": ("user", "assistant")[i % 2], "content": "I play the guitar."} for i in range(21)]
+    how = {"max_tokens": 4, "shorten": False, "shorten_to_context": True}
+    short = encode(model, messages, options(**how, context=40))
+    assert 20 < len(short) <= 36
+    for refused in (how | {"context": model.context + 1}, how | {"context": 40, "shorten_to_context": False}):
+        with pytest.raises(NoRoomError):
+            encode(model, messages, options(**refused))
+
+
 def test_cancelling_ends_the_answer_and_keeps_what_there_is(model):
     cancelled = threading.Event()
     generation = model.generate("Do you like music?", options(max_tokens=50), cancelled)
@@ -394,6 +413,33 @@ def test_reasoning_is_apart_from_the_answer_and_counted_apart(says):
     assert summary.reasoning_tokens == 3
     assert len(summary.tokens) == 8
     assert summary.time_to_first_token_s < summary.time_to_first_answer_s
+
+
+@pytest.mark.parametrize(("most", "reasoning"), [(0, ""), (1, "Hm"), (2, "Hm 2"), (9, "Hm 2 3")])
+def test_reasoning_ends_after_so_many_tokens(says, most, reasoning):
+    model = says(["<think>", "Hm", " 2", " 3", "</think>", "\n", "Four", "!"], template=THINKING)
+    said, summary = answer(model, reasoning_tokens=most)
+    assert (summary.reasoning, said, summary.finish_reason) == (reasoning, "Four!", "stop")
+
+
+def test_reasoning_ends_after_so_many_tokens_before_an_answer_of_a_schema(says):
+    model = says(["<think>", "Hm", " 2", " 3", "</think>", "\n", "Four", "!"], template=THINKING)
+    said, summary = answer(model, reasoning_tokens=1, schema={"enum": ["so"]})
+    assert (summary.reasoning, said) == ("Hm", '"so"')
+
+
+def test_an_answer_goes_on_for_as_many_tokens_as_it_must(says):
+    model = says(["Four", "!"])
+    assert len(answer(model)[1].tokens) == 3
+    for least in (3, 4, 9):
+        summary = answer(model, min_tokens=least)[1]
+        assert len(summary.tokens) >= least
+        assert summary.text.startswith("Four!")
+    assert answer(model, min_tokens=99)[1].finish_reason == "length"
+
+
+def test_an_answer_of_a_schema_ends_where_it_must(says):
+    assert answer(says(["Four", "!"]), schema={"enum": ["so"]}, min_tokens=20)[0] == '"so"'
 
 
 def test_what_was_chosen_of_thinking_reaches_the_template(says):

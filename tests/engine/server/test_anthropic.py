@@ -89,6 +89,7 @@ def test_options_reach_the_engine(client):
     options = asked(client, extra_body=given, thinking={"type": "enabled", "budget_tokens": 1024}).options
     assert (options.temperature, options.top_k, options.top_p, options.stop) == (0.5, 3, 0.9, ("END",))
     assert (options.max_tokens, options.enable_thinking, options.shorten) == (99, True, False)
+    assert options.reasoning_tokens == 1024
     schema = {"type": "object"}
     config = {"effort": "low", "format": {"type": "json_schema", "schema": schema}}
     options = asked(client, output_config=config, thinking={"type": "disabled"}).options

@@ -100,6 +100,52 @@ def test_an_effort_of_reasoning(client, effort, thinks):
     assert options.reasoning_effort == (None if effort == "none" else effort)
 
 
+@pytest.mark.parametrize(
+    ("said", "limit", "thinks"),
+    [
+        ({"thinking": {"type": "enabled", "budget_tokens": 1024}}, 1024, True),
+        ({"thinking": {"type": "disabled"}}, None, False),
+        ({"thinking": {"type": "auto"}}, None, None),
+        ({"thinking_budget": 0}, 0, False),
+        ({"thinking_budget": -1, "enable_thinking": True}, None, True),
+        ({"thinking_budget_tokens": 9}, 9, None),
+        ({"thinking_token_budget": 9}, 9, None),
+        ({"reasoning_budget": 9}, 9, None),
+        ({"reasoning": {"max_tokens": 9}}, 9, None),
+        ({"reasoning": {"enabled": False}}, None, False),
+        ({"enable_thinking": False}, None, False),
+        ({}, None, None),
+    ],
+)
+def test_a_limit_of_reasoning_and_the_choice_to_reason_under_their_names(client, said, limit, thinks):
+    options = asked(client, extra_body=said).options
+    assert (options.reasoning_tokens, options.enable_thinking) == (limit, thinks)
+
+
+def test_another_choice_to_reason_is_refused(ask, serve):
+    request = {"model": "starter", "messages": HELLO, "thinking": {"type": "sometimes"}}
+    reply = ask(serve(ScriptedAnswering()), "POST", "/v1/chat/completions", request)
+    assert (reply.status, reply.body["error"]["param"]) == (400, "thinking")
+
+
+def test_an_answer_may_have_to_be_long(client):
+    assert asked(client, extra_body={"min_tokens": 5}).options.min_tokens == 5
+    assert asked(client, extra_body={"min_tokens": -1, "ignore_eos": False}).options.min_tokens == 0
+    assert asked(client, extra_body={"ignore_eos": True}).options.min_tokens > 10**9
+
+
+def test_values_that_ask_for_nothing_are_taken(client):
+    """As SillyTavern, LangChain and others send them with each request."""
+    neutral = {"typical_p": 1.0, "typical": 1, "tfs": 1, "top_a": 0, "mirostat_mode": 0, "mirostat_tau": 5.0,
+               "xtc_probability": 0, "dry_multiplier": 0.0, "dynatemp_range": 0, "add_generation_prompt": True,
+               "use_beam_search": False, "length_penalty": 1.0, "stop_token_ids": [], "bad_words": [],
+               "include_stop_str_in_output": False, "prompt_logprobs": None, "skip_special_tokens": True,
+               "verbosity": "medium", "store": True, "metadata": {"a": "b"}, "user": "me", "service_tier": "auto",
+               "prompt_cache_key": "x", "safety_identifier": "y", "prediction": {"type": "content", "content": "x"},
+               "stream_options": None, "ignore_eos": False, "max_tool_calls": None}  # fmt: skip
+    assert asked(client, extra_body=neutral).prompt == HELLO
+
+
 SCHEMA = {"type": "object", "properties": {"name": {"type": "string"}}}
 
 

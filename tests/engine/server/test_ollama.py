@@ -134,6 +134,22 @@ def test_what_stands_behind_a_gap_reaches_the_engine(client, prompt):
     assert answering.requests[0].options.max_tokens == 3
 
 
+@pytest.mark.parametrize(("said", "context"), [(4096, 4096), (0, None), (-1, None), (None, None)])
+def test_the_context_is_as_long_as_was_asked(client, said, context):
+    options = asked(
+        client, options={"num_ctx": said, "num_keep": 4, "num_batch": 512, "penalize_newline": True}
+    ).options
+    assert (options.context, options.shorten, options.shorten_to_context) == (context, False, True)
+
+
+def test_a_conversation_that_may_not_be_shortened_is_not(ask, serve):
+    answering = ScriptedAnswering()
+    request = {"model": "starter", "messages": HELLO, "truncate": False, "options": {"num_ctx": 99}}
+    assert ask(serve(answering), "POST", "/api/chat", request).status == 200
+    options = answering.requests[0].options
+    assert (options.context, options.shorten, options.shorten_to_context) == (99, False, False)
+
+
 @pytest.mark.parametrize(("said", "shortened"), [({}, False), ({"truncate": False}, False), ({"truncate": True}, True)])
 def test_a_conversation_is_shortened_where_that_is_asked(ask, serve, said, shortened):
     answering = ScriptedAnswering()

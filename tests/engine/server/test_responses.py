@@ -97,6 +97,11 @@ def test_options_reach_the_engine(client):
     assert (options.max_tokens, options.shorten, options.reasoning_effort) == (9, True, "low")
 
 
+def test_a_limit_of_reasoning(client):
+    options = asked(client, extra_body={"reasoning": {"max_tokens": 9, "summary": "auto"}}).options
+    assert (options.reasoning_tokens, options.enable_thinking) == (9, None)
+
+
 def test_what_was_asked_is_told_again(client):
     more = {"metadata": {"run": "7"}, "parallel_tool_calls": False}
     answer = client(ScriptedAnswering()).responses.create(model="starter", input="Hello!", **more)
@@ -114,6 +119,8 @@ def test_probabilities_are_asked_for_in_two_ways(client, more):
         ({"previous_response_id": "resp_1"}, "Nothing is kept here: send the whole conversation"),
         ({"background": True}, "Nothing is kept here: send the whole conversation"),
         ({"prompt": {"id": "pmpt_1"}}, "prompt is not supported"),
+        ({"text": {"verbosity": "high"}}, "verbosity is not supported"),
+        ({"max_tool_calls": 3}, "max_tool_calls is not supported"),
         ({"input": []}, "The input is empty"),
         ({"input": [{"type": "computer_call"}]}, "type 'computer_call' is not supported"),
         ({"tools": [{"type": "web_search"}]}, "not 'web_search'"),

@@ -252,6 +252,12 @@ def matrix_in_slots(random, form, dtype, columns, rows_of_slot, rows, first):
     return packed_matrix(form, *(*tensors, None, None)[:3]), numbers, memory
 
 
+def largest(plain):
+    """Each row's largest number, in all its places: what is added of a packed one is a number of steps and an offset,
+    which may cancel out."""
+    return np.broadcast_to(np.abs(plain).max(axis=1, keepdims=True), plain.shape)
+
+
 @SLOW_FIXTURES
 @given(shape=slots_of_rows(), vectors=st.integers(1, 40), seed=st.integers(0, 99))
 def test_many_vectors_with_rows_of_several_slots(lanes, shape, vectors, seed):
@@ -259,7 +265,9 @@ def test_many_vectors_with_rows_of_several_slots(lanes, shape, vectors, seed):
     matrix, plain, kept = matrix_in_slots(random, *shape)
     x = random.standard_normal((vectors, columns)).astype(np.float32)
     found = multiply_many(matrix, x, rows, slot)
-    assert close(found, x.astype(np.float64) @ plain.astype(np.float64).T, x, plain)
+    assert close(
+        found, x.astype(np.float64) @ plain.astype(np.float64).T, x, np.broadcast_to(largest(plain), plain.shape)
+    )
     some, less = random.permutation(vectors)[: 1 + vectors // 2], int(random.integers(0, rows + 1))
     assert np.array_equal(multiply_many(matrix, x[some], less, slot), found[some, :less])
     assert len(kept)
@@ -282,7 +290,7 @@ def test_rows_of_several_slots_add_up_for_many_vectors(lanes, shape, vectors, cu
     add_many(matrix, weights[-1:], alone, slot)
     assert np.array_equal(alone, together[-1:])
     wanted = before + weights.astype(np.float64) @ plain.astype(np.float64)
-    scale = np.abs(before) + np.abs(weights) @ np.abs(plain)
+    scale = np.abs(before) + np.abs(weights) @ largest(plain)
     assert (np.abs(together - wanted) <= 1e-5 * scale + 1e-30).all()
     assert len(kept)
 

@@ -148,3 +148,45 @@ def test_the_map_in_readme_has_every_room():
     for room, lines in zip(("app", "engine"), re.split(r"    engine/ ", of_map), strict=True):
         named = {name for line in lines.splitlines() for name in re.findall(r"(?:^ {6}| )(\w+)/(?= )", line)} - {room}
         assert named == {path.parent.name for path in (ROOT / room).glob("*/__init__.py")}
+
+
+def imported(body: list[ast.stmt]) -> set[str]:
+    """The names that statements import, and the modules that they come from."""
+    found: set[str] = set()
+    for node in body:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{each.name}" for each in node.names)}
+        elif isinstance(node, ast.Import):
+            found |= {each.name for each in node.names}
+    return found
+
+
+def for_types(source: ast.Module) -> list[ast.stmt]:
+    """The statements that only a type checker sees."""
+    guarded = (node for node in source.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    return [statement for node in guarded for statement in node.body]
+
+
+def circles(texts: dict[str, str]) -> set[tuple[str, str]]:
+    """Modules that import another, if for types alone, which imports them in turn. texts: by a module's name."""
+    trees = {name: ast.parse(text) for name, text in texts.items()}
+    direct = {name: imported(tree.body) & texts.keys() for name, tree in trees.items()}
+    reached, before = direct, None
+    while reached != before:
+        before = reached
+        reached = {name: found.union(*(before[each] for each in found)) for name, found in before.items()}
+    return {(name, each) for name, tree in trees.items() for each in imported(for_types(tree)) & texts.keys()
+            if name in reached[each]}  # fmt: skip
+
+
+def test_no_import_goes_in_a_circle_not_even_for_types():
+    paths = [path.relative_to(ROOT).with_suffix("") for room in ("engine", "app") for path in sources(room)]
+    texts = {".".join(path.parts).removesuffix(".__init__"): (ROOT / path).with_suffix(".py").read_text()
+             for path in paths}  # fmt: skip
+    assert circles(texts) == set()
+
+
+def test_a_circle_is_found():
+    guarded = "if TYPE_CHECKING:\n    from a import x"
+    assert circles({"a": "import b", "b": "from c import y", "c": guarded}) == {("c", "a")}
+    assert circles({"a": "", "c": guarded}) == set()

@@ -3,6 +3,7 @@
 import mlx.core as mx
 import numpy as np
 
+INFINITE_HALF = 0xF800  # the bits of a float16, without its sign, from which on it is infinite, or no number
 SIGN_AND_HALF = np.int32(-0x70002000)  # of a float32's bits: its sign, and the 15 that a float16 has besides
 
 
@@ -17,10 +18,11 @@ def as_numpy(array: mx.array) -> np.ndarray:
 
 
 def as_float32(halves: np.ndarray) -> np.ndarray:
-    """float32 of finite float16, or of bfloat16 as uint16: numpy has none, but its bits are the upper half of a
-    float32's."""
+    """float32 of float16, or of bfloat16 as uint16: numpy has none, but its bits are the upper half of a float32's."""
     if halves.dtype == np.float32:
         return halves
+    if halves.dtype == np.float16 and (halves.view(np.uint16) << 1).max(initial=0) >= INFINITE_HALF:
+        return halves.astype(np.float32)
     if halves.dtype == np.float16:  # some four times as fast as numpy's conversion, which goes one by one
         bits = halves.view(np.int16).astype(np.int32)
         bits <<= 13

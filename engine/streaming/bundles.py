@@ -41,9 +41,13 @@ class Part:
         """The row of each bundle, int64 [n]."""
         return np.arange(*self.rows.indices(len(self.slab.view))) if isinstance(self.rows, slice) else self.rows
 
-    def places_of(self, wanted: Integers) -> Integers:
-        """The places in `wanted` of those that are here."""
-        return np.flatnonzero(np.isin(wanted, self.ids, kind="sort"))
+    def find(self, wanted: Integers) -> tuple[Integers, Integers]:
+        """The places in `wanted`, any ids in any order, of those that are here, and the row of each; where ids rise."""
+        if not len(self.ids):
+            return NO_ROWS, NO_ROWS
+        nearest = np.minimum(np.searchsorted(self.ids, wanted), len(self.ids) - 1)
+        places = np.flatnonzero(self.ids[nearest] == wanted)
+        return places, self.row_numbers[nearest[places]]
 
     def some(self, wanted: NDArray[np.bool_]) -> "Part":
         """Those of the bundles, bool [n], that are wanted; all are here."""

@@ -3,17 +3,15 @@ computed while they are read. Exact whatever comes of it."""
 
 import re
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import mlx.core as mx
 import numpy as np
 from mlx.nn.layers.base import Module
 
 from engine.models.checkpoint import module_at, replace_module
+from engine.streaming.bundles import LayerBundles
 from engine.streaming.lookahead import ExpertLookAhead
-
-if TYPE_CHECKING:
-    from engine.streaming.experts import StreamedExperts
 
 SHARED = re.compile(r"shared?_(experts?|mlp)")  # the names of resident modules beside experts
 Ask = Callable[[mx.array], mx.array]
@@ -27,6 +25,14 @@ class AskedError(Exception):
         self.indices = indices
 
 
+class Experts(Protocol):
+    """The experts of a layer, as far as their router is asked ahead. asked: only for its answer, with which AskedError
+    is raised."""
+
+    bundles: LayerBundles
+    asked: bool
+
+
 class RouterGuess:
     """A guess at a layer's experts: its own router's answer to the input of the layer before. From one layer to the
     next the residual stream changes little.
@@ -34,7 +40,7 @@ class RouterGuess:
     ask: the ids, unevaluated, for such an input. can_be_asked: false once that failed.
     """
 
-    def __init__(self, ask: Ask, experts: "StreamedExperts"):
+    def __init__(self, ask: Ask, experts: Experts):
         self._ask, self._bundles = ask, experts.bundles
         self.can_be_asked = True
 
@@ -59,7 +65,7 @@ class RouterGuess:
         self._bundles.expect(pool.most_used(missing, ahead.width(len(missing))))
 
 
-def router_of(network: Module, path: str, experts: "StreamedExperts") -> Ask | None:
+def router_of(network: Module, path: str, experts: Experts) -> Ask | None:
     """The way to ask for the experts of the container at `path`: its block is called, which ends at the experts; or,
     where that is the whole layer, the layer's `router`. None where there is neither."""
     block = path.rpartition(".")[0].removesuffix(".experts")
@@ -70,7 +76,7 @@ def router_of(network: Module, path: str, experts: "StreamedExperts") -> Ask | N
     return None if router is None else lambda x: _ids_among(router(x))
 
 
-def _answer_of(block: Any, x: mx.array, experts: "StreamedExperts") -> mx.array:
+def _answer_of(block: Any, x: mx.array, experts: Experts) -> mx.array:
     """x: [..., width], as the experts of the layer before were given it: some blocks make one list of all tokens."""
     experts.asked = True
     try:

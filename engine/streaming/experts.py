@@ -136,11 +136,12 @@ class StreamedExperts(Module):
         bundles.settle()
         pool.count_uses(needed, counts, tokens)
         hot = pool.most_used(np.union1d(needed, pool.held), pool.capacity)
-        here = hot[~pool.absent[hot]]
+        here, stays = hot[~pool.absent[hot]], np.zeros(pool.bundles, np.bool_)
+        stays[hot] = True
         pool.seed(here, np.full(len(here), window.token), window)
         for part in bundles.stream_some(needed):
             yield part
-            kept = part.ids[np.isin(part.ids, hot) & pool.absent[part.ids]]
+            kept = part.ids[stays[part.ids] & pool.absent[part.ids]]
             if len(kept):
                 bundles.keep(part, kept, np.full(len(kept), window.token))
 
@@ -152,8 +153,7 @@ class StreamedExperts(Module):
         """The products at once where they belong: nothing is there twice."""
         wanted, y = ids.reshape(-1), NO_FLOATS
         for part in parts:
-            here = part.places_of(wanted)
-            slots = part.row_numbers[np.searchsorted(part.ids, wanted[here])]
+            here, slots = part.find(wanted)
             with self._columns_of(part):
                 products = self._in_slots.pairs(x, here // ids.shape[-1], slots, part.slab)
             y = y if len(y) else np.empty((len(wanted), products.shape[-1]), np.float32)
@@ -162,24 +162,23 @@ class StreamedExperts(Module):
 
     def _sorted(self, x: mx.array, ids: Integers, parts: Iterable[Part]) -> mx.array:
         """The same sorted by expert, for a GPU; then in the tokens' own order."""
-        pairs, outputs, whole = [], [], None
+        pairs, outputs, whole, wanted = [], [], None, ids.reshape(-1)
         for part in parts:
-            here = part.places_of(ids.reshape(-1))
+            here, slots = part.find(wanted)
             if len(here) == ids.size < SORTED_PAIRS:
-                whole = self._multiply(x, ids, part)
+                whole = self._multiply(x, slots.reshape(ids.shape), part)
             elif len(here):
-                here = here[np.argsort(ids.reshape(-1)[here], kind="stable")]
-                rows = x.reshape(-1, x.shape[-1])[mx.array(here // ids.shape[-1])]
-                outputs.append(self._multiply(rows, ids.reshape(-1, 1)[here], part))
-                pairs.append(here)
+                order = np.argsort(wanted[here], kind="stable")
+                rows = x.reshape(-1, x.shape[-1])[mx.array(here[order] // ids.shape[-1])]
+                outputs.append(self._multiply(rows, slots[order, None], part))
+                pairs.append(here[order])
         if whole is not None:
             return whole
         order = np.argsort(np.concatenate(pairs))
         return mx.concatenate(outputs)[mx.array(order)].reshape(*ids.shape, -1)
 
-    def _multiply(self, x: mx.array, ids: Integers, part: Part) -> mx.array:
-        """[..., chosen, width] of x [..., width] and ids [..., chosen], all of which are in the part."""
-        slots = part.row_numbers[np.searchsorted(part.ids, ids)]
+    def _multiply(self, x: mx.array, slots: Integers, part: Part) -> mx.array:
+        """[..., chosen, width] of x [..., width] and rows [..., chosen] of the part's slab."""
         with self._columns_of(part):
             y = self._in_slots(x, mx.array(slots.astype(np.uint32)), part.slab)
         self.bundles.read_by(y)

@@ -81,8 +81,8 @@ class StreamedTable(Module):
         """The tensors' rows, [ids, ...], in the dtype that is computed with."""
         found: list[tuple[Integers, dict[str, mx.array]]] = []
         for part in parts:
-            here = np.flatnonzero(np.isin(wanted[places], part.ids))
-            rows = mx.array(part.row_numbers[np.searchsorted(part.ids, wanted[places[here]])])
+            here, held = part.find(wanted[places])
+            rows = mx.array(held)
             tensors = {name: view[rows] for name, view in self._layout.views(part.slab.matrix).items()}
             for tensor in tensors.values():
                 self.bundles.read_by(tensor)

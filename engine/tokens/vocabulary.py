@@ -2,14 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from llguidance import LLTokenizer
 
 from engine.errors import SchemaError
-
-if TYPE_CHECKING:
-    from engine.tokens.tokenizer import Tokenizer
 
 SPACE = "▁"  # for a space, in the names of SentencePiece's tokens
 OF_SENTENCEPIECE = ("Metaspace", "ByteFallback", SPACE)  # one of these is in a decoder that knows such names
@@ -25,10 +22,40 @@ def _byte_names() -> Mapping[str, int]:
 BYTE_NAMES = _byte_names()
 
 
+class Named(Protocol):
+    """A tokenizer, as far as the bytes of its tokens are told by their names. library: transformers' own. special: ids
+    that are never text."""
+
+    library: Any
+    special: frozenset[int]
+
+    @property
+    def ids(self) -> frozenset[int]:
+        """Every id that stands for something."""
+
+    @property
+    def added(self) -> Mapping[str, int]:
+        """Tokens beside the vocabulary, to their ids."""
+
+    @property
+    def steering(self) -> frozenset[int]:
+        """Ids of tokens that steer."""
+
+    @property
+    def eos_token_ids(self) -> frozenset[int]:
+        """All ids that end an answer."""
+
+    def mark(self, said: Any) -> Any:
+        """A text in which nothing is a special token."""
+
+    def encode_marked(self, text: str) -> list[int]:
+        """Token ids of a text that is marked."""
+
+
 class Vocabulary:
     """A tokenizer's tokens as bytes. Raises SchemaError for a kind of tokenizer whose tokens are not known as such."""
 
-    def __init__(self, tokenizer: "Tokenizer"):
+    def __init__(self, tokenizer: Named):
         self._tokenizer = tokenizer
         self.has_spaces = _kind(tokenizer.library) == "spaces"
         self.tokens = self._tokens()
@@ -58,7 +85,7 @@ class _Source:
 
     is_tokenizer_wrapper = True
 
-    def __init__(self, tokenizer: "Tokenizer", tokens: Sequence[bytes]):
+    def __init__(self, tokenizer: Named, tokens: Sequence[bytes]):
         self.tokens, self._tokenizer = tokens, tokenizer
         self.bos_token_id, self.special_token_ids = None, sorted(tokenizer.steering)
         self.eos_token_id = min(tokenizer.eos_token_ids, default=0)

@@ -1,6 +1,8 @@
 """JSON schemas that answers are held to, and answers that a grammar allows, chosen at random."""
 
+import json
 import random
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,8 @@ from llguidance import LLMatcher
 from engine.tokens.tokenizer import Tokenizer
 
 NAMES = ("name", "age", "π", 'a "b"', "tags", "const", "properties")
+MOST_SCALAR_BYTES = 6 * 6 + 2  # of those below at most: six characters, each of them escaped
+MOST_BYTES = 350  # of an answer to a schema that is drawn, so that its tokens fit a small context
 SCALARS: tuple[Any, ...] = (
     {"type": "boolean"},
     {"type": "null"},
@@ -56,7 +60,31 @@ def _without_refs(schema: Any) -> Any:
     return schema
 
 
-schemas = st.recursive(st.sampled_from(SCALARS), lambda inner: _containers(inner.map(_without_refs)), max_leaves=6)
+def most_bytes(schema: Any, named: Any = None) -> int:
+    """The bytes of the longest answer to a schema that is drawn here, in one line of JSON. named: what `$ref` is."""
+    match schema:
+        case {"$ref": _}:
+            return most_bytes(named)
+        case {"$defs": {"a": defined}}:
+            return most_bytes({key: value for key, value in schema.items() if key != "$defs"}, defined)
+        case {"anyOf": either}:
+            return max(most_bytes(each, named) for each in either)
+        case {"prefixItems": items}:
+            return _listed(most_bytes(each, named) for each in items)
+        case {"items": item, "maxItems": count}:
+            return _listed([most_bytes(item, named)] * count)
+        case {"type": "object", "properties": properties}:
+            return _listed(len(json.dumps(name)) + 2 + most_bytes(each, named) for name, each in properties.items())
+    return MOST_SCALAR_BYTES
+
+
+def _listed(parts: Iterable[int]) -> int:
+    return 2 + sum(part + 2 for part in parts)  # with brackets, commas and spaces
+
+
+schemas = st.recursive(
+    st.sampled_from(SCALARS), lambda inner: _containers(inner.map(_without_refs)), max_leaves=6
+).filter(lambda schema: most_bytes(schema) <= MOST_BYTES)
 
 
 def walk(tokenizer: Tokenizer, rules: str, seed: int, most: int = 400) -> list[int] | None:

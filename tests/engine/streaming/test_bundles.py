@@ -2,6 +2,7 @@
 to be computed is overwritten."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import mlx.core as mx
 import numpy as np
@@ -13,7 +14,7 @@ from engine.errors import ReadError
 from engine.flash.reader import open_reader
 from engine.memory.pool import BundlePool
 from engine.store.bundle_file import BundleFile, BundleWriter
-from engine.streaming.bundles import LayerBundles
+from engine.streaming.bundles import LayerBundles, Part
 from engine.streaming.lookahead import LookAhead
 from engine.streaming.overlap import Overlap, Way
 from engine.streaming.passes import Passes
@@ -33,6 +34,22 @@ def path(tmp_path_factory) -> Path:
         for first in (0, 100):
             writer.write(np.repeat(np.arange(first, first + BUNDLES, dtype=np.float32)[:, None], 2 * WIDTH, axis=1))
     return path
+
+
+@given(
+    ids=st.sets(st.integers(0, 40)).map(sorted),
+    wanted=st.lists(st.integers(0, 40), max_size=30),
+    first=st.integers(0, 9),
+)
+def test_a_part_finds_what_it_has_of_what_is_wanted(ids, wanted, first):
+    here, none = np.array(ids, np.int64), np.empty(0, np.int64)
+    slab = SimpleNamespace(view=np.empty(60))
+    for rows in (slice(first, first + len(ids)), np.random.default_rng(first).permutation(len(ids))):
+        part = Part(here, slab, rows, none)
+        places, held = part.find(np.array(wanted, np.int64))
+        row_of = dict(zip(ids, part.row_numbers.tolist(), strict=True))
+        assert places.tolist() == [i for i, each in enumerate(wanted) if each in row_of]
+        assert held.tolist() == [row_of[each] for each in wanted if each in row_of]
 
 
 class Layers:

@@ -4,12 +4,27 @@ import json
 from functools import reduce
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import SchemaError
 from engine.tokens.schemas import MAX_SCHEMA_BYTES, MAX_SCHEMA_DEPTH, check, written
-from tests.helpers.schemas import schemas
+from tests.helpers.families import Family
+from tests.helpers.schemas import MOST_BYTES, most_bytes, schemas, walk
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    return Family("qwen3", "bytes", tmp_path_factory.mktemp("family")).tokenizer
+
+
+@given(schema=schemas, seed=st.integers(0, 99))
+@settings(max_examples=60, deadline=None)
+def test_no_answer_to_a_schema_that_is_drawn_is_longer_than_it_can_be(tokenizer, schema, seed):
+    """Of tokens that are mostly a byte: what is counted as the longest is."""
+    tokens = walk(tokenizer, f"start: %json {written(schema)}", seed, 2 * MOST_BYTES)
+    assert tokens is not None
+    assert len(b"".join(map(tokenizer.bytes_of, tokens))) <= most_bytes(schema) <= MOST_BYTES
 
 
 def nested(times, outer, inner):

@@ -73,11 +73,12 @@ class SlotExperts:
     def pairs(self, x: mx.array, vectors: Integers, slots: Integers, slab: Slab) -> Floats:
         """float32 [pairs, width], where products are native: of vector `vectors[p]` of x [..., width] with the expert
         in slot `slots[p]`, for every pair p."""
-        tokens = x.reshape(-1, x.shape[-1])
+        width = x.shape[-1]
         with in_slab(self._native.values(), slab):
             if self._is_gated:
-                return self._gated(floats_of(tokens), vectors, slots)
-            y = self._container(tokens[mx.array(vectors)], mx.array(slots.astype(np.uint32)[:, None]))
+                return self._gated(floats_of(x).reshape(-1, width), vectors, slots)
+            rows = x.reshape(-1, width)[mx.array(vectors)]
+            y = self._container(rows, mx.array(slots.astype(np.uint32)[:, None]))
             return floats_of(y).reshape(len(slots), -1)
 
     def _gated(self, tokens: Floats, vectors: Integers, slots: Integers) -> Floats:

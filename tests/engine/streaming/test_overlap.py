@@ -1,5 +1,8 @@
 """Each way of overlapping is tried, and the fastest kept."""
 
+from math import exp
+from random import Random
+
 import pytest
 
 from engine.streaming.overlap import RETRY_TOKENS, TRIES_PER_WAY, Overlap, Way
@@ -31,6 +34,30 @@ def test_a_drive_that_becomes_slow_is_noticed():
     assert (
         run(overlap, 6 * RETRY_TOKENS, {Way.NONE: 9.0, Way.AHEAD: 1.5, Way.BESIDE: 2.0, Way.BOTH: 2.0})[-2] is Way.AHEAD
     )
+
+
+@pytest.mark.parametrize("slower", [0.4, 2.0, 5.0])
+def test_what_makes_every_way_slower_decides_nothing(slower):
+    """As a subject that changes, of which more has to be read, or a drive in a slow minute."""
+    overlap, seconds = Overlap(True), {Way.NONE: 1.4, Way.AHEAD: 1.2, Way.BESIDE: 1.0, Way.BOTH: 1.1}
+    assert run(overlap, TRIED + 3, seconds)[-1] is Way.BESIDE
+    chosen = run(overlap, 10 * RETRY_TOKENS, {way: slower * each for way, each in seconds.items()})
+    assert chosen.count(Way.BESIDE) >= 10 * RETRY_TOKENS - 12  # ten tries, and two to be sure
+
+
+@pytest.mark.parametrize("fastest", list(Way))
+def test_times_that_differ_more_than_the_ways_do_cost_little(fastest):
+    """Tokens vary by a tenth, and by a fifth from second to second: of what the fastest way would have taken."""
+    spent = best = 0.0
+    for seed in range(40):
+        random, overlap, level = Random(seed), Overlap(True), 0.0
+        for token in range(160):
+            level = 0.97 * level + random.gauss(0, 0.04)
+            overlap.begin()
+            share = 1.0 if overlap.way is fastest else 1.1 + 0.1 * overlap.way.value
+            overlap.end(share * exp(level + random.gauss(0, 0.1)))
+            spent, best = spent + share * (token >= TRIED), best + (token >= TRIED)
+    assert spent < 1.045 * best
 
 
 def test_tokens_that_something_else_held_up_do_not_decide():

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 class ModelInfo:
     """Sizes in bytes, context in tokens; `planned` by the budget's items. settings: those that it was loaded with.
 
+    filled_bytes: of pools, that were read while it was loaded.
     given_bytes: by which the pools are smaller for now, for a system short of memory; taken_bytes: since the chat has
     grown.
     loss: the share by which perplexity is higher than with exact selection; None where it was not measured. outlook:
@@ -38,6 +39,7 @@ class ModelInfo:
     outlook: Outlook
     settings: Settings = field(default_factory=Settings)
     flash_bytes: int = 0
+    filled_bytes: float = 0
     smallest_budget: int = 0
     loss: float | None = None
     given_bytes: float = 0
@@ -63,6 +65,7 @@ class ModelInfo:
             footprint_bytes=footprint(),
             settings=model.settings,
             flash_bytes=model.flash_bytes,
+            filled_bytes=_filled(model),
             smallest_budget=model.outlook.smallest_budget(model.settings),
             loss=model.measured_loss,
             outlook=model.outlook,
@@ -106,6 +109,12 @@ class ModelInfo:
     def memory_budget(self) -> int | None:
         """Bytes, or None where nothing was chosen."""
         return self.settings.memory_budget
+
+
+def _filled(model: Model) -> float:
+    """Bytes of pools that are read at once, which all are where they have room for everything."""
+    pool = model.budget.items.get("pool", 0)
+    return pool if model.settings.read_at_once and pool >= model.flash_bytes else 0
 
 
 def _advised(outlook: Outlook) -> int | None:

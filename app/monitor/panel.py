@@ -425,7 +425,8 @@ def parts_of(used: float, model: ModelInfo, latest: TokenStatistics | None) -> d
     planned["kv_cache"] = planned.get("kv_cache", 0) + planned.get("kept_contexts", 0)
     planned["resident"] = planned.get("resident", 0) + planned.get("draft_model", 0)
     fixed = {name: planned.get(name, 0) for name in ("resident", "predictors", "exact_selection")}
-    application = max(0.0, model.footprint_bytes - sum(fixed.values()))  # before anything was asked
+    loaded = sum(fixed.values()) + model.filled_bytes
+    application = max(0.0, model.footprint_bytes - loaded)  # before anything was asked
     pool = _held_bytes(model, latest)
     parts = {"resident": fixed["resident"], "pool": pool, "predictors": sum(fixed.values()) - fixed["resident"]}
     left = max(0.0, used - application - sum(parts.values()))
@@ -443,7 +444,7 @@ def _held_bytes(model: ModelInfo, latest: TokenStatistics | None) -> float:
     if model.streams not in ("neuron", "expert"):  # blocks stay, once the first token has passed
         return model.planned.get("pool", 0)
     if latest is None or not latest.resident:
-        return 0.0
+        return min(model.filled_bytes, model.planned.get("pool", 0))
     share = sum(latest.resident) / max(1, len(latest.resident) * latest.bundles)
     return min(share * model.flash_bytes, model.planned.get("pool", 0))
 

@@ -9,6 +9,7 @@ from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QLabel, QWidget
 
 from app.host.engine_host import State
+from app.host.model_info import ModelInfo
 from app.monitor.panel import MonitorPanel, parts_of
 from app.monitor.section import Legend
 from engine.errors import FlashbulbError
@@ -66,10 +67,12 @@ def test_without_a_budget_it_says_so(open_panel):
         st.floats(0, 1e11),
     ),
     held=st.floats(0, 1),
+    filled=st.floats(0, 1e11),
     streams=st.sampled_from(["neuron", "expert", "block", ""]),
 )
-def test_the_parts_of_memory_sum_to_what_is_used(used, at_load, planned, held, streams):
-    model = SimpleNamespace(planned=planned, footprint_bytes=at_load, flash_bytes=10**10, streams=streams)
+def test_the_parts_of_memory_sum_to_what_is_used(used, at_load, planned, held, filled, streams):
+    sizes = {"footprint_bytes": at_load, "filled_bytes": filled, "flash_bytes": 10**10}
+    model = SimpleNamespace(planned=planned, streams=streams, **sizes)
     latest = replace(token_statistics(), resident=(round(1000 * held),), bundles=1000)
     for token in (None, latest):
         parts = parts_of(used, model, token)
@@ -77,6 +80,21 @@ def test_the_parts_of_memory_sum_to_what_is_used(used, at_load, planned, held, s
         assert sum(parts.values()) == pytest.approx(used)
         assert all(value >= -1e-3 for value in parts.values())
         assert parts["pool"] <= planned.get("pool", 0) + 1e-3
+
+
+@pytest.mark.parametrize("streams", ["neuron", "expert", "block", ""])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_conversation_takes_what_has_come_since_the_model_was_loaded(streams, at_once):
+    pool, resident = 90 * MB, 10 * MB
+    loaded = FakeEngine(streams=streams).load("starter", Settings(read_at_once=at_once))
+    items = {"pool": pool, "resident": resident, "kv_cache": 9 * MB}
+    loaded.flash_bytes, loaded.budget = pool, SimpleNamespace(items=items)
+    at_load = 200 * MB + resident + (pool if at_once else 0)
+    model = replace(ModelInfo.of(loaded), footprint_bytes=at_load)
+    assert parts_of(at_load, model, None)["kv_cache"] == 0
+    latest = replace(token_statistics(), resident=(1000,), bundles=1000)
+    parts = parts_of(200 * MB + resident + pool + 7 * MB, model, latest)
+    assert (parts["kv_cache"], parts["app"], parts["pool"]) == pytest.approx((7 * MB, 200 * MB, pool))
 
 
 def test_a_sentence_says_what_the_figures_mean(qtbot, open_panel):

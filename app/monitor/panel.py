@@ -418,8 +418,9 @@ class MonitorPanel(Ringed, QScrollArea):
 def parts_of(used: float, model: ModelInfo, latest: TokenStatistics | None) -> dict[str, float]:
     """Bytes by part, in the order of the bar; they sum to `used`, which the operating system measured.
 
-    Weights that are always there are there. Of the pool, as much as it holds. What else has come since the model was
-    loaded is the conversation's and the workspace, up to what is planned for them; the rest is the application's.
+    Weights that are always there are there. Of the pool, as much as it holds. The conversation has its room once a
+    token was computed. What else has come since the model was loaded is the workspace, up to what is planned for it;
+    the rest is the application's, which may be less than it was then.
     """
     planned = dict(model.planned)
     planned["kv_cache"] = planned.get("kv_cache", 0) + planned.get("kept_contexts", 0)
@@ -429,10 +430,11 @@ def parts_of(used: float, model: ModelInfo, latest: TokenStatistics | None) -> d
     application = max(0.0, model.footprint_bytes - loaded)  # before anything was asked
     pool = _held_bytes(model, latest)
     parts = {"resident": fixed["resident"], "pool": pool, "predictors": sum(fixed.values()) - fixed["resident"]}
-    left = max(0.0, used - application - sum(parts.values()))
-    for name in ("kv_cache", "workspace"):
-        parts[name] = min(planned.get(name, 0), left)
-        left -= parts[name]
+    came = max(0.0, used - application - sum(parts.values()))
+    parts["kv_cache"] = min(
+        planned.get("kv_cache", 0), came if latest is None else max(0.0, used - sum(parts.values()))
+    )
+    parts["workspace"] = min(planned.get("workspace", 0), max(0.0, came - parts["kv_cache"]))
     whole = sum(parts.values())
     if whole > used:  # some of it was swapped out
         parts = {name: value * used / whole for name, value in parts.items()}

@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # what they import belongs to the capped memory
     from engine.statistics import TokenStatistics
     from engine.streaming.passes import Pass
 
-CAP_RESERVE_BYTES = 32_000_000  # bytes below a cap that nothing is planned for: page tables, the system's own buffers
+CAP_RESERVE_BYTES = 16_000_000  # bytes below a cap that nothing is planned for: page tables, the system's own buffers
 
 
 @dataclass(frozen=True)

@@ -120,12 +120,16 @@ class PreparedSizes:
     def workspace(self, settings: Settings, context: int, roomy: int) -> Workspace:
         """Stream buffers, and what one block of a prompt is computed with or the logits are."""
         shape, whole = self.shape(settings), max(layer.bytes for layer in self.prepared.bundles.layers)
+        chunk = min(PREFILL_TOKENS, max(1, context))
         piece = min(whole, max(MIN_RING_BYTES, roomy // ROOMY_DIVISOR) // BUFFERS, MAX_BUFFER_BYTES)
         logits = logits_bytes(shape.vocabulary, LOGITS_COPIES, settings)
-        block = OPEN_STATES * PREFILL_TOKENS * self.width * FLOAT32_BYTES
-        halves = _ffn_workspace(shape, piece, self.prepared.bundles), _attention_workspace(self, shape, context)
+        block = OPEN_STATES * chunk * self.width * FLOAT32_BYTES
+        halves = (
+            _ffn_workspace(shape, chunk, piece, self.prepared.bundles),
+            _attention_workspace(self, shape, chunk, context),
+        )
         block += max(halves) + panels_bytes()
-        return Workspace(BUFFERS * piece + max(block, logits), PREFILL_TOKENS, piece, max(0, block - logits))
+        return Workspace(BUFFERS * piece + max(block, logits), chunk, piece, max(0, block - logits))
 
 
 def compute_dtype(prepared: PreparedModel, settings: Settings) -> mx.Dtype:
@@ -154,11 +158,11 @@ def _reuse(report: LayerReport, selection: Selection) -> Reuse:
     return curve(active, use.resident, use.loaded, use.window).scaled(selected)
 
 
-def _ffn_workspace(shape: ModelShape, piece: int, stored: BundleFile) -> int:
+def _ffn_workspace(shape: ModelShape, chunk: int, piece: int, stored: BundleFile) -> int:
     """Of one piece of a layer: each part's product, what the activation makes of them, the hidden values as numpy's and
     as MLX's. Where MLX does not compute weights in their own dtype, it converts a piece of them."""
     rows = (piece // shape.row_bytes + 1) * stored.neurons
-    hidden = PREFILL_TOKENS * rows * FLOAT32_BYTES
+    hidden = chunk * rows * FLOAT32_BYTES
     converted = 0
     if not available() and stored.packing:
         converted = shape.parts * rows * stored.width * stored_dtype(stored.numbers).size
@@ -167,7 +171,7 @@ def _ffn_workspace(shape: ModelShape, piece: int, stored: BundleFile) -> int:
     return (shape.parts + 3) * hidden + converted
 
 
-def _attention_workspace(sizes: PreparedSizes, shape: ModelShape, context: int) -> int:
+def _attention_workspace(sizes: PreparedSizes, shape: ModelShape, chunk: int, context: int) -> int:
     """Of one head: its keys and values in float32, its scores twice, and what hides the future."""
     keys = max(cache.row_bytes for cache in shape.caches) * context // max(1, sizes.heads)
-    return 2 * keys + PREFILL_TOKENS * context * (2 * FLOAT32_BYTES + 1)
+    return 2 * keys + chunk * context * (2 * FLOAT32_BYTES + 1)

@@ -158,8 +158,8 @@ def read_companion(path: Path) -> bytes | None:
         return content
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """A checkpoint's config.json, its sizes checked. Raises CheckpointError."""
+def read_plain_config(folder: Path) -> dict[str, Any]:
+    """A checkpoint's config.json as it is. Raises CheckpointError."""
     path = folder / "config.json"
     with parsing(path, CheckpointError, DOWNLOAD_AGAIN):
         if not folder.is_dir():
@@ -168,6 +168,12 @@ def read_config(folder: Path) -> dict[str, Any]:
             raise CheckpointError(
                 "{path} is missing: {folder} is no checkpoint in Hugging Face form.", path=path, folder=folder
             )
-        config = read_json(path)
+        return read_json(path)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """A checkpoint's config.json, its sizes checked. Raises CheckpointError."""
+    config = read_plain_config(folder)
+    with parsing(folder / "config.json", CheckpointError, DOWNLOAD_AGAIN):
         architecture(config).ModelArgs.parse(config)
     return config

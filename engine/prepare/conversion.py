@@ -24,12 +24,12 @@ from mlx_lm.utils import infer_quant_config
 from engine.arrays.dtypes import BY_NAME
 from engine.errors import CheckpointError, FlawError
 from engine.models.mlx_lm import build_mlx_lm, containers
-from engine.prepare.checkpoint import COMPANIONS
+from engine.prepare.checkpoint import COMPANIONS, read_plain_config
 from engine.prepare.room import check_room, pausing
 from engine.store.safetensors_file import read_safetensors
 from engine.store.safetensors_writer import in_shards, reserve, write_index
 from engine.store.stored_tensor import StoredTensor
-from engine.system.documents import DOWNLOAD_AGAIN, parsing, read_json
+from engine.system.documents import DOWNLOAD_AGAIN, parsing
 from engine.system.files import hold, write_whole
 from engine.text import Text, shown
 
@@ -110,9 +110,7 @@ class _Place:
 class _Conversion:
     def __init__(self, checkpoint: Path, quantisation: Quantisation | None):
         self._folder = checkpoint
-        path = checkpoint / "config.json"
-        with parsing(path, CheckpointError, DOWNLOAD_AGAIN):
-            self._original = read_json(path)
+        path, self._original = checkpoint / "config.json", read_plain_config(checkpoint)
         plain = {name: value for name, value in self._original.items() if not name.startswith("quantization")}
         if "quantization" in self._original:
             raise CheckpointError("{folder} is in MLX's form already: it runs as it is.", folder=checkpoint)

@@ -8,9 +8,9 @@ from pathlib import Path
 from engine.errors import CheckpointError
 from engine.models import streams_neurons
 from engine.models.mlx_lm import build_mlx_lm
+from engine.prepare.checkpoint import read_plain_config
 from engine.prepare.conversion import Quantisation, convert
 from engine.store.mlx_folder import runs_as_it_is
-from engine.system.documents import DOWNLOAD_AGAIN, parsing, read_json
 
 GGUF_SUFFIX = ".gguf"
 Progress = Callable[[str, float], None]
@@ -49,9 +49,7 @@ def way_of(source: Path, converted: bool = False) -> Way:
         if source.exists():
             raise CheckpointError("{file} is a file. Give the folder of a model.", file=source)
         raise CheckpointError("There is no folder {folder}.", folder=source)
-    path = source / "config.json"
-    with parsing(path, CheckpointError, DOWNLOAD_AGAIN):
-        config = read_json(path)
+    config = read_plain_config(source)
     if runs_as_it_is(config):
         return Way.AS_IT_IS
     if not streams_neurons(config):

@@ -168,6 +168,12 @@ def _check_prepared(folder: Path) -> None:
             name=shown(str(folder)),
         )
     if not (folder / MANIFEST).is_file():
+        if not any((folder / name).is_file() for name in ("config.json", BUNDLES, RESIDENT, PREDICTOR)):
+            raise PreparedModelError(
+                "{folder} holds no model: it has neither {manifest} nor config.json. Give the folder of a model.",
+                folder=folder,
+                manifest=MANIFEST,
+            )
         cure = Text("Run `flashbulb prepare` on it first.") if (folder / "config.json").is_file() else PREPARE_AGAIN
         raise PreparedModelError(
             "{folder} is no complete prepared model: it has no {manifest}. {cure}",

@@ -3798,6 +3798,10 @@
         <translation>{folder} 需要先准备才能运行，这样才能流式读取其神经元：可用 `flashbulb prepare {folder} NAME`，或在“模型”中添加它。</translation>
     </message>
     <message>
+        <source>{folder} holds no model: it has neither {manifest} nor config.json. Give the folder of a model.</source>
+        <translation>{folder} 中没有模型：既没有 {manifest}，也没有 config.json。请给出模型所在的文件夹。</translation>
+    </message>
+    <message>
         <source>{folder} is in the way ({reason}). Move it elsewhere.</source>
         <translation>{folder} 已占用此位置（{reason}）。请将它移到别处。</translation>
     </message>
@@ -4119,7 +4123,7 @@
     </message>
     <message>
         <source>No thread could be started to read {path} with. Close other applications and try again.</source>
-        <translation type="unfinished"></translation>
+        <translation>无法启动读取 {path} 所需的线程。请关闭其他应用程序，然后重试。</translation>
     </message>
     <message>
         <source>None: no other model on this disk has the same tokens, is far smaller, and has room in the memory budget.</source>

@@ -81,6 +81,16 @@ def test_a_manifest_cannot_name_files_elsewhere(model):
         PreparedModel.open(model)
 
 
+def test_a_folder_of_something_else_is_told_from_a_model_that_is_not_whole(model, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(PreparedModelError, match="empty holds no model: it has neither"):
+        PreparedModel.open(tmp_path / "empty")
+    (model / "manifest.json").unlink()
+    (model / "config.json").unlink()
+    with pytest.raises(PreparedModelError, match="is no complete prepared model"):
+        PreparedModel.open(model)
+
+
 def test_a_checkpoint_is_told_from_a_prepared_model(tiny_checkpoint, tmp_path):
     with pytest.raises(PreparedModelError, match="Run `flashbulb prepare`"):
         PreparedModel.open(tiny_checkpoint)

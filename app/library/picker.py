@@ -63,6 +63,7 @@ class ModelPicker(QFrame):
         self._choices: list[Choice] = []
         self._in_use = ""
         self._return_waits = False  # it was pressed before the models were known
+        self._looks = False  # for models, none of which are known yet
         self.field = SearchField(self.tr("Find a model"))
         self.field.installEventFilter(self)
         self.field.textChanged.connect(self._on_typed)
@@ -74,7 +75,7 @@ class ModelPicker(QFrame):
         self.list.setMouseTracking(True)
         self.list.itemClicked.connect(self._on_item)
         self.list.itemActivated.connect(self._on_item)
-        self.nothing = Label(self.tr("No model of this name here."), colour="quiet")
+        self.nothing = Label(colour="quiet")
         self.nothing.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.nothing.hide()
         self.library_button = QPushButton(self.tr("All Models…"))
@@ -85,7 +86,7 @@ class ModelPicker(QFrame):
 
     def pop_up(self, below: QWidget, in_use: str) -> None:
         """Show it below a widget. in_use: the model that is loaded."""
-        self._in_use, self._return_waits = in_use, False
+        self._in_use, self._return_waits, self._looks = in_use, False, not self._choices
         self.field.clear()
         self.list.clear()
         self._show_choices()
@@ -112,12 +113,14 @@ class ModelPicker(QFrame):
         recent = {model: place for place, model in enumerate(self._settings[RECENT_KEY])}
         ready = [row for row in found.rows if row.folder and not row.trouble]
         ready.sort(key=lambda row: recent.get(row.model, len(recent)))
+        self._looks = False
         self._choices = [Choice(row.model, heading(row), words_for(row)) for row in ready]
         self._show_choices()
         if self._return_waits and self.isVisible():
             self._on_item(self.list.currentItem())
 
     def _on_failed(self, _error: Exception) -> None:
+        self._looks = False
         self._show_choices()  # of the last time; the library says what is wrong
 
     def _on_typed(self) -> None:
@@ -137,7 +140,9 @@ class ModelPicker(QFrame):
         rows = sum(self.list.sizeHintForRow(row) for row in range(self.list.count()))
         self.list.setFixedHeight(max(MIN_HEIGHT, min(LIST_HEIGHT, rows + 2)))
         self.adjustSize()
-        self.nothing.setVisible(bool(self._choices) and not self.list.count())
+        looking, none = self.tr("Looking for models…"), self.tr("No model of this name here.")
+        self.nothing.setText(looking if self._looks else none)
+        self.nothing.setVisible((self._looks or bool(self._choices)) and not self.list.count())
         self.list.setVisible(self.nothing.isHidden())
 
     def _item(self, choice: Choice) -> QListWidgetItem:

@@ -78,7 +78,7 @@ class LibraryWindow(DropWindow):
         self.add_button.clicked.connect(self.ask_for_folder)
         self.message = MessageBar()
         self.rows: list[ModelRow] = []
-        self.foot = quiet()
+        self.foot = quiet(self.tr("Looking for models…"))
         self.foot.setWordWrap(True)
         self._compose()
         self._connect()

@@ -1590,6 +1590,10 @@
         <translation>要删除 {0} 吗？</translation>
     </message>
     <message>
+        <source>Looking for models…</source>
+        <translation>正在查找模型…</translation>
+    </message>
+    <message>
         <source>{0} free in {1}. Drop the folder of a model or a GGUF file here to chat with it.</source>
         <translation>{1} 中有 {0} 可用空间。把模型的文件夹或 GGUF 文件拖到这里，即可与它对话。</translation>
     </message>
@@ -2260,6 +2264,10 @@
     <message>
         <source>Add Folder…</source>
         <translation>添加文件夹…</translation>
+    </message>
+    <message>
+        <source>Looking for models…</source>
+        <translation>正在查找模型…</translation>
     </message>
     <message>
         <source>in use</source>

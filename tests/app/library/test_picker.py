@@ -101,3 +101,30 @@ def test_what_was_chosen_stays_chosen_when_the_models_are_looked_for_again(qtbot
     assert picker.list.currentItem().text() == chosen
     qtbot.keyClick(picker.field, Qt.Key.Key_Escape)
     assert not picker.isVisible()
+
+
+@popups
+def test_as_long_as_models_are_looked_for_it_says_so(qtbot, window, monkeypatch):
+    gate = held(monkeypatch)
+    picker = opened(qtbot, window)
+    assert picker.nothing.isVisible()
+    assert picker.nothing.text() == "Looking for models…"
+    gate.set()
+    qtbot.waitUntil(lambda: picker.list.count() > 2)
+    assert not picker.nothing.isVisible()
+    qtbot.keyClicks(picker.field, "xyz")
+    assert picker.nothing.isVisible()
+    assert picker.nothing.text() == "No model of this name here."
+    qtbot.keyClick(picker.field, Qt.Key.Key_Escape)
+
+
+@popups
+def test_where_models_cannot_be_looked_for_it_says_nothing_of_looking(qtbot, window, monkeypatch):
+    def fail(*_, **__):
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(module, "survey", fail)
+    picker = opened(qtbot, window)
+    qtbot.waitUntil(lambda: not picker.nothing.isVisible())
+    assert picker.list.isVisible()
+    qtbot.keyClick(picker.field, Qt.Key.Key_Escape)

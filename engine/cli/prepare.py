@@ -6,7 +6,7 @@ from statistics import mean
 from typing import TYPE_CHECKING
 
 from engine.cli.arguments import DTYPES, Commands, add_json, path, text
-from engine.cli.output import Progress, print_json, say, signed
+from engine.cli.output import Progress, note, print_json, say, signed
 from engine.errors import OptionError
 
 if TYPE_CHECKING:
@@ -60,8 +60,12 @@ def run(args: Namespace) -> None:
     """Prepare a checkpoint."""
     from engine.prepare.making import Way, make
 
-    with Progress("preparing", not args.json) as progress:
-        way = make(args.checkpoint, args.out, _making(args), args.name, lambda stage, share: progress(share, stage))
+    try:
+        with Progress("preparing", not args.json) as progress:
+            way = make(args.checkpoint, args.out, _making(args), args.name, lambda stage, share: progress(share, stage))
+    except KeyboardInterrupt:
+        note("\nPaused. The same command continues.")
+        raise
     if way is Way.NEURONS:
         _tell_prepared(args)
     elif args.json:

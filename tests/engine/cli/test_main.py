@@ -13,6 +13,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from engine.cli.arguments import size as _size
+from engine.prepare import making
 from engine.store.manifest import BUNDLES
 from tests.helpers.checkpoints import write_opt, write_text
 from tests.helpers.command_line import run
@@ -85,6 +86,16 @@ def test_info_tells_what_stays_in_memory(capsys, tiny_model):
     assert "stay on flash" in out
     assert "Smallest memory budget" in out
     assert run(capsys, "info", tiny_model, "--verify")[0] == 0
+
+
+def test_prepare_that_is_interrupted_says_that_it_can_be_continued(capsys, tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(making, "make", interrupted)
+    status, out, err = run(capsys, "prepare", write_opt(tmp_path / "checkpoint"), tmp_path / "out")
+    assert (status, out) == (130, "")
+    assert "Paused. The same command continues." in err
 
 
 def test_prepare_makes_what_generate_takes(capsys, tmp_path):

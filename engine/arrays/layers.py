@@ -12,11 +12,10 @@ import numpy as np
 
 from engine.arrays.attention import attended
 from engine.arrays.evaluation import evaluating
-from engine.arrays.packed import FEW_VECTORS, Floats, Form, Resident, available, normed
+from engine.arrays.packed import Floats, Form, Resident, available, normed
 from engine.arrays.products import floats_of
 from engine.arrays.rotation import ROTARY
 
-MAX_NORMED_VALUES = FEW_VECTORS << 14  # of the widest hidden states; of more, MLX's calls cost little
 ATTENTION = "scaled_dot_product_attention"  # the name of mlx-lm's
 
 
@@ -32,8 +31,8 @@ def use_native_layers(model: nn.Module) -> None:
             module.__class__ = _attending(kind)
 
 
-def attends_by_head(model: nn.Module) -> bool:
-    """True for a model whose attention `use_native_layers` replaces: one head's scores are then there at once."""
+def attends_natively(model: nn.Module) -> bool:
+    """True for a model whose attention `use_native_layers` replaces: some scores alone are then there at once."""
     return available() and any(_calls_attention(type(module)) for module in model.modules())
 
 
@@ -167,12 +166,12 @@ class _Normed:
 
 class _LayerNorm(_Normed, nn.LayerNorm):
     def __call__(self, x: mx.array) -> mx.array:
-        return self._normed(x, True) if x.size <= MAX_NORMED_VALUES else super().__call__(x)
+        return self._normed(x, True)
 
 
 class _RMSNorm(_Normed, nn.RMSNorm):
     def __call__(self, x: mx.array) -> mx.array:
-        return self._normed(x, False) if x.size <= MAX_NORMED_VALUES else super().__call__(x)
+        return self._normed(x, False)
 
 
 NATIVE: dict[type, type] = {

@@ -19,7 +19,7 @@ from engine.system.native_library import Matrix
 MODES = {"affine": 0, "mxfp4": 1, "mxfp8": 2, "nvfp4": 3}
 PLAIN_MODE = 4  # weights that are not quantised
 FEW_VECTORS = 12  # as the native library has it: each product of so many is to the bit what it is alone
-PANELS_BYTES = 600_000  # that a thread makes products of many vectors with
+PANELS_BYTES = 750_000  # that a thread makes products of many vectors with
 DTYPE_KINDS = {mx.float32: 0, mx.float16: 1, mx.bfloat16: 2}
 
 Integers = NDArray[np.int64]
@@ -211,6 +211,38 @@ def attend(keys: Matrix, values: Matrix, q: Floats, slots: int, sinks: Floats | 
     return y
 
 
+def attend_many(
+    keys: Matrix,
+    values: Matrix,
+    q: Floats,
+    slots: int,
+    before: int | None,
+    shown: NDArray[np.bool_] | None,
+    sinks: Floats | None,
+) -> Floats:
+    """The attention of many tokens, float32 [heads, count, values' columns], of q float32 [heads, count, keys'
+    columns]; as `attend` of one.
+
+    before: the tokens before the first, which sees these and itself, as each of the others sees all before it; None
+    where all see all. shown: where each sees which, bool [heads, count, tokens].
+    """
+    q = np.ascontiguousarray(q, np.float32)
+    y = np.empty((*q.shape[:2], values.columns), np.float32)
+    sinks = None if sinks is None else np.ascontiguousarray(sinks, np.float32)
+    if shown is not None and shown.strides[2] != 1:
+        shown = np.ascontiguousarray(shown)
+    library = native_library.load_library()
+    assert library is not None
+    failed = library.fb_attend_many(
+        ctypes.byref(keys), ctypes.byref(values), q.ctypes.data, slots, len(q) // slots, q.shape[1],
+        -1 if before is None else before, *((None, 0, 0) if shown is None else (shown.ctypes.data, *shown.strides[:2])),
+        None if sinks is None else sinks.ctypes.data, y.ctypes.data, threads(),
+    )  # fmt: skip
+    if failed:
+        raise MemoryError
+    return y
+
+
 def normed(x: Floats, epsilon: float, centred: bool, weights: Floats | None, biases: Floats | None) -> Floats:
     """Each vector of x, float32 [..., columns], over the root of its mean square, less its mean before where it is to
     be centred; times weights, float32 [columns], and with biases."""
@@ -220,7 +252,7 @@ def normed(x: Floats, epsilon: float, centred: bool, weights: Floats | None, bia
     assert library is not None
     library.fb_norm(
         x.ctypes.data, x.size // columns, columns, epsilon, centred, None if weights is None else weights.ctypes.data,
-        None if biases is None else biases.ctypes.data, y.ctypes.data,
+        None if biases is None else biases.ctypes.data, y.ctypes.data, threads(),
     )  # fmt: skip
     return y
 

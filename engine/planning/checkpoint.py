@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import mlx.core as mx
 from mlx.nn.layers.base import Module
 
-from engine.arrays.layers import attends_by_head
-from engine.arrays.packed import available
+from engine.arrays.layers import attends_natively
+from engine.arrays.packed import available, panels_bytes
 from engine.models.checkpoint import LazyModel, load_lazily
 from engine.planning.layers import ExpertLayer, StreamedLayer, layers_of
 from engine.planning.logits import logits_bytes
@@ -61,7 +61,7 @@ class CheckpointSizes:
     ) -> "CheckpointSizes":
         """found: of the model, as it is read; experts are taken out of it. ways: that were chosen from."""
         shape = ModelShape.of_checkpoint(lazy, found)
-        heads = 1 if attends_by_head(lazy.network) else first_number(lazy.config, HEAD_KEYS) or 0
+        heads = 0 if attends_natively(lazy.network) else first_number(lazy.config, HEAD_KEYS) or 0
         overhead = overhead_bytes(checkpoint.folder)
         return cls(shape, checkpoint.bytes, overhead, heads, memory_available(), ways)
 
@@ -90,7 +90,7 @@ class CheckpointSizes:
         logits = LOGITS_COPIES * FLOAT_BYTES * self.network.vocabulary
         passed = logits_bytes(self.network.vocabulary, LOGITS_COPIES, settings)
         heap = EXPERT_HEAP_BYTES if self._has_experts else 0
-        size = BUFFERS * buffer + max(chunk * token + logits + heap, passed)
+        size = BUFFERS * buffer + max(chunk * token + logits + heap + panels_bytes(), passed)
         return Workspace(size, chunk, buffer, chunk * token)
 
     def _buffer(self, roomy: int) -> int:

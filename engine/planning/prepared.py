@@ -172,6 +172,9 @@ def _ffn_workspace(shape: ModelShape, chunk: int, piece: int, stored: BundleFile
 
 
 def _attention_workspace(sizes: PreparedSizes, shape: ModelShape, chunk: int, context: int) -> int:
-    """Of one head: its keys and values in float32, its scores twice, and what hides the future."""
+    """Of one head: its keys and values in float32, its scores twice, and what hides the future. Native attention has
+    some scores alone, in the room of products."""
+    if available():
+        return 0
     keys = max(cache.row_bytes for cache in shape.caches) * context // max(1, sizes.heads)
     return 2 * keys + chunk * context * (2 * FLOAT32_BYTES + 1)

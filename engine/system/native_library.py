@@ -11,7 +11,7 @@ from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
-VERSION = 10  # of the native interface
+VERSION = 11  # of the native interface
 RUSAGE_WORDS, RUSAGE_FOOTPRINT = 12, 9  # of macOS's rusage_info_v0, as words of 8 bytes: all, and ri_phys_footprint's
 
 
@@ -129,7 +129,8 @@ def open_library(path: Path) -> ctypes.CDLL | None:
         "fb_add_rows": (integer, pointer, pointer, number, pointer, pointer, number, pointer, integer),
         "fb_add_many": (integer, pointer, number, number, pointer, number, pointer, integer),
         "fb_attend": (integer, pointer, pointer, pointer, number, number, pointer, pointer, integer),
-        "fb_norm": (None, pointer, number, number, ctypes.c_float, integer, pointer, pointer, pointer),
+        "fb_attend_many": (integer, *[pointer] * 3, *[number] * 4, pointer, number, number, pointer, pointer, integer),
+        "fb_norm": (None, pointer, number, number, ctypes.c_float, integer, *[pointer] * 3, integer),
         "fb_sum": (ctypes.c_float, pointer, number, integer),
         "fb_use_lanes": (integer, integer),
         "fb_footprint": (integer, pointer, pointer),

@@ -51,6 +51,27 @@ static void NAME(softmax)(float *scores, int64_t count, const float *sink) {
     for (int64_t i = 0; i < count; i++) scores[i] /= all;
 }
 
+/* Scores become powers of e, in units of the largest so far, which is `top`; of a query whose shares are made some keys at
+ * a time. sum: of all powers so far. Returns what everything before is to be multiplied with. */
+static float NAME(shares)(float *scores, int64_t count, float *top, float *sum) {
+    floats tops = (floats){0} + *top, sums = {0};
+    for (int64_t i = 0; i < count; i += LANES) {
+        floats some = NAME(load_some)(scores, i, count, -INFINITY);
+        tops = NAME(chosen)(some > tops, some, tops);
+    }
+    float before = *top;
+    for (int l = 0; l < LANES; l++) *top = tops[l] > *top ? tops[l] : *top;
+    float unit = *top == -INFINITY ? 0 : *top; /* where there is nothing to attend to yet */
+    for (int64_t i = 0; i < count; i += LANES) {
+        floats powers = NAME(exponential)(NAME(load_some)(scores, i, count, -INFINITY) - unit);
+        sums += powers;
+        NAME(store_some)(powers, scores, i, count);
+    }
+    float scale = before == *top ? 1 : expf(before - unit);
+    *sum = *sum * scale + NAME(total)(sums);
+    return scale;
+}
+
 /* y becomes silu(y) * beside. */
 static void NAME(gate)(float *y, const float *beside, int64_t count) {
     for (int64_t i = 0; i < count; i += LANES) {

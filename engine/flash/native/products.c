@@ -41,6 +41,7 @@ enum {
     DOTS = 4,                   /* vectors of a `dots` */
     DEEP = 512,                 /* columns of panels and vectors that are multiplied while they are in a core's cache */
     PANEL_ROWS = 256,           /* of the panels that a thread has at once */
+    QUERIES = 128,              /* of a head that attend to keys while these are panels */
     TASK_BYTES = 128 << 10,     /* of weights that a thread takes at once */
     ALONE_BYTES = 256 << 10,    /* of weights below which no other thread is woken */
     SLICE = 64,                 /* columns, of which a thread takes a multiple */
@@ -106,6 +107,7 @@ struct kernels {
     float (*sum)(const float *, int64_t);
     void (*sums)(const float *, int64_t, int64_t, float *);
     void (*softmax)(float *, int64_t, const float *);
+    float (*shares)(float *, int64_t, float *, float *);
     void (*weigh)(const struct fb_matrix *, int64_t, const float *, int64_t, float *);
     void (*gate)(float *, const float *, int64_t);
     void (*norm)(const float *, int64_t, float, bool, const float *, const float *, float *);
@@ -233,7 +235,15 @@ struct job {
     int64_t row_count, slices;
 
     const float *sinks;         /* by pair, or NULL: of attention, whose keys are `m` and values `beside` */
-    int64_t heads;              /* pairs of a slot */
+    int64_t heads;              /* of a slot */
+    int64_t queries, before;    /* of a head: how many, and the tokens before the first that it sees; < 0 for all */
+    const uint8_t *shown;       /* by head, query and token, where it is to be seen; or NULL */
+    int64_t shown_head, shown_query; /* bytes to the next */
+
+    int64_t columns;            /* of vectors that are normed */
+    float epsilon;
+    bool centred;
+    const float *biases;        /* of norms, beside `weights` */
 
     const float *numbers;       /* that are summed, `total` of them */
     int64_t total;
@@ -766,6 +776,66 @@ API int fb_add_rows(const struct fb_matrix *m, const int64_t *slots, int64_t pai
     return !room;
 }
 
+/* Hides from a block of queries, from `first` on, those of the keys [begin, end) that are not theirs. */
+static void hide(const struct job *j, int64_t head, int64_t first, int64_t count, int64_t begin, int64_t end, float *scores) {
+    for (int64_t q = 0; q < count; q++, scores += PANEL_ROWS) {
+        int64_t seen = j->before < 0 ? end : j->before + first + q + 1;
+        const uint8_t *shown = j->shown ? j->shown + head * j->shown_head + (first + q) * j->shown_query : NULL;
+        for (int64_t t = begin; shown && t < end; t++)
+            if (!shown[t]) scores[t - begin] = -INFINITY;
+        for (int64_t t = seen > begin ? seen : begin; t < end; t++) scores[t - begin] = -INFINITY;
+    }
+}
+
+/* Scores of some queries, at most QUERIES, with keys [begin, end), at most PANEL_ROWS. */
+static void score(const struct job *j, int64_t slot, const float *q, int64_t count, int64_t begin, int64_t end,
+                  float *scores, struct panels panels) {
+    int64_t columns = j->m->columns;
+    memset(scores, 0, (size_t)(count * PANEL_ROWS) * sizeof *scores);
+    for (int64_t c = 0; c < columns; c += DEEP) {
+        int64_t stop = c + DEEP < columns ? c + DEEP : columns;
+        struct fb_matrix part = columns_of(j->m, c, stop);
+        turn_rows(&part, slot, begin, end, panels);
+        add_panels(j, q, columns, c, stop - c, 0, count, end - begin, scores, PANEL_ROWS, panels);
+    }
+}
+
+/* Adds values [begin, end), each times its share, to y. */
+static void add_values(const struct job *j, int64_t slot, const float *shares, int64_t count, int64_t begin, int64_t end,
+                       float *y, struct panels panels) {
+    int64_t columns = j->beside->columns;
+    for (int64_t c = 0; c < columns; c += PANEL_ROWS) {
+        int64_t stop = c + PANEL_ROWS < columns ? c + PANEL_ROWS : columns;
+        struct fb_matrix part = columns_of(j->beside, c, stop);
+        take_rows(&part, slot, begin, end, panels);
+        add_panels(j, shares, PANEL_ROWS, 0, end - begin, 0, count, stop - c, y + c, columns, panels);
+    }
+}
+
+/* Attention of some queries of one head, to some keys after the other: shares are in units of the largest score so far. */
+static void attend_many_task(const struct job *j, int64_t index, float *room) {
+    int64_t head = index / j->slices, first = index % j->slices * QUERIES, slot = head / j->heads, width = j->beside->columns;
+    int64_t count = j->queries - first < QUERIES ? j->queries - first : QUERIES, tokens = j->m->rows;
+    struct panels panels = panels_in(room);
+    float *scores = room + panels_room(), tops[QUERIES], sums[QUERIES], *y = j->y + (head * j->queries + first) * width;
+    memset(panels.rows, 0, 2 * PANEL_ROWS * sizeof *room);
+    memset(y, 0, (size_t)(count * width) * sizeof *y);
+    for (int64_t q = 0; q < count; q++) tops[q] = j->sinks ? j->sinks[head] : -INFINITY, sums[q] = j->sinks ? 1 : 0;
+    if (j->before >= 0 && j->before + first + count < tokens) tokens = j->before + first + count;
+    for (int64_t t = 0; t < tokens; t += PANEL_ROWS) {
+        int64_t end = t + PANEL_ROWS < tokens ? t + PANEL_ROWS : tokens;
+        score(j, slot, j->given + (head * j->queries + first) * j->m->columns, count, t, end, scores, panels);
+        hide(j, head, first, count, t, end, scores);
+        for (int64_t q = 0; q < count; q++) {
+            float scale = kernels->shares(scores + q * PANEL_ROWS, end - t, tops + q, sums + q);
+            for (int64_t c = 0; scale != 1 && c < width; c++) y[q * width + c] *= scale;
+        }
+        add_values(j, slot, scores, count, t, end, y, panels);
+    }
+    for (int64_t q = 0; q < count; q++)
+        for (int64_t c = 0; c < width; c++) y[q * width + c] /= sums[q];
+}
+
 /* One token's attention: y[h] is the sum of the values of head h's slot, each times its share in the softmax of the slot's
  * keys times q[h]. keys, values: plain, of each slot a row a token. q: float32 [slots * heads, keys' columns]; y: [slots *
  * heads, values' columns]. sinks: a score by head that has no value; or NULL. Returns 0, or 1 where there is no memory. */
@@ -788,13 +858,45 @@ API int fb_attend(const struct fb_matrix *keys, const struct fb_matrix *values, 
     return !room;
 }
 
-/* Each of `count` vectors of x, [count, columns], normed; see `norm`. weights, biases: float32 [columns], or NULL. */
-API void fb_norm(const float *x, int64_t count, int64_t columns, float epsilon, int centred, const float *weights,
-                 const float *biases, float *y) {
+/* Attention of many tokens, as fb_attend of one. q: float32 [slots * heads, queries, keys' columns]; y: [slots * heads,
+ * queries, values' columns]. before: the tokens before the first one, which it sees beside itself, as each of the others
+ * does all before it; < 0 where all see all. shown: the tokens that are to be seen, bytes by head, query and token with
+ * so many from each head and query to the next; or NULL. Returns 0, or 1 where there is no memory. */
+API int fb_attend_many(const struct fb_matrix *keys, const struct fb_matrix *values, const float *q, int64_t slots,
+                       int64_t heads, int64_t queries, int64_t before, const uint8_t *shown, int64_t shown_head,
+                       int64_t shown_query, const float *sinks, float *y, int threads) {
     pthread_mutex_lock(&one_caller);
     if (!kernels) kernels = widest();
-    for (int64_t i = 0; i < count * columns; i += columns)
-        kernels->norm(x + i, columns, epsilon, centred, weights, biases, y + i);
+    struct job j = {.task = attend_many_task, .m = keys, .beside = values, .given = q, .heads = heads, .sinks = sinks, .y = y};
+    j.queries = queries, j.before = before, j.shown = shown, j.shown_head = shown_head, j.shown_query = shown_query;
+    j.slices = (queries + QUERIES - 1) / QUERIES;
+    j.count = slots * heads * j.slices;
+    j.room = panels_room() + QUERIES * PANEL_ROWS;
+    float *room = room_of((size_t)j.room * sizeof *room);
+    if (room) run(&j, room, slots * heads * queries * keys->rows < ALONE_BYTES / 64 ? 1 : threads);
+    leave_room();
+    pthread_mutex_unlock(&one_caller);
+    return !room;
+}
+
+static void norm_task(const struct job *j, int64_t index, float *room) {
+    (void)room;
+    int64_t end = (index + 1) * j->step < j->pairs ? (index + 1) * j->step : j->pairs;
+    for (int64_t i = index * j->step; i < end; i++)
+        kernels->norm(j->given + i * j->columns, j->columns, j->epsilon, j->centred, j->weights, j->biases,
+                      j->y + i * j->columns);
+}
+
+/* Each of `count` vectors of x, [count, columns], normed; see `norm`. weights, biases: float32 [columns], or NULL. */
+API void fb_norm(const float *x, int64_t count, int64_t columns, float epsilon, int centred, const float *weights,
+                 const float *biases, float *y, int threads) {
+    pthread_mutex_lock(&one_caller);
+    if (!kernels) kernels = widest();
+    struct job j = {.task = norm_task, .given = x, .pairs = count, .columns = columns, .epsilon = epsilon, .y = y};
+    j.centred = centred, j.weights = weights, j.biases = biases;
+    j.step = 1 + TASK_BYTES / 4 / (columns + 1);
+    j.count = (count + j.step - 1) / j.step;
+    run(&j, NULL, 4 * count * columns < ALONE_BYTES ? 1 : threads);
     pthread_mutex_unlock(&one_caller);
 }
 

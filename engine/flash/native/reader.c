@@ -53,7 +53,7 @@
 #define API __attribute__((visibility("default")))
 
 enum {
-    VERSION = 10,               /* of this interface; the wrapper refuses any other */
+    VERSION = 11,               /* of this interface; the wrapper refuses any other */
     MAX_PIECES = 128,           /* in a run; with the gaps between them far below IOV_MAX */
     MAX_BOUNCE = 128 << 10,     /* bytes of a slot's buffer: 32 of them must not cost the user much memory */
     MIN_BOUNCE = 16 << 10,

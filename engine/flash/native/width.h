@@ -24,7 +24,7 @@ static const struct kernels NAME(kernels) = {
     .width = LANES, .lanes = LANES, .beside = BESIDE, .vectors = VECTORS, .dots = NAME(dots),
     .dots_rows = NAME(dots_rows), .unpack = NAME(unpack), .turn = NAME(turn), .add_panel = NAME(add_panel),
     .add = NAME(add), .add_laid_out = NAME(add_laid_out), .sum = NAME(sum), .sums = NAME(sums),
-    .softmax = NAME(softmax), .weigh = NAME(weigh), .gate = NAME(gate), .norm = NAME(norm),
+    .softmax = NAME(softmax), .shares = NAME(shares), .weigh = NAME(weigh), .gate = NAME(gate), .norm = NAME(norm),
 };
 
 #undef floats

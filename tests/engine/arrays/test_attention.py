@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(not packed.available(), reason="MLX computes on 
     group=st.integers(1, 4),
     dim=st.sampled_from([8, 20, 64]),
     before=st.integers(0, 300),
-    length=st.sampled_from([1, 1, 1, 5]),
+    length=st.sampled_from([1, 1, 1, 5, 40, 131]),
     masked=st.sampled_from([None, "causal", "window"]),
     with_sinks=st.booleans(),
     seed=st.integers(0, 99),
@@ -46,6 +46,16 @@ def test_attention_is_that_of_mlx(dtype, heads, group, dim, before, length, mask
     assert found.dtype == dtype
     tolerance = {mx.float32: 1e-5, mx.bfloat16: 2e-2, mx.float16: 3e-3}[dtype]
     np.testing.assert_allclose(np.array(found.astype(mx.float32)), np.array(wanted), atol=tolerance, rtol=tolerance)
+
+
+def test_several_conversations_and_keys_whose_numbers_do_not_follow_each_other():
+    random = np.random.default_rng(0)
+    queries, keys, values = (mx.array(random.standard_normal((2, 3, 20, 30)).astype(np.float32)) for _ in range(3))
+    mask = mx.array(random.random((2, 1, 20, 20)) < 0.5) | mx.eye(20, dtype=mx.bool_)
+    turned = mx.contiguous(keys.swapaxes(-1, -2)).swapaxes(-1, -2)
+    found = attended(queries, turned, values, None, 0.2, mask)
+    wanted = scaled_dot_product_attention(queries, keys, values, cache=None, scale=0.2, mask=mask)
+    np.testing.assert_allclose(np.array(found), np.array(wanted), atol=1e-5)
 
 
 @pytest.mark.parametrize("length", [2, FEW_VECTORS])

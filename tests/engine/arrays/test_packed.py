@@ -15,6 +15,7 @@ from engine.arrays.packed import (
     add_many,
     add_rows,
     attend,
+    attend_many,
     is_like,
     multiply,
     multiply_gated,
@@ -433,6 +434,47 @@ def test_attention_of_one_token(lanes, dtype, slots, group, tokens, widths, with
         assert np.abs(found[head] - shares @ v[head // group]).max() <= rounding * np.abs(v[head // group]).max()
 
 
+def in_heads(random, slots, tokens, width, dtype):
+    """Keys or values of some heads, as a matrix in each slot and in float64, and what must be kept."""
+    spread = random.choice([0.1, 1, 5])
+    held = mx.array((spread * random.standard_normal((slots, tokens + 1, width))).astype(np.float32)).astype(dtype)
+    mx.eval(held)
+    tensor = Tensor(Tensor.of(held).address, held.nbytes // slots, (tokens, width), dtype)
+    return packed_matrix(None, tensor, None, None), np.array(held.astype(mx.float32))[:, :-1].astype(np.float64), held
+
+
+@SLOW_FIXTURES
+@given(
+    dtype=st.sampled_from(DTYPES), slots=st.integers(1, 2), group=st.integers(1, 3), queries=st.integers(1, 300),
+    before=st.integers(0, 400), masked=st.sampled_from(["none", "causal", "shown"]),
+    widths=st.sampled_from([(64, 64), (20, 7), (1, 33), (576, 300)]), with_sinks=st.booleans(), seed=st.integers(0, 99),
+)  # fmt: skip
+def test_attention_of_many_tokens(lanes, dtype, slots, group, queries, before, masked, widths, with_sinks, seed):
+    random, heads, tokens = np.random.default_rng(seed), slots * group, before + queries
+    (keys, k, kept), (values, v, also) = (in_heads(random, slots, tokens, width, dtype) for width in widths)
+    q = random.standard_normal((heads, queries, widths[0])).astype(np.float32)
+    sinks = random.standard_normal(heads).astype(np.float32) if with_sinks else None
+    seen = np.ones((heads, queries, tokens), np.bool_)
+    if masked == "causal":
+        seen = np.broadcast_to(np.tri(queries, tokens, before, bool), seen.shape)
+    elif masked == "shown":
+        seen = np.broadcast_to(random.random((1, queries, tokens)) < random.choice([0.01, 0.9]), seen.shape).copy()
+        seen[:, np.arange(queries), np.arange(queries)] = True
+    first, shown = before if masked == "causal" else None, seen if masked == "shown" else None
+    found = attend_many(keys, values, q, slots, first, shown, sinks)
+    some = random.permutation(queries)[:1]
+    alone = attend_many(keys, values, q[:, some], slots, None, seen[:, some], sinks)
+    assert np.array_equal(alone, found[:, some])
+    for head in range(heads):
+        scores = np.where(seen[head], q[head].astype(np.float64) @ k[head // group].T, -np.inf)
+        scores = scores if sinks is None else np.append(scores, np.full((queries, 1), sinks[head]), axis=1)
+        shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+        shares = (shares / shares.sum(axis=1, keepdims=True))[:, :tokens]
+        rounding = 1e-5 + 1e-6 * (np.abs(k[head // group]) @ np.abs(q[head]).T).max()
+        assert np.abs(found[head] - shares @ v[head // group]).max() <= rounding * np.abs(v[head // group]).max()
+    assert len(kept) == len(also)
+
+
 @pytest.mark.parametrize("heads", [1, 3, 16])
 def test_attention_is_the_same_whatever_the_number_of_threads(monkeypatch, heads):
     random, found = np.random.default_rng(0), []
@@ -440,11 +482,11 @@ def test_attention_is_the_same_whatever_the_number_of_threads(monkeypatch, heads
     mx.eval(keys, values)
     tensors = [Tensor(Tensor.of(each).address, each.nbytes // 2, (900, 64), mx.float32) for each in (keys, values)]
     matrices = [packed_matrix(None, tensor, None, None) for tensor in tensors]
-    q = random.standard_normal((2 * heads, 64)).astype(np.float32)
+    q = random.standard_normal((2 * heads, 300, 64)).astype(np.float32)
     for threads in (1, 2, 5):
         monkeypatch.setattr("engine.arrays.packed.threads", lambda count=threads: count)
-        found.append(attend(*matrices, q, 2, None))
-    assert all(np.array_equal(each, found[0]) for each in found)
+        found.append((attend(*matrices, q[:, 0], 2, None), attend_many(*matrices, q, 2, 600, None, None)))
+    assert all(np.array_equal(one, other) for pair in found for one, other in zip(pair, found[0], strict=True))
 
 
 def test_attention_to_what_is_no_number_is_none():
@@ -452,6 +494,16 @@ def test_attention_to_what_is_no_number_is_none():
     mx.eval(keys)
     matrix = packed_matrix(None, Tensor(Tensor.of(keys).address, 0, (5, 16), mx.float32), None, None)
     assert np.isnan(attend(matrix, matrix, np.ones((1, 16), np.float32), 1, None)).all()
+    assert np.isnan(attend_many(matrix, matrix, np.ones((1, 3, 16), np.float32), 1, 2, None, None)).all()
+
+
+def test_norms_of_many_are_the_same_whatever_the_number_of_threads(monkeypatch):
+    x, found = np.random.default_rng(0).standard_normal((150, 1000)).astype(np.float32), []
+    for threads in (1, 2, 5):
+        monkeypatch.setattr("engine.arrays.packed.threads", lambda count=threads: count)
+        found.append(normed(x, 1e-5, True, None, None))
+    assert all(np.array_equal(each, found[0]) for each in found)
+    assert np.array_equal(normed(x[77:78], 1e-5, True, None, None), found[0][77:78])
 
 
 @SLOW_FIXTURES

@@ -94,6 +94,14 @@ static void NAME(turn)(const float *rows, int64_t stride, int64_t count, float *
     }
 }
 
+/* One row of floats, as one column of the panels of its own columns, up to a multiple of PANEL. */
+static void NAME(take)(const float *row, int64_t count, float *panels) {
+    for (int64_t c = 0; c < count; c += PANEL) {
+        *(floats *)(panels + c * DEEP) = *(const floats *)(row + c);
+        *(floats *)(panels + c * DEEP + LANES) = *(const floats *)(row + c + LANES);
+    }
+}
+
 INLINE void NAME(add_panel_of)(const float *panel, const float *x, int64_t count, float *y, int64_t step, int vectors) {
     floats sums[VECTORS][2];
     UNROLL(12)

@@ -41,6 +41,7 @@ enum {
     DOTS = 4,                   /* vectors of a `dots` */
     DEEP = 512,                 /* columns of panels and vectors that are multiplied while they are in a core's cache */
     PANEL_ROWS = 256,           /* of the panels that a thread has at once */
+    AHEAD_ROWS = 16,            /* of panels, that are asked of memory before they are wanted */
     QUERIES = 128,              /* of a head that attend to keys while these are panels */
     TASK_BYTES = 128 << 10,     /* of weights that a thread takes at once */
     ALONE_BYTES = 256 << 10,    /* of weights below which no other thread is woken */
@@ -100,7 +101,7 @@ struct kernels {
     void (*dots_rows)(const struct fb_matrix *, const uint8_t *const *, const uint8_t *const *, const float *,
                       float *);
     void (*unpack)(const struct fb_matrix *, struct row, float *, float *);
-    void (*turn)(const float *, int64_t, int64_t, float *);
+    void (*turn)(const float *, int64_t, int64_t, float *), (*take)(const float *, int64_t, float *);
     void (*add_panel)(const float *, const float *, int64_t, float *, int64_t, int64_t, int);
     void (*add)(const struct fb_matrix *, int64_t, const int64_t *, const float *, int64_t, int64_t, int64_t, float *);
     void (*add_laid_out)(const struct fb_matrix *, struct row, float, float *, float *);
@@ -383,19 +384,21 @@ static void multiply_few(const struct job *j, int64_t run, int64_t first, int64_
     }
 }
 
+static int64_t bytes_of(const struct fb_matrix *m, int64_t columns) {
+    return m->mode == PLAIN ? columns * (m->kind == F32 ? 4 : 2) : columns * m->bits / 8;
+}
+
+static int64_t row_bytes(const struct fb_matrix *m) { return bytes_of(m, m->columns) + 1; }
+
 /* The columns from `first` on of a matrix: of a packed one, whole groups. */
 static struct fb_matrix columns_of(const struct fb_matrix *m, int64_t first, int64_t last) {
     struct fb_matrix part = *m;
     int64_t item = m->kind == F32 ? 4 : 2;
     part.columns = (int32_t)(last - first);
-    part.weight += m->mode == PLAIN ? first * item : first * m->bits / 8;
+    part.weight += bytes_of(m, first);
     if (part.scales) part.scales += first / m->group * (m->mode == AFFINE ? item : 1);
     if (part.biases) part.biases += first / m->group * item;
     return part;
-}
-
-static int64_t row_bytes(const struct fb_matrix *m) {
-    return m->mode == PLAIN ? m->columns * (m->kind == F32 ? 4 : 2) : (int64_t)m->columns * m->bits / 8 + 1;
 }
 
 /* A thread's room for products of many vectors, by its parts. */
@@ -417,7 +420,7 @@ static void turn_rows(const struct fb_matrix *m, int64_t slot, int64_t first, in
             int64_t row = first + r + k < last ? first + r + k : last - 1; /* somebody in every lane */
             kernels->unpack(m, row_from(m, slot, row), to.rows + k * DEEP, to.scales);
         }
-        kernels->turn(to.rows, DEEP, up_to(m->columns, lanes), to.panels + r / (2 * lanes) * (2 * lanes) * DEEP + r % (2 * lanes));
+        kernels->turn(to.rows, DEEP, up_to(m->columns, lanes), to.panels + (r - r % (2 * lanes)) * DEEP + r % (2 * lanes));
     }
 }
 
@@ -456,13 +459,17 @@ static void many_task(const struct job *j, int64_t index, float *room) {
     multiply_many(j, 0, first, last, room);
 }
 
+/* Asks memory for bytes that are wanted soon. */
+static void ask_for(const uint8_t *bytes, int64_t count) {
+    for (int64_t i = 0; i < count; i += CACHE_LINE) __builtin_prefetch(bytes + i, 0, 2);
+}
+
 /* Columns of rows [first, last) from a slot's first on become panels, as they are. */
 static void take_rows(const struct fb_matrix *m, int64_t slot, int64_t first, int64_t last, struct panels to) {
-    int64_t wide = 2 * kernels->lanes;
     for (int64_t r = first; r < last; r++) {
         kernels->unpack(m, row_from(m, slot, r), to.rows, to.scales);
-        for (int64_t c = 0; c < m->columns; c += wide)
-            memcpy(to.panels + c * DEEP + (r - first) * wide, to.rows + c, (size_t)wide * sizeof *to.rows);
+        kernels->take(to.rows, m->columns, to.panels + (r - first) * 2 * kernels->lanes);
+        ask_for(row_from(m, slot, r + AHEAD_ROWS < last ? r + AHEAD_ROWS : r).weight, bytes_of(m, m->columns));
     }
 }
 

@@ -22,7 +22,7 @@ typedef uint8_t bytes __attribute__((vector_size(LANES), aligned(1), may_alias))
 
 static const struct kernels NAME(kernels) = {
     .width = LANES, .lanes = LANES, .beside = BESIDE, .vectors = VECTORS, .dots = NAME(dots),
-    .dots_rows = NAME(dots_rows), .unpack = NAME(unpack), .turn = NAME(turn), .add_panel = NAME(add_panel),
+    .dots_rows = NAME(dots_rows), .unpack = NAME(unpack), .turn = NAME(turn), .take = NAME(take), .add_panel = NAME(add_panel),
     .add = NAME(add), .add_laid_out = NAME(add_laid_out), .sum = NAME(sum), .sums = NAME(sums),
     .softmax = NAME(softmax), .shares = NAME(shares), .weigh = NAME(weigh), .gate = NAME(gate), .norm = NAME(norm),
 };

@@ -69,7 +69,8 @@ class Settings:
     multiplied, and timing would say which these are: there it is for who asks. early_reads: layers that have attention
     and FFN side by side read while attention is computed: there the neurons are known by then, and nothing depends on
     timing.
-    hot_neurons: rows that the window does not need keep the neurons that were used most often.
+    hot_neurons: rows that the window does not need keep the neurons that were used most often; where it would leave
+        less than a third of them, uses alone say who stays.
     small_context: keys and values of a checkpoint's context are kept in 8 bits instead of 16 or 32, where its attention
     knows such: twice the conversation in the same memory, at some loss, which `context_loss` measures.
     drafts: where several tokens of one pass take less time than passes of one, some are guessed, and verified together;

@@ -7,7 +7,7 @@ where the drive is faster with one read.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, replace
-from math import ceil, gcd
+from math import ceil, exp, gcd
 
 from engine.flash.profile import DriveProfile
 from engine.planning.reuse import like_opt
@@ -144,4 +144,9 @@ def _scattered(rows: Rows, share: float, gap: int) -> tuple[float, float]:
     passed = sum(k * share * missing**k for k in range(1, near))  # rows read through behind one that is wanted
     ends = BLOCK_BYTES - gcd(BLOCK_BYTES, rows.stride, rows.offset)  # bytes of a run's first and last block beside it
     read = wanted * (1 + passed) * rows.stride + runs * ends
-    return max(runs, wanted / MAX_PIECES, read / MAX_COPIED_BYTES), read
+    return max(_cut(runs, wanted, MAX_PIECES), _cut(runs, read, MAX_COPIED_BYTES)), read
+
+
+def _cut(runs: float, total: float, limit: float) -> float:
+    """The reads of runs of random lengths, `total` together, of which none may be longer than a limit."""
+    return runs / (1 - exp(-limit * runs / total)) if total else runs

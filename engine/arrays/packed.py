@@ -108,14 +108,11 @@ def multiply(matrix: Matrix, x: Floats, vectors: Integers, slots: Integers) -> F
     """
     x, y = np.ascontiguousarray(x, np.float32), np.empty((len(slots), matrix.rows), np.float32)
     vectors, slots = np.ascontiguousarray(vectors, np.int64), np.ascontiguousarray(slots, np.int64)
-    library = native_library.load_library()
-    assert library is not None
-    failed = library.fb_multiply(
+    _call(
+        "fb_multiply",
         ctypes.byref(matrix), x.ctypes.data, len(x), vectors.ctypes.data, slots.ctypes.data, len(slots),
         y.ctypes.data, threads(),
     )  # fmt: skip
-    if failed:
-        raise MemoryError
     return y
 
 
@@ -127,11 +124,7 @@ def multiply_many(matrix: Matrix, x: Floats, rows: int, slot: int = 0) -> Floats
     it what `multiply` makes.
     """
     x, y = np.ascontiguousarray(x, np.float32), np.empty((len(x), rows), np.float32)
-    library = native_library.load_library()
-    assert library is not None
-    failed = library.fb_multiply_many(ctypes.byref(matrix), slot, rows, x.ctypes.data, len(x), y.ctypes.data, threads())
-    if failed:
-        raise MemoryError
+    _call("fb_multiply_many", ctypes.byref(matrix), slot, rows, x.ctypes.data, len(x), y.ctypes.data, threads())
     return y
 
 
@@ -140,14 +133,11 @@ def multiply_gated(gate: Matrix, up: Matrix, down: Matrix, x: Floats, vectors: I
     `slots[p]`: float32 [pairs, down's rows]; x float32 [count, columns]. gate and up: see `is_like`."""
     x, y = np.ascontiguousarray(x, np.float32), np.empty((len(slots), down.rows), np.float32)
     vectors, slots = np.ascontiguousarray(vectors, np.int64), np.ascontiguousarray(slots, np.int64)
-    library = native_library.load_library()
-    assert library is not None
-    failed = library.fb_multiply_gated(
+    _call(
+        "fb_multiply_gated",
         ctypes.byref(gate), ctypes.byref(up), ctypes.byref(down), x.ctypes.data, len(x), vectors.ctypes.data,
         slots.ctypes.data, len(slots), y.ctypes.data, threads(),
     )  # fmt: skip
-    if failed:
-        raise MemoryError
     return y
 
 
@@ -165,14 +155,11 @@ def add_rows(matrix: Matrix, slots: Integers, rows: Integers | None, weights: Fl
     0 are among them.
     """
     weights, slots = np.ascontiguousarray(weights, np.float32), np.ascontiguousarray(slots, np.int64)
-    library = native_library.load_library()
-    assert library is not None
-    failed = library.fb_add_rows(
+    _call(
+        "fb_add_rows",
         ctypes.byref(matrix), slots.ctypes.data, len(slots), None if rows is None else rows.ctypes.data,
         weights.ctypes.data, weights.shape[1], y.ctypes.data, threads(),
     )  # fmt: skip
-    if failed:
-        raise MemoryError
 
 
 def add_many(matrix: Matrix, weights: Floats, y: Floats, slot: int = 0) -> None:
@@ -183,13 +170,10 @@ def add_many(matrix: Matrix, weights: Floats, y: Floats, slot: int = 0) -> None:
     vectors there are.
     """
     weights = np.ascontiguousarray(weights, np.float32)
-    library = native_library.load_library()
-    assert library is not None
-    failed = library.fb_add_many(
-        ctypes.byref(matrix), slot, weights.shape[1], weights.ctypes.data, len(y), y.ctypes.data, threads()
-    )
-    if failed:
-        raise MemoryError
+    _call(
+        "fb_add_many",
+        ctypes.byref(matrix), slot, weights.shape[1], weights.ctypes.data, len(y), y.ctypes.data, threads(),
+    )  # fmt: skip
 
 
 def attend(keys: Matrix, values: Matrix, q: Floats, slots: int, sinks: Floats | None) -> Floats:
@@ -200,14 +184,11 @@ def attend(keys: Matrix, values: Matrix, q: Floats, slots: int, sinks: Floats | 
     """
     q, y = np.ascontiguousarray(q, np.float32), np.empty((len(q), values.columns), np.float32)
     sinks = None if sinks is None else np.ascontiguousarray(sinks, np.float32)
-    library = native_library.load_library()
-    assert library is not None
-    failed = library.fb_attend(
+    _call(
+        "fb_attend",
         ctypes.byref(keys), ctypes.byref(values), q.ctypes.data, slots, len(q) // slots,
         None if sinks is None else sinks.ctypes.data, y.ctypes.data, threads(),
     )  # fmt: skip
-    if failed:
-        raise MemoryError
     return y
 
 
@@ -231,15 +212,12 @@ def attend_many(
     sinks = None if sinks is None else np.ascontiguousarray(sinks, np.float32)
     if shown is not None and shown.strides[2] != 1:
         shown = np.ascontiguousarray(shown)
-    library = native_library.load_library()
-    assert library is not None
-    failed = library.fb_attend_many(
+    _call(
+        "fb_attend_many",
         ctypes.byref(keys), ctypes.byref(values), q.ctypes.data, slots, len(q) // slots, q.shape[1],
         -1 if before is None else before, *((None, 0, 0) if shown is None else (shown.ctypes.data, *shown.strides[:2])),
         None if sinks is None else sinks.ctypes.data, y.ctypes.data, threads(),
     )  # fmt: skip
-    if failed:
-        raise MemoryError
     return y
 
 
@@ -248,13 +226,19 @@ def normed(x: Floats, epsilon: float, centred: bool, weights: Floats | None, bia
     be centred; times weights, float32 [columns], and with biases."""
     x = np.ascontiguousarray(x, np.float32)
     y, columns = np.empty_like(x), x.shape[-1]
-    library = native_library.load_library()
-    assert library is not None
-    library.fb_norm(
+    _call(
+        "fb_norm",
         x.ctypes.data, x.size // columns, columns, epsilon, centred, None if weights is None else weights.ctypes.data,
         None if biases is None else biases.ctypes.data, y.ctypes.data, threads(),
     )  # fmt: skip
     return y
+
+
+def _call(function: str, *arguments: object) -> None:
+    library = native_library.load_library()
+    assert library is not None
+    if getattr(library, function)(*arguments):
+        raise MemoryError
 
 
 class Resident:

@@ -91,3 +91,11 @@ class ScriptedAnswering:
     def _wait(self, request):
         request.cancelled.wait(30)
         self.cancelled.set()
+
+
+def wait_until(true, seconds=30):
+    """For what another thread will do."""
+    end = time.monotonic() + seconds
+    while not true() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert true()

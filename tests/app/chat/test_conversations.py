@@ -174,7 +174,7 @@ def test_the_receipt_opens_in_detail(qtbot, open_window):
     answer = last_answer(window)
     qtbot.mouseClick(answer.detail_button, LEFT)
     qtbot.waitUntil(answer.detail.isVisible)
-    assert "Computing takes" in answer.detail.hint.text()
+    assert "Waiting for flash 39\xa0% of the time" in answer.detail.hint.text()
     qtbot.mouseClick(answer.detail_button, LEFT)
     assert answer.detail is None
 

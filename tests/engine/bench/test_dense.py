@@ -2,8 +2,12 @@
 
 import pytest
 
-from engine.bench.dense import run
-from engine.bench.drafts import DENSE_3B
+from engine.bench.dense import CONTEXT, run
+from engine.bench.drafts import AFFINE4, DENSE_3B
+from engine.bench.random_checkpoint import write_random_checkpoint
+from engine.planning.outlook import Outlook
+from engine.settings import Settings
+from engine.store.installed import open_stored
 
 TINY = DENSE_3B | {
     "hidden_size": 128,
@@ -18,7 +22,10 @@ TINY = DENSE_3B | {
 
 
 def test_a_token_is_told_against_its_floor_and_mlx_lm_s(tmp_path):
-    result = run(tmp_path, TINY, tokens=3, budget=29_000_000)
+    write_random_checkpoint(tmp_path / "model", TINY, AFFINE4)
+    smallest = Outlook.of(open_stored(tmp_path / "model"), None).smallest_budget(Settings(context=CONTEXT))
+    (tmp_path / "runs").mkdir()
+    result = run(tmp_path / "runs", TINY, tokens=3, budget=smallest + 100_000)  # the table of tokens is whole
     theirs, resident, reading, streamed = result.rows
     assert resident.bytes_read == 0
     assert reading.bytes_read == streamed.bytes_read > 0
@@ -28,4 +35,4 @@ def test_a_token_is_told_against_its_floor_and_mlx_lm_s(tmp_path):
     floor = max(reading.io_ms, resident.total_ms)
     assert result.details["of_floor"] == pytest.approx(streamed.total_ms / floor)
     assert result.details["of_mlx_lm"] == pytest.approx(theirs.total_ms / resident.total_ms)
-    assert list(tmp_path.iterdir()) == []
+    assert list((tmp_path / "runs").iterdir()) == []

@@ -15,7 +15,7 @@ from engine.server import exchange
 from engine.server import server as server_module
 from engine.server.answering import Loading, Prefilling
 from engine.statistics import PromptProgress
-from tests.helpers.answering import ScriptedAnswering
+from tests.helpers.answering import ScriptedAnswering, wait_until
 
 ASKED = {"model": "starter", "messages": [{"role": "user", "content": "Hello!"}]}
 PATHS = {  # and what each asks for beside
@@ -121,17 +121,18 @@ def test_official_clients_take_what_is_sent_while_they_are_looked_for(serve, con
             assert b"cold" in reply.read()
 
 
-def test_a_client_that_sends_no_more_and_then_leaves_cancels_its_request(serve, monkeypatch):
+@pytest.mark.parametrize(("stream", "mark"), [(False, b"100 Continue"), (True, b": waiting")])
+def test_a_client_that_sends_no_more_and_then_leaves_cancels_its_request(serve, monkeypatch, stream, mark):
     monkeypatch.setattr(server_module, "SOUGHT_S", 0.01)
     monkeypatch.setattr(exchange, "SILENCE_S", 0.01)
-    for stream in (False, True):
-        answering = ScriptedAnswering(waits=True)
-        connection = begin(serve(answering), stream=stream)
-        connection.shutdown(socket.SHUT_WR)
-        read_until(connection, b": waiting" if stream else b"100 Continue")
-        assert not answering.requests[0].cancelled.is_set()
-        connection.close()
-        assert answering.cancelled.wait(30)
+    answering = ScriptedAnswering(waits=True)
+    connection = begin(serve(answering), stream=stream)
+    connection.shutdown(socket.SHUT_WR)
+    read_until(connection, mark)
+    wait_until(lambda: answering.requests)
+    assert not answering.requests[0].cancelled.is_set()
+    connection.close()
+    assert answering.cancelled.wait(30)
 
 
 def test_a_client_that_leaves_within_its_question_asks_nothing(serve):

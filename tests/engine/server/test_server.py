@@ -13,7 +13,7 @@ from engine.server import server as module
 from engine.server.access import Access
 from engine.server.server import Server, ServerError
 from engine.tokens.channels import Channel, ChannelEvent
-from tests.helpers.answering import SAID, ScriptedAnswering
+from tests.helpers.answering import SAID, ScriptedAnswering, wait_until
 
 HELLO = {"model": "starter", "messages": [{"role": "user", "content": "a secret question"}]}
 
@@ -193,13 +193,6 @@ def test_a_connection_too_many_is_told_so_in_its_protocols_form(serve, ask, monk
             assert kind is None or reply.body["error"][kind] == "rate_limit_error"
     assert answering.requests == []
     wait_until(lambda: ask(server, "GET", "/").status == 200)
-
-
-def wait_until(true, seconds=30):
-    end = time.monotonic() + seconds
-    while not true() and time.monotonic() < end:
-        time.sleep(0.01)
-    assert true()
 
 
 def test_who_says_how_large_a_body_is_hears_at_once_that_it_is_too_large(serve):

@@ -25,10 +25,11 @@ def test_a_token_is_told_against_its_floor_and_mlx_lm_s(tmp_path):
     write_random_checkpoint(tmp_path / "model", TINY, AFFINE4)
     smallest = Outlook.of(open_stored(tmp_path / "model"), None).smallest_budget(Settings(context=CONTEXT))
     (tmp_path / "runs").mkdir()
-    result = run(tmp_path / "runs", TINY, tokens=3, budget=smallest + 100_000)  # the table of tokens is whole
+    result = run(tmp_path / "runs", TINY, tokens=3, budget=smallest)
     theirs, resident, reading, streamed = result.rows
     assert resident.bytes_read == 0
-    assert reading.bytes_read == streamed.bytes_read > 0
+    row = streamed.bytes_read - reading.bytes_read  # of the table of tokens
+    assert 0 <= row < 0.001 * reading.bytes_read
     assert min(theirs.total_ms, resident.total_ms, streamed.total_ms, reading.io_ms) > 0
     assert result.details["reading_ms"] == reading.io_ms
     assert result.details["computing_ms"] == resident.total_ms

@@ -19,6 +19,7 @@ from engine.streaming.ring import Order, Ring
 from engine.streaming.source import Source, as_array
 
 NOTHING = Admission(NO_ROWS, NO_ROWS)
+COPIED_BYTES = 2 << 20  # of bundles that do not follow each other, at once
 MAX_READERS = 8  # outputs remembered: those before the last few tokens' have long been evaluated
 
 
@@ -53,14 +54,19 @@ class Part:
         """Those of the bundles, bool [n], that are wanted; all are here."""
         return Part(self.ids[wanted], self.slab, self.row_numbers[wanted], NO_ROWS, self.more)
 
-    @property
-    def in_sequence(self) -> "tuple[Slab, int]":
-        """A slab in which the bundles follow each other, and the row of the first: a copy where they do not yet."""
+    def in_sequence(self) -> "Iterator[Part]":
+        """The same as parts whose bundles follow each other in their slab: this one, or copies of some bundles at a
+        time, so that few are ever there twice."""
         if isinstance(self.rows, slice):
-            return self.slab, self.rows.start
-        matrix = mx.contiguous(self.matrix)
-        mx.eval(matrix)
-        return Slab(matrix, np.asarray(memoryview(matrix).cast("B")).reshape(len(self.ids), -1)), 0  # type: ignore[arg-type] # MLX's arrays are buffers
+            yield self
+            return
+        step = max(1, COPIED_BYTES // self.slab.view.shape[1])
+        for start in range(0, len(self.ids), step):
+            here = slice(start, start + step)
+            matrix = mx.contiguous(self.slab.matrix[mx.array(self.rows[here])])
+            mx.eval(matrix)
+            view = np.asarray(memoryview(matrix).cast("B")).reshape(len(matrix), -1)  # type: ignore[arg-type] # MLX's arrays are buffers
+            yield Part(self.ids[here], Slab(matrix, view), slice(0, len(matrix)), NO_ROWS, self.more)
 
     @property
     def matrix(self) -> mx.array:

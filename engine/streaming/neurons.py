@@ -103,8 +103,8 @@ class SummedProduct(ABC):
             hidden_values = active.all_hidden
             self._add(active.beside(before), part.slab, total)
         else:
-            hidden_values = self._hidden(tokens, part)
-            self._add_all(hidden_values, part, total)
+            pieces = [self._of_many(tokens, piece, total) for piece in part.in_sequence()]
+            hidden_values = pieces[0] if len(pieces) == 1 else np.concatenate(pieces, axis=1)
         return mx.array(hidden_values[None]), mx.array(total[None])
 
     @abstractmethod
@@ -115,12 +115,9 @@ class SummedProduct(ABC):
     def _in_mlx(self, x: mx.array, part: Part, bias: Floats) -> tuple[mx.array, mx.array]: ...
 
     @abstractmethod
-    def _hidden(self, tokens: Floats, part: Part) -> Floats:
-        """Hidden values [tokens, neurons] of [tokens, width]."""
-
-    @abstractmethod
-    def _add_all(self, hidden: Floats, part: Part, y: Floats) -> None:
-        """Add the output of a part's hidden values [tokens, neurons] to y [tokens, width]."""
+    def _of_many(self, tokens: Floats, part: Part, y: Floats) -> Floats:
+        """Hidden values [tokens, neurons] of [tokens, width] and a part in sequence; their output is added to y, of the
+        size of tokens."""
 
     @abstractmethod
     def _add(self, active: Active, slab: Slab, y: Floats) -> None:
@@ -173,17 +170,14 @@ class NeuronProduct(SummedProduct):
         hidden = self.activation.hidden(products[0] + mx.array(bias).astype(x.dtype), *products[1:])
         return hidden, (hidden @ down).astype(mx.float32)
 
-    def _hidden(self, tokens: Floats, part: Part) -> Floats:
-        slab, first = part.in_sequence
-        *inputs, _ = (self._rows(slab, i, tokens.shape[1]) for i in range(len(self.activation.parts)))
+    def _of_many(self, tokens: Floats, part: Part, y: Floats) -> Floats:
+        *inputs, down = (self._rows(part.slab, i, y.shape[1]) for i in range(len(self.activation.parts)))
+        first = int(part.row_numbers[0])
         products = [multiply_many(matrix, tokens, len(part.ids), first) for matrix in inputs]
         products[0] += self._bias_of(part)
         hidden: Floats = self.activation.hidden(*products)
+        add_many(down, hidden, y, first)
         return hidden
-
-    def _add_all(self, hidden: Floats, part: Part, y: Floats) -> None:
-        slab, first = part.in_sequence
-        add_many(self._rows(slab, len(self.activation.parts) - 1, y.shape[1]), hidden, y, first)
 
     def _add(self, active: Active, slab: Slab, y: Floats) -> None:
         down = self._rows(slab, len(self.activation.parts) - 1, y.shape[-1])

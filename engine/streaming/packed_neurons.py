@@ -85,17 +85,14 @@ class PackedProduct(SummedProduct):
         numbers, of_slots = (each[used, None] * self.bundle_neurons + within for each in (part.ids, rows))
         return Active(numbers[here], of_slots[here], values[here], hidden.reshape(1, -1))
 
-    def _hidden(self, tokens: Floats, part: Part) -> Floats:
-        slab, first = part.in_sequence
-        *inputs, _ = (self._matrix(slab, name) for name in self._packing.parts)
+    def _of_many(self, tokens: Floats, part: Part, y: Floats) -> Floats:
+        *inputs, down = (self._matrix(part.slab, name) for name in self._packing.parts)
+        first = int(part.row_numbers[0])
         products = [multiply_many(matrix, tokens, len(part.ids) * self.bundle_neurons, first) for matrix in inputs]
         products[0] += self._bias_of(part).reshape(-1)
         hidden: Floats = self.activation.hidden(*products)
+        add_many(down, hidden, y, first)
         return hidden
-
-    def _add_all(self, hidden: Floats, part: Part, y: Floats) -> None:
-        slab, first = part.in_sequence
-        add_many(self._matrix(slab, self._packing.parts[-1]), hidden, y, first)
 
     def _add(self, active: Active, slab: Slab, y: Floats) -> None:
         down = self._matrix(slab, self._packing.parts[-1])

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.arrays.aligned import aligned_rows
 from engine.errors import ReadError
 from engine.flash.reader import open_reader
 from engine.memory.pool import BundlePool
 from engine.store.bundle_file import BundleFile, BundleWriter
-from engine.streaming.bundles import LayerBundles, Part
+from engine.streaming.bundles import COPIED_BYTES, LayerBundles, Part
 from engine.streaming.lookahead import LookAhead
 from engine.streaming.overlap import Overlap, Way
 from engine.streaming.passes import Passes
@@ -34,6 +35,24 @@ def path(tmp_path_factory) -> Path:
         for first in (0, 100):
             writer.write(np.repeat(np.arange(first, first + BUNDLES, dtype=np.float32)[:, None], 2 * WIDTH, axis=1))
     return path
+
+
+@pytest.mark.parametrize("count", [1, 300, 1_300])
+def test_a_part_in_sequence_is_copied_some_bundles_at_a_time(count):
+    slab = aligned_rows(1_300, 4_096, "F32")
+    slab.view[:] = np.random.default_rng(0).integers(0, 256, slab.view.shape, np.uint8)
+    rows = np.random.default_rng(1).permutation(1_300)[:count]
+    parts = list(Part(np.arange(count), slab, rows, rows[:0]).in_sequence())
+    assert np.array_equal(np.concatenate([part.ids for part in parts]), np.arange(count))
+    assert np.array_equal(np.concatenate([part.view for part in parts]), slab.view[rows])
+    assert all(part.slab.view.nbytes <= COPIED_BYTES for part in parts)
+    assert all(isinstance(part.rows, slice) for part in parts)
+
+
+def test_a_part_whose_bundles_follow_each_other_is_not_copied():
+    slab = aligned_rows(8, 4_096, "F32")
+    part = Part(np.arange(4), slab, slice(2, 6), np.arange(0))
+    assert list(part.in_sequence()) == [part]
 
 
 @given(

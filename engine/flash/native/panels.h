@@ -53,12 +53,8 @@ INLINE void NAME(in_order)(floats *values, int per) {
 INLINE void NAME(unpack_packed)(const struct fb_matrix *m, struct row row, float *to, float *room, int bits, int per,
                                 int mode) {
     struct NAME(packed) p;
-    int64_t groups = m->columns / m->group;
-    float *biases = room + groups + LANES;
     NAME(begin)(&p, m, row.weight, bits, per);
-    NAME(scales)(m, row.scales, groups, room);
-    if (mode == AFFINE) NAME(convert)(row.biases, m->kind, groups, biases);
-    *(floats *)(biases + groups) = (floats){0};
+    const float *biases = NAME(scales_and_biases)(m, row, room, mode);
     for (int64_t b = 0; b < p.blocks; b++) {
         const uint8_t *at = NAME(block)(&p, b);
         integers words = NAME(words)(at, bits, per);

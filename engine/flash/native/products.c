@@ -5,8 +5,8 @@
  * A packed matrix is rows of packed values, in groups that share a scale (and, affine, a bias). A product of one row
  * with one vector is summed in float32, by the same lanes in the same order whatever the number of threads and whatever
  * other rows there are: each result is one thread's. With few vectors it is the same to the bit whatever others there
- * are; of many with the same rows, these are unpacked once; panels.h says how. Where a processor multiplies bytes fast, packed weights are
- * multiplied in integers; integer_products.h says how.
+ * are; of many with the same rows, these are unpacked once; panels.h says how. Where a processor multiplies bytes fast,
+ * packed weights are multiplied in integers; integer_products.h says how.
  *
  * Threads sleep when there has been nothing to do for a moment; the caller is one of them, and waits for none that has
  * not begun.

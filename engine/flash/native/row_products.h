@@ -364,16 +364,22 @@ INLINE void NAME(add_kind)(const struct fb_matrix *m, int64_t slot, const int64_
     }
 }
 
+/* A row's scales as floats in room, and behind them its biases, which are returned. */
+INLINE const float *NAME(scales_and_biases)(const struct fb_matrix *m, struct row row, float *room, int mode) {
+    int64_t groups = m->columns / m->group;
+    float *biases = room + groups + LANES;
+    NAME(scales)(m, row.scales, groups, room);
+    if (mode == AFFINE) NAME(convert)(row.biases, m->kind, groups, biases);
+    *(floats *)(biases + groups) = (floats){0};
+    return biases;
+}
+
 /* Adds a row of packed values times its weight to y, laid out as vectors are. */
 INLINE void NAME(add_packed)(const struct fb_matrix *m, struct row row, float weight, float *y, float *room, int bits,
                              int per, int mode) {
     struct NAME(packed) p;
-    int64_t groups = m->columns / m->group;
-    float *biases = room + groups + LANES;
     NAME(begin)(&p, m, row.weight, bits, per);
-    NAME(scales)(m, row.scales, groups, room);
-    if (mode == AFFINE) NAME(convert)(row.biases, m->kind, groups, biases);
-    *(floats *)(biases + groups) = (floats){0};
+    const float *biases = NAME(scales_and_biases)(m, row, room, mode);
     for (int64_t b = 0; b < p.blocks; b++) {
         const uint8_t *at = NAME(block)(&p, b);
         integers words = NAME(words)(at, bits, per);
